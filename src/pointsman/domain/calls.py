@@ -1,0 +1,62 @@
+"""What a client asks: the operation, the model, and the fields the gateway acts on."""
+
+from enum import Enum
+
+from msgspec import Raw, Struct
+
+
+class Operation(Enum):
+    """What is asked for. A provider supports exactly the operations its record lists."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    RESPONSES = "responses"
+    IMAGE = "image"
+    AUDIO = "audio"
+    MODERATION = "moderation"
+    FILE = "file"
+    BATCH = "batch"
+    OTHER = "other"
+
+
+# Operations that name things kept by one provider account: they use one key per provider and never fail over after
+# bytes were sent, since a second try may act twice or ask an account that does not hold the thing.
+STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
+
+
+class Call(Struct, frozen=True):
+    """One request of a client.
+
+    `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
+    value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
+    `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
+    `max_tokens` counts output tokens.
+    """
+
+    operation: Operation
+    method: str
+    path: str
+    model: str
+    fields: dict[str, Raw]
+    size: int
+    stream: bool = False
+    wants_usage: bool = False
+    fallbacks: tuple[str, ...] = ()
+    provider: str | None = None
+    timeout_s: float | None = None
+    session: str | None = None
+    tags: dict[str, str] = {}
+    max_tokens: int | None = None
+    choices: int = 1
+    raw_body: bytes | None = None
+    content_type: str = "application/json"
+    forwarded: tuple[tuple[str, str], ...] = ()
+    stateful: bool = False
+
+
+class Facts(Struct, frozen=True):
+    """What strategies and policies may know about a request."""
+
+    call: Call
+    virtual_key: str | None = None

@@ -1,0 +1,110 @@
+"""The closed table of what can go wrong: what it is called, whose fault it is, what the client is told.
+
+Every refusal and every failed attempt names one row of this table. The classes of `Fault` are those of the failure
+taxonomy in docs/concepts.md: they alone decide whose health suffers and what may be tried next.
+"""
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Fault(Enum):
+    """Whose doing a failure is."""
+
+    REQUEST = "request"  # the request itself: no other provider would answer differently
+    PROVIDER = "provider"  # the provider or the way to it: another provider may well answer
+    QUOTA = "quota"  # a rate limit of one key: never a health failure
+    CREDENTIAL = "credential"  # one key is refused: another key may work
+    CLIENT = "client"  # the client went away
+    GATEWAY = "gateway"  # this gateway refuses or cannot serve
+
+
+class Kind(Struct, frozen=True):
+    """One row: `code` is the closed machine-readable name, `status` the HTTP status a client sees,
+    `type` the value of OpenAI's `error.type`."""
+
+    code: str
+    status: int
+    type: str
+    fault: Fault
+
+
+def _row(code: str, status: int, type_: str, fault: Fault) -> Kind:
+    return Kind(code, status, type_, fault)
+
+
+_INVALID = "invalid_request_error"
+_SERVER = "server_error"
+
+# Refused before any provider is asked.
+INVALID_REQUEST = _row("invalid_request", 400, _INVALID, Fault.REQUEST)
+INVALID_JSON = _row("invalid_json", 400, _INVALID, Fault.REQUEST)
+UNKNOWN_KEY = _row("invalid_api_key", 401, "authentication_error", Fault.REQUEST)
+BUDGET_EXCEEDED = _row("budget_exceeded", 402, "insufficient_quota", Fault.GATEWAY)
+MODEL_NOT_ALLOWED = _row("model_not_allowed", 403, "permission_error", Fault.GATEWAY)
+MODEL_NOT_FOUND = _row("model_not_found", 404, _INVALID, Fault.REQUEST)
+UNKNOWN_PATH = _row("unknown_path", 404, _INVALID, Fault.REQUEST)
+METHOD_NOT_ALLOWED = _row("method_not_allowed", 405, _INVALID, Fault.REQUEST)
+REQUEST_TIMEOUT = _row("request_timeout", 408, _INVALID, Fault.CLIENT)
+REQUEST_TOO_LARGE = _row("request_too_large", 413, _INVALID, Fault.REQUEST)
+UNSUPPORTED_MEDIA_TYPE = _row("unsupported_media_type", 415, _INVALID, Fault.REQUEST)
+RATE_LIMITED = _row("rate_limited", 429, "rate_limit_error", Fault.GATEWAY)
+HEADERS_TOO_LARGE = _row("headers_too_large", 431, _INVALID, Fault.REQUEST)
+INTERNAL = _row("internal_error", 500, _SERVER, Fault.GATEWAY)
+UNSUPPORTED_OPERATION = _row("unsupported_operation", 501, _INVALID, Fault.REQUEST)
+OVERLOADED_GATEWAY = _row("gateway_overloaded", 503, _SERVER, Fault.GATEWAY)
+SHUTTING_DOWN = _row("shutting_down", 503, _SERVER, Fault.GATEWAY)
+
+# One attempt at a provider failed.
+CONNECT_FAILED = _row("connect_failed", 502, _SERVER, Fault.PROVIDER)
+CONNECT_TIMEOUT = _row("connect_timeout", 504, _SERVER, Fault.PROVIDER)
+DNS_FAILED = _row("dns_failed", 502, _SERVER, Fault.PROVIDER)
+TLS_FAILED = _row("tls_failed", 502, _SERVER, Fault.PROVIDER)
+CONNECTION_LOST = _row("connection_lost", 502, _SERVER, Fault.PROVIDER)
+COMMIT_TIMEOUT = _row("upstream_timeout", 504, _SERVER, Fault.PROVIDER)
+STALLED = _row("stream_stalled", 504, _SERVER, Fault.PROVIDER)
+STREAM_TOO_LONG = _row("stream_timeout", 504, _SERVER, Fault.PROVIDER)
+TRUNCATED = _row("truncated", 502, _SERVER, Fault.PROVIDER)
+MALFORMED_ANSWER = _row("malformed_answer", 502, _SERVER, Fault.PROVIDER)
+UPSTREAM_ERROR = _row("upstream_error", 502, _SERVER, Fault.PROVIDER)
+UPSTREAM_OVERLOADED = _row("upstream_overloaded", 503, _SERVER, Fault.PROVIDER)
+UPSTREAM_RATE_LIMITED = _row("upstream_rate_limited", 429, "rate_limit_error", Fault.QUOTA)
+CREDENTIAL_REJECTED = _row("upstream_credential_rejected", 502, _SERVER, Fault.CREDENTIAL)
+UPSTREAM_REFUSED = _row("upstream_refused", 400, _INVALID, Fault.REQUEST)
+CONTEXT_TOO_LONG = _row("context_length_exceeded", 400, _INVALID, Fault.REQUEST)
+CONTENT_FILTERED = _row("content_filter", 400, _INVALID, Fault.REQUEST)
+UPSTREAM_MODEL_MISSING = _row("upstream_model_not_found", 404, _INVALID, Fault.REQUEST)
+CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
+
+# The plan as a whole came to nothing.
+NO_TARGET = _row("no_target_available", 503, _SERVER, Fault.GATEWAY)
+ALL_ATTEMPTS_FAILED = _row("all_attempts_failed", 502, _SERVER, Fault.PROVIDER)
+DEADLINE_EXCEEDED = _row("deadline_exceeded", 504, _SERVER, Fault.PROVIDER)
+
+KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
+
+
+class Failure(Struct, frozen=True):
+    """Something that went wrong, once.
+
+    `message` is written for the person who has to mend it and holds no secret. `status` is the upstream's HTTP
+    status where there was one. `retry_after_s` is how long the provider asked to be left alone. `param` names the
+    field of the request that is at fault. `body` is the upstream's own error body, already redacted by the provider
+    module, kept so that a refusal of the request (class `REQUEST`) can be passed on in the provider's words.
+    """
+
+    kind: Kind
+    message: str
+    status: int | None = None
+    retry_after_s: float | None = None
+    param: str | None = None
+    body: bytes | None = None
+
+
+class Refusal(Exception):  # noqa: N818 -- not an error of the program: an answer to the client
+    """Raised inside the parsing and admission steps to answer the client at once with `failure`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure

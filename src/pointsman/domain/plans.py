@@ -1,0 +1,78 @@
+"""A decision as a value: the attempts in order, and why every other candidate was left out."""
+
+from enum import Enum
+
+from msgspec import Struct
+
+from pointsman.domain.failures import Failure
+from pointsman.domain.targets import Candidate, ProviderKey
+
+
+class Reason(Struct, frozen=True):
+    """Why a policy does not want a candidate. `is_last_resort` keeps it at the end of the plan instead of dropping
+    it: for reasons that are guesses about the future (a breaker is open), not rules."""
+
+    code: str
+    message: str
+    is_last_resort: bool = False
+    until: float | None = None  # monotonic seconds, where the reason ends by itself
+
+
+class Verdict(Struct, frozen=True):
+    """One candidate and what `policy` said of it."""
+
+    candidate: str
+    policy: str
+    reason: Reason
+
+
+class Choice(Struct, frozen=True):
+    """One candidate of a plan with its keys in the order they are to be tried."""
+
+    candidate: Candidate
+    keys: tuple[ProviderKey, ...]
+
+
+class Plan(Struct, frozen=True):
+    """What will be tried. `deadline` is in monotonic seconds; `source` says what chose strategy and targets."""
+
+    choices: tuple[Choice, ...]
+    verdicts: tuple[Verdict, ...]
+    strategy: str
+    source: str
+    deadline: float
+    max_attempts: int
+
+
+class Try(Struct, frozen=True):
+    """Make this attempt now. `timeout_s` bounds the time to its commit."""
+
+    choice: Choice
+    key: ProviderKey
+    timeout_s: float
+
+
+class Wait(Struct, frozen=True):
+    """Ask again after `delay_s` seconds."""
+
+    delay_s: float
+    reason: str
+
+
+class GiveUp(Struct, frozen=True):
+    """Answer the client with this failure."""
+
+    failure: Failure
+    should_retry: bool = False
+
+
+Step = Try | Wait | GiveUp
+
+
+class Health(Enum):
+    """The states of a provider and model."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    RECOVERING = "recovering"

@@ -1,0 +1,103 @@
+"""Where a call may go: providers, their keys, and the targets that public model names stand for."""
+
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Operation
+
+
+class Secret:
+    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself. Called only where a request head is built for the origin the secret belongs to."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not serialised")
+
+
+class Origin(Struct, frozen=True):
+    """Scheme, host and port: what a connection, and a credential, belong to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class ProviderKey(Struct, frozen=True, eq=False):
+    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all."""
+
+    name: str
+    secret: Secret
+    weight: float = 1.0
+    serves: tuple[str, ...] = ()
+
+    def serves_model(self, model: str) -> bool:
+        return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
+
+
+class Endpoint(Struct, frozen=True, eq=False):
+    """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
+
+    `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
+    model names that bare names may resolve to; empty means none are known. `replayable` says that a request may be
+    sent a second time when a kept-alive connection turns out to be dead.
+    """
+
+    name: str
+    type: str
+    origin: Origin
+    base_path: str
+    keys: tuple[ProviderKey, ...]
+    operations: frozenset[Operation]
+    serves: tuple[str, ...] = ()
+    tags: dict[str, str | tuple[str, ...]] = {}
+
+
+class Provenance(Enum):
+    """Why a candidate is in a plan."""
+
+    TARGET = "target"
+    FALLBACK = "fallback"  # declared, in the configuration or the request
+    SIBLING = "sibling"  # another provider that serves the same model
+
+
+class Candidate(Struct, frozen=True, eq=False):
+    """A provider and model that could serve the call, with the keys that may be used there.
+
+    `id` is `provider/model`: the name health is kept under.
+    """
+
+    id: str
+    endpoint: Endpoint
+    model: str
+    keys: tuple[ProviderKey, ...]
+    weight: float = 1.0
+    variant: str | None = None
+    provenance: Provenance = Provenance.TARGET
+
+
+def candidate(
+    endpoint: Endpoint,
+    model: str,
+    weight: float = 1.0,
+    variant: str | None = None,
+    provenance: Provenance = Provenance.TARGET,
+) -> Candidate:
+    """Build a candidate with those of the endpoint's keys that serve the model."""
+    keys = tuple(key for key in endpoint.keys if key.serves_model(model))
+    return Candidate(f"{endpoint.name}/{model}", endpoint, model, keys, weight, variant, provenance)

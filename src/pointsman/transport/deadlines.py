@@ -1,0 +1,67 @@
+"""Time limits for many connections with one timer.
+
+Every object under a limit keeps its own `deadline`, a plain attribute that the hot path moves at the price of an
+assignment. The objects sit in a heap under the time they were last looked at; an entry that comes due early is put
+back under its present deadline. So a request that finishes in time costs the timer nothing.
+"""
+
+import asyncio
+import heapq
+import math
+from time import monotonic
+from typing import Protocol
+
+NEVER = math.inf
+
+
+class Expiring(Protocol):
+    """An object under a time limit. `deadline` is in monotonic seconds, `NEVER` when there is none;
+    `watched_until` belongs to `Deadlines` and starts as `NEVER`."""
+
+    deadline: float
+    watched_until: float
+
+    def expired(self, now: float) -> None:
+        """The deadline has passed. May set a new one, which `watch` need not be told of."""
+
+
+class Deadlines:
+    """Calls `expired` on each watched object within `resolution_s` after its deadline."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, resolution_s: float = 0.05) -> None:
+        self._loop = loop
+        self._resolution_s = resolution_s
+        self._heap: list[tuple[float, int, Expiring]] = []
+        self._sequence = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, item: Expiring) -> None:
+        """Make sure `item` is looked at no later than its present deadline. Cheap when it already is."""
+        if item.deadline >= item.watched_until:
+            return
+        item.watched_until = item.deadline
+        self._sequence += 1
+        heapq.heappush(self._heap, (item.deadline, self._sequence, item))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._resolution_s, self._tick)
+
+    def close(self) -> None:
+        """Stop the timer; nothing expires any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._heap.clear()
+
+    def _tick(self) -> None:
+        now = monotonic()
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            due, _, item = heapq.heappop(heap)
+            if item.watched_until != due:
+                continue  # superseded by an earlier entry
+            item.watched_until = NEVER
+            if item.deadline <= now:
+                item.expired(now)
+            if item.deadline != NEVER:
+                self.watch(item)
+        self._timer = self._loop.call_later(self._resolution_s, self._tick) if heap else None
