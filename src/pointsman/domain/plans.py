@@ -34,7 +34,8 @@ class Choice(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What will be tried. `deadline` is in monotonic seconds; `source` says what chose strategy and targets."""
+    """What will be tried. `deadline` is in monotonic seconds; `source` says what chose strategy and targets;
+    `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were sent."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -42,6 +43,8 @@ class Plan(Struct, frozen=True):
     source: str
     deadline: float
     max_attempts: int
+    jitter: float = 0.0
+    pinned: bool = False
 
 
 class Try(Struct, frozen=True):

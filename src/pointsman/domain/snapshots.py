@@ -26,7 +26,7 @@ class PublicModel(Struct, frozen=True):
 
 
 class Routing(Struct, frozen=True):
-    """The defaults of every plan. `commit_buffer` and `breaker_threshold` are bytes and consecutive failures."""
+    """The defaults of every plan. `commit_buffer` is in bytes."""
 
     strategy: str = "priority"
     max_attempts: int = 5

@@ -54,8 +54,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; empty means none are known. `replayable` says that a request may be
-    sent a second time when a kept-alive connection turns out to be dead.
+    model names that bare names may resolve to; empty means none are known.
     """
 
     name: str

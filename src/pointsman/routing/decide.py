@@ -1,0 +1,182 @@
+"""From a call to a plan: candidates, policies, order, and the reason for everything left out."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.plans import Choice, Plan, Verdict
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
+from pointsman.routing.policies import POLICIES
+from pointsman.routing.strategies import STRATEGIES
+from pointsman.routing.view import Dice, View
+from pointsman.routing.weights import weighted_order
+
+
+def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
+    """The plan for one call, or the refusal the client gets.
+
+    `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
+    """
+    call, snapshot = facts.call, view.snapshot
+    found = find_candidates(call, snapshot)
+    if isinstance(found, Failure):
+        return found
+    candidates, strategy, source = found
+    strategy = strategy or snapshot.routing.strategy
+
+    targets: list[Candidate] = []
+    fallbacks: list[Candidate] = []
+    last_resort: list[tuple[float, Candidate]] = []
+    verdicts: list[Verdict] = []
+    for item in candidates:
+        for policy, check in POLICIES:
+            reason = check(item, facts, view, now)
+            if reason is not None:
+                verdicts.append(Verdict(item.id, policy, reason))
+                if reason.is_last_resort:
+                    last_resort.append((reason.until or now, item))
+                break
+        else:
+            (fallbacks if item.provenance is Provenance.FALLBACK else targets).append(item)
+
+    ordered = [*STRATEGIES[strategy](targets, facts, view, rng), *fallbacks]
+    if last_resort:
+        last_resort.sort(key=lambda entry: entry[0])
+        ordered += [item for _, item in last_resort]
+    if not ordered:
+        return _nothing_left(call, verdicts)
+    choices = tuple([Choice(item, order_keys(call, item, rng)) for item in ordered])
+    routing = snapshot.routing
+    deadline = now + (call.timeout_s or routing.timeouts.commit_s)
+    return Plan(
+        choices,
+        tuple(verdicts),
+        strategy,
+        source,
+        deadline,
+        routing.max_attempts,
+        rng.random(),
+        call.stateful,
+    )
+
+
+def order_keys(call: Call, item: Candidate, rng: Dice) -> tuple[ProviderKey, ...]:
+    """The keys in the order they are to be tried. What an account keeps is asked of one key, always the same."""
+    if len(item.keys) == 1:
+        return item.keys
+    usable = [key for key in item.keys if key.weight > 0]
+    if call.stateful:
+        return tuple(sorted(usable, key=lambda key: (-key.weight, key.name))[:1])
+    return tuple(weighted_order(usable, rng))
+
+
+Found = tuple[Sequence[Candidate], str | None, str]  # candidates, strategy if their source names one, source
+
+
+def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
+    """Everything that could serve the call by its name: the public name's targets, else the provider it names, else
+    whatever serves a bare name; and the fallbacks the request or the public name declare."""
+    public = snapshot.models.get(call.model)
+    if public is not None:
+        found: Found = (public.targets, public.strategy, f"model {public.name}")
+        declared: Sequence[Candidate] = public.fallbacks
+    else:
+        named = _named(call, snapshot)
+        if isinstance(named, Failure):
+            return named
+        found, declared = named, ()
+    if call.fallbacks:
+        resolved = _resolve_fallbacks(call.fallbacks, snapshot)
+        if isinstance(resolved, Failure):
+            return resolved
+        declared = resolved
+    candidates, strategy, source = found
+    if declared:
+        present = {item.id for item in candidates}
+        candidates = (*candidates, *[item for item in declared if item.id not in present])
+    if call.provider is not None and public is not None:
+        candidates = [item for item in candidates if item.endpoint.name == call.provider]
+        if not candidates:
+            message = f"x-pointsman-provider: model {call.model!r} has no target at provider {call.provider!r}"
+            return Failure(failures.INVALID_REQUEST, message)
+    return candidates, strategy, source
+
+
+def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
+    endpoints = snapshot.endpoints
+    prefix, slash, rest = call.model.partition("/")
+    if call.provider is not None:
+        endpoint = endpoints.get(call.provider)
+        if endpoint is None:
+            message = f"x-pointsman-provider: there is no provider {call.provider!r}; there are {_listed(endpoints)}"
+            return Failure(failures.INVALID_REQUEST, message)
+        model = rest if slash and prefix == call.provider else call.model
+        return [candidate(endpoint, model)], None, "x-pointsman-provider"
+    if slash and rest and prefix in endpoints:
+        return [candidate(endpoints[prefix], rest)], None, "provider/model"
+    if not call.model:
+        able = [endpoint for endpoint in endpoints.values() if call.operation in endpoint.operations]
+        if len(able) == 1:
+            return [candidate(able[0], "")], None, "the only provider"
+        message = (
+            f"this path names no model, so the provider must be named by the header x-pointsman-provider; "
+            f"there are {_listed(endpoints)}"
+        )
+        return Failure(failures.INVALID_REQUEST, message)
+    serving = [endpoint for endpoint in endpoints.values() if _serves(endpoint, call.model)]
+    if serving:
+        return (
+            [candidate(endpoint, call.model) for endpoint in serving],
+            None,
+            "providers that serve the name",
+        )
+    return model_not_found(call.model, snapshot, "model")
+
+
+def _serves(endpoint: Endpoint, model: str) -> bool:
+    """Whether a bare name may be resolved to this provider: only what it is said to serve, never by default."""
+    if endpoint.serves:
+        return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
+    return any(key.serves and key.serves_model(model) for key in endpoint.keys)
+
+
+def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot) -> list[Candidate] | Failure:
+    resolved: list[Candidate] = []
+    for index, name in enumerate(names):
+        public = snapshot.models.get(name)
+        prefix, slash, rest = name.partition("/")
+        if public is not None:
+            resolved += [replace(item, provenance=Provenance.FALLBACK) for item in public.targets]
+        elif slash and rest and prefix in snapshot.endpoints:
+            resolved.append(candidate(snapshot.endpoints[prefix], rest, provenance=Provenance.FALLBACK))
+        else:
+            return model_not_found(name, snapshot, f"fallbacks[{index}]")
+    return resolved
+
+
+def model_not_found(model: str, snapshot: Snapshot, param: str) -> Failure:
+    """The 404 for a name that stands for nothing, with what would have worked."""
+    names = _listed(snapshot.models) or "none"
+    message = (
+        f"the model {model!r} does not exist here. Public names: {names}. "
+        f"A model can also be named as provider/model with one of the providers {_listed(snapshot.endpoints)}."
+    )
+    return Failure(failures.MODEL_NOT_FOUND, message, param=param)
+
+
+def _listed(names: Iterable[str], limit: int = 12) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more
+
+
+def _nothing_left(call: Call, verdicts: Sequence[Verdict]) -> Failure:
+    said = "; ".join(f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts)
+    if verdicts and all(verdict.reason.code == "unsupported_operation" for verdict in verdicts):
+        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {call.model!r} can do this: {said}")
+    return Failure(failures.NO_TARGET, f"no target of {call.model!r} can be used: {said}")

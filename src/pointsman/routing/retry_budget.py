@@ -1,0 +1,31 @@
+"""Retries never multiply: a token bucket that fills with traffic.
+
+Every request earns `PER_REQUEST` tokens; a retry spends one; and `FLOOR_PER_S` tokens per second keep low traffic
+able to retry at all. So at most a fifth of the traffic can be retries, however many requests fail at once.
+"""
+
+from msgspec import Struct
+
+PER_REQUEST = 0.2
+FLOOR_PER_S = 1.0
+CAPACITY = 20.0
+
+
+class RetryBudget(Struct):
+    """A bucket. `updated_at` is in monotonic seconds."""
+
+    tokens: float = 10.0
+    updated_at: float = 0.0
+
+    def earn(self) -> None:
+        """A request arrived."""
+        self.tokens += PER_REQUEST
+
+    def has_token(self, now: float) -> bool:
+        self.tokens = min(self.tokens + (now - self.updated_at) * FLOOR_PER_S, CAPACITY)
+        self.updated_at = now
+        return self.tokens >= 1.0
+
+    def spend(self) -> None:
+        """A retry was made."""
+        self.tokens = max(self.tokens - 1.0, 0.0)
