@@ -1,1 +1,18 @@
-""""""
+"""Upstream dialects, a file each: pure builders and readers of HTTP messages. They never send anything."""
+
+from collections.abc import Mapping
+
+from pointsman.providers._provider import Provider
+from pointsman.registry import members
+
+
+def _discover() -> dict[str, Provider]:
+    found: dict[str, Provider] = {}
+    for module, provider in members(__name__, "PROVIDER"):
+        if not isinstance(provider, Provider) or provider.name.replace("-", "_") != module:
+            raise TypeError(f"providers/{module}.py: PROVIDER must be a Provider named after its file")
+        found[provider.name] = provider
+    return found
+
+
+PROVIDERS: Mapping[str, Provider] = _discover()

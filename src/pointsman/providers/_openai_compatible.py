@@ -1,0 +1,155 @@
+"""The codecs that OpenAI and most other providers share, and the row that describes such a provider."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman import __version__
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._openai_errors import classify, classify_inside
+from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage
+from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
+from pointsman.wire.json_object import encode_object
+
+_USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
+_INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+
+
+class _Probe(Struct):
+    usage: OpenAIUsage | None = None
+    error: Raw = Raw(b"null")
+
+
+_DECODER = msgspec.json.Decoder(_Probe)
+
+
+class PassthroughCodec:
+    """Sends what the client sent to the same path of the provider, under the provider's own model name."""
+
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+        body = b""
+        if call.fields:
+            fields = {**call.fields, "model": _model_name(candidate.model)} if call.model else call.fields
+            body = encode_object(fields)
+        elif call.raw_body:
+            body = call.raw_body
+        return UpstreamRequest(
+            call.method.encode(),
+            (candidate.endpoint.base_path + call.path).encode(),
+            _own_headers(key, call.content_type) + _forwarded(call),
+            body,
+            is_replayable=not call.stateful,
+        )
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
+        return Answer(body)
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
+        return classify(status, headers, body, now_unix_s)
+
+
+class JsonCodec(PassthroughCodec):
+    """Chat, completions and embeddings: JSON with a `model` in it and a `usage` in the answer."""
+
+    def __init__(self, *, streams_usage: bool = True, rename: Mapping[str, str] | None = None) -> None:
+        self._streams_usage = streams_usage
+        self._rename = tuple((rename or {}).items())
+
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+        fields = call.fields.copy()
+        fields["model"] = _model_name(candidate.model)
+        if call.stream and self._streams_usage and not call.wants_usage:
+            fields["stream_options"] = _with_usage(fields.get("stream_options"))
+        for name, theirs in self._rename:
+            if name in fields:
+                fields[theirs] = fields.pop(name)
+        headers = _own_headers(key, "application/json")
+        if call.forwarded:
+            headers += _forwarded(call)
+        target = (candidate.endpoint.base_path + call.path).encode()
+        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
+        try:
+            probe = _DECODER.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
+        if bytes(probe.error) not in (b"null", b'""'):
+            return classify_inside(body)
+        return Answer(body, probe.usage.normalised() if probe.usage is not None else None)
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        return OpenAIStream(keep_usage=call.wants_usage)
+
+
+@lru_cache(maxsize=4096)
+def _model_name(model: str) -> Raw:
+    return Raw(encode_object(model))
+
+
+def _with_usage(options: Raw | None) -> Raw:
+    if options is None or bytes(options) == b"null":
+        return _INCLUDE_USAGE
+    merged = msgspec.json.decode(options, type=dict[str, Raw])
+    return Raw(encode_object({**merged, "include_usage": Raw(b"true")}))
+
+
+@lru_cache(maxsize=4096)
+def _own_headers(key: ProviderKey, content_type: str) -> bytes:
+    """The lines every request with this key has. Cached by the key's identity, so a new snapshot starts anew."""
+    lines = _USER_AGENT
+    if content_type:
+        lines += f"content-type: {content_type}\r\n".encode("ascii")
+    secret = key.secret.reveal()
+    if secret:
+        lines += f"authorization: Bearer {secret}\r\n".encode()
+    return lines
+
+
+def _forwarded(call: Call) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in call.forwarded).encode("ascii")
+
+
+GENERATION = (Operation.CHAT, Operation.COMPLETION)
+PASSED_THROUGH = tuple(Operation(name) for name in ("responses", "image", "audio", "moderation"))
+ACCOUNT = (Operation.FILE, Operation.BATCH, Operation.OTHER)
+
+
+def openai_compatible(  # noqa: PLR0913 -- the columns of a row
+    name: str,
+    title: str,
+    base_url: str | None,
+    key_env: str | None,
+    *,
+    embeddings: bool = True,
+    completions: bool = True,
+    also: tuple[Operation, ...] = (),
+    streams_usage: bool = True,
+    rename: Mapping[str, str] | None = None,
+    needs_key: bool = True,
+    docs: str = "",
+) -> Provider:
+    """A provider that speaks OpenAI's dialect, as one row of facts.
+
+    `also` lists operations passed through beside chat; `streams_usage` says whether it understands
+    `stream_options.include_usage`; `rename` maps OpenAI's field names to the provider's.
+    """
+    codec = JsonCodec(streams_usage=streams_usage, rename=rename)
+    codecs: dict[Operation, Codec] = {Operation.CHAT: codec}
+    if completions:
+        codecs[Operation.COMPLETION] = codec
+    if embeddings:
+        codecs[Operation.EMBEDDING] = JsonCodec()
+    passthrough = PassthroughCodec()
+    for operation in also:
+        codecs[operation] = passthrough
+    return Provider(name, title, base_url, key_env, codecs, needs_key, docs)

@@ -1,0 +1,91 @@
+"""What a provider is: a record with a codec for each operation it supports, and an error table.
+
+Absence means unsupported: an operation without a codec is never routed to the provider, and there are no stubs.
+
+A codec translates one operation. Towards the provider it *encodes* a call into an HTTP request. From the provider it
+*decodes*: a whole answer in one step, a stream by a decoder that is fed bytes as they arrive. What comes out is in the
+client's dialect: where provider and client speak the same one, that is the provider's own bytes; where they do not,
+the decoder holds a writer of the client's dialect and calls it for each piece of content. So dialects and providers
+add up instead of multiplying. The recorded streams of other dialects show what a decoder must keep between pieces:
+Anthropic sends the prompt's usage in its first event and the answer's in its last but one, and ends with a named
+event instead of `[DONE]`; Gemini repeats the whole usage in every event and has no closing event at all. Hence
+`usage` may grow while a stream runs, and `close` is told when the provider has ended it.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.targets import Candidate, ProviderKey
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer in the client's dialect."""
+
+    body: bytes
+    usage: Usage | None = None
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer.
+
+    `has_content` turns true at the first piece of real content (text, tool call, reasoning, refusal, audio) or at a
+    regular end without any: from then on nothing else may be tried. `is_done` says that the answer is whole.
+    `failure` is set when the provider reported an error inside the stream or sent what cannot be read; nothing more
+    is to be fed then.
+    """
+
+    has_content: bool
+    is_done: bool
+    usage: Usage | None
+    failure: Failure | None
+
+    def feed(self, data: bytes) -> bytes:
+        """The part of the client's stream that `data` completes, possibly nothing."""
+        ...
+
+    def close(self) -> bytes:
+        """The provider ended the stream. Returns what is still due; sets `failure` if the answer is not whole."""
+        ...
+
+
+class Codec(Protocol):
+    """One operation of one provider."""
+
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+        """The request for the provider. For a body that is passed on as it arrives, the request's body is empty."""
+        ...
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+        """Read a whole answer that came with a status of 2xx."""
+        ...
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        """A decoder for one streamed answer."""
+        ...
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
+        """Classify an answer with any other status, by the provider's error table."""
+        ...
+
+
+class Provider(Struct, frozen=True, eq=False):
+    """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
+    configuration must give it; `key_env` is the usual environment variable of its key."""
+
+    name: str
+    title: str
+    base_url: str | None
+    key_env: str | None
+    codecs: Mapping[Operation, Codec]
+    needs_key: bool = True
+    docs: str = ""
+
+    @property
+    def operations(self) -> frozenset[Operation]:
+        return frozenset(self.codecs)

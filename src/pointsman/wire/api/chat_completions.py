@@ -1,0 +1,44 @@
+"""POST /v1/chat/completions, in OpenAI's dialect. https://platform.openai.com/docs/api-reference/chat
+
+Every field passes through; the ones below are typed because the gateway acts on them or because a provider would
+refuse them anyway, later and less clearly.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.wire.generation import Generation, generation_call
+from pointsman.wire.json_object import read_object, read_typed
+from pointsman.wire.paths import ApiPath, Asked
+
+
+class _Message(Struct):
+    role: str
+
+
+class _Chat(Generation):
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    tools: list[Raw] | None = None
+    response_format: dict[str, Raw] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: list[str] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Chat)
+
+
+def parse(asked: Asked, body: bytes) -> Call:
+    """Raises `Refusal`."""
+    fields = read_object(body)
+    typed = read_typed(_DECODER, body)
+    return generation_call(asked, Operation.CHAT, fields, typed, len(body), typed.max_completion_tokens)
+
+
+PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), Operation.CHAT, parse=parse),)

@@ -1,0 +1,48 @@
+"""POST /v1/embeddings, in OpenAI's dialect. https://platform.openai.com/docs/api-reference/embeddings"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
+from pointsman.wire.json_object import read_object, read_typed, refuse_variants
+from pointsman.wire.paths import ApiPath, Asked
+
+
+class _Embedding(Struct):
+    model: Annotated[str, Meta(min_length=1, max_length=512)]
+    input: str | list[Raw]
+    fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    encoding_format: str | None = None
+    user: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Embedding)
+
+
+def parse(asked: Asked, body: bytes) -> Call:
+    """Raises `Refusal`."""
+    fields = read_object(body)
+    typed = read_typed(_DECODER, body)
+    refuse_variants(fields, ACTED_ON)
+    fields.pop("fallbacks", None)
+    return Call(
+        Operation.EMBEDDING,
+        "POST",
+        asked.path,
+        typed.model,
+        fields,
+        len(body),
+        fallbacks=tuple(typed.fallbacks or ()),
+        provider=asked.provider,
+        timeout_s=asked.timeout_s,
+        session=asked.session,
+        tags=asked.tags,
+        forwarded=asked.forwarded,
+    )
+
+
+PATHS = (ApiPath("/embeddings", frozenset({"POST"}), Operation.EMBEDDING, parse=parse),)

@@ -1,0 +1,108 @@
+"""The rest of OpenAI's API: passed through to one provider, chosen by `model` or by `x-pointsman-provider`.
+
+A JSON body is read whole: its `model` is replaced by the provider's own name for it. Any other body is passed on as
+it arrives. Files, batches and stored responses belong to one account of one provider, so their calls are stateful:
+one key per provider, and no second try once bytes were sent.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
+from pointsman.wire.json_object import read_object, read_typed, refuse_variants
+from pointsman.wire.paths import ApiPath, Asked, BodyKind
+
+
+class _Any(Struct):
+    model: Annotated[str, Meta(max_length=512)] | None = None
+    stream: bool | None = None
+    fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
+    store: bool | None = None
+    previous_response_id: Raw = Raw(b"null")
+    conversation: Raw = Raw(b"null")
+
+
+_DECODER = msgspec.json.Decoder(_Any)
+_METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
+
+
+def parse(asked: Asked, body: bytes) -> Call:
+    """A call with a JSON body or none. Raises `Refusal`."""
+    fields: dict[str, Raw] = {}
+    typed = _Any()
+    if body:
+        fields = read_object(body)
+        typed = read_typed(_DECODER, body)
+        refuse_variants(fields, ACTED_ON)
+        fields.pop("fallbacks", None)
+    return Call(
+        asked.api.operation,
+        asked.method,
+        asked.path,
+        typed.model or "",
+        fields,
+        len(body),
+        stream=typed.stream or False,
+        fallbacks=tuple(typed.fallbacks or ()),
+        provider=asked.provider,
+        timeout_s=asked.timeout_s,
+        session=asked.session,
+        tags=asked.tags,
+        raw_body=None if fields else b"",
+        content_type="application/json" if fields else "",
+        forwarded=asked.forwarded,
+        stateful=_is_stateful(asked, typed),
+    )
+
+
+def _is_stateful(asked: Asked, typed: _Any) -> bool:
+    operation = asked.api.operation
+    if operation is not Operation.RESPONSES:
+        return operation in STATEFUL
+    # A response is stored unless the client says otherwise; what refers to a stored one must find its account.
+    refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
+    is_creation = asked.method == "POST" and asked.path.partition("?")[0] == "/responses"
+    return refers or not is_creation or typed.store is not False
+
+
+def streamed_call(asked: Asked, model: str, size: int) -> Call:
+    """A call whose body is passed on as it arrives. `size` is what is known of its length, else 0."""
+    return Call(
+        asked.api.operation,
+        asked.method,
+        asked.path,
+        model,
+        {},
+        size,
+        provider=asked.provider,
+        timeout_s=asked.timeout_s,
+        session=asked.session,
+        tags=asked.tags,
+        content_type=asked.content_type,
+        forwarded=asked.forwarded,
+        stateful=True,
+    )
+
+
+def _path(path: str, operation: Operation) -> ApiPath:
+    return ApiPath(path, _METHODS, operation, BodyKind.STREAM, is_prefix=True, parse=parse)
+
+
+PATHS = (
+    _path("/responses", Operation.RESPONSES),
+    _path("/images", Operation.IMAGE),
+    _path("/audio", Operation.AUDIO),
+    _path("/moderations", Operation.MODERATION),
+    _path("/files", Operation.FILE),
+    _path("/uploads", Operation.FILE),
+    _path("/batches", Operation.BATCH),
+    _path("/conversations", Operation.RESPONSES),
+    _path("/vector_stores", Operation.OTHER),
+    _path("/fine_tuning", Operation.OTHER),
+    _path("/videos", Operation.OTHER),
+    _path("/containers", Operation.OTHER),
+    _path("/evals", Operation.OTHER),
+)

@@ -1,0 +1,55 @@
+"""How a failure is told to a client: OpenAI's error body, with a closed `code`.
+
+The shape is that of https://platform.openai.com/docs/guides/error-codes; the official SDKs choose their exception
+class by the HTTP status.
+"""
+
+import math
+
+from msgspec import Struct
+from msgspec.json import encode
+
+from pointsman.domain.failures import Failure, Fault
+
+
+class _Error(Struct):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class _Body(Struct):
+    error: _Error
+
+
+def status_of(failure: Failure) -> int:
+    """The status a client sees. Where the provider refused the request itself, the provider's own."""
+    if failure.kind.fault is Fault.REQUEST and failure.status is not None and 400 <= failure.status < 500:
+        return failure.status
+    return failure.kind.status
+
+
+def error_body(failure: Failure, request_id: str) -> bytes:
+    """The JSON body. A provider's own words about a bad request are passed on as they are."""
+    if failure.body is not None and failure.kind.fault is Fault.REQUEST:
+        return failure.body
+    kind = failure.kind
+    message = f"{failure.message} (request {request_id})" if request_id else failure.message
+    return encode(_Body(_Error(message, kind.type, failure.param, kind.code)))
+
+
+def error_event(failure: Failure, request_id: str) -> bytes:
+    """The server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
+    message = f"{failure.message} (request {request_id})"
+    return b"data: " + encode(_Body(_Error(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
+
+
+def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:
+    """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known."""
+    lines = b"content-type: application/json\r\n"
+    if failure.retry_after_s is not None:
+        lines += b"retry-after: %d\r\n" % max(math.ceil(failure.retry_after_s), 0)
+    if should_retry is not None:
+        lines += b"x-should-retry: true\r\n" if should_retry else b"x-should-retry: false\r\n"
+    return lines

@@ -1,0 +1,78 @@
+"""What the text-generating paths of OpenAI's dialect have in common."""
+
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.wire.json_object import refuse, refuse_variants
+from pointsman.wire.paths import Asked
+
+MAX_FALLBACKS = 16
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class Generation(Struct, kw_only=True):
+    """Fields of both generating paths. Unknown fields are allowed and passed on."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=512)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    user: str | None = None
+    logit_bias: dict[str, float] | None = None
+
+
+# Names that must not come in another spelling.
+ACTED_ON = frozenset(
+    {"model", "stream", "stream_options", "fallbacks", "max_tokens", "max_completion_tokens", "n", "messages"}
+    | {"prompt", "input", "tools", "response_format", "temperature", "top_p", "seed", "stop", "user"}
+)
+
+
+def generation_call(
+    asked: Asked,
+    operation: Operation,
+    fields: dict[str, Raw],
+    typed: Generation,
+    size: int,
+    max_completion_tokens: int | None = None,
+) -> Call:
+    """Build the call. Raises `Refusal` for what only the combination of fields shows."""
+    refuse_variants(fields, ACTED_ON)
+    options = typed.stream_options
+    if options is not None and not typed.stream:
+        raise refuse("the field 'stream_options' is only allowed when 'stream' is true", "stream_options")
+    fallbacks: tuple[str, ...] = ()
+    if "fallbacks" in fields:
+        del fields["fallbacks"]
+        fallbacks = tuple(typed.fallbacks or ())
+    return Call(
+        operation,
+        "POST",
+        asked.path,
+        typed.model,
+        fields,
+        size,
+        typed.stream or False,
+        options is not None and options.include_usage is True,
+        fallbacks,
+        asked.provider,
+        asked.timeout_s,
+        asked.session,
+        asked.tags,
+        max_completion_tokens or typed.max_tokens,
+        typed.n or 1,
+        forwarded=asked.forwarded,
+    )

@@ -1,0 +1,104 @@
+"""The head of a client's request: which path it asks for, who is asking, and the gateway's own request headers."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.wire.json_object import refuse
+from pointsman.wire.paths import PREFIX, Asked, PathTable
+
+# What of a client's headers goes upstream. Everything else stays here: credentials, cookies, addresses, hop headers.
+FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
+
+# Path segments that can name something, and cannot climb out of the path or start another one.
+_SAFE_PATH = re.compile(r"/(?:[A-Za-z0-9_\-.~:@]+/?)*")
+_SAFE_QUERY = re.compile(r"[A-Za-z0-9_\-.~:@=&%+,\[\]*/?!$'();]*")
+_TAG = "x-pointsman-tag-"
+_MAX_TAGS = 16
+_MAX_VALUE = 255
+_MAX_TIMEOUT_MS = 24 * 3600 * 1000
+
+
+def read_head(
+    method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, key_headers: Sequence[str]
+) -> Asked:
+    """Read everything a head says. `headers` has names in lower case. Raises `Refusal`."""
+    path, mark, query = target.partition("?")
+    if not path.startswith(PREFIX + "/"):
+        raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
+    path = path[len(PREFIX) :]
+    if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+        raise refuse("the path holds characters or segments that are not allowed")
+    if not _SAFE_QUERY.fullmatch(query):
+        raise refuse("the query holds characters that are not allowed")
+    api = table.find(method, path)
+    text = {name: _text(headers, name) for name in (*FORWARDED, *_OWN) if name.encode() in headers}
+    return Asked(
+        api,
+        method,
+        path + mark + query,
+        read_credential(headers, key_headers),
+        _text(headers, "content-type") or "",
+        provider=_checked(text, "x-pointsman-provider"),
+        timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
+        session=_checked(text, "x-pointsman-session"),
+        tags=_tags(headers),
+        forwarded=tuple((name, text[name]) for name in FORWARDED if name in text),
+    )
+
+
+_OWN = ("x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
+
+
+def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
+    """The SHA-256 of the virtual key a client presents, from the first of `key_headers` that is there."""
+    for name in key_headers:
+        value = headers.get(name.encode())
+        if value:
+            scheme, _, rest = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                value = rest.strip()
+            if value:
+                return hashlib.sha256(value).digest()
+    return None
+
+
+def _text(headers: Mapping[bytes, bytes], name: str) -> str:
+    value = headers.get(name.encode(), b"")
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError:
+        raise refuse(f"the header {name} must be ASCII", name) from None
+
+
+def _checked(text: Mapping[str, str], name: str) -> str | None:
+    value = text.get(name)
+    if value is not None and not 0 < len(value) <= _MAX_VALUE:
+        raise refuse(f"the header {name} must have 1 to {_MAX_VALUE} characters", name)
+    return value
+
+
+def _timeout_s(value: str | None) -> float | None:
+    if value is None:
+        return None
+    if not value.isdigit() or not 0 < int(value) <= _MAX_TIMEOUT_MS:
+        name = "x-pointsman-timeout-ms"
+        raise refuse(f"the header {name} must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}", name)
+    return int(value) / 1000
+
+
+def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    prefix = _TAG.encode()
+    names = [name for name in headers if name.startswith(prefix)]
+    if len(names) > _MAX_TAGS:
+        raise refuse(f"at most {_MAX_TAGS} headers {_TAG}<name> are allowed", _TAG)
+    tags: dict[str, str] = {}
+    for name in names:
+        text = name.decode()
+        value = _text(headers, text)
+        if len(value) > _MAX_VALUE or len(text) == len(_TAG):
+            raise refuse(f"the header {text} needs a name and a value of at most {_MAX_VALUE} characters", text)
+        tags[text[len(_TAG) :]] = value
+    return tags

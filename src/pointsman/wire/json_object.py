@@ -1,0 +1,97 @@
+"""The top level of a JSON body: split into fields without touching their values.
+
+`msgspec` alone would let three things through that must not pass a gateway which decides on one reading of a body and
+sends another: it takes the last of two equal keys, it accepts invalid UTF-8 inside a value it only skips, and it runs
+out of stack on deeply nested input. `read_object` refuses all three.
+"""
+
+import json
+import re
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ENCODER = msgspec.json.Encoder()
+encode_object = _ENCODER.encode
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+
+T = TypeVar("T")
+
+
+def refuse(message: str, param: str | None = None) -> Refusal:
+    """A 400 that names the field."""
+    return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
+
+
+def read_object(body: bytes) -> dict[str, Raw]:
+    """The fields of a JSON object, each value as the bytes the client sent.
+
+    Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            message = f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
+            raise Refusal(Failure(failures.INVALID_JSON, message)) from None
+    try:
+        fields = _OBJECT.decode(body)
+    except msgspec.ValidationError:
+        raise refuse("the body must be a JSON object") from None
+    except msgspec.DecodeError as error:
+        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None
+    except RecursionError:
+        raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
+    # Writing the fields again can only leave out white space and repeated keys: the same length means neither.
+    if len(_ENCODER.encode(fields)) != len(body):
+        _refuse_repeated_keys(body, fields)
+    return fields
+
+
+def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
+    """Walk the top level of `body`, which is known to be a valid object, key by key."""
+    seen: set[str] = set()
+    start = _SPACE.match(body)
+    position = (start.end() if start else 0) + 1
+    while match := _KEY.match(body, position):
+        key: str = json.loads(match[1])
+        value = bytes(fields[key])
+        # Of two equal keys `fields` holds the last value, so the walk stops at the first of them, unless the values
+        # are equal too; then it comes by twice.
+        if key in seen or not body.startswith(value, match.end()):
+            raise refuse(f"the field {key!r} appears more than once", key)
+        seen.add(key)
+        after = _SPACE.match(body, match.end() + len(value))
+        position = (after.end() if after else 0) + 1
+
+
+def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
+    """Refuse names that differ from a known one only by case: some servers would take them for it."""
+    if fields.keys() <= known:
+        return
+    for key in fields:
+        if key not in known and key.lower() in known:
+            raise refuse(f"unknown field {key!r}; did you mean {key.lower()!r}?", key)
+
+
+def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """Decode the fields the gateway acts on. Raises `Refusal` naming the field and what it should be."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        param = place.rstrip("`") or None
+        if match := re.search(r"missing required field `(\w+)`", message):
+            param = f"{param}.{match[1]}" if param else match[1]
+            raise refuse(f"the field {param!r} is missing", param) from None
+        at = f"the field {param!r}: " if param else ""
+        raise refuse(f"{at}{message[0].lower()}{message[1:]}", param) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None

@@ -1,0 +1,81 @@
+"""What a path of the public API is: how it is recognised and how its body is read."""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure, Refusal
+
+PREFIX = "/v1"
+
+
+class BodyKind(Enum):
+    """How the body of a request is handled."""
+
+    NONE = "none"  # answered from the head alone
+    JSON = "json"  # read whole and parsed
+    STREAM = "stream"  # passed on as it arrives; a JSON body is still read whole
+
+
+class Asked(Struct, frozen=True):
+    """What the head of a request says. `path` includes the query and lies below `/v1`. `credential` is the virtual
+    key as presented, hashed with SHA-256, or `None`. `forwarded` are the headers that go upstream."""
+
+    api: "ApiPath"
+    method: str
+    path: str
+    credential: bytes | None
+    content_type: str
+    provider: str | None = None
+    timeout_s: float | None = None
+    session: str | None = None
+    tags: dict[str, str] = {}
+    forwarded: tuple[tuple[str, str], ...] = ()
+
+
+Parse = Callable[[Asked, bytes], Call]
+
+
+class ApiPath(Struct, frozen=True, eq=False):
+    """One path, or with `is_prefix` everything below it.
+
+    `parse` turns a whole body into a call and raises `Refusal`; `None` for paths the gateway answers itself.
+    """
+
+    path: str
+    methods: frozenset[str]
+    operation: Operation
+    body: BodyKind = BodyKind.JSON
+    is_prefix: bool = False
+    parse: Parse | None = None
+
+
+class PathTable:
+    """Finds the `ApiPath` of a request path: exact names first, then the longest prefix."""
+
+    def __init__(self, paths: Iterable[ApiPath]) -> None:
+        self._exact: dict[str, list[ApiPath]] = {}
+        self._prefixes: list[ApiPath] = []
+        for path in paths:
+            if path.is_prefix:
+                self._prefixes.append(path)
+            else:
+                self._exact.setdefault(path.path, []).append(path)
+        self._prefixes.sort(key=lambda path: -len(path.path))
+
+    def find(self, method: str, path: str) -> ApiPath:
+        """`path` lies below `/v1`, without the query. Raises `Refusal`: 404 or 405."""
+        found = self._exact.get(path, [])
+        if not found:
+            found = [item for item in self._prefixes if path == item.path or path.startswith(item.path + "/")][:1]
+        for item in found:
+            if method in item.methods:
+                return item
+        if found:
+            allowed = ", ".join(sorted(method for item in found for method in item.methods))
+            message = f"{method} is not allowed for {PREFIX}{path}; use {allowed}"
+            raise Refusal(Failure(failures.METHOD_NOT_ALLOWED, message))
+        raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {PREFIX}{path}"))

@@ -1,0 +1,84 @@
+"""Server-sent events, read incrementally.
+
+The format is https://html.spec.whatwg.org/multipage/server-sent-events.html: events end with a blank line, lines end
+with LF, CRLF or CR.
+"""
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+
+class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
+    """More bytes came without an end of event than `MAX_EVENT_BYTES`."""
+
+
+class EventSplitter:
+    """Cuts a byte stream after its whole events, so that each piece can be looked at and passed on as it is.
+
+    Pieces come out with LF line ends whatever went in.
+    """
+
+    __slots__ = ("_has_open_cr", "_tail")
+
+    def __init__(self) -> None:
+        self._tail = bytearray()
+        self._has_open_cr = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events that `data` completes, possibly none. Raises `EventTooLong`."""
+        if self._has_open_cr or b"\r" in data:
+            data = self._with_lf(data)
+        tail = self._tail
+        if not tail:
+            if data.endswith(b"\n\n"):
+                return data
+            cut = data.rfind(b"\n\n") + 2
+            if cut == 1:
+                cut = 0
+            tail += data[cut:]
+            self._check(tail)
+            return data[:cut]
+        searched = max(len(tail) - 1, 0)
+        tail += data
+        cut = tail.rfind(b"\n\n", searched) + 2
+        if cut == 1:
+            self._check(tail)
+            return b""
+        whole = bytes(tail[:cut])
+        del tail[:cut]
+        return whole
+
+    def rest(self) -> bytes:
+        """What came after the last whole event."""
+        return bytes(self._tail)
+
+    def _with_lf(self, data: bytes) -> bytes:
+        if self._has_open_cr:
+            # The CR at the end of the last piece was already passed on as LF.
+            if data.startswith(b"\n"):
+                data = data[1:]
+                if not data:
+                    self._has_open_cr = False
+                    return data
+            self._has_open_cr = False
+        self._has_open_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _check(self, tail: bytearray) -> None:
+        if len(tail) > MAX_EVENT_BYTES:
+            raise EventTooLong
+
+
+def split_events(whole: bytes) -> list[bytes]:
+    """Whole events, each with its closing blank line."""
+    return [part + b"\n\n" for part in whole.split(b"\n\n") if part.strip(b"\n")]
+
+
+def event_data(event: bytes) -> bytes | None:
+    """The `data` of one event, its lines joined; `None` for an event without data, such as a comment."""
+    lines: list[bytes] = []
+    for line in event.split(b"\n"):
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line == b"data":
+            lines.append(b"")
+    return b"\n".join(lines) if lines else None
