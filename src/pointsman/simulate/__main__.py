@@ -1,0 +1,50 @@
+"""`python -m pointsman.simulate`: a simulated provider as a process of its own; prints its base URL and serves until
+it is told to end."""
+
+import argparse
+import asyncio
+import signal
+import ssl
+import sys
+
+import msgspec
+import uvloop
+
+from pointsman.simulate.provider import SimulatedProvider
+from pointsman.simulate.settings import Settings
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(prog="python -m pointsman.simulate", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 chooses a free one")
+    parser.add_argument("--settings", default="{}", help="JSON object of settings")
+    parser.add_argument("--tls-cert", help="certificate chain; with it the provider speaks TLS")
+    parser.add_argument("--tls-key", help="private key of the certificate")
+    arguments = parser.parse_args()
+    try:
+        settings = msgspec.json.decode(arguments.settings, type=Settings)
+        context = None
+        if arguments.tls_cert:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(arguments.tls_cert, arguments.tls_key)
+        provider = SimulatedProvider(settings, port=arguments.port, ssl_context=context)
+    except (msgspec.MsgspecError, ValueError) as problem:
+        parser.error(str(problem))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(provider))
+
+
+async def _serve(provider: SimulatedProvider) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with provider:
+        sys.stdout.write(provider.base_url + "\n")
+        sys.stdout.flush()
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    main()

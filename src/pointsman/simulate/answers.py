@@ -1,0 +1,173 @@
+"""What an endpoint gives back, before faults and framing are laid over it."""
+
+import random
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.simulate.settings import Settings
+
+JSON = "application/json"
+SSE = "text/event-stream; charset=utf-8"
+
+T = TypeVar("T")
+
+
+class Event(Struct):
+    """One server-sent event as its bytes. `tokens` are those it carries; only content events carry any."""
+
+    data: bytes
+    tokens: int = 0
+    is_content: bool = False
+
+
+class Answer(Struct, kw_only=True):
+    """An answer: `events` when it is streamed, else `body`. `tokens_*` are those of the whole answer."""
+
+    status: int = 200
+    content_type: str = JSON
+    body: bytes = b""
+    events: list[Event] | None = None
+    headers: list[tuple[str, str]] = []
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+
+
+class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the program
+    """Ends an endpoint with an error answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body.decode())
+        self.answer = answer
+
+
+class Request(Struct):
+    """A request that arrived whole. `raw_headers` are as sent; `headers` are by lower-case name, the last one wins."""
+
+    method: str
+    target: str
+    raw_headers: list[tuple[bytes, bytes]]
+    headers: dict[str, str]
+    body: bytes
+    keep_alive: bool = True
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
+class Ask(Struct):
+    """What an endpoint works from. `fields` is the top level of a JSON body and empty for other bodies; `rng` is seeded
+    for this request; `created` is wall time in seconds."""
+
+    request: Request
+    index: int
+    key: str
+    fields: dict[str, Raw]
+    settings: Settings
+    rng: random.Random
+    created: int
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}{self.settings.name}{self.index:08d}"
+
+    def decode(self, into: type[T], known: frozenset[str]) -> T:
+        """The body as `into`. Raises `Rejected` where a strict provider would: a field not in `known`, a wrong
+        type, a missing field, a model that is not served."""
+        unknown = sorted(self.fields.keys() - known)
+        if unknown:
+            raise Rejected(
+                error(400, f"Unrecognized request argument supplied: {unknown[0]}", code="unknown_parameter")
+            )
+        try:
+            value = msgspec.json.decode(self.request.body, type=into)
+        except msgspec.ValidationError as failure:
+            raise Rejected(_invalid(str(failure))) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Rejected(NOT_JSON) from None
+        model = getattr(value, "model", None)
+        if model is not None:
+            self.require_model(model)
+        return value
+
+    def require_model(self, model: str) -> None:
+        """Raises `Rejected` with 404 for a model that is not served."""
+        if model not in self.settings.models:
+            raise Rejected(
+                error(
+                    404,
+                    f"The model `{model}` does not exist or you do not have access to it.",
+                    code="model_not_found",
+                )
+            )
+
+
+def names(text: str) -> frozenset[str]:
+    """The words of a text, as a set of field names."""
+    return frozenset(text.split())
+
+
+def error(
+    status: int,
+    message: str,
+    type_: str = "invalid_request_error",
+    *,
+    code: str | None = None,
+    param: str | None = None,
+) -> Answer:
+    """An error in OpenAI's shape."""
+    body = {"error": {"message": message, "type": type_, "param": param, "code": code}}
+    return Answer(status=status, body=msgspec.json.encode(body))
+
+
+NOT_JSON = error(
+    400,
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library"
+    " correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
+)
+
+
+def json_answer(value: object, **tokens: int) -> Answer:
+    """A whole JSON answer."""
+    return Answer(body=msgspec.json.encode(value), **tokens)  # type: ignore[arg-type]  # ints go to int fields only
+
+
+def _invalid(message: str) -> Answer:
+    """Put a decoder's complaint in the words of the API."""
+    missing = re.search(r"missing required field `(.+?)`", message)
+    if missing:
+        name = missing[1]
+        return error(400, f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name)
+    at = re.search(r"at `\$\.(.+?)`", message)
+    param = at[1] if at else None
+    return error(400, f"Invalid value for '{param}': {message}.", code="invalid_type", param=param)
+
+
+def sse(value: object, name: str | None = None, tokens: int = 0) -> Event:
+    """An event of JSON data; named where the dialect names events."""
+    data = b"data: " + msgspec.json.encode(value) + b"\n\n"
+    if name is not None:
+        data = b"event: " + name.encode() + b"\n" + data
+    return Event(data, tokens, is_content=tokens > 0)
+
+
+DONE = Event(b"data: [DONE]\n\n")
+
+
+def usage(tokens_in: int, tokens_cached: int, tokens_out: int) -> dict[str, Any]:
+    """The usage object of chat and completions."""
+    return {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "total_tokens": tokens_in + tokens_out,
+        "prompt_tokens_details": {"cached_tokens": tokens_cached, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

@@ -1,0 +1,105 @@
+"""The provider's own account of what it was asked, what it did and what it charged: the oracle for money and
+cancellation. Nothing here is derived from what the gateway says about itself."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from pointsman.simulate.settings import Billing, Price
+
+Outcome = Literal["open", "complete", "cancelled", "failed"]
+Phase = Literal["before_answer", "before_first_token", "mid_stream", "after_answer"]
+
+
+class Entry(Struct):
+    """One request that arrived whole.
+
+    Times are monotonic seconds. `tokens_out` is what was produced and charged for, `tokens_sent` what was written to
+    the connection; before the end `tokens_out` is what the whole answer would hold. `charged_nano` is in nano-dollars.
+    `outcome` is `cancelled` when the peer closed first and `failed` when the provider did not give a good answer;
+    `phase` is how far the answer had come at that moment.
+    """
+
+    index: int
+    method: str
+    path: str
+    key: str
+    received_at: float
+    request_id: str | None = None
+    attempt_id: str | None = None
+    model: str = ""
+    stream: bool = False
+    faults: dict[str, float] = {}
+    status: int | None = None
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    tokens_sent: int = 0
+    charged_nano: int = 0
+    outcome: Outcome = "open"
+    phase: Phase = "before_answer"
+    ended_at: float | None = None
+    peer_closed_at: float | None = None
+
+
+class Totals(Struct):
+    """Sums over entries."""
+
+    requests: int = 0
+    complete: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    charged_nano: int = 0
+
+
+def charge_nano(price: Price, tokens_in: int, tokens_cached: int, tokens_out: int) -> int:
+    """Nano-dollars for one call, rounded up once. `tokens_cached` are a part of `tokens_in`."""
+    pico = (
+        (tokens_in - tokens_cached) * price.input_pico
+        + tokens_cached * price.cached_pico
+        + tokens_out * price.output_pico
+    )
+    return -(-pico // 1000)
+
+
+class Bill:
+    """The entries in order of arrival."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def open(self, entry: Entry) -> None:
+        """Write down a request that has just arrived."""
+        self.entries.append(entry)
+
+    def close(self, entry: Entry, outcome: Outcome, billing: Billing, price: Price) -> None:
+        """Settle an entry whose tokens are already in it. `billing` holds for an outcome other than `complete`."""
+        entry.outcome = outcome
+        if outcome != "complete" and billing != "full":
+            entry.tokens_out = entry.tokens_sent
+            if billing == "none":
+                return
+        entry.charged_nano = charge_nano(price, entry.tokens_in, entry.tokens_cached, entry.tokens_out)
+
+    def clear(self) -> None:
+        """Forget everything. Requests in progress are not entered again."""
+        self.entries = []
+
+    def totals(self) -> Totals:
+        """Sums over all closed entries; `requests` counts the open ones too."""
+        totals = Totals(requests=len(self.entries))
+        for entry in self.entries:
+            if entry.outcome == "open":
+                continue
+            totals.tokens_in += entry.tokens_in
+            totals.tokens_out += entry.tokens_out
+            totals.charged_nano += entry.charged_nano
+            if entry.outcome == "complete":
+                totals.complete += 1
+            elif entry.outcome == "cancelled":
+                totals.cancelled += 1
+            else:
+                totals.failed += 1
+        return totals

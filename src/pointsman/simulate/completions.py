@@ -1,0 +1,87 @@
+"""`/v1/completions`, the older text dialect."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from pointsman.simulate.answers import DONE, SSE, Answer, Ask, Event, json_answer, names, sse, usage
+from pointsman.simulate.chat import Positive, StreamOptions, answer_length
+from pointsman.simulate.text import count_tokens, words
+
+_KNOWN = names(
+    """
+    best_of echo frequency_penalty logit_bias logprobs max_tokens model n presence_penalty prompt seed stop
+    stream stream_options suffix temperature top_p user
+    """
+)
+
+
+class CompletionRequest(Struct):
+    """The fields that change what is answered. A prompt is text or token ids, or a list of either."""
+
+    model: str
+    prompt: str | list[str] | list[int] | list[list[int]]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    max_tokens: Positive | None = None
+
+
+def completions(ask: Ask) -> Answer:
+    """Answer a completion request: `n` choices for every prompt."""
+    request = ask.decode(CompletionRequest, _KNOWN)
+    prompts = input_token_counts(request.prompt)
+    limit = request.max_tokens or 16
+    choices = []
+    for _ in range(len(prompts) * (request.n or 1)):
+        length = answer_length(ask, limit)
+        tokens = words(min(length, limit), ask.settings.text, ask.rng)
+        choices.append((tokens, "stop" if length < limit else "length"))
+    tokens_in = sum(prompts)
+    cached = int(tokens_in * ask.settings.cached_share)
+    tokens_out = sum(len(tokens) for tokens, _ in choices)
+    base = {
+        "id": ask.new_id("cmpl-"),
+        "object": "text_completion",
+        "created": ask.created,
+        "model": request.model,
+        "system_fingerprint": f"fp_{ask.settings.name}",
+    }
+    counts = usage(tokens_in, cached, tokens_out)
+    if request.stream:
+        wants_usage = request.stream_options is not None and bool(request.stream_options.include_usage)
+        answer = Answer(content_type=SSE, events=_events(base, choices, counts if wants_usage else None))
+    else:
+        whole = [_choice(index, "".join(tokens), end) for index, (tokens, end) in enumerate(choices)]
+        answer = json_answer({**base, "choices": whole, "usage": counts})
+    answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, tokens_out
+    return answer
+
+
+def input_token_counts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[int]:
+    """Tokens of each prompt."""
+    if isinstance(prompt, str):
+        return [count_tokens(prompt)]
+    if prompt and isinstance(prompt[0], int):
+        return [len(prompt)]
+    return [count_tokens(item) if isinstance(item, str) else len(item) for item in prompt]  # type: ignore[arg-type]
+
+
+def _choice(index: int, text: str, finish_reason: str | None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _events(base: dict[str, Any], choices: list[tuple[list[str], str]], counts: dict[str, Any] | None) -> list[Event]:
+    extra = {} if counts is None else {"usage": None}
+    events = [
+        sse({**base, "choices": [_choice(index, token, None)], **extra}, tokens=1)
+        for index, (tokens, _) in enumerate(choices)
+        for token in tokens
+    ]
+    events.extend(
+        sse({**base, "choices": [_choice(index, "", end)], **extra}) for index, (_, end) in enumerate(choices)
+    )
+    if counts is not None:
+        events.append(sse({**base, "choices": [], "usage": counts}))
+    events.append(DONE)
+    return events

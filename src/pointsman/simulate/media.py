@@ -1,0 +1,108 @@
+"""Images, speech and transcriptions: base64, binary and multipart bodies."""
+
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer, names
+from pointsman.simulate.text import count_tokens
+
+_IMAGE_FIELDS = names(
+    """
+    background model moderation n output_compression output_format partial_images prompt quality response_format
+    size stream style user
+    """
+)
+_SPEECH_FIELDS = names("input instructions model response_format speed stream_format voice")
+
+# A PNG of one transparent pixel.
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+_IMAGE_TOKENS = 272
+_SPEECH_BYTES_PER_CHARACTER = 256
+
+
+class ImageRequest(Struct):
+    prompt: str
+    model: str = "gpt-image-1"
+    n: Annotated[int, Meta(ge=1, le=10)] | None = None
+
+
+class SpeechRequest(Struct):
+    model: str
+    input: Annotated[str, Meta(max_length=4096)]
+    voice: str
+
+
+def images(ask: Ask) -> Answer:
+    """`n` images of one pixel."""
+    request = ask.decode(ImageRequest, _IMAGE_FIELDS)
+    tokens_in, count = count_tokens(request.prompt), request.n or 1
+    tokens_out = count * _IMAGE_TOKENS
+    return json_answer(
+        {
+            "created": ask.created,
+            "data": [{"b64_json": _PIXEL}] * count,
+            "usage": {
+                "input_tokens": tokens_in,
+                "input_tokens_details": {"text_tokens": tokens_in, "image_tokens": 0},
+                "output_tokens": tokens_out,
+                "total_tokens": tokens_in + tokens_out,
+            },
+        },
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+    )
+
+
+def speech(ask: Ask) -> Answer:
+    """Random bytes, so many for each character of the input; every byte value occurs in them sooner or later."""
+    request = ask.decode(SpeechRequest, _SPEECH_FIELDS)
+    audio = ask.rng.randbytes(len(request.input) * _SPEECH_BYTES_PER_CHARACTER)
+    return Answer(content_type="audio/mpeg", body=audio, tokens_in=count_tokens(request.input))
+
+
+def transcriptions(ask: Ask) -> Answer:
+    """Tells how many bytes of audio arrived."""
+    form = read_form(ask)
+    ask.require_model(form.text("model"))
+    return json_answer({"text": f"{len(form.file('file').data)} bytes of audio."})
+
+
+class Part(Struct):
+    """One field of a form."""
+
+    data: bytes
+    filename: str | None
+
+
+class Form(Struct):
+    """A multipart form by field name. Raises `Rejected` where a field is missing."""
+
+    parts: dict[str, Part]
+
+    def text(self, name: str) -> str:
+        return self.file(name).data.decode("utf-8", "replace")
+
+    def file(self, name: str) -> Part:
+        if name not in self.parts:
+            message = f"Missing required parameter: '{name}'."
+            raise Rejected(error(400, message, code="missing_required_parameter", param=name))
+        return self.parts[name]
+
+
+def read_form(ask: Ask) -> Form:
+    """Parse a multipart body. Raises `Rejected` for anything else."""
+    content_type = ask.request.headers.get("content-type", "")
+    if not content_type.startswith("multipart/form-data"):
+        raise Rejected(error(400, "The request body must be multipart/form-data."))
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
+    message = BytesParser(policy=HTTP).parsebytes(head + ask.request.body)
+    parts = {}
+    for part in message.iter_parts() if message.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            parts[name] = Part(payload, part.get_filename())
+    return Form(parts)

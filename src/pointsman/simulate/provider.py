@@ -1,0 +1,432 @@
+"""A simulated provider: a server on a port of its own, with its state, its bill and its controls."""
+
+import asyncio
+import random
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.simulate import faults as fault_names
+from pointsman.simulate.answers import NOT_JSON, Answer, Ask, Rejected, Request, error, json_answer
+from pointsman.simulate.bill import Bill, Entry
+from pointsman.simulate.chat import chat
+from pointsman.simulate.completions import completions
+from pointsman.simulate.connection import Connection
+from pointsman.simulate.embeddings import embeddings, moderations
+from pointsman.simulate.faults import Faults, Schedule, combine, parse
+from pointsman.simulate.files import FileStore
+from pointsman.simulate.media import images, speech, transcriptions
+from pointsman.simulate.responses import ResponseStore
+from pointsman.simulate.script import Script, compose
+from pointsman.simulate.settings import ScheduledFault, Settings
+from pointsman.simulate.spoil import error_instead
+
+Endpoint = Callable[[Ask], Answer]
+_CONTROL = "/_simulate/"
+_BACKLOG = 4096
+_TIMER_SLACK_S = 0.005
+_UNKNOWN_KEY = error(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+class Counters(Struct):
+    """`requests_received` leaves out those to the control paths."""
+
+    connections_accepted: int = 0
+    requests_received: int = 0
+    requests_in_progress: int = 0
+
+
+class FaultOrder(Struct, forbid_unknown_fields=True):
+    """Body of `POST /_simulate/faults`. `for_s` ends the fault by itself; `schedule` replaces the schedule and starts
+    its clock and its count of requests anew."""
+
+    fault: str | None = None
+    for_s: float | None = None
+    schedule: tuple[ScheduledFault, ...] | None = None
+
+
+class SimulatedProvider:
+    """A server that speaks OpenAI's dialect on 127.0.0.1.
+
+    ``async with SimulatedProvider(settings) as provider`` serves on the running loop; ``provider.base_url`` ends in
+    ``/v1``. With `ssl_context` it speaks TLS. `requests` holds the latest requests as they arrived, oldest first.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, port: int = 0, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        """Raises `ValueError` for a fault that is misspelt in the settings."""
+        self.settings = settings or Settings()
+        self.bill = Bill()
+        self.counters = Counters()
+        self.requests: deque[Request] = deque(maxlen=self.settings.kept_requests)
+        self.connections: set[Connection] = set()
+        self.port = port
+        self._ssl_context = ssl_context
+        self._schedule = Schedule(self.settings.schedule)
+        self._key_faults = {key: parse(text) for key, text in self.settings.keys.items()}
+        self._fault = Faults()
+        self._fault_timer: asyncio.TimerHandle | None = None
+        self._refusal_timers: list[asyncio.TimerHandle] = []
+        self._started_at = 0.0
+        self._first_index = 0  # of the schedule's count of requests
+        self._placeholder: socket.socket | None = None
+        self._listener: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+        self._attaching: asyncio.Task[None] | None = None
+        self._files = FileStore()
+        self._responses = ResponseStore()
+        self._endpoints: dict[tuple[str, str], Endpoint] = {
+            ("POST", "/v1/chat/completions"): chat,
+            ("POST", "/v1/completions"): completions,
+            ("POST", "/v1/embeddings"): embeddings,
+            ("POST", "/v1/moderations"): moderations,
+            ("POST", "/v1/images/generations"): images,
+            ("POST", "/v1/audio/speech"): speech,
+            ("POST", "/v1/audio/transcriptions"): transcriptions,
+            ("POST", "/v1/responses"): self._responses.create,
+            ("POST", "/v1/files"): self._files.upload,
+            ("GET", "/v1/files"): self._files.list,
+            ("GET", "/v1/models"): _list_models,
+        }
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port."""
+        return f"{'https' if self._ssl_context else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes as its base URL."""
+        return self.address + "/v1"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bind the port and listen."""
+        # A socket that is bound but does not listen keeps the port while connections are refused.
+        self._placeholder = _bound(self.port)
+        self.port = self._placeholder.getsockname()[1]
+        self._restart_schedule()
+        if self._attaching is not None:
+            await self._attaching
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection; exchanges in progress count as failed."""
+        for timer in (*self._refusal_timers, self._fault_timer):
+            if timer is not None:
+                timer.cancel()
+        self._unlisten()
+        if self._attaching is not None:
+            await self._attaching
+        self.kill_connections()
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
+        await asyncio.sleep(0)  # lets the transports report their end
+
+    def kill_connections(self) -> None:
+        """Reset every connection at once, as the death of the process would."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def set_fault(self, text: str | None, for_s: float | None = None) -> None:
+        """Put faults in force for all requests, for `for_s` seconds or until changed; `None` ends them. On return
+        `refuse` is in effect, or connections are taken again. Raises `ValueError` for a misspelt fault."""
+        self._fault = parse(text or "")
+        if self._fault_timer is not None:
+            self._fault_timer.cancel()
+            self._fault_timer = None
+        if for_s is not None:
+            self._fault_timer = asyncio.get_running_loop().call_later(for_s, self.set_fault, None)
+        self._listen_or_refuse()
+
+    def set_schedule(self, schedule: tuple[ScheduledFault, ...]) -> None:
+        """Replace the schedule; its times and request numbers count from now. Raises `ValueError` as `parse`."""
+        self._schedule = Schedule(schedule)
+        self._restart_schedule()
+
+    def reset(self) -> None:
+        """Forget the bill, the counters, the kept requests, files and responses; restart the schedule. Settings and
+        the fault set by `set_fault` stay."""
+        self.bill.clear()
+        self.requests.clear()
+        self._files.clear()
+        self._responses.clear()
+        self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
+        self._restart_schedule()
+
+    # What a connection needs.
+
+    def accept(self, connection: Connection) -> None:
+        """Count a connection that was made."""
+        self.connections.add(connection)
+        self.counters.connections_accepted += 1
+
+    def serve(self, request: Request) -> tuple[Script, Entry | None]:
+        """Answer a request."""
+        rng = random.Random()
+        if request.path.startswith(_CONTROL):
+            answer = self._control(request)
+            return compose(answer, Faults(), Settings(), rng, closes=not request.keep_alive), None
+        index = self.counters.requests_received
+        self.counters.requests_received += 1
+        self.counters.requests_in_progress += 1
+        self.requests.append(request)
+        rng.seed(self.settings.seed * 1_000_003 + index)
+        entry = self._enter(request, index)
+        answer, faults = self._answer(request, entry, rng)
+        entry.faults = dict(faults)
+        entry.status = answer.status
+        entry.stream = answer.events is not None
+        entry.tokens_in = answer.tokens_in
+        entry.tokens_cached = answer.tokens_cached
+        entry.tokens_out = answer.tokens_out
+        return compose(answer, faults, self.settings, rng, closes=not request.keep_alive), entry
+
+    def settle(self, entry: Entry | None, *, is_good: bool, peer_closed_at: float | None) -> None:
+        """Close the entry of an exchange that has ended."""
+        if entry is None:
+            return
+        self.counters.requests_in_progress -= 1
+        entry.ended_at = monotonic()
+        entry.peer_closed_at = peer_closed_at
+        price = self.settings.prices.get(entry.model, self.settings.price)
+        if peer_closed_at is not None:
+            self.bill.close(entry, "cancelled", self.settings.bill_cancelled, price)
+        elif is_good:
+            entry.phase = "after_answer"
+            self.bill.close(entry, "complete", "full", price)
+        else:
+            self.bill.close(entry, "failed", self.settings.bill_failed, price)
+
+    # A request.
+
+    def _enter(self, request: Request, index: int) -> Entry:
+        headers, settings = request.headers, self.settings
+        entry = Entry(
+            index,
+            request.method,
+            request.target,
+            headers.get("authorization", "").removeprefix("Bearer ").strip(),
+            monotonic(),
+            request_id=_first(headers, settings.request_id_headers),
+            attempt_id=_first(headers, settings.attempt_id_headers),
+        )
+        self.bill.open(entry)
+        return entry
+
+    def _answer(self, request: Request, entry: Entry, rng: random.Random) -> tuple[Answer, Faults]:
+        """The answer, before the faults that concern its form are laid over it, and the faults."""
+        fields, is_json = _fields(request)
+        faults = Faults()
+        try:
+            faults = self._faults_for(request, entry, fields, rng)
+            answer = error_instead(faults) if self._knows(entry.key) else _UNKNOWN_KEY
+            if answer is None and not is_json:
+                answer = NOT_JSON
+            if answer is None:
+                ask = Ask(request, entry.index, entry.key, fields, self.settings, rng, int(time.time()))
+                answer = self._endpoint(request)(ask)
+        except Rejected as rejected:
+            answer = rejected.answer
+        own_id = ("x-request-id", f"req_{self.settings.name}{entry.index:08d}")
+        return msgspec.structs.replace(answer, headers=[*answer.headers, own_id]), faults
+
+    def _knows(self, key: str) -> bool:
+        return not self.settings.keys or key in self.settings.keys
+
+    def _faults_for(self, request: Request, entry: Entry, fields: dict[str, Raw], rng: random.Random) -> Faults:
+        elapsed_s = monotonic() - self._started_at
+        try:
+            return combine(
+                [
+                    self._schedule.at(entry.index - self._first_index, elapsed_s, rng),
+                    self._fault,
+                    self._key_faults.get(entry.key, Faults()),
+                    parse(_marker(entry, fields)),
+                    parse(request.headers.get(fault_names.HEADER, "")),
+                ]
+            )
+        except ValueError as problem:
+            raise Rejected(error(400, str(problem), code="unknown_fault")) from None
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        path, method = request.path, request.method
+        endpoint = self._endpoints.get((method, path))
+        if endpoint is None:
+            for prefix, find in (
+                ("/v1/models/", _find_model),
+                ("/v1/files/", self._files.endpoint),
+                ("/v1/responses/", self._find_response),
+            ):
+                if path.startswith(prefix):
+                    endpoint = find(method, path.removeprefix(prefix))
+        if endpoint is None:
+            raise Rejected(error(404, f"Invalid URL ({method} {path})"))
+        return endpoint
+
+    def _find_response(self, method: str, name: str) -> Endpoint | None:
+        return (lambda ask: self._responses.find(ask, name)) if method == "GET" else None
+
+    # Control paths.
+
+    def _control(self, request: Request) -> Answer:
+        match request.method, request.path.removeprefix(_CONTROL):
+            case "GET", "bill":
+                return json_answer(
+                    {
+                        "entries": self.bill.entries,
+                        "totals": self.bill.totals(),
+                        "counters": self.counters,
+                        "now": monotonic(),
+                    }
+                )
+            case "POST", "reset":
+                self.reset()
+                return json_answer({"ok": True})
+            case "POST", "faults":
+                return self._order(request.body)
+            case _:
+                return error(404, f"Invalid URL ({request.method} {request.path})")
+
+    def _order(self, body: bytes) -> Answer:
+        try:
+            order = msgspec.json.decode(body, type=FaultOrder)
+            parse(order.fault or "")
+            if order.schedule is not None:
+                self.set_schedule(order.schedule)
+        except (ValueError, msgspec.MsgspecError) as problem:
+            return error(400, str(problem))
+        if order.schedule is None or order.fault is not None:
+            # After this answer is out: the order may be to refuse connections, this one among them.
+            asyncio.get_running_loop().call_soon(self.set_fault, order.fault, order.for_s)
+        return json_answer({"ok": True})
+
+    # Listening and refusing.
+
+    def _restart_schedule(self) -> None:
+        self._started_at = monotonic()
+        self._first_index = self.counters.requests_received
+        for timer in self._refusal_timers:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._refusal_timers = [
+            loop.call_later(at_s, self._listen_or_refuse) for span in self._schedule.refusals() for at_s in span if at_s
+        ]
+        self._listen_or_refuse()
+
+    def _listen_or_refuse(self) -> None:
+        elapsed_s = monotonic() - self._started_at
+        is_refusing = "refuse" in self._fault or any(
+            # Timers may fire a little early by the clock of this comparison.
+            from_s <= elapsed_s + _TIMER_SLACK_S and (to_s is None or elapsed_s + _TIMER_SLACK_S < to_s)
+            for from_s, to_s in self._schedule.refusals()
+        )
+        if is_refusing:
+            self._unlisten()
+            for connection in list(self.connections):
+                connection.close_when_idle()
+        elif self._listener is None:
+            # The socket listens at once, so that the kernel takes connections; the loop joins in as soon as it runs.
+            self._listener = _bound(self.port)
+            self._listener.listen(_BACKLOG)
+            self._attaching = asyncio.get_running_loop().create_task(self._attach(self._listener))
+
+    async def _attach(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Connection(self), sock=listener, ssl=self._ssl_context, backlog=_BACKLOG
+        )
+        if self._listener is listener:
+            self._server = server
+        else:
+            server.close()
+
+    def _unlisten(self) -> None:
+        if self._listener is None:
+            return
+        # Takes effect in the kernel before this returns; closing may wait for the loop.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
+def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
+    """The top level of a JSON body, and whether the body is one (or needs not be)."""
+    if not request.body or request.headers.get("content-type", "").startswith("multipart/"):
+        return {}, request.method != "POST" or bool(request.body)
+    try:
+        return msgspec.json.decode(request.body, type=dict[str, Raw]), True
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}, False
+
+
+def _marker(entry: Entry, fields: dict[str, Raw]) -> str:
+    """Faults asked for in the body; the model is noted on the way."""
+    entry.model = _text(fields.get("model"))
+    user = _text(fields.get("user"))
+    if user.startswith(fault_names.BODY_PREFIX):
+        return user.removeprefix(fault_names.BODY_PREFIX)
+    if "metadata" in fields:
+        try:
+            metadata: Any = msgspec.json.decode(fields["metadata"])
+        except msgspec.DecodeError:
+            return ""
+        if isinstance(metadata, dict):
+            return str(metadata.get("fault", ""))
+    return ""
+
+
+def _text(value: Raw | None) -> str:
+    if value is None:
+        return ""
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def _first(headers: dict[str, str], names: tuple[str, ...]) -> str | None:
+    return next((headers[name] for name in names if name in headers), None)
+
+
+def _list_models(ask: Ask) -> Answer:
+    return json_answer({"object": "list", "data": [_model(ask, name) for name in ask.settings.models]})
+
+
+def _find_model(method: str, name: str) -> Endpoint | None:
+    def find(ask: Ask) -> Answer:
+        ask.require_model(name)
+        return json_answer(_model(ask, name))
+
+    return find if method == "GET" else None
+
+
+def _model(ask: Ask, name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": ask.settings.name}

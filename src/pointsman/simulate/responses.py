@@ -1,0 +1,141 @@
+"""`/v1/responses`, the least of it: text answers, streamed and not, and looking up a stored response."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, error, json_answer, names, sse
+from pointsman.simulate.chat import answer_length
+from pointsman.simulate.text import content_tokens, count_tokens, words
+
+_KNOWN = names(
+    """
+    background context_management conversation include input instructions max_output_tokens max_tool_calls
+    metadata model moderation parallel_tool_calls previous_response_id prompt prompt_cache_key
+    prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store stream
+    stream_options temperature text tool_choice tools top_logprobs top_p truncation user
+    """
+)
+
+
+class ResponsesRequest(Struct):
+    """The fields that change what is answered."""
+
+    model: str
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ResponseStore:
+    """The responses of one provider, kept per API key, and the endpoints that make and find them."""
+
+    def __init__(self) -> None:
+        self._responses: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    def clear(self) -> None:
+        """Forget all responses."""
+        self._responses.clear()
+
+    def create(self, ask: Ask) -> Answer:
+        request = ask.decode(ResponsesRequest, _KNOWN)
+        limit = request.max_output_tokens
+        length = answer_length(ask, limit)
+        tokens = words(min(length, limit or length), ask.settings.text, ask.rng)
+        tokens_in = _tokens_in(request)
+        cached = int(tokens_in * ask.settings.cached_share)
+        response = _response(ask, request, tokens, is_cut=limit is not None and length > limit)
+        response["usage"] = {
+            "input_tokens": tokens_in,
+            "input_tokens_details": {"cached_tokens": cached},
+            "output_tokens": len(tokens),
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": tokens_in + len(tokens),
+        }
+        if request.store is not False:
+            self._responses[response["id"]] = (ask.key, response)
+        streamed = Answer(content_type=SSE, events=_events(response, tokens))
+        answer = streamed if request.stream else json_answer(response)
+        answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, len(tokens)
+        return answer
+
+    def find(self, ask: Ask, name: str) -> Answer:
+        key, response = self._responses.get(name, (None, {}))
+        if key != ask.key:
+            raise Rejected(error(404, f"Response with id '{name}' not found."))
+        return json_answer(response)
+
+
+def _tokens_in(request: ResponsesRequest) -> int:
+    count = 3 + count_tokens(request.instructions or "")
+    if isinstance(request.input, str):
+        return count + content_tokens(request.input)
+    for item in request.input:
+        content = item.get("content")
+        count += content_tokens(content if isinstance(content, (str, list)) else None)
+    return count
+
+
+def _response(ask: Ask, request: ResponsesRequest, tokens: list[str], *, is_cut: bool) -> dict[str, Any]:
+    status = "incomplete" if is_cut else "completed"
+    part = {"type": "output_text", "text": "".join(tokens), "annotations": [], "logprobs": []}
+    return {
+        "id": ask.new_id("resp_"),
+        "object": "response",
+        "created_at": ask.created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+        "instructions": request.instructions,
+        "max_output_tokens": request.max_output_tokens,
+        "metadata": {},
+        "model": request.model,
+        "output": [
+            {
+                "id": ask.new_id("msg_"),
+                "type": "message",
+                "status": status,
+                "role": "assistant",
+                "content": [part],
+            }
+        ],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "store": request.store is not False,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": None,
+        "user": None,
+    }
+
+
+def _events(response: dict[str, Any], tokens: list[str]) -> list[Event]:
+    item = response["output"][0]
+    part = item["content"][0]
+    open_item = {**item, "status": "in_progress", "content": []}
+    begun = {**response, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    end = "response.incomplete" if response["status"] == "incomplete" else "response.completed"
+    steps: list[tuple[str, dict[str, Any], int]] = [
+        ("response.created", {"response": begun}, 0),
+        ("response.in_progress", {"response": begun}, 0),
+        ("response.output_item.added", {"output_index": 0, "item": open_item}, 0),
+        ("response.content_part.added", {**place, "part": {**part, "text": ""}}, 0),
+        *(("response.output_text.delta", {**place, "delta": token, "logprobs": []}, 1) for token in tokens),
+        ("response.output_text.done", {**place, "text": part["text"], "logprobs": []}, 0),
+        ("response.content_part.done", {**place, "part": part}, 0),
+        ("response.output_item.done", {"output_index": 0, "item": item}, 0),
+        (end, {"response": response}, 0),
+    ]
+    return [
+        sse({"type": name, "sequence_number": number, **value}, name, count)
+        for number, (name, value, count) in enumerate(steps)
+    ]

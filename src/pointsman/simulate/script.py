@@ -1,0 +1,195 @@
+"""From an answer and its faults to the bytes that go on the wire, and when."""
+
+import random
+import zlib
+from collections.abc import Iterator
+from email.utils import formatdate
+
+from msgspec import Struct
+
+from pointsman.simulate.answers import Answer, Event
+from pointsman.simulate.faults import Faults
+from pointsman.simulate.settings import Settings, sample
+from pointsman.simulate.spoil import Ending, Spoiled, spoil
+
+GARBAGE = b"\x00garbage after the end\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+_REASONS = {
+    200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 402: b"Payment Required", 403: b"Forbidden",
+    404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout", 413: b"Payload Too Large",
+    422: b"Unprocessable Entity", 429: b"Too Many Requests", 500: b"Internal Server Error", 502: b"Bad Gateway",
+    503: b"Service Unavailable", 504: b"Gateway Timeout",
+}  # fmt: skip
+
+
+class Step(Struct):
+    """Bytes to write `delay_s` after the previous step, and the tokens they carry."""
+
+    data: bytes
+    delay_s: float = 0.0
+    tokens: int = 0
+
+
+class Script(Struct):
+    """What is written, and how it ends. `is_good` is that of `Spoiled`."""
+
+    steps: list[Step]
+    ending: Ending = Ending.KEEP
+    is_good: bool = True
+
+
+class Pace(Struct):
+    """When tokens come: `first_s` after the request, then one by one."""
+
+    first_s: float
+    settings: Settings
+    rng: random.Random
+    slow_s: float | None = None
+    is_at_once: bool = False
+
+    def gap_s(self) -> float:
+        """The pause before one more token."""
+        if self.is_at_once:
+            return 0.0
+        return self.slow_s if self.slow_s is not None else sample(self.settings.token_gap_ms, self.rng) / 1000
+
+    def gaps_s(self, count: int) -> float:
+        """The sum of `count` pauses."""
+        if count <= 0 or (self.settings.token_gap_ms == 0 and not self.slow_s):
+            return 0.0
+        return sum(self.gap_s() for _ in range(count))
+
+
+def compose(answer: Answer, faults: Faults, settings: Settings, rng: random.Random, *, closes: bool) -> Script:
+    """The script of an answer under faults. `closes` announces that the connection ends with this answer."""
+    if "reset" in faults:
+        return Script([], Ending.RESET, is_good=False)
+    if "hang" in faults:
+        return Script([], Ending.SILENCE, is_good=False)
+    spoiled = spoil(answer, faults)
+    pace = _pace(faults, settings, rng)
+    framing = _Framing(spoiled, faults, settings, closes=closes)
+    if "hang_after_head" in faults:
+        return Script([Step(framing.head, pace.first_s)], Ending.SILENCE, is_good=False)
+    steps = _whole(spoiled, framing, pace) if answer.events is None else _streamed(spoiled, framing, pace)
+    if "trailing_garbage" in faults:
+        steps[-1].data += GARBAGE
+    ending = spoiled.ending
+    if ending is Ending.KEEP and closes:
+        ending = Ending.CLOSE
+    elif ending is Ending.KEEP and "early_close_keepalive" in faults:
+        ending = Ending.CLOSE_ON_NEXT
+    script = Script(steps, ending, spoiled.is_good)
+    if faults.get("bad_content_length", 0) > 0:
+        script.ending, script.is_good = Ending.CLOSE, False
+    _cut(script, faults)
+    return script
+
+
+def _pace(faults: Faults, settings: Settings, rng: random.Random) -> Pace:
+    if "slow_answer" in faults:
+        return Pace(faults["slow_answer"], settings, rng, is_at_once=True)
+    first_s = sample(settings.first_token_ms, rng) / 1000
+    return Pace(first_s, settings, rng, faults["slow_tokens"] / 1000 if "slow_tokens" in faults else None)
+
+
+class _Framing:
+    """Head and body framing: Content-Length for whole bodies, chunks for streams and the fault `chunked`."""
+
+    def __init__(self, spoiled: Spoiled, faults: Faults, settings: Settings, *, closes: bool) -> None:
+        answer = spoiled.answer
+        self._compress = zlib.compressobj(wbits=31) if "gzip" in faults else None
+        self._misstated = faults.count("bad_content_length") if "bad_content_length" in faults else 0
+        self.chunk_size = faults.count("chunked") if "chunked" in faults else 0
+        self.body = self._encoded(answer.body, ends=True)
+        lines = [
+            b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b"Status")),
+            b"date: " + formatdate(usegmt=True).encode(),
+            b"content-type: " + answer.content_type.encode(),
+            b"openai-version: 2020-10-01",
+            b"openai-organization: simulated",
+            b"openai-processing-ms: 1",
+            b"x-ratelimit-limit-tokens: 150000000",
+            b"x-ratelimit-remaining-tokens: 149999967",
+            b"set-cookie: __cf_bm=simulated; path=/; HttpOnly; Secure",
+            b"server: simulated-" + settings.name.encode(),
+        ]
+        lines += [f"{name}: {value}".encode() for name, value in answer.headers]
+        if self._compress is not None:
+            lines.append(b"content-encoding: gzip")
+        if answer.events is not None or self.chunk_size:
+            lines.append(b"transfer-encoding: chunked")
+        else:
+            lines.append(b"content-length: %d" % (len(self.body) + self._misstated))
+        if closes:
+            lines.append(b"connection: close")
+        self.head = b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _encoded(self, data: bytes, *, ends: bool) -> bytes:
+        if self._compress is None or not data:
+            return data
+        return self._compress.compress(data) + self._compress.flush(zlib.Z_FINISH if ends else zlib.Z_SYNC_FLUSH)
+
+    def chunk(self, data: bytes, *, is_last: bool) -> bytes:
+        """One chunk; the last one bears the wrong size a fault may ask for."""
+        data = self._encoded(data, ends=is_last)
+        return self.sized(data, is_last=is_last)
+
+    def sized(self, data: bytes, *, is_last: bool) -> bytes:
+        """A chunk of bytes that are encoded already."""
+        size = len(data) + (self._misstated if is_last else 0)
+        return b"%x\r\n%b\r\n" % (max(1, size), data)
+
+
+def _streamed(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
+    events: list[Event] = spoiled.answer.events or []
+    steps = [Step(framing.head, pace.first_s)]
+    has_begun = False
+    for position, event in enumerate(events):
+        is_last = position == len(events) - 1
+        delay_s = pace.gap_s() if event.is_content and has_begun else 0.0
+        has_begun = has_begun or event.is_content
+        step = Step(framing.chunk(event.data, is_last=is_last), delay_s, event.tokens)
+        if position == 0:
+            steps[0].data += step.data
+            steps[0].tokens = step.tokens
+        else:
+            steps.append(step)
+    if spoiled.is_whole:
+        steps[-1].data += _LAST_CHUNK
+    return steps
+
+
+def _whole(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
+    body = framing.body
+    if framing.chunk_size:
+        body = b"".join(_chunks(framing)) + _LAST_CHUNK
+    if not spoiled.is_whole:
+        body = body[: len(body) // 2]
+    tokens = spoiled.answer.tokens_out
+    return [Step(framing.head + body, pace.first_s + pace.gaps_s(tokens - 1), tokens)]
+
+
+def _chunks(framing: _Framing) -> Iterator[bytes]:
+    for at in range(0, len(framing.body), framing.chunk_size):
+        is_last = at + framing.chunk_size >= len(framing.body)
+        yield framing.sized(framing.body[at : at + framing.chunk_size], is_last=is_last)
+
+
+def _cut(script: Script, faults: Faults) -> None:
+    """End the script after K bytes where a fault says so."""
+    for name, ending in (("close_at", Ending.CLOSE), ("reset_at", Ending.RESET)):
+        if name not in faults:
+            continue
+        left = faults.count(name)
+        kept = []
+        for step in script.steps:
+            if len(step.data) > left:
+                script.is_good = False
+                if left:
+                    kept.append(Step(step.data[:left], step.delay_s))
+                break
+            left -= len(step.data)
+            kept.append(step)
+        script.steps, script.ending = kept, ending

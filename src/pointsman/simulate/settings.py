@@ -1,0 +1,102 @@
+"""What a simulated provider is like: its models, keys, prices, pace and faults."""
+
+import random
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+DEFAULT_MODELS = (
+    "gpt-4o-mini",
+    "gpt-4o",
+    "gpt-3.5-turbo-instruct",
+    "text-embedding-3-small",
+    "omni-moderation-latest",
+    "gpt-image-1",
+    "tts-1",
+    "whisper-1",
+)
+
+
+class Lognormal(Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True):
+    """A lognormal distribution by its median and the standard deviation of its logarithm, cut off at `maximum`."""
+
+    median: float
+    sigma: float
+    maximum: float | None = None
+
+
+class Listed(Struct, frozen=True, tag="list", forbid_unknown_fields=True):
+    """Each value is as likely as any other."""
+
+    values: Annotated[tuple[float, ...], Meta(min_length=1)]
+
+
+Distribution = float | Lognormal | Listed
+"""A plain number is a constant."""
+
+
+def sample(distribution: Distribution, rng: random.Random) -> float:
+    """Draw one value; never negative."""
+    if isinstance(distribution, Lognormal):
+        value = distribution.median * rng.lognormvariate(0.0, distribution.sigma)
+        if distribution.maximum is not None:
+            value = min(value, distribution.maximum)
+    elif isinstance(distribution, Listed):
+        value = rng.choice(distribution.values)
+    else:
+        value = distribution
+    return max(0.0, value)
+
+
+class Price(Struct, frozen=True, forbid_unknown_fields=True):
+    """Pico-dollars per token; 150,000 are $0.15 per million tokens. `cached_pico` holds for cached input tokens."""
+
+    input_pico: int
+    output_pico: int
+    cached_pico: int
+
+
+class ScheduledFault(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fault in force during [from_s, to_s) since the start and for requests [from_request, to_request), counted
+    from 0; a bound left out does not limit. `probability` is per request. `fault` is as `faults.parse` reads it."""
+
+    fault: str
+    from_s: float | None = None
+    to_s: float | None = None
+    from_request: int | None = None
+    to_request: int | None = None
+    probability: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+
+
+Billing = Literal["none", "sent", "full"]
+"""What a call that did not complete costs: nothing, the prompt and what was sent, or as if it had completed."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about one simulated provider.
+
+    `keys` maps an accepted API key to the faults that all its requests suffer (empty: none); no keys at all means
+    that any key, or none, is accepted. `first_token_ms` passes before the first token, `token_gap_ms` between any two;
+    a whole answer takes as long as its stream would. `output_tokens` is the length of an answer, drawn per choice and
+    cut at the request's limit; `max_tokens` always uses the limit up. `numbered` text is ` 0 1 2 …`, which shows losses
+    and reordering. `cached_share` is the share of each prompt reported as cached. `seed` and the index of a request
+    decide all that is random about its answer. `kept_requests` is how many of the latest requests are kept whole.
+    """
+
+    name: str = "simulated"
+    models: tuple[str, ...] = DEFAULT_MODELS
+    keys: dict[str, str] = {}
+    first_token_ms: Distribution = 0.0
+    token_gap_ms: Distribution = 0.0
+    output_tokens: Distribution | Literal["max_tokens"] = 20.0
+    text: Literal["words", "numbered"] = "words"
+    seed: int = 0
+    price: Price = Price(input_pico=150_000, output_pico=600_000, cached_pico=75_000)
+    prices: dict[str, Price] = {}
+    cached_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    bill_cancelled: Billing = "sent"
+    bill_failed: Billing = "none"
+    schedule: tuple[ScheduledFault, ...] = ()
+    request_id_headers: tuple[str, ...] = ("x-request-id", "x-client-request-id", "x-pointsman-request-id")
+    attempt_id_headers: tuple[str, ...] = ("x-pointsman-attempt-id", "idempotency-key")
+    kept_requests: int = 100

@@ -1,0 +1,137 @@
+"""Faults in what is answered: errors for answers, and answers that go wrong on the way.
+
+Faults in how the bytes travel are in `script`.
+"""
+
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.simulate.answers import DONE, Answer, Event, error, sse
+from pointsman.simulate.faults import Faults
+
+_SERVER_MESSAGE = "The server had an error while processing your request. Sorry about that!"
+_SERVER_ERROR = {"error": {"message": _SERVER_MESSAGE, "type": "server_error", "param": None, "code": None}}
+
+
+class Ending(Enum):
+    """What happens to the connection when all bytes are out."""
+
+    KEEP = "keep"  # wait for the next request
+    CLOSE_ON_NEXT = "close_on_next"  # close as soon as the next request arrives
+    CLOSE = "close"  # FIN
+    RESET = "reset"  # RST
+    SILENCE = "silence"  # nothing, until the peer closes
+
+
+class Spoiled(Struct):
+    """An answer after its faults. One that is not `is_whole` lacks its end on the wire: a stream its terminating
+    chunk, a body its second half, both of which the head has announced. `is_good` says whether the provider takes
+    what it sent for a complete answer, and charges for it."""
+
+    answer: Answer
+    ending: Ending = Ending.KEEP
+    is_whole: bool = True
+    is_good: bool = True
+
+
+def error_instead(faults: Faults) -> Answer | None:
+    """The error that is answered instead of anything else, if a fault asks for one."""
+    if "rate_limit" in faults:
+        return _rate_limited(faults["rate_limit"])
+    if "insufficient_quota" in faults:
+        message = "You exceeded your current quota, please check your plan and billing details."
+        return error(429, message, "insufficient_quota", code="insufficient_quota")
+    if "context_length" in faults:
+        message = "This model's maximum context length is 128000 tokens. Please reduce the length of the messages."
+        return error(400, message, param="messages", code="context_length_exceeded")
+    if "content_filter" in faults:
+        return error(400, "The response was filtered.", code="content_filter")
+    if "status" in faults:
+        return _status(faults.count("status"))
+    return None
+
+
+def _rate_limited(wait_s: float) -> Answer:
+    answer = error(
+        429,
+        "Rate limit reached for requests on requests per min (RPM): Limit 3, Used 3, Requested 1."
+        f" Please try again in {wait_s:g}s.",
+        "requests",
+        code="rate_limit_exceeded",
+    )
+    answer.headers = [
+        ("retry-after", str(-int(-wait_s // 1))),
+        ("retry-after-ms", f"{wait_s * 1000:.0f}"),
+        ("x-ratelimit-limit-requests", "3"),
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", f"{wait_s:g}s"),
+    ]
+    return answer
+
+
+def _status(status: int) -> Answer:
+    if status == 401:
+        return error(401, "Incorrect API key provided: sk-******.", code="invalid_api_key")
+    if status == 429:
+        return error(429, "Rate limit reached for requests.", "requests", code="rate_limit_exceeded")
+    if status >= 500:
+        return error(status, _SERVER_MESSAGE, "server_error")
+    return error(status, f"The request failed with status {status}.")
+
+
+def spoil(answer: Answer, faults: Faults) -> Spoiled:
+    """Lay faults over an answer. The answer itself is left as it is."""
+    if answer.status >= 400:
+        return Spoiled(answer, is_good=False)
+    if answer.events is None:
+        return _spoil_body(answer, faults)
+    return _spoil_events(answer, answer.events, faults)
+
+
+def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
+    if "error_in_200" in faults or "error_mid_stream" in faults:
+        return Spoiled(_with(answer, body=msgspec.json.encode(_SERVER_ERROR), tokens_out=0), is_good=False)
+    if "role_only_then_die" in faults:
+        return Spoiled(answer, Ending.CLOSE, is_whole=False, is_good=False)
+    if "hang_mid_stream" in faults:
+        return Spoiled(answer, Ending.SILENCE, is_whole=False, is_good=False)
+    if "malformed_json" in faults or "malformed_sse" in faults:
+        return Spoiled(_with(answer, body=answer.body[: len(answer.body) // 2]))
+    return Spoiled(answer)
+
+
+def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoiled:
+    if "error_in_200" in faults:
+        return Spoiled(_with(answer, events=[sse(_SERVER_ERROR), DONE]), is_good=False)
+    if "role_only_then_die" in faults:
+        cut = _with(answer, events=events[: _behind(events, 0)])
+        return Spoiled(cut, Ending.CLOSE, is_whole=False, is_good=False)
+    if "hang_mid_stream" in faults:
+        cut = _with(answer, events=events[: _behind(events, faults.count("hang_mid_stream"))])
+        return Spoiled(cut, Ending.SILENCE, is_whole=False, is_good=False)
+    if "error_mid_stream" in faults:
+        kept = events[: _behind(events, faults.count("error_mid_stream"))]
+        return Spoiled(_with(answer, events=[*kept, sse(_SERVER_ERROR)]), is_good=False)
+    for name in ("malformed_sse", "malformed_json"):
+        if name in faults:
+            at = _behind(events, faults.count(name))
+            broken = Event(events[at].data[:60].rstrip() + b"\n\n")
+            events = [*events[:at], broken, *events[at:]]
+    if "missing_done" in faults:
+        events = [event for event in events if event is not DONE]
+    return Spoiled(_with(answer, events=events))
+
+
+def _behind(events: list[Event], count: int) -> int:
+    """The position of the content event that follows the first `count` ones; of the first event after all content
+    when there are no more than `count`."""
+    content = [position for position, event in enumerate(events) if event.is_content]
+    if count < len(content):
+        return content[count]
+    return content[-1] + 1 if content else 0
+
+
+def _with(answer: Answer, **changes: object) -> Answer:
+    return msgspec.structs.replace(answer, **changes)
