@@ -24,9 +24,9 @@ class Attempt(Struct, frozen=True):
     key: str
     started_at: float
     ended_at: float
+    first_byte_at: float | None = None
     committed_at: float | None = None
     status: int | None = None
     failure: Failure | None = None
     usage: Usage | None = None
     bytes_in: int = 0
-    bytes_out: int = 0

@@ -6,36 +6,8 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from pointsman.domain.calls import Operation
-
-
-class Secret:
-    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The string itself. Called only where a request head is built for the origin the secret belongs to."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('…')"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a secret is not serialised")
-
-
-class Origin(Struct, frozen=True):
-    """Scheme, host and port: what a connection, and a credential, belong to."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin, Secret
 
 
 class ProviderKey(Struct, frozen=True, eq=False):
@@ -54,7 +26,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; empty means none are known.
+    model names that bare names may resolve to; empty means none are known. `network` is the way out to it.
     """
 
     name: str
@@ -65,6 +37,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     operations: frozenset[Operation]
     serves: tuple[str, ...] = ()
     tags: dict[str, str | tuple[str, ...]] = {}
+    network: Network = Network()
 
 
 class Provenance(Enum):

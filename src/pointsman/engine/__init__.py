@@ -1,1 +1,1 @@
-""""""
+"""The interpreter: the only place that waits for an upstream."""

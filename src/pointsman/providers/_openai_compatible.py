@@ -32,6 +32,8 @@ _DECODER = msgspec.json.Decoder(_Probe)
 class PassthroughCodec:
     """Sends what the client sent to the same path of the provider, under the provider's own model name."""
 
+    is_passthrough = True
+
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
         body = b""
         if call.fields:
@@ -59,6 +61,8 @@ class PassthroughCodec:
 
 class JsonCodec(PassthroughCodec):
     """Chat, completions and embeddings: JSON with a `model` in it and a `usage` in the answer."""
+
+    is_passthrough = False
 
     def __init__(self, *, streams_usage: bool = True, rename: Mapping[str, str] | None = None) -> None:
         self._streams_usage = streams_usage

@@ -60,7 +60,9 @@ _BY_CODE: dict[str, Kind] = {
     "model_not_found": failures.UPSTREAM_MODEL_MISSING,
 }
 
-_TOO_LONG = re.compile(r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.I)
+_TOO_LONG = re.compile(
+    r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.IGNORECASE
+)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

@@ -77,7 +77,8 @@ class OpenAIStream:
     the gateway, not by the client."""
 
     __slots__ = (
-        "_before_last", "_has_finish", "_keep_usage", "_last", "_splitter", "failure", "has_content", "is_done", "usage",
+        "_before_last", "_has_finish", "_keep_usage", "_last", "_splitter",
+        "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
     def __init__(self, *, keep_usage: bool) -> None:
@@ -107,11 +108,11 @@ class OpenAIStream:
         return self._read(whole)
 
     def close(self) -> bytes:
-        if self.is_done or self.failure is not None:
+        if self._is_over():
             return b""
         rest = self._splitter.rest()
         out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
-        if self.is_done or self.failure is not None:
+        if self._is_over():
             return out
         if not self._has_finish:
             for event in (*split_events(self._before_last), *split_events(self._last)):
@@ -121,6 +122,9 @@ class OpenAIStream:
             return out
         self.is_done = True
         return out + b"data: [DONE]\n\n"
+
+    def _is_over(self) -> bool:
+        return self.is_done or self.failure is not None
 
     def _is_plain(self, whole: bytes) -> bool:
         """Whether nothing in these events concerns the gateway."""

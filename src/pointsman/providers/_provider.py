@@ -55,7 +55,9 @@ class StreamDecoder(Protocol):
 
 
 class Codec(Protocol):
-    """One operation of one provider."""
+    """One operation of one provider. With `is_passthrough` its streams are not read, only passed on."""
+
+    is_passthrough: bool
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
         """The request for the provider. For a body that is passed on as it arrives, the request's body is empty."""

@@ -1,1 +1,1 @@
-""""""
+"""Metrics and logs. Nothing here may hold up a request."""

@@ -1,0 +1,39 @@
+"""Where a connection goes, and the secrets that belong there."""
+
+from msgspec import Struct
+
+
+class Secret:
+    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself. Called only where a request head is built for the origin the secret belongs to."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not serialised")
+
+
+class Origin(Struct, frozen=True):
+    """Scheme, host and port: what a connection, and a credential, belong to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"

@@ -1,0 +1,119 @@
+"""What is counted and written when a request is over."""
+
+from msgspec import Struct
+
+from pointsman.domain.outcomes import Attempt
+from pointsman.domain.targets import Candidate
+from pointsman.engine.record import RequestRecord
+from pointsman.telemetry.log import LogWriter
+from pointsman.telemetry.metrics import Counter, CounterFamily, Histogram, HistogramFamily
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+
+
+class _Target(Struct):
+    """The series of one provider and model, looked up once."""
+
+    ok: Counter
+    duration: Histogram
+    first_byte: Histogram
+    tokens_in: Counter
+    tokens_out: Counter
+
+
+class Accounts:
+    """Metrics and the request log."""
+
+    def __init__(self, log: LogWriter) -> None:
+        self._log = log
+        self.requests = CounterFamily(
+            "pointsman_requests_total", "Requests answered.", ("operation", "status", "virtual_key")
+        )
+        self.durations = HistogramFamily(
+            "pointsman_request_duration_seconds", "From head to end of answer.", ("operation", "stream"), _SECONDS
+        )
+        self.overhead = HistogramFamily(
+            "pointsman_gateway_seconds", "Time of a request not spent on upstreams.", (), _OVERHEAD_S
+        )
+        self.attempts = CounterFamily(
+            "pointsman_attempts_total", "Attempts at providers.", ("provider", "model", "outcome")
+        )
+        self.attempt_durations = HistogramFamily(
+            "pointsman_attempt_duration_seconds", "From start to end of an attempt.", ("provider", "model"), _SECONDS
+        )
+        self.first_bytes = HistogramFamily(
+            "pointsman_first_byte_seconds", "From start of an attempt to its head.", ("provider", "model"), _SECONDS
+        )
+        self.tokens = CounterFamily(
+            "pointsman_tokens_total", "Tokens reported by providers.", ("provider", "model", "direction")
+        )
+        self.variants = CounterFamily(
+            "pointsman_variant_requests_total", "Requests served by a labelled target.", ("model", "variant", "status")
+        )
+        self._overhead = self.overhead.series()
+        self._targets: dict[str, _Target] = {}
+        self._requests: dict[tuple[str | None, int, str | None, bool], tuple[Counter, Histogram]] = {}
+
+    def attempt(self, candidate: Candidate, attempt: Attempt) -> None:
+        """Count one attempt."""
+        target = self._targets.get(candidate.id)
+        if target is None:
+            target = self._target(attempt.provider, attempt.model)
+            self._targets[candidate.id] = target
+        if attempt.failure is None:
+            target.ok.value += 1
+        else:
+            self.attempts.series(attempt.provider, attempt.model, attempt.failure.kind.code).value += 1
+        target.duration.observe(attempt.ended_at - attempt.started_at)
+        if attempt.first_byte_at is not None:
+            target.first_byte.observe(attempt.first_byte_at - attempt.started_at)
+        usage = attempt.usage
+        if usage is not None:
+            target.tokens_in.value += usage.tokens_in
+            target.tokens_out.value += usage.tokens_out
+
+    def request(self, record: RequestRecord) -> None:
+        """Count and write one request."""
+        key = (record.operation, record.status, record.virtual_key, record.stream)
+        found = self._requests.get(key)
+        if found is None:
+            found = self._series(record)
+            if len(self._requests) < 10_000:
+                self._requests[key] = found
+        counter, duration = found
+        counter.value += 1
+        duration.observe(record.duration_ms / 1e3)
+        self._overhead.observe(record.gateway_ms / 1e3)
+        if record.variant is not None:
+            self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
+        self._log.put(record)
+
+    def lines(self) -> list[str]:
+        """Everything in the text format of Prometheus."""
+        families = (
+            self.requests, self.durations, self.overhead, self.attempts, self.attempt_durations, self.first_bytes,
+            self.tokens, self.variants,
+        )  # fmt: skip
+        dropped = [
+            "# HELP pointsman_log_dropped_total Records the log lost.",
+            "# TYPE pointsman_log_dropped_total counter",
+            f"pointsman_log_dropped_total {self._log.dropped}",
+        ]
+        return [*(line for family in families for line in family.lines()), *dropped]
+
+    def _target(self, provider: str, model: str) -> _Target:
+        return _Target(
+            self.attempts.series(provider, model, "ok"),
+            self.attempt_durations.series(provider, model),
+            self.first_bytes.series(provider, model),
+            self.tokens.series(provider, model, "in"),
+            self.tokens.series(provider, model, "out"),
+        )
+
+    def _series(self, record: RequestRecord) -> tuple[Counter, Histogram]:
+        operation = record.operation or "none"
+        return (
+            self.requests.series(operation, str(record.status), record.virtual_key or ""),
+            self.durations.series(operation, "true" if record.stream else "false"),
+        )

@@ -1,0 +1,325 @@
+"""One request, from its head to its account: the steps of docs/architecture.md in order.
+
+`Gateway` is the handler of the public HTTP server. What a head alone says (path, credential, options) is worked out
+once for each head and snapshot and kept on the head, which requests share.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from time import monotonic, time
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.messages import Headers
+from pointsman.domain.plans import GiveUp, Plan
+from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.attempts import ClientGone, Engine, Run
+from pointsman.engine.ids import request_id
+from pointsman.engine.record import RequestRecord, attempt_record
+from pointsman.engine.responses import answer_lines, provider_lines
+from pointsman.engine.tasks import EagerTask, Wait
+from pointsman.engine.uploads import Upload
+from pointsman.routing.admit import Grant, admit
+from pointsman.routing.decide import decide
+from pointsman.transport.http_head import BodyMode, Head
+from pointsman.transport.http_server import Exchange
+from pointsman.wire import PATHS
+from pointsman.wire.api import models
+from pointsman.wire.api.passthrough import streamed_call
+from pointsman.wire.errors import error_body, error_event, error_headers, status_of
+from pointsman.wire.heads import read_head
+from pointsman.wire.paths import Asked, BodyKind, PathTable
+
+_JSON = b"content-type: application/json\r\n"
+_TABLE = PathTable(PATHS)
+
+
+class Entry(Struct, frozen=True, eq=False):
+    """What a head says under one snapshot."""
+
+    snapshot: Snapshot
+    asked: Asked
+    grant: Grant
+
+
+class Gateway:
+    """Serves the public API."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, rng: Random) -> None:
+        self.engine = engine
+        self.loop = loop
+        self.rng = rng
+        self.is_draining = False
+
+    # What the server calls.
+
+    def accept(self, head: Head) -> BodyMode:
+        """Decide from the head whether its body is wanted, and how. Raises `Refusal`."""
+        if head.path in _HEALTH:
+            return BodyMode.BUFFER
+        asked = self._enter(head).asked
+        is_streamed = (
+            asked.api.body is BodyKind.STREAM
+            and head.method not in (b"GET", b"HEAD")
+            and asked.content_type != ""
+            and not asked.content_type.startswith("application/json")
+        )
+        return BodyMode.STREAM if is_streamed else BodyMode.BUFFER
+
+    def handle(self, exchange: Exchange) -> None:
+        """Serve one request. Never raises."""
+        head = exchange.head
+        if head.path in _HEALTH:
+            self._answer_health(exchange)
+            return
+        identity = request_id(time(), self.rng)
+        try:
+            entry = self._enter(head)
+            asked = entry.asked
+            if head.mode is BodyMode.STREAM:
+                self._start(self._serve_upload(exchange, entry, identity), exchange)
+                return
+            if asked.api.parse is None:
+                self._answer_itself(exchange, entry, identity)
+                return
+            call = asked.api.parse(asked, exchange.body)
+        except Refusal as refusal:
+            self.refuse_exchange(exchange, refusal.failure, identity)
+            return
+        self._start(Serving(self, exchange, call, entry.grant, identity).run(), exchange)
+
+    def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
+        """The answer to what the server itself refuses: status, header lines, body."""
+        identity = request_id(time(), self.rng)
+        lines = error_headers(failure, should_retry=None) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        return status_of(failure), lines, error_body(failure, identity)
+
+    # What the steps use.
+
+    def refuse_exchange(self, exchange: Exchange, failure: Failure, identity: str) -> None:
+        """Answer a request that never became a plan, and account for it."""
+        status = status_of(failure)
+        lines = error_headers(failure) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        exchange.send(status, lines, error_body(failure, identity))
+        self._record_plain(exchange, identity, status, failure)
+
+    def plan(self, call: Call, grant: Grant) -> Plan | Failure:
+        """Decide on a call under the present snapshot."""
+        key = grant.virtual_key
+        facts = Facts(call, key.name if key is not None else None)
+        return decide(facts, self.engine.live, self.rng, monotonic())
+
+    def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
+        task = EagerTask(coroutine, ClientGone)
+        exchange.on_disconnect = task.cancel
+        task.start()
+
+    async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+        """Find out what an upload is for, then serve it like any other call."""
+        upload = Upload(exchange, entry.asked)
+        try:
+            model = await upload.find_model()
+        except Refusal as refusal:
+            self.refuse_exchange(exchange, refusal.failure, identity)
+            return
+        except ClientGone:
+            gone = Failure(failures.CLIENT_GONE, "the client disconnected")
+            self._record_plain(exchange, identity, failures.CLIENT_GONE.status, gone)
+            return
+        call = streamed_call(entry.asked, model, exchange.body_length or 0)
+        await Serving(self, exchange, call, entry.grant, identity, upload).run()
+
+    def _enter(self, head: Head) -> Entry:
+        """Read and admit a head. Raises `Refusal`."""
+        snapshot = self.engine.live.snapshot
+        entry = head.derived
+        if type(entry) is Entry and entry.snapshot is snapshot:
+            return entry
+        method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
+        asked = read_head(method, target, head.headers, _TABLE, snapshot.key_headers)
+        grant = admit(asked.credential, snapshot)
+        if isinstance(grant, Failure):
+            raise Refusal(grant)
+        entry = Entry(snapshot, asked, grant)
+        head.derived = entry
+        return entry
+
+    def _answer_itself(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+        body = models.answer(entry.snapshot, entry.asked.path)
+        lines = _JSON + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        exchange.send(200, lines, body)
+        self._record_plain(exchange, identity, 200, None)
+
+    def _answer_health(self, exchange: Exchange) -> None:
+        is_ready = not self.is_draining
+        if exchange.head.path == b"/readyz" and not is_ready:
+            exchange.send(503, _JSON, b'{"status":"draining"}')
+        else:
+            digest = self.engine.live.snapshot.digest[:12].encode()
+            exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
+
+    def _record_plain(self, exchange: Exchange, identity: str, status: int, failure: Failure | None) -> None:
+        head, duration_ms = exchange.head, (monotonic() - exchange.received_at) * 1e3
+        self.engine.accounts.request(
+            RequestRecord(
+                time(),
+                identity,
+                head.method.decode("ascii", "replace"),
+                head.path.decode("ascii", "replace")[:256],
+                status,
+                duration_ms,
+                duration_ms,
+                code=failure.kind.code if failure is not None else None,
+                message=failure.message if failure is not None else None,
+                client_request_id=client_request_id(head),
+            )
+        )
+
+
+_HEALTH = frozenset({b"/healthz", b"/readyz"})
+
+
+def client_request_id(head: Head) -> str | None:
+    """The client's own id, which is only logged."""
+    value = head.headers.get(b"x-request-id")
+    return value[:128].decode("latin-1") if value else None
+
+
+class Serving:
+    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `ClientGone`."""
+
+    __slots__ = ("attempts", "call", "exchange", "gateway", "grant", "identity", "plan", "status", "upload")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        exchange: Exchange,
+        call: Call,
+        grant: Grant,
+        identity: str,
+        upload: Upload | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self.exchange = exchange
+        self.call = call
+        self.grant = grant
+        self.identity = identity
+        self.upload = upload
+        self.plan: Plan | None = None
+        self.attempts: Run | None = None
+        self.status = 0
+
+    async def run(self) -> None:
+        """Decide, attempt, answer, account."""
+        exchange = self.exchange
+        decision = self.gateway.plan(self.call, self.grant)
+        if isinstance(decision, Failure):
+            self.refuse(GiveUp(decision), ())
+            self.account(decision)
+            return
+        self.plan = decision
+        attempts = self.attempts = Run(self.call, decision, exchange, self.begin, self.gateway.engine, self.upload)
+        exchange.on_drain = self._drained
+        failure: Failure | None = Failure(failures.INTERNAL, "the gateway failed; see its log")
+        try:
+            result = await attempts.run()
+            failure = result.failure if isinstance(result, GiveUp) else result
+            if isinstance(result, GiveUp):
+                self.refuse(result, attempts.history)
+            elif result is not None:
+                self._break_off(result)
+            else:
+                self._send_whole()
+        except ClientGone:
+            failure = Failure(failures.CLIENT_GONE, "the client disconnected")
+            self.status = failures.CLIENT_GONE.status
+        finally:
+            self.account(failure)
+            if self.status == 0:
+                exchange.abort()
+
+    def begin(self, status: int, headers: Headers, length: int | None) -> None:
+        """Start a streamed answer: the moment of commit."""
+        self.status = status
+        self.exchange.start(status, provider_lines(headers) + self._lines(), length)
+
+    def refuse(self, step: GiveUp, history: object) -> None:
+        """Tell the client that nothing came of the request."""
+        failure = step.failure
+        self.status = status_of(failure)
+        lines = error_headers(failure, should_retry=step.should_retry if history else None) + self._lines()
+        self.exchange.send(self.status, lines, error_body(failure, self.identity))
+
+    def _send_whole(self) -> None:
+        reception = self.attempts.reception if self.attempts is not None else None
+        if reception is not None and reception.body is not None:
+            self.status = reception.status or 200
+            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), reception.body)
+
+    def _break_off(self, failure: Failure) -> None:
+        """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
+        if self.call.stream and self.call.operation in (Operation.CHAT, Operation.COMPLETION):
+            self.exchange.write(error_event(failure, self.identity))
+            self.exchange.end()
+        else:
+            self.exchange.abort()
+
+    def _lines(self) -> bytes:
+        return answer_lines(self.identity, self.attempts, self.exchange.received_at)
+
+    def _drained(self) -> None:
+        reception = self.attempts.reception if self.attempts is not None else None
+        if reception is not None:
+            reception.on_drain()
+
+    def account(self, failure: Failure | None) -> None:
+        """Count and log the request, whatever became of it."""
+        exchange, call, plan, run = self.exchange, self.call, self.plan, self.attempts
+        received_at = exchange.received_at
+        history = run.history if run is not None else []
+        total_s = monotonic() - received_at
+        waited_s = 0.0
+        for attempt in history:
+            waited_s += attempt.ended_at - attempt.started_at
+        last = history[-1] if history else None
+        usage = last.usage if last is not None else None
+        candidate = run.chosen if run is not None else None
+        key = self.grant.virtual_key
+        self.gateway.engine.accounts.request(
+            RequestRecord(
+                time(),
+                self.identity,
+                call.method,
+                call.path,
+                self.status,
+                round(total_s * 1e3, 3),
+                round((total_s - waited_s) * 1e3, 3),
+                failure.kind.code if failure is not None else None,
+                failure.message if failure is not None else None,
+                call.operation.value,
+                call.model,
+                call.stream,
+                key.name if key is not None else None,
+                last.provider if last is not None else None,
+                last.model if last is not None else None,
+                last.key if last is not None else None,
+                candidate.variant if candidate is not None else None,
+                plan.strategy if plan is not None else None,
+                plan.source if plan is not None else None,
+                [f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts] if plan else [],
+                [attempt_record(attempt, received_at) for attempt in history],
+                usage.tokens_in if usage is not None else None,
+                usage.tokens_out if usage is not None else None,
+                usage.tokens_cached if usage is not None else 0,
+                usage.tokens_reasoning if usage is not None else 0,
+                call.size,
+                last.bytes_in if last is not None else 0,
+                call.session,
+                call.tags,
+                client_request_id(exchange.head),
+            )
+        )

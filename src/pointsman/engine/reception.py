@@ -1,0 +1,256 @@
+"""Receives the answer to one attempt: holds it back until it commits, then passes it on.
+
+The commit rule. A stream commits at its first content; until then its events are held, so that a provider which dies
+after a role or a comment can still be replaced unseen. A JSON answer is collected and commits when it is whole, or
+when it outgrows `commit_buffer`. Anything else commits at its first byte. After the commit an answer can only be
+completed, or be ended by an explicit error.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from time import monotonic, time
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
+from pointsman.domain.messages import Headers
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.snapshots import Routing
+from pointsman.engine.tasks import Waiter
+from pointsman.providers._provider import Codec, StreamDecoder
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.errors import TransportFailure
+from pointsman.transport.http_client import Leg
+from pointsman.transport.http_server import Exchange
+
+MAX_ERROR_BYTES = 64 * 1024
+AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
+
+# Starts the client's answer: status, the provider's headers, and the body's length where it is known.
+Begin = Callable[[int, Headers, int | None], None]
+
+
+class Mode(Enum):
+    """What is done with the bytes of the answer."""
+
+    HEAD = "head"  # none came yet
+    COLLECT = "collect"
+    ERROR = "error"
+    EVENTS = "events"
+    RELAY = "relay"
+    OVER = "over"
+
+
+class Reception:
+    """A `ResponseHandler`. `done` is set once, when the attempt is over; then `failure` says how it ended, and
+    `body` holds an answer that was collected whole and is still to be sent."""
+
+    __slots__ = (
+        "_begin", "_call", "_codec", "_decoder", "_ends_at", "_exchange", "_mode", "_pieces", "_routing", "_size",
+        "body", "bytes_in", "committed_at", "done", "failure", "first_byte_at", "headers", "leg", "status", "usage",
+    )  # fmt: skip
+
+    def __init__(self, call: Call, codec: Codec, exchange: Exchange, begin: Begin, routing: Routing) -> None:
+        self._call = call
+        self._codec = codec
+        self._exchange = exchange
+        self._begin = begin
+        self._routing = routing
+        self._mode = Mode.HEAD
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._decoder: StreamDecoder | None = None
+        self._ends_at = NEVER
+        self.done: Waiter[None] = Waiter()
+        self.leg: Leg | None = None
+        self.status: int | None = None
+        self.headers: Headers = []
+        self.body: bytes | None = None
+        self.usage: Usage | None = None
+        self.failure: Failure | None = None
+        self.first_byte_at: float | None = None
+        self.committed_at: float | None = None
+        self.bytes_in = 0
+
+    # What the transport calls.
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = headers
+        self.first_byte_at = monotonic()
+        if not 200 <= status < 300:
+            self._mode = Mode.ERROR
+            return
+        if self._codec.is_passthrough:
+            self._mode = Mode.COLLECT if _is_json(headers) and not self._call.stream else Mode.RELAY
+        elif not self._call.stream:
+            self._mode = Mode.COLLECT
+        elif _is_event_stream(headers):
+            self._mode = Mode.EVENTS
+            self._decoder = self._codec.decoder(self._call)
+        else:
+            self._mode = Mode.COLLECT
+
+    def on_data(self, data: bytes) -> None:
+        self.bytes_in += len(data)
+        mode = self._mode
+        if mode is Mode.EVENTS:
+            self._on_events(data)
+        elif mode is Mode.RELAY:
+            if self.committed_at is None:
+                self._commit()
+            self._write(data)
+        elif mode is Mode.COLLECT:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size > self._routing.commit_buffer:
+                self._mode = Mode.RELAY
+                self._commit()
+                self._write(b"".join(self._pieces))
+                self._pieces.clear()
+        elif mode is Mode.ERROR and self._size < MAX_ERROR_BYTES:
+            self._pieces.append(data)
+            self._size += len(data)
+
+    def on_end(self) -> None:
+        mode = self._mode
+        if mode is Mode.OVER:
+            return
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        if mode is Mode.COLLECT:
+            self._on_whole(body)
+        elif mode is Mode.EVENTS:
+            self._on_events_end()
+        elif mode is Mode.RELAY:
+            if self.committed_at is None:
+                self._commit()
+            self._exchange.end()
+            self._finish()
+        else:
+            self._fail(self._codec.failure(self.status or 0, self.headers, body[:MAX_ERROR_BYTES], time()))
+
+    def on_failure(self, failure: TransportFailure) -> None:
+        if self._mode is Mode.OVER:
+            return
+        self._fail(Failure(failure.kind, failure.message))
+
+    # What the engine calls.
+
+    def on_drain(self) -> None:
+        """The client has caught up: go on reading the provider."""
+        leg = self.leg
+        if leg is not None and self._mode is not Mode.OVER:
+            self._expect_more(leg)
+            leg.resume()
+
+    # The rest is its own.
+
+    def _on_whole(self, body: bytes) -> None:
+        if self._call.stream and not self._codec.is_passthrough:
+            answer = self._codec.decode(self._call, body)
+            if not isinstance(answer, Failure):
+                message = "the provider answered a request for a stream with something else"
+                answer = Failure(failures.MALFORMED_ANSWER, message)
+        else:
+            answer = self._codec.decode(self._call, body)
+        if isinstance(answer, Failure):
+            self._fail(answer)
+            return
+        self.body = answer.body
+        self.usage = answer.usage
+        self.committed_at = monotonic()
+        self._finish()
+
+    def _on_events(self, data: bytes) -> None:
+        decoder = self._decoder
+        if decoder is None:
+            return
+        out = decoder.feed(data)
+        if decoder.failure is not None:
+            self._end_events(decoder, out)
+        elif self.committed_at is not None:
+            if out:
+                self._write(out)
+        else:
+            if out:
+                self._pieces.append(out)
+            if decoder.has_content:
+                self._commit()
+                self._write(b"".join(self._pieces))
+                self._pieces.clear()
+        if decoder.is_done and self._mode is Mode.EVENTS:
+            self._end_events(decoder, b"")
+
+    def _on_events_end(self) -> None:
+        decoder = self._decoder
+        if decoder is not None:
+            self._end_events(decoder, decoder.close())
+
+    def _end_events(self, decoder: StreamDecoder, out: bytes) -> None:
+        self.usage = decoder.usage
+        failure = decoder.failure
+        if failure is not None and self.committed_at is None:
+            self._fail(failure)
+            return
+        if self.committed_at is None:
+            self._commit()
+            out = b"".join(self._pieces) + out
+        if out:
+            self._write(out)
+        if failure is not None:
+            self._fail(failure)
+            return
+        self._exchange.end()
+        if self.leg is not None:
+            self.leg.expire_in(AFTER_DONE_S)
+        self._finish()
+
+    def _commit(self) -> None:
+        now = monotonic()
+        self.committed_at = now
+        self._ends_at = now + self._routing.timeouts.stream_s
+        if self.leg is not None:
+            self.leg.timeout_kind = failures.STALLED
+        self._begin(self.status or 200, self.headers, self._length())
+
+    def _length(self) -> int | None:
+        """The length of what is relayed unchanged."""
+        if self._mode is not Mode.RELAY or any(name == b"content-encoding" for name, _ in self.headers):
+            return None
+        return next((int(value) for name, value in self.headers if name == b"content-length"), None)
+
+    def _write(self, data: bytes) -> None:
+        leg = self.leg
+        if leg is None:
+            return
+        if self._exchange.write(data):
+            self._expect_more(leg)
+        else:
+            # A slow client suspends the stall timer: it is never held against the provider.
+            leg.pause()
+            leg.deadline = NEVER
+
+    def _expect_more(self, leg: Leg) -> None:
+        stalled_at = monotonic() + self._routing.timeouts.stall_s
+        if stalled_at >= self._ends_at:
+            leg.timeout_kind = failures.STREAM_TOO_LONG
+            stalled_at = self._ends_at
+        leg.deadline = stalled_at
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        if self.usage is None and self._decoder is not None:
+            self.usage = self._decoder.usage
+        self._finish()
+
+    def _finish(self) -> None:
+        self._mode = Mode.OVER
+        self.done.set(None)
+
+
+def _is_json(headers: Headers) -> bool:
+    return any(name == b"content-type" and b"json" in value for name, value in headers)
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers)

@@ -1,0 +1,50 @@
+"""The HTTP clients of the present snapshot: one for each way out, shared by the providers that use it."""
+
+import asyncio
+from collections.abc import Iterator
+
+from pointsman.domain.network import Network
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Endpoint
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_client import HttpClient
+
+
+class Upstreams:
+    """Clients outlive a reload where their settings do."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
+        self._loop = loop
+        self._deadlines = deadlines
+        self._clients: dict[Network, HttpClient] = {}
+        self._of_endpoint: dict[Endpoint, HttpClient] = {}
+
+    def __iter__(self) -> Iterator[HttpClient]:
+        return iter(self._clients.values())
+
+    def client(self, endpoint: Endpoint) -> HttpClient:
+        """The client that reaches this endpoint."""
+        found = self._of_endpoint.get(endpoint)
+        if found is None:
+            found = self._clients.get(endpoint.network)
+            if found is None:
+                found = HttpClient(self._loop, self._deadlines, endpoint.network)
+                self._clients[endpoint.network] = found
+            self._of_endpoint[endpoint] = found
+        return found
+
+    def swap(self, snapshot: Snapshot) -> list[HttpClient]:
+        """Forget what the new snapshot does not use. Returns the clients to be closed once they are idle: requests
+        that began before still run on them."""
+        self._of_endpoint.clear()
+        used = {endpoint.network for endpoint in snapshot.endpoints.values()}
+        retired = [client for network, client in self._clients.items() if network not in used]
+        self._clients = {network: client for network, client in self._clients.items() if network in used}
+        return retired
+
+    async def close(self) -> None:
+        """Close every client and its connections."""
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
+        self._of_endpoint.clear()
