@@ -7,11 +7,14 @@ back under its present deadline. So a request that finishes in time costs the ti
 
 import asyncio
 import heapq
+import logging
 import math
 from time import monotonic
 from typing import Protocol
 
 NEVER = math.inf
+
+_logger = logging.getLogger(__name__)
 
 
 class Expiring(Protocol):
@@ -22,7 +25,8 @@ class Expiring(Protocol):
     watched_until: float
 
     def expired(self, now: float) -> None:
-        """The deadline has passed. May set a new one, which `watch` need not be told of."""
+        """The deadline has passed. May set a new one, which `watch` need not be told of. An object that sets none,
+        or raises, is forgotten until it is watched again; others are not affected."""
 
 
 class Deadlines:
@@ -61,7 +65,10 @@ class Deadlines:
                 continue  # superseded by an earlier entry
             item.watched_until = NEVER
             if item.deadline <= now:
-                item.expired(now)
-            if item.deadline != NEVER:
+                try:
+                    item.expired(now)
+                except Exception:
+                    _logger.exception("an expired deadline could not be handled")
+            if now < item.deadline < NEVER:  # one left in the past would come due again and again in this very loop
                 self.watch(item)
         self._timer = self._loop.call_later(self._resolution_s, self._tick) if heap else None

@@ -1,0 +1,137 @@
+"""The framings of a request body, and the state of one that is streamed."""
+
+import re
+from collections.abc import Callable
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+
+_SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,15})(?:;[\t\x20-\x7e]*)?\r\n")
+_TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+_LINE_BYTES = 256  # a size line with its extension
+_TRAILER_BYTES = 8192
+_OVERHEAD_BYTES = 16384
+
+_SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
+
+
+class Chunked:
+    """Takes a chunked body out of a buffer, strictly. Extensions and trailers are checked, and dropped.
+
+    `_overhead` is what was spent on extensions beyond a fair share (16 bytes a chunk and twice its data); it is
+    bounded, as a client could otherwise keep us reading for ever without ever meeting the limit on bodies.
+    """
+
+    __slots__ = ("_left", "_overhead", "_state", "is_done")
+
+    def __init__(self) -> None:
+        self._state = _SIZE
+        self._left = 0
+        self._overhead = 0
+        self.is_done = False
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Remove what can be decoded from the front of `buffer` and return the data in it.
+
+        What follows the end of the body stays. Raises `Refusal` when the coding is malformed.
+        """
+        pieces: list[bytes] = []
+        position = 0
+        size = len(buffer)
+        while position < size and self._state != _DONE:
+            if self._state == _DATA:
+                piece = bytes(buffer[position : position + self._left])
+                pieces.append(piece)
+                position += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._state = _DATA_END
+                continue
+            if self._state == _SIZE:
+                after = self._read_size(buffer, position)
+            elif self._state == _DATA_END:
+                after = self._read_data_end(buffer, position)
+            else:
+                after = self._read_trailers(buffer, position)
+            if after == position:
+                break
+            position = after
+        del buffer[:position]
+        self.is_done = self._state == _DONE
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_size(self, buffer: bytearray, position: int) -> int:
+        """Read one size line. Returns the index behind it, or `position` when it is not complete yet."""
+        match = _SIZE_LINE.match(buffer, position)
+        if match is None:
+            line_end = buffer.find(b"\n", position)
+            if line_end >= 0 or len(buffer) - position > _LINE_BYTES:
+                raise _malformed("malformed chunk size")
+            return position
+        after = match.end()
+        self._left = int(match[1], 16)
+        self._overhead = max(0, self._overhead + after - position - 16 - 2 * self._left)
+        if after - position > _LINE_BYTES or self._overhead > _OVERHEAD_BYTES:
+            raise _malformed("too many bytes of chunk extensions")
+        self._state = _DATA if self._left else _TRAILER
+        return after
+
+    def _read_data_end(self, buffer: bytearray, position: int) -> int:
+        line_end = buffer[position : position + 2]
+        if not b"\r\n".startswith(line_end):
+            raise _malformed("a chunk is longer than its size")
+        if len(line_end) < 2:
+            return position
+        self._state = _SIZE
+        return position + 2
+
+    def _read_trailers(self, buffer: bytearray, position: int) -> int:
+        if buffer.startswith(b"\r\n", position):
+            self._state = _DONE
+            return position + 2
+        end = buffer.find(b"\r\n\r\n", position) + 4
+        if (end if end >= 4 else len(buffer)) - position > _TRAILER_BYTES:
+            raise Refusal(Failure(failures.HEADERS_TOO_LARGE, f"more than {_TRAILER_BYTES} bytes of trailers"))
+        if end < 4:
+            return position
+        if not _TRAILERS.fullmatch(buffer, position, end):
+            raise _malformed("malformed trailers")
+        self._state = _DONE
+        return end
+
+
+class Fixed:
+    """Takes a body of known length out of a buffer; the same interface as `Chunked`."""
+
+    __slots__ = ("_left", "is_done")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.is_done = length == 0
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Remove what belongs to the body from the front of `buffer` and return it."""
+        piece = bytes(buffer[: self._left])
+        del buffer[: len(piece)]
+        self._left -= len(piece)
+        self.is_done = self._left == 0
+        return piece
+
+
+class Upload:
+    """A body that is handed on as it arrives. `due` is when the silence of the client ends our patience."""
+
+    __slots__ = ("due", "framing", "is_delivering", "is_paused", "on_data", "on_end", "size")
+
+    def __init__(self, framing: Chunked | Fixed) -> None:
+        self.framing = framing
+        self.on_data: Callable[[bytes], None] | None = None  # None until the handler reads
+        self.on_end: Callable[[], None] | None = None
+        self.is_paused = False
+        self.is_delivering = False
+        self.size = 0  # bytes handed on
+        self.due = 0.0  # monotonic seconds
+
+
+def _malformed(message: str) -> Refusal:
+    return Refusal(Failure(failures.INVALID_REQUEST, f"chunked request body: {message}"))

@@ -1,0 +1,69 @@
+"""What a server is made of besides its connections: limits, the handler it serves, and what connections share."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from pointsman.domain.failures import Failure
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_exchange import Exchange
+from pointsman.transport.http_head import BodyMode, Head, HeadMemo
+
+C = TypeVar("C")
+
+
+class Limits(Struct, frozen=True):
+    """What a client may ask of the server. `body_memory_bytes` is for all connections together; `body_bytes` bounds
+    bodies that are collected, `streamed_body_bytes` those that are not. `head_timeout_s` bounds the time from
+    the first byte of a head (or from the connection's begin) to its last; `body_timeout_s` and `write_timeout_s`
+    bound the silence while a body is awaited, and while a client takes none of its answer. `write_buffer_bytes` is
+    the output held for one client above which `Exchange.write` returns false; `pipeline_bytes` is what may be
+    read ahead while a request is served: a client that sends more is cut off."""
+
+    head_bytes: int = 65536
+    header_count: int = 100
+    body_bytes: int = 50 << 20
+    streamed_body_bytes: int = 1 << 30
+    body_memory_bytes: int = 1 << 30
+    head_timeout_s: float = 10.0
+    body_timeout_s: float = 60.0
+    idle_timeout_s: float = 75.0
+    write_timeout_s: float = 60.0
+    write_buffer_bytes: int = 256 << 10
+    pipeline_bytes: int = 256 << 10
+    max_connections: int = 10_000
+
+
+class Handler(Protocol):
+    """What serves the requests."""
+
+    def accept(self, head: Head) -> BodyMode:
+        """Say how the body is wanted, from the head alone. Raises `Refusal` to answer before the body is read.
+
+        The answer is remembered with the head, so it must depend on nothing else; and a request that arrives
+        whole in one read is handled without asking again. So what is refused here must be refused by `handle` too.
+        """
+
+    def handle(self, exchange: Exchange) -> None:
+        """Serve a request: its body is there, or (`BodyMode.STREAM`) can be read. Must not raise."""
+
+    def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
+        """Status, header lines each ended by CRLF, and body for an error that the server found itself."""
+
+
+class Shared(Generic[C]):
+    """What the connections (of class `C`) of one server have in common: its parts, and its gauges."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
+        self.loop = loop
+        self.handler = handler
+        self.limits = limits
+        self.deadlines = deadlines
+        self.memo = HeadMemo(limits.header_count)
+        self.connections: set[C] = set()
+        self.requests = 0  # handed to the handler and not yet answered to the end
+        self.body_memory = 0  # bytes
+        self.is_draining = False
+        self.on_empty: Callable[[], None] | None = None

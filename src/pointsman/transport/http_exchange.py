@@ -1,0 +1,160 @@
+"""One request and its answer: what a handler of the server works with."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from msgspec import Struct
+
+from pointsman.transport.http_head import Head
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_UNBOUNDED = -1  # the length of an answer that ends with the connection
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def compose(status: int, headers: bytes, body: bytes, *, closes: bool, is_bodiless: bool) -> bytes:
+    """A whole answer. `headers` are lines each ended by CRLF; `is_bodiless` is for requests by HEAD."""
+    if not closes and not is_bodiless and status not in (204, 304):
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (_status_line(status), headers, len(body), body)
+    length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(body)
+    connection = b"Connection: close\r\n" if closes else b""
+    if is_bodiless or status in (204, 304):
+        body = b""
+    return b"%b%b%b%b\r\n%b" % (_status_line(status), headers, length, connection, body)
+
+
+class Client(Protocol):
+    """What an exchange needs of its connection."""
+
+    is_write_paused: bool
+
+    @property
+    def peer(self) -> str | None: ...
+    def must_close(self, head: Head) -> bool: ...
+    def write(self, data: bytes) -> None: ...
+    def finish(self, exchange: "Exchange") -> None: ...
+    def abandon(self, exchange: "Exchange", *, with_reset: bool) -> None: ...
+    def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None: ...
+    def pause_body(self) -> None: ...
+    def resume_body(self) -> None: ...
+
+
+class Exchange(Struct, eq=False):
+    """One request, and the means to answer it.
+
+    `body` is the whole body, empty when it is streamed; `body_length` is `None` for a streamed body of unknown length.
+    `received_at` is in monotonic seconds. The handler sets `on_disconnect`, called once when the client goes away
+    before the answer has ended, and `on_drain`, called when output may go on after `write` returned false.
+
+    Answer with `send`, or with `start`, `write` … and `end` or `abort`. Once `is_closed` (answered to the end,
+    aborted, or the client gone) all of these do nothing.
+    """
+
+    _connection: Client
+    head: Head
+    body: bytes
+    body_length: int | None
+    received_at: float
+    on_disconnect: Callable[[], None] | None = None
+    on_drain: Callable[[], None] | None = None
+    is_closed: bool = False
+    is_started: bool = False
+    closes: bool = False  # the connection ends with this answer
+    _is_bodiless: bool = False
+    _unwritten: int | None = None  # what is left of an announced length; None for a chunked answer
+
+    @property
+    def peer(self) -> str | None:
+        """The client's address, as the socket shows it."""
+        return self._connection.peer
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        """Answer in one piece. `headers` are lines each ended by CRLF; Content-Length and Connection are added."""
+        connection = self._connection
+        if self.is_closed:
+            return
+        if self.is_started:
+            raise RuntimeError("the answer has been started already")
+        self.is_started = True
+        self.closes = connection.must_close(self.head)
+        is_bodiless = self.head.method == b"HEAD"
+        connection.write(compose(status, headers, body, closes=self.closes, is_bodiless=is_bodiless))
+        connection.finish(self)
+
+    def start(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """Begin an answer that is written in pieces: `length` bytes, or as many as there will be."""
+        connection = self._connection
+        if self.is_closed:
+            return
+        if self.is_started:
+            raise RuntimeError("the answer has been started already")
+        self.is_started = True
+        self.closes = connection.must_close(self.head)
+        self._is_bodiless = self.head.method == b"HEAD" or status in (204, 304)
+        framing = b""
+        if length is not None:
+            self._unwritten = length
+            framing = b"Content-Length: %d\r\n" % length if status != 204 else b""
+        elif self.head.is_http11:
+            framing = b"" if status in (204, 304) else b"Transfer-Encoding: chunked\r\n"
+        else:
+            self._unwritten = _UNBOUNDED
+        if self.closes:
+            framing += b"Connection: close\r\n"
+        connection.write(b"%b%b%b\r\n" % (_status_line(status), headers, framing))
+
+    def write(self, data: bytes) -> bool:
+        """Send a piece of a started answer. False: wait for `on_drain` before more is written."""
+        connection = self._connection
+        if self.is_closed or not data:
+            return True
+        if not self.is_started:
+            raise RuntimeError("the answer has not been started")
+        if self._is_bodiless:
+            return True
+        if self._unwritten is None:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        elif self._unwritten != _UNBOUNDED:
+            if len(data) > self._unwritten:
+                raise RuntimeError("more is written than the length announced")
+            self._unwritten -= len(data)
+        connection.write(data)
+        return not connection.is_write_paused
+
+    def end(self) -> None:
+        """The answer is complete. One shorter than announced is cut off instead, as by `abort`."""
+        if self.is_closed:
+            return
+        if not self.is_started:
+            raise RuntimeError("the answer has not been started")
+        if not self._is_bodiless:
+            if self._unwritten is None:
+                self._connection.write(b"0\r\n\r\n")
+            elif self._unwritten not in (0, _UNBOUNDED):
+                self.abort()
+                return
+        self._connection.finish(self)
+
+    def abort(self) -> None:
+        """End the connection so that the client cannot take the answer for whole. What was written still arrives,
+        unless only the end of the connection could have told the end of the answer."""
+        if not self.is_closed:
+            self._connection.abandon(self, with_reset=self._unwritten == _UNBOUNDED)
+
+    def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """Read a streamed body. What has arrived is delivered before this returns, perhaps with the end."""
+        if not self.is_closed:
+            self._connection.read_body(on_data, on_end)
+
+    def pause_body(self) -> None:
+        """No more of the body for now."""
+        if not self.is_closed:
+            self._connection.pause_body()
+
+    def resume_body(self) -> None:
+        if not self.is_closed:
+            self._connection.resume_body()

@@ -1,0 +1,99 @@
+"""An HTTP/1.1 server on asyncio protocols. See `Handler` for what serves the requests, `Exchange` for one of them."""
+
+import asyncio
+import socket
+import ssl as tls
+from functools import partial
+
+from pointsman.transport._server_connection import Connection
+from pointsman.transport._server_parts import Handler, Limits, Shared
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_exchange import Exchange
+from pointsman.transport.http_head import BodyMode, Head
+
+__all__ = ["BodyMode", "Exchange", "Handler", "Head", "HttpServer", "Limits"]
+
+_BACKLOG = 2048
+
+
+class HttpServer:
+    """Accepts connections and hands their requests to `handler`. All methods belong to the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
+        self._loop = loop
+        self._shared: Shared[Connection] = Shared(loop, handler, limits, deadlines)
+        self._servers: list[asyncio.Server] = []
+
+    @property
+    def port(self) -> int:
+        """The port of the first socket that is listened on."""
+        port: int = self._servers[0].sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connections(self) -> int:
+        """Open connections, idle ones included."""
+        return len(self._shared.connections)
+
+    @property
+    def requests(self) -> int:
+        """Requests in progress: handed to the handler and not answered to the end."""
+        return self._shared.requests
+
+    @property
+    def body_memory(self) -> int:
+        """Bytes of request bodies held, of all connections."""
+        return self._shared.body_memory
+
+    async def listen(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        sock: socket.socket | None = None,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
+        """Accept connections at an address (port 0: any that is free), or on a bound socket, which is then ours."""
+        shared = self._shared
+        timeout_s = shared.limits.head_timeout_s if ssl is not None else None
+        create = partial(
+            self._loop.create_server,
+            partial(Connection, shared),
+            ssl=ssl,
+            ssl_handshake_timeout=timeout_s,
+            backlog=_BACKLOG,
+        )
+        server = await (create(host, port or 0) if sock is None else create(sock=sock))
+        self._servers.append(server)
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets. Connections go on."""
+        for server in self._servers:
+            server.close()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Stop accepting, close idle connections, and let the answers in progress end, each the last of its
+        connection. What is not over after `timeout_s` is cut off. Returns how many requests that were."""
+        shared = self._shared
+        self.stop_accepting()
+        shared.is_draining = True
+        await asyncio.sleep(0)  # the loop reads what has arrived: a request already sent is no idle connection
+        for connection in list(shared.connections):
+            connection.retire()
+        if shared.connections:
+            is_empty = asyncio.Event()
+            shared.on_empty = is_empty.set
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await is_empty.wait()
+            except TimeoutError:
+                pass
+        unfinished = shared.requests
+        self.close()
+        return unfinished
+
+    def close(self) -> None:
+        """Stop accepting and cut every connection off."""
+        self.stop_accepting()
+        for connection in list(self._shared.connections):
+            connection.cut()
