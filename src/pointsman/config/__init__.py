@@ -1,1 +1,1 @@
-""""""
+"""From a YAML file to a snapshot: read, check everything at once, resolve secrets, compile; again when it changes."""

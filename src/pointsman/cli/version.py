@@ -1,0 +1,10 @@
+"""Print the version."""
+
+import typer
+
+
+def command() -> None:
+    """Print the version of Pointsman."""
+    from pointsman import __version__
+
+    typer.echo(f"pointsman {__version__}")

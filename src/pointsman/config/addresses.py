@@ -1,0 +1,122 @@
+"""Addresses as people write them: where to listen, and where a provider is."""
+
+import re
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from pointsman.domain.origin import Origin
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_.~:@!$&'()*+,;=%-]+)*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Address(Struct, frozen=True):
+    """Where to listen. An empty `host` means every address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host. A name counts only if it is `localhost`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_listen(text: str) -> Address:
+    """Read `host:port`, `:port` or `[v6]:port`. Raises `ValueError` with a message for the user."""
+    host, colon, port_text = text.rpartition(":")
+    if not colon:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    if host.startswith("[") and host.endswith("]"):
+        host = _ipv6(host[1:-1])
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets, such as [::1]:8080")
+    elif host and not _is_host(host):
+        raise ValueError(f"{host!r} is not an address or the name of a host")
+    return Address(host.lower(), _port(port_text, lowest=0))
+
+
+def parse_base_url(text: str) -> tuple[Origin, str]:
+    """Origin and path, the path without a trailing slash. Raises `ValueError` with a message for the user."""
+    if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+        raise ValueError("an address holds only ASCII characters and no spaces")
+    origin, rest = _split_origin(text)
+    path, mark, _ = rest.partition("?")
+    if mark or "#" in rest:
+        raise ValueError("the address must end with its path: no query, no fragment")
+    path = path.rstrip("/")
+    if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+        raise ValueError("the path of the address holds characters or segments that are not allowed")
+    return origin, path
+
+
+def parse_proxy(text: str) -> tuple[Origin, str | None]:
+    """The origin of a proxy, and `user:password` where the address holds them. Raises `ValueError`."""
+    scheme, separator, rest = text.partition("://")
+    userinfo, at, place = rest.rpartition("@")
+    origin, path = parse_base_url(f"{scheme}{separator}{place}")
+    if origin.scheme != "http":
+        raise ValueError("a proxy is reached by http:// (what goes through it is encrypted to the provider)")
+    if path:
+        raise ValueError("the address of a proxy has no path")
+    return origin, userinfo if at else None
+
+
+def _split_origin(text: str) -> tuple[Origin, str]:
+    scheme, separator, after = text.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _DEFAULT_PORTS:
+        raise ValueError("the address must begin with https:// or http://")
+    authority = re.split(r"[/?#]", after, maxsplit=1)[0]
+    if "@" in authority:
+        raise ValueError("credentials do not belong into the address; use `keys`")
+    if authority.startswith("["):
+        inside, bracket, port_part = authority[1:].partition("]")
+        if not bracket or (port_part and not port_part.startswith(":")):
+            raise ValueError("the address is not valid")
+        host, port_text = _ipv6(inside), port_part[1:]
+        has_colon = bool(port_part)
+    else:
+        host, colon, port_text = authority.partition(":")
+        has_colon = bool(colon)
+        if not _is_host(host):
+            raise ValueError("the address has no valid host")
+    port = _port(port_text, lowest=1) if has_colon else _DEFAULT_PORTS[scheme]
+    return Origin(scheme, host.lower(), port), after[len(authority) :]
+
+
+def _is_host(host: str) -> bool:
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            ip_address(host)
+        except ValueError:
+            return False
+    return len(host) <= 253 and _HOST.fullmatch(host) is not None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"[{text[:60]}] is not an IPv6 address") from None
+    if address.version != 6:
+        raise ValueError("brackets are for IPv6 addresses")
+    return str(address)
+
+
+def _port(text: str, lowest: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or not lowest <= int(text) <= 65535:
+        raise ValueError(f"the port must be a number from {lowest} to 65535")
+    return int(text)

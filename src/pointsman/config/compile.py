@@ -1,0 +1,125 @@
+"""From a document to a snapshot, or to everything that is wrong with it. Reads secrets, sends nothing."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from msgspec import Struct
+
+from pointsman.config.addresses import is_loopback
+from pointsman.config.endpoints import EndpointCompiler
+from pointsman.config.load import Loaded, load
+from pointsman.config.problems import Findings, Problem, in_order
+from pointsman.config.public_models import ModelCompiler, note_idle_keys
+from pointsman.config.references import References
+from pointsman.config.schema import Document, RoutingSettings
+from pointsman.config.settings import Settings, compile_network, compile_settings
+from pointsman.config.virtual_keys import check_access, compile_key_headers, compile_virtual_keys
+from pointsman.domain.network import Network
+from pointsman.domain.snapshots import Routing, Snapshot, Timeouts
+from pointsman.domain.targets import Endpoint
+from pointsman.providers import PROVIDERS
+from pointsman.providers._provider import Provider
+from pointsman.routing.strategies import STRATEGIES
+
+
+class Parts(Struct, frozen=True):
+    """What a configuration may name: provider records by name, and strategies."""
+
+    providers: Mapping[str, Provider]
+    strategies: frozenset[str]
+
+
+INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
+
+
+class Compiled(Struct, frozen=True):
+    """A configuration ready for use. `secret_files` are the files its secrets were read from."""
+
+    snapshot: Snapshot
+    settings: Settings
+    secret_files: frozenset[Path]
+
+
+class Checked(Struct, frozen=True):
+    """The outcome: `compiled` is `None` when `problems` has an error. `secret_files` were asked for in any case."""
+
+    compiled: Compiled | None
+    problems: tuple[Problem, ...]
+    secret_files: frozenset[Path] = frozenset()
+
+
+def compile_file(path: Path, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
+    """Read and compile a configuration file. Never raises for what is in it, or for its absence."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
+    return compile_document(load(content), path.parent, environ, parts)
+
+
+def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
+    """Compile a document. `folder` is where its relative paths start.
+
+    A document that lost faulty fields is compiled all the same, for what else is wrong with it.
+    """
+    document = loaded.document
+    if document is None:
+        return Checked(None, loaded.problems)
+    findings = Findings(loaded.source)
+    references = References(environ, folder)
+
+    settings = compile_settings(document, folder, findings)
+    base = Network(connect_timeout_s=document.routing.timeouts.connect_s)
+    network = compile_network(base, document.egress, ("egress",), references, findings)
+    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, findings))
+    models = ModelCompiler(document, endpoints, parts.strategies, findings).compile_all()
+    note_idle_keys(models, endpoints, findings)
+    keys = compile_virtual_keys(document.governance, references, findings)
+    key_headers = compile_key_headers(document.governance, findings)
+    check_access(document.governance, settings.listen if settings else None, findings)
+    if settings is not None:
+        _refuse_own_address(endpoints, settings, findings)
+
+    findings.forget(loaded.faulty)
+    problems = in_order((*loaded.problems, *findings.in_order()))
+    secret_files = frozenset(references.files)
+    if settings is None or loaded.problems or findings.has_errors:
+        return Checked(None, problems, secret_files)
+    snapshot = Snapshot(
+        _digest(document, references),
+        endpoints,
+        models,
+        keys,
+        document.governance.require_key,
+        _routing(document.routing),
+        key_headers,
+    )
+    return Checked(Compiled(snapshot, settings, secret_files), problems, secret_files)
+
+
+def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endpoint]:
+    compiled = {name: compiler.compile(name, settings) for name, settings in document.providers.items()}
+    return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
+
+
+def _routing(settings: RoutingSettings) -> Routing:
+    timeouts = Timeouts(**settings.timeouts.model_dump())
+    return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer)
+
+
+def _refuse_own_address(endpoints: Mapping[str, Endpoint], settings: Settings, findings: Findings) -> None:
+    """A gateway that is its own provider would ask itself until every connection is taken."""
+    listen = settings.listen
+    for endpoint in endpoints.values():
+        origin = endpoint.origin
+        if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
+            message = f"the address of this provider, {origin}, is the gateway's own; change server.listen or base_url"
+            findings.error(("providers", endpoint.name), message)
+
+
+def _digest(document: Document, references: References) -> str:
+    """Identifies what the configuration says, secrets included, without giving any away."""
+    said = json.dumps([document.model_dump(mode="json"), sorted(references.digests.items())])
+    return sha256(said.encode()).hexdigest()

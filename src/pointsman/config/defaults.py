@@ -1,0 +1,59 @@
+"""The configuration of a gateway that was given none: every provider whose usual variable is set, and one key."""
+
+import secrets
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from msgspec import Struct
+
+from pointsman.config.compile import INSTALLED, Checked, Parts, compile_document
+from pointsman.config.load import Loaded
+from pointsman.config.problems import Problem
+from pointsman.config.schema import Document
+from pointsman.config.source import Source
+
+SMALLEST_FILE = """\
+version: 1
+providers:
+  openai: env.OPENAI_API_KEY
+governance:
+  virtual_keys:
+    me: {value: env.MY_GATEWAY_KEY}
+"""
+
+
+class Default(Struct, frozen=True):
+    """A configuration made up from the environment. `virtual_key` is the key clients present; it is kept nowhere
+    else, so it must be shown."""
+
+    document: Document
+    virtual_key: str
+
+
+def default_document(environ: Mapping[str, str], parts: Parts = INSTALLED) -> Default | Problem:
+    """Configure every known provider whose variable is set. A problem when none is."""
+    variables = {
+        provider.key_env: name for name, provider in sorted(parts.providers.items()) if provider.key_env is not None
+    }
+    found = {name: f"env.{variable}" for variable, name in variables.items() if environ.get(variable)}
+    if not found:
+        message = (
+            "there is no configuration file, and no provider's variable is set. "
+            f"Set one of {', '.join(sorted(variables))}; or write a file and name it with --config. "
+            f"The smallest one is:\n\n{SMALLEST_FILE}"
+        )
+        return Problem("", message)
+    providers: dict[str, object] = dict(found)
+    if len(found) == 1:
+        # With a single provider a bare model name can mean nothing else.
+        providers = {name: {"keys": {"default": value}, "serves": ["*"]} for name, value in found.items()}
+    virtual_key = f"pm-{secrets.token_urlsafe(32)}"
+    value = f"sha256:{sha256(virtual_key.encode()).hexdigest()}"
+    data = {"providers": providers, "governance": {"virtual_keys": {"default": {"value": value}}}}
+    return Default(Document.model_validate(data), virtual_key)
+
+
+def compile_default(default: Default, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
+    """Compile it; relative paths start at the working folder."""
+    return compile_document(Loaded(default.document, Source({}, {})), Path(), environ, parts)

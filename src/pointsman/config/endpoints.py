@@ -1,0 +1,120 @@
+"""From `providers` to endpoints: dialect, address, keys, the way there."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from pointsman.config.addresses import is_loopback, parse_base_url
+from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.references import BadReference, References
+from pointsman.config.schema import KeySettings, ProviderSettings
+from pointsman.config.settings import compile_network
+from pointsman.config.source import Location
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.targets import Endpoint, ProviderKey
+from pointsman.providers._provider import Provider
+
+
+class EndpointCompiler(Struct, frozen=True):
+    """What compiling a provider needs. `network` is the global way out."""
+
+    records: Mapping[str, Provider]
+    network: Network
+    references: References
+    findings: Findings
+
+    def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
+        """The endpoint; `None` when it is not usable, which is then among the findings."""
+        location: Location = ("providers", name)
+        record = self._record(name, settings, location)
+        if record is None:
+            return None
+        address = self._address(record, settings, location)
+        keys = self._keys(record, settings, location)
+        network = self.network
+        if settings.egress is not None:
+            place = (*location, "egress")
+            network = compile_network(network, settings.egress, place, self.references, self.findings)
+        if address is None or keys is None:
+            return None
+        origin, base_path = address
+        tags = {tag: tuple(value) if isinstance(value, list) else value for tag, value in settings.tags.items()}
+        return Endpoint(
+            name,
+            record.name,
+            origin,
+            base_path,
+            keys,
+            record.operations,
+            tuple(settings.serves),
+            tags,
+            network,
+        )
+
+    def _record(self, name: str, settings: ProviderSettings, location: Location) -> Provider | None:
+        record = self.records.get(settings.type or name)
+        if record is not None:
+            return record
+        known = f"this version has {listed(self.records, limit=40)}"
+        if settings.type is not None:
+            guess = nearest(settings.type, self.records)
+            self.findings.error((*location, "type"), f"there is no such type{guess or '; ' + known}")
+        else:
+            guess = nearest(name, self.records)
+            message = f"is not the name of a known provider, so it must state its `type`{guess}; {known}"
+            self.findings.error(location, message)
+        return None
+
+    def _address(self, record: Provider, settings: ProviderSettings, location: Location) -> tuple[Origin, str] | None:
+        text = settings.base_url or record.base_url
+        place = (*location, "base_url") if settings.base_url else location
+        if text is None:
+            self.findings.error(location, f"the type {record.name} has no address of its own; state `base_url`")
+            return None
+        try:
+            origin, base_path = parse_base_url(text)
+        except ValueError as error:
+            self.findings.error(place, str(error))
+            return None
+        if origin.scheme == "http" and not is_loopback(origin.host):
+            self.findings.warning(place, "is not encrypted: prompts and the key can be read on the way; use https://")
+        return origin, base_path
+
+    def _keys(self, record: Provider, settings: ProviderSettings, location: Location) -> tuple[ProviderKey, ...] | None:
+        if not settings.keys:
+            if record.needs_key and settings.base_url is None:
+                example = record.key_env or "NAME"
+                message = f"{record.title} needs a key, such as `keys: {{default: {{value: env.{example}}}}}`"
+                self.findings.error(location, message)
+                return None
+            return (ProviderKey("default", Secret("")),)
+        keys: list[ProviderKey] = []
+        for name, key_settings in settings.keys.items():
+            place = (*location, "keys", name)
+            key = self._key(name, key_settings, place)
+            if key is None:
+                continue
+            if not key.secret.reveal() and record.needs_key and settings.base_url is None:
+                self.findings.warning((*place, "value"), f"is empty, but {record.title} refuses requests without a key")
+            twin = next((other.name for other in keys if other.secret == key.secret and key.secret.reveal()), None)
+            if twin is not None:
+                self.findings.warning((*place, "value"), f"is the same secret as the key {twin!r}")
+            keys.append(key)
+        if len(keys) < len(settings.keys):
+            return None
+        if not any(key.weight > 0 for key in keys):
+            self.findings.warning((*location, "keys"), "every key has weight 0, so no request can use this provider")
+        return tuple(keys)
+
+    def _key(self, name: str, settings: KeySettings, location: Location) -> ProviderKey | None:
+        secret = Secret("")
+        if settings.value:
+            try:
+                secret = self.references.resolve(settings.value)
+            except BadReference as error:
+                self.findings.error((*location, "value"), str(error))
+                return None
+        if settings.weight == 0:
+            self.findings.note((*location, "weight"), "weight 0: the key is not used")
+        return ProviderKey(name, secret, settings.weight, tuple(settings.serves))

@@ -1,0 +1,173 @@
+"""From bytes to a checked document: every error of form at once, each with its path, its line and a way out."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from msgspec import Struct
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pointsman.config.problems import Findings, Problem, listed, nearest
+from pointsman.config.schema import Document, Section
+from pointsman.config.source import Location, Source, SourceError, parse
+
+
+class Loaded(Struct, frozen=True):
+    """What could be read of a file. `problems` are the errors of form.
+
+    With such errors `document` is what is left without the faulty fields, so that the rest can be checked too; `None`
+    when nothing usable is left. `faulty` are the sections that lost a field.
+    """
+
+    document: Document | None
+    source: Source
+    problems: tuple[Problem, ...] = ()
+    faulty: tuple[Location, ...] = ()
+
+
+def load(content: bytes) -> Loaded:
+    """Read the bytes of a configuration file. Never raises for what is in them."""
+    try:
+        source = parse(content)
+    except SourceError as error:
+        nothing = Source({}, {})
+        path, _ = nothing.place(error.location)
+        return Loaded(None, nothing, (Problem(path, error.message, error.line),))
+    try:
+        return Loaded(Document.model_validate(source.data), source)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    findings = Findings(source)
+    for item in details:
+        location = _location(item)
+        findings.error(location, _explain(location, item))
+    document = _without(source.data, [_location(item) for item in details])
+    faulty = tuple(_location(item)[:-1] for item in details if item["type"] != "extra_forbidden")
+    return Loaded(document, source, findings.in_order(), faulty)
+
+
+def _location(details: ErrorDetails) -> Location:
+    location = tuple(details["loc"])
+    return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _without(data: Mapping[str, object], locations: list[Location]) -> Document | None:
+    """The document with these fields left out, where that makes one."""
+    pruned = deepcopy(dict(data))
+    for location in locations:
+        node: Any = pruned
+        for part in location[:-1]:
+            node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(location[-1], None)
+    try:
+        return Document.model_validate(pruned)
+    except ValidationError:
+        return None
+
+
+def _explain(location: Location, details: ErrorDetails) -> str:
+    """The error in the words of this file format. Never repeats a value: it may be a secret in the wrong place."""
+    if location == ("providers",) and details["type"] in ("missing", "too_short"):
+        return "at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"
+    match details["type"]:
+        case "extra_forbidden":
+            return _unknown_field(location)
+        case "missing":
+            return "this field is needed"
+        case "string_pattern_mismatch":
+            return _NAMING.get(details["ctx"]["pattern"], "has characters that are not allowed")
+        case "literal_error":
+            return f"must be {details['ctx']['expected']}"
+        case "too_short" | "too_long" | "string_too_short" | "string_too_long":
+            return _length(details)
+    expected = _EXPECTED.get(details["type"])
+    if expected is not None:
+        return f"must be {expected}, not {_kind_of(details['input'])}"
+    message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"must be {message}" if details["msg"].startswith("Input should be ") else message
+
+
+def _length(details: ErrorDetails) -> str:
+    context = details["ctx"]
+    unit = "characters" if details["type"].startswith("string") else "items"
+    if "min_length" in context:
+        return "must not be empty" if context["min_length"] == 1 else f"needs {context['min_length']} {unit}"
+    return f"may have at most {context['max_length']} {unit}"
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "finite_number": "a finite number",
+}
+
+_NAMING = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "names have 1 to 64 letters, digits, dots, dashes and underscores, "
+    "and begin with a letter or digit",
+    r"^[^\s\x00-\x1f\x7f]{1,256}$": "model names have 1 to 256 characters and no spaces",
+    r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "not a name of an HTTP header",
+}
+
+
+def _kind_of(value: object) -> str:
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (bool, "true or false (put it in quotes if it is text)"),
+        ((int, float), "a number"),
+        (str, "text"),
+        (list, "a list"),
+        (dict, "a mapping"),
+    )
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
+        return "infinity or not-a-number"
+    for kind, name in kinds:
+        if isinstance(value, kind):
+            return name
+    return "nothing" if value is None else "a date or time (put it in quotes if it is text)"
+
+
+def _unknown_field(location: Location) -> str:
+    section = _section_at(location[:-1])
+    if section is None:
+        return "unknown field"
+    name = str(location[-1])
+    if name in section.PLANNED:
+        return f"{name!r} is not supported by this version"
+    guess = nearest(name, section.model_fields)
+    return f"unknown field{guess or '; there are ' + listed(section.model_fields)}"
+
+
+def _section_at(location: Location) -> type[Section] | None:
+    """The class that describes this place of the document."""
+    kind: Any = Document
+    for part in location:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = None if field is None else field.annotation
+        else:
+            arguments = get_args(kind)
+            kind = arguments[-1] if get_origin(kind) in (dict, list, Mapping) else None
+        kind = _plain(kind)
+        if kind is None:
+            return None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _plain(kind: Any) -> Any:
+    """Without `Annotated` and `| None`."""
+    while True:
+        origin = get_origin(kind)
+        if origin is Annotated:
+            kind = get_args(kind)[0]
+        elif origin in (Union, UnionType):
+            kind = next(argument for argument in get_args(kind) if argument is not type(None))
+        else:
+            return kind

@@ -1,0 +1,87 @@
+"""What is wrong with a configuration, as values: all of it at once, each with its place in the file."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+
+from msgspec import Struct
+
+from pointsman.config.source import Location, Source
+
+
+class Severity(Enum):
+    """An error keeps the configuration from being used; a warning is worth a change; a note explains."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Problem(Struct, frozen=True):
+    """`path` is in YAML terms, such as `models.chat.targets[0].model`, empty for the file as a whole. `line` counts
+    from 1. The message holds no secret."""
+
+    path: str
+    message: str
+    line: int | None = None
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class Findings:
+    """Collects problems by location in the document and gives them their place in the file."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._found: list[tuple[Location, Problem]] = []
+
+    def error(self, location: Location, message: str) -> None:
+        self._add(location, message, Severity.ERROR)
+
+    def warning(self, location: Location, message: str) -> None:
+        self._add(location, message, Severity.WARNING)
+
+    def note(self, location: Location, message: str) -> None:
+        self._add(location, message, Severity.NOTE)
+
+    def _add(self, location: Location, message: str, severity: Severity) -> None:
+        path, line = self._source.place(location)
+        self._found.append((location, Problem(path, message, line, severity)))
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.severity is Severity.ERROR for _, problem in self._found)
+
+    def forget(self, sections: Iterable[Location]) -> None:
+        """Drop what was found inside these sections: it may only follow from an error reported elsewhere."""
+        inside = tuple(sections)
+        self._found = [
+            (location, problem)
+            for location, problem in self._found
+            if not any(location[: len(section)] == section for section in inside)
+        ]
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """All problems in the order of the file."""
+        return in_order(problem for _, problem in self._found)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sorted by line; those of the file as a whole come first."""
+    return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`"; did you mean 'weight'?"`, or nothing where no valid name is near."""
+    by_folded = {candidate.lower(): candidate for candidate in valid}
+    close = get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Names for a message, cut short where there are many."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return (", ".join(ordered[:limit]) + more) or "none"

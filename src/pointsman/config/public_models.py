@@ -1,0 +1,139 @@
+"""From `models` to public models: every name resolved to the providers that serve it, once, by the code that routes."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec.structs import replace
+
+from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.schema import Document, ModelSettings
+from pointsman.config.source import Location
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.targets import Candidate, Endpoint, Provenance
+from pointsman.routing.decide import find_candidates
+
+
+class ModelCompiler:
+    """Compiles public names against the endpoints that could be compiled, which may be fewer than are configured."""
+
+    def __init__(
+        self,
+        document: Document,
+        endpoints: Mapping[str, Endpoint],
+        strategies: frozenset[str],
+        findings: Findings,
+    ) -> None:
+        self._document = document
+        self._endpoints = endpoints
+        self._strategies = strategies
+        self._findings = findings
+        self._bare = Snapshot("", dict(endpoints), {}, {})
+
+    def compile_all(self) -> dict[str, PublicModel]:
+        self.check_strategy(self._document.routing.strategy, ("routing", "strategy"))
+        return {name: self._compile(name, settings) for name, settings in self._document.models.items()}
+
+    def check_strategy(self, name: str, location: Location) -> None:
+        if name not in self._strategies:
+            guess = nearest(name, self._strategies)
+            message = f"there is no strategy {name!r} in this version{guess}; it has {listed(self._strategies)}"
+            self._findings.error(location, message)
+
+    def _compile(self, name: str, settings: ModelSettings) -> PublicModel:
+        location: Location = ("models", name)
+        prefix, slash, _ = name.partition("/")
+        if slash and prefix in self._document.providers:
+            message = f"would hide a model of the provider {prefix!r}; a public name must not begin with `{prefix}/`"
+            self._findings.error(location, message)
+        if settings.strategy is not None:
+            self.check_strategy(settings.strategy, (*location, "strategy"))
+        targets = self._targets(settings, location)
+        fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
+        self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
+        return PublicModel(name, tuple(targets), tuple(fallbacks), settings.strategy)
+
+    def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
+        strategy = settings.strategy or self._document.routing.strategy
+        targets: list[Candidate] = []
+        for index, target in enumerate(settings.targets):
+            place = (*location, "targets", index)
+            if target.weight == 0:
+                self._findings.note((*place, "weight"), "weight 0: the target is drained")
+            elif strategy == "priority" and "weight" in target.model_fields_set:
+                message = "changes nothing with the strategy `priority`; state `strategy: weighted`"
+                self._findings.warning((*place, "weight"), message)
+            found = self._resolve(target.model, (*place, "model"))
+            for item in found:
+                if any(item.id == other.id for other in targets):
+                    self._findings.warning((*place, "model"), f"{item.id} is a target of this name already")
+                # A bare name that several providers serve keeps the share that was written for it.
+                targets.append(replace(item, weight=target.weight / len(found), variant=target.variant))
+        if all(target.weight == 0 for target in settings.targets):
+            self._findings.error((*location, "targets"), "every target has weight 0, so nothing can serve this name")
+        return targets
+
+    def _fallbacks(self, settings: ModelSettings, location: Location, taken: set[str]) -> list[Candidate]:
+        fallbacks: list[Candidate] = []
+        for index, name in enumerate(settings.fallbacks):
+            place = (*location, "fallbacks", index)
+            for item in self._resolve(name, place):
+                if item.id in taken:
+                    self._findings.warning(place, f"{item.id} is tried before; this fallback is never used")
+                else:
+                    taken.add(item.id)
+                    fallbacks.append(replace(item, provenance=Provenance.FALLBACK))
+        return fallbacks
+
+    def _resolve(self, name: str, location: Location) -> Sequence[Candidate]:
+        providers = self._document.providers
+        if name in self._document.models:
+            message = f"{name!r} is a public name; targets and fallbacks name provider/model, so that none can loop"
+            self._findings.error(location, message)
+            return ()
+        found = find_candidates(Call(Operation.CHAT, "POST", "/chat/completions", name, {}, 0), self._bare)
+        if not isinstance(found, Failure):
+            for item in found[0]:
+                if not any(key.weight > 0 for key in item.keys):
+                    message = f"no usable key of {item.endpoint.name} serves {item.model}, so it is never used"
+                    self._findings.warning(location, message)
+            return found[0]
+        prefix, slash, rest = name.partition("/")
+        if slash and prefix in providers:
+            if not rest:
+                self._findings.error(location, "the model is missing after the slash")
+            return ()  # its provider has an error of its own
+        if slash:
+            known = nearest(prefix, providers) or f"; there are {listed(providers)}"
+            self._findings.error(location, f"there is no provider {prefix!r}{known}")
+        elif len(self._endpoints) == len(providers):
+            message = f"no configured provider serves {name!r}; write provider/model with one of {listed(providers)}"
+            self._findings.error(location, f"{message}{nearest(name, providers)}")
+        return ()
+
+    def _note_hidden(self, name: str, used: set[str], location: Location) -> None:
+        """A bare name that a provider serves means something else once it is a public name."""
+        hidden = [
+            endpoint.name
+            for endpoint in self._endpoints.values()
+            if endpoint.name not in used and any(fnmatchcase(name, pattern) for pattern in endpoint.serves)
+        ]
+        if hidden:
+            message = f"hides the model of this name that {listed(hidden)} serves; no request reaches it by that name"
+            self._findings.warning(location, message)
+
+
+def note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, Endpoint], findings: Findings) -> None:
+    """Keys whose patterns match nothing that the configuration names for their provider."""
+    named: dict[str, set[str]] = {}
+    for model in models.values():
+        for item in (*model.targets, *model.fallbacks):
+            named.setdefault(item.endpoint.name, set()).add(item.model)
+    for endpoint in endpoints.values():
+        exact = {pattern for pattern in endpoint.serves if not set(pattern) & set("*?[")}
+        names = named.get(endpoint.name, set()) | exact
+        for key in endpoint.keys:
+            if key.serves and names and not any(key.serves_model(name) for name in names):
+                message = "matches none of the models this file names for the provider"
+                findings.note(("providers", endpoint.name, "keys", key.name, "serves"), message)

@@ -1,0 +1,85 @@
+"""Secrets: the file holds only where they are, `env.NAME` or `file:PATH`. No message ever shows a value."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from pointsman.domain.origin import Secret
+
+MAX_SECRET_BYTES = 64 * 1024
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELL_STYLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?|os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+
+
+class BadReference(Exception):  # noqa: N818 -- a finding about the file, not an error of the program
+    """A reference that leads to no usable secret. The message names the reference, never the value."""
+
+
+class References:
+    """Resolves references against an environment and the folder of the configuration file.
+
+    `files` are the secret files that were asked for, found or not: a change of one is a change of the configuration.
+    `digests` holds the SHA-256 of every secret found, by its reference.
+    """
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+        self.files: set[Path] = set()
+        self.digests: dict[str, str] = {}
+
+    def path(self, text: str) -> str:
+        """A file named in the configuration; relative ones start at the configuration file."""
+        return str(self._folder / text)
+
+    def resolve(self, reference: str) -> Secret:
+        """The secret behind `env.NAME` or `file:PATH`. Raises `BadReference`."""
+        if reference.startswith("env."):
+            return self._found(reference, self._from_environment(reference))
+        if reference.startswith("file:"):
+            return self._found(reference, self._from_file(reference))
+        if match := _SHELL_STYLE.fullmatch(reference):
+            raise BadReference(f"write env.{match[1] or match[2]} to read that environment variable")
+        raise BadReference("secrets are not written into this file; use env.NAME or file:PATH")
+
+    def _found(self, reference: str, value: str) -> Secret:
+        _check(value, reference)
+        self.digests[reference] = sha256(value.encode()).hexdigest()
+        return Secret(value)
+
+    def _from_environment(self, reference: str) -> str:
+        name = reference.removeprefix("env.")
+        if not _VARIABLE.fullmatch(name):
+            raise BadReference("`env.` must be followed by the name of an environment variable")
+        value = self._environ.get(name)
+        if value is None:
+            raise BadReference(f"the environment variable {name} is not set")
+        return value
+
+    def _from_file(self, reference: str) -> str:
+        path = self._folder / reference.removeprefix("file:")
+        self.files.add(path)
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_SECRET_BYTES + 1)
+        except OSError as error:
+            raise BadReference(f"{reference} cannot be read: {error.strerror}") from None
+        if len(content) > MAX_SECRET_BYTES:
+            raise BadReference(f"{reference} is larger than {MAX_SECRET_BYTES} bytes")
+        try:
+            value = content.decode()
+        except UnicodeDecodeError:
+            raise BadReference(f"{reference} is not text") from None
+        # Text files end with a line break, and a secret never does.
+        return value.removesuffix("\n").removesuffix("\r")
+
+
+def _check(value: str, reference: str) -> None:
+    if not value:
+        raise BadReference(f"{reference} is empty")
+    if any(character in value for character in "\r\n\0"):
+        raise BadReference(f"{reference} holds a line break or a NUL; a secret is one line")
+    if value != value.strip() or not value.isprintable() or not value.isascii():
+        raise BadReference(f"{reference} holds spaces around it or characters that no HTTP header can carry")

@@ -1,0 +1,138 @@
+"""What a process needs besides the snapshot: where it listens, what it writes. A change takes effect at a restart."""
+
+import ssl
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.config.addresses import Address, parse_listen, parse_proxy
+from pointsman.config.problems import Findings
+from pointsman.config.references import BadReference, References
+from pointsman.config.schema import Document, EgressSettings, LimitSettings, TlsSettings
+from pointsman.config.source import Location
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Secret
+from pointsman.transport.tls import client_context, describe
+
+
+class Tls(Struct, frozen=True):
+    """PEM files of the gateway's own certificate."""
+
+    cert_file: str
+    key_file: str
+
+
+class Settings(Struct, frozen=True):
+    """The parts of the configuration that shape the process. Paths are absolute or relative to the working folder."""
+
+    listen: Address
+    console: Address
+    tls: Tls | None
+    limits: LimitSettings
+    drain_s: float
+    data_dir: Path
+    log_file: Path | None
+    log_level: str
+
+
+def changed_fields(old: Settings, new: Settings) -> list[str]:
+    """The fields of the file that a reload cannot put into force, because they differ and need a restart."""
+    names = {"listen": "server.listen", "console": "console.listen", "tls": "server.tls", "limits": "server.limits"}
+    names |= {"drain_s": "server.drain_s", "log_file": "logging.file", "log_level": "logging.level"}
+    return [
+        names.get(field, field) for field in Settings.__struct_fields__ if getattr(old, field) != getattr(new, field)
+    ]
+
+
+def compile_settings(document: Document, folder: Path, findings: Findings) -> Settings | None:
+    """Read addresses and paths; `None` when one of them is wrong, which is then among the findings."""
+    server = document.server
+    listen = _listen(server.listen, ("server", "listen"), findings)
+    console = _listen(document.console.listen, ("console", "listen"), findings)
+    if server.workers > 1:
+        findings.error(("server", "workers"), "more than one worker is not supported by this version")
+    if server.limits.body_memory_bytes < server.limits.body_bytes:
+        findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
+    tls = _server_tls(server.tls, folder, findings) if server.tls is not None else None
+    log_file = folder / document.logging.file if document.logging.file is not None else None
+    if log_file is not None and not log_file.parent.is_dir():
+        findings.error(("logging", "file"), f"the folder {log_file.parent} does not exist")
+    if listen is None or console is None:
+        return None
+    overlaps = listen.host == console.host or "" in (listen.host, console.host)
+    if listen.port == console.port != 0 and overlaps:
+        findings.error(("console", "listen"), "is the address clients use; the two must differ")
+    if not console.is_loopback:
+        findings.warning(("console", "listen"), "can be reached from other machines, and asks for no credentials")
+    data_dir = folder / document.data_dir
+    return Settings(listen, console, tls, server.limits, server.drain_s, data_dir, log_file, document.logging.level)
+
+
+def _listen(text: str, location: Location, findings: Findings) -> Address | None:
+    try:
+        return parse_listen(text)
+    except ValueError as error:
+        findings.error(location, str(error))
+        return None
+
+
+def _server_tls(settings: TlsSettings, folder: Path, findings: Findings) -> Tls:
+    tls = Tls(str(folder / settings.cert_file), str(folder / settings.key_file))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert_file, tls.key_file, password="")
+    except ssl.SSLError as error:
+        findings.error(("server", "tls"), f"not a certificate and its key: {describe(error)}")
+    except OSError as error:
+        findings.error(("server", "tls"), f"cert_file or key_file cannot be read: {error.strerror}")
+    return tls
+
+
+def compile_network(
+    base: Network, egress: EgressSettings, location: Location, references: References, findings: Findings
+) -> Network:
+    """`base` with the fields that `egress` states."""
+    network = base
+    if egress.proxy is not None:
+        network = _with_proxy(network, egress.proxy, (*location, "proxy"), references, findings)
+    if egress.ca_file is not None:
+        network = replace(network, ca_file=references.path(egress.ca_file))
+    if egress.client_cert is not None:
+        key = references.path(egress.client_key) if egress.client_key is not None else None
+        network = replace(network, client_cert=references.path(egress.client_cert), client_key=key)
+    elif egress.client_key is not None:
+        findings.error((*location, "client_key"), "needs client_cert beside it")
+    if network.ca_file != base.ca_file or network.client_cert != base.client_cert:
+        try:
+            client_context(network)
+        except ssl.SSLError as error:
+            findings.error(location, f"ca_file, client_cert or client_key cannot be used: {describe(error)}")
+        except OSError as error:
+            message = f"ca_file, client_cert or client_key cannot be read: {error.strerror}"
+            findings.error(location, message)
+    return network
+
+
+def _with_proxy(
+    network: Network, stated: str, location: Location, references: References, findings: Findings
+) -> Network:
+    if not stated:
+        return replace(network, proxy=None, proxy_authorization=None)
+    is_literal = "://" in stated and not stated.startswith("file:")
+    try:
+        origin, userinfo = parse_proxy(stated if is_literal else references.resolve(stated).reveal())
+    except BadReference as error:
+        hint = "" if stated.startswith(("env.", "file:")) else "; an address begins with http://"
+        findings.error(location, f"{error}{hint}")
+        return network
+    except ValueError as error:
+        findings.error(location, str(error))
+        return network
+    if userinfo is None:
+        return replace(network, proxy=origin, proxy_authorization=None)
+    if is_literal:
+        findings.error(location, "an address with a password is not written into this file; use env.NAME or file:PATH")
+    credentials = b64encode(unquote(userinfo).encode()).decode()
+    return replace(network, proxy=origin, proxy_authorization=Secret(f"Basic {credentials}"))

@@ -1,0 +1,222 @@
+"""The YAML text: plain data, and the line on which each part of it stands.
+
+A configuration may come from someone who means harm, or from a broken template. So the text is bounded in size, in
+depth and in the number of values its aliases expand to, and a key that stands twice is refused rather than overwritten.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+Location = tuple[str | int, ...]
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 40
+MAX_VALUES = 100_000
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class SourceError(Exception):
+    """The text is not a usable YAML mapping. `line` counts from 1."""
+
+    def __init__(self, message: str, line: int | None = None, location: Location = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.location = location
+
+
+class Source:
+    """A parsed text: `data` is what it says, `place` where it says it."""
+
+    def __init__(self, data: Mapping[str, object], lines: Mapping[Location, int]) -> None:
+        self.data = data
+        self._lines = lines
+
+    def place(self, location: Location) -> tuple[str, int | None]:
+        """The path of `location` as the file has it, and its line.
+
+        A location names the full form of the document. Where the file uses a shorthand, the path ends, or leaves a
+        level out, as the shorthand does.
+        """
+        node: object = self.data
+        found: list[str | int] = []
+        for index, part in enumerate(location):
+            if isinstance(node, list):
+                if not isinstance(part, int):
+                    continue  # a list stands for a mapping that has it in one field
+                if part >= len(node):
+                    break
+                node = node[part]
+            elif isinstance(node, dict):
+                if part not in node:
+                    return _render([*found, *location[index:]]), self._lines.get(tuple(found))
+                node = node[part]
+            else:
+                break
+            found.append(part)
+        return _render(found), self._lines.get(tuple(found))
+
+
+def _render(location: list[str | int]) -> str:
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _PLAIN_NAME.fullmatch(part) else f'"{part}"'
+            text += f".{name}" if text else name
+    return text
+
+
+def parse(content: bytes) -> Source:
+    """Read a configuration text. Raises `SourceError`."""
+    text = _decode(content)
+    try:
+        _check_shape(text)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        raise SourceError(_explain(error, text, line), line) from None
+    except yaml.YAMLError as error:
+        raise SourceError(f"not valid YAML: {error}") from None
+    if root is None:
+        raise SourceError("the file is empty; it needs at least `providers`")
+    if not isinstance(root, yaml.MappingNode):
+        raise SourceError("the file must be a mapping of fields, such as `providers:`", root.start_mark.line + 1)
+    builder = _Builder()
+    data = builder.mapping(root, (), 0)
+    return Source(data, builder.lines)
+
+
+def _decode(content: bytes) -> str:
+    if len(content) > MAX_BYTES:
+        raise SourceError(f"the file has {len(content)} bytes; at most {MAX_BYTES} are read")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"not valid UTF-8: {error.reason} at byte {error.start}", line) from None
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if not line_text.isprintable():
+            for character in line_text:
+                if (character < " " and character not in "\t\r") or character == "\x7f":
+                    raise SourceError(f"the control character {character!r} is not allowed", number)
+    return text
+
+
+def _check_shape(text: str) -> None:
+    """Bound the depth before anything recursive sees the text, and refuse a second document."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise SourceError(f"nested deeper than {MAX_DEPTH} levels", _line(event))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise SourceError("a second YAML document begins here; one file is one document", _line(event))
+
+
+def _line(event: yaml.Event) -> int | None:
+    return event.start_mark.line + 1 if event.start_mark is not None else None
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
+    message = f"not valid YAML: {error.problem or error}"
+    if error.context:
+        message += f" ({error.context})"
+    lines = text.split("\n")
+    if line is not None and line <= len(lines):
+        indent = lines[line - 1][: len(lines[line - 1]) - len(lines[line - 1].lstrip())]
+        if "\t" in indent or "character that cannot start any token" in str(error.problem):
+            message += "; indent with spaces, not tabs, and quote text that begins with a special character"
+    return message
+
+
+class _Builder:
+    """Turns nodes into plain data and notes the line of every key and list item."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Location, int] = {(): 1}
+        self._count = 0
+        self._scalars = SafeConstructor()
+
+    def mapping(self, node: yaml.MappingNode, location: Location, depth: int) -> dict[str, object]:
+        self._bound(node, location, depth)
+        result: dict[str, object] = {}
+        for source in _merged(node):
+            result.update(self.mapping(source, location, depth + 1))
+        stated: set[str] = set()
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            key = self._key(key_node, location)
+            line = key_node.start_mark.line + 1
+            place = (*location, key)
+            if key in stated:
+                first = self.lines[place]
+                raise SourceError(f"stands here a second time; the first is on line {first}", line, place)
+            stated.add(key)
+            self.lines[place] = line
+            result[key] = self._value(value_node, place, depth + 1)
+        return result
+
+    def _bound(self, node: yaml.Node, location: Location, depth: int) -> None:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > MAX_VALUES:
+            raise SourceError(f"more than {MAX_VALUES} values, aliases expanded", line, location)
+        if depth > MAX_DEPTH:
+            raise SourceError(f"nested deeper than {MAX_DEPTH} levels, aliases expanded", line, location)
+
+    def _key(self, node: yaml.Node, location: Location) -> str:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.ScalarNode):
+            raise SourceError("a key must be text", line, location)
+        key = self._scalar(node, location)
+        if not isinstance(key, str):
+            raise SourceError(f"the key {node.value!r} is not text here; put it in quotes", line, location)
+        return key
+
+    def _value(self, node: yaml.Node, location: Location, depth: int) -> object:
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, location, depth)
+        self._bound(node, location, depth)
+        if isinstance(node, yaml.SequenceNode):
+            items: list[object] = []
+            for index, item in enumerate(node.value):
+                place = (*location, index)
+                self.lines[place] = item.start_mark.line + 1
+                items.append(self._value(item, place, depth + 1))
+            return items
+        return self._scalar(node, location)
+
+    def _scalar(self, node: yaml.Node, location: Location) -> Hashable:
+        try:
+            value: Hashable = self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            problem = getattr(error, "problem", None) or error
+            raise SourceError(f"not a usable value: {problem}", node.start_mark.line + 1, location) from None
+        return value
+
+
+def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:
+    """The mappings that `<<` brings in, the one that wins last."""
+    merged: list[yaml.MappingNode] = []
+    for key_node, value_node in node.value:
+        if key_node.tag != _MERGE:
+            continue
+        sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+        if not all(isinstance(source, yaml.MappingNode) for source in sources):
+            raise SourceError("`<<` takes a mapping or a list of mappings", key_node.start_mark.line + 1)
+        merged = [*reversed(sources), *merged]
+    return merged
