@@ -16,11 +16,14 @@ _KNOWN = names(
 )
 
 
+Prompt = str | list[str | int | list[int]]
+
+
 class CompletionRequest(Struct):
     """The fields that change what is answered. A prompt is text or token ids, or a list of either."""
 
     model: str
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Prompt
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
@@ -58,13 +61,14 @@ def completions(ask: Ask) -> Answer:
     return answer
 
 
-def input_token_counts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[int]:
-    """Tokens of each prompt."""
+def input_token_counts(prompt: Prompt) -> list[int]:
+    """Tokens of each prompt. A list that holds a number is one prompt of token ids."""
     if isinstance(prompt, str):
         return [count_tokens(prompt)]
-    if prompt and isinstance(prompt[0], int):
-        return [len(prompt)]
-    return [count_tokens(item) if isinstance(item, str) else len(item) for item in prompt]  # type: ignore[arg-type]
+    counts = [
+        count_tokens(item) if isinstance(item, str) else len(item) for item in prompt if not isinstance(item, int)
+    ]
+    return counts if len(counts) == len(prompt) else [len(prompt)]
 
 
 def _choice(index: int, text: str, finish_reason: str | None) -> dict[str, Any]:

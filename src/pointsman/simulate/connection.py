@@ -104,6 +104,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            raise  # an error of ours: let it be seen
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._transport.write(_BAD_REQUEST)
             self._transport.close()
@@ -175,7 +177,9 @@ class Connection(asyncio.Protocol):
         """The bytes of the step that is due, and of those behind it that have no delay, up to a limit."""
         pieces: list[bytes] = []
         size = 0
-        for step in script.steps[self._position :]:
+        steps = script.steps
+        while self._position < len(steps):
+            step = steps[self._position]
             if pieces and (step.delay_s > 0.0 or size >= _WRITE_AT_ONCE):
                 break
             pieces.append(step.data)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from pointsman.simulate.answers import Answer, Ask, json_answer
-from pointsman.simulate.completions import input_token_counts
+from pointsman.simulate.completions import Prompt, input_token_counts
 
 _EMBEDDING_FIELDS = frozenset({"dimensions", "encoding_format", "input", "model", "user"})
 _MODERATION_FIELDS = frozenset({"input", "model"})
@@ -20,7 +20,7 @@ _FLAGGED_WORD = "violence"
 
 class EmbeddingRequest(Struct):
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: Prompt
     dimensions: Annotated[int, Meta(ge=1, le=3072)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
 

@@ -49,7 +49,7 @@ class ResponseStore:
         response = _response(ask, request, tokens, is_cut=limit is not None and length > limit)
         response["usage"] = {
             "input_tokens": tokens_in,
-            "input_tokens_details": {"cached_tokens": cached},
+            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
             "output_tokens": len(tokens),
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": tokens_in + len(tokens),

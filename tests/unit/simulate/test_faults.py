@@ -1,0 +1,66 @@
+"""Reading, combining and scheduling faults."""
+
+import random
+
+import pytest
+
+from pointsman.simulate.faults import FAULTS, Faults, Schedule, combine, parse
+from pointsman.simulate.settings import ScheduledFault
+
+
+def test_names_and_arguments() -> None:
+    assert parse("status=503, gzip ,error_mid_stream") == {"status": 503, "gzip": 0, "error_mid_stream": 1}
+    assert parse("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hang_after_heat", "did you mean 'hang_after_head'"),
+        ("status", "needs an argument: status=NUMBER"),
+        ("status=many", "must be a number, not 'many'"),
+        ("reset_at=", "must be a number"),
+    ],
+)
+def test_misspelt_faults_are_explained(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(text)
+
+
+def test_stronger_sources_win_and_none_clears() -> None:
+    assert combine([parse("status=500,gzip"), parse("status=429")]) == {"status": 429, "gzip": 0}
+    assert combine([parse("status=500"), parse("none,gzip")]) == {"gzip": 0}
+    assert combine([]) == {}
+
+
+def at(schedule: Schedule, index: int, elapsed_s: float) -> Faults:
+    return schedule.at(index, elapsed_s, random.Random(1))
+
+
+def test_schedule_by_request_and_by_time() -> None:
+    schedule = Schedule(
+        [
+            ScheduledFault("status=500", from_request=2, to_request=4),
+            ScheduledFault("gzip", from_s=1.0, to_s=2.0),
+        ]
+    )
+    assert [sorted(at(schedule, index, 0.0)) for index in range(5)] == [[], [], ["status"], ["status"], []]
+    assert [sorted(at(schedule, 0, elapsed_s)) for elapsed_s in (0.9, 1.0, 1.9, 2.0)] == [[], ["gzip"], ["gzip"], []]
+
+
+def test_schedule_by_probability() -> None:
+    schedule = Schedule([ScheduledFault("hang", probability=0.25)])
+    rng = random.Random(7)
+    struck = sum("hang" in schedule.at(index, 0.0, rng) for index in range(4000))
+    assert 900 < struck < 1100
+
+
+def test_refusals_are_scheduled_by_time_only() -> None:
+    assert Schedule([ScheduledFault("refuse", from_s=1.0, to_s=2.0)]).refusals() == [(1.0, 2.0)]
+    with pytest.raises(ValueError, match="by time only"):
+        Schedule([ScheduledFault("refuse", from_request=3)])
+
+
+def test_every_default_argument_parses() -> None:
+    for name, default in FAULTS.items():
+        assert name in parse(name if default is not None else f"{name}=1")
