@@ -17,6 +17,8 @@ MAX_DEPTH = 40
 MAX_VALUES = 100_000
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_MAPPING = "tag:yaml.org,2002:map"
+_SEQUENCE = "tag:yaml.org,2002:seq"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -152,6 +154,7 @@ class _Builder:
 
     def mapping(self, node: yaml.MappingNode, location: Location, depth: int) -> dict[str, object]:
         self._bound(node, location, depth)
+        self._refuse_tag(node, location)
         result: dict[str, object] = {}
         for source in _merged(node):
             result.update(self.mapping(source, location, depth + 1))
@@ -192,6 +195,7 @@ class _Builder:
             return self.mapping(node, location, depth)
         self._bound(node, location, depth)
         if isinstance(node, yaml.SequenceNode):
+            self._refuse_tag(node, location)
             items: list[object] = []
             for index, item in enumerate(node.value):
                 place = (*location, index)
@@ -200,12 +204,18 @@ class _Builder:
             return items
         return self._scalar(node, location)
 
+    def _refuse_tag(self, node: yaml.Node, location: Location) -> None:
+        if node.tag not in (_MAPPING, _SEQUENCE):
+            raise SourceError("YAML tags are not supported here", node.start_mark.line + 1, location)
+
     def _scalar(self, node: yaml.Node, location: Location) -> Hashable:
         try:
             value: Hashable = self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            problem = getattr(error, "problem", None) or error
-            raise SourceError(f"not a usable value: {problem}", node.start_mark.line + 1, location) from None
+        except yaml.YAMLError:
+            raise SourceError("YAML tags are not supported here", node.start_mark.line + 1, location) from None
+        except ValueError:
+            message = "not a usable number or date; put it in quotes if it is text"
+            raise SourceError(message, node.start_mark.line + 1, location) from None
         return value
 
 

@@ -1,0 +1,130 @@
+"""Reloads the configuration when its file, or a secret it refers to, changes on disk; and when told to.
+
+What is watched are folders, since editors and Kubernetes replace files by renaming rather than by writing. What
+decides is the content: an event without a change of content is nothing. A slow check without any event covers what
+notification cannot see, such as network file systems and a link to the folder that now leads elsewhere.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from pointsman.config.compile import Checked, Compiled, compile_file
+from pointsman.config.problems import Problem
+
+POLL_S = 5.0
+QUIET_MS = 100  # a burst of writes counts as one change once it has been quiet for this long
+
+
+class ConfigWatcher:
+    """Watches the file that `current` was compiled from.
+
+    `on_compiled` is told each new valid configuration with its warnings, `on_problems` why one was not taken: the
+    old one stays in force. Both are called on the event loop.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        environ: Mapping[str, str],
+        current: Compiled,
+        on_compiled: Callable[[Compiled, tuple[Problem, ...]], None],
+        on_problems: Callable[[tuple[Problem, ...]], None],
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._path = path
+        self._environ = environ
+        self._current = current
+        self._on_compiled = on_compiled
+        self._on_problems = on_problems
+        self._poll_s = poll_s
+        self._secret_files = current.secret_files
+        self._seen: bytes | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            folders = self._folders()
+            # What changed before the watch began, or between two watches, raises no event.
+            await self._reload_if_changed()
+            try:
+                async for _ in awatch(
+                    *folders,
+                    watch_filter=self._concerns,
+                    step=QUIET_MS,
+                    rust_timeout=int(self._poll_s * 1000),
+                    yield_on_timeout=True,
+                    recursive=False,
+                ):
+                    await self._reload_if_changed()
+                    if self._folders() != folders:
+                        break
+            except OSError:  # a folder vanished, or the system has no watches left
+                await asyncio.sleep(self._poll_s)
+
+    async def reload(self) -> None:
+        """Read the file again and report the outcome, changed or not."""
+        async with self._one_at_a_time:
+            self._seen = None
+            if (checked := await self._compile_if_changed()) is not None:
+                self._report(checked)
+
+    async def _reload_if_changed(self) -> None:
+        async with self._one_at_a_time:
+            checked = await self._compile_if_changed()
+            if checked is not None and not self._is_in_force(checked.compiled):
+                self._report(checked)
+
+    def _is_in_force(self, compiled: Compiled | None) -> bool:
+        current = self._current
+        return compiled is not None and (compiled.snapshot.digest, compiled.settings) == (
+            current.snapshot.digest,
+            current.settings,
+        )
+
+    async def _compile_if_changed(self) -> Checked | None:
+        """Compile what is on disk, again if that names other secret files; `None` if nothing changed."""
+        checked = None
+        while (seen := await asyncio.to_thread(self._fingerprint)) != self._seen:
+            self._seen = seen
+            checked = await asyncio.to_thread(compile_file, self._path, self._environ)
+            # A file with errors still tells which secrets it names; one that cannot be read tells nothing.
+            if checked.compiled is not None or checked.secret_files:
+                self._secret_files = checked.secret_files
+        return checked
+
+    def _report(self, checked: Checked) -> None:
+        if checked.compiled is None:
+            self._on_problems(checked.problems)
+        else:
+            self._current = checked.compiled
+            self._on_compiled(checked.compiled, checked.problems)
+
+    def _files(self) -> list[Path]:
+        return [self._path, *sorted(self._secret_files)]
+
+    def _folders(self) -> set[Path]:
+        """The folders of the files, and of what they are links to."""
+        folders = {file.absolute().parent for file in self._files()}
+        folders |= {file.resolve().parent for file in self._files()}
+        return {folder for folder in folders if folder.is_dir()}
+
+    def _concerns(self, _: Change, changed: str) -> bool:
+        """Whether an event may be about one of the files: by name, or by the links Kubernetes swaps (`..data`)."""
+        name = Path(changed).name
+        return name.startswith("..") or any(name in (file.name, file.resolve().name) for file in self._files())
+
+    def _fingerprint(self) -> bytes:
+        digest = sha256()
+        for file in self._files():
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                digest.update(f"{file}: {error.errno}\0".encode())
+            else:
+                digest.update(f"{file}: {sha256(content).hexdigest()}\0".encode())
+        return digest.digest()
