@@ -1,0 +1,564 @@
+"""One connection to a provider: sends a request, reads its answer by llhttp, and knows whether it can be used again.
+
+What is received is first parsed, then handed over: nothing of the handler's runs inside the parser, so a handler may
+cancel, pause, raise, or send its next request, which may travel on this very connection.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.messages import Headers
+from pointsman.transport import tls
+from pointsman.transport.deadlines import NEVER, Deadlines
+from pointsman.transport.decoding import BodyDecoder, UndecodableError
+from pointsman.transport.errors import TransportFailure
+from pointsman.transport.leg import Leg, ResponseHandler
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 200
+MAX_INTERIM = 10  # informational answers before the final one
+MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers on end, without a byte of body
+
+_LAST_CHUNK = b"0\r\n\r\n"
+_SHORTEST_SPECIAL = len(b"content-encoding")
+_DECODABLE = (b"gzip", b"x-gzip", b"deflate")
+_LOST_BY_DECODING = (b"content-encoding", b"content-length")
+
+_logger = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """Who keeps the connections to an origin."""
+
+    name: str
+    request_line_end: bytes
+    idle_timeout_s: float
+    deadlines: Deadlines
+
+    def connection_idle(self, connection: "UpstreamConnection") -> None:
+        """Its answer was read to the end: it may carry another request."""
+
+    def connection_gone(self, connection: "UpstreamConnection", unanswered: Leg | None) -> None:
+        """It is closed. `unanswered` is a leg to be sent once more, on a fresh connection."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Carries one leg at a time, and is made with its first one, before it is connected.
+
+    It is closed for good by anything but a whole answer that ends where it should.
+    """
+
+    __slots__ = (
+        "_body", "_connect_deadline", "_decoder", "_encoding", "_fault", "_framing_bytes", "_has_head", "_head_bytes",
+        "_headers", "_idle_deadline", "_interim", "_is_chunked", "_is_closed", "_is_done", "_is_keep_alive",
+        "_is_plain", "_is_reused", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner",
+        "_parser", "_phase", "_pieces", "_status", "_tail", "_transport", "_upcoming", "deadline", "leg",
+        "on_body", "stop_connecting", "watched_until",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, leg: Leg, connect_deadline: float) -> None:
+        self._owner = owner
+        self._connect_deadline = connect_deadline
+        self._idle_deadline = NEVER
+        self._transport: asyncio.Transport | None = None
+        self._is_closed = False
+        self._is_reused = False
+        self._is_write_paused = False
+        self._phase = "waiting to connect"
+        self.stop_connecting: Callable[[], object] | None = None  # while somebody connects us
+        self.deadline = NEVER  # when the timer comes next
+        self.watched_until = NEVER
+        self.leg: Leg | None = leg
+        leg.carrier = self
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called by the parser without a Python frame
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._is_silent = True  # not a byte of an answer yet
+        self._has_head = False  # a final head was parsed and found good
+        self._is_done = False  # the answer was parsed to its end
+        self._headers: Headers = []
+        self._upcoming: Headers = []  # what the parser is collecting: headers, later trailers
+        self._body = b""
+        self._status = 0
+        self._is_keep_alive = False
+        self._expect_anything()
+
+    def _expect_anything(self) -> None:
+        """Forget what only unusual answers leave behind."""
+        self._is_plain = True  # nothing below has been touched
+        self._is_chunked = False
+        self._is_until_eof = False
+        self._is_stray = False
+        self._fault: str | None = None
+        self._encoding = b""
+        self._decoder: BodyDecoder | None = None
+        self._head_bytes = 0
+        self._framing_bytes = 0
+        self._interim = 0
+        self._tail = b""
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _due(self) -> float:
+        """When this connection has lived too long for what it is doing, as things stand."""
+        leg = self.leg
+        if leg is None:
+            return self._idle_deadline
+        return min(leg.deadline, self._connect_deadline)
+
+    def watch(self) -> None:
+        """Have the timer look here in time. The deadline of a leg may be moved later without telling anybody: the
+        timer then comes too early, and is sent away by `expired`."""
+        due = self._due()
+        if due < self.watched_until:
+            self.deadline = due
+            self._owner.deadlines.watch(self)
+
+    def expired(self, now: float) -> None:
+        """The timer has come to look: end what has lived too long, or give it a new time to come."""
+        due = self._due()
+        if now < due:
+            self.deadline = due
+            return
+        leg = self.leg
+        if leg is None:
+            self.close()
+        elif now >= self._connect_deadline:
+            message = f"connecting to {self._owner.name} took too long (while {self._phase})"
+            self._fail(leg, failures.CONNECT_TIMEOUT, message)
+        elif self._has_head:
+            self._fail(leg, leg.timeout_kind, f"the answer of {self._owner.name} did not go on in time")
+        elif self._transport is None:
+            message = f"{self._owner.name} was not reached in time (while {self._phase})"
+            self._fail(leg, leg.timeout_kind, message)
+        else:
+            self._fail(leg, leg.timeout_kind, f"{self._owner.name} did not answer in time")
+
+    def enter_phase(self, phase: str) -> None:
+        """Note what connecting is busy with, for the message of a timeout."""
+        self._phase = phase
+
+    # -- the request ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        self._connect_deadline = NEVER
+        if self._is_closed or self.leg is None:
+            self._transport.abort()
+            return
+        self._send(self.leg)
+
+    def start(self, leg: Leg) -> None:
+        """Send another leg over this idle connection."""
+        self.leg = leg
+        leg.carrier = self
+        self._is_reused = True
+        self._send(leg)
+        if leg.deadline < self.watched_until:
+            self.watch()
+
+    def _send(self, leg: Leg) -> None:
+        transport = self._transport
+        assert transport is not None
+        try:
+            transport.write(leg.message(self._owner.request_line_end))
+        except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
+            asyncio.get_running_loop().call_soon(self._lost, None)
+            return
+        if leg.is_paused:
+            transport.pause_reading()
+        if leg.is_uploading:
+            asyncio.get_running_loop().call_soon(self.resume_writing)
+
+    def write_upload(self, data: bytes) -> bool:
+        if self._transport is not None and not self._is_closed:
+            try:
+                self._transport.write(data)
+            except RuntimeError:
+                return True  # the loss is about to be reported
+        return not self._is_write_paused
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        leg = self.leg
+        if leg is None or leg.on_writable is None or not leg.is_uploading:
+            return
+        try:
+            leg.on_writable()
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+
+    # -- what the parser finds ------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if len(name) >= _SHORTEST_SPECIAL and not self._has_head:
+            if name == b"transfer-encoding":
+                self._note_transfer_encoding(value)
+            elif name == b"content-encoding":
+                self._is_plain = False
+                self._encoding = b"%b, %b" % (self._encoding, value) if self._encoding else value
+        self._upcoming.append((name, value))
+
+    def _note_transfer_encoding(self, value: bytes) -> None:
+        self._is_plain = False
+        if self._is_chunked or value.strip().lower() != b"chunked":
+            self._fault = f"the answer has a transfer encoding that is not supported ({_shown(value)})"
+        self._is_chunked = True
+
+    def on_headers_complete(self) -> None:
+        if self._is_done:
+            self._is_stray = True
+            self._is_plain = False
+            return
+        parser = self._parser
+        leg = self.leg
+        if self._fault is not None or parser is None or leg is None:
+            return
+        status: int = parser.get_status_code()
+        headers = self._upcoming
+        self._upcoming = []
+        if status < 200 or status > 599:
+            self._take_interim(status)
+            return
+        if len(headers) > MAX_HEADERS:
+            self._reject(f"the answer has more than {MAX_HEADERS} headers")
+            return
+        self._status = status
+        self._headers = headers
+        self._is_keep_alive = parser.should_keep_alive()
+        if leg.request.method == b"HEAD":
+            self._is_done = True  # whatever the head says of a body; the parser does not know, so it is not used again
+            self._is_keep_alive = False
+        elif not (self._is_keep_alive and self._is_plain):
+            self._frame(status)
+        self._has_head = self._fault is None
+
+    def _take_interim(self, status: int) -> None:
+        self._is_plain = False
+        self._interim += 1
+        self._encoding = b""
+        self._is_chunked = False
+        if status == 101:
+            self._fault = "the answer wants to switch protocols"
+        elif status < 100 or status > 599:
+            self._fault = f"the answer has the impossible status {status:03}"
+        elif self._interim > MAX_INTERIM:
+            self._fault = "the answer is preceded by too many informational ones"
+
+    def _frame(self, status: int) -> None:
+        """Settle how the body is delimited and encoded, where that is out of the ordinary."""
+        self._is_plain = False
+        if status in {204, 304}:
+            return
+        if not self._is_keep_alive and not self._is_chunked:
+            self._is_until_eof = not any(name == b"content-length" for name, _ in self._headers)
+        encoding = self._encoding.strip().lower()
+        if encoding in _DECODABLE:
+            self._decoder = BodyDecoder(encoding)
+            self._headers = [header for header in self._headers if header[0] not in _LOST_BY_DECODING]
+        elif encoding not in {b"", b"identity"}:
+            self._fault = f"the answer has a content encoding that was not asked for ({_shown(self._encoding)})"
+
+    def on_message_complete(self) -> None:
+        if self._has_head and not self._is_done:
+            self._is_done = True
+            self._body = b"".join(self._pieces)
+
+    def _reject(self, fault: str) -> None:
+        self._is_plain = False
+        self._fault = fault
+        self._has_head = False
+
+    # -- what arrives ---------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        leg = self.leg
+        parser = self._parser
+        if leg is None or parser is None or self._is_done:
+            self._unsolicited()
+            return
+        had_head = self._has_head
+        self._is_silent = False
+        try:
+            parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._take_parse_error(error)
+        if not had_head and self._head_bytes + len(data) > MAX_HEAD_BYTES:
+            self._check_head_size()
+        if self._is_done and self._is_plain:
+            handler = leg.handler
+            body = self._body
+            head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
+            self._release(leg, len(data) == head_size + len(body))
+            self._hand_over(leg, handler, None if had_head else self._headers, body)
+        else:
+            self._advance(leg, data, had_head)
+
+    def _take_parse_error(self, error: Exception) -> None:
+        self._is_plain = False
+        self._is_stray = True
+        if not self._is_done and self._fault is None:
+            self._fault = f"the answer is not valid HTTP ({error})"
+
+    def _advance(self, leg: Leg, data: bytes, had_head: bool) -> None:
+        """Hand over what one read brought of an answer that goes on, or that is not plain."""
+        handler = leg.handler
+        body = self._body if self._is_done else b"".join(self._pieces)
+        self._pieces.clear()
+        if handler is None:
+            return
+        try:
+            if self._has_head and not had_head:
+                handler.on_head(self._status, self._headers)
+            if body and self._has_head:
+                if self._decoder is not None:
+                    self._decoder.feed(body)
+                elif leg.handler is not None:
+                    handler.on_data(body)
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+            return
+        if leg.handler is None:
+            return  # cancelled from within
+        self._bound(data, len(body))
+        if self._is_done and not self._ends_cleanly(data, had_head, len(body)):
+            self._is_keep_alive = False
+        if self._decoder is not None:
+            self._pump(leg, self._decoder)
+        elif self._fault is None and self._is_done:
+            self._complete(leg)
+        if self._fault is not None and not leg.is_paused:
+            self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {self._fault}")
+
+    def _pump(self, leg: Leg, decoder: BodyDecoder) -> None:
+        """Hand over decoded pieces for as long as they are wanted, then what follows them."""
+        handler = leg.handler
+        if handler is None or leg.is_paused:
+            return
+        try:
+            for piece in decoder.pieces():
+                handler.on_data(piece)
+                if leg.handler is None or leg.is_paused:
+                    return
+        except UndecodableError as error:
+            self._fault = str(error)
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+            return
+        if self._fault is None and self._is_done:
+            if decoder.is_whole:
+                self._complete(leg)
+            else:
+                self._fail(leg, failures.CONNECTION_LOST, f"the compressed body of {self._owner.name} ends early")
+
+    def _bound(self, data: bytes, body_bytes: int) -> None:
+        """Keep heads, chunk extensions and trailers from growing without end."""
+        if not self._has_head:
+            self._is_plain = False
+            self._head_bytes += len(data)
+        elif self._is_chunked and not self._is_done:
+            self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+            self._framing_bytes = 0 if body_bytes else self._framing_bytes + len(data)
+            if self._framing_bytes > MAX_FRAMING_BYTES and self._fault is None:
+                self._fault = "the answer's chunks carry no body"
+
+    def _check_head_size(self) -> None:
+        """Many bytes came before the body: see whether the head is too large."""
+        if not self._has_head or sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD_BYTES:
+            self._is_plain = False
+            self._has_head = False
+            self._fault = f"the answer's head is larger than {MAX_HEAD_BYTES} bytes"
+
+    def _ends_cleanly(self, data: bytes, had_head: bool, body_bytes: int) -> bool:
+        """Whether nothing follows the end of the answer in the read that brought it.
+
+        llhttp reports neither line ends nor the first letters of another answer after one.
+        """
+        if self._is_stray:
+            return False
+        if self._is_chunked:
+            return (data if len(data) >= len(_LAST_CHUNK) else self._tail + data).endswith(_LAST_CHUNK)
+        return len(data) == body_bytes + (0 if had_head else data.find(b"\r\n\r\n") + 4)
+
+    def _unsolicited(self) -> None:
+        """Bytes that answer nothing: the connection is out of step."""
+        if self.leg is None:
+            self.close()
+        else:
+            self._is_keep_alive = False  # whole, but not yet wholly handed over
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def _complete(self, leg: Leg) -> None:
+        handler = leg.handler
+        self._release(leg, is_clean=True)
+        self._hand_over(leg, handler, None, b"")
+
+    def _release(self, leg: Leg, is_clean: bool) -> None:
+        """The answer has been read to its end: part from the leg, before its handler is told."""
+        transport = self._transport
+        self.leg = None
+        leg.carrier = None
+        is_reusable = (
+            self._is_keep_alive
+            and is_clean
+            and not leg.is_uploading
+            and transport is not None
+            and transport.get_write_buffer_size() == 0
+        )
+        if not is_reusable or transport is None:
+            self.close()
+            return
+        if leg.is_paused:
+            transport.resume_reading()
+        self._pieces.clear()
+        self._is_silent = True
+        self._has_head = False
+        self._is_done = False
+        if not self._is_plain:
+            self._upcoming = []  # trailers
+            self._expect_anything()
+        self._idle_deadline = monotonic() + self._owner.idle_timeout_s
+        if self._idle_deadline < self.watched_until:
+            self.watch()
+        self._owner.connection_idle(self)
+
+    def _hand_over(self, leg: Leg, handler: ResponseHandler | None, headers: Headers | None, body: bytes) -> None:
+        """Tell the handler the rest of an answer whose leg has been released."""
+        if handler is None:
+            return
+        try:
+            if headers is not None:
+                handler.on_head(self._status, headers)
+            if body and leg.handler is not None:
+                handler.on_data(body)
+            if leg.handler is not None:
+                leg.handler = None
+                handler.on_end()
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._is_closed:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._is_closed:
+            self._transport.resume_reading()
+        leg = self.leg
+        if leg is not None and self._decoder is not None:
+            self._pump(leg, self._decoder)
+        if leg is not None and self._fault is not None and not leg.is_paused:
+            self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {self._fault}")
+
+    def cancel(self) -> None:
+        self.leg = None
+        self.close()
+
+    def eof_received(self) -> None:
+        self._lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
+        self._transport = None
+
+    def _lost(self, error: Exception | None) -> None:
+        """The other side, or the network, has ended the connection."""
+        if self._is_closed:
+            return
+        leg = self.leg
+        if leg is None:
+            self.close()
+        elif self._is_done:
+            self._is_keep_alive = False  # whole, but not yet wholly handed over
+        elif self._is_silent and self._is_reused and leg.is_replayable:
+            self.leg = None
+            leg.carrier = None
+            self.close(unanswered=leg)
+        elif isinstance(error, ssl.SSLError):
+            self._fail(leg, failures.TLS_FAILED, f"TLS with {self._owner.name} failed: {tls.describe(error)}")
+        elif error is None and self._has_head and self._is_until_eof:
+            self._is_done = True
+            self._is_keep_alive = False
+            if self._decoder is not None:
+                self._pump(leg, self._decoder)
+            else:
+                self._complete(leg)
+        else:
+            self._fail(leg, failures.CONNECTION_LOST, self._describe_loss(error))
+
+    def _describe_loss(self, error: Exception | None) -> str:
+        how = "closed" if error is None else "reset"
+        if self._has_head:
+            return f"{self._owner.name} {how} the connection in the middle of the answer"
+        if self._is_silent:
+            return f"{self._owner.name} {how} the connection without an answer"
+        return f"{self._owner.name} {how} the connection in the middle of the answer's head"
+
+    def connect_failed(self, kind: Kind, message: str) -> None:
+        """The connection could not be made."""
+        if self.leg is not None:
+            self._fail(self.leg, kind, message)
+
+    def abandon(self, kind: Kind, message: str) -> None:
+        """Close, failing the leg if there is one."""
+        if self.leg is not None:
+            self._fail(self.leg, kind, message)
+        else:
+            self.close()
+
+    def _fail(self, leg: Leg, kind: Kind, message: str) -> None:
+        handler = leg.handler
+        was_sent = self._transport is not None
+        self.leg = None
+        leg.carrier = None
+        leg.handler = None
+        self.close()
+        if handler is not None:
+            try:
+                handler.on_failure(TransportFailure(kind, message, was_sent))
+            except Exception:
+                _logger.exception("a failure of %s could not be handled", self._owner.name)
+
+    def _handler_raised(self, leg: Leg, error: Exception) -> None:
+        _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)
+        if self.leg is leg:
+            self._fail(leg, failures.INTERNAL, "the answer could not be handled")
+        elif leg.handler is not None:  # released already: the connection is another's by now
+            handler, leg.handler = leg.handler, None
+            try:
+                handler.on_failure(
+                    TransportFailure(failures.INTERNAL, "the answer could not be handled", was_sent=True)
+                )
+            except Exception:
+                _logger.exception("a failure of %s could not be handled", self._owner.name)
+
+    def close(self, unanswered: Leg | None = None) -> None:
+        """Close at once. The leg, if any, must have been parted from."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._idle_deadline = NEVER
+        self._parser = None  # it refers back to us
+        if self.stop_connecting is not None:
+            self.stop_connecting()
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.connection_gone(self, unanswered)
+
+
+def _shown(value: bytes) -> str:
+    """A header's value as it may stand in a message."""
+    return value[:40].decode("ascii", "replace")

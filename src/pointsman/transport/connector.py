@@ -1,0 +1,192 @@
+"""Makes connections: name, TCP, proxy, TLS, in that order."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from itertools import zip_longest
+
+from pointsman.domain import failures
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin
+from pointsman.transport import tls
+from pointsman.transport.errors import ConnectError
+from pointsman.transport.resolver import Address, Resolver
+
+STAGGER_S = 0.25  # how long one address may take before the next is tried beside it
+MAX_PROXY_ANSWER = 16 * 1024
+
+# A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging what was sent.
+KEEPALIVE_IDLE_S = 30
+KEEPALIVE_INTERVAL_S = 10
+KEEPALIVE_PROBES = 3
+USER_TIMEOUT_MS = 30_000
+
+
+class Connector:
+    """Opens connections over one egress path. Raises what `tls.client_context` raises when its files are bad, and
+    `ValueError` for a proxy that is not spoken to in plain HTTP."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, network: Network, resolver: Resolver) -> None:
+        if network.proxy is not None and network.proxy.scheme != "http":
+            raise ValueError(f"the egress proxy must have an http address, not {network.proxy.scheme}")
+        self._loop = loop
+        self._network = network
+        self._resolver = resolver
+        self._tls = tls.client_context(network)
+
+    async def connect(self, origin: Origin, protocol: asyncio.Protocol, enter_phase: Callable[[str], None]) -> None:
+        """Connect `protocol` to `origin`; `enter_phase` is told what is being done, in words.
+
+        Raises `ConnectError`. There is no time limit but the one of who cancels; cancelling closes the socket.
+        """
+        sock = await self._open_socket(self._network.proxy or origin, enter_phase)
+        try:
+            if self._network.proxy is not None:
+                enter_phase("waiting for the egress proxy")
+                await self._ask_proxy(sock, origin)
+            if origin.scheme == "https":
+                enter_phase("in the TLS handshake")
+                await self._start_tls(sock, origin, protocol)
+            else:
+                await self._loop.create_connection(lambda: protocol, sock=sock)
+        except OSError as error:
+            raise ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}") from None
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _open_socket(self, origin: Origin, enter_phase: Callable[[str], None]) -> socket.socket:
+        enter_phase("resolving the name")
+        addresses = await self._resolver.resolve(bare_host(origin))
+        enter_phase("opening the connection")
+        try:
+            return await self._race(_interleaved(addresses), origin.port)
+        except OSError as error:
+            raise ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}") from None
+
+    async def _race(self, addresses: list[Address], port: int) -> socket.socket:
+        """Try the addresses in order, the next as soon as one fails or takes long; the first to connect wins."""
+        if len(addresses) == 1:
+            return await self._connect_socket(addresses[0], port)
+        running: set[asyncio.Task[socket.socket]] = set()
+        error: OSError | None = None
+        try:
+            for index, address in enumerate(addresses):
+                running.add(self._loop.create_task(self._connect_socket(address, port)))
+                is_last = index == len(addresses) - 1
+                while running:
+                    timeout = None if is_last else STAGGER_S
+                    done, running = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                    won = [task.result() for task in done if task.exception() is None]
+                    for late in won[1:]:
+                        late.close()
+                    if won:
+                        return won[0]
+                    for task in done:
+                        failure = task.exception()
+                        if not isinstance(failure, OSError):
+                            raise failure or RuntimeError("a finished task has no outcome")
+                        error = failure
+                    if not is_last:
+                        break
+            raise error or OSError("no address")
+        finally:
+            await _discard(running)
+
+    async def _connect_socket(self, address: Address, port: int) -> socket.socket:
+        family, host = address
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in (
+                ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+                ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+                ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+                ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+            ):
+                if hasattr(socket, option):  # Linux has them all
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            await self._loop.sock_connect(sock, (host, port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _ask_proxy(self, sock: socket.socket, origin: Origin) -> None:
+        """Have the proxy open a tunnel to `origin`."""
+        proxy = self._network.proxy
+        authority = f"{bracketed_host(origin)}:{origin.port}"
+        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+        if self._network.proxy_authorization is not None:
+            lines.append(f"Proxy-Authorization: {self._network.proxy_authorization.reveal()}")
+        await self._loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("latin-1"))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            data = await self._loop.sock_recv(sock, 4096)
+            answer += data
+            if not data or len(answer) > MAX_PROXY_ANSWER:
+                raise ConnectError(failures.CONNECT_FAILED, f"the egress proxy {proxy} gave no proper answer")
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        version, _, outcome = head.partition(b"\r\n")[0].partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not outcome[:3].isdigit():
+            raise ConnectError(failures.CONNECT_FAILED, f"the egress proxy {proxy} did not answer in HTTP")
+        if outcome[:1] != b"2":
+            said = outcome[:100].decode("latin-1")
+            message = f"the egress proxy {proxy} refused a tunnel to {authority}: {said}"
+            raise ConnectError(failures.CONNECT_FAILED, message)
+        if rest:  # the provider speaks second: whoever wrote this, it was not the provider
+            message = f"the egress proxy {proxy} sent bytes of its own into the tunnel"
+            raise ConnectError(failures.CONNECT_FAILED, message)
+
+    async def _start_tls(self, sock: socket.socket, origin: Origin, protocol: asyncio.Protocol) -> None:
+        try:
+            await self._loop.create_connection(
+                lambda: protocol,
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=bare_host(origin),
+                ssl_handshake_timeout=2 * self._network.connect_timeout_s,  # never the one that fires
+            )
+        except ssl.SSLError as error:
+            message = f"TLS with {origin} failed: {tls.describe(error)}"
+            raise ConnectError(failures.TLS_FAILED, message) from None
+        except ssl.CertificateError as error:
+            raise ConnectError(failures.TLS_FAILED, f"TLS with {origin} failed: {error}") from None
+        except ConnectionError:
+            message = f"TLS with {origin} failed: the connection was closed in the handshake"
+            raise ConnectError(failures.TLS_FAILED, message) from None
+
+
+def bare_host(origin: Origin) -> str:
+    """The host without the brackets an IPv6 address has in a URL."""
+    return origin.host.removeprefix("[").removesuffix("]")
+
+
+def bracketed_host(origin: Origin) -> str:
+    """The host as it stands in a URL or a `Host` header."""
+    host = bare_host(origin)
+    return f"[{host}]" if ":" in host else host
+
+
+def _interleaved(addresses: list[Address]) -> list[Address]:
+    """The families by turns, beginning with the system's favourite: one dead family costs one step, not many."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    second = [address for address in addresses if address[0] != addresses[0][0]]
+    return [address for pair in zip_longest(first, second) for address in pair if address is not None]
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+async def _discard(attempts: set[asyncio.Task[socket.socket]]) -> None:
+    """Stop attempts nobody waits for any more, closing what they may have opened."""
+    for task in attempts:
+        task.cancel()
+    for task in attempts:
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            (await task).close()

@@ -1,0 +1,83 @@
+"""The HTTP/1.1 client of the data plane: callbacks, pools, and neither task nor future for a request on a warm
+connection."""
+
+import asyncio
+
+from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin
+from pointsman.transport.connector import Connector
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.leg import Leg, ResponseHandler, UploadLeg
+from pointsman.transport.pool import OriginPool, PoolGauges
+from pointsman.transport.resolver import Resolver
+
+
+class HttpClient:
+    """Sends requests over one egress path, with a pool of connections for each origin.
+
+    Made inside the loop it serves. Raises `OSError` or `ssl.SSLError` when the certificate files of `network`
+    cannot be used, and `ValueError` for a proxy whose scheme is not `http`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        network: Network,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._loop = loop
+        self._deadlines = deadlines
+        self._network = network
+        self._owned_resolver = Resolver(loop) if resolver is None else None
+        self._connector = Connector(loop, network, resolver or self._owned_resolver or Resolver(loop))
+        self._pools: dict[Origin, OriginPool] = {}
+        self._is_closed = False
+
+    def send(self, origin: Origin, request: UpstreamRequest, handler: ResponseHandler, deadline: float) -> Leg:
+        """Send `request` now, or as soon as there is a connection; `handler` is called after this has returned.
+
+        `deadline` is in monotonic seconds and covers everything from here; see `Leg`.
+        """
+        leg = Leg(request, handler, deadline)
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._open_pool(origin)
+        pool.send(leg)
+        return leg
+
+    def send_streaming(
+        self,
+        origin: Origin,
+        request: UpstreamRequest,
+        handler: ResponseHandler,
+        deadline: float,
+        length: int | None,
+    ) -> UploadLeg:
+        """As `send`, for a body that follows by `UploadLeg.write_body`: `length` bytes, or chunked if that is None.
+        `request.body` is not used. Such a request is never sent twice."""
+        leg = UploadLeg(request, handler, deadline, length)
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._open_pool(origin)
+        pool.send(leg)
+        return leg
+
+    def gauges(self) -> dict[str, PoolGauges]:
+        """The state of each pool by origin."""
+        return {str(origin): pool.gauges() for origin, pool in self._pools.items()}
+
+    async def close(self) -> None:
+        """Close every connection at once; requests in flight fail with `SHUTTING_DOWN`."""
+        self._is_closed = True
+        for pool in self._pools.values():
+            await pool.close()
+        if self._owned_resolver is not None:
+            await self._owned_resolver.close()
+
+    def _open_pool(self, origin: Origin) -> OriginPool:
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
+        pool = self._pools[origin] = OriginPool(self._loop, self._deadlines, self._connector, self._network, origin)
+        return pool

@@ -1,0 +1,178 @@
+"""One request on its way to a provider, as the engine holds it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.transport.errors import TransportFailure
+
+
+class ResponseHandler(Protocol):
+    """Takes one answer: `on_head`, any number of `on_data`, then exactly one of `on_end` and `on_failure`.
+
+    A failure may come at any point, also in place of the head. Nothing is called before the sending function has
+    returned, after `Leg.cancel`, or after the last call. An exception raised in here is logged, ends the leg and is
+    followed by `on_failure` if the answer had not ended yet.
+    """
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        """The final status (200..599) and headers; the list is the handler's own. Interim answers are not shown.
+        Where a content encoding is undone, `content-encoding` and `content-length` are left out."""
+
+    def on_data(self, data: bytes) -> None:
+        """The next bytes of the body, never empty, without transfer and content encoding."""
+
+    def on_end(self) -> None:
+        """The answer is whole."""
+
+    def on_failure(self, failure: TransportFailure) -> None:
+        """There will be no (more of the) answer."""
+
+
+class Carrier(Protocol):
+    """What a leg rests on: a connection, or the queue for one."""
+
+    def watch(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def cancel(self) -> None: ...
+
+    def write_upload(self, data: bytes) -> bool: ...
+
+
+class Leg:
+    """One request and its answer.
+
+    `deadline` (monotonic seconds) may be assigned at any time; call `watch` after moving it to an *earlier* time
+    than it had before. When it passes, the leg fails with `timeout_kind` and its connection is closed.
+    """
+
+    timeout_kind: Kind = failures.COMMIT_TIMEOUT
+    is_paused = False
+    is_uploading = False  # the request is not wholly given yet
+    carrier: Carrier | None = None
+    on_writable: Callable[[], None] | None = None
+
+    def __init__(self, request: UpstreamRequest, handler: ResponseHandler, deadline: float) -> None:
+        self.request = request
+        self.handler: ResponseHandler | None = handler  # None once the leg has ended
+        self.deadline = deadline
+
+    def watch(self) -> None:
+        """Have a deadline that was moved forward observed."""
+        if self.carrier is not None:
+            self.carrier.watch()
+
+    def pause(self) -> None:
+        """Stop reading the answer; at most what one read brought is still handed over."""
+        if not self.is_paused and self.handler is not None:
+            self.is_paused = True
+            if self.carrier is not None:
+                self.carrier.pause()
+
+    def resume(self) -> None:
+        """Go on reading. May call the handler at once with what was waiting."""
+        if self.is_paused:
+            self.is_paused = False
+            if self.carrier is not None:
+                self.carrier.resume()
+
+    def cancel(self) -> None:
+        """Give the request up and close its connection, in whatever phase it is. Nothing is called afterwards."""
+        self.handler = None
+        carrier = self.carrier
+        if carrier is not None:
+            self.carrier = None
+            carrier.cancel()
+
+    def message(self, request_line_end: bytes) -> bytes:
+        """The request as it goes over the wire, or as much of it as there is. `request_line_end` is the rest of the
+        request line and the Host header."""
+        request = self.request
+        body = request.body
+        if body:
+            return b"%b %b%b%bContent-Length: %d\r\n\r\n%b" % (
+                request.method,
+                request.target,
+                request_line_end,
+                request.headers,
+                len(body),
+                body,
+            )
+        length = b"Content-Length: 0\r\n\r\n" if request.method in _WITH_BODY else b"\r\n"
+        return b"%b %b%b%b%b" % (request.method, request.target, request_line_end, request.headers, length)
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether sending all of it again is possible and allowed."""
+        return self.request.is_replayable
+
+
+_WITH_BODY = (b"POST", b"PUT", b"PATCH")
+
+
+class UploadLeg(Leg):
+    """A request whose body follows piece by piece. `length` is its size in bytes; without one it is sent chunked.
+
+    `on_writable` is called when a connection stands, and each time more may be written after `write_body` has said
+    to wait.
+    """
+
+    is_uploading = True
+
+    def __init__(self, request: UpstreamRequest, handler: ResponseHandler, deadline: float, length: int | None) -> None:
+        super().__init__(request, handler, deadline)
+        self._length = length
+        self._missing = length or 0
+        self._waiting: list[bytes] | None = []  # until there is a connection
+
+    def write_body(self, data: bytes) -> bool:
+        """Send the next bytes. False: they are taken, but wait for `on_writable` before giving more.
+
+        After the leg has ended data is dropped and the answer is True. Raises `ValueError` for more bytes than
+        were announced.
+        """
+        if self.handler is None or not data:
+            return True
+        if self._length is None:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        elif len(data) > self._missing:
+            raise ValueError("the body is longer than was announced")
+        else:
+            self._missing -= len(data)
+        return self._write(data)
+
+    def end_body(self) -> None:
+        """The body is complete. Raises `ValueError` when bytes that were announced are missing."""
+        if self.handler is None or not self.is_uploading:
+            return
+        if self._missing:
+            raise ValueError(f"{self._missing} bytes of the body are missing")
+        if self._length is None:
+            self._write(b"0\r\n\r\n")
+        self.is_uploading = False
+
+    def message(self, request_line_end: bytes) -> bytes:
+        """The head, and what has been given of the body so far; from here on `write_body` writes through."""
+        request = self.request
+        chunked = b"Transfer-Encoding: chunked"
+        framing = chunked if self._length is None else b"Content-Length: %d" % self._length
+        head = b"%b %b%b%b%b\r\n\r\n" % (request.method, request.target, request_line_end, request.headers, framing)
+        waiting, self._waiting = self._waiting or [], None
+        return b"".join([head, *waiting])
+
+    @property
+    def is_replayable(self) -> bool:
+        """Never: what has been written is not kept."""
+        return False
+
+    def _write(self, data: bytes) -> bool:
+        if self._waiting is not None:
+            self._waiting.append(data)
+            return False
+        return self.carrier is None or self.carrier.write_upload(data)

@@ -1,0 +1,198 @@
+"""The connections to one origin: which to use, when to open another, who waits."""
+
+import asyncio
+import logging
+from time import monotonic
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin
+from pointsman.transport.connection import UpstreamConnection
+from pointsman.transport.connector import Connector, bracketed_host
+from pointsman.transport.deadlines import NEVER, Deadlines
+from pointsman.transport.errors import ConnectError, TransportFailure
+from pointsman.transport.leg import Leg
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_logger = logging.getLogger(__name__)
+
+
+class PoolGauges(Struct, frozen=True):
+    """The state of a pool. `connects`, `reuses` and `stale_retries` only grow."""
+
+    open: int
+    idle: int
+    in_flight: int  # legs on a connection, made or in the making
+    waiting: int  # legs in the queue for one
+    connects: int
+    reuses: int
+    stale_retries: int
+
+
+class OriginPool:
+    """Hands legs to connections: the one used last first, so that those not needed grow old and are closed."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        connector: Connector,
+        network: Network,
+        origin: Origin,
+    ) -> None:
+        self.name = str(origin)
+        self.deadlines = deadlines
+        self.idle_timeout_s = network.idle_timeout_s
+        host = bracketed_host(origin)
+        if origin.port != _DEFAULT_PORTS.get(origin.scheme):
+            host = f"{host}:{origin.port}"
+        self.request_line_end = b" HTTP/1.1\r\nHost: %b\r\n" % host.encode("idna" if not host.isascii() else "ascii")
+        self._loop = loop
+        self._connector = connector
+        self._network = network
+        self._origin = origin
+        self._idle: dict[UpstreamConnection, None] = {}  # the one used last at the end
+        self._connections: set[UpstreamConnection] = set()
+        self._waiting: dict[_Waiter, None] = {}  # first come, first served
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self._connects = 0
+        self._reuses = 0
+        self._stale_retries = 0
+
+    def send(self, leg: Leg) -> None:
+        """Send `leg` at once, or as soon as there is a connection. Calls nothing of the handler's."""
+        idle = self._idle
+        if idle:
+            connection, _ = idle.popitem()
+            self._reuses += 1
+            connection.start(leg)
+        elif len(self._connections) < self._network.max_connections:
+            self._connect(leg)
+        else:
+            waiter = leg.carrier = _Waiter(self, leg)
+            self._waiting[waiter] = None
+            self.deadlines.watch(waiter)
+
+    def gauges(self) -> PoolGauges:
+        return PoolGauges(
+            open=len(self._connections),
+            idle=len(self._idle),
+            in_flight=len(self._connections) - len(self._idle),
+            waiting=len(self._waiting),
+            connects=self._connects,
+            reuses=self._reuses,
+            stale_retries=self._stale_retries,
+        )
+
+    async def close(self) -> None:
+        """Close all connections; legs in flight fail."""
+        self._is_closed = True
+        for waiter in list(self._waiting):
+            waiter.fail(failures.SHUTTING_DOWN, "the gateway is closing")
+        for connection in list(self._connections):
+            connection.abandon(failures.SHUTTING_DOWN, "the gateway is closing")
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+
+    # -- told by connections --------------------------------------------------------------------------------------
+
+    def connection_idle(self, connection: UpstreamConnection) -> None:
+        if self._waiting:
+            self._reuses += 1
+            connection.start(self._next_waiting())
+        else:
+            self._idle[connection] = None
+
+    def connection_gone(self, connection: UpstreamConnection, unanswered: Leg | None) -> None:
+        self._idle.pop(connection, None)
+        self._connections.discard(connection)
+        if unanswered is not None:
+            self._stale_retries += 1
+            self._connect(unanswered)
+        elif self._waiting and not self._is_closed:
+            self._connect(self._next_waiting())
+
+    # -- told by the queue ------------------------------------------------------------------------------------------
+
+    def remove_waiter(self, waiter: "_Waiter") -> None:
+        self._waiting.pop(waiter, None)
+
+    # -- connecting -------------------------------------------------------------------------------------------------
+
+    def _connect(self, leg: Leg) -> None:
+        self._connects += 1
+        connection = UpstreamConnection(self, leg, monotonic() + self._network.connect_timeout_s)
+        self._connections.add(connection)
+        connection.watch()
+        task = self._loop.create_task(self._open(connection))
+        connection.stop_connecting = task.cancel
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _open(self, connection: UpstreamConnection) -> None:
+        kind, message = None, ""
+        try:
+            await self._connector.connect(self._origin, connection, connection.enter_phase)
+        except ConnectError as error:
+            kind, message = error.kind, str(error)
+        except Exception as error:
+            _logger.exception("connecting to %s failed", self.name)
+            kind, message = failures.CONNECT_FAILED, f"connecting to {self.name} failed: {type(error).__name__}"
+        connection.stop_connecting = None
+        if kind is not None:
+            connection.connect_failed(kind, message)
+
+    def _next_waiting(self) -> Leg:
+        waiter = next(iter(self._waiting))
+        del self._waiting[waiter]
+        return waiter.leg
+
+
+class _Waiter:
+    """A leg's place in the queue for a connection."""
+
+    __slots__ = ("_pool", "deadline", "leg", "watched_until")
+
+    def __init__(self, pool: OriginPool, leg: Leg) -> None:
+        self._pool = pool
+        self.leg = leg
+        self.deadline = leg.deadline  # when the timer comes next
+        self.watched_until = NEVER
+
+    def expired(self, now: float) -> None:
+        if self.leg.carrier is not self:
+            return
+        if now < self.leg.deadline:
+            self.deadline = self.leg.deadline
+        else:
+            self.fail(self.leg.timeout_kind, f"no connection to {self._pool.name} became free in time")
+
+    def fail(self, kind: Kind, message: str) -> None:
+        self._pool.remove_waiter(self)
+        leg = self.leg
+        handler, leg.handler, leg.carrier = leg.handler, None, None
+        if handler is not None:
+            try:
+                handler.on_failure(TransportFailure(kind, message, was_sent=False))
+            except Exception:
+                _logger.exception("a failure of %s could not be handled", self._pool.name)
+
+    def watch(self) -> None:
+        self.deadline = self.leg.deadline
+        self._pool.deadlines.watch(self)
+
+    def cancel(self) -> None:
+        self._pool.remove_waiter(self)
+
+    def pause(self) -> None:
+        """There is nothing to read yet; the connection asks the leg when it sends."""
+
+    def resume(self) -> None:
+        """See `pause`."""
+
+    def write_upload(self, data: bytes) -> bool:  # noqa: ARG002 -- never comes to it
+        raise AssertionError("a leg keeps its body until it has a connection")

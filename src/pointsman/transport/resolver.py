@@ -1,0 +1,141 @@
+"""Names to addresses: a cache in front of `getaddrinfo`, which blocks and therefore runs in threads of its own."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from pointsman.domain import failures
+from pointsman.transport.errors import ConnectError
+
+TTL_S = 30.0  # getaddrinfo does not tell the real one
+NEGATIVE_TTL_S = 5.0
+STALE_S = 3600.0
+REFRESH_PATIENCE_S = 0.5  # how long a connect waits for fresh addresses while it has old ones
+MAX_LOOKUPS = 8
+MAX_NAMES = 1024
+
+Address = tuple[socket.AddressFamily, str]
+Lookup = Callable[[str], list[Address]]
+
+
+def system_lookup(host: str) -> list[Address]:
+    """Ask the system for the addresses of `host`, in its order of preference. Blocks. Raises `OSError`."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys((info[0], str(info[4][0])) for info in found))
+
+
+def literal_address(host: str) -> Address | None:
+    """The address that `host` is, when it is one and not a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), str(address)
+
+
+class _Name:
+    """What is known of one name. Times are monotonic seconds."""
+
+    __slots__ = ("addresses", "error", "expires_at", "refresh", "resolved_at")
+
+    def __init__(self) -> None:
+        self.addresses: list[Address] = []
+        self.resolved_at = 0.0
+        self.error = ""
+        self.expires_at = 0.0
+        self.refresh: asyncio.Task[None] | None = None
+
+
+class Resolver:
+    """A cache of addresses: fresh for `ttl_s`; when asking fails or takes long, the old ones serve up to an hour;
+    a failure is remembered for `NEGATIVE_TTL_S`. One lookup in flight for a name, `MAX_LOOKUPS` in all."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lookup: Lookup = system_lookup, ttl_s: float = TTL_S) -> None:
+        self._loop = loop
+        self._lookup = lookup
+        self._ttl_s = ttl_s
+        self._names: dict[str, _Name] = {}
+        self._slots = asyncio.Semaphore(MAX_LOOKUPS)
+
+    async def resolve(self, host: str) -> list[Address]:
+        """The addresses of `host`, at least one. Raises `ConnectError` (`DNS_FAILED`)."""
+        literal = literal_address(host)
+        if literal is not None:
+            return [literal]
+        name = self._names.get(host)
+        if name is None:
+            name = self._remember(host)
+        now = monotonic()
+        if now >= name.expires_at:
+            is_stale_usable = bool(name.addresses) and now - name.resolved_at < STALE_S
+            refresh = name.refresh or self._start_refresh(host, name)
+            await asyncio.wait({refresh}, timeout=REFRESH_PATIENCE_S if is_stale_usable else None)
+        if name.addresses and monotonic() - name.resolved_at < STALE_S:
+            return name.addresses
+        raise ConnectError(failures.DNS_FAILED, f"the name {host} could not be resolved: {name.error}")
+
+    async def close(self) -> None:
+        """Give up the lookups in flight; their threads end by themselves."""
+        tasks = [name.refresh for name in self._names.values() if name.refresh is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._names.clear()
+
+    def _remember(self, host: str) -> _Name:
+        if len(self._names) >= MAX_NAMES:
+            settled = next((key for key, name in self._names.items() if name.refresh is None), None)
+            if settled is not None:
+                del self._names[settled]
+        name = self._names[host] = _Name()
+        return name
+
+    def _start_refresh(self, host: str, name: _Name) -> asyncio.Task[None]:
+        name.refresh = self._loop.create_task(self._refresh(host, name))
+        return name.refresh
+
+    async def _refresh(self, host: str, name: _Name) -> None:
+        try:
+            async with self._slots:
+                addresses = await self._look_up(host)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot express
+            name.error = getattr(error, "strerror", None) or str(error)
+            name.expires_at = monotonic() + NEGATIVE_TTL_S
+        else:
+            name.addresses = addresses
+            name.resolved_at = monotonic()
+            name.expires_at = name.resolved_at + self._ttl_s
+        finally:
+            name.refresh = None
+
+    async def _look_up(self, host: str) -> list[Address]:
+        """Run the blocking lookup in a daemon thread: an executor's threads would hold up the exit of the process
+        for as long as a dead name server does."""
+        answer: asyncio.Future[list[Address]] = self._loop.create_future()
+
+        def settle(addresses: list[Address], error: Exception | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(addresses)
+
+        def run() -> None:
+            addresses: list[Address] = []
+            failure: Exception | None = None
+            try:
+                addresses = self._lookup(host)
+                if not addresses:
+                    failure = OSError("no addresses")
+            except Exception as error:  # noqa: BLE001 -- carried over to the loop's thread
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                self._loop.call_soon_threadsafe(settle, addresses, failure)
+
+        threading.Thread(target=run, name=f"resolve-{host}", daemon=True).start()
+        return await answer

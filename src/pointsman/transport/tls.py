@@ -1,0 +1,28 @@
+"""TLS towards providers: who is trusted, who we are."""
+
+import ssl
+
+from pointsman.domain.network import Network
+
+
+def client_context(network: Network) -> ssl.SSLContext:
+    """Build a context that verifies certificate and host name.
+
+    Raises `OSError` for files that cannot be read and `ssl.SSLError` for files that hold no certificate or key.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if network.ca_file is not None:
+        context.load_verify_locations(cafile=network.ca_file)
+    if network.client_cert is not None:
+        # An empty passphrase makes an encrypted key an error, where none would ask for one at the terminal.
+        context.load_cert_chain(network.client_cert, network.client_key, password="")
+    return context
+
+
+def describe(error: ssl.SSLError) -> str:
+    """The cause of a TLS error in a person's words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate was not accepted: {error.verify_message}"
+    return (error.reason or str(error)).replace("_", " ").lower()
