@@ -7,7 +7,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Fault
 from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import GiveUp, Plan, Try
+from pointsman.domain.plans import GiveUp, Plan, Try, Wait
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.live import Live
@@ -26,11 +26,11 @@ class ClientGone(Exception):  # noqa: N818 -- not an error: what a disconnect th
 
 class Run:
     """The attempts of one request. `history` grows by one for each; `reception` is the last answer; `started_at` is
-    the start of the attempt in progress. `upload` is a body that is passed on as it arrives."""
+    the start of the attempt in progress, `paused_s` what was spent in pauses between attempts. `upload` is a body that is passed on as it arrives."""
 
     __slots__ = (
         "_accounts", "_begin", "_exchange", "_live", "_upload", "_upstreams",
-        "call", "chosen", "history", "plan", "reception", "started_at",
+        "call", "chosen", "history", "paused_s", "plan", "reception", "started_at",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +42,7 @@ class Run:
         self.reception: Reception | None = None
         self.chosen: Candidate | None = None
         self.started_at: float | None = None
+        self.paused_s = 0.0
         self._upload = upload
         self._exchange = exchange
         self._begin = begin
@@ -67,13 +68,17 @@ class Run:
                     return failure
             elif isinstance(step, GiveUp):
                 return step
-            else:
-                elapsed: Waiter[None] = Waiter()
-                timer = asyncio.get_running_loop().call_later(step.delay_s, elapsed.set, None)
-                try:
-                    await elapsed
-                finally:
-                    timer.cancel()
+            elif isinstance(step, Wait):
+                await self._pause(step)
+
+    async def _pause(self, step: Wait) -> None:
+        elapsed: Waiter[None] = Waiter()
+        timer = asyncio.get_running_loop().call_later(step.delay_s, elapsed.set, None)
+        self.paused_s += step.delay_s
+        try:
+            await elapsed
+        finally:
+            timer.cancel()
 
     async def _attempt(self, step: Try, now: float) -> Reception:
         candidate = step.choice.candidate
@@ -92,8 +97,9 @@ class Run:
                 reception.leg = client.send(endpoint.origin, request, reception, deadline)
             else:
                 length = self._upload.length_for(candidate.model)
-                reception.leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
-                self._upload.pump(reception.leg, candidate.model)
+                leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
+                reception.leg = leg
+                self._upload.pump(leg, candidate.model)
             await reception.done
             gone = False
         finally:

@@ -171,8 +171,8 @@ class Gateway:
                 head.method.decode("ascii", "replace"),
                 head.path.decode("ascii", "replace")[:256],
                 status,
-                duration_ms,
-                duration_ms,
+                round(duration_ms, 3),
+                round(duration_ms, 3),
                 code=failure.kind.code if failure is not None else None,
                 message=failure.message if failure is not None else None,
                 client_request_id=client_request_id(head),
@@ -282,7 +282,7 @@ class Serving:
         received_at = exchange.received_at
         history = run.history if run is not None else []
         total_s = monotonic() - received_at
-        waited_s = 0.0
+        waited_s = run.paused_s if run is not None else 0.0
         for attempt in history:
             waited_s += attempt.ended_at - attempt.started_at
         last = history[-1] if history else None

@@ -20,8 +20,8 @@ from pointsman.engine.tasks import Waiter
 from pointsman.providers._provider import Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
-from pointsman.transport.http_client import Leg
 from pointsman.transport.http_server import Exchange
+from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
@@ -141,6 +141,7 @@ class Reception:
         leg = self.leg
         if leg is not None and self._mode is not Mode.OVER:
             self._expect_more(leg)
+            leg.watch()
             leg.resume()
 
     # The rest is its own.
@@ -202,7 +203,8 @@ class Reception:
             return
         self._exchange.end()
         if self.leg is not None:
-            self.leg.expire_in(AFTER_DONE_S)
+            self.leg.deadline = monotonic() + AFTER_DONE_S
+            self.leg.watch()
         self._finish()
 
     def _commit(self) -> None:
@@ -211,6 +213,8 @@ class Reception:
         self._ends_at = now + self._routing.timeouts.stream_s
         if self.leg is not None:
             self.leg.timeout_kind = failures.STALLED
+            self._expect_more(self.leg)
+            self.leg.watch()
         self._begin(self.status or 200, self.headers, self._length())
 
     def _length(self) -> int | None:

@@ -31,6 +31,7 @@ def answer_lines(identity: str, run: Run | None, received_at: float) -> bytes:
     own_s = now - received_at
     if run is not None and run.chosen is not None:
         count = len(run.history)
+        own_s -= run.paused_s
         for attempt in run.history:
             own_s -= attempt.ended_at - attempt.started_at
         if run.started_at is not None:  # the attempt in progress, at its commit

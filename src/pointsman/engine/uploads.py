@@ -5,8 +5,8 @@ cannot be reached can still be replaced. From the first byte sent there is no se
 """
 
 from pointsman.engine.tasks import Waiter
-from pointsman.transport.http_client import Leg
 from pointsman.transport.http_server import Exchange
+from pointsman.transport.leg import UploadLeg
 from pointsman.wire.json_object import refuse
 from pointsman.wire.multipart import MAX_PREFIX_BYTES, ModelField, boundary_of, find_model
 from pointsman.wire.paths import Asked
@@ -23,7 +23,7 @@ class Upload:
         self._field: ModelField | None = None
         self._has_ended = False
         self._more: Waiter[None] | None = None
-        self._leg: Leg | None = None
+        self._leg: UploadLeg | None = None
 
     async def find_model(self) -> str:
         """The model the form names; empty when the provider is named by a header and the form need not be read.
@@ -57,7 +57,7 @@ class Upload:
             return length
         return length - (self._field.end - self._field.start) + len(model.encode())
 
-    def pump(self, leg: Leg, model: str) -> None:
+    def pump(self, leg: UploadLeg, model: str) -> None:
         """Send the body to `leg`, as soon as it takes bytes."""
         self._exchange.pause_body()
         self._leg = leg

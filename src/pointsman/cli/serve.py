@@ -1,0 +1,25 @@
+"""Run the gateway."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="The configuration. Without one: from the environment."),
+    ] = None,
+) -> None:
+    """Run the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    Without a configuration file every known provider whose usual key variable is set is configured, and a virtual
+    key is made and printed.
+    """
+    import os
+
+    from pointsman.serving import compile_or_exit, serve
+
+    compiled = compile_or_exit(config, os.environ)
+    raise typer.Exit(serve(compiled, config, os.environ))

@@ -1,0 +1,82 @@
+"""What `make run` starts: two simulated providers, one of them flaky, behind a gateway in open mode."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from pointsman.serving import compile_or_exit, serve
+from pointsman.simulate.settings import Lognormal, ScheduledFault, Settings
+
+_CONFIG = """\
+version: 1
+server: {{listen: "127.0.0.1:{port}"}}
+console: {{listen: "127.0.0.1:{console_port}"}}
+providers:
+  flaky: {{type: openai-compatible, base_url: "{flaky}", keys: {{only: ""}}, serves: ["sim-*"]}}
+  steady: {{type: openai-compatible, base_url: "{steady}", keys: {{only: ""}}, serves: ["sim-*"]}}
+models:
+  chat: [flaky/sim-1, steady/sim-1]
+  balanced:
+    strategy: weighted
+    targets:
+      - {{model: steady/sim-1, weight: 80, variant: control}}
+      - {{model: steady/sim-2, weight: 20, variant: trial}}
+  embed: [steady/sim-embed]
+governance: {{require_key: false}}
+"""
+
+_WELCOME = """
+Pointsman is running with two simulated providers: 'flaky' fails half of its requests, 'steady' none.
+
+  curl -i http://127.0.0.1:{port}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "chat", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+The header x-pointsman-attempts tells when a failover happened. Add "stream": true for a stream.
+Models: chat, balanced, embed. Metrics: http://127.0.0.1:{console_port}/metrics. Stop with Ctrl-C.
+Every request is one line of JSON below.
+"""
+
+_MODELS = ("sim-1", "sim-2", "sim-embed")
+
+
+def run(port: int, console_port: int) -> int:
+    """Run until a signal. Returns the exit code."""
+    first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
+    length = Lognormal(40.0, 0.5)
+    half = (ScheduledFault("status=500", probability=0.5),)
+    flaky = Settings(
+        name="flaky", models=_MODELS, output_tokens=length, schedule=half, first_token_ms=first, token_gap_ms=gap
+    )
+    steady = Settings(name="steady", models=_MODELS, output_tokens=length, first_token_ms=first, token_gap_ms=gap)
+    providers = [_start(settings) for settings in (flaky, steady)]
+    try:
+        addresses = [_address(process) for process in providers]
+        with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
+            file = Path(folder) / "demo.yaml"
+            urls = dict(zip(("flaky", "steady"), addresses, strict=True))
+            file.write_text(_CONFIG.format(port=port, console_port=console_port, **urls))
+            compiled = compile_or_exit(file, os.environ)
+            print(_WELCOME.format(port=port, console_port=console_port), flush=True)  # noqa: T201
+            return serve(compiled, file, os.environ)
+    finally:
+        for process in providers:
+            process.terminate()
+        for process in providers:
+            process.wait()
+
+
+def _start(settings: Settings) -> "subprocess.Popen[bytes]":
+    arguments = [sys.executable, "-m", "pointsman.simulate", "--settings", msgspec.json.encode(settings).decode()]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE)  # noqa: S603 -- our own module, our own arguments
+
+
+def _address(process: "subprocess.Popen[bytes]") -> str:
+    """The base URL the process prints when it listens."""
+    line = process.stdout.readline() if process.stdout is not None else b""
+    if not line:
+        raise SystemExit("a simulated provider did not start")
+    return line.decode().strip()
