@@ -1,0 +1,127 @@
+"""Check a configuration file and say what was understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pointsman.config.compile import Checked, Compiled
+    from pointsman.domain.snapshots import PublicModel
+    from pointsman.domain.targets import Candidate
+
+
+def command(
+    file: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and stop.")] = False,
+) -> None:
+    """Check a configuration file: every problem with its line, then what was understood.
+
+    Exits with 0 when the file can be used and with 1 when it cannot. Nothing is started and no provider is asked, but
+    the secrets the file refers to must be there.
+    """
+    import json
+    import os
+
+    from pointsman.cli._configuration import problem_lines
+    from pointsman.config.compile import compile_file
+    from pointsman.config.json_schema import document_schema
+    from pointsman.config.problems import Severity
+
+    if schema:
+        typer.echo(json.dumps(document_schema(), indent=2))
+        return
+    if file is None:
+        raise typer.BadParameter("name the file to check", param_hint="FILE")
+    checked = compile_file(file, os.environ)
+    found = [problem.severity for problem in checked.problems]
+    failed = checked.compiled is None or (strict and Severity.WARNING in found)
+    if as_json:
+        typer.echo(json.dumps(_as_data(checked, failed=failed), indent=2))
+    else:
+        for line in problem_lines(file, checked.problems):
+            typer.echo(line)
+        counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARNING), "warning")]
+        typer.echo(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
+        if checked.compiled is not None:
+            typer.echo("\n".join(_summary(checked.compiled)))
+    raise typer.Exit(1 if failed else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _summary(compiled: Compiled) -> list[str]:
+    snapshot, settings = compiled.snapshot, compiled.settings
+    lines = ["", f"listens on   {settings.listen}{' with TLS' if settings.tls else ''}"]
+    if snapshot.require_key:
+        lines.append(f"accepts      {_count(len(snapshot.virtual_keys), 'virtual key')}")
+    else:
+        lines.append("accepts      anyone on this machine, without a key")
+    lines.append("providers")
+    for endpoint in snapshot.endpoints.values():
+        serves = f", serves {', '.join(endpoint.serves)}" if endpoint.serves else ""
+        usable = sum(key.weight > 0 for key in endpoint.keys)
+        keys = _count(usable, "key")
+        lines.append(f"  {endpoint.name}  ({endpoint.type})  {endpoint.origin}{endpoint.base_path}  {keys}{serves}")
+    lines.append("models" if snapshot.models else "models       none named; any can be asked for as provider/model")
+    for model in snapshot.models.values():
+        lines.append(f"  {model.name}  {model.strategy or snapshot.routing.strategy}")
+        lines += [f"    {_target(item, model)}" for item in model.targets]
+        lines += [f"    {item.id}  fallback" for item in model.fallbacks]
+    return lines
+
+
+def _target(item: Candidate, model: PublicModel) -> str:
+    notes = [f"variant {item.variant}"] if item.variant else []
+    if item.weight == 0:
+        notes.append("drained")
+    elif model.strategy == "weighted":
+        heaviest = max(other.weight for other in model.targets)
+        share = (item.weight / heaviest) / sum(other.weight / heaviest for other in model.targets)
+        notes.append(f"{share:.1%}")
+    return f"{item.id}  {', '.join(notes)}".rstrip()
+
+
+def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
+    data: dict[str, object] = {
+        "passed": not failed,
+        "problems": [
+            {
+                "severity": problem.severity.value,
+                "path": problem.path,
+                "line": problem.line,
+                "message": problem.message,
+            }
+            for problem in checked.problems
+        ],
+    }
+    if checked.compiled is not None:
+        snapshot = checked.compiled.snapshot
+        data["digest"] = snapshot.digest
+        data["providers"] = {
+            endpoint.name: {
+                "type": endpoint.type,
+                "base_url": f"{endpoint.origin}{endpoint.base_path}",
+                "keys": [key.name for key in endpoint.keys],
+                "serves": list(endpoint.serves),
+            }
+            for endpoint in snapshot.endpoints.values()
+        }
+        data["models"] = {
+            model.name: {
+                "strategy": model.strategy or snapshot.routing.strategy,
+                "targets": [
+                    {"candidate": item.id, "weight": item.weight, "variant": item.variant} for item in model.targets
+                ],
+                "fallbacks": [item.id for item in model.fallbacks],
+            }
+            for model in snapshot.models.values()
+        }
+        data["virtual_keys"] = [key.name for key in snapshot.virtual_keys.values()]
+    return data

@@ -1,0 +1,100 @@
+"""Print the plan for a request, made by the very code that routes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pointsman.domain.calls import Call
+    from pointsman.domain.snapshots import Snapshot
+
+_HELP = {
+    "config": "The configuration file. Absent: from the environment, as `serve` does.",
+    "request": "A file with the JSON body of a request; `-` reads standard input.",
+    "model": "A model name, instead of a request file.",
+    "stream": "With --model: ask for a streamed answer.",
+    "path": "The path the request is for.",
+    "header": "A request header that routing reads, such as `x-pointsman-provider: openai`. May be repeated.",
+    "seed": "Number that decides the dice, so that the same plan comes out again.",
+    "json": "Print the plan as JSON.",
+}
+
+
+def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+    request: Annotated[Path | None, typer.Argument(help=_HELP["request"], show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=_HELP["model"])] = None,
+    stream: Annotated[bool, typer.Option("--stream", help=_HELP["stream"])] = False,
+    path: Annotated[str, typer.Option("--path", help=_HELP["path"])] = "/v1/chat/completions",
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help=_HELP["header"])] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help=_HELP["seed"])] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
+) -> None:
+    """Explain how a request would be routed: the attempts in order, and why anything was left out.
+
+    Nothing is sent. Every provider counts as healthy. Exits with 1 when the request would be refused.
+    """
+    import json
+    import time
+    from random import Random
+
+    from pointsman.cli._configuration import compiled_or_exit
+    from pointsman.domain.calls import Facts
+    from pointsman.domain.failures import Failure, Refusal
+    from pointsman.engine.live import Live
+    from pointsman.routing.decide import decide
+    from pointsman.routing.explain import as_data, as_text
+
+    body = _read_body(request, model, stream=stream)
+    snapshot = compiled_or_exit(config).snapshot
+    now = time.monotonic()
+    try:
+        call = _parse(snapshot, path, header or [], body)
+        decision = decide(Facts(call), Live(snapshot), Random(seed), now)
+    except Refusal as refusal:
+        decision = refusal.failure
+    typer.echo(json.dumps(as_data(decision, now), indent=2) if as_json else as_text(decision, now))
+    raise typer.Exit(1 if isinstance(decision, Failure) else 0)
+
+
+def _read_body(request: Path | None, model: str | None, *, stream: bool) -> bytes:
+    import json
+    import sys
+
+    if (request is None) == (model is None):
+        raise typer.BadParameter("name either a request file or --model")
+    if request is None:
+        # A body that every path with a model accepts; fields a path does not know pass through.
+        message = {"role": "user", "content": "…"}
+        return json.dumps(
+            {"model": model, "stream": stream, "messages": [message], "input": "…", "prompt": "…"}
+        ).encode()
+    if stream:
+        raise typer.BadParameter("--stream goes with --model; a request file says so itself")
+    if str(request) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return request.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{request} cannot be read: {error.strerror}") from None
+
+
+def _parse(snapshot: Snapshot, path: str, headers: list[str], body: bytes) -> Call:
+    """The call that the request becomes. Raises `Refusal`."""
+    from pointsman.wire import PATHS
+    from pointsman.wire.heads import read_head
+    from pointsman.wire.paths import PathTable
+
+    lines = {b"content-type": b"application/json"}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise typer.BadParameter(f"{header!r} is not `name: value`", param_hint="--header")
+        lines[name.strip().lower().encode()] = value.strip().encode()
+    asked = read_head("POST", path, lines, PathTable(PATHS), snapshot.key_headers)
+    if asked.api.parse is None:
+        raise typer.BadParameter("this path is answered by the gateway itself", param_hint="--path")
+    return asked.api.parse(asked, body)

@@ -1,0 +1,32 @@
+"""The JSON Schema of the configuration file, for editors and other tools: made from the types that read the file."""
+
+from typing import Any
+
+from pointsman.config.compile import INSTALLED, Parts
+from pointsman.config.schema import Document
+
+
+def document_schema(parts: Parts = INSTALLED) -> dict[str, Any]:
+    """The schema, with the provider types and strategies of this version as closed lists."""
+    schema = Document.model_json_schema(mode="validation")
+    definitions: dict[str, dict[str, Any]] = schema["$defs"]
+    for definition in (schema, *definitions.values()):
+        for field in definition.get("properties", {}).values():
+            _close_names(field)
+    _state(definitions["RoutingSettings"]["properties"]["strategy"], sorted(parts.strategies))
+    _state(definitions["ModelSettings"]["properties"]["strategy"], sorted(parts.strategies))
+    _state(definitions["ProviderSettings"]["properties"]["type"], sorted(parts.providers))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _close_names(field: dict[str, Any]) -> None:
+    """A map by name takes no names outside the pattern."""
+    if "patternProperties" in field:
+        field["additionalProperties"] = False
+
+
+def _state(field: dict[str, Any], names: list[str]) -> None:
+    for option in field.get("anyOf", [field]):
+        if option.get("type") == "string":
+            option.pop("pattern", None)
+            option["enum"] = names
