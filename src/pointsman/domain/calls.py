@@ -19,6 +19,8 @@ class Operation(Enum):
     BATCH = "batch"
     OTHER = "other"
 
+    __hash__ = object.__hash__  # members are singletons; the hash of an enum is slow, and this one is asked per request
+
 
 # Operations that name things kept by one provider account: they use one key per provider and never fail over after
 # bytes were sent, since a second try may act twice or ask an account that does not hold the thing.

@@ -34,13 +34,15 @@ class Choice(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What will be tried. `deadline` is in monotonic seconds; `source` says what chose strategy and targets;
-    `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were sent."""
+    """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
+    targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
+    sent."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
     strategy: str
     source: str
+    made_at: float
     deadline: float
     max_attempts: int
     jitter: float = 0.0

@@ -16,6 +16,8 @@ from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import Dice, View
 from pointsman.routing.weights import weighted_order
 
+FALLBACK = Provenance.FALLBACK  # members are slow to look up on an enum class
+
 
 def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     """The plan for one call, or the refusal the client gets.
@@ -34,15 +36,13 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     last_resort: list[tuple[float, Candidate]] = []
     verdicts: list[Verdict] = []
     for item in candidates:
-        for policy, check in POLICIES:
-            reason = check(item, facts, view, now)
-            if reason is not None:
-                verdicts.append(Verdict(item.id, policy, reason))
-                if reason.is_last_resort:
-                    last_resort.append((reason.until or now, item))
-                break
-        else:
-            (fallbacks if item.provenance is Provenance.FALLBACK else targets).append(item)
+        verdict = _verdict(item, facts, view, now)
+        if verdict is None:
+            (fallbacks if item.provenance is FALLBACK else targets).append(item)
+            continue
+        verdicts.append(verdict)
+        if verdict.reason.is_last_resort:
+            last_resort.append((verdict.reason.until or now, item))
 
     ordered = [*STRATEGIES[strategy](targets, facts, view, rng), *fallbacks]
     if last_resort:
@@ -50,25 +50,32 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         ordered += [item for _, item in last_resort]
     if not ordered:
         return _nothing_left(call, verdicts)
-    choices = tuple([Choice(item, order_keys(call, item, rng)) for item in ordered])
+    choices = []
+    for item in ordered:
+        choices.append(Choice(item, item.keys if len(item.keys) == 1 else order_keys(call, item, rng)))
     routing = snapshot.routing
     deadline = now + (call.timeout_s or routing.timeouts.commit_s)
+    max_attempts = routing.max_attempts
     return Plan(
-        choices,
-        tuple(verdicts),
-        strategy,
-        source,
-        deadline,
-        routing.max_attempts,
-        rng.random(),
-        call.stateful,
+        tuple(choices), tuple(verdicts), strategy, source, now, deadline, max_attempts, rng.random(), call.stateful
     )
+
+
+def _verdict(item: Candidate, facts: Facts, view: View, now: float) -> Verdict | None:
+    """The first refusal stands; else the first reason to keep the candidate for the end: a rule outranks a guess."""
+    found = None
+    for policy, check in POLICIES:
+        reason = check(item, facts, view, now)
+        if reason is not None:
+            if not reason.is_last_resort:
+                return Verdict(item.id, policy, reason)
+            if found is None:
+                found = Verdict(item.id, policy, reason)
+    return found
 
 
 def order_keys(call: Call, item: Candidate, rng: Dice) -> tuple[ProviderKey, ...]:
     """The keys in the order they are to be tried. What an account keeps is asked of one key, always the same."""
-    if len(item.keys) == 1:
-        return item.keys
     usable = [key for key in item.keys if key.weight > 0]
     if call.stateful:
         return tuple(sorted(usable, key=lambda key: (-key.weight, key.name))[:1])
@@ -97,8 +104,12 @@ def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
         declared = resolved
     candidates, strategy, source = found
     if declared:
+        candidates = list(candidates)
         present = {item.id for item in candidates}
-        candidates = (*candidates, *[item for item in declared if item.id not in present])
+        for item in declared:
+            if item.id not in present:
+                present.add(item.id)
+                candidates.append(item)
     if call.provider is not None and public is not None:
         candidates = [item for item in candidates if item.endpoint.name == call.provider]
         if not candidates:
@@ -151,9 +162,9 @@ def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot) -> list[Candida
         public = snapshot.models.get(name)
         prefix, slash, rest = name.partition("/")
         if public is not None:
-            resolved += [replace(item, provenance=Provenance.FALLBACK) for item in public.targets]
+            resolved += [replace(item, provenance=FALLBACK) for item in public.targets]
         elif slash and rest and prefix in snapshot.endpoints:
-            resolved.append(candidate(snapshot.endpoints[prefix], rest, provenance=Provenance.FALLBACK))
+            resolved.append(candidate(snapshot.endpoints[prefix], rest, provenance=FALLBACK))
         else:
             return model_not_found(name, snapshot, f"fallbacks[{index}]")
     return resolved

@@ -12,7 +12,7 @@ By the class of the last failure:
     client       give up
 
 The first failover to another provider is free; every further attempt after a provider failure spends a token of the
-retry budgets.
+retry budgets. A plan may be old by the time of its second attempt, so breakers and blocks are looked at again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ NEVER_SENT = frozenset({failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failu
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
+MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below what overflows a float
 
 
 def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Step:
@@ -43,111 +44,141 @@ def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) ->
     if not history:
         return _first(plan, view, now)
     last = history[-1].failure
-    if last is None or last.kind.fault is Fault.CLIENT:
-        return GiveUp(last or Failure(failures.INTERNAL, "a plan went on after its success"))
+    if last is None:
+        return GiveUp(Failure(failures.INTERNAL, "a plan went on after its success"))
+    if _is_over(plan, history, last, now):
+        return _give_up(history)
+    choices = _open_choices(plan, history)
+    for choice, key in _untried(choices, history, view, now):
+        if _is_affordable(choice, history, view, now):
+            return Try(choice, key, _timeout_s(plan, history, choice, now))
+    return _again(plan, choices, history, view, now)
+
+
+def is_retry(provider: str, history: Sequence[Attempt]) -> bool:
+    """Whether an attempt at `provider` after these spends a token: the first failover to another one does not."""
+    failed = [attempt.provider for attempt in history if _fault(attempt) is Fault.PROVIDER]
+    return len(failed) > 1 or provider in failed
+
+
+def _is_over(plan: Plan, history: Sequence[Attempt], last: Failure, now: float) -> bool:
     fault = last.kind.fault
-    if fault is Fault.REQUEST and last.kind not in MENDABLE:
-        return GiveUp(last)
-    if plan.pinned and last.kind not in NEVER_SENT:
-        return _give_up(history)
-    if len(history) >= plan.max_attempts or now >= plan.deadline:
-        return _give_up(history)
-    if fault is Fault.REQUEST:
-        found = next(_untried(plan, history, view, now, fallbacks_only=True), None)
-        return GiveUp(last) if found is None else _try(plan, history, found, now)
-    if fault is Fault.PROVIDER and not _may_go_on(history, view, now):
-        return _give_up(history)
-    found = next(_untried(plan, history, view, now), None)
-    if found is not None:
-        return _try(plan, history, found, now)
-    return _again(plan, history, view, now)
+    return (
+        fault is Fault.CLIENT
+        or (fault is Fault.REQUEST and last.kind not in MENDABLE)
+        or (plan.pinned and last.kind not in NEVER_SENT)
+        or len(history) >= plan.max_attempts
+        or now >= plan.deadline
+    )
 
 
 def _first(plan: Plan, view: View, now: float) -> Step:
+    if now >= plan.deadline:
+        return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
     for choice in plan.choices:
-        key = _free_key(choice, view, now)
-        if key is not None:
-            remaining_s = plan.deadline - now
-            return Try(choice, key, remaining_s / 2 if len(plan.choices) > 1 else remaining_s)
-    return _wait_for_key(plan, (), view, now)
+        provider = choice.candidate.endpoint.name
+        for key in choice.keys:
+            if _is_free(provider, key, view, now):
+                return Try(choice, key, _timeout_s(plan, (), choice, now))
+    return _wait_for_quota(plan, plan.choices, (), view, now)
 
 
-def _try(plan: Plan, history: Sequence[Attempt], found: tuple[Choice, ProviderKey], now: float) -> Try:
-    """An attempt gets at most half of what remains while another candidate is left to try."""
-    choice, key = found
-    tried = {attempt.candidate for attempt in history}
-    tried.add(choice.candidate.id)
-    has_more = len(history) + 1 < plan.max_attempts and any(other.candidate.id not in tried for other in plan.choices)
+def _timeout_s(plan: Plan, history: Sequence[Attempt], choice: Choice, now: float) -> float:
+    """An attempt gets at most half of what remains while another candidate is left to try. A pinned call has none
+    after a timeout, which comes when its bytes were sent."""
     remaining_s = plan.deadline - now
-    return Try(choice, key, remaining_s / 2 if has_more else remaining_s)
+    if plan.pinned or len(history) + 1 >= plan.max_attempts:
+        return remaining_s
+    tried = {attempt.candidate for attempt in history} if history else ()
+    for other in plan.choices:
+        name = other.candidate.id
+        if name != choice.candidate.id and name not in tried:
+            return remaining_s / 2
+    return remaining_s
+
+
+def _open_choices(plan: Plan, history: Sequence[Attempt]) -> Sequence[Choice]:
+    """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
+    not refuse it too."""
+    refused = {attempt.candidate for attempt in history if _fault(attempt) is Fault.REQUEST}
+    if not refused:
+        return plan.choices
+    return [
+        choice
+        for choice in plan.choices
+        if choice.candidate.provenance is Provenance.FALLBACK and choice.candidate.id not in refused
+    ]
 
 
 def _untried(
-    plan: Plan, history: Sequence[Attempt], view: View, now: float, *, fallbacks_only: bool = False
+    choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
 ) -> Iterator[tuple[Choice, ProviderKey]]:
-    """Choices with a usable key that were not tried, best first."""
+    """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
     tried = {(attempt.candidate, attempt.key) for attempt in history}
-    failed = {
-        attempt.candidate
-        for attempt in history
-        if attempt.failure is not None and attempt.failure.kind.fault in (Fault.PROVIDER, Fault.REQUEST)
-    }
-    dead = {  # providers that failed, so that the candidates of others come first
-        attempt.provider
-        for attempt in history
-        if attempt.failure is not None and attempt.failure.kind.fault is Fault.PROVIDER
-    }
+    failed = {attempt.candidate for attempt in history if _fault(attempt) is Fault.PROVIDER}
+    dead = {attempt.provider for attempt in history if _fault(attempt) is Fault.PROVIDER}
 
     def rank(choice: Choice) -> int:
-        if choice.candidate.id == last.candidate:
-            return 0  # another key of the candidate whose key was refused
-        return 2 if choice.candidate.endpoint.name in dead else 1
-
-    for choice in sorted(plan.choices, key=rank):
         item = choice.candidate
-        if item.id in failed or (fallbacks_only and item.provenance is not Provenance.FALLBACK):
-            continue
+        if item.id == last.candidate:
+            return 0  # another key of the candidate whose key was refused
+        condition = view.conditions.get(item.id)
+        if condition is not None and condition.is_blocked(now):
+            return 3
+        return 2 if item.endpoint.name in dead else 1
+
+    for choice in sorted(choices, key=rank):
+        item = choice.candidate
+        if item.id not in failed:
+            for key in choice.keys:
+                if (item.id, key.name) not in tried and _is_free(item.endpoint.name, key, view, now):
+                    yield choice, key
+
+
+def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
+    """Everything was tried once: ask again where a quota has come back, else where the provider failed, after a
+    pause, else wait for a quota."""
+    faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
+    failed = {attempt.candidate for attempt in history if _fault(attempt) is Fault.PROVIDER}
+    repeats: list[tuple[Choice, ProviderKey]] = []
+    for choice in choices:
+        item = choice.candidate
         for key in choice.keys:
-            if (item.id, key.name) not in tried and _is_free(item.endpoint.name, key, view, now):
-                yield choice, key
+            if not _is_free(item.endpoint.name, key, view, now) or not _is_affordable(choice, history, view, now):
+                continue
+            fault = faults.get((item.id, key.name))
+            if fault is Fault.QUOTA:
+                return Try(choice, key, _timeout_s(plan, history, choice, now))
+            if item.id in failed and fault is not Fault.CREDENTIAL:
+                repeats.append((choice, key))
+    doublings = min(len(history) - 1, MAX_DOUBLINGS)
+    pause_s = min(FIRST_PAUSE_S * 2**doublings, LONGEST_PAUSE_S) * (0.75 + 0.5 * plan.jitter)
+    due = history[-1].ended_at + pause_s
+    if not repeats or due >= plan.deadline:
+        return _wait_for_quota(plan, choices, history, view, now)
+    if now < due:
+        return Wait(due - now, "every candidate failed once")
+    choice, key = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
+    return Try(choice, key, _timeout_s(plan, history, choice, now))
 
 
-def _again(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Step:
-    """Everything was tried once: go back to the first that failed on the provider's side, after a pause."""
-    if any(_fault(attempt) is Fault.PROVIDER for attempt in history):
-        pause_s = min(FIRST_PAUSE_S * 2 ** (len(history) - 1), LONGEST_PAUSE_S) * (0.75 + 0.5 * plan.jitter)
-        due = history[-1].ended_at + pause_s
-        if due >= plan.deadline:
-            return _give_up(history)
-        if now < due:
-            return Wait(due - now, "every candidate failed once")
-        fewest = min(plan.choices, key=lambda choice: _times_tried(choice, history))
-        key = _free_key(fewest, view, now)
-        if key is not None:
-            return _try(plan, history, (fewest, key), now)
-    return _wait_for_key(plan, history, view, now)
-
-
-def _wait_for_key(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Step:
-    """Only refused keys are left: wait for the first of them if a quota frees it soon, else say when."""
-    blocks = [
-        block
-        for choice in plan.choices
+def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
+    """Only refused keys are left: wait for the first of them if a quota frees it soon, else say when. All waits of a
+    plan together last at most `queue_s`."""
+    quota = [
+        block.until
+        for choice in choices
         for key in choice.keys
         if (block := view.key_blocks.get((choice.candidate.endpoint.name, key.name))) is not None
+        and block.failure.kind.fault is Fault.QUOTA
+        and block.until > now
     ]
-    quota = [block.until for block in blocks if block.failure.kind.fault is Fault.QUOTA and block.until > now]
-    timeouts = view.snapshot.routing.timeouts
     if quota:
         delay_s = min(quota) - now
-        if delay_s <= timeouts.queue_s and now + delay_s < plan.deadline:
+        waited_s = now - plan.made_at - sum(attempt.ended_at - attempt.started_at for attempt in history)
+        if waited_s + delay_s <= view.snapshot.routing.timeouts.queue_s and now + delay_s < plan.deadline:
             return Wait(delay_s, "every key is rate limited")
-    elif any(block.until <= now for block in blocks) and len(history) < plan.max_attempts:
-        for choice in plan.choices:
-            key = _free_key(choice, view, now)
-            if key is not None and _last_fault(choice, key, history) is Fault.QUOTA:
-                return _try(plan, history, (choice, key), now)
     if history:
         return _give_up(history)
     return GiveUp(_blocked(plan, view, now), should_retry=bool(quota))
@@ -175,8 +206,8 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
 def _give_up(history: Sequence[Attempt]) -> GiveUp:
     """The failure of the plan as a whole: who was asked, what each answered and how long it took."""
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
-    if len(history) == 1 and failed[0].kind.fault is Fault.REQUEST:
-        return GiveUp(failed[0])
+    if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
+        return GiveUp(failed[-1])  # in the provider's words: nobody else was to be asked
     said = "; ".join(
         f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): "
         f"{attempt.failure.message if attempt.failure else 'succeeded'}"
@@ -196,19 +227,9 @@ def _give_up(history: Sequence[Attempt]) -> GiveUp:
     return GiveUp(failure, should_retry=is_quota)
 
 
-def _may_go_on(history: Sequence[Attempt], view: View, now: float) -> bool:
-    """Whether the retry budgets allow another attempt after a provider failure; the first one is free."""
-    if sum(_fault(attempt) is Fault.PROVIDER for attempt in history) == 1:
-        return True
-    return view.may_retry(history[-1].provider, now)
-
-
-def _free_key(choice: Choice, view: View, now: float) -> ProviderKey | None:
+def _is_affordable(choice: Choice, history: Sequence[Attempt], view: View, now: float) -> bool:
     provider = choice.candidate.endpoint.name
-    for key in choice.keys:
-        if _is_free(provider, key, view, now):
-            return key
-    return None
+    return not is_retry(provider, history) or view.may_retry(provider, now)
 
 
 def _is_free(provider: str, key: ProviderKey, view: View, now: float) -> bool:
@@ -223,12 +244,7 @@ def _fault(attempt: Attempt) -> Fault | None:
     return attempt.failure.kind.fault if attempt.failure is not None else None
 
 
-def _last_fault(choice: Choice, key: ProviderKey, history: Sequence[Attempt]) -> Fault | None:
-    for attempt in reversed(history):
-        if attempt.candidate == choice.candidate.id and attempt.key == key.name:
-            return _fault(attempt)
-    return None
-
-
-def _times_tried(choice: Choice, history: Sequence[Attempt]) -> int:
-    return sum(attempt.candidate == choice.candidate.id for attempt in history)
+def _times_tried(choice: Choice, key: ProviderKey, history: Sequence[Attempt]) -> tuple[int, int]:
+    """How often the candidate was tried, and how often with this key."""
+    keys = [attempt.key for attempt in history if attempt.candidate == choice.candidate.id]
+    return len(keys), keys.count(key.name)

@@ -21,6 +21,7 @@ from pointsman.domain.plans import Health
 THRESHOLD = 3  # consecutive failures
 FIRST_BLOCK_S = 1.0
 MAX_BLOCK_S = 60.0
+MAX_DOUBLINGS = 10  # far past every limit, far below what overflows a float
 TRIAL_S = 30.0  # a trial that has not reported by then no longer keeps others away
 
 QUOTA_BLOCK_S = 1.0  # a 429 that does not say for how long; doubled each time
@@ -74,24 +75,37 @@ def observe(condition: Condition | None, failure: Failure | None, now: float) ->
     failures = condition.failures + 1
     if failures < THRESHOLD or now < condition.blocked_until:
         return replace(condition, failures=failures)
-    block_s = min(FIRST_BLOCK_S * 2**condition.blocks, MAX_BLOCK_S)
+    block_s = min(_doubled(FIRST_BLOCK_S, condition.blocks), MAX_BLOCK_S)
     return Condition(failures, condition.blocks + 1, now + block_s)
 
 
-def block_key(block: KeyBlock | None, failure: Failure, now: float) -> KeyBlock | None:
-    """The block of a key after an attempt with it failed: quota until the provider's reset, credentials with
-    growing back-off, so that a mended key comes back by itself."""
+def block_key(block: KeyBlock | None, failure: Failure | None, now: float) -> KeyBlock | None:
+    """The block of a key after an attempt with it: quota until the provider's reset, credentials with growing
+    back-off, so that a mended key comes back by itself. `None` means usable.
+
+    Refusals that arrive while the key is blocked belong to attempts begun before: they may lengthen the block but
+    do not count as refused once more, and a success among them does not end it.
+    """
+    is_blocked = block is not None and now < block.until
+    if failure is None:
+        return block if is_blocked else None
     if failure.kind.fault is Fault.QUOTA:
         first, longest = QUOTA_BLOCK_S, MAX_QUOTA_BLOCK_S
     elif failure.kind.fault is Fault.CREDENTIAL:
         first, longest = CREDENTIAL_BLOCK_S, MAX_CREDENTIAL_BLOCK_S
     else:
         return block
-    count = block.count + 1 if block else 1
-    block_s = min(first * 2 ** (count - 1), longest)
-    if failure.retry_after_s is not None:
-        block_s = min(max(failure.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
+    count = 1
+    if block is not None:
+        count = block.count if is_blocked else block.count + 1
+    block_s = min(_doubled(first, count - 1), longest)
+    if failure.retry_after_s is not None and failure.retry_after_s > 0:
+        block_s = min(failure.retry_after_s, MAX_RETRY_AFTER_S)
     until = now + block_s
-    if block is not None and block.until > until:
-        until = block.until  # an answer to an older request must not shorten what a newer one was told
+    if block is not None and block.until >= until:
+        return block  # an answer to an older request must not shorten what a newer one was told
     return KeyBlock(until, failure, count)
+
+
+def _doubled(first_s: float, times: int) -> float:
+    return first_s * 2.0 ** min(times, MAX_DOUBLINGS)

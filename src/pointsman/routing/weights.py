@@ -5,6 +5,7 @@ the same member, so that what happens after a failure can be foretold.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol, TypeVar
 
 from pointsman.routing.view import Dice
@@ -22,24 +23,29 @@ def weighted_order(items: Sequence[W], rng: Dice) -> Sequence[W]:
     """A permutation of `items`. Weights may have any scale; a member of weight zero is drawn only when all are."""
     if len(items) < 2:
         return items
-    heaviest = max(item.weight for item in items)
-    if heaviest <= 0:
-        return items
-    # Dividing by the heaviest first keeps the sum finite for weights near the largest float.
-    point = rng.random() * sum(item.weight / heaviest for item in items)
-    drawn = None
+    total = 0.0
     for item in items:
-        if item.weight > 0:
-            drawn = item
-            point -= item.weight / heaviest
+        total += item.weight
+    if total <= 0:
+        return items
+    scale = 1.0
+    if total == inf:  # weights near the largest float: scaled down, their sum is finite
+        scale = max(item.weight for item in items)
+        total = sum(item.weight / scale for item in items)
+    point = rng.random() * total
+    drawn = 0
+    for index, item in enumerate(items):
+        weight = item.weight
+        if weight > 0:
+            drawn = index
+            point -= weight / scale
             if point < 0:
                 break
-    if drawn is None:
-        return items
-    rest = [item for item in items if item is not drawn]
+    rest = list(items)
+    first = rest.pop(drawn)
     if len(rest) > 1:
         rest.sort(key=_descending)
-    return [drawn, *rest]
+    return [first, *rest]
 
 
 def _descending(item: Weighted) -> float:

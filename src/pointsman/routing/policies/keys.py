@@ -7,19 +7,20 @@ from pointsman.routing.view import View
 
 
 def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
-    provider = candidate.endpoint.name
     blocks = view.key_blocks
-    until = None
-    blocked: list[str] = []
     for key in candidate.keys:
-        if key.weight <= 0:
-            continue
-        block = blocks.get((provider, key.name)) if blocks else None
-        if block is None or block.until <= now:
-            return None
-        blocked.append(f"{key.name} ({block.failure.kind.code}, {block.until - now:.1f} s left)")
-        until = block.until if until is None else min(until, block.until)
+        if key.weight > 0:
+            block = blocks.get((candidate.endpoint.name, key.name)) if blocks else None
+            if block is None or block.until <= now:
+                return None
+    return _reason(candidate, view, now)
+
+
+def _reason(candidate: Candidate, view: View, now: float) -> Reason:
+    provider = candidate.endpoint.name
+    blocked = [(key.name, view.key_blocks[provider, key.name]) for key in candidate.keys if key.weight > 0]
     if not blocked:
         return Reason("no_key", f"no key of {provider} serves {candidate.model}")
-    message = f"every key of {provider} is blocked: {', '.join(blocked)}"
-    return Reason("keys_blocked", message, is_last_resort=True, until=until)
+    said = ", ".join(f"{name} ({block.failure.kind.code}, {block.until - now:.1f} s left)" for name, block in blocked)
+    until = min(block.until for _, block in blocked)
+    return Reason("keys_blocked", f"every key of {provider} is blocked: {said}", is_last_resort=True, until=until)

@@ -1,0 +1,225 @@
+"""Builders for what the routing core takes, a view it reads, and a loop that runs plans on a virtual clock."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.outcomes import Attempt
+from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait
+from pointsman.domain.snapshots import PublicModel, Routing, Snapshot, Timeouts
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.routing import health
+from pointsman.routing.decide import decide
+from pointsman.routing.failover import is_retry, next_step
+from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.retry_budget import RetryBudget
+
+NOW = 1000.0
+ALL_OPERATIONS = frozenset(Operation)
+
+
+def provider_key(name: str, weight: float = 1.0, serves: tuple[str, ...] = ()) -> ProviderKey:
+    return ProviderKey(name, Secret(f"secret of {name}"), weight, serves)
+
+
+def endpoint(
+    name: str,
+    *keys: str | ProviderKey,
+    operations: frozenset[Operation] = ALL_OPERATIONS,
+    serves: tuple[str, ...] = (),
+) -> Endpoint:
+    """A provider; with no keys named it has one, `k1`."""
+    built = tuple(provider_key(key) if isinstance(key, str) else key for key in keys or ("k1",))
+    return Endpoint(name, "openai", Origin("http", f"{name}.test", 80), "/v1", built, operations, serves)
+
+
+def snapshot(
+    endpoints: Sequence[Endpoint],
+    targets: Sequence[Candidate] = (),
+    fallbacks: Sequence[Candidate] = (),
+    *,
+    strategy: str | None = None,
+    max_attempts: int = 5,
+    queue_s: float = 5.0,
+    commit_s: float = 600.0,
+) -> Snapshot:
+    """A configuration whose public name `chat` stands for `targets` and `fallbacks`."""
+    models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), strategy)} if targets else {}
+    routing = Routing(max_attempts=max_attempts, timeouts=Timeouts(commit_s=commit_s, queue_s=queue_s))
+    return Snapshot("digest", {item.name: item for item in endpoints}, models, {}, routing=routing)
+
+
+def call(
+    model: str = "chat",
+    operation: Operation = Operation.CHAT,
+    *,
+    fallbacks: tuple[str, ...] = (),
+    provider: str | None = None,
+    timeout_s: float | None = None,
+    stateful: bool = False,
+) -> Call:
+    return Call(
+        operation,
+        "POST",
+        "/chat/completions",
+        model,
+        {},
+        2,
+        fallbacks=fallbacks,
+        provider=provider,
+        timeout_s=timeout_s,
+        stateful=stateful,
+    )
+
+
+def failure(kind: Kind = failures.UPSTREAM_ERROR, retry_after_s: float | None = None) -> Failure:
+    return Failure(kind, f"said {kind.code}", retry_after_s=retry_after_s)
+
+
+class ScriptedDice:
+    """Dice that show the given numbers, over and over."""
+
+    def __init__(self, *numbers: float) -> None:
+        self._numbers = cycle(numbers or (0.0,))
+
+    def random(self) -> float:
+        return next(self._numbers)
+
+
+class FakeView:
+    """Live state kept as the data plane keeps it. `tokens` of `None` means an endless retry budget."""
+
+    def __init__(self, configuration: Snapshot, *, tokens: int | None = None) -> None:
+        self.snapshot = configuration
+        self.conditions: dict[str, Condition] = {}
+        self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
+        self.tokens = tokens
+        self.budget: RetryBudget | None = None  # a real budget instead of `tokens`
+
+    def may_retry(self, provider: str, now: float) -> bool:
+        if self.budget is not None:
+            return self.budget.has_token(now)
+        return self.tokens is None or self.tokens > 0
+
+    def begin(self, step: Try, history: Sequence[Attempt], now: float) -> None:
+        item = step.choice.candidate
+        if is_retry(item.endpoint.name, history):
+            if self.tokens is not None:
+                self.tokens -= 1
+            if self.budget is not None:
+                self.budget.spend()
+        elif self.budget is not None:
+            self.budget.earn()
+        condition = self.conditions.get(item.id)
+        if condition is not None:
+            self.conditions[item.id] = health.begin(condition, now)
+
+    def finish(self, attempt: Attempt) -> None:
+        condition = health.observe(self.conditions.get(attempt.candidate), attempt.failure, attempt.ended_at)
+        self.conditions.pop(attempt.candidate, None)
+        if condition is not None:
+            self.conditions[attempt.candidate] = condition
+        name = (attempt.provider, attempt.key)
+        block = health.block_key(self.key_blocks.get(name), attempt.failure, attempt.ended_at)
+        self.key_blocks.pop(name, None)
+        if block is not None:
+            self.key_blocks[name] = block
+
+    def block(self, provider: str, key: str, kind: Kind, until: float) -> None:
+        self.key_blocks[provider, key] = KeyBlock(until, failure(kind))
+
+    def open_breaker(self, candidate_id: str, until: float) -> None:
+        self.conditions[candidate_id] = Condition(health.THRESHOLD, 1, until)
+
+
+def attempt(step: Try, outcome: Failure | None, now: float, duration_s: float = 0.01) -> Attempt:
+    item = step.choice.candidate
+    name = item.endpoint.name
+    return Attempt(item.id, name, item.model, step.key.name, now, now + duration_s, failure=outcome)
+
+
+class Trace(Struct):
+    """What came of a plan: every step with the time it was taken at, and the attempts."""
+
+    steps: list[tuple[float, Step]]
+    history: list[Attempt]
+    now: float
+
+    @property
+    def tries(self) -> list[Try]:
+        return [step for _, step in self.steps if isinstance(step, Try)]
+
+    @property
+    def waits(self) -> list[Wait]:
+        return [step for _, step in self.steps if isinstance(step, Wait)]
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Candidate and key of each attempt, in order."""
+        return [(item.candidate, item.key) for item in self.history]
+
+    @property
+    def end(self) -> GiveUp:
+        """How it was given up; an `AssertionError` if it succeeded."""
+        step = self.steps[-1][1]
+        assert isinstance(step, GiveUp)
+        return step
+
+    @property
+    def has_succeeded(self) -> bool:
+        return bool(self.history) and self.history[-1].failure is None
+
+
+Answer = Callable[[Try], Failure | None]
+
+
+def answers(*outcomes: Failure | Kind | None) -> Answer:
+    """Answers in turn; the last one stands for all that follow."""
+    script: Iterator[Failure | Kind | None] = iter(outcomes)
+    last: Failure | Kind | None = None
+
+    def answer(step: Try) -> Failure | None:
+        nonlocal last
+        last = next(script, last)
+        return failure(last) if isinstance(last, Kind) else last
+
+    return answer
+
+
+def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration_s: float = 0.01) -> Trace:
+    """Carry out the steps of a plan on a virtual clock until it ends. An attempt takes `duration_s`, or less where
+    the step allows less."""
+    trace = Trace([], [], now)
+    for _ in range(10_000):
+        step = next_step(plan, trace.history, view, trace.now)
+        trace.steps.append((trace.now, step))
+        if isinstance(step, GiveUp):
+            return trace
+        if isinstance(step, Wait):
+            assert step.delay_s > 0
+            trace.now += step.delay_s
+            continue
+        view.begin(step, trace.history, trace.now)
+        done = attempt(step, answer(step), trace.now, min(duration_s, step.timeout_s))
+        trace.history.append(done)
+        trace.now = done.ended_at
+        view.finish(done)
+        if done.failure is None:
+            return trace
+    raise AssertionError("the plan does not end")
+
+
+def plan_for(asked: Call, view: FakeView, rng: ScriptedDice | None = None, now: float = NOW) -> Plan:
+    """The plan for a call that is known to have one."""
+    decision = decide(Facts(asked), view, rng or ScriptedDice(0.0), now)
+    assert isinstance(decision, Plan), decision.message
+    return decision
+
+
+def is_of_provider(attempt_: Attempt) -> bool:
+    return attempt_.failure is not None and attempt_.failure.kind.fault is Fault.PROVIDER

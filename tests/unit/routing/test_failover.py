@@ -1,0 +1,378 @@
+"""What is tried after what: each row of the failure taxonomy, and the limits that hold whatever happens."""
+
+import pytest
+
+from fakes.routing import (
+    NOW,
+    FakeView,
+    ScriptedDice,
+    Trace,
+    answers,
+    attempt,
+    call,
+    drive,
+    endpoint,
+    failure,
+    plan_for,
+    snapshot,
+)
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.outcomes import Attempt
+from pointsman.domain.plans import GiveUp, Try, Wait
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Endpoint, Provenance, candidate
+from pointsman.routing import health
+from pointsman.routing.failover import LONGEST_PAUSE_S, is_retry, next_step
+
+A, B, C = (endpoint(name) for name in "abc")
+TWO_KEYS = endpoint("a", "k1", "k2")
+FALLBACK = Provenance.FALLBACK
+
+
+def of(*endpoints: Endpoint, fallbacks: int = 0, max_attempts: int = 5, queue_s: float = 5.0) -> Snapshot:
+    """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
+    count = len(endpoints) - fallbacks
+    return snapshot(
+        endpoints,
+        [candidate(item, "m") for item in endpoints[:count]],
+        [candidate(item, "m", provenance=FALLBACK) for item in endpoints[count:]],
+        max_attempts=max_attempts,
+        queue_s=queue_s,
+    )
+
+
+def run(configuration: Snapshot, *outcomes: Failure | Kind | None, tokens: int | None = None) -> Trace:
+    view = FakeView(configuration, tokens=tokens)
+    return drive(plan_for(call(), view), view, answers(*outcomes))
+
+
+def test_a_success_ends_it() -> None:
+    trace = run(of(A, B), None)
+    assert trace.asked == [("a/m", "k1")]
+    assert trace.has_succeeded
+
+
+@pytest.mark.parametrize("kind", [failures.CONNECT_FAILED, failures.UPSTREAM_ERROR, failures.COMMIT_TIMEOUT])
+def test_a_provider_failure_goes_to_another_provider_at_once(kind: Kind) -> None:
+    trace = run(of(A, B), kind, None, tokens=0)
+    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
+    assert trace.waits == []
+
+
+def test_a_provider_failure_prefers_another_provider_to_another_model_of_the_same() -> None:
+    targets = [candidate(A, "m"), candidate(A, "n"), candidate(B, "m")]
+    trace = run(snapshot([A, B], targets), failures.UPSTREAM_ERROR)
+    assert [name for name, _ in trace.asked][:3] == ["a/m", "b/m", "a/n"]
+
+
+def test_another_model_of_the_provider_that_failed_costs_a_token() -> None:
+    configuration = snapshot([A], [candidate(A, "m"), candidate(A, "n")])
+    assert run(configuration, failures.UPSTREAM_ERROR, tokens=0).asked == [("a/m", "k1")]
+    assert run(configuration, failures.UPSTREAM_ERROR, tokens=1).asked == [("a/m", "k1"), ("a/n", "k1")]
+
+
+def test_only_the_first_failover_is_free() -> None:
+    trace = run(of(A, B, C), failures.UPSTREAM_ERROR, tokens=0)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
+    trace = run(of(A, B, C), failures.UPSTREAM_ERROR, tokens=1)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m"]
+
+
+def test_the_only_provider_is_asked_again_after_a_pause_while_tokens_last() -> None:
+    trace = run(of(A), failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None, tokens=2)
+    assert trace.asked == [("a/m", "k1")] * 3
+    assert len(trace.waits) == 2
+    assert all(0 < wait.delay_s <= LONGEST_PAUSE_S * 1.25 for wait in trace.waits)
+    assert trace.waits[1].delay_s > trace.waits[0].delay_s
+
+
+def test_asking_the_only_provider_again_is_not_free() -> None:
+    trace = run(of(A), failures.UPSTREAM_ERROR, tokens=0)
+    assert trace.asked == [("a/m", "k1")]
+    assert trace.waits == []
+
+
+def test_asking_the_only_provider_again_takes_a_key_that_was_not_tried() -> None:
+    trace = run(of(TWO_KEYS), failures.UPSTREAM_ERROR, None)
+    assert len(set(trace.asked)) == 2
+
+
+def test_a_dead_provider_beside_a_limited_one_is_not_repeated_without_tokens() -> None:
+    trace = run(of(A, B), failures.UPSTREAM_ERROR, failure(failures.UPSTREAM_RATE_LIMITED, 60), tokens=0)
+    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
+
+
+def test_the_pauses_of_different_plans_differ() -> None:
+    delays: list[float] = []
+    for jitter in (0.0, 0.9):
+        view = FakeView(of(A))
+        plan = plan_for(call(), view, ScriptedDice(jitter))
+        delays.append(drive(plan, view, answers(failures.UPSTREAM_ERROR, None)).waits[0].delay_s)
+    assert delays == [pytest.approx(0.1875), pytest.approx(0.3)]
+
+
+@pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
+def test_a_refused_key_is_followed_by_another_key_of_the_same_provider(kind: Kind) -> None:
+    trace = run(of(TWO_KEYS, B), kind, None, tokens=0)
+    assert [name for name, _ in trace.asked] == ["a/m", "a/m"]
+    assert len(set(trace.asked)) == 2
+    assert trace.waits == []
+
+
+@pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
+def test_with_every_key_refused_another_provider_is_next(kind: Kind) -> None:
+    assert [name for name, _ in run(of(TWO_KEYS, B), kind, kind, None, tokens=0).asked] == ["a/m", "a/m", "b/m"]
+
+
+def test_a_rejected_credential_is_not_asked_again() -> None:
+    trace = run(of(A), failures.CREDENTIAL_REJECTED)
+    assert len(trace.asked) == 1
+    assert trace.end.failure.kind is failures.CREDENTIAL_REJECTED
+
+
+def test_a_rejected_key_is_not_repeated_after_the_other_failed() -> None:
+    trace = run(of(TWO_KEYS), failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None)
+    assert trace.asked.count(trace.asked[0]) == 1
+    assert trace.has_succeeded
+
+
+def test_a_limited_key_is_left_alone_until_retry_after_then_asked_again() -> None:
+    trace = run(of(A), failure(failures.UPSTREAM_RATE_LIMITED, 2), None)
+    assert len(trace.asked) == 2
+    assert trace.history[1].started_at >= trace.history[0].ended_at + 2
+    assert [wait.reason for wait in trace.waits] == ["every key is rate limited"]
+
+
+def test_a_limited_key_is_left_alone_by_later_plans_too() -> None:
+    view = FakeView(of(TWO_KEYS, B))
+    limited = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 30), None))
+    blocked = limited.asked[0]
+    for offset_s in (0.0, 10.0, 29.9):
+        later = limited.now + offset_s
+        assert blocked not in drive(plan_for(call(), view, now=later), view, answers(None), later).asked
+    later = limited.history[0].ended_at + 30.01
+    assert drive(plan_for(call(), view, now=later), view, answers(None), later).asked == [blocked]
+
+
+def test_of_two_limited_keys_the_first_to_come_back_is_used() -> None:
+    limits = [failure(failures.UPSTREAM_RATE_LIMITED, 1), failure(failures.UPSTREAM_RATE_LIMITED, 3)]
+    trace = run(of(TWO_KEYS), *limits, None)
+    assert trace.asked[2] == trace.asked[0]
+    assert trace.now < NOW + 1.5
+
+
+def test_a_key_that_came_back_is_used_though_another_stays_blocked_for_long() -> None:
+    limits = [failure(failures.UPSTREAM_RATE_LIMITED, 1), failure(failures.UPSTREAM_RATE_LIMITED, 60)]
+    assert run(of(TWO_KEYS), *limits, None).has_succeeded
+
+
+def test_a_key_that_came_back_is_used_before_a_provider_that_failed() -> None:
+    trace = run(of(A, B), failure(failures.UPSTREAM_RATE_LIMITED, 0.1), failures.UPSTREAM_ERROR, None, tokens=5)
+    assert trace.asked[2] == ("a/m", "k1")
+
+
+def test_a_quota_is_not_waited_for_longer_than_the_queue_allows() -> None:
+    trace = run(of(A, queue_s=2), failure(failures.UPSTREAM_RATE_LIMITED, 2.5))
+    assert trace.waits == []
+    assert trace.end.failure.kind is failures.UPSTREAM_RATE_LIMITED
+    assert trace.end.should_retry
+    assert trace.end.failure.retry_after_s == 2.5
+
+
+def test_the_queue_bounds_all_waits_of_a_plan_together() -> None:
+    trace = run(of(A, queue_s=2, max_attempts=9), failure(failures.UPSTREAM_RATE_LIMITED, 0.9))
+    assert len(trace.asked) == 3
+    assert sum(wait.delay_s for wait in trace.waits) <= 2
+
+
+def test_a_plan_whose_keys_are_all_limited_waits_before_its_first_attempt() -> None:
+    view = FakeView(of(A))
+    view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
+    trace = drive(plan_for(call(), view), view, answers(None))
+    assert trace.has_succeeded
+    assert trace.history[0].started_at >= NOW + 1
+
+
+def test_a_wait_that_others_lengthen_ends_with_the_queue() -> None:
+    view = FakeView(of(A, queue_s=2))
+    view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
+    plan = plan_for(call(), view)
+    assert isinstance(next_step(plan, (), view, NOW), Wait)
+    view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2.5)
+    step = next_step(plan, (), view, NOW + 1)
+    assert isinstance(step, GiveUp)
+    assert step.should_retry
+    assert step.failure.retry_after_s == 1.5
+
+
+def test_keys_with_rejected_credentials_are_not_waited_for() -> None:
+    view = FakeView(of(A))
+    view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 1)
+    trace = drive(plan_for(call(), view), view, answers(None))
+    assert trace.asked == []
+    assert trace.end.failure.kind is failures.NO_TARGET
+    assert "a/m (key k1)" in trace.end.failure.message
+
+
+def test_a_breaker_that_opened_since_the_plan_was_made_puts_its_candidate_last() -> None:
+    view = FakeView(of(A, B, C))
+    plan = plan_for(call(), view)
+    view.open_breaker("b/m", NOW + 60)
+    trace = drive(plan, view, answers(failures.UPSTREAM_ERROR))
+    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"]
+
+
+def test_a_second_plan_does_not_join_a_trial() -> None:
+    view = FakeView(of(A, B, C))
+    first, second = plan_for(call(), view), plan_for(call(), view)
+    view.conditions["b/m"] = health.Condition(health.THRESHOLD, 1, NOW - 1)
+    dead = failure(failures.UPSTREAM_ERROR)
+    started = next_step(first, (), view, NOW)
+    assert isinstance(started, Try)
+    history = [attempt(started, dead, NOW)]
+    trial = next_step(first, history, view, NOW)
+    assert isinstance(trial, Try)
+    assert trial.choice.candidate.id == "b/m"
+    view.begin(trial, history, NOW)
+    other = next_step(second, history, view, NOW)
+    assert isinstance(other, Try)
+    assert other.choice.candidate.id == "c/m"
+
+
+REFUSALS = [failures.UPSTREAM_REFUSED, failures.CONTEXT_TOO_LONG, failures.CONTENT_FILTERED]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refused_request_goes_to_no_other_target(kind: Kind) -> None:
+    trace = run(of(TWO_KEYS, B), kind)
+    assert len(trace.asked) == 1
+    assert trace.end.failure == trace.history[0].failure
+    assert not trace.end.should_retry
+
+
+def test_a_declared_fallback_may_mend_what_another_model_would() -> None:
+    trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, None, tokens=0)
+    assert [name for name, _ in trace.asked] == ["a/m", "c/m"]
+    assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).asked == [("a/m", "k1")]
+
+
+def test_after_a_refused_request_targets_stay_out_whatever_the_fallbacks_do() -> None:
+    trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, failures.UPSTREAM_ERROR)
+    assert {name for name, _ in trace.asked[1:]} == {"c/m"}
+    limited = failure(failures.UPSTREAM_RATE_LIMITED, 0.5)
+    trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, limited, None)
+    assert [name for name, _ in trace.asked] == ["a/m", "c/m", "c/m"]
+
+
+def test_the_last_refusal_is_passed_on_in_the_providers_words() -> None:
+    trace = run(of(A, B, max_attempts=2), failures.UPSTREAM_ERROR, failures.CONTEXT_TOO_LONG)
+    assert trace.end.failure == trace.history[-1].failure
+
+
+def test_nothing_follows_a_client_that_went_away() -> None:
+    trace = run(of(TWO_KEYS, B), failures.CLIENT_GONE)
+    assert len(trace.asked) == 1
+    assert trace.end.failure.kind is failures.CLIENT_GONE
+
+
+def pinned(*outcomes: Failure | Kind | None) -> Trace:
+    view = FakeView(of(TWO_KEYS, B))
+    return drive(plan_for(call(stateful=True), view), view, answers(*outcomes))
+
+
+@pytest.mark.parametrize("kind", [failures.CONNECTION_LOST, failures.UPSTREAM_RATE_LIMITED, failures.UPSTREAM_ERROR])
+def test_a_pinned_call_is_not_repeated_once_bytes_were_sent(kind: Kind) -> None:
+    assert len(pinned(kind).asked) == 1
+
+
+def test_a_pinned_call_goes_on_while_nothing_was_sent() -> None:
+    assert len(pinned(failures.CONNECT_FAILED, None).asked) == 2
+
+
+def test_a_pinned_call_has_all_the_time_there_is() -> None:
+    assert pinned(None).tries[0].timeout_s == 600
+
+
+def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it() -> None:
+    view = FakeView(of(A, B, C))
+    trace = drive(plan_for(call(), view), view, answers(failures.COMMIT_TIMEOUT), duration_s=1e9)
+    assert [step.timeout_s for step in trace.tries] == [300, 150, 150]
+    assert trace.now == NOW + 600
+
+
+def test_an_only_attempt_is_not_halved() -> None:
+    view = FakeView(of(A, B, max_attempts=1))
+    assert drive(plan_for(call(), view), view, answers(None)).tries[0].timeout_s == 600
+
+
+def test_nothing_is_tried_past_the_deadline() -> None:
+    view = FakeView(of(A, B))
+    plan = plan_for(call(timeout_s=1), view)
+    step = next_step(plan, (), view, NOW + 1)
+    assert isinstance(step, GiveUp)
+    assert step.failure.kind is failures.DEADLINE_EXCEEDED
+    first = next_step(plan, (), view, NOW)
+    assert isinstance(first, Try)
+    late = [attempt(first, failure(), NOW, 1.0)]
+    assert isinstance(next_step(plan, late, view, NOW + 1), GiveUp)
+
+
+def test_no_pause_ends_past_the_deadline() -> None:
+    view = FakeView(of(A))
+    trace = drive(plan_for(call(timeout_s=0.1), view), view, answers(failures.UPSTREAM_ERROR))
+    assert len(trace.asked) == 1
+    assert trace.waits == []
+
+
+def test_max_attempts_bounds_the_attempts_of_every_class() -> None:
+    many = endpoint("a", *[f"k{number}" for number in range(9)])
+    for kind in (failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED):
+        assert len(run(of(many, B, C, max_attempts=3), kind).asked) == 3
+
+
+def test_very_many_attempts_do_not_overflow_the_pause() -> None:
+    trace = run(of(A, max_attempts=1500), failures.UPSTREAM_ERROR)
+    assert trace.end.failure.kind is failures.UPSTREAM_ERROR
+
+
+def test_giving_up_tells_who_was_asked_what_each_said_and_how_long_it_took() -> None:
+    end = run(of(A, B), failures.UPSTREAM_ERROR, failures.CREDENTIAL_REJECTED, tokens=0).end
+    assert end.failure.kind is failures.ALL_ATTEMPTS_FAILED
+    assert end.failure.message == (
+        "all 2 attempts failed. a/m (key k1, 0.01 s): said upstream_error; "
+        "b/m (key k1, 0.01 s): said upstream_credential_rejected"
+    )
+    assert not end.should_retry
+
+
+def test_one_kind_of_failure_keeps_its_name_and_only_quota_invites_a_retry() -> None:
+    end = run(of(A, B), failures.UPSTREAM_OVERLOADED, tokens=0).end
+    assert (end.failure.kind, end.should_retry) == (failures.UPSTREAM_OVERLOADED, False)
+    limits = [failure(failures.UPSTREAM_RATE_LIMITED, 30), failure(failures.UPSTREAM_RATE_LIMITED, 20)]
+    end = run(of(A, B), *limits).end
+    assert (end.failure.retry_after_s, end.should_retry) == (20, True)
+
+
+def test_going_on_after_a_success_is_refused() -> None:
+    view = FakeView(of(A, B))
+    plan = plan_for(call(), view)
+    first = next_step(plan, (), view, NOW)
+    assert isinstance(first, Try)
+    step = next_step(plan, [attempt(first, None, NOW)], view, NOW)
+    assert isinstance(step, GiveUp)
+    assert step.failure.kind is failures.INTERNAL
+
+
+def test_an_attempt_is_a_retry_except_the_first_failover_to_another_provider() -> None:
+    def after(*kinds: tuple[str, Kind]) -> list[Attempt]:
+        return [Attempt(f"{name}/m", name, "m", "k1", NOW, NOW, failure=failure(kind)) for name, kind in kinds]
+
+    dead, limited = failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED
+    assert not is_retry("a", ())
+    assert not is_retry("b", after(("a", dead)))
+    assert is_retry("a", after(("a", dead)))
+    assert is_retry("c", after(("a", dead), ("b", dead)))
+    assert not is_retry("a", after(("a", limited)))
+    assert not is_retry("c", after(("a", dead), ("b", limited)))
+    assert is_retry("a", after(("a", dead), ("b", limited)))
