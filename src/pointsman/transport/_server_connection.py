@@ -22,7 +22,7 @@ from pointsman.transport._server_parts import Shared
 from pointsman.transport._sockets import is_peer_gone, reset_on_close
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_exchange import Exchange, compose
-from pointsman.transport.http_head import CHUNKED, BodyMode, Head
+from pointsman.transport.http_head import CHUNKED, BodyMode, Head, KnownHead
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         "_held",
         "_is_fresh",
         "_is_reading_paused",
+        "_known",
         "_length",
         "_memo",
         "_phase",
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._handler = shared.handler
         self._memo = shared.memo
+        self._known: KnownHead | None = None  # of the request before: most likely the next one's, too
         self._transport: asyncio.Transport
         self._phase = _IDLE
         self._is_fresh = True  # has not carried a request yet
@@ -117,12 +119,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase == _IDLE:
-            end = data.find(b"\r\n\r\n") + 4
-            found = self._memo.find(data, end) if end > 3 else None
-            if found is not None:
-                head, length = found
-                if head.mode is _BUFFER and end + length == len(data) and self._may_hold(length):
-                    self._serve(head, data[end:], length)
+            known = self._known
+            found = known.measure(data) if known is not None else None
+            if found is None:
+                self._known = known = self._memo.find(data, data.find(b"\r\n\r\n") + 4)
+                found = known.measure(data) if known is not None else None
+            if known is not None and found is not None:
+                end, length = found
+                if end + length == len(data) and known.head.mode is _BUFFER and self._may_hold(length):
+                    self._serve(known.head, data[end:], length)
                     return
             self._buffer += data
             self._phase = _PENDING

@@ -6,26 +6,24 @@ after a head (skipping the body behind `Upgrade`, trailers reported as headers, 
 paused) can reach a request.
 
 **The memo.** A client on a kept-alive connection sends the same head again and again but for the digits of
-Content-Length. `HeadMemo` keeps heads under their bytes *without those digits*, and a hit runs no parser. Why that
-accepts nothing `parse` would refuse:
+Content-Length. `KnownHead` holds one that `parse` accepted, as the bytes before those digits and the bytes behind
+them, and recognises it without a parser. It accepts nothing that `parse` would refuse:
 
-- A head is kept only after `parse` accepted it, and only when the digits that were cut out are the whole value of its
-  Content-Length: what stands before them ends with `\\r\\ncontent-length: ` (in any case) and CRLF follows.
-- The cut is where the first `ength: ` of the head ends. That place is the same for the kept head and for the one
-  looked up: if two heads have the same bytes without their digits but were cut at different places, the one cut
-  later would hold the other's `ength: ` earlier still, and so would have been cut there.
-- So the two differ in the digits alone, and 1 to 15 digits are all that llhttp and `parse` ask of that value
-  (no sign, no space, no overflow below 2**64). What the number is decides nothing about the head; limits on it are
-  checked for every request.
-- A head without `ength: ` is kept only if it has no Content-Length, under all of its bytes.
-- Heads with Transfer-Encoding or Expect are never kept: they take the long way. `Upgrade` needs no exception, since
-  the framing here never depends on it.
+- What it recognises is, byte for byte, the head that was parsed, but for 1 to 15 digits in the place of the digits
+  that were there. The bytes before them end with `\\r\\ncontent-length: ` (in any case) and those behind begin with
+  CRLF, so the digits are the whole value of that header.
+- 1 to 15 digits are all that llhttp and `parse` ask of that value (no sign, no space, no overflow), and what the
+  number is decides nothing else about the head. Limits on it are checked for every request.
+- The first empty line is where the head ends, as before: the digits cannot hold one, nor complete one.
+- A head without a Content-Length is recognised only by all of its bytes.
+- Heads with Transfer-Encoding or Expect are never kept: their requests take the long way. `Upgrade` needs no
+  exception, since the framing here never depends on it.
 
-A head is kept at its second sighting. Heads that never come again (a trace id in each) cost the memo a number, and
-cannot push out the ones that do.
+`HeadMemo` finds the `KnownHead` to try; it is an index, and being wrong would cost it a hit, nothing else. It keeps a
+head at its second sighting, so that heads which never come again (a trace id in each) cannot push out the others.
 """
 
-import re
+from collections.abc import Callable
 from enum import Enum
 
 import httptools
@@ -40,6 +38,8 @@ EXPECTATION_FAILED = Kind("expectation_failed", 417, "invalid_request_error", Fa
 
 _VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _LENGTH_DIGITS = 15
+_LENGTH_NAME = b"\r\ncontent-length: "
+_NAME_END = b"ength: "  # of the same, however it is capitalised
 _MEMO_HEADS = 2048
 _MEMO_HEAD_BYTES = 4096
 _MEMO_SEEN = 8192
@@ -73,39 +73,15 @@ class Head(Struct, eq=False):
 
 
 class _HeadReader:
-    """Receives llhttp's callbacks for one head."""
+    """Receives llhttp's callbacks for one head. `on_header` is called with name and value."""
 
-    __slots__ = ("_header_count", "completed", "headers", "hosts", "overrun", "too_many")
-
-    def __init__(self, header_count: int) -> None:
-        self._header_count = header_count
-        self.headers: dict[bytes, bytes] = {}
-        self.hosts = 0
-        self.completed = False
+    def __init__(self, on_header: Callable[[bytes, bytes], object]) -> None:
+        self.on_header = on_header
+        self.completed = 0
         self.overrun = False
-        self.too_many = False
-
-    def on_url(self, _part: bytes) -> None:
-        # A second request line inside the bytes of one head: llhttp and we disagree about where the head ends.
-        self.overrun |= self.completed
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        headers = self.headers
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        if name == b"host":
-            self.hosts += 1
-        if name in headers:
-            value = headers[name] + b", " + value
-        headers[name] = value
-        self._header_count -= 1
-        if self._header_count < 0:
-            self.too_many = True
-            raise ValueError("too many headers")
 
     def on_headers_complete(self) -> None:
-        self.overrun |= self.completed
-        self.completed = True
+        self.completed += 1
 
     def on_body(self, _part: bytes) -> None:
         self.overrun = True
@@ -118,20 +94,37 @@ def _bad(message: str, kind: Kind = failures.INVALID_REQUEST) -> Refusal:
     return Refusal(Failure(kind, message))
 
 
-def _read_syntax(raw: bytes, header_count: int) -> _HeadReader:
+def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> None:
     """Have llhttp read the head; raises `Refusal` unless `raw` is one complete head and nothing more."""
-    reader = _HeadReader(header_count)
+    reader = _HeadReader(on_header)
     try:
         httptools.HttpRequestParser(reader).feed_data(raw)
     except httptools.HttpParserUpgrade as upgrade:
         reader.overrun |= upgrade.args[0] != len(raw)
     except httptools.HttpParserError as error:
-        if reader.too_many:
-            raise _bad(f"more than {header_count} headers", failures.HEADERS_TOO_LARGE) from error
         raise _bad(f"malformed HTTP request: {error}") from error
-    if reader.overrun or not reader.completed:
+    if reader.completed != 1 or reader.overrun:
         raise _bad("malformed HTTP request head")
-    return reader
+
+
+def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
+    """The `count` headers of the head, by their names in lower case."""
+    found: dict[bytes, bytes] = {}
+    _check_syntax(raw, found.setdefault)  # a call that costs no frame of Python's
+    headers = {name.lower(): value.rstrip(b" \t") for name, value in found.items()}
+    if len(headers) == count:
+        return headers
+    headers = {}
+
+    def join(name: bytes, value: bytes) -> None:
+        name = name.lower()
+        value = value.rstrip(b" \t")
+        if name == b"host" and name in headers:
+            raise ValueError("two Host headers")
+        headers[name] = headers[name] + b", " + value if name in headers else value
+
+    _check_syntax(raw, join)
+    return headers
 
 
 def _body_length(headers: dict[bytes, bytes], is_http11: bool) -> int:
@@ -158,8 +151,11 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
 
     Raises `Refusal` for whatever is malformed, ambiguous, or unsupported.
     """
+    count = raw.count(b"\r\n") - 2
+    if count > header_count:
+        raise _bad(f"more than {header_count} headers", failures.HEADERS_TOO_LARGE)
+    headers = _read_headers(raw, count)
     request_line = raw[: raw.index(b"\r\n")].split(b" ")
-    reader = _read_syntax(raw, header_count)
     if len(request_line) != 3 or request_line[2] not in _VERSIONS:
         raise _bad("the request line is not that of HTTP/1.1 or HTTP/1.0")
     method, target, version = request_line
@@ -168,9 +164,8 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
         raise _bad("CONNECT is not supported", failures.METHOD_NOT_ALLOWED)
     if not target.startswith(b"/") or b"#" in target:
         raise _bad("the request target is not a path")
-    if reader.hosts != 1 and (is_http11 or reader.hosts):
-        raise _bad("there must be one Host header")
-    headers = reader.headers
+    if is_http11 and b"host" not in headers:
+        raise _bad("the Host header is missing")
     length = _body_length(headers, is_http11)
     expectation = headers.get(b"expect") if is_http11 else None
     if expectation is not None and expectation.lower() != b"100-continue":
@@ -183,60 +178,81 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     return Head(method, target, path, query, headers, is_http11, keep_alive, expectation is not None), length
 
 
-class HeadMemo:
-    """The heads read lately, by their bytes without the digits of Content-Length. See the module's docstring."""
+class KnownHead:
+    """A head that `parse` has accepted, recognised by its bytes. See the module's docstring."""
 
-    __slots__ = ("_bare", "_header_count", "_heads", "_seen")
+    __slots__ = ("_cut", "_prefix", "_suffix", "_suffix_size", "head")
+
+    def __init__(self, head: Head, prefix: bytes, suffix: bytes) -> None:
+        self.head = head
+        self._prefix = prefix
+        self._suffix = suffix  # empty when the head has no Content-Length
+        self._cut = len(prefix)
+        self._suffix_size = len(suffix)
+
+    def measure(self, data: bytes) -> tuple[int, int] | None:
+        """Where the head ends and the length of its body, if `data` begins with this head."""
+        if not data.startswith(self._prefix):
+            return None
+        cut = self._cut
+        if not self._suffix_size:
+            return cut, 0
+        stop = data.find(b"\r", cut)
+        digits = data[cut:stop]
+        if not digits.isdigit() or len(digits) > _LENGTH_DIGITS or not data.startswith(self._suffix, stop):
+            return None
+        return stop + self._suffix_size, int(digits)
+
+
+class HeadMemo:
+    """The heads read lately."""
+
+    __slots__ = ("_header_count", "_heads", "_seen")
 
     def __init__(self, header_count: int) -> None:
         self._header_count = header_count
-        self._heads: dict[bytes, Head] = {}  # heads with a Content-Length
-        self._bare: dict[bytes, Head] = {}  # heads without
+        self._heads: dict[bytes, KnownHead] = {}
         self._seen: set[int] = set()
 
-    def find(self, data: bytes, end: int) -> tuple[Head, int] | None:
-        """The memoised head of the request that `data` begins with, and the length of its body.
-
-        `end` is the index behind the first empty line of `data`.
-        """
-        cut = data.find(b"ength: ", 0, end) + 7
-        if cut == 6:
-            head = self._bare.get(data[:end]) if end <= _MEMO_HEAD_BYTES else None
-            return None if head is None else (head, 0)
-        stop = data.find(b"\r", cut, end)
-        digits = data[cut:stop]
-        if end > _MEMO_HEAD_BYTES or not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+    def find(self, data: bytes, end: int) -> KnownHead | None:
+        """The head that `data` may well begin with; `end` is the index behind the first empty line of `data`."""
+        if end > _MEMO_HEAD_BYTES:
             return None
-        head = self._heads.get(data[:cut] + data[stop:end])
-        return None if head is None else (head, int(digits))
+        cut = data.find(_NAME_END, 0, end)
+        if cut < 0:
+            return self._heads.get(data[:end])
+        cut += len(_NAME_END)
+        return self._heads.get(data[:cut] + data[data.find(b"\r", cut) : end])
 
     def read(self, raw: bytes) -> tuple[Head, int]:
-        """As `parse`, but looks among the memoised heads first, and remembers what it had to parse."""
-        found = self.find(raw, len(raw))
-        if found is None:
-            found = parse(raw, self._header_count)
-            self._remember(raw, *found)
-        return found
+        """As `parse`, and the head is remembered. Heads that are known already are not parsed again."""
+        known = self.find(raw, len(raw))
+        found = known.measure(raw) if known is not None else None
+        if known is not None and found is not None:
+            return known.head, found[1]
+        return self.learn(raw)
 
-    def _remember(self, raw: bytes, head: Head, length: int) -> None:
-        if len(raw) > _MEMO_HEAD_BYTES or head.expects_continue or length == CHUNKED:
-            return
-        cut = raw.find(b"ength: ") + 7
-        if cut == 6:
-            if re.search(rb"\r\ncontent-length", raw, re.IGNORECASE):
-                return
-            heads, key = self._bare, raw
-        else:
-            stop = raw.find(b"\r", cut)
-            if not raw[:cut].lower().endswith(b"\r\ncontent-length: ") or not raw[cut:stop].isdigit():
-                return
-            heads, key = self._heads, raw[:cut] + raw[stop:]
+    def learn(self, raw: bytes) -> tuple[Head, int]:
+        """As `parse`, and the head is remembered."""
+        head, length = parse(raw, self._header_count)
+        if length == CHUNKED or head.expects_continue or len(raw) > _MEMO_HEAD_BYTES:
+            return head, length
+        cut = raw.find(_NAME_END) + len(_NAME_END)
+        stop = raw.find(b"\r", cut)
+        if cut < len(_NAME_END):
+            if b"\r\ncontent-length" in raw.lower():
+                return head, length
+            cut = stop = len(raw)
+        elif raw[cut - len(_LENGTH_NAME) : cut].lower() != _LENGTH_NAME or not raw[cut:stop].isdigit():
+            return head, length
+        key = raw[:cut] + raw[stop:]
         sighting = hash(key)
-        if sighting not in self._seen:
+        if sighting in self._seen:
+            if len(self._heads) >= _MEMO_HEADS:
+                self._heads.clear()
+            self._heads[key] = KnownHead(head, raw[:cut], raw[stop:])
+        else:
             if len(self._seen) >= _MEMO_SEEN:
                 self._seen.clear()
             self._seen.add(sighting)
-            return
-        if len(heads) >= _MEMO_HEADS:
-            heads.clear()
-        heads[key] = head
+        return head, length
