@@ -149,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- the request ----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
         self._connect_deadline = NEVER
         if self._is_closed or self.leg is None:
             self._transport.abort()

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from functools import cached_property
 from itertools import zip_longest
 
 from pointsman.domain import failures
@@ -34,7 +35,12 @@ class Connector:
         self._loop = loop
         self._network = network
         self._resolver = resolver
-        self._tls = tls.client_context(network)
+        if network.ca_file is not None or network.client_cert is not None:
+            _ = self._tls  # say now that a file is bad, not at the first request
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return tls.client_context(self._network)
 
     async def connect(self, origin: Origin, protocol: asyncio.Protocol, enter_phase: Callable[[str], None]) -> None:
         """Connect `protocol` to `origin`; `enter_phase` is told what is being done, in words.
