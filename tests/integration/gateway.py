@@ -1,0 +1,279 @@
+"""A whole gateway for a test: simulated providers, a configuration file, and a worker in this process or a process of
+its own. What must hold after every test is checked when it ends.
+
+    async with serving(providers={"alpha": Settings()}, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
+        answer = await gateway.ask(chat())
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import uvloop
+
+from integration.client import Answer, Client
+from pointsman.config.compile import compile_file
+from pointsman.simulate import Settings, SimulatedProvider
+from pointsman.worker import Worker
+
+T = TypeVar("T")
+MESSAGES = [{"role": "user", "content": "Say something"}]
+_SETTLE_S = 10.0
+_LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), metrics on (http://[^ ]+:\d+)/metrics")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a test's coroutine to its end on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def chat(model: str = "chat", **fields: Any) -> dict[str, Any]:
+    """The body of a chat request."""
+    return {"model": model, "messages": MESSAGES, **fields}
+
+
+async def until(condition: Callable[[], object], what: str, timeout_s: float = _SETTLE_S) -> None:
+    """Wait for something that has no event of its own."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise AssertionError(f"waited {timeout_s:g} s in vain until {what}") from None
+
+
+class Gateway:
+    """A running gateway. `worker` is there when it runs in this process, `process` when it does not.
+
+    `records` are the lines of the request log so far, which is up to 0.1 s behind: see `wait_for_records`.
+    `errors` are the messages of this program's that no test may cause: tracebacks and what a loop reports.
+    """
+
+    def __init__(self, folder: Path, providers: Mapping[str, SimulatedProvider]) -> None:
+        self.providers = providers
+        self.config_file = folder / "pointsman.json"
+        self.log_file = folder / "requests.log"
+        self.log_file.touch()
+        self.base_url = ""
+        self.console_url = ""
+        self.port = 0
+        self.worker: Worker | None = None
+        self.process: asyncio.subprocess.Process | None = None
+        self.stderr: list[str] = []
+        self.errors: list[str] = []
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+
+    async def wait_for_records(self, count: int) -> list[dict[str, Any]]:
+        """The records, once there are at least `count`."""
+        await until(lambda: self.log_file.read_bytes().count(b"\n") >= count, f"{count} requests are in the log")
+        return self.records
+
+    async def connect(self, **how: Any) -> Client:
+        """A connection to the public address."""
+        return await Client.connect(self.port, **how)
+
+    async def ask(self, body: Any = None, **how: Any) -> Answer:
+        """One request on a connection of its own."""
+        client = await self.connect()
+        try:
+            return await client.ask(body, **how)
+        finally:
+            await client.close()
+
+    async def ask_many(self, count: int, concurrency: int, body: Any, **how: Any) -> list[Answer]:
+        """`count` requests over `concurrency` kept connections. `body` may be a function of a request's number."""
+        answers: list[Answer] = []
+        numbers = iter(range(count))
+
+        async def work() -> None:
+            client = await self.connect()
+            for number in numbers:
+                answers.append(await client.ask(body(number) if callable(body) else body, **how))
+                if answers[-1].ended != "complete":
+                    await client.close()
+                    client = await self.connect()
+            await client.close()
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        return answers
+
+    async def metrics(self) -> dict[str, float]:
+        """The samples of the metrics page by name and labels."""
+        client = await Client.connect(int(self.console_url.rpartition(":")[2]))
+        answer = await client.ask(path="/metrics", method="GET")
+        await client.close()
+        lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    @property
+    def live(self) -> Any:
+        """What the worker in this process has learned of providers and keys."""
+        assert self.worker is not None
+        return self.worker._engine.live
+
+    def connections_upstream(self, *, idle: bool = False) -> int:
+        """Connections of the worker in this process to providers, made or in the making, and legs in the queue."""
+        assert self.worker is not None
+        gauges = [pool.gauges() for client in self.worker._upstreams for pool in client._pools.values()]
+        return sum(gauge.in_flight + gauge.waiting + (gauge.idle if idle else 0) for gauge in gauges)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    *,
+    providers: Mapping[str, Settings] | None = None,
+    as_process: bool = False,
+    environ: Mapping[str, str] | None = None,
+    **sections: Any,
+) -> AsyncIterator[Gateway]:
+    """A gateway in front of simulated providers. `sections` are those of the configuration; what a test leaves out is
+    filled in: free ports, no virtual keys, each provider's type, address and an empty key. A provider in the section
+    `provider_settings` has its fields laid over those. Fails on leaving if anything leaked or a traceback was written.
+    """
+    tasks = asyncio.all_tasks()
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-test-")))
+        started = {
+            name: await stack.enter_async_context(SimulatedProvider(settings_named(name, settings)))
+            for name, settings in (providers or {}).items()
+        }
+        gateway = Gateway(folder, started)
+        gateway.config_file.write_text(json.dumps(document(gateway, sections)))
+        start = _in_process if as_process else _in_worker
+        async with start(gateway, {**os.environ, **(environ or {})}):
+            yield gateway
+        await until(lambda: not any(one.connections for one in started.values()), "providers are left alone")
+    leaked = {task for task in asyncio.all_tasks() - tasks if not task.done()}
+    assert not leaked, f"tasks were leaked: {leaked}"
+    assert not gateway.errors, "\n".join(gateway.errors)
+
+
+def settings_named(name: str, settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, name=name) if settings.name == Settings().name else settings
+
+
+def document(gateway: Gateway, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a gateway, ready to be written to `gateway.config_file`."""
+    given = dict(sections)
+    overrides = given.pop("provider_settings", {})
+    local = {"type": "openai-compatible", "keys": {"only": ""}}
+    entries = {name: {**local, "base_url": one.base_url} for name, one in gateway.providers.items()}
+    for name, fields in overrides.items():
+        entries[name] = {**entries.get(name, local), **fields}
+    return {
+        "version": 1,
+        "server": {"listen": "127.0.0.1:0", "drain_s": 5, **given.pop("server", {})},
+        "console": {"listen": "127.0.0.1:0"},
+        "providers": entries,
+        "governance": {"require_key": False},
+        **given,
+    }
+
+
+class _Errors(logging.Handler):
+    """Keeps log messages that come with a traceback."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._errors.append(logging.Formatter().format(record))
+
+
+@contextlib.asynccontextmanager
+async def _in_worker(gateway: Gateway, environ: Mapping[str, str]) -> AsyncIterator[None]:
+    checked = compile_file(gateway.config_file, environ)
+    assert checked.compiled is not None, "\n".join(map(str, checked.problems))
+    loop = asyncio.get_running_loop()
+    handler = _Errors(gateway.errors)
+    logging.getLogger().addHandler(handler)
+    loop.set_exception_handler(lambda _, context: gateway.errors.append(repr(context)))
+    log_fd = os.open(gateway.log_file, os.O_WRONLY | os.O_APPEND)
+    worker = gateway.worker = Worker(checked.compiled.snapshot, checked.compiled.settings, log_fd)
+    try:
+        await worker.start()
+        gateway.port = worker.public_port
+        gateway.base_url = f"http://127.0.0.1:{worker.public_port}/v1"
+        gateway.console_url = f"http://127.0.0.1:{worker.console_port}"
+        yield
+        public, live = worker._public, worker._engine.live
+        await until(lambda: not public.requests, "no request is in progress")
+        assert not live.in_progress, f"attempts were leaked: {live.in_progress}"
+        assert not public.body_memory, f"{public.body_memory} bytes of bodies are still accounted for"
+        await until(lambda: not gateway.connections_upstream(), "no provider is being asked")
+    finally:
+        cut = await worker.stop()
+        os.close(log_fd)
+        logging.getLogger().removeHandler(handler)
+        loop.set_exception_handler(None)
+    assert cut == 0, f"{cut} connections had to be cut"
+
+
+@contextlib.asynccontextmanager
+async def _in_process(gateway: Gateway, environ: Mapping[str, str]) -> AsyncIterator[None]:
+    with gateway.log_file.open("ab") as log:
+        arguments = ("-m", "pointsman", "serve", "--config", str(gateway.config_file))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=log, stderr=asyncio.subprocess.PIPE, env=dict(environ)
+        )
+    gateway.process = process
+    assert process.stderr is not None
+    listening: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
+    reading = asyncio.create_task(_read_stderr(process.stderr, gateway.stderr, listening))
+    try:
+        async with asyncio.timeout(20):
+            match = await listening
+        gateway.base_url, gateway.port, gateway.console_url = match[1], int(match[2]), match[3]
+        yield
+        if process.returncode is None:
+            await _wait_until_idle(gateway)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert await process.wait() == 0, "".join(gateway.stderr)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await reading
+    text = "".join(gateway.stderr)
+    if "Traceback" in text or "cut off" in text:
+        gateway.errors.append(text)
+
+
+async def _read_stderr(
+    stream: asyncio.StreamReader, lines: list[str], listening: "asyncio.Future[re.Match[str]]"
+) -> None:
+    async for raw in stream:
+        lines.append(raw.decode())
+        match = _LISTENING.search(lines[-1])
+        if match and not listening.done():
+            listening.set_result(match)
+    if not listening.done():
+        listening.set_exception(AssertionError("the gateway did not start:\n" + "".join(lines)))
+
+
+async def _wait_until_idle(gateway: Gateway) -> None:
+    async with asyncio.timeout(_SETTLE_S):
+        while True:
+            metrics = await gateway.metrics()
+            running = [name for name in metrics if name.startswith("pointsman_attempts_in_progress")]
+            if not metrics["pointsman_requests_in_progress"] and not running:
+                break
+            await asyncio.sleep(0.02)
+    assert metrics["pointsman_body_bytes"] == 0
