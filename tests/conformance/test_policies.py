@@ -1,0 +1,116 @@
+"""What every policy must do, whatever it refuses."""
+
+from itertools import product
+
+import pytest
+
+from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
+from pointsman.domain import failures
+from pointsman.domain.calls import Facts, Operation
+from pointsman.domain.plans import Reason
+from pointsman.domain.targets import Candidate, candidate
+from pointsman.routing.policies import POLICIES, Check
+
+HEALTHY = endpoint("a")
+CHAT_ONLY = endpoint("b", operations=frozenset({Operation.CHAT}))
+KEYLESS = endpoint("c", provider_key("k1", serves=("other",)))
+ZERO_KEY = endpoint("d", provider_key("k1", 0))
+TWO_KEYS = endpoint("e", "k1", "k2")
+ENDPOINTS = [HEALTHY, CHAT_ONLY, KEYLESS, ZERO_KEY, TWO_KEYS]
+CONFIGURATION = snapshot(ENDPOINTS, [candidate(HEALTHY, "m")])
+
+every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name for name, _ in POLICIES])
+
+
+def troubled() -> FakeView:
+    """Every candidate's breaker is open and every first key is blocked."""
+    view = FakeView(CONFIGURATION)
+    for item in ENDPOINTS:
+        view.open_breaker(f"{item.name}/m", NOW + 3)
+        view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
+    return view
+
+
+def cases() -> list[tuple[Candidate, Facts, FakeView]]:
+    built = [candidate(item, "m", weight) for item, weight in product(ENDPOINTS, (0.0, 1.0))]
+    asked = [Facts(call(operation=operation)) for operation in Operation]
+    return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
+
+
+def test_the_policies_are_found_in_the_order_of_their_names() -> None:
+    names = [name for name, _ in POLICIES]
+    assert {"drained", "health", "keys", "operation"} <= set(names)
+    assert names == sorted(names)
+
+
+@every_policy
+def test_nothing_is_said_of_a_healthy_candidate(name: str, check: Check) -> None:
+    assert check(candidate(HEALTHY, "m"), Facts(call()), FakeView(CONFIGURATION), NOW) is None
+
+
+@every_policy
+def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: str, check: Check) -> None:
+    refusals = 0
+    for item, facts, view in cases():
+        reason = check(item, facts, view, NOW)
+        assert check(item, facts, view, NOW) == reason
+        if reason is not None:
+            refusals += 1
+            assert reason.code
+            assert reason.message
+    assert refusals, "no case here is refused by this policy: add one"
+
+
+@every_policy
+def test_a_guess_says_when_it_ends_and_then_ends(name: str, check: Check) -> None:
+    for item, facts, view in cases():
+        reason = check(item, facts, view, NOW)
+        if reason is not None and reason.is_last_resort:
+            assert reason.until is not None
+            assert reason.until > NOW
+            assert check(item, facts, view, reason.until) is None
+
+
+@every_policy
+def test_the_view_is_left_as_it_was(name: str, check: Check) -> None:
+    view, untouched = troubled(), troubled()
+    for item, facts, _ in cases():
+        check(item, facts, view, NOW)
+    assert view.conditions == untouched.conditions
+    assert view.key_blocks == untouched.key_blocks
+
+
+def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation = Operation.CHAT) -> Reason | None:
+    return dict(POLICIES)[name](item, Facts(call(operation=operation)), view, NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "code"),
+    [
+        ("drained", candidate(HEALTHY, "m", 0), "drained"),
+        ("drained", candidate(HEALTHY, "m", 1e-300), None),
+        ("health", candidate(HEALTHY, "m"), "breaker_open"),
+        ("health", candidate(HEALTHY, "another"), None),
+        ("keys", candidate(HEALTHY, "m"), "keys_blocked"),
+        ("keys", candidate(TWO_KEYS, "m"), None),
+        ("keys", candidate(KEYLESS, "m"), "no_key"),
+        ("keys", candidate(ZERO_KEY, "m"), "no_key"),
+        ("operation", candidate(CHAT_ONLY, "m"), "unsupported_operation"),
+        ("operation", candidate(HEALTHY, "m"), None),
+    ],
+)
+def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None:
+    reason = reason_of(name, item, troubled(), Operation.IMAGE)
+    assert (None if reason is None else reason.code) == code
+
+
+def test_a_blocked_provider_names_its_keys_and_the_first_to_come_back() -> None:
+    view = troubled()
+    view.block("e", "k2", failures.CREDENTIAL_REJECTED, NOW + 1.5)
+    reason = reason_of("keys", candidate(TWO_KEYS, "m"), view)
+    assert reason is not None
+    assert reason.until == NOW + 1.5
+    assert reason.message == (
+        "every key of e is blocked: k1 (upstream_rate_limited, 2.0 s left), "
+        "k2 (upstream_credential_rejected, 1.5 s left)"
+    )

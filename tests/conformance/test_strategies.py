@@ -1,0 +1,58 @@
+"""What every strategy must do, whatever it orders by."""
+
+import random
+
+import pytest
+
+from fakes.routing import FakeView, call, endpoint, snapshot
+from pointsman.domain.calls import Facts
+from pointsman.domain.targets import Candidate, candidate
+from pointsman.routing.health import THRESHOLD, Condition
+from pointsman.routing.strategies import STRATEGIES
+
+FACTS = Facts(call())
+ENDPOINTS = [endpoint(f"p{number:02}") for number in range(50)]
+CONFIGURATION = snapshot(ENDPOINTS, [candidate(item, "m") for item in ENDPOINTS])
+
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+
+
+def candidates(count: int, *, equal: bool) -> list[Candidate]:
+    return [candidate(item, "m", 1.0 if equal else number + 1) for number, item in enumerate(ENDPOINTS[:count])]
+
+
+def test_the_strategies_of_the_configuration_are_found() -> None:
+    assert {"priority", "weighted"} <= set(STRATEGIES)
+
+
+@every_strategy
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+@pytest.mark.parametrize("equal", [True, False], ids=["equal", "different"])
+@pytest.mark.parametrize("broken", [True, False], ids=["broken", "healthy"])
+def test_an_order_is_a_permutation_and_leaves_its_input_alone(
+    strategy: str, count: int, equal: bool, broken: bool
+) -> None:
+    view = FakeView(CONFIGURATION)
+    given = candidates(count, equal=equal)
+    if broken:
+        view.conditions = {item.id: Condition(THRESHOLD, 1, 1e9) for item in given}
+    before = list(given)
+    for seed in range(20):
+        ordered = STRATEGIES[strategy](given, FACTS, view, random.Random(seed))
+        assert sorted(map(id, ordered)) == sorted(map(id, before))
+        assert given == before
+
+
+@every_strategy
+def test_the_same_candidate_twice_stays_twice(strategy: str) -> None:
+    item = candidates(1, equal=True)[0]
+    ordered = STRATEGIES[strategy]([item, item], FACTS, FakeView(CONFIGURATION), random.Random(1))
+    assert list(ordered) == [item, item]
+
+
+@every_strategy
+def test_the_same_seed_gives_the_same_order(strategy: str) -> None:
+    given = candidates(50, equal=False)
+    view = FakeView(CONFIGURATION)
+    first, second = (list(STRATEGIES[strategy](given, FACTS, view, random.Random(9))) for _ in range(2))
+    assert first == second

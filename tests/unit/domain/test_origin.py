@@ -1,0 +1,37 @@
+"""Origins, and secrets that do not show themselves."""
+
+import copy
+import pickle
+
+import msgspec
+import pytest
+
+from fakes.routing import endpoint
+from pointsman.domain.origin import Origin, Secret
+
+VALUE = "sk-very-secret"
+SECRET = Secret(VALUE)
+
+
+def test_a_secret_shows_itself_only_when_asked() -> None:
+    assert SECRET.reveal() == VALUE
+    for shown in (repr(SECRET), str(SECRET), f"{SECRET}", f"{[SECRET]}", repr({"key": SECRET})):
+        assert VALUE not in shown
+    assert "secret of" not in repr(endpoint("a"))
+
+
+@pytest.mark.parametrize("dump", [pickle.dumps, copy.deepcopy, msgspec.json.encode, msgspec.msgpack.encode])
+def test_a_secret_is_not_serialised(dump: object) -> None:
+    assert callable(dump)
+    with pytest.raises(TypeError):
+        dump(SECRET)
+
+
+def test_equal_secrets_are_one_to_a_set() -> None:
+    assert len({SECRET, Secret(VALUE)}) == 1
+    assert Secret("other") != SECRET
+    assert SECRET != VALUE
+
+
+def test_an_origin_reads_as_an_address() -> None:
+    assert str(Origin("https", "api.test", 443)) == "https://api.test:443"
