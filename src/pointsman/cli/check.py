@@ -27,10 +27,9 @@ def command(
     import json
     import os
 
-    from pointsman.cli._configuration import problem_lines
     from pointsman.config.compile import compile_file
     from pointsman.config.json_schema import document_schema
-    from pointsman.config.problems import Severity
+    from pointsman.config.problems import Severity, render
 
     if schema:
         typer.echo(json.dumps(document_schema(), indent=2))
@@ -43,7 +42,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(_as_data(checked, failed=failed), indent=2))
     else:
-        for line in problem_lines(file, checked.problems):
+        for line in render(checked.problems, str(file)):
             typer.echo(line)
         counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARNING), "warning")]
         typer.echo(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")

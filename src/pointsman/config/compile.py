@@ -78,6 +78,7 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     note_idle_keys(models, endpoints, findings)
     keys = compile_virtual_keys(document.governance, references, findings)
     key_headers = compile_key_headers(document.governance, findings)
+    _note_unused(document, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)
@@ -107,6 +108,15 @@ def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endp
 def _routing(settings: RoutingSettings) -> Routing:
     timeouts = Timeouts(**settings.timeouts.model_dump())
     return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer)
+
+
+def _note_unused(document: Document, findings: Findings) -> None:
+    """Fields that describe something this version does not act on yet: said, so that nobody relies on them."""
+    if "data_dir" in document.model_fields_set:
+        findings.note(("data_dir",), "this version keeps nothing on disk")
+    for name, provider in document.providers.items():
+        if provider.tags:
+            findings.note(("providers", name, "tags"), "no rule of this version reads tags")
 
 
 def _refuse_own_address(endpoints: Mapping[str, Endpoint], settings: Settings, findings: Findings) -> None:

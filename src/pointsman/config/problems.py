@@ -73,6 +73,14 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
+def render(problems: Iterable[Problem], file: str) -> list[str]:
+    """A line for each problem, as compilers write them, so that editors can jump to it."""
+    return [
+        f"{file}{'' if problem.line is None else f':{problem.line}'}: {problem.severity.value}: {problem}"
+        for problem in problems
+    ]
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`"; did you mean 'weight'?"`, or nothing where no valid name is near."""
     by_folded = {candidate.lower(): candidate for candidate in valid}

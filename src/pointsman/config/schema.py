@@ -234,8 +234,11 @@ class GovernanceSettings(Section):
 
     require_key: bool = True
     """Whether a request must present a virtual key. `false` is allowed on a loopback address only."""
-    virtual_keys: dict[Name, VirtualKeySettings] = {}
-    """Keys by name."""
+    virtual_keys: dict[
+        Name,
+        Annotated[VirtualKeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | VirtualKeySettings)],
+    ] = {}
+    """Keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = _KEY_HEADERS
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
 

@@ -1,0 +1,46 @@
+"""Compiles a configuration text as the program would, in a folder of the test's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+
+from pointsman.config.compile import Checked, Compiled, compile_document
+from pointsman.config.load import load
+from pointsman.config.problems import Problem, Severity
+
+ENVIRON = {
+    "OPENAI_API_KEY": "sk-openai",
+    "GROQ_API_KEY": "gsk-groq",
+    "CLIENT_KEY": "pm-client-key-of-the-tests",
+}
+OPEN = "governance: {require_key: false}\n"
+
+
+def checked(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> Checked:
+    """What the program makes of a text."""
+    return compile_document(load(dedent(text).encode()), folder, environ)
+
+
+def compiled(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> Compiled:
+    """The compiled text, which must have no errors."""
+    outcome = checked(text, environ, folder)
+    assert outcome.compiled is not None, [str(problem) for problem in outcome.problems]
+    return outcome.compiled
+
+
+def found(outcome: Checked, severity: Severity = Severity.ERROR) -> list[str]:
+    """The problems of one severity as `path: message`."""
+    return [str(problem) for problem in outcome.problems if problem.severity is severity]
+
+
+def errors(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> list[str]:
+    """The errors of a text, which must not compile."""
+    outcome = checked(text, environ, folder)
+    assert outcome.compiled is None
+    return found(outcome)
+
+
+def problem_at(outcome: Checked, path: str) -> Problem:
+    """The one problem at a path."""
+    (problem,) = [problem for problem in outcome.problems if problem.path == path]
+    return problem

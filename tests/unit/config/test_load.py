@@ -1,0 +1,165 @@
+"""Errors of form: all at once, in the words of the file, with a way out and never with a value."""
+
+import pytest
+
+from pointsman.config.load import load
+from pointsman.config.schema import Section
+
+
+def problems(text: str) -> list[tuple[int | None, str]]:
+    return [(problem.line, str(problem)) for problem in load(text.encode()).problems]
+
+
+def test_every_error_has_its_line() -> None:
+    text = """
+version: 2
+providers:
+  openai:
+    keys:
+      primary: {value: env.A, wieght: 3}
+      spare: {weight: "1"}
+models:
+  chat:
+    targets:
+      - {modle: openai/x}
+    fallbacks: openai/y
+routng: {}
+"""
+    assert problems(text) == [
+        (2, "version: must be 1"),
+        (6, "providers.openai.keys.primary.wieght: unknown field; did you mean 'weight'?"),
+        (7, "providers.openai.keys.spare.value: this field is needed"),
+        (7, "providers.openai.keys.spare.weight: must be a number, not text"),
+        (11, "models.chat.targets[0].model: this field is needed"),
+        (11, "models.chat.targets[0].modle: unknown field; did you mean 'model'?"),
+        (12, "models.chat.fallbacks: must be a list, not text"),
+        (13, "routng: unknown field; did you mean 'routing'?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("version: 1", "providers: at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"),
+        ("providers: {}", "providers: at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"),
+        ("providers: 3", "providers: must be a mapping, not a number"),
+        ("providers: {a: [x]}", "providers.a: must be a mapping, not a list"),
+        (
+            "providers: {a: x}\nmodels: {b: {targets: [{model: x, weight: -1}]}}",
+            "models.b.targets[0].weight: must be greater than or equal to 0",
+        ),
+        (
+            "providers: {a: x}\nmodels: {b: {targets: [{model: x, weight: .nan}]}}",
+            "models.b.targets[0].weight: must be a finite number, not infinity or not-a-number",
+        ),
+        (
+            "providers: {a: x}\nmodels: {b: {targets: [{model: x, weight: true}]}}",
+            "models.b.targets[0].weight: must be a number, not true or false (put it in quotes if it is text)",
+        ),
+        ("providers: {a: x}\nmodels: {b: []}", "models.b: must not be empty"),
+        ("providers: {a: x}\nmodels: {b: [no]}", None),
+        ("providers: {a: x}\nserver: {workers: 1.5}", "server.workers: must be a whole number, not a number"),
+        (
+            "providers: {a: x}\ndata_dir: 2024-01-01",
+            "data_dir: must be text, not a date or time (put it in quotes if it is text)",
+        ),
+        ("providers: {a: x}\nserver:", "server: must be a mapping, not nothing"),
+        ("providers: {a: x}\nserver: {listen: ''}", "server.listen: must not be empty"),
+        ("providers: {a: x}\nserver: {drain_s: 0}", "server.drain_s: must be greater than 0"),
+        (
+            "providers: {a: x}\nlogging: {level: loud}",
+            "logging.level: must be 'debug', 'info', 'warning' or 'error'",
+        ),
+        (
+            "providers: {'a/b': x}",
+            'providers."a/b": names have 1 to 64 letters, digits, dots, dashes and underscores, '
+            "and begin with a letter or digit",
+        ),
+        (
+            "providers: {a: x}\nmodels: {'a b': [x]}",
+            'models."a b": model names have 1 to 256 characters and no spaces',
+        ),
+        (
+            "providers: {a: x}\ngovernance: {key_headers: ['a b']}",
+            "governance.key_headers[0]: not a name of an HTTP header",
+        ),
+    ],
+)
+def test_messages(text: str, problem: str | None) -> None:
+    found = [message for _, message in problems(text)]
+    if problem is None:
+        assert found == ["models.b[0]: must be a mapping, not true or false (put it in quotes if it is text)"]
+    else:
+        assert found == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "name"),
+    [
+        ("require: {}", "require", "require"),
+        ("pricing: {unknown: deny}", "pricing", "pricing"),
+        ("routing: {rules: []}", "routing.rules", "rules"),
+        ("routing: {duplicates: none}", "routing.duplicates", "duplicates"),
+        ("governance: {teams: {}}", "governance.teams", "teams"),
+        ("governance: {virtual_keys: {a: {value: x, team: b}}}", "governance.virtual_keys.a.team", "team"),
+    ],
+)
+def test_fields_of_later_versions_are_refused_as_such(text: str, path: str, name: str) -> None:
+    assert problems(f"providers: {{a: x}}\n{text}") == [(2, f"{path}: {name!r} is not supported by this version")]
+
+
+def test_provider_budgets_are_refused_as_such() -> None:
+    text = "providers: {a: {budgets: []}}"
+    assert problems(text) == [(1, "providers.a.budgets: 'budgets' is not supported by this version")]
+
+
+def test_no_planned_field_is_also_a_field() -> None:
+    sections = [Section, *Section.__subclasses__()]
+    assert len(sections) > 10
+    for section in sections:
+        assert not section.PLANNED & section.model_fields.keys()
+
+
+def test_a_value_is_never_repeated() -> None:
+    secret = "sk-live-0123456789"
+    text = f"""
+providers:
+  openai: [{secret}]
+  groq: {{keys: {{a: {{value: [{secret}]}}}}, base_url: {{x: {secret}}}}}
+server: {{workers: {secret}, limits: {secret}}}
+logging: {{level: {secret}}}
+governance: {{key_headers: ["{secret} x"], require_key: {secret}}}
+version: {secret}
+"""
+    found = problems(text)
+    assert len(found) == 9
+    assert secret not in str(found)
+
+
+def test_what_is_left_of_a_faulty_document_is_kept_for_further_checks() -> None:
+    loaded = load(b"providers: {openai: {bse_url: x, keys: 3}}\n")
+    assert loaded.document is not None
+    assert loaded.document.providers["openai"].keys == {}
+    assert loaded.faulty == (("providers", "openai"),)
+    assert load(b"providers: {openai: {keys: {a: {}}}}").document is None
+
+
+def test_shorthands_mean_their_full_forms() -> None:
+    short = load(b"""
+providers: {openai: env.A, ollama: , groq: {keys: {b: env.B}}}
+models: {one: openai/x, two: [openai/x, ollama/y], three: {targets: [openai/x]}}
+governance: {virtual_keys: {me: env.ME}}
+""")
+    full = load(b"""
+providers:
+  openai: {keys: {default: {value: env.A}}}
+  ollama: {}
+  groq: {keys: {b: {value: env.B}}}
+models:
+  one: {strategy: priority, targets: [{model: openai/x}]}
+  two: {strategy: priority, targets: [{model: openai/x}, {model: ollama/y}]}
+  three: {targets: [{model: openai/x}]}
+governance: {virtual_keys: {me: {value: env.ME}}}
+""")
+    assert short.problems == full.problems == ()
+    assert short.document == full.document

@@ -1,0 +1,37 @@
+"""Problems as values: order, rendering, suggestions."""
+
+from pointsman.config.problems import Findings, Problem, Severity, in_order, listed, nearest, render
+from pointsman.config.source import parse
+
+
+def test_findings_are_placed_and_ordered() -> None:
+    findings = Findings(parse(b"a: 1\nb: 2\n"))
+    findings.note(("b",), "second")
+    assert not findings.has_errors
+    findings.error(("a",), "first")
+    assert findings.has_errors
+    assert findings.in_order() == (Problem("a", "first", 1), Problem("b", "second", 2, Severity.NOTE))
+
+
+def test_forgotten_sections_take_what_is_inside_with_them() -> None:
+    findings = Findings(parse(b"a: {x: 1}\nab: {x: 1}\n"))
+    findings.error(("a", "x"), "inside")
+    findings.error(("ab", "x"), "beside")
+    findings.forget([("a",)])
+    assert [problem.message for problem in findings.in_order()] == ["beside"]
+
+
+def test_rendering() -> None:
+    problems = in_order([Problem("a.b", "is wrong", 3, Severity.WARNING), Problem("", "cannot be read")])
+    assert render(problems, "x.yaml") == ["x.yaml: error: cannot be read", "x.yaml:3: warning: a.b: is wrong"]
+
+
+def test_nearest() -> None:
+    assert nearest("Wieght", ["weight", "value"]) == "; did you mean 'weight'?"
+    assert nearest("zzz", ["weight", "value"]) == ""
+
+
+def test_listed() -> None:
+    assert listed([]) == "none"
+    assert listed("ba") == "a, b"
+    assert listed("abcd", limit=2) == "a, b and 2 more"

@@ -1,0 +1,100 @@
+"""YAML as text: what it says, where it says it, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.config import source
+from pointsman.config.source import SourceError, parse
+
+
+def refusal(content: bytes) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        parse(content)
+    return caught.value
+
+
+def test_data_and_places() -> None:
+    parsed = parse(b"a:\n  b: [1, 2.5]\n  c d:\n    - x: yes\n")
+    assert parsed.data == {"a": {"b": [1, 2.5], "c d": [{"x": True}]}}
+    assert parsed.place(("a", "b", 1)) == ("a.b[1]", 2)
+    assert parsed.place(("a", "c d", 0, "x")) == ('a."c d"[0].x', 4)
+    assert parsed.place(()) == ("", 1)
+
+
+def test_a_missing_part_is_named_and_placed_at_what_holds_it() -> None:
+    parsed = parse(b"a:\n  b: 1\n")
+    assert parsed.place(("a", "c")) == ("a.c", 1)
+    assert parsed.place(("a", "c", "d")) == ("a.c.d", 1)
+
+
+def test_places_follow_shorthands() -> None:
+    parsed = parse(b"providers:\n  openai: env.X\nmodels:\n  quick:\n    - a/b\n    - c/d\n")
+    assert parsed.place(("providers", "openai", "keys", "default", "value")) == ("providers.openai", 2)
+    assert parsed.place(("models", "quick", "targets", 1, "model")) == ("models.quick[1]", 6)
+    assert parsed.place(("models", "quick", "targets", 7)) == ("models.quick", 4)
+
+
+def test_anchors_and_merges() -> None:
+    parsed = parse(b"a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: [{x: 8}, *a], z: *a}\n")
+    assert parsed.data["b"] == {"x": 1, "y": 3}
+    assert parsed.data["c"] == {"x": 8, "y": 2, "z": {"x": 1, "y": 2}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "line"),
+    [
+        (b"", "the file is empty", None),
+        (b"# nothing but a remark\n", "the file is empty", None),
+        (b"[1]", "must be a mapping", 1),
+        (b"text", "must be a mapping", 1),
+        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "a second time; the first is on line 3", 4),
+        (b"a:\n\tb: 1\n", "indent with spaces, not tabs", 2),
+        (b"a: 1\nb: \0\n", r"the control character '\x00' is not allowed", 2),
+        (b"a: \x7f\n", "the control character", 1),
+        (b"a: 1\nb: \xff\n", "not valid UTF-8: invalid start byte at byte 8", 2),
+        (b"a: 1\n---\nb: 1\n", "a second YAML document begins here", 2),
+        (b"a: *nowhere\n", "undefined alias", 1),
+        (b"a: 'text\n", "not valid YAML", 2),
+        (b"a: !!python/object/apply:os.system [ls]\n", "tags are not supported", 1),
+        (b"a: !mine text\n", "tags are not supported", 1),
+        (b"a: {<<: 3}\n", "`<<` takes a mapping", 1),
+        (b"no: 1\n", "the key 'no' is not text here; put it in quotes", 1),
+        (b"? [a]\n: b\n", "a key must be text", 1),
+        (b"a: 2024-13-45\n", "not a usable number or date", 1),
+        (b"a: " + b"9" * 5000, "not a usable number or date", 1),
+    ],
+)
+def test_refusals(content: bytes, message: str, line: int | None) -> None:
+    error = refusal(content)
+    assert message in error.message
+    assert error.line == line
+
+
+def test_the_size_is_bounded() -> None:
+    assert "at most" in refusal(b"a: " + b"x" * source.MAX_BYTES).message
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"a: " + b"{b: " * 100_000, b"a: &a [*a]", b"a: &a {<<: *a}"])
+def test_the_depth_is_bounded(content: bytes) -> None:
+    assert "nested deeper than" in refusal(content).message
+
+
+def test_the_expansion_of_aliases_is_bounded() -> None:
+    lines = [b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 12):
+        aliases = b", ".join([b"*a%d" % (level - 1)] * 10)
+        lines.append(b"a%d: &a%d [%s]" % (level, level, aliases))
+    assert "aliases expanded" in refusal(b"\n".join(lines)).message
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_nothing() -> None:
+    assert parse(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n").data == {"a": 1, "b": 2}
+
+
+@given(st.binary(max_size=200) | st.text("ab:-[]{}&*!<>|'\"\n\t #%@?,0", max_size=200).map(str.encode))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    try:
+        parse(content)
+    except SourceError as error:
+        assert error.message  # noqa: PT017 -- both outcomes are right, nothing else is
