@@ -1,0 +1,265 @@
+"""`python -m bench`: what the gateway costs beside nginx. See README.md beside this file."""
+
+import argparse
+import contextlib
+import datetime as dt
+import http.client
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+from bench import nginx
+from bench.gateway import PLAIN, STREAM, TLS, default_command, gateway
+from bench.measure import Load, Pairs, own, pairs, wrk
+from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, free_ports
+from bench.workload import HEADERS, Workload, prepare
+
+_README = Path(__file__).with_name("README.md")
+_BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
+_PARTS = ("plain", "rate", "stream", "tls", "large")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that runs while measuring. `ports` are those of nginx by model."""
+
+    work: Workload
+    gateway: Server
+    gateway_port: int
+    nginx: Server
+    ports: dict[str, int]
+    direct: dict[str, int]
+    quick: bool
+
+    def pairs(self, model: str, load: Load, count: int) -> Pairs:
+        return pairs((self.gateway, self.gateway_port), (self.nginx, self.ports[model]), load, count)
+
+
+def main() -> int:
+    """Measure, print, and write what was asked for."""
+    given = _arguments()
+    missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
+    if missing or (os.cpu_count() or 1) < 2:
+        print("skipped: the benchmark needs two cores, and " + ", ".join(missing or ["nothing else"]))
+        return 0
+    parts = given.only or list(_PARTS)
+    machine = _machine()
+    print(machine)
+    results: dict[str, dict[str, object]] = {}
+    rows: list[tuple[str, Pairs]] = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
+        bench = _start(stack, folder, given.gateway_command or default_command(), quick=given.quick)
+        _check(bench, parts)
+        for part in parts:
+            for title, found in _MEASUREMENTS[part](bench):
+                rows.append((title, found))
+                results[title] = found.as_json()
+                print(_row(title, found), flush=True)
+        added = _added_latency(bench) if "plain" in parts else {}
+    table = "\n".join([_HEAD, *(_row(title, found) for title, found in rows)])
+    if added:
+        print(_latency_line(added))
+    if given.json:
+        given.json.write_text(json.dumps({"machine": machine, "results": results, "latency_c1": added}, indent=1))
+    if given.record:
+        _record(f"{machine}\n\n{table}\n" + (f"\n{_latency_line(added)}\n" if added else ""))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="CPU per request beside nginx.")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, about 40 seconds")
+    parser.add_argument("--only", choices=_PARTS, nargs="+", help="measure only these")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
+    parser.add_argument("--record", action="store_true", help="write the table into bench/README.md")
+    parser.add_argument(
+        "--gateway-command", metavar="COMMAND", help="measure this instead; {config} and {port} are filled in"
+    )
+    return parser.parse_args()
+
+
+# What runs.
+
+
+def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
+    work = prepare(folder)
+    certificate = _certificate(folder)
+    numbers = free_ports(11)
+    plain, streaming, secure, listen = numbers[:2], numbers[2:4], numbers[4:6], numbers[6:8]
+    ports = dict(zip((PLAIN, STREAM, TLS), numbers[8:], strict=True))
+    routes = [
+        nginx.Route(ports[PLAIN], plain),
+        nginx.Route(ports[STREAM], streaming, is_stream=True),
+        nginx.Route(ports[TLS], secure, authority=certificate.authority),
+    ]
+    urls = {
+        PLAIN: [f"http://127.0.0.1:{port}/v1" for port in plain],
+        STREAM: [f"http://127.0.0.1:{port}/v1" for port in streaming],
+        TLS: [f"https://localhost:{port}/v1" for port in secure],
+    }
+    mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", *map(str, streaming)]
+    stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, secure, certificate))
+    stack.enter_context(Server("streams", mock, LOAD_CORE, streaming, folder / "streams.log"))
+    proxy = stack.enter_context(nginx.proxy(folder / "nginx", GATEWAY_CORE, routes))
+    measured = gateway(command, folder / "gateway", GATEWAY_CORE, listen, urls, work.keys, certificate.authority)
+    stack.enter_context(measured)
+    direct = {PLAIN: plain[0], STREAM: streaming[0]}
+    return Bench(work, measured, listen[0], proxy, ports, direct, quick)
+
+
+def _certificate(folder: Path) -> nginx.Certificate:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    files = nginx.Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    authority.cert_pem.write_to_path(files.authority)
+    issued.private_key_pem.write_to_path(files.key)
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(files.chain, append=True)
+    return files
+
+
+def _check(bench: Bench, parts: list[str]) -> None:
+    """One request of each kind through either server, so that a wrong answer is not measured as a quick one."""
+    models = {"stream": STREAM, "tls": TLS}
+    for part in parts:
+        model = models.get(part, PLAIN)
+        body = bench.work.bodies(model, stream=model == STREAM).read_bytes().splitlines()[0]
+        headers = dict(line.split(": ", 1) for line in HEADERS.strip().split("\r\n"))
+        headers["Authorization"] = f"Bearer {bench.work.keys[0]}"
+        for server, port in ((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[model])):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            connection.close()
+            if answer.status != 200 or b'"choices"' not in text:
+                raise RuntimeError(f"{server.name} answers {part} with {answer.status}: {text[:500]!r}")
+
+
+# What is measured.
+
+
+def _plain(bench: Bench) -> list[tuple[str, Pairs]]:
+    bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 3 if bench.quick else 5
+    wrk(bench.work, bodies, 32, 1)(bench.gateway_port)  # warm
+    return [
+        ("saturated, 32 connections", bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds), count)),
+        (
+            "the same, a header unique per request",
+            bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds, unique=True), count),
+        ),
+    ]
+
+
+def _rate(bench: Bench) -> list[tuple[str, Pairs]]:
+    bodies, seconds, count = bench.work.bodies(PLAIN), 1.5 if bench.quick else 4.0, 2 if bench.quick else 5
+    return [
+        ("2,000 requests/s", bench.pairs(PLAIN, own(bench.work, bodies, "rate", seconds), count)),
+        (
+            "the same, a header unique per request",
+            bench.pairs(PLAIN, own(bench.work, bodies, "rate", seconds, unique=True), count),
+        ),
+    ]
+
+
+def _stream(bench: Bench) -> list[tuple[str, Pairs]]:
+    bodies, seconds, count = (
+        bench.work.bodies(STREAM, stream=True),
+        1.5 if bench.quick else 4.0,
+        2 if bench.quick else 5,
+    )
+    return [
+        ("streams of 53 events, 2 ms apart", bench.pairs(STREAM, own(bench.work, bodies, "streams", seconds), count))
+    ]
+
+
+def _tls(bench: Bench) -> list[tuple[str, Pairs]]:
+    bodies, seconds, count = bench.work.bodies(TLS), 1 if bench.quick else 3, 2 if bench.quick else 5
+    return [("TLS to the upstream", bench.pairs(TLS, wrk(bench.work, bodies, 32, seconds), count))]
+
+
+def _large(bench: Bench) -> list[tuple[str, Pairs]]:
+    bodies, seconds, count = bench.work.bodies(PLAIN, large=True), 1 if bench.quick else 3, 2 if bench.quick else 5
+    return [("50 KB prompts", bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds), count))]
+
+
+_MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Pairs]]]] = {
+    "plain": _plain,
+    "rate": _rate,
+    "stream": _stream,
+    "tls": _tls,
+    "large": _large,
+}
+
+
+def _added_latency(bench: Bench) -> dict[str, float]:
+    """Median p50 at one connection, in microseconds: direct, through nginx, through the gateway."""
+    load = wrk(bench.work, bench.work.bodies(PLAIN), 1, 1)
+    routes = {"direct": bench.direct[PLAIN], "nginx": bench.ports[PLAIN], "gateway": bench.gateway_port}
+    found: dict[str, list[float]] = {name: [] for name in routes}
+    for _ in range(2 if bench.quick else 5):
+        for name, port in routes.items():
+            found[name].append(load(port)["p50_us"])
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+# What is shown.
+
+_HEAD = (
+    "| | worker µs | all µs | nginx µs | ratio (min to max) | requests/s: gateway, nginx | p50 µs: gateway, nginx |"
+    " others on core |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+def _row(title: str, found: Pairs) -> str:
+    one = found.summary()
+    return (
+        f"| {title} | {one['gateway_worker_us']:.1f} | {one['gateway_all_us']:.1f} | {one['nginx_worker_us']:.1f}"
+        f" | **{one['ratio']:.2f}** ({one['ratio_min']:.2f} to {one['ratio_max']:.2f})"
+        f" | {one['gateway_rate']:,.0f}, {one['nginx_rate']:,.0f}"
+        f" | {one['gateway_p50_us']:,.0f}, {one['nginx_p50_us']:,.0f} | {one['others_on_core']:.0%} |"
+    )
+
+
+def _latency_line(added: dict[str, float]) -> str:
+    return (
+        f"p50 at one connection: direct {added['direct']:.0f} µs, nginx {added['nginx']:.0f} µs, gateway"
+        f" {added['gateway']:.0f} µs; added by the gateway: **{added['gateway'] - added['direct']:.0f} µs**"
+        f" (by nginx {added['nginx'] - added['direct']:.0f} µs)."
+    )
+
+
+def _machine() -> str:
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    return (
+        f"{today} · {cpu}, {os.cpu_count()} cores · Linux {platform.release()} · Python {platform.python_version()}"
+        f" · load average {os.getloadavg()[0]:.2f} at the start"
+    )
+
+
+def _record(figures: str) -> None:
+    text = _README.read_text()
+    before, _, rest = text.partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    _README.write_text(f"{before}{_BEGIN}\n{figures}\n{_END}{after}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The gateway under measurement: everything a gateway does is on: keys, weighted strategy, log to a file, metrics."""
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.processes import Server
+
+PLAIN, STREAM, TLS = "bench", "bench-stream", "bench-tls"
+_KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
+
+
+def default_command() -> str:
+    """The gateway of this environment."""
+    return f"{shlex.quote(str(Path(sys.executable).with_name('pointsman')))} serve --config {{config}}"
+
+
+def gateway(
+    command: str,
+    folder: Path,
+    core: int,
+    listen: Sequence[int],
+    upstreams: Mapping[str, Sequence[str]],
+    keys: Sequence[str],
+    authority: Path,
+) -> Server:
+    """`command` with `{config}` and `{port}` filled in. `listen` are the public and the console's port; `upstreams`
+    maps each public model to its two base URLs."""
+    folder.mkdir()
+    port, console = listen
+    providers: dict[str, object] = {}
+    models: dict[str, object] = {}
+    for model, urls in upstreams.items():
+        targets = []
+        for number, url in enumerate(urls):
+            name = f"{model}-{number}"
+            providers[name] = {
+                "type": "openai-compatible",
+                "base_url": url,
+                "keys": {"only": {"value": f"env.{_KEY_VARIABLE}"}},
+            }
+            targets.append({"model": f"{name}/gpt-4o-mini", "weight": 1})
+        models[model] = {"strategy": "weighted", "targets": targets}
+    configuration = {
+        "version": 1,
+        "server": {"listen": f"127.0.0.1:{port}", "workers": 1},
+        "console": {"listen": f"127.0.0.1:{console}"},
+        "data_dir": str(folder / "data"),
+        "egress": {"ca_file": str(authority)},
+        "logging": {"file": str(folder / "requests.log")},
+        "providers": providers,
+        "models": models,
+        "governance": {
+            "virtual_keys": {
+                f"key-{number}": {"value": "sha256:" + hashlib.sha256(key.encode()).hexdigest()}
+                for number, key in enumerate(keys)
+            }
+        },
+    }
+    path = folder / "pointsman.yaml"
+    path.write_text(json.dumps(configuration, indent=1))  # JSON is YAML
+    words = shlex.split(command.format(config=path, port=port))
+    return Server("gateway", words, core, [port], folder / "output.log", **{_KEY_VARIABLE: "sk-upstream"})

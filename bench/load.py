@@ -1,0 +1,273 @@
+"""The load generators `wrk` cannot be, and the streaming upstream: `python -m bench.load rate|streams|upstream …`.
+
+Raw sockets on uvloop: they must cost little beside what they measure. Results are one JSON object on standard output.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+from collections import deque
+from pathlib import Path
+from time import monotonic
+
+import uvloop
+from bench.workload import HEADERS
+
+EVENTS = 53  # of a stream, [DONE] not counted
+GAP_S = 0.002
+
+
+class Requests:
+    """Cycles through bodies and keys."""
+
+    def __init__(self, port: int, bodies: Path, keys: Path, *, unique: bool) -> None:
+        self._keys = keys.read_bytes().split()
+        self._tails = [
+            HEADERS.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+            for body in bodies.read_bytes().splitlines()
+        ]
+        self._head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer " % port
+        self._unique = unique
+        self._count = 0
+
+    def next(self) -> bytes:
+        """One request as bytes."""
+        self._count += 1
+        key, tail = self._keys[self._count % len(self._keys)], self._tails[self._count % len(self._tails)]
+        extra = b"X-Request-Id: %d\r\n" % self._count if self._unique else b""
+        return b"%b%b\r\n%b%b" % (self._head, key, extra, tail)
+
+
+class Tally:
+    """What came of the requests. Latencies are in seconds, from the moment a request was due."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.errors = 0
+
+    def report(self, duration_s: float) -> dict[str, float]:
+        """Figures in the form `wrk` gives them."""
+        cuts = statistics.quantiles(self.latencies, n=100) if len(self.latencies) > 1 else [0.0] * 99
+        return {
+            "requests": len(self.latencies),
+            "errors": self.errors,
+            "duration_s": duration_s,
+            "p50_us": cuts[49] * 1e6,
+            "p99_us": cuts[98] * 1e6,
+        }
+
+
+class Client(asyncio.Protocol):
+    """One connection. Hands itself back to `idle` after every answer with a Content-Length."""
+
+    def __init__(self, tally: Tally, idle: "deque[Client]") -> None:
+        self._tally = tally
+        self._idle = idle
+        self._buffer = b""
+        self._due_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._idle.append(self)
+
+    def ask(self, request: bytes, due_at: float) -> None:
+        """Send a request that was due at `due_at`."""
+        self._due_at = due_at
+        self._buffer = b""
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self._tally.latencies.append(monotonic() - self._due_at)
+            if not head.startswith(b"HTTP/1.1 200"):
+                self._tally.errors += 1
+            self._idle.append(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- named by asyncio
+        self._tally.errors += 1
+
+
+async def fixed_rate(requests: Requests, port: int, rate: float, connections: int, duration_s: float) -> Tally:
+    """Send on a schedule, whether or not answers come: a slow answer delays nothing but itself, unless every
+    connection is waiting; what is late then counts from when it was due. Requests fall due at ticks of about 1 ms,
+    the resolution of the loop's timers."""
+    loop = asyncio.get_running_loop()
+    tally, idle = Tally(), deque[Client]()
+    for _ in range(connections):
+        await loop.create_connection(lambda: Client(tally, idle), "127.0.0.1", port)
+    started_at = monotonic()
+    scheduled = 0
+    due = deque[float]()
+    while (now := monotonic()) < started_at + duration_s:
+        while scheduled < (now - started_at) * rate:
+            due.append(now)
+            scheduled += 1
+        while idle and due:
+            idle.popleft().ask(requests.next(), due.popleft())
+        await asyncio.sleep(0.001)
+    while len(idle) < connections and monotonic() < started_at + duration_s + 5:
+        await asyncio.sleep(0.01)
+    tally.errors += connections - len(idle)
+    lost = tally.errors
+    for client in idle:
+        client.transport.abort()
+    await asyncio.sleep(0)
+    tally.errors = lost
+    return tally
+
+
+class StreamClient(asyncio.Protocol):
+    """Asks for one stream after another; `latencies` are whole durations."""
+
+    def __init__(self, requests: Requests, tally: Tally, ended: asyncio.Event) -> None:
+        self._requests = requests
+        self._tally = tally
+        self._ended = ended
+        self._started_at = 0.0
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._ask()
+
+    def _ask(self) -> None:
+        self._received.clear()
+        self._started_at = monotonic()
+        self._transport.write(self._requests.next())
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not data.endswith(b"0\r\n\r\n"):
+            return
+        self._tally.latencies.append(monotonic() - self._started_at)
+        if self._received.count(b"data: {") != EVENTS or b"data: [DONE]" not in self._received:
+            self._tally.errors += 1
+        if not self._ended.is_set():
+            self._ask()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- named by asyncio
+        if not self._ended.is_set():
+            self._tally.errors += 1
+
+
+async def streams(requests: Requests, port: int, connections: int, duration_s: float) -> Tally:
+    """Keep `connections` streams going for `duration_s`, and let those in progress come to their end."""
+    loop = asyncio.get_running_loop()
+    tally, ended = Tally(), asyncio.Event()
+    for _ in range(connections):
+        await loop.create_connection(lambda: StreamClient(requests, tally, ended), "127.0.0.1", port)
+        await asyncio.sleep(EVENTS * GAP_S / connections)  # spread over the length of a stream
+    await asyncio.sleep(duration_s)
+    ended.set()
+    await asyncio.sleep(EVENTS * GAP_S * 2)
+    return tally
+
+
+class StreamUpstream(asyncio.Protocol):
+    """Answers every request with the same stream, an event each `GAP_S`."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+        self._position = 0
+        self._buffer = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self._buffer = b""
+            self._position = 0
+            self._step()
+
+    def _step(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(self._chunks[self._position])
+        self._position += 1
+        if self._position < len(self._chunks):
+            self._loop.call_later(GAP_S, self._step)
+
+
+def stream_chunks() -> list[bytes]:
+    """Head and events of a stream of 50 tokens, each event one chunk."""
+    base = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "gpt-4o-mini",
+        "service_tier": "default",
+        "system_fingerprint": "fp_1",
+    }
+
+    def event(delta: dict[str, str], finish: str | None = None) -> dict[str, object]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return {**base, "choices": [choice], "usage": None}
+
+    tokens = EVENTS - 3
+    usage = {"prompt_tokens": 42, "completion_tokens": tokens, "total_tokens": 42 + tokens}
+    events = [
+        event({"role": "assistant", "content": ""}),
+        *(event({"content": f" word{number}"}) for number in range(tokens)),
+        event({}, "stop"),
+        {**base, "choices": [], "usage": usage},
+    ]
+    data = [b"data: " + json.dumps(each, separators=(",", ":")).encode() + b"\n\n" for each in events]
+    data.append(b"data: [DONE]\n\n")
+    chunks = [b"%x\r\n%b\r\n" % (len(each), each) for each in data]
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunks[0] = head + chunks[0]
+    chunks[-1] += b"0\r\n\r\n"
+    return chunks
+
+
+async def serve_streams(ports: list[int]) -> None:
+    """Serve until the process is ended."""
+    loop = asyncio.get_running_loop()
+    chunks = stream_chunks()
+    servers = [await loop.create_server(lambda: StreamUpstream(chunks), "127.0.0.1", port) for port in ports]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.load")
+    parser.add_argument("what", choices=["rate", "streams", "upstream"])
+    parser.add_argument("--ports", type=int, nargs="+", required=True)
+    parser.add_argument("--bodies", type=Path)
+    parser.add_argument("--keys", type=Path)
+    parser.add_argument("--unique", action="store_true")
+    parser.add_argument("--rate", type=float, default=2000)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--duration", type=float, default=3)
+    given = parser.parse_args()
+    port = given.ports[0]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if given.what == "upstream":
+            runner.run(serve_streams(given.ports))
+            return
+        requests = Requests(port, given.bodies, given.keys, unique=given.unique)
+        if given.what == "rate":
+            tally = runner.run(fixed_rate(requests, port, given.rate, given.connections, given.duration))
+        else:
+            tally = runner.run(streams(requests, port, given.connections, given.duration))
+    json.dump(tally.report(given.duration), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""One measurement, and pairs of them: load is put on a server while its CPU time is read."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+
+from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, core_busy_s, cpu_used
+from bench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of load. `*_us` of CPU are per request; `others` is the share of the core that was used by anyone
+    but the server, the kernel's interrupts for its traffic included."""
+
+    requests: int
+    rate: float
+    worker_us: float
+    all_us: float
+    p50_us: float
+    p99_us: float
+    others: float
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Runs of gateway and nginx, in pairs that followed each other at once."""
+
+    gateway: list[Sample]
+    nginx: list[Sample]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Worker CPU of the gateway over that of nginx, pair by pair."""
+        return [mine.worker_us / theirs.worker_us for mine, theirs in zip(self.gateway, self.nginx, strict=True)]
+
+    def summary(self) -> dict[str, float]:
+        """Medians over the pairs, and the range of the ratio."""
+        return {
+            "gateway_worker_us": _median(self.gateway, "worker_us"),
+            "gateway_all_us": _median(self.gateway, "all_us"),
+            "nginx_worker_us": _median(self.nginx, "worker_us"),
+            "ratio_min": min(self.ratios),
+            "ratio": statistics.median(self.ratios),
+            "ratio_max": max(self.ratios),
+            "gateway_rate": _median(self.gateway, "rate"),
+            "nginx_rate": _median(self.nginx, "rate"),
+            "gateway_p50_us": _median(self.gateway, "p50_us"),
+            "nginx_p50_us": _median(self.nginx, "p50_us"),
+            "gateway_p99_us": _median(self.gateway, "p99_us"),
+            "nginx_p99_us": _median(self.nginx, "p99_us"),
+            "others_on_core": max(sample.others for sample in (*self.gateway, *self.nginx)),
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """Summary and samples."""
+        samples = {"gateway": [asdict(each) for each in self.gateway], "nginx": [asdict(each) for each in self.nginx]}
+        return {"summary": self.summary(), "samples": samples}
+
+
+def _median(samples: Sequence[Sample], name: str) -> float:
+    return float(statistics.median(getattr(sample, name) for sample in samples))
+
+
+Load = Callable[[int], dict[str, float]]
+"""Puts load on a port and reports `requests`, `errors`, `duration_s`, `p50_us` and `p99_us`."""
+
+
+def sample(server: Server, port: int, load: Load) -> Sample:
+    """Measure one run. Raises `RuntimeError` when any request failed."""
+    before, busy, started_at = server.cpu_s(), core_busy_s(GATEWAY_CORE), monotonic()
+    result = load(port)
+    elapsed_s = monotonic() - started_at
+    used = cpu_used(before, server.cpu_s())
+    busy = core_busy_s(GATEWAY_CORE) - busy
+    requests = int(result["requests"])
+    if result["errors"] or not requests:
+        raise RuntimeError(f"{server.name}: {result['errors']:.0f} of {requests} requests failed")
+    return Sample(
+        requests,
+        requests / result["duration_s"],
+        used.worker_s / requests * 1e6,
+        used.all_s / requests * 1e6,
+        result["p50_us"],
+        result["p99_us"],
+        max(0.0, busy - used.all_s) / elapsed_s,
+    )
+
+
+def pairs(gateway: tuple[Server, int], nginx: tuple[Server, int], load: Load, count: int) -> Pairs:
+    """Measure `count` pairs; who goes first alternates."""
+    result = Pairs([], [])
+    for number in range(count):
+        order = [(gateway, result.gateway), (nginx, result.nginx)]
+        for (server, port), samples in order if number % 2 == 0 else order[::-1]:
+            samples.append(sample(server, port, load))
+    return result
+
+
+def wrk(work: Workload, bodies: Path, connections: int, duration_s: float, *, unique: bool = False) -> Load:
+    """As many requests as it takes."""
+
+    def load(port: int) -> dict[str, float]:
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s:g}s", "-s", str(work.script)]
+        arguments = [str(bodies), str(work.keys_file), "unique" if unique else "same"]
+        output = _run([*command, f"http://127.0.0.1:{port}", "--", *arguments])
+        report: dict[str, float] = json.loads(output.partition("RESULT ")[2])
+        return report
+
+    return load
+
+
+def own(work: Workload, bodies: Path, what: str, duration_s: float, *, unique: bool = False) -> Load:
+    """`what` is `rate` or `streams` of `bench.load`."""
+
+    def load(port: int) -> dict[str, float]:
+        command = [sys.executable, "-m", "bench.load", what, "--ports", str(port)]
+        files = ["--bodies", str(bodies), "--keys", str(work.keys_file)]
+        more = ["--duration", f"{duration_s:g}", *(["--unique"] if unique else [])]
+        report: dict[str, float] = json.loads(_run([*command, *files, *more]))
+        return report
+
+    return load
+
+
+def _run(command: Sequence[str]) -> str:
+    ended = subprocess.run(["taskset", "-c", str(LOAD_CORE), *command], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout

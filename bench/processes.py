@@ -1,0 +1,131 @@
+"""Processes under measurement: pinned to a core, with their CPU time."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+GATEWAY_CORE = 0
+LOAD_CORE = 1
+_PROC = Path("/proc")
+
+
+class Server:
+    """A server process and its descendants on one core. `ports` is what it must listen on to be ready."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], core: int, ports: Sequence[int], log: Path, **environment: str
+    ) -> None:
+        self.name = name
+        self._ports = ports
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", str(core), *command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+            )
+
+    def __enter__(self) -> Self:
+        try:
+            for port in self._ports:
+                self._await(port)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _await(self, port: int) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"{self.name} does not listen on port {port}:\n{self._log.read_text()[-2000:]}")
+
+    def cpu_s(self) -> dict[int, float]:
+        """CPU seconds, user and system, of the process and all its descendants."""
+        family = _descendants(self.process.pid)
+        return {pid: _cpu_s(pid) for pid in family}
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """CPU seconds in a span of time. `worker_s` is that of the busiest process, `all_s` of the whole family."""
+
+    worker_s: float
+    all_s: float
+
+
+def cpu_used(before: dict[int, float], after: dict[int, float]) -> CpuUse:
+    """What a family used between two readings."""
+    used = [total - before.get(pid, 0.0) for pid, total in after.items()]
+    return CpuUse(max(used), sum(used))
+
+
+def _cpu_s(pid: int) -> float:
+    """The sum over threads of the scheduler's run time. It equals user plus system time in `/proc/PID/stat`, which is
+    the same figure cut to hundredths of a second."""
+    total_ns = 0
+    for schedstat in (_PROC / str(pid) / "task").glob("*/schedstat"):
+        total_ns += int(schedstat.read_text().split()[0])
+    return total_ns / 1e9
+
+
+def _descendants(root: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for stat in _PROC.glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue  # it has ended meanwhile
+        parents[int(stat.parent.name)] = int(text.rsplit(")", 1)[1].split()[1])
+    family = [root]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    return family
+
+
+def core_busy_s(core: int) -> float:
+    """Seconds a core has been busy with anything since boot."""
+    for line in (_PROC / "stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
+            return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    raise RuntimeError(f"no core {core}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
