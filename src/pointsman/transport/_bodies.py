@@ -11,6 +11,7 @@ _TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]
 _LINE_BYTES = 256  # a size line with its extension
 _TRAILER_BYTES = 8192
 _OVERHEAD_BYTES = 16384
+_CHUNKS_AT_ONCE = 4096
 
 _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 
@@ -18,16 +19,19 @@ _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 class Chunked:
     """Takes a chunked body out of a buffer, strictly. Extensions and trailers are checked, and dropped.
 
-    `_overhead` is what was spent on extensions beyond a fair share (16 bytes a chunk and twice its data); it is
-    bounded, as a client could otherwise keep us reading for ever without ever meeting the limit on bodies.
+    `is_behind` says that `take` left chunks for another call: of very small ones a read can hold so many that they
+    would keep the loop for too long. `_overhead` is what was spent on extensions beyond a fair share (16 bytes a
+    chunk and twice its data); it is bounded, as a client could otherwise keep us reading for ever without ever meeting
+    the limit on bodies.
     """
 
-    __slots__ = ("_left", "_overhead", "_state", "is_done")
+    __slots__ = ("_left", "_overhead", "_state", "is_behind", "is_done")
 
     def __init__(self) -> None:
         self._state = _SIZE
         self._left = 0
         self._overhead = 0
+        self.is_behind = False
         self.is_done = False
 
     def take(self, buffer: bytearray) -> bytes:
@@ -36,65 +40,67 @@ class Chunked:
         What follows the end of the body stays. Raises `Refusal` when the coding is malformed.
         """
         pieces: list[bytes] = []
+        data = bytes(buffer)
         position = 0
-        size = len(buffer)
-        while position < size and self._state != _DONE:
+        steps = 3 * _CHUNKS_AT_ONCE
+        while position < len(data) and self._state != _DONE and steps:
+            steps -= 1
             if self._state == _DATA:
-                piece = bytes(buffer[position : position + self._left])
+                piece = data[position : position + self._left]
                 pieces.append(piece)
-                position += len(piece)
+                after = position + len(piece)
                 self._left -= len(piece)
                 if not self._left:
                     self._state = _DATA_END
-                continue
-            if self._state == _SIZE:
-                after = self._read_size(buffer, position)
+            elif self._state == _SIZE:
+                after = self._read_size(data, position)
             elif self._state == _DATA_END:
-                after = self._read_data_end(buffer, position)
+                after = self._read_data_end(data, position)
             else:
-                after = self._read_trailers(buffer, position)
+                after = self._read_trailers(data, position)
             if after == position:
                 break
             position = after
         del buffer[:position]
         self.is_done = self._state == _DONE
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.is_behind = not steps and not self.is_done
+        return b"".join(pieces)
 
-    def _read_size(self, buffer: bytearray, position: int) -> int:
+    def _read_size(self, data: bytes, position: int) -> int:
         """Read one size line. Returns the index behind it, or `position` when it is not complete yet."""
-        match = _SIZE_LINE.match(buffer, position)
+        match = _SIZE_LINE.match(data, position)
         if match is None:
-            line_end = buffer.find(b"\n", position)
-            if line_end >= 0 or len(buffer) - position > _LINE_BYTES:
+            if data.find(b"\n", position) >= 0 or len(data) - position > _LINE_BYTES:
                 raise _malformed("malformed chunk size")
             return position
         after = match.end()
-        self._left = int(match[1], 16)
-        self._overhead = max(0, self._overhead + after - position - 16 - 2 * self._left)
-        if after - position > _LINE_BYTES or self._overhead > _OVERHEAD_BYTES:
-            raise _malformed("too many bytes of chunk extensions")
-        self._state = _DATA if self._left else _TRAILER
+        self._left = left = int(match[1], 16)
+        spent = after - position - 16 - 2 * left
+        if spent > 0 or self._overhead:
+            self._overhead = max(0, self._overhead + spent)
+            if spent > _LINE_BYTES or self._overhead > _OVERHEAD_BYTES:
+                raise _malformed("too many bytes of chunk extensions")
+        self._state = _DATA if left else _TRAILER
         return after
 
-    def _read_data_end(self, buffer: bytearray, position: int) -> int:
-        line_end = buffer[position : position + 2]
-        if not b"\r\n".startswith(line_end):
+    def _read_data_end(self, data: bytes, position: int) -> int:
+        if data.startswith(b"\r\n", position):
+            self._state = _SIZE
+            return position + 2
+        if data[position:] != b"\r":
             raise _malformed("a chunk is longer than its size")
-        if len(line_end) < 2:
-            return position
-        self._state = _SIZE
-        return position + 2
+        return position
 
-    def _read_trailers(self, buffer: bytearray, position: int) -> int:
-        if buffer.startswith(b"\r\n", position):
+    def _read_trailers(self, data: bytes, position: int) -> int:
+        if data.startswith(b"\r\n", position):
             self._state = _DONE
             return position + 2
-        end = buffer.find(b"\r\n\r\n", position) + 4
-        if (end if end >= 4 else len(buffer)) - position > _TRAILER_BYTES:
+        end = data.find(b"\r\n\r\n", position) + 4
+        if (end if end >= 4 else len(data)) - position > _TRAILER_BYTES:
             raise Refusal(Failure(failures.HEADERS_TOO_LARGE, f"more than {_TRAILER_BYTES} bytes of trailers"))
         if end < 4:
             return position
-        if not _TRAILERS.fullmatch(buffer, position, end):
+        if not _TRAILERS.fullmatch(data, position, end):
             raise _malformed("malformed trailers")
         self._state = _DONE
         return end
@@ -104,6 +110,7 @@ class Fixed:
     """Takes a body of known length out of a buffer; the same interface as `Chunked`."""
 
     __slots__ = ("_left", "is_done")
+    is_behind = False
 
     def __init__(self, length: int) -> None:
         self._left = length

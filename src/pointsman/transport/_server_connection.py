@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._deliver()
         elif phase == _PENDING and not self.is_write_paused:
             self._advance()
-        elif len(self._buffer) > self._shared.limits.pipeline_bytes:
+        elif phase < _CLOSING and len(self._buffer) > self._shared.limits.pipeline_bytes:
             self.cut()
 
     def _advance(self) -> None:
@@ -295,10 +295,13 @@ class Connection(asyncio.Protocol):
             collected = self._collected
             collected += chunked.take(buffer)
             self._hold(len(collected) + (0 if chunked.is_done else len(buffer)), len(collected))
+            self._set_reading(not chunked.is_behind)
             if chunked.is_done:
                 self._collected = bytearray()
                 self._serve(self._head, bytes(collected), len(collected))
                 return
+            if chunked.is_behind:
+                self._shared.loop.call_soon(self._go_on)
         self._limit(self._shared.limits.body_timeout_s)
 
     def _may_hold(self, length: int) -> bool:
@@ -394,6 +397,9 @@ class Connection(asyncio.Protocol):
                     self._call(upload.on_data, piece)
                 if upload.framing.is_done and self._upload is upload:
                     self._end_upload(upload)
+                elif upload.framing.is_behind:
+                    self._shared.loop.call_soon(self._deliver)
+                    break
                 elif not piece:
                     break
         except Refusal as refusal:
