@@ -110,7 +110,7 @@ def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bo
     stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, secure, certificate))
     stack.enter_context(Server("streams", mock, LOAD_CORE, streaming, folder / "streams.log"))
     proxy = stack.enter_context(nginx.proxy(folder / "nginx", GATEWAY_CORE, routes))
-    measured = gateway(command, folder / "gateway", GATEWAY_CORE, listen, urls, work.keys, certificate.authority)
+    measured = gateway(command, folder / "gateway", listen, urls, work.keys, certificate.authority)
     stack.enter_context(measured)
     direct = {PLAIN: plain[0], STREAM: streaming[0]}
     return Bench(work, measured, listen[0], proxy, ports, direct, quick)

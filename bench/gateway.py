@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.processes import Server
+from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS = "bench", "bench-stream", "bench-tls"
 _KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
@@ -21,7 +21,6 @@ def default_command() -> str:
 def gateway(
     command: str,
     folder: Path,
-    core: int,
     listen: Sequence[int],
     upstreams: Mapping[str, Sequence[str]],
     keys: Sequence[str],
@@ -63,4 +62,4 @@ def gateway(
     path = folder / "pointsman.yaml"
     path.write_text(json.dumps(configuration, indent=1))  # JSON is YAML
     words = shlex.split(command.format(config=path, port=port))
-    return Server("gateway", words, core, [port], folder / "output.log", **{_KEY_VARIABLE: "sk-upstream"})
+    return Server("gateway", words, GATEWAY_CORE, [port], folder / "output.log", **{_KEY_VARIABLE: "sk-upstream"})
