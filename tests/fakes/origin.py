@@ -62,7 +62,7 @@ class Peer:
         elif b"content-length: " in lower:
             size = int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0])
             body = await self._reader.readexactly(size)
-        self.received += body
+            self.received += body
         return head + body
 
     async def _until(self, end: bytes) -> bytes:

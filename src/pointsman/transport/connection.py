@@ -6,7 +6,6 @@ cancel, pause, raise, or send its next request, which may travel on this very co
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol, cast
@@ -16,7 +15,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
 from pointsman.domain.messages import Headers
-from pointsman.transport import tls
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.decoding import BodyDecoder, UndecodableError
 from pointsman.transport.errors import TransportFailure
@@ -151,10 +149,18 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
         self._connect_deadline = NEVER
-        if self._is_closed or self.leg is None:
+        leg = self.leg
+        if self._is_closed or leg is None:
             self._transport.abort()
             return
-        self._send(self.leg)
+        self._send(leg)
+        if leg.is_paused:
+            # uvloop starts reading when this method returns, whatever it asked for
+            asyncio.get_running_loop().call_soon(self._pause_again)
+
+    def _pause_again(self) -> None:
+        if self.leg is not None and self.leg.is_paused:
+            self.pause()
 
     def start(self, leg: Leg) -> None:
         """Send another leg over this idle connection."""
@@ -171,7 +177,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             transport.write(leg.message(self._owner.request_line_end))
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
-            asyncio.get_running_loop().call_soon(self._lost, None)
+            asyncio.get_running_loop().call_soon(self._lost, None, True)
             return
         if leg.is_paused:
             transport.pause_reading()
@@ -468,14 +474,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.close()
 
     def eof_received(self) -> None:
-        self._lost(None)
+        self._lost(None, is_proper_end=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(exc)
         self._transport = None
 
-    def _lost(self, error: Exception | None) -> None:
-        """The other side, or the network, has ended the connection."""
+    def _lost(self, error: Exception | None, is_proper_end: bool = False) -> None:
+        """The other side, or the network, has ended the connection. A proper end is a FIN, and over TLS an announced
+        one: without that, anybody on the way could have cut the answer short."""
         if self._is_closed:
             return
         leg = self.leg
@@ -487,9 +494,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.leg = None
             leg.carrier = None
             self.close(unanswered=leg)
-        elif isinstance(error, ssl.SSLError):
-            self._fail(leg, failures.TLS_FAILED, f"TLS with {self._owner.name} failed: {tls.describe(error)}")
-        elif error is None and self._has_head and self._is_until_eof:
+        elif is_proper_end and self._has_head and self._is_until_eof:
             self._is_done = True
             self._is_keep_alive = False
             if self._decoder is not None:
@@ -497,15 +502,22 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 self._complete(leg)
         else:
-            self._fail(leg, failures.CONNECTION_LOST, self._describe_loss(error))
+            self._fail(leg, failures.CONNECTION_LOST, self._describe_loss(error, is_proper_end))
 
-    def _describe_loss(self, error: Exception | None) -> str:
-        how = "closed" if error is None else "reset"
+    def _describe_loss(self, error: Exception | None, is_proper_end: bool) -> str:
+        if error is not None:
+            how = "reset the connection"
+        elif is_proper_end or self._transport is None:
+            how = "closed the connection"
+        else:  # uvloop does not tell an alert of TLS from a missing one
+            how = "broke the TLS connection off"
+            if self._is_silent:
+                return f"{self._owner.name} {how} without an answer; perhaps it wants a client certificate"
         if self._has_head:
-            return f"{self._owner.name} {how} the connection in the middle of the answer"
+            return f"{self._owner.name} {how} in the middle of the answer"
         if self._is_silent:
-            return f"{self._owner.name} {how} the connection without an answer"
-        return f"{self._owner.name} {how} the connection in the middle of the answer's head"
+            return f"{self._owner.name} {how} without an answer"
+        return f"{self._owner.name} {how} in the middle of the answer's head"
 
     def connect_failed(self, kind: Kind, message: str) -> None:
         """The connection could not be made."""

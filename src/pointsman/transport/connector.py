@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -186,7 +187,7 @@ def _interleaved(addresses: list[Address]) -> list[Address]:
 
 
 def _words(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__
 
 
 async def _discard(attempts: set[asyncio.Task[socket.socket]]) -> None:

@@ -1,0 +1,164 @@
+"""gzip and deflate, in every cut, to the end and not beyond measure."""
+
+import gzip
+import random
+import zlib
+from time import monotonic
+
+import pytest
+
+from fakes.origin import GET, Answer, Peer, connecting, exchange, run, serving
+from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, UndecodableError
+
+TEXT = b"".join(b"event %d: some text that repeats itself\n" % index for index in range(3000))
+
+
+def raw_deflate(data: bytes) -> bytes:
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(data) + deflate.flush()
+
+
+ENCODED = {
+    "gzip": (b"gzip", gzip.compress(TEXT)),
+    "members": (b"gzip", gzip.compress(TEXT[:5000]) + gzip.compress(b"") + gzip.compress(TEXT[5000:])),
+    "zlib": (b"deflate", zlib.compress(TEXT)),
+    "raw": (b"deflate", raw_deflate(TEXT)),
+}
+
+
+def decode(decoder: BodyDecoder, chunks: list[bytes]) -> bytes:
+    found: list[bytes] = []
+    for chunk in chunks:
+        decoder.feed(chunk)
+        found.extend(decoder.pieces())
+    return b"".join(found)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize("size", [1, 2, 7, 1000, 10**6])
+def test_any_cut_gives_the_same_body(name: str, size: int) -> None:
+    encoding, data = ENCODED[name]
+    decoder = BodyDecoder(encoding)
+    assert decode(decoder, [data[start : start + size] for start in range(0, len(data), size)]) == TEXT
+    assert decoder.is_whole
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_a_body_cut_short_is_not_whole(name: str) -> None:
+    encoding, data = ENCODED[name]
+    decoder = BodyDecoder(encoding)
+    assert TEXT.startswith(decode(decoder, [data[:-3]]))
+    assert not decoder.is_whole
+
+
+def test_an_empty_body_is_whole() -> None:
+    assert BodyDecoder(b"gzip").is_whole
+    assert BodyDecoder(b"deflate").is_whole
+
+
+def test_what_is_flushed_is_seen_at_once() -> None:
+    deflate = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    decoder = BodyDecoder(b"gzip")
+    for event in (b"data: one\n\n", b"data: two\n\n"):
+        assert decode(decoder, [deflate.compress(event) + deflate.flush(zlib.Z_SYNC_FLUSH)]) == event
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES + 100, 10 * PIECE_BYTES])
+def test_pieces_are_bounded_and_none_is_forgotten(size: int) -> None:
+    data = random.Random(size).randbytes(64) * (size // 64) + b"x" * (size % 64)
+    decoder = BodyDecoder(b"gzip")
+    decoder.feed(gzip.compress(data))
+    pieces = list(decoder.pieces())
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    assert b"".join(pieces) == data
+    assert decoder.is_whole
+
+
+def test_a_bomb_is_stopped_early() -> None:
+    decoder = BodyDecoder(b"gzip")
+    decoder.feed(gzip.compress(bytes(100 * 1024 * 1024)))
+    found: list[bytes] = []
+    with pytest.raises(UndecodableError, match="expands more than 100 times"):
+        found.extend(decoder.pieces())
+    assert sum(map(len, found)) <= 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [(b"gzip", b"plain text"), (b"gzip", gzip.compress(b"a") + b"tail"), (b"deflate", zlib.compress(b"a") + b"tail"),
+     (b"deflate", b"plain text"), (b"gzip", gzip.compress(TEXT)[:-8] + b"\0" * 8)],
+)  # fmt: skip
+def test_damage_is_an_error(encoding: bytes, data: bytes) -> None:
+    with pytest.raises(UndecodableError):
+        decode(BodyDecoder(encoding), [data])
+
+
+def answer_with(data: bytes, encoding: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nX: y\r\nContent-Length: %d\r\n\r\n%b" % (
+        encoding,
+        len(data),
+        data,
+    )
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"X-GZip", b" gzip"])
+def test_an_answer_is_handed_over_decoded_without_its_encoding(encoding: bytes) -> None:
+    answer = run(exchange(answer_with(gzip.compress(TEXT), encoding)))
+    assert answer.body == TEXT
+    assert answer.headers == [(b"x", b"y")]
+    assert answer.calls[-1] == "end"
+
+
+def test_identity_is_no_encoding() -> None:
+    assert run(exchange(answer_with(b"abc", b"identity"))).body == b"abc"
+
+
+def test_answers_whose_encoding_goes_wrong() -> None:
+    whole = gzip.compress(TEXT)
+    assert run(exchange(answer_with(whole[:-5], b"gzip"))).failure_code == "connection_lost"
+    assert run(exchange(answer_with(b"not gzip at all", b"gzip"))).failure_code == "malformed_answer"
+    bomb = run(exchange(answer_with(gzip.compress(bytes(20_000_000)), b"gzip")))
+    assert bomb.failure_code == "malformed_answer"
+    assert len(bomb.body) <= 2 * 1024 * 1024
+    empty = run(exchange(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"))
+    assert empty.calls == ["head", "end"]
+
+
+@pytest.mark.parametrize("ending", ["length", "chunked", "eof"])
+def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
+    data = random.Random(1).randbytes(1000) * 600  # some 10 pieces from a few KB: one read brings all
+
+    class Pausing(Answer):
+        def on_data(self, data: bytes) -> None:
+            super().on_data(data)
+            assert self.leg is not None
+            self.leg.pause()
+
+    async def main() -> Pausing:
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            body = gzip.compress(data)
+            head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+            if ending == "length":
+                peer.send(head, b"Content-Length: %d\r\n\r\n" % len(body), body)
+            elif ending == "chunked":
+                peer.send(head, b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+            else:
+                peer.send(head, b"\r\n", body)
+                return
+            await peer.gone()
+
+        async with serving(script) as fake, connecting() as client:
+            answer = Pausing()
+            answer.leg = client.send(fake.origin, GET, answer, monotonic() + 5)
+            rounds = 0
+            while not answer.is_over:
+                await answer.until(lambda: answer.is_over or (answer.leg is not None and answer.leg.is_paused))
+                rounds += 1
+                assert len(answer.pieces) <= rounds
+                answer.leg.resume()
+            assert rounds >= 10
+            return answer
+
+    answer = run(main())
+    assert (answer.body, answer.failure) == (data, None)

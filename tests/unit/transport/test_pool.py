@@ -1,0 +1,216 @@
+"""Which connection a request gets, and what happens when the one it got was dead."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from fakes.origin import OK, POST, Answer, FakeOrigin, Peer, ask, connecting, run, send, serving
+from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.network import Network
+
+ONCE = UpstreamRequest(b"POST", b"/files", b"", b"{}", is_replayable=False)
+
+
+def closing_on_reuse(ending: str, part: bytes = b"", fresh: int = 10**9) -> Callable[[Peer], object]:
+    """Answer the first request of a connection; end it upon the second, with `part` of an answer. Connections from
+    number `fresh` on end upon their first request."""
+
+    async def script(peer: Peer) -> None:
+        if peer.number < fresh:
+            await peer.answer(OK)
+        await peer.answer(part)
+        await peer.drain()
+        peer.close() if ending == "close" else peer.reset()
+
+    return script
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+def test_a_stale_connection_is_replaced_by_a_fresh_one_never_by_another_pooled_one(ending: str) -> None:
+    async def main() -> None:
+        async with serving(closing_on_reuse(ending)) as fake, connecting() as client:  # type: ignore[arg-type]
+            pooled = [send(client, fake.origin) for _ in range(3)]
+            for answer in pooled:
+                await answer.over()
+            again = await ask(client, fake.origin)
+            assert (again.body, again.failure) == (b"ok", None)
+            assert len(fake.peers) == 4
+            gauges = client.gauges()[str(fake.origin)]
+            assert (gauges.stale_retries, gauges.connects, gauges.open) == (1, 4, 3)
+
+    run(main())
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+def test_a_request_is_sent_again_only_once(ending: str) -> None:
+    async def main() -> Answer:
+        async with serving(closing_on_reuse(ending, fresh=1)) as fake, connecting() as client:  # type: ignore[arg-type]
+            await ask(client, fake.origin)
+            answer = await ask(client, fake.origin)
+            assert len(fake.peers) == 2
+            return answer
+
+    answer = run(main())
+    assert answer.failure is not None
+    assert (answer.failure_code, answer.failure.was_sent) == ("connection_lost", True)
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+@pytest.mark.parametrize(("request_", "part"), [(ONCE, b""), (POST, b"H"), (POST, b"HTTP/1.1 100 Continue\r\n\r\n")])
+def test_what_may_not_be_sent_again_fails(ending: str, request_: UpstreamRequest, part: bytes) -> None:
+    """Not replayable, or the first bytes of an answer have come."""
+
+    async def main() -> Answer:
+        async with serving(closing_on_reuse(ending, part)) as fake, connecting() as client:  # type: ignore[arg-type]
+            await ask(client, fake.origin)
+            answer = await ask(client, fake.origin, request_)
+            assert len(fake.peers) == 1
+            return answer
+
+    answer = run(main())
+    assert answer.failure is not None
+    assert (answer.failure_code, answer.failure.was_sent) == ("connection_lost", True)
+
+
+def test_a_fresh_connection_that_ends_without_an_answer_is_not_tried_again() -> None:
+    async def main() -> Answer:
+        async with serving(closing_on_reuse("close", fresh=0)) as fake, connecting() as client:  # type: ignore[arg-type]
+            answer = await ask(client, fake.origin)
+            assert len(fake.peers) == 1
+            return answer
+
+    answer = run(main())
+    assert answer.failure is not None
+    assert "without an answer" in answer.failure.message
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "bytes"])
+def test_idle_connections_that_end_or_speak_leave_the_pool_at_once(ending: str) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(OK)
+            await end.wait()
+            if ending == "bytes":
+                peer.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                await peer.gone()
+            elif ending == "close":
+                peer.close()
+            else:
+                peer.reset()
+
+        async with serving(script) as fake, connecting() as client:
+            end = asyncio.Event()
+            for answer in [send(client, fake.origin) for _ in range(5)]:
+                await answer.over()
+            assert client.gauges()[str(fake.origin)].idle == 5
+            end.set()
+            while client.gauges()[str(fake.origin)].open:
+                await asyncio.sleep(0.001)
+            answer = await ask(client, fake.origin)
+            assert answer.failure is None
+            assert client.gauges()[str(fake.origin)].stale_retries == 0
+
+    run(main())
+
+
+def test_keep_alive_races_are_invisible_to_replayable_requests() -> None:
+    """Every connection dies at an arbitrary moment after its answer; 600 requests, none fails."""
+
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(OK)
+            for _ in range(peer.number % 5):
+                await asyncio.sleep(0)
+            if peer.number % 2:
+                peer.reset()
+
+        async with serving(script) as fake, connecting() as client:
+
+            async def row() -> None:
+                for turn in range(60):
+                    answer = await ask(client, fake.origin)
+                    assert (answer.body, answer.failure) == (b"ok", None)
+                    for _ in range(turn % 4):
+                        await asyncio.sleep(0)
+
+            await asyncio.gather(*(row() for _ in range(10)))
+            assert client.gauges()[str(fake.origin)].stale_retries > 0
+            await _settled(fake)
+
+    run(main())
+
+
+async def _settled(fake: FakeOrigin) -> None:
+    for peer in fake.peers:
+        await peer.gone()
+
+
+def test_beyond_the_largest_number_of_connections_requests_wait_in_turn() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            while True:
+                order.append((await peer.request()).split()[1])
+                peer.send(OK)
+
+        async with serving(script) as fake, connecting(Network(max_connections=2)) as client:
+            order: list[bytes] = []
+            answers = [send(client, fake.origin, UpstreamRequest(b"GET", b"/%d" % n, b"", b"")) for n in range(20)]
+            gauges = client.gauges()[str(fake.origin)]
+            assert (gauges.open, gauges.in_flight, gauges.waiting) == (2, 2, 18)
+            assert answers[7].leg is not None
+            answers[7].leg.cancel()
+            for number, answer in enumerate(answers):
+                if number != 7:
+                    await answer.over()
+                    assert answer.failure is None
+            assert len(fake.peers) == 2
+            assert sorted(order) == sorted(b"/%d" % n for n in range(20) if n != 7)
+            assert [int(path[1:]) for path in order[2:]] == sorted(int(path[1:]) for path in order[2:])
+            assert client.gauges()[str(fake.origin)].waiting == 0
+
+    run(main())
+
+
+def test_a_waiting_request_is_bounded_by_its_deadline_and_gets_the_place_of_a_closed_connection() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await go_on.wait()
+            peer.send(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+        async with serving(script) as fake, connecting(Network(max_connections=1)) as client:
+            go_on = asyncio.Event()
+            first, short, long = (send(client, fake.origin, timeout_s=limit) for limit in (5, 0.1, 5))
+            moved = send(client, fake.origin, timeout_s=5)
+            assert moved.leg is not None
+            moved.leg.deadline = monotonic() + 0.05
+            moved.leg.watch()
+            for answer in (short, moved):
+                await answer.over()
+                assert answer.failure is not None
+                assert (answer.failure_code, answer.failure.was_sent) == ("upstream_timeout", False)
+                assert "became free" in answer.failure.message
+            assert not first.is_over
+            go_on.set()
+            assert (await first.over()).body == b"ok"
+            assert (await long.over()).body == b"ok"
+            assert len(fake.peers) == 2
+
+    run(main())
+
+
+def test_when_connecting_fails_those_who_wait_are_not_forgotten() -> None:
+    async def main() -> None:
+        async with serving(closing_on_reuse("close")) as fake:  # type: ignore[arg-type]
+            nowhere = fake.origin
+        async with connecting(Network(max_connections=1)) as client:
+            answers = [send(client, nowhere) for _ in range(5)]
+            for answer in answers:
+                await answer.over()
+                assert answer.failure is not None
+                assert (answer.failure_code, answer.failure.was_sent) == ("connect_failed", False)
+                assert "refused" in answer.failure.message
+
+    run(main())

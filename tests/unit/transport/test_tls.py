@@ -1,0 +1,23 @@
+"""Who is trusted by default, and how TLS errors are put into words."""
+
+import ssl
+
+from pointsman.domain.network import Network
+from pointsman.transport.tls import client_context, describe
+
+
+def test_verification_is_on_and_old_versions_are_off() -> None:
+    context = client_context(Network())
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_errors_are_described() -> None:
+    assert describe(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")) != ""
+    unverified = ssl.SSLCertVerificationError(1, "failed")
+    unverified.verify_message = "certificate has expired"
+    assert describe(unverified) == "the certificate was not accepted: certificate has expired"
+    named = ssl.SSLError(1, "[SSL: X] x")
+    named.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
+    assert describe(named) == "tlsv1 alert protocol version"
