@@ -59,7 +59,10 @@ def _without(data: Mapping[str, object], locations: list[Location]) -> Document 
     for location in locations:
         node: Any = pruned
         for part in location[:-1]:
-            node = node.get(part) if isinstance(node, dict) else None
+            if isinstance(node, dict):
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(part, int):
+                node = node[part]
         if isinstance(node, dict):
             node.pop(location[-1], None)
     try:

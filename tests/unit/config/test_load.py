@@ -72,8 +72,10 @@ routng: {}
         ),
         (
             "providers: {'a/b': x}",
-            'providers."a/b": names have 1 to 64 letters, digits, dots, dashes and underscores, '
-            "and begin with a letter or digit",
+            (
+                'providers."a/b": names have 1 to 64 letters, digits, dots, dashes and underscores, '
+                "and begin with a letter or digit"
+            ),
         ),
         (
             "providers: {a: x}\nmodels: {'a b': [x]}",
@@ -114,7 +116,7 @@ def test_provider_budgets_are_refused_as_such() -> None:
 
 
 def test_no_planned_field_is_also_a_field() -> None:
-    sections = [Section, *Section.__subclasses__()]
+    sections = Section.__subclasses__()
     assert len(sections) > 10
     for section in sections:
         assert not section.PLANNED & section.model_fields.keys()
@@ -142,6 +144,9 @@ def test_what_is_left_of_a_faulty_document_is_kept_for_further_checks() -> None:
     assert loaded.document.providers["openai"].keys == {}
     assert loaded.faulty == (("providers", "openai"),)
     assert load(b"providers: {openai: {keys: {a: {}}}}").document is None
+    nested = load(b"providers: {openai: env.A}\nmodels: {a: [{model: openai/x, wieght: 1}], b: [openai/y]}")
+    assert nested.document is not None
+    assert nested.document.models.keys() == {"a", "b"}
 
 
 def test_shorthands_mean_their_full_forms() -> None:

@@ -1,0 +1,116 @@
+"""`pointsman explain`: the plan of the code that routes, and refusals in the client's words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pointsman.cli import build_app
+
+CONFIG = """
+providers:
+  openai: env.OPENAI_API_KEY
+  local: {type: vllm, base_url: "http://127.0.0.1:9000/v1"}
+models:
+  chat:
+    strategy: weighted
+    targets: [{model: openai/a, weight: 1}, {model: local/b, weight: 1}, {model: local/c, weight: 0}]
+    fallbacks: [openai/d]
+governance: {require_key: false}
+"""
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    environ = {"OPENAI_API_KEY": "sk-never-printed", "GROQ_API_KEY": None}
+    return CliRunner().invoke(build_app(), ["explain", *arguments], env=environ, input=stdin)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_a_model_by_name(config: str) -> None:
+    result = run("-c", config, "--model", "chat", "--seed", "1")
+    assert result.exit_code == 0
+    assert result.output.startswith("strategy weighted, from model chat")
+    assert "openai/d  (weight 1, fallback; keys default)" in result.output
+    assert "local/c left out by drained: its weight is 0" in result.output
+    assert "never-printed" not in result.output
+
+
+def test_a_seed_repeats_the_plan_and_another_may_change_it(config: str) -> None:
+    plans = [run("-c", config, "-m", "chat", "--seed", str(seed)).output for seed in range(20)]
+    assert plans == [run("-c", config, "-m", "chat", "--seed", str(seed)).output for seed in range(20)]
+    assert {plan.splitlines()[1].split()[1] for plan in plans} == {"openai/a", "local/b"}
+
+
+def test_a_request_file_and_standard_input(config: str, tmp_path: Path) -> None:
+    request = {"model": "openai/x", "messages": [{"role": "user", "content": "hi"}], "fallbacks": ["local/y"]}
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(request))
+    for result in (
+        run("-c", config, str(file), "--json"),
+        run("-c", config, "-", "--json", stdin=json.dumps(request)),
+    ):
+        attempts = json.loads(result.output)["attempts"]
+        assert [(item["provider"], item["model"], item["provenance"]) for item in attempts] == [
+            ("openai", "x", "target"),
+            ("local", "y", "fallback"),
+        ]
+
+
+def test_headers_and_other_paths(config: str) -> None:
+    result = run("-c", config, "-m", "x", "--path", "/v1/embeddings", "-H", "x-pointsman-provider: local", "--json")
+    assert json.loads(result.output)["attempts"][0]["provider"] == "local"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "nope"], "refused: 404 model_not_found"),
+        (["-m", "chat", "--path", "/v1/nowhere/at/all"], "refused: 404 unknown_path"),
+        (["-m", "chat", "-H", "x-pointsman-timeout-ms: soon"], "refused: 400 invalid_request"),
+    ],
+)
+def test_refusals(config: str, arguments: list[str], message: str) -> None:
+    result = run("-c", config, *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_a_malformed_request_is_refused_as_the_gateway_would(config: str) -> None:
+    result = run("-c", config, "-", stdin='{"model": "chat", "model": "chat"}')
+    assert result.exit_code == 1
+    assert "appears more than once" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-m", "chat", "request.json"],
+        ["missing.json"],
+        ["-m", "chat", "-H", "nothing"],
+        ["-m", "chat", "--path", "/v1/models"],
+        ["--stream", "-"],
+    ],
+)
+def test_misuse(config: str, arguments: list[str]) -> None:
+    assert run("-c", config, *arguments).exit_code in (1, 2)
+
+
+def test_a_faulty_configuration_ends_it(config: str) -> None:
+    Path(config).write_text("providers: 3")
+    result = run("-c", config, "-m", "chat")
+    assert result.exit_code == 1
+    assert "pointsman.yaml:1: error: providers: must be a mapping" in result.output
+
+
+def test_without_a_file_it_explains_what_serve_would_do() -> None:
+    result = run("-m", "gpt-4o")
+    assert result.exit_code == 0
+    assert "1. openai/gpt-4o" in result.output

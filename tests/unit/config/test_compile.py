@@ -1,0 +1,92 @@
+"""From a file to a snapshot."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
+from pointsman.config.compile import compile_file
+from pointsman.domain.snapshots import Routing, Timeouts
+
+TEXT = """
+providers: {openai: env.OPENAI_API_KEY}
+models: {chat: openai/gpt-4o}
+routing: {max_attempts: 3, commit_buffer: 2048, timeouts: {commit_s: 10, stall_s: 2.5}}
+governance: {virtual_keys: {me: env.CLIENT_KEY}}
+"""
+
+
+def test_routing() -> None:
+    assert compiled(TEXT).snapshot.routing == Routing(
+        "priority", 3, Timeouts(commit_s=10.0, stall_s=2.5), commit_buffer=2048
+    )
+
+
+def test_the_defaults_of_the_file_are_those_of_the_domain() -> None:
+    snapshot = compiled(OPEN + "providers: {openai: env.OPENAI_API_KEY}").snapshot
+    assert snapshot.routing == Routing()
+    assert snapshot.key_headers == ("authorization", "x-api-key", "x-goog-api-key")
+
+
+def test_errors_of_form_and_of_meaning_come_together_in_the_order_of_the_file() -> None:
+    text = """
+providers:
+  openai: env.MISSING
+  groq: {bse_url: x, keys: {a: env.GROQ_API_KEY}}
+models:
+  chat: [opnai/x]
+routing: {max_attempts: many}
+governance: {require_key: false}
+"""
+    assert errors(text) == [
+        "providers.openai: the environment variable MISSING is not set",
+        "providers.groq.bse_url: unknown field; did you mean 'base_url'?",
+        "models.chat[0]: there is no provider 'opnai'; did you mean 'openai'?",
+        "routing.max_attempts: must be a whole number, not text",
+    ]
+
+
+def test_what_only_follows_from_an_error_is_not_reported() -> None:
+    text = OPEN + "providers: {local: {type: 3, base_url: 'http://127.0.0.1:1'}}\n"
+    assert errors(text) == ["providers.local.type: must be text, not a number"]
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (lambda text: text, False),
+        (lambda text: text + "# a remark", False),
+        (lambda text: text.replace("chat: openai/gpt-4o", "chat: [openai/gpt-4o]"), False),
+        (lambda text: text.replace("gpt-4o", "gpt-4"), True),
+        (lambda text: text.replace("max_attempts: 3", "max_attempts: 4"), True),
+    ],
+)
+def test_the_digest_stands_for_what_the_file_says(change: "type[str]", differs: bool) -> None:
+    assert (compiled(change(TEXT)).snapshot.digest != compiled(TEXT).snapshot.digest) is differs
+
+
+def test_the_digest_stands_for_the_secrets_too_and_shows_none() -> None:
+    digest = compiled(TEXT).snapshot.digest
+    assert compiled(TEXT, {**ENVIRON, "OPENAI_API_KEY": "another"}).snapshot.digest != digest
+    assert len(digest) == 64
+
+
+def test_a_snapshot_shows_no_secret() -> None:
+    assert ENVIRON["OPENAI_API_KEY"] not in repr(compiled(TEXT))
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "pointsman.yaml"
+    assert found(compile_file(path, ENVIRON)) == [f"{path} cannot be read: No such file or directory"]
+    assert found(compile_file(tmp_path, ENVIRON)) == [f"{tmp_path} cannot be read: Is a directory"]
+    (tmp_path / "key").write_text("sk-file\n")
+    path.write_text(TEXT.replace("env.OPENAI_API_KEY", "'file:key'"))
+    outcome = compile_file(path, ENVIRON)
+    assert outcome.compiled is not None
+    assert outcome.compiled.secret_files == outcome.secret_files == {tmp_path / "key"}
+    assert outcome.compiled.snapshot.endpoints["openai"].keys[0].secret.reveal() == "sk-file"
+
+
+def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:
+    (problem,) = checked(TEXT + "data_dir: ./data").problems
+    assert str(problem) == "data_dir: this version keeps nothing on disk"

@@ -1,0 +1,114 @@
+"""Providers: record, address, keys."""
+
+import pytest
+
+from fakes.configuration import OPEN, checked, compiled, errors, found, problem_at
+from pointsman.config.problems import Severity
+from pointsman.domain.origin import Origin
+from pointsman.domain.targets import Endpoint
+from pointsman.providers import PROVIDERS
+
+
+def endpoint(text: str, name: str) -> Endpoint:
+    return compiled(OPEN + text).snapshot.endpoints[name]
+
+
+def test_a_known_name_brings_everything_but_the_key() -> None:
+    found_endpoint = endpoint("providers: {openai: env.OPENAI_API_KEY}", "openai")
+    assert found_endpoint.type == "openai"
+    assert found_endpoint.origin == Origin("https", "api.openai.com", 443)
+    assert found_endpoint.base_path == "/v1"
+    assert found_endpoint.operations == PROVIDERS["openai"].operations
+    (key,) = found_endpoint.keys
+    assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
+
+
+def test_any_other_name_states_its_type() -> None:
+    text = """
+providers:
+  local:
+    type: openai-compatible
+    base_url: http://127.0.0.1:8000/v1
+    keys: {only: {value: "", weight: 2, serves: ["smol*"]}}
+    serves: [smollm2]
+    tags: {region: eu, certifications: [hipaa, soc2]}
+"""
+    found_endpoint = endpoint(text, "local")
+    assert found_endpoint.type == "openai-compatible"
+    assert found_endpoint.origin == Origin("http", "127.0.0.1", 8000)
+    assert found_endpoint.serves == ("smollm2",)
+    assert found_endpoint.tags == {"region": "eu", "certifications": ("hipaa", "soc2")}
+    (key,) = found_endpoint.keys
+    assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
+
+
+def test_a_provider_that_needs_no_key_needs_nothing() -> None:
+    (key,) = endpoint("providers: {ollama: }", "ollama").keys
+    assert key.secret.reveal() == ""
+
+
+def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
+    (key,) = endpoint("providers: {openai: {base_url: 'https://proxy.example/v1'}}", "openai").keys
+    assert key.secret.reveal() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "opnai: env.OPENAI_API_KEY",
+            "providers.opnai: is not the name of a known provider, so it must state its `type`",
+        ),
+        ("x: {type: opanai}", "providers.x.type: there is no such type; did you mean 'openai'?"),
+        ("x: {type: zzzzzz}", "providers.x.type: there is no such type; this version has cerebras"),
+        (
+            "x: {type: openai-compatible}",
+            "providers.x: the type openai-compatible has no address of its own; state `base_url`",
+        ),
+        ("x: {type: vllm, base_url: 'ftp://x'}", "providers.x.base_url: the address must begin with https://"),
+        (
+            "openai: {}",
+            "providers.openai: OpenAI needs a key, such as `keys: {default: {value: env.OPENAI_API_KEY}}`",
+        ),
+        ("openai: env.MISSING", "providers.openai: the environment variable MISSING is not set"),
+        ("openai: sk-live", "providers.openai: secrets are not written into this file; use env.NAME or file:PATH"),
+        (
+            "openai: {keys: {a: {value: sk-live}}}",
+            "providers.openai.keys.a.value: secrets are not written into this file",
+        ),
+        (
+            "llama-cpp: ",
+            "providers.llama-cpp: the address of this provider, http://127.0.0.1:8080, is the gateway's own",
+        ),
+    ],
+)
+def test_refusals(text: str, problem: str) -> None:
+    (message,) = errors(f"{OPEN}providers:\n  {text}\n")
+    assert message.startswith(problem)
+    assert "sk-live" not in message
+
+
+def test_warnings_and_notes() -> None:
+    outcome = checked(
+        OPEN
+        + """
+providers:
+  plain: {type: vllm, base_url: "http://10.0.0.1:8000/v1"}
+  openai:
+    keys:
+      empty: ""
+      one: env.OPENAI_API_KEY
+      two: env.OPENAI_API_KEY
+      idle: {value: env.GROQ_API_KEY, weight: 0}
+  groq: {keys: {idle: {value: env.GROQ_API_KEY, weight: 0}}, tags: {region: eu}}
+"""
+    )
+    assert outcome.compiled is not None
+    assert found(outcome, Severity.WARNING) == [
+        "providers.plain.base_url: is not encrypted: prompts and the key can be read on the way; use https://",
+        "providers.openai.keys.empty: is empty, but OpenAI refuses requests without a key",
+        "providers.openai.keys.two: is the same secret as the key 'one'",
+        "providers.groq.keys: every key has weight 0, so no request can use this provider",
+    ]
+    assert problem_at(outcome, "providers.openai.keys.idle.weight").severity is Severity.NOTE
+    assert problem_at(outcome, "providers.groq.tags").message == "no rule of this version reads tags"

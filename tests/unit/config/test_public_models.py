@@ -1,0 +1,143 @@
+"""Public names: what they resolve to, and what they must not."""
+
+import pytest
+
+from fakes.configuration import OPEN, checked, compiled, errors, found
+from pointsman.config.problems import Severity
+from pointsman.domain.snapshots import PublicModel
+from pointsman.domain.targets import Provenance
+
+PROVIDERS = (
+    OPEN
+    + """
+providers:
+  openai: env.OPENAI_API_KEY
+  groq: {keys: {small: {value: env.GROQ_API_KEY, serves: ["llama-*"]}}}
+  one: {type: vllm, base_url: "http://127.0.0.1:9001/v1", serves: ["qwen*"]}
+  two: {type: vllm, base_url: "http://127.0.0.1:9002/v1", serves: ["qwen*"]}
+models:
+"""
+)
+
+
+def model(text: str) -> PublicModel:
+    (found_model,) = compiled(f"{PROVIDERS}  {text}\n").snapshot.models.values()
+    return found_model
+
+
+def test_the_list_shorthand_is_an_order_of_priority() -> None:
+    quick = model("quick: [openai/gpt-4o, one/org/model]")
+    assert quick.strategy == "priority"
+    assert [(item.id, item.model, item.weight) for item in quick.targets] == [
+        ("openai/gpt-4o", "gpt-4o", 1.0),
+        ("one/org/model", "org/model", 1.0),
+    ]
+
+
+def test_the_full_form() -> None:
+    chat = model(
+        "chat: {strategy: weighted, targets: [{model: openai/a, weight: 80, variant: x}, one/b], fallbacks: [two/c]}"
+    )
+    assert chat.strategy == "weighted"
+    assert [(item.id, item.weight, item.variant) for item in chat.targets] == [
+        ("openai/a", 80.0, "x"),
+        ("one/b", 1.0, None),
+    ]
+    assert [(item.id, item.provenance) for item in chat.fallbacks] == [("two/c", Provenance.FALLBACK)]
+
+
+def test_a_bare_name_is_a_candidate_for_each_provider_and_keeps_its_share() -> None:
+    chat = model("chat: {strategy: weighted, targets: [{model: qwen3, weight: 10}, {model: openai/a, weight: 30}]}")
+    assert [(item.id, item.weight) for item in chat.targets] == [
+        ("one/qwen3", 5.0),
+        ("two/qwen3", 5.0),
+        ("openai/a", 30.0),
+    ]
+
+
+def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
+    assert [item.id for item in model("chat: llama-3").targets] == ["groq/llama-3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: opnai/x", "models.a: there is no provider 'opnai'; did you mean 'openai'?"),
+        ("a: [zzzzzz/x]", "models.a[0]: there is no provider 'zzzzzz'; there are groq, one, openai, two"),
+        ("a: [openai/]", "models.a[0]: the model is missing after the slash"),
+        (
+            "a: [gpt-4o]",
+            (
+                "models.a[0]: no configured provider serves 'gpt-4o'; "
+                "write provider/model with one of groq, one, openai, two"
+            ),
+        ),
+        ("a: [a]", "models.a[0]: 'a' is a public name; targets and fallbacks name provider/model"),
+        (
+            "a: {targets: [openai/x], fallbacks: [a]}",
+            "models.a.fallbacks[0]: 'a' is a public name; targets and fallbacks name provider/model",
+        ),
+        (
+            "openai/gpt: [openai/gpt]",
+            "models.\"openai/gpt\": would hide a model of the provider 'openai'",
+        ),
+        (
+            "a: {strategy: wieghted, targets: [openai/x]}",
+            "models.a.strategy: there is no strategy 'wieghted' in this version; did you mean 'weighted'?",
+        ),
+        (
+            "a: {targets: [{model: openai/x, weight: 0}]}",
+            "models.a.targets: every target has weight 0, so nothing can serve this name",
+        ),
+    ],
+)
+def test_refusals(text: str, problem: str) -> None:
+    messages = errors(f"{PROVIDERS}  {text}\n")
+    assert messages[0].startswith(problem)
+
+
+def test_an_unknown_default_strategy() -> None:
+    (message,) = errors(OPEN + "providers: {openai: env.OPENAI_API_KEY}\nrouting: {strategy: adaptive}")
+    assert message == "routing.strategy: there is no strategy 'adaptive' in this version; it has priority, weighted"
+
+
+def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
+    text = OPEN + "providers: {openai: env.MISSING}\nmodels: {a: [openai/x], b: [bare]}"
+    assert errors(text) == ["providers.openai: the environment variable MISSING is not set"]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("a: [openai/x, openai/x]", "models.a[1]: openai/x is a target of this name already"),
+        (
+            "a: {targets: [openai/x], fallbacks: [openai/x]}",
+            "models.a.fallbacks[0]: openai/x is tried before; this fallback is never used",
+        ),
+        (
+            "a: {targets: [openai/x], fallbacks: [one/x, one/x]}",
+            "models.a.fallbacks[1]: one/x is tried before; this fallback is never used",
+        ),
+        (
+            "a: {targets: [{model: openai/x, weight: 3}]}",
+            "models.a.targets[0].weight: changes nothing with the strategy `priority`; state `strategy: weighted`",
+        ),
+        ("a: [groq/gemma]", "models.a[0]: no usable key of groq serves gemma, so it is never used"),
+        (
+            "qwen-x: [openai/x]",
+            "models.qwen-x: hides the model of this name that one, two serves; no request reaches it by that name",
+        ),
+    ],
+)
+def test_warnings(text: str, warning: str) -> None:
+    outcome = checked(f"{PROVIDERS}  {text}\n")
+    assert outcome.compiled is not None
+    assert found(outcome, Severity.WARNING) == [warning]
+
+
+def test_notes() -> None:
+    outcome = checked(f"{PROVIDERS}  a: {{targets: [openai/x, {{model: groq/gemma, weight: 0}}]}}\n")
+    assert found(outcome, Severity.NOTE) == [
+        "providers.groq.keys.small.serves: matches none of the models this file names for the provider",
+        "models.a.targets[1].weight: weight 0: the target is drained",
+    ]

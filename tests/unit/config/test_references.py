@@ -1,0 +1,78 @@
+"""Secrets: found by reference, refused when unusable, shown by nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from pointsman.config.references import MAX_SECRET_BYTES, BadReference, References
+
+SECRET = "sk-live-0123456789"
+
+
+def resolve(reference: str, folder: Path = Path(), environ: dict[str, str] | None = None) -> str:
+    return References(environ or {}, folder).resolve(reference).reveal()
+
+
+def test_environment() -> None:
+    assert resolve("env.KEY", environ={"KEY": SECRET}) == SECRET
+
+
+def test_files_start_at_the_folder_and_may_be_absolute(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{SECRET}\n")
+    (tmp_path / "windows").write_bytes(f"{SECRET}\r\n".encode())
+    assert resolve("file:key", tmp_path) == SECRET
+    assert resolve("file:windows", tmp_path) == SECRET
+    assert resolve(f"file:{tmp_path}/key") == SECRET
+
+
+def test_what_was_asked_for_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    references = References({"KEY": SECRET}, tmp_path)
+    references.resolve("file:key")
+    references.resolve("env.KEY")
+    with pytest.raises(BadReference):
+        references.resolve("file:missing")
+    assert references.files == {tmp_path / "key", tmp_path / "missing"}
+    assert references.digests.keys() == {"file:key", "env.KEY"}
+    assert SECRET not in str(references.digests)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("env.MISSING", "the environment variable MISSING is not set"),
+        ("env.EMPTY", "env.EMPTY is empty"),
+        ("env.BROKEN", "env.BROKEN holds a line break"),
+        ("env.NUL", "env.NUL holds a line break or a NUL"),
+        ("env.SPACED", "env.SPACED holds spaces around it"),
+        ("env.FOREIGN", "env.FOREIGN holds spaces around it or characters that no HTTP header can carry"),
+        ("env.", "must be followed by the name"),
+        ("env.A B", "must be followed by the name"),
+        ("${OPENAI_API_KEY}", "write env.OPENAI_API_KEY"),
+        ("$OPENAI_API_KEY", "write env.OPENAI_API_KEY"),
+        ("os.environ/OPENAI_API_KEY", "write env.OPENAI_API_KEY"),
+        (SECRET, "secrets are not written into this file"),
+        ("file:missing", "file:missing cannot be read: No such file"),
+        ("file:.", "file:. cannot be read: Is a directory"),
+        ("file:lines", "file:lines holds a line break"),
+        ("file:empty", "file:empty is empty"),
+        ("file:binary", "file:binary is not text"),
+        ("file:large", "is larger than"),
+    ],
+)
+def test_refusals_name_the_reference_and_never_the_value(tmp_path: Path, reference: str, message: str) -> None:
+    environ = {
+        "EMPTY": "",
+        "BROKEN": f"{SECRET}\r\nx: y",
+        "NUL": f"{SECRET}\0",
+        "SPACED": f" {SECRET}",
+        "FOREIGN": f"{SECRET}é",
+    }
+    (tmp_path / "lines").write_text(f"{SECRET}\n{SECRET}\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "large").write_bytes(b"x" * (MAX_SECRET_BYTES + 1))
+    with pytest.raises(BadReference) as caught:
+        resolve(reference, tmp_path, environ)
+    assert message in str(caught.value)
+    assert SECRET not in str(caught.value)

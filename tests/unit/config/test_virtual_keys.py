@@ -1,0 +1,77 @@
+"""Virtual keys: digests, headers, and who may do without."""
+
+from hashlib import sha256
+
+import pytest
+
+from fakes.configuration import ENVIRON, checked, compiled, errors, found
+from pointsman.config.problems import Severity
+
+BASE = "providers: {openai: env.OPENAI_API_KEY}\n"
+DIGEST = sha256(ENVIRON["CLIENT_KEY"].encode())
+
+
+def test_only_digests_are_kept() -> None:
+    snapshot = compiled(BASE + "governance: {virtual_keys: {me: env.CLIENT_KEY}}").snapshot
+    assert snapshot.require_key
+    assert snapshot.virtual_keys.keys() == {DIGEST.digest()}
+    assert snapshot.virtual_keys[DIGEST.digest()].name == "me"
+    assert ENVIRON["CLIENT_KEY"] not in repr(snapshot)
+
+
+def test_a_digest_in_the_file() -> None:
+    text = f"governance: {{virtual_keys: {{me: {{value: 'sha256:{DIGEST.hexdigest().upper()}'}}}}}}"
+    assert compiled(BASE + text).snapshot.virtual_keys.keys() == {DIGEST.digest()}
+
+
+def test_key_headers_are_lower_case_and_in_order() -> None:
+    text = "governance: {require_key: false, key_headers: [X-My-Key, authorization]}"
+    assert compiled(BASE + text).snapshot.key_headers == ("x-my-key", "authorization")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{virtual_keys: {a: env.MISSING}}", "governance.virtual_keys.a: the environment variable MISSING is not set"),
+        ("{virtual_keys: {a: ''}}", "governance.virtual_keys.a: a virtual key must not be empty"),
+        ("{virtual_keys: {a: 'sha256:12'}}", "governance.virtual_keys.a: `sha256:` must be followed by 64"),
+        (
+            "{virtual_keys: {a: pm-live}}",
+            (
+                "governance.virtual_keys.a: secrets are not written into this file; "
+                "use env.NAME or file:PATH, or sha256: and its digest"
+            ),
+        ),
+        (
+            f"{{virtual_keys: {{a: env.CLIENT_KEY, b: 'sha256:{DIGEST.hexdigest()}'}}}}",
+            "governance.virtual_keys.b: is the same key as 'a'; each needs one of its own",
+        ),
+        ("{}", "governance.virtual_keys: no virtual key is defined, so every request would be refused"),
+        (
+            "{require_key: false, key_headers: [Cookie]}",
+            "governance.key_headers[0]: this header has a meaning of its own and cannot carry a key",
+        ),
+        ("{require_key: false, key_headers: [x-a, X-A]}", "governance.key_headers[1]: is listed already"),
+    ],
+)
+def test_refusals(text: str, problem: str) -> None:
+    (message,) = errors(f"{BASE}governance: {text}")
+    assert message.startswith(problem)
+    assert "pm-live" not in message
+
+
+@pytest.mark.parametrize("listen", [":8080", "0.0.0.0:8080", "[::]:8080", "gateway.example:8080"])
+def test_open_mode_is_for_this_machine_alone(listen: str) -> None:
+    (message,) = errors(f"{BASE}governance: {{require_key: false}}\nserver: {{listen: '{listen}'}}")
+    assert message.startswith("governance.require_key: without keys the gateway listens on loopback only")
+
+
+def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
+    text = BASE + "governance: {require_key: false, virtual_keys: {a: env.SHORT}}"
+    outcome = checked(text, {**ENVIRON, "SHORT": "letmein"})
+    assert found(outcome, Severity.WARNING) == [
+        "governance.virtual_keys.a: has fewer than 20 characters; a key that can be guessed protects nothing"
+    ]
+    assert found(outcome, Severity.NOTE) == [
+        "governance.require_key: virtual keys are defined, but requests without one are served too"
+    ]
