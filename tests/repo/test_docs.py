@@ -1,0 +1,32 @@
+"""The documentation mentions what there is, and what it points at exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pointsman.registry import members
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
+COMMANDS = [name.replace("_", "-") for name, _ in members("pointsman.cli", "command")]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_explained(command: str) -> None:
+    by_hand = [page for page in PAGES if "reference" not in page.parts]
+    assert any(f"pointsman {command}" in page.read_text() for page in by_hand)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} points at {target}"
+
+
+def test_every_example_is_mentioned() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    for example in sorted((ROOT / "examples").glob("*.yaml")):
+        assert f"examples/{example.name}" in text

@@ -1,0 +1,32 @@
+"""Every example is a configuration the program accepts without a warning."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pointsman.config.compile import compile_file
+from pointsman.config.problems import Severity
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+
+
+def test_there_are_examples() -> None:
+    assert {path.name for path in EXAMPLES} >= {
+        "failover.yaml",
+        "local-models.yaml",
+        "quickstart.yaml",
+        "weighted.yaml",
+    }
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example(path: Path) -> None:
+    text = path.read_text()
+    # Whatever it refers to is there, each with a value of its own.
+    environ = {name: f"value-of-{name}-for-the-test" for name in re.findall(r"\benv\.([A-Z_]+)", text)}
+    checked = compile_file(path, environ)
+    unwanted = [str(problem) for problem in checked.problems if problem.severity is not Severity.NOTE]
+    assert unwanted == []
+    assert checked.compiled is not None
+    assert checked.compiled.snapshot.models

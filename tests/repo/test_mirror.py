@@ -1,0 +1,53 @@
+"""The tests mirror the source: whoever looks for the tests of a module knows where they are."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "pointsman"
+UNIT = ROOT / "tests" / "unit"
+
+# Members of these packages are alike, so one suite runs over all of them.
+BY_SUITE = ("providers", "routing/policies", "routing/strategies", "wire/api")
+
+
+def modules() -> list[str]:
+    """Modules that need a test file of their own.
+
+    Those with a leading underscore are tested through their users, and those without behaviour not at all.
+    """
+    found: list[str] = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        module = path.relative_to(SOURCE)
+        if not path.name.startswith("_") and module.parent.as_posix() not in BY_SUITE and _does_something(path):
+            found.append(module.with_suffix("").as_posix())
+    return found
+
+
+def _does_something(path: Path) -> bool:
+    """Whether any function in it has a body besides a docstring and `...`."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return any(
+        not all(isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in node.body)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, functions)
+    )
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_module_has_its_test_file(module: str) -> None:
+    path = UNIT / Path(module).parent / f"test_{Path(module).name}.py"
+    assert path.exists(), f"{path.relative_to(ROOT)} is missing"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in UNIT.rglob("test_*.py")}))
+def test_every_folder_of_tests_has_its_package(folder: Path) -> None:
+    assert (SOURCE / folder.relative_to(UNIT)).is_dir()
+
+
+@pytest.mark.parametrize("package", BY_SUITE)
+def test_packages_with_a_suite_have_one(package: str) -> None:
+    suites = [path.name for path in (ROOT / "tests" / "conformance").glob("test_*.py")]
+    assert f"test_{package.rpartition('/')[2]}.py" in suites
