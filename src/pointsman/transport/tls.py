@@ -25,4 +25,5 @@ def describe(error: ssl.SSLError) -> str:
     """The cause of a TLS error in a person's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was not accepted: {error.verify_message}"
-    return (error.reason or str(error)).replace("_", " ").lower()
+    reason: str | None = getattr(error, "reason", None)  # absent where it was not OpenSSL that raised it
+    return (reason or str(error)).replace("_", " ").lower()
