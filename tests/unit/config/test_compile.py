@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.compile import compile_file
@@ -90,3 +93,40 @@ def test_files(tmp_path: Path) -> None:
 def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:
     (problem,) = checked(TEXT + "data_dir: ./data").problems
     assert str(problem) == "data_dir: this version keeps nothing on disk"
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+WHOLE = """
+server: {listen: "127.0.0.1:8080", limits: {timeouts: {head_s: 1}}}
+egress: {proxy: "http://proxy:1"}
+providers:
+  openai: {keys: {a: {value: env.OPENAI_API_KEY, weight: 1, serves: ["gpt*"]}}, tags: {region: eu}}
+  groq: env.GROQ_API_KEY
+models:
+  one: [openai/gpt-4o, groq/x]
+  two: {strategy: weighted, targets: [{model: gpt-4, weight: 3, variant: a}], fallbacks: [groq/y]}
+routing: {max_attempts: 3, timeouts: {stall_s: 1}}
+governance: {virtual_keys: {me: {value: env.CLIENT_KEY}}, key_headers: [x-a]}
+logging: {level: info}
+"""
+
+
+@given(st.data())
+def test_whatever_stands_in_a_place_is_compiled_or_reported(data: st.DataObject) -> None:
+    document = yaml.safe_load(WHOLE)
+    node = document
+    while True:
+        places = sorted(node) if isinstance(node, dict) else range(len(node))
+        place = data.draw(st.sampled_from(places))
+        inner = node[place]
+        if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
+            break
+        node = inner
+    node[place] = data.draw(ODD)
+    outcome = checked(yaml.safe_dump(document, allow_unicode=True))
+    assert (outcome.compiled is None) is bool(found(outcome))
+    assert "sk-openai" not in str(outcome)
