@@ -104,6 +104,12 @@ def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None
     assert (None if reason is None else reason.code) == code
 
 
+def test_a_key_of_weight_zero_does_not_make_a_provider_usable() -> None:
+    reason = reason_of("keys", candidate(ZERO_KEY, "m"), FakeView(CONFIGURATION))
+    assert reason is not None
+    assert not reason.is_last_resort
+
+
 def test_a_blocked_provider_names_its_keys_and_the_first_to_come_back() -> None:
     view = troubled()
     view.block("e", "k2", failures.CREDENTIAL_REJECTED, NOW + 1.5)

@@ -233,8 +233,6 @@ def _is_affordable(choice: Choice, history: Sequence[Attempt], view: View, now: 
 
 
 def _is_free(provider: str, key: ProviderKey, view: View, now: float) -> bool:
-    if key.weight <= 0:
-        return False
     blocks = view.key_blocks
     block = blocks.get((provider, key.name)) if blocks else None
     return block is None or block.until <= now

@@ -96,6 +96,7 @@ def test_asking_the_only_provider_again_is_not_free() -> None:
 def test_asking_the_only_provider_again_takes_a_key_that_was_not_tried() -> None:
     trace = run(of(TWO_KEYS), failures.UPSTREAM_ERROR, None)
     assert len(set(trace.asked)) == 2
+    assert len(trace.waits) == 1
 
 
 def test_a_dead_provider_beside_a_limited_one_is_not_repeated_without_tokens() -> None:
@@ -135,6 +136,28 @@ def test_a_rejected_key_is_not_repeated_after_the_other_failed() -> None:
     trace = run(of(TWO_KEYS), failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None)
     assert trace.asked.count(trace.asked[0]) == 1
     assert trace.has_succeeded
+
+
+def test_a_rejected_key_is_not_repeated_by_the_same_plan_even_when_its_block_is_over() -> None:
+    view = FakeView(of(TWO_KEYS))
+    script = answers(failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, None)
+    trace = drive(plan_for(call(), view), view, script, duration_s=2 * health.CREDENTIAL_BLOCK_S)
+    assert trace.asked[2] == trace.asked[1]
+
+
+def test_another_key_of_the_provider_comes_before_a_provider_that_came_back() -> None:
+    view = FakeView(of(A, endpoint("b", "k1", "k2")))
+    plan = plan_for(call(), view)
+    history = [Attempt("b/m", "b", "m", "k1", NOW, NOW, failure=failure(failures.CREDENTIAL_REJECTED))]
+    view.block("b", "k1", failures.CREDENTIAL_REJECTED, NOW + 10)
+    step = next_step(plan, history, view, NOW)
+    assert isinstance(step, Try)
+    assert (step.choice.candidate.id, step.key.name) == ("b/m", "k2")
+
+
+def test_a_key_that_came_back_waits_for_those_not_tried_yet() -> None:
+    trace = run(of(A, B, C), failure(failures.UPSTREAM_RATE_LIMITED, 0.001), failures.UPSTREAM_ERROR, None)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m"]
 
 
 def test_a_limited_key_is_left_alone_until_retry_after_then_asked_again() -> None:
@@ -178,6 +201,20 @@ def test_a_quota_is_not_waited_for_longer_than_the_queue_allows() -> None:
     assert trace.end.failure.kind is failures.UPSTREAM_RATE_LIMITED
     assert trace.end.should_retry
     assert trace.end.failure.retry_after_s == 2.5
+
+
+def test_a_quota_is_not_waited_for_past_the_deadline() -> None:
+    view = FakeView(of(A))
+    trace = drive(plan_for(call(timeout_s=1), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 2)))
+    assert trace.waits == []
+
+
+def test_a_block_that_is_over_is_not_waited_for() -> None:
+    view = FakeView(of(A), tokens=0)
+    view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW - 1)
+    plan = plan_for(call(), view)
+    history = [Attempt("a/m", "a", "m", "k1", NOW, NOW, failure=failure(failures.UPSTREAM_ERROR))]
+    assert isinstance(next_step(plan, history, view, NOW), GiveUp)
 
 
 def test_the_queue_bounds_all_waits_of_a_plan_together() -> None:
@@ -255,6 +292,11 @@ def test_a_declared_fallback_may_mend_what_another_model_would() -> None:
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, None, tokens=0)
     assert [name for name, _ in trace.asked] == ["a/m", "c/m"]
     assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).asked == [("a/m", "k1")]
+
+
+def test_a_fallback_that_refuses_too_is_not_asked_with_another_key() -> None:
+    trace = run(of(A, endpoint("b", "k1", "k2"), fallbacks=1), failures.CONTEXT_TOO_LONG)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
 
 
 def test_after_a_refused_request_targets_stay_out_whatever_the_fallbacks_do() -> None:

@@ -53,6 +53,11 @@ def test_a_zero_weight_is_drawn_only_when_all_are_zero() -> None:
 
 def test_the_largest_roll_draws_somebody() -> None:
     assert names(1 - 2**-53, 0.1, 0.2, 0.3) == "cba"
+    assert names(1 - 2**-53, 0.18000000000000002, 0.56, 0.71, 0)[0] == "c"  # where rounding reaches past the last
+
+
+def test_a_roll_on_the_edge_belongs_to_the_next() -> None:
+    assert names(0.5, 1, 1) == "ba"
 
 
 def test_the_same_object_twice_stays_twice() -> None:
