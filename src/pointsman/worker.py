@@ -33,7 +33,7 @@ class Worker:
         self._deadlines = Deadlines(loop)
         self._upstreams = Upstreams(loop, self._deadlines)
         self._engine = Engine(Live(snapshot), self._upstreams, Accounts(self._log))
-        self._gateway = Gateway(self._engine, loop, Random(SystemRandom().getrandbits(128)))
+        self._gateway = Gateway(self._engine, Random(SystemRandom().getrandbits(128)))
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._console = HttpServer(loop, StatusPage(self._engine, self._public), Limits(), self._deadlines)
         self._retiring: set[asyncio.Task[None]] = set()

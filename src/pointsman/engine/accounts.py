@@ -83,8 +83,8 @@ class Accounts:
                 self._requests[key] = found
         counter, duration = found
         counter.value += 1
-        duration.observe(record.duration_ms / 1e3)
-        self._overhead.observe(record.gateway_ms / 1e3)
+        duration.observe(record.duration_us / 1e6)
+        self._overhead.observe(record.gateway_us / 1e6)
         if record.variant is not None:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
         self._log.put(record)

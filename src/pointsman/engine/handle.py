@@ -4,7 +4,6 @@
 once for each head and snapshot and kept on the head, which requests share.
 """
 
-import asyncio
 from collections.abc import Coroutine
 from random import Random
 from time import monotonic, time
@@ -18,7 +17,7 @@ from pointsman.domain.messages import Headers
 from pointsman.domain.plans import GiveUp, Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.attempts import ClientGone, Engine, Run
-from pointsman.engine.ids import request_id
+from pointsman.engine.ids import RequestIds
 from pointsman.engine.record import RequestRecord, attempt_record
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.tasks import EagerTask, Wait
@@ -32,7 +31,7 @@ from pointsman.wire.api import models
 from pointsman.wire.api.passthrough import streamed_call
 from pointsman.wire.errors import error_body, error_event, error_headers, status_of
 from pointsman.wire.heads import read_head
-from pointsman.wire.paths import Asked, BodyKind, PathTable
+from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
 
 _JSON = b"content-type: application/json\r\n"
 _TABLE = PathTable(PATHS)
@@ -44,15 +43,16 @@ class Entry(Struct, frozen=True, eq=False):
     snapshot: Snapshot
     asked: Asked
     grant: Grant
+    parse: Parse | None  # absent where there is no body to parse
 
 
 class Gateway:
     """Serves the public API."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, rng: Random) -> None:
+    def __init__(self, engine: Engine, rng: Random) -> None:
         self.engine = engine
-        self.loop = loop
         self.rng = rng
+        self.ids = RequestIds(rng)
         self.is_draining = False
 
     # What the server calls.
@@ -62,31 +62,27 @@ class Gateway:
         if head.path in _HEALTH:
             return BodyMode.BUFFER
         asked = self._enter(head).asked
-        is_streamed = (
-            asked.api.body is BodyKind.STREAM
-            and head.method not in (b"GET", b"HEAD")
-            and asked.content_type != ""
-            and not asked.content_type.startswith("application/json")
-        )
-        return BodyMode.STREAM if is_streamed else BodyMode.BUFFER
+        has_json = asked.content_type == "" or asked.content_type.startswith("application/json")
+        if asked.api.body is not BodyKind.STREAM or head.method in (b"GET", b"HEAD") or has_json:
+            return BodyMode.BUFFER
+        head.derived = None  # made for a body that is read whole
+        return BodyMode.STREAM
 
     def handle(self, exchange: Exchange) -> None:
         """Serve one request. Never raises."""
-        head = exchange.head
-        if head.path in _HEALTH:
-            self._answer_health(exchange)
-            return
-        identity = request_id(time(), self.rng)
+        identity = self.ids.new(time())
         try:
-            entry = self._enter(head)
-            asked = entry.asked
-            if head.mode is BodyMode.STREAM:
-                self._start(self._serve_upload(exchange, entry, identity), exchange)
+            entry = exchange.head.derived
+            if type(entry) is not Entry or entry.snapshot is not self.engine.live.snapshot:
+                if exchange.head.path in _HEALTH:
+                    self._answer_health(exchange)
+                    return
+                entry = self._enter(exchange.head)
+            parse = entry.parse
+            if parse is None:
+                self._serve_otherwise(exchange, entry, identity)
                 return
-            if asked.api.parse is None:
-                self._answer_itself(exchange, entry, identity)
-                return
-            call = asked.api.parse(asked, exchange.body)
+            call = parse(entry.asked, exchange.body)
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
@@ -94,7 +90,7 @@ class Gateway:
 
     def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
         """The answer to what the server itself refuses: status, header lines, body."""
-        identity = request_id(time(), self.rng)
+        identity = self.ids.new(time())
         lines = error_headers(failure, should_retry=None) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         return status_of(failure), lines, error_body(failure, identity)
 
@@ -120,8 +116,8 @@ class Gateway:
 
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
-        upload = Upload(exchange, entry.asked)
         try:
+            upload = Upload(exchange, entry.asked)
             model = await upload.find_model()
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
@@ -144,9 +140,17 @@ class Gateway:
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
             raise Refusal(grant)
-        entry = Entry(snapshot, asked, grant)
+        is_streamed = head.mode is BodyMode.STREAM
+        entry = Entry(snapshot, asked, grant, None if is_streamed else asked.api.parse)
         head.derived = entry
         return entry
+
+    def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+        """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
+        if exchange.head.mode is BodyMode.STREAM:
+            self._start(self._serve_upload(exchange, entry, identity), exchange)
+        else:
+            self._answer_itself(exchange, entry, identity)
 
     def _answer_itself(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         body = models.answer(entry.snapshot, entry.asked.path)
@@ -163,7 +167,7 @@ class Gateway:
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
 
     def _record_plain(self, exchange: Exchange, identity: str, status: int, failure: Failure | None) -> None:
-        head, duration_ms = exchange.head, (monotonic() - exchange.received_at) * 1e3
+        head, duration_us = exchange.head, int((monotonic() - exchange.received_at) * 1e6)
         self.engine.accounts.request(
             RequestRecord(
                 time(),
@@ -171,8 +175,8 @@ class Gateway:
                 head.method.decode("ascii", "replace"),
                 head.path.decode("ascii", "replace")[:256],
                 status,
-                round(duration_ms, 3),
-                round(duration_ms, 3),
+                duration_us,
+                duration_us,
                 code=failure.kind.code if failure is not None else None,
                 message=failure.message if failure is not None else None,
                 client_request_id=client_request_id(head),
@@ -181,6 +185,7 @@ class Gateway:
 
 
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
+_OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
 
 
 def client_request_id(head: Head) -> str | None:
@@ -222,7 +227,8 @@ class Serving:
             self.account(decision)
             return
         self.plan = decision
-        attempts = self.attempts = Run(self.call, decision, exchange, self.begin, self.gateway.engine, self.upload)
+        attempts = self.attempts = Run(self.call, decision, exchange, self.begin, self.gateway.engine)
+        attempts.upload = self.upload
         exchange.on_drain = self._drained
         failure: Failure | None = Failure(failures.INTERNAL, "the gateway failed; see its log")
         try:
@@ -278,48 +284,40 @@ class Serving:
 
     def account(self, failure: Failure | None) -> None:
         """Count and log the request, whatever became of it."""
-        exchange, call, plan, run = self.exchange, self.call, self.plan, self.attempts
+        exchange, call, plan, run, key = self.exchange, self.call, self.plan, self.attempts, self.grant.virtual_key
         received_at = exchange.received_at
-        history = run.history if run is not None else []
         total_s = monotonic() - received_at
-        waited_s = run.paused_s if run is not None else 0.0
-        for attempt in history:
-            waited_s += attempt.ended_at - attempt.started_at
-        last = history[-1] if history else None
-        usage = last.usage if last is not None else None
-        candidate = run.chosen if run is not None else None
-        key = self.grant.virtual_key
-        self.gateway.engine.accounts.request(
-            RequestRecord(
-                time(),
-                self.identity,
-                call.method,
-                call.path,
-                self.status,
-                round(total_s * 1e3, 3),
-                round((total_s - waited_s) * 1e3, 3),
-                failure.kind.code if failure is not None else None,
-                failure.message if failure is not None else None,
-                call.operation.value,
-                call.model,
-                call.stream,
-                key.name if key is not None else None,
-                last.provider if last is not None else None,
-                last.model if last is not None else None,
-                last.key if last is not None else None,
-                candidate.variant if candidate is not None else None,
-                plan.strategy if plan is not None else None,
-                plan.source if plan is not None else None,
-                [f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts] if plan else [],
-                [attempt_record(attempt, received_at) for attempt in history],
-                usage.tokens_in if usage is not None else None,
-                usage.tokens_out if usage is not None else None,
-                usage.tokens_cached if usage is not None else 0,
-                usage.tokens_reasoning if usage is not None else 0,
-                call.size,
-                last.bytes_in if last is not None else 0,
-                call.session,
-                call.tags,
-                client_request_id(exchange.head),
-            )
+        record = RequestRecord(
+            time(),
+            self.identity,
+            call.method,
+            call.path,
+            self.status,
+            int(total_s * 1e6),
+            int(total_s * 1e6),
+            operation=_OPERATIONS[call.operation],
+            model=call.model,
+            stream=call.stream,
+            virtual_key=key.name if key is not None else None,
+            bytes_in=call.size,
+            session=call.session,
+            tags=call.tags,
+            client_request_id=client_request_id(exchange.head),
         )
+        if failure is not None:
+            record.code, record.message = failure.kind.code, failure.message
+        if plan is not None:
+            record.strategy, record.source = plan.strategy, plan.source
+            if plan.verdicts:
+                record.verdicts = tuple(f"{said.candidate}: {said.reason.message}" for said in plan.verdicts)
+        if run is not None and run.chosen is not None and run.history:
+            record.gateway_us = int((total_s - run.waited_s) * 1e6)
+            record.variant = run.chosen.variant
+            record.attempts = tuple([attempt_record(attempt, received_at) for attempt in run.history])
+            last = run.history[-1]
+            record.provider, record.upstream_model, record.key = last.provider, last.model, last.key
+            record.bytes_out = last.bytes_in
+            if (usage := last.usage) is not None:
+                record.tokens_in, record.tokens_out = usage.tokens_in, usage.tokens_out
+                record.tokens_cached, record.tokens_reasoning = usage.tokens_cached, usage.tokens_reasoning
+        self.gateway.engine.accounts.request(record)

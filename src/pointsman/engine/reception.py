@@ -41,14 +41,27 @@ class Mode(Enum):
     OVER = "over"
 
 
+# Members of an enum are slow to look up on their class, and these are compared for every piece of every answer.
+HEAD, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
+
+
 class Reception:
     """A `ResponseHandler`. `done` is set once, when the attempt is over; then `failure` says how it ended, and
     `body` holds an answer that was collected whole and is still to be sent."""
 
-    __slots__ = (
-        "_begin", "_call", "_codec", "_decoder", "_ends_at", "_exchange", "_mode", "_pieces", "_routing", "_size",
-        "body", "bytes_in", "committed_at", "done", "failure", "first_byte_at", "headers", "leg", "status", "usage",
-    )  # fmt: skip
+    leg: Leg | None = None
+    status: int | None = None
+    headers: Headers
+    body: bytes | None = None
+    usage: Usage | None = None
+    failure: Failure | None = None
+    first_byte_at: float | None = None
+    committed_at: float | None = None
+    bytes_in = 0
+
+    _mode = HEAD
+    _decoder: StreamDecoder | None = None
+    _ends_at = NEVER
 
     def __init__(self, call: Call, codec: Codec, exchange: Exchange, begin: Begin, routing: Routing) -> None:
         self._call = call
@@ -56,21 +69,8 @@ class Reception:
         self._exchange = exchange
         self._begin = begin
         self._routing = routing
-        self._mode = Mode.HEAD
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._decoder: StreamDecoder | None = None
-        self._ends_at = NEVER
         self.done: Waiter[None] = Waiter()
-        self.leg: Leg | None = None
-        self.status: int | None = None
-        self.headers: Headers = []
-        self.body: bytes | None = None
-        self.usage: Usage | None = None
-        self.failure: Failure | None = None
-        self.first_byte_at: float | None = None
-        self.committed_at: float | None = None
-        self.bytes_in = 0
 
     # What the transport calls.
 
@@ -79,49 +79,47 @@ class Reception:
         self.headers = headers
         self.first_byte_at = monotonic()
         if not 200 <= status < 300:
-            self._mode = Mode.ERROR
+            self._mode = ERROR
             return
         if self._codec.is_passthrough:
-            self._mode = Mode.COLLECT if _is_json(headers) and not self._call.stream else Mode.RELAY
+            self._mode = COLLECT if _is_json(headers) and not self._call.stream else RELAY
         elif not self._call.stream:
-            self._mode = Mode.COLLECT
+            self._mode = COLLECT
         elif _is_event_stream(headers):
-            self._mode = Mode.EVENTS
+            self._mode = EVENTS
             self._decoder = self._codec.decoder(self._call)
         else:
-            self._mode = Mode.COLLECT
+            self._mode = COLLECT
 
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)
         mode = self._mode
-        if mode is Mode.EVENTS:
+        if mode is EVENTS:
             self._on_events(data)
-        elif mode is Mode.RELAY:
+        elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
             self._write(data)
-        elif mode is Mode.COLLECT:
+        elif mode is COLLECT:
             self._pieces.append(data)
-            self._size += len(data)
-            if self._size > self._routing.commit_buffer:
-                self._mode = Mode.RELAY
+            if self.bytes_in > self._routing.commit_buffer:
+                self._mode = RELAY
                 self._commit()
                 self._write(b"".join(self._pieces))
                 self._pieces.clear()
-        elif mode is Mode.ERROR and self._size < MAX_ERROR_BYTES:
+        elif mode is ERROR and self.bytes_in - len(data) < MAX_ERROR_BYTES:
             self._pieces.append(data)
-            self._size += len(data)
 
     def on_end(self) -> None:
         mode = self._mode
-        if mode is Mode.OVER:
+        if mode is OVER:
             return
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if mode is Mode.COLLECT:
+        if mode is COLLECT:
             self._on_whole(body)
-        elif mode is Mode.EVENTS:
+        elif mode is EVENTS:
             self._on_events_end()
-        elif mode is Mode.RELAY:
+        elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
             self._exchange.end()
@@ -130,7 +128,7 @@ class Reception:
             self._fail(self._codec.failure(self.status or 0, self.headers, body[:MAX_ERROR_BYTES], time()))
 
     def on_failure(self, failure: TransportFailure) -> None:
-        if self._mode is Mode.OVER:
+        if self._mode is OVER:
             return
         self._fail(Failure(failure.kind, failure.message))
 
@@ -139,7 +137,7 @@ class Reception:
     def on_drain(self) -> None:
         """The client has caught up: go on reading the provider."""
         leg = self.leg
-        if leg is not None and self._mode is not Mode.OVER:
+        if leg is not None and self._mode is not OVER:
             self._expect_more(leg)
             leg.watch()
             leg.resume()
@@ -179,7 +177,7 @@ class Reception:
                 self._commit()
                 self._write(b"".join(self._pieces))
                 self._pieces.clear()
-        if decoder.is_done and self._mode is Mode.EVENTS:
+        if decoder.is_done and self._mode is EVENTS:
             self._end_events(decoder, b"")
 
     def _on_events_end(self) -> None:
@@ -219,7 +217,7 @@ class Reception:
 
     def _length(self) -> int | None:
         """The length of what is relayed unchanged."""
-        if self._mode is not Mode.RELAY or any(name == b"content-encoding" for name, _ in self.headers):
+        if self._mode is not RELAY or any(name == b"content-encoding" for name, _ in self.headers):
             return None
         return next((int(value) for name, value in self.headers if name == b"content-length"), None)
 
@@ -248,7 +246,7 @@ class Reception:
         self._finish()
 
     def _finish(self) -> None:
-        self._mode = Mode.OVER
+        self._mode = OVER
         self.done.set(None)
 
 

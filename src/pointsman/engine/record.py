@@ -1,35 +1,37 @@
-"""The account of one request: one line of the log. Never a body, never a secret."""
+"""The account of one request: one line of the log. Never a body, never a secret. Durations are microseconds."""
 
 from msgspec import Struct
 
 from pointsman.domain.outcomes import Attempt
 
 
-class AttemptRecord(Struct, omit_defaults=True):
-    """One attempt. `outcome` is `ok` or the code of its failure; times are milliseconds since the request came."""
+class AttemptRecord(Struct, omit_defaults=True, gc=False):
+    """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
+    the request was received."""
 
     provider: str
     model: str
     key: str
     outcome: str
-    start_ms: float
-    duration_ms: float
+    start_us: int
+    duration_us: int
     status: int | None = None
-    first_byte_ms: float | None = None
+    first_byte_us: int | None = None
     message: str | None = None
     retry_after_s: float | None = None
 
 
-class RequestRecord(Struct, omit_defaults=True, tag_field="event", tag="request"):
-    """One request. `code` is the failure a client was told; `gateway_ms` is the time not spent on upstreams."""
+class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):
+    """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams.
+    Without garbage collection: nothing in a record refers back to it."""
 
     time: float
     request_id: str
     method: str
     path: str
     status: int
-    duration_ms: float
-    gateway_ms: float
+    duration_us: int
+    gateway_us: int
     code: str | None = None
     message: str | None = None
     operation: str | None = None
@@ -42,8 +44,8 @@ class RequestRecord(Struct, omit_defaults=True, tag_field="event", tag="request"
     variant: str | None = None
     strategy: str | None = None
     source: str | None = None
-    verdicts: list[str] = []
-    attempts: list[AttemptRecord] = []
+    verdicts: tuple[str, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int = 0
@@ -56,17 +58,21 @@ class RequestRecord(Struct, omit_defaults=True, tag_field="event", tag="request"
 
 
 def attempt_record(attempt: Attempt, received_at: float) -> AttemptRecord:
-    failure = attempt.failure
-    first_byte_at = attempt.first_byte_at
+    failure, started_at, first_byte_at = attempt.failure, attempt.started_at, attempt.first_byte_at
+    start_us, duration_us = int((started_at - received_at) * 1e6), int((attempt.ended_at - started_at) * 1e6)
+    first_byte_us = None if first_byte_at is None else int((first_byte_at - received_at) * 1e6)
+    outcome, message, retry_after_s = "ok", None, None
+    if failure is not None:
+        outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
     return AttemptRecord(
         attempt.provider,
         attempt.model,
         attempt.key,
-        "ok" if failure is None else failure.kind.code,
-        round((attempt.started_at - received_at) * 1e3, 3),
-        round((attempt.ended_at - attempt.started_at) * 1e3, 3),
+        outcome,
+        start_us,
+        duration_us,
         attempt.status,
-        round((first_byte_at - received_at) * 1e3, 3) if first_byte_at is not None else None,
-        failure.message if failure is not None else None,
-        failure.retry_after_s if failure is not None else None,
+        first_byte_us,
+        message,
+        retry_after_s,
     )

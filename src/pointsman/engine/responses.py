@@ -1,8 +1,10 @@
 """The header lines of an answer: what of the provider's headers passes, and what the gateway adds."""
 
+from functools import lru_cache
 from time import monotonic
 
 from pointsman.domain.messages import Headers
+from pointsman.domain.targets import Candidate
 from pointsman.engine.attempts import Run
 
 # Everything else stays here: rate limits and ids of the gateway's own account, cookies, hop headers.
@@ -17,7 +19,7 @@ def provider_lines(headers: Headers) -> bytes:
     lines = b""
     for name, value in headers:
         if name in PASSED:
-            lines += name + b": " + value + b"\r\n"
+            lines += b"%b: %b\r\n" % (name, value)
     return lines
 
 
@@ -26,24 +28,27 @@ def answer_lines(identity: str, run: Run | None, received_at: float) -> bytes:
 
     `gateway;dur` is in milliseconds: the time since the request was received, less the time spent on attempts.
     """
-    lines = f"x-pointsman-request-id: {identity}\r\n"
     now = monotonic()
     own_s = now - received_at
-    if run is not None and run.chosen is not None:
-        count = len(run.history)
-        own_s -= run.paused_s
-        for attempt in run.history:
-            own_s -= attempt.ended_at - attempt.started_at
+    if run is None or run.chosen is None:
+        served, count = b"", b""
+    else:
+        number = len(run.history)
+        own_s -= run.waited_s
         if run.started_at is not None:  # the attempt in progress, at its commit
             own_s -= now - run.started_at
-            count += 1
-        lines += (
-            f"x-pointsman-provider: {run.chosen.endpoint.name}\r\nx-pointsman-model: {_safe(run.chosen.model)}\r\n"
-            f"x-pointsman-attempts: {count}\r\n"
-        )
-    return (lines + f"server-timing: gateway;dur={own_s * 1e3:.3f}\r\n").encode("latin-1", "replace")
+            number += 1
+        served, count = _served_lines(run.chosen), b"%d\r\n" % number
+    lines = b"x-pointsman-request-id: %b\r\n%b%bserver-timing: gateway;dur=%.3f\r\n"
+    return lines % (identity.encode("ascii"), served, count, own_s * 1e3)
 
 
-def _safe(model: str) -> str:
-    """A model's name as a header value: it may come from a client, so nothing that could end the line passes."""
-    return model if model.isascii() and model.isprintable() else ascii(model)
+@lru_cache(maxsize=4096)
+def _served_lines(candidate: Candidate) -> bytes:
+    """Up to the count of attempts. Cached by the candidate's identity."""
+    model = candidate.model
+    if not (model.isascii() and model.isprintable()):
+        model = ascii(model)  # it may come from a client, so nothing that could end the line passes
+    name = candidate.endpoint.name
+    lines = f"x-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: "
+    return lines.encode("ascii")
