@@ -172,6 +172,7 @@ class Connection(asyncio.Protocol):
         self.is_write_paused = False
         self._write_due = NEVER
         if self._phase == _PENDING:
+            self._limit(self._shared.limits.idle_timeout_s)
             self._advance()
         elif self._exchange is not None and self._exchange.on_drain is not None:
             self._call(self._exchange.on_drain)
@@ -475,13 +476,14 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Between two requests."""
+        self.deadline = monotonic() + self._shared.limits.idle_timeout_s
         if self._buffer or self.is_write_paused:
             self._phase = _PENDING
+            self.deadline = min(self.deadline, self._write_due)
             # Not at once: pipelined requests would nest in each other's calls, and one client would keep the loop.
             self._shared.loop.call_soon(self._advance)
         else:
             self._phase = _IDLE
-        self.deadline = monotonic() + self._shared.limits.idle_timeout_s
         if self.deadline < self.watched_until:
             self._shared.deadlines.watch(self)
 

@@ -137,7 +137,7 @@ def _body_length(headers: dict[bytes, bytes], is_http11: bool) -> int:
         if not is_http11:
             raise _bad("Transfer-Encoding in an HTTP/1.0 request")
         if coding.lower() != b"chunked":
-            raise _bad("the only transfer coding supported is chunked", failures.UNSUPPORTED_OPERATION)
+            raise _bad("the only transfer coding of a request that is supported is chunked")
         return CHUNKED
     if announced is None:
         return 0

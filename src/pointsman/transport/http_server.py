@@ -23,12 +23,8 @@ class HttpServer:
         self._loop = loop
         self._shared: Shared[Connection] = Shared(loop, handler, limits, deadlines)
         self._servers: list[asyncio.Server] = []
-
-    @property
-    def port(self) -> int:
-        """The port of the first socket that is listened on."""
-        port: int = self._servers[0].sockets[0].getsockname()[1]
-        return port
+        self._cut = 0  # requests
+        self.port = 0  # of the first socket that is listened on
 
     @property
     def connections(self) -> int:
@@ -65,6 +61,7 @@ class HttpServer:
         )
         server = await (create(host, port or 0) if sock is None else create(sock=sock))
         self._servers.append(server)
+        self.port = self.port or server.sockets[0].getsockname()[1]
 
     def stop_accepting(self) -> None:
         """Close the listening sockets. Connections go on."""
@@ -88,12 +85,12 @@ class HttpServer:
                     await is_empty.wait()
             except TimeoutError:
                 pass
-        unfinished = shared.requests
         self.close()
-        return unfinished
+        return self._cut
 
     def close(self) -> None:
         """Stop accepting and cut every connection off."""
         self.stop_accepting()
+        self._cut += self._shared.requests
         for connection in list(self._shared.connections):
             connection.cut()

@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -183,7 +183,8 @@ def test_pipelined_requests_are_answered_in_order_one_at_a_time() -> None:
             peer = await served.connect()
             await peer.send(post(b"0") + GET + post(b"22") + post(b"3", b"Transfer-Encoding: x")[:20])
             for number in range(3):
-                await until(lambda number=number: len(handler.exchanges) > number)
+                await handler.arrived.wait()
+                handler.arrived.clear()
                 await asyncio.sleep(0)
                 assert len(handler.exchanges) == number + 1
                 handler.exchanges[number].send(200, b"", b"%d" % number)
@@ -322,13 +323,13 @@ def test_a_client_that_pipelines_without_reading_is_not_served_on() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 1_000_000))
         async with serving(handler) as served:
             peer = await served.connect()
-            peer.writer.transport.pause_reading()
+            cast("asyncio.Transport", peer.writer.transport).pause_reading()
             await peer.send(GET * 100)
             await handler.arrived.wait()
             for _ in range(50):
                 await asyncio.sleep(0)
             assert len(handler.exchanges) < 20
-            peer.writer.transport.resume_reading()
+            cast("asyncio.Transport", peer.writer.transport).resume_reading()
             for _ in range(100):
                 assert len((await peer.read_answer()).body) == 1_000_000
 
@@ -346,7 +347,8 @@ def test_a_streamed_body_is_handed_on_as_it_arrives() -> None:
                 pieces.clear()
                 ended.clear()
                 await peer.send(request[:-3])
-                await until(lambda request=request: request.endswith(b"".join(pieces) + request[-3:]))
+                while not request.endswith(b"".join(pieces) + request[-3:]):
+                    await asyncio.sleep(0)
                 await peer.send(request[-3:])
                 await ended.wait()
                 assert b"".join(pieces) == request.partition(b"\r\n\r\n")[2]

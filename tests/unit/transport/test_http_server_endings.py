@@ -1,0 +1,205 @@
+"""Clients that go away, in every phase, and servers that do."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from fakes.serving import GET, Peer, Recorder, post, run, serving, until, wait
+from pointsman.transport.http_server import BodyMode, Exchange
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+WAYS = {"FIN": Peer.finish, "RST": Peer.reset}
+
+
+def start(exchange: Exchange) -> None:
+    exchange.start(200, b"")
+    exchange.write(b"data: 1\n\n")
+
+
+def stuff(exchange: Exchange) -> None:
+    exchange.start(200, b"")
+    exchange.write(b"x" * 20_000_000)
+
+
+def read(exchange: Exchange) -> None:
+    exchange.read_body(lambda _: None, lambda: None)
+
+
+def read_and_pause(exchange: Exchange) -> None:
+    exchange.read_body(lambda _: exchange.pause_body(), lambda: None)
+
+
+PHASES: dict[str, tuple[Callable[[Exchange], None], BodyMode, bytes]] = {
+    "waiting": (wait, BodyMode.BUFFER, GET),
+    "waiting, with requests behind it": (wait, BodyMode.BUFFER, GET + post(b"x") + b"GET /"),
+    "streaming": (start, BodyMode.BUFFER, post(b"x")),
+    "streaming more than is read": (stuff, BodyMode.BUFFER, GET),
+    "uploading": (read, BodyMode.STREAM, post(b"x" * 100)[:-1]),
+    "uploading chunks": (read, BodyMode.STREAM, CHUNKED + b"4\r\nab"),
+    "uploading, nobody reads": (wait, BodyMode.STREAM, post(b"x" * 100)[:-1]),
+    "uploading, paused": (read_and_pause, BodyMode.STREAM, post(b"x" * 100)[:-1]),
+    "uploaded": (read, BodyMode.STREAM, post(b"x")),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_handler_learns_at_once_that_the_client_is_gone(phase: str, way: str) -> None:
+    serve, mode, request = PHASES[phase]
+
+    async def case() -> None:
+        handler = Recorder(serve, mode)
+        async with serving(handler) as served:
+            peer = await served.connect()
+            await peer.send(request)
+            await handler.arrived.wait()
+            before = monotonic()
+            WAYS[way](peer)
+            await handler.gone.wait()
+            assert monotonic() - before < 0.1
+            await until(lambda: served.server.connections == 0)
+            assert handler.disconnects == 1
+            exchange = handler.exchanges[0]
+            assert exchange.is_closed
+            assert exchange.write(b"into the void"), "there is nothing to wait for"
+            exchange.send(200, b"", b"")
+            exchange.end()
+            exchange.abort()
+            exchange.pause_body()
+            exchange.resume_body()
+            exchange.read_body(lambda _: None, lambda: None)
+            assert len(handler.exchanges) == 1
+
+    run(case())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("serve", [wait, read_and_pause])
+def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exchange], None], way: str) -> None:
+    """Reading is paused: neither FIN nor RST would be seen by reading."""
+
+    async def case() -> None:
+        handler = Recorder(serve, BodyMode.STREAM)
+        async with serving(handler, pipeline_bytes=10_000) as served:
+            peer = await served.connect()
+            peer.writer.write(post(b"x" * 20_000_000)[:400_000])
+            await handler.arrived.wait()
+            (connection,) = served.server._shared.connections
+            await until(lambda: connection._is_reading_paused and not peer.writer.transport.get_write_buffer_size())
+            await asyncio.sleep(0.1)
+            assert not handler.gone.is_set()
+            before = monotonic()
+            WAYS[way](peer)
+            await handler.gone.wait()
+            assert monotonic() - before < 0.1
+            assert handler.disconnects == 1
+
+    run(case())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("part", [b"", b"GET / HT", post(b"abc")[:-1], CHUNKED + b"5\r\nab"])
+def test_a_client_may_go_before_its_request_is_complete(part: bytes, way: str) -> None:
+    async def case() -> None:
+        async with serving() as served:
+            peer = await served.connect()
+            await peer.send(part)
+            await until(lambda: served.server.connections == 1)
+            await asyncio.sleep(0.01)
+            WAYS[way](peer)
+            await until(lambda: served.server.connections == 0)
+            assert served.server.body_memory == 0
+            assert not served.handler.exchanges
+
+    run(case())
+
+
+def test_an_answer_that_is_written_reaches_a_client_that_has_said_all() -> None:
+    async def case() -> None:
+        handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 5_000_000))
+        async with serving(handler) as served:
+            peer = await served.connect()
+            peer.writer.write(GET)
+            peer.writer.write_eof()
+            assert len((await peer.read_answer()).body) == 5_000_000
+            assert await peer.is_ended()
+            assert handler.disconnects == 0
+
+    run(case())
+
+
+def test_drain_lets_answers_end_and_closes_what_is_idle() -> None:
+    async def case() -> None:
+        handler = Recorder()
+        async with serving(handler) as served:
+            idle, streaming, waiting, uploading, late = [await served.connect() for _ in range(5)]
+            await idle.ask(GET)
+            handler.serve = start
+            await streaming.send(GET)
+            await until(lambda: len(handler.exchanges) == 2)
+            handler.serve = wait
+            await waiting.send(GET)
+            await until(lambda: len(handler.exchanges) == 3)
+            await uploading.send(post(b"abc")[:-1])
+            await until(lambda: served.server.body_memory == 2)
+            drain = asyncio.ensure_future(served.server.drain(5))
+            assert await idle.is_ended()
+            with pytest.raises(ConnectionRefusedError):
+                await served.connect()
+
+            await streaming.reader.readuntil(b"data: 1\n\n\r\n")
+            handler.exchanges[1].write(b"x")
+            handler.exchanges[1].end()
+            assert (await streaming.reader.read()).endswith(b"x\r\n0\r\n\r\n"), "an answer in progress ends well"
+            handler.exchanges[2].send(200, b"", b"ok")
+            assert (await waiting.read_answer()).headers["connection"] == "close"
+            assert await waiting.is_ended()
+            handler.serve = lambda exchange: exchange.send(200, b"", exchange.body)
+            assert (await uploading.ask(b"c")).body == b"abc"
+            assert (await late.ask(GET)).headers["connection"] == "close", "its first request was on the way"
+            assert await drain == 0
+
+    run(case())
+
+
+def test_drain_cuts_what_does_not_end_in_time() -> None:
+    async def case() -> None:
+        handler = Recorder(start)
+        async with serving(handler) as served:
+            peers = [await served.connect() for _ in range(3)]
+            for peer in peers:
+                await peer.send(GET)
+            await until(lambda: len(handler.exchanges) == 3)
+            before = monotonic()
+            assert await served.server.drain(0.1) == 3
+            assert 0.09 < monotonic() - before < 0.3
+            assert handler.disconnects == 3
+            for peer in peers:
+                assert not (await peer.reader.read()).endswith(b"0\r\n\r\n")
+
+    run(case())
+
+
+def test_a_drain_can_be_cut_short_and_counts_what_that_cost() -> None:
+    async def case() -> None:
+        handler = Recorder(start)
+        async with serving(handler) as served:
+            peer = await served.connect()
+            await peer.send(GET)
+            await handler.arrived.wait()
+            drain = asyncio.ensure_future(served.server.drain(60))
+            await asyncio.sleep(0.01)
+            served.server.close()
+            assert await drain == 1
+
+    run(case())
+
+
+def test_a_drain_without_connections_is_over_at_once() -> None:
+    async def case() -> None:
+        async with serving() as served:
+            assert await served.server.drain(60) == 0
+
+    run(case())

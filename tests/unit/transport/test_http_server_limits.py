@@ -1,0 +1,276 @@
+"""What a client may not do: take too long, send too much, hold too much, come too often."""
+
+import asyncio
+from time import monotonic
+from typing import Any, cast
+
+import pytest
+
+from fakes.serving import GET, Recorder, post, run, serving, until, wait
+from pointsman.transport.http_server import BodyMode, Exchange
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("limit", "part"),
+    [
+        ("head_timeout_s", b"GE"),
+        ("head_timeout_s", b"\r"),
+        ("head_timeout_s", GET[:-1]),
+        ("body_timeout_s", post(b"abc")[:-1]),
+        ("body_timeout_s", CHUNKED + b"3\r\nab"),
+    ],
+)
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_a_request_that_does_not_arrive_is_answered_and_the_connection_ends(
+    limit: str, part: bytes, is_fresh: bool
+) -> None:
+    async def case() -> None:
+        limits: dict[str, Any] = {limit: 0.1}
+        async with serving(**limits) as served:
+            peer = await served.connect()
+            if not is_fresh:
+                await peer.ask(GET)
+            before = monotonic()
+            answer = await peer.ask(part)
+            assert (answer.status, answer.headers["connection"]) == (408, "close")
+            assert 0.09 < monotonic() - before < 0.4
+            assert await peer.is_ended()
+
+    run(case())
+
+
+def test_a_head_that_drips_is_not_given_more_time() -> None:
+    async def case() -> None:
+        async with serving(head_timeout_s=0.15) as served:
+            peer = await served.connect()
+            before = monotonic()
+            for byte in GET * 100:
+                peer.writer.write(bytes([byte]) if byte not in b"\r\n" else b"x")
+                await asyncio.sleep(0.01)
+                if served.handler.failures:
+                    break
+            assert monotonic() - before < 0.5
+            assert (await peer.read_answer()).status == 408
+
+    run(case())
+
+
+def test_a_body_that_keeps_coming_may_take_longer() -> None:
+    async def case() -> None:
+        async with serving(body_timeout_s=0.1) as served:
+            peer = await served.connect()
+            request = post(b"x" * 8)
+            await peer.send(request[:-8])
+            for _ in range(8):
+                await asyncio.sleep(0.04)
+                await peer.send(b"x")
+            assert (await peer.read_answer()).status == 200
+
+    run(case())
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_an_idle_connection_is_closed_without_a_word(is_fresh: bool) -> None:
+    async def case() -> None:
+        async with serving(head_timeout_s=0.1, idle_timeout_s=0.1) as served:
+            peer = await served.connect()
+            if not is_fresh:
+                await peer.ask(GET)
+            before = monotonic()
+            assert await peer.is_ended()
+            assert 0.09 < monotonic() - before < 0.4
+
+    run(case())
+
+
+def test_serving_may_take_as_long_as_it_likes() -> None:
+    async def case() -> None:
+        limits: dict[str, Any] = dict.fromkeys(
+            ("head_timeout_s", "body_timeout_s", "idle_timeout_s", "write_timeout_s"), 0.05
+        )
+        async with serving(Recorder(wait), **limits) as served:
+            peer = await served.connect()
+            await peer.send(post(b"x"))
+            await asyncio.sleep(0.3)
+            served.handler.exchanges[0].send(200, b"", b"late")
+            assert (await peer.read_answer()).body == b"late"
+
+    run(case())
+
+
+@pytest.mark.parametrize("mode", list(BodyMode))
+def test_an_announced_body_over_the_limit_is_refused_from_its_head(mode: BodyMode) -> None:
+    async def case() -> None:
+        async with serving(Recorder(wait, mode), body_bytes=100, streamed_body_bytes=100) as served:
+            for line in (b"X: y", b"Expect: 100-continue"):
+                peer = await served.connect()
+                answer = await peer.ask(post(b"x" * 101, line)[:-101])
+                assert (answer.status, answer.headers["connection"]) == (413, "close")
+            assert not served.handler.exchanges
+
+    run(case())
+
+
+def test_a_known_head_does_not_get_a_body_past_the_limit() -> None:
+    async def case() -> None:
+        async with serving(body_bytes=100) as served:
+            peer = await served.connect()
+            for _ in range(4):
+                assert (await peer.ask(post(b"x" * 100))).status == 200
+            assert (await peer.ask(post(b"x" * 101))).status == 413
+
+    run(case())
+
+
+@pytest.mark.parametrize("mode", list(BodyMode))
+def test_a_chunked_body_is_counted_as_it_comes(mode: BodyMode) -> None:
+    async def case() -> None:
+        handler = Recorder(lambda exchange: exchange.read_body(lambda _: None, lambda: None), mode)
+        async with serving(handler, body_bytes=100, streamed_body_bytes=100) as served:
+            peer = await served.connect()
+            answer = await peer.ask(CHUNKED + b"32\r\n" + b"x" * 50 + b"\r\n33\r\n" + b"x" * 51)
+            assert (answer.status, answer.headers["connection"]) == (413, "close")
+            assert handler.disconnects == (mode is BodyMode.STREAM)
+
+    run(case())
+
+
+@pytest.mark.parametrize("spoiling", [b"x\r\n", None])
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_streamed_body_that_goes_wrong_ends_the_request(spoiling: bytes | None, is_started: bool) -> None:
+    def serve(exchange: Exchange) -> None:
+        if is_started:
+            exchange.start(200, b"")
+        exchange.read_body(lambda _: None, lambda: None)
+
+    async def case() -> None:
+        handler = Recorder(serve, BodyMode.STREAM)
+        async with serving(handler, body_timeout_s=0.1) as served:
+            peer = await served.connect()
+            await peer.send(CHUNKED + b"3\r\nabc\r\n" + (spoiling or b""))
+            received = await peer.reader.read()
+            status = 200 if is_started else (400 if spoiling else 408)
+            assert received.startswith(b"HTTP/1.1 %d " % status)
+            assert not received.endswith(b"0\r\n\r\n")
+            assert handler.exchanges[0].is_closed
+            assert handler.disconnects == 1
+
+    run(case())
+
+
+def test_memory_held_in_bodies_is_limited_over_all_connections() -> None:
+    async def case() -> None:
+        handler = Recorder(wait)
+        async with serving(handler, body_memory_bytes=1000) as served:
+            first, second, third = [await served.connect() for _ in range(3)]
+            await first.send(post(b"x" * 600))
+            await until(lambda: served.server.body_memory == 600)
+            await second.send(post(b"x" * 400)[:-1])
+            await until(lambda: served.server.body_memory == 999)
+            answer = await third.ask(post(b"x" * 2))
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            answer = await (await served.connect()).ask(CHUNKED + b"2\r\nab\r\n")
+            assert answer.status == 503
+            handler.exchanges[0].send(200, b"", b"")
+            await first.read_answer()
+            assert served.server.body_memory == 399
+            second.finish()
+            await until(lambda: served.server.body_memory == 0)
+            # A head that is known by now is no way around it.
+            handler.serve = lambda exchange: exchange.send(200, b"", b"")
+            for _ in range(3):
+                assert (await first.ask(post(b"x" * 1000))).status == 200
+            assert (await first.ask(post(b"x" * 1001))).status == 503
+
+    run(case())
+
+
+def test_a_client_that_sends_far_ahead_is_cut_off() -> None:
+    async def case() -> None:
+        handler = Recorder(wait)
+        async with serving(handler, pipeline_bytes=1000) as served:
+            peer = await served.connect()
+            await peer.send(GET)
+            await handler.arrived.wait()
+            await peer.send(b"x" * 1000)
+            await asyncio.sleep(0.02)
+            assert not handler.disconnects
+            await peer.send(b"x")
+            await handler.gone.wait()
+            assert await peer.is_ended()
+
+    run(case())
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(is_ended: bool) -> None:
+    def serve(exchange: Exchange) -> None:
+        exchange.start(200, b"")
+        exchange.write(b"x" * 20_000_000)
+        if is_ended:
+            exchange.end()
+
+    async def case() -> None:
+        async with serving(Recorder(serve), write_timeout_s=0.15) as served:
+            peer = await served.connect()
+            cast("asyncio.Transport", peer.writer.transport).pause_reading()
+            await peer.send(GET)
+            before = monotonic()
+            await until(lambda: served.server.connections == 0)
+            assert 0.14 < monotonic() - before < 0.6
+            assert served.handler.disconnects == (not is_ended)
+
+    run(case())
+
+
+def test_a_client_that_reads_slowly_is_not_cut_off() -> None:
+    async def case() -> None:
+        handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 20_000_000))
+        async with serving(handler, write_timeout_s=0.15, idle_timeout_s=0.15) as served:
+            peer = await served.connect()
+            await peer.send(GET)
+            await peer.reader.readuntil(b"\r\n\r\n")
+            left = 20_000_000
+            while left:
+                await asyncio.sleep(0.02)
+                left -= len(await peer.reader.readexactly(min(left, 1_000_000)))
+
+    run(case())
+
+
+def test_more_connections_than_allowed_are_turned_away() -> None:
+    async def case() -> None:
+        async with serving(max_connections=2) as served:
+            peers = [await served.connect() for _ in range(2)]
+            for peer in peers:
+                assert (await peer.ask(GET)).status == 200
+            third = await served.connect()
+            answer = await third.read_answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert await third.is_ended()
+            third.finish()
+            peers[0].finish()
+            await until(lambda: served.server.connections == 1)
+            assert (await (await served.connect()).ask(GET)).status == 200
+
+    run(case())
+
+
+def test_a_client_that_ignores_a_refusal_is_listened_to_for_a_while_only() -> None:
+    async def case() -> None:
+        async with serving(body_bytes=10) as served:
+            peer = await served.connect()
+            await peer.send(post(b"x" * 100_000_000)[:200])
+            assert (await peer.read_answer()).status == 413
+            for _ in range(2000):
+                try:
+                    await peer.send(b"x" * 10_000)
+                except ConnectionError:
+                    break
+            else:
+                pytest.fail("20 MB were listened to")
+            assert served.server.connections == 0
+
+    run(case())
