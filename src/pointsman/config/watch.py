@@ -6,6 +6,7 @@ notification cannot see, such as network file systems and a link to the folder t
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -47,6 +48,8 @@ class ConfigWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        # It reports every event it sees; what matters to people is whether a configuration was taken.
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)
         while True:
             folders = self._folders()
             # What changed before the watch began, or between two watches, raises no event.
