@@ -50,7 +50,12 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         ordered += [item for _, item in last_resort]
     if not ordered:
         return _nothing_left(call, verdicts)
-    choices = [Choice(item, item.keys if len(item.keys) == 1 else order_keys(call, item, rng)) for item in ordered]
+    choices: list[Choice] = []
+    for item in ordered:
+        keys = item.keys
+        if len(keys) > 1:
+            keys = order_keys(call, item, rng)
+        choices.append(Choice(item, keys))
     routing = snapshot.routing
     deadline = now + (call.timeout_s or routing.timeouts.commit_s)
     max_attempts = routing.max_attempts
