@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
@@ -13,12 +14,14 @@ from pointsman.wire.paths import PREFIX, Asked, PathTable
 FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
 
 # Path segments that can name something, and cannot climb out of the path or start another one.
-_SAFE_PATH = re.compile(r"/(?:[A-Za-z0-9_\-.~:@]+/?)*")
+_SAFE_PATH = re.compile(r"(?:/[A-Za-z0-9_\-.~:@]+)*/?")
 _SAFE_QUERY = re.compile(r"[A-Za-z0-9_\-.~:@=&%+,\[\]*/?!$'();]*")
 _TAG = "x-pointsman-tag-"
 _MAX_TAGS = 16
 _MAX_VALUE = 255
 _MAX_TIMEOUT_MS = 24 * 3600 * 1000
+_MAX_DIGITS = 9
+_MODELS = "/models/"
 
 
 def read_head(
@@ -29,6 +32,8 @@ def read_head(
     if not path.startswith(PREFIX + "/"):
         raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
     path = path[len(PREFIX) :]
+    if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path goes no further than here
+        path = unquote(path)
     if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
         raise refuse("the path holds characters or segments that are not allowed")
     if not _SAFE_QUERY.fullmatch(query):
@@ -67,10 +72,10 @@ def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) 
 
 def _text(headers: Mapping[bytes, bytes], name: str) -> str:
     value = headers.get(name.encode(), b"")
-    try:
-        return value.decode("ascii")
-    except UnicodeDecodeError:
-        raise refuse(f"the header {name} must be ASCII", name) from None
+    text = value.decode("latin-1")
+    if not (text.isascii() and text.replace("\t", " ").isprintable()):  # a line end here would begin a header upstream
+        raise refuse(f"the header {name} must be printable ASCII", name)
+    return text
 
 
 def _checked(text: Mapping[str, str], name: str) -> str | None:
@@ -83,7 +88,7 @@ def _checked(text: Mapping[str, str], name: str) -> str | None:
 def _timeout_s(value: str | None) -> float | None:
     if value is None:
         return None
-    if not value.isdigit() or not 0 < int(value) <= _MAX_TIMEOUT_MS:
+    if not value.isdigit() or len(value) > _MAX_DIGITS or not 0 < int(value) <= _MAX_TIMEOUT_MS:
         name = "x-pointsman-timeout-ms"
         raise refuse(f"the header {name} must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}", name)
     return int(value) / 1000

@@ -73,12 +73,15 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
 
 
 def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
-    """Refuse names that differ from a known one only by case: some servers would take them for it."""
+    """Refuse names that differ from a known one only by case: some servers would take them for it.
+
+    Case is folded as widely as Unicode allows, as Go's JSON reader does: it takes a long s (U+017F) for an s.
+    """
     if fields.keys() <= known:
         return
     for key in fields:
-        if key not in known and key.lower() in known:
-            raise refuse(f"unknown field {key!r}; did you mean {key.lower()!r}?", key)
+        if key not in known and key.casefold() in known:
+            raise refuse(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
 
 
 def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:

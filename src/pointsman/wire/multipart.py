@@ -9,8 +9,9 @@ from pointsman.wire.json_object import refuse
 MAX_PREFIX_BYTES = 256 * 1024
 
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
-_NAME = re.compile(rb'(?:^|[;\s])name="([^"]*)"', re.IGNORECASE)
-_FILENAME = re.compile(rb"(?:^|[;\s])filename\*?=", re.IGNORECASE)
+_DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_NAME = re.compile(rb';\s*name=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
+_FILENAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
 
 
 class ModelField(Struct, frozen=True):
@@ -46,13 +47,15 @@ def find_model(prefix: bytes, boundary: bytes) -> ModelField | None:
         if head_end < 0:
             return None
         head, start = prefix[position:head_end], head_end + 4
-        if _FILENAME.search(head):
+        # Only the one header that names a part counts: what another server would not read as its name must not either.
+        dispositions = _DISPOSITION.findall(head)
+        if len(dispositions) != 1 or _FILENAME.search(dispositions[0]):
             break
         end = prefix.find(b"\r\n" + delimiter, start)
         if end < 0:
             return None
-        name = _NAME.search(head)
-        if name is not None and name[1] == b"model":
+        name = _NAME.search(dispositions[0])
+        if name is not None and (name[1] or name[2]) == b"model":
             try:
                 return ModelField(prefix[start:end].decode(), start, end)
             except UnicodeDecodeError:

@@ -51,8 +51,8 @@ def parse(asked: Asked, body: bytes) -> Call:
         timeout_s=asked.timeout_s,
         session=asked.session,
         tags=asked.tags,
-        raw_body=None if fields else b"",
-        content_type="application/json" if fields else "",
+        raw_body=None if fields else body,
+        content_type="application/json" if body else "",
         forwarded=asked.forwarded,
         stateful=_is_stateful(asked, typed),
     )
