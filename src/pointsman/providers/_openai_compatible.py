@@ -13,7 +13,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage
+from pointsman.providers._openai_stream import OpenAIStream, is_empty, read_usage
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.wire.json_object import encode_object
 
@@ -22,8 +22,8 @@ _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
 class _Probe(Struct):
-    usage: OpenAIUsage | None = None
-    error: Raw = Raw(b"null")
+    usage: Raw = Raw(b"")
+    error: Raw = Raw(b"")
 
 
 _DECODER = msgspec.json.Decoder(_Probe)
@@ -71,7 +71,9 @@ class JsonCodec(PassthroughCodec):
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
         fields = call.fields.copy()
         fields["model"] = _model_name(candidate.model)
-        if call.stream and self._streams_usage and not call.wants_usage:
+        if not self._streams_usage:
+            fields.pop("stream_options", None)
+        elif call.stream and not call.wants_usage:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
         for name, theirs in self._rename:
             if name in fields:
@@ -87,12 +89,12 @@ class JsonCodec(PassthroughCodec):
             probe = _DECODER.decode(body)
         except (msgspec.DecodeError, RecursionError) as error:
             return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
-        if bytes(probe.error) not in (b"null", b'""'):
+        if not is_empty(probe.error):
             return classify_inside(body)
-        return Answer(body, probe.usage.normalised() if probe.usage is not None else None)
+        return Answer(body, read_usage(probe.usage))
 
     def decoder(self, call: Call) -> StreamDecoder:
-        return OpenAIStream(keep_usage=call.wants_usage)
+        return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)
 
 
 @lru_cache(maxsize=4096)
@@ -134,6 +136,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     base_url: str | None,
     key_env: str | None,
     *,
+    chat: bool = True,
     embeddings: bool = True,
     completions: bool = True,
     also: tuple[Operation, ...] = (),
@@ -144,11 +147,14 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 ) -> Provider:
     """A provider that speaks OpenAI's dialect, as one row of facts.
 
-    `also` lists operations passed through beside chat; `streams_usage` says whether it understands
-    `stream_options.include_usage`; `rename` maps OpenAI's field names to the provider's.
+    `also` lists operations passed through beside these; `streams_usage` says whether it understands
+    `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
+    provider's.
     """
     codec = JsonCodec(streams_usage=streams_usage, rename=rename)
-    codecs: dict[Operation, Codec] = {Operation.CHAT: codec}
+    codecs: dict[Operation, Codec] = {}
+    if chat:
+        codecs[Operation.CHAT] = codec
     if completions:
         codecs[Operation.COMPLETION] = codec
     if embeddings:

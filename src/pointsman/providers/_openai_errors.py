@@ -4,32 +4,29 @@ https://platform.openai.com/docs/guides/error-codes, and what the providers that
 """
 
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers
 
-MAX_MESSAGE = 500
+MAX_MESSAGE = 500  # characters
+MAX_WAIT_S = 86400.0
 
 
 class _Error(Struct):
+    """What an error body says. `is_openai` tells whether it has the shape of OpenAI's, fit to be passed on."""
+
     message: str | None = None
     type: str | None = None
     code: str | int | None = None
     param: str | None = None
+    is_openai: bool = False
 
-
-class _Body(Struct):
-    error: _Error | str | None = None
-    message: str | None = None
-    detail: Raw = Raw(b"")
-
-
-_DECODER = msgspec.json.Decoder(_Body, strict=False)
 
 _BY_STATUS: dict[int, Kind] = {
     401: failures.CREDENTIAL_REJECTED,
@@ -63,8 +60,13 @@ _BY_CODE: dict[str, Kind] = {
 _TOO_LONG = re.compile(
     r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.IGNORECASE
 )
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
+_SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Numbers above these are points in time, not spans: 2001 in seconds, 1973 in milliseconds.
+_UNIX_S = 1e9
+_UNIX_MS = 1e11
 
 
 def classify(status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
@@ -80,7 +82,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float) -> F
         status=status,
         retry_after_s=retry_after_s(headers, now_unix_s),
         param=error.param if error is not None else None,
-        body=body if error is not None else None,
+        body=body if error is not None and error.is_openai else None,
     )
 
 
@@ -90,23 +92,38 @@ def classify_inside(error_body: bytes) -> Failure:
     status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else 500
     kind = _kind(status, error) or failures.UPSTREAM_ERROR
     said = f": {error.message[:MAX_MESSAGE]}" if error.message else ""
-    return Failure(kind, f"the provider answered 200 with an error inside{said}", status=status, body=error_body)
+    message = f"the provider answered 200 with an error inside{said}"
+    return Failure(kind, message, status=status, param=error.param, body=error_body if error.is_openai else None)
 
 
 def read_error(body: bytes) -> _Error | None:
-    """The error object of a body in any of the shapes that occur; `None` if there is none."""
+    """The error a body tells of, in any of the shapes that occur; `None` if there is none."""
     try:
-        read = _DECODER.decode(body)
+        found: object = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    if isinstance(read.error, str):
-        return _Error(message=read.error)
-    if read.error is not None:
-        return read.error
-    if read.message is not None:
-        return _Error(message=read.message)
-    detail = bytes(read.detail)
-    return _Error(message=detail.decode(errors="replace")) if detail else None
+    is_list = isinstance(found, list)
+    if isinstance(found, list) and found:  # Gemini's OpenAI-compatible address
+        found = found[0]
+    if not isinstance(found, dict):
+        return None
+    inner = found.get("error")
+    source = inner if isinstance(inner, dict) else found
+    said = inner if isinstance(inner, str) else source.get("message") or source.get("detail")
+    if said is None and source is found:
+        return None
+    code = source.get("code")
+    return _Error(
+        said if isinstance(said, str) or said is None else msgspec.json.encode(said).decode(),
+        _text(source.get("type")),
+        code if isinstance(code, int) else _text(code),
+        _text(source.get("param")),
+        is_openai=source is inner and not is_list,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _kind(status: int, error: _Error | None) -> Kind | None:
@@ -126,34 +143,59 @@ def _is_request(kind: Kind) -> bool:
 
 
 def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
-    """How long the provider asks to be left alone, from the headers in use; `None` if it does not say."""
+    """How long the provider asks to be left alone, from the headers in use; `None` if it does not say.
+
+    Never more than `MAX_WAIT_S`: whoever asks for longer is asked again after that.
+    """
     found = {name: value.decode("latin-1").strip() for name, value in headers if name in _WAIT_HEADERS}
-    if (text := found.get(b"retry-after-ms")) and text.replace(".", "", 1).isdigit():
-        return float(text) / 1000
-    if text := found.get(b"retry-after"):
-        if text.replace(".", "", 1).isdigit():
-            return float(text)
-        try:
-            return max(parsedate_to_datetime(text).timestamp() - now_unix_s, 0.0)
-        except ValueError:
-            return None
-    waits = [
-        _span_s(found[b"x-ratelimit-reset-" + what])
-        for what in (b"requests", b"tokens")
-        if found.get(b"x-ratelimit-remaining-" + what) == "0" and b"x-ratelimit-reset-" + what in found
-    ]
-    return max(waits) if waits else None
+    if not found:
+        return None
+    wait_s = _scaled(_number(found.get(b"retry-after-ms", "")), 0.001)
+    if wait_s is None and (text := found.get(b"retry-after")):
+        wait_s = _number(text)
+        if wait_s is None:
+            wait_s = _until(text, now_unix_s)
+    if wait_s is None:
+        waits = [
+            _reset_s(found.get(b"x-ratelimit-reset" + what, ""), now_unix_s)
+            for what in _LIMITED
+            if found.get(b"x-ratelimit-remaining" + what) == "0"
+        ]
+        wait_s = max((wait for wait in waits if wait is not None), default=None)
+    return None if wait_s is None else min(max(wait_s, 0.0), MAX_WAIT_S)
 
 
-_WAIT_HEADERS = frozenset(
-    {b"retry-after-ms", b"retry-after"}
-    | {b"x-ratelimit-remaining-requests", b"x-ratelimit-remaining-tokens"}
-    | {b"x-ratelimit-reset-requests", b"x-ratelimit-reset-tokens"}
+_LIMITED = (b"-requests", b"-tokens", b"")
+_WAIT_HEADERS = frozenset({b"retry-after-ms", b"retry-after"}).union(
+    b"x-ratelimit-" + what + kind for what in (b"remaining", b"reset") for kind in _LIMITED
 )
 
 
-def _span_s(text: str) -> float:
-    """Seconds of a span such as `6m0s`, `1.2s` or `20ms`; a bare number is seconds."""
-    if text.replace(".", "", 1).isdigit():
-        return float(text)
-    return sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(text))
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _scaled(number: float | None, factor: float) -> float | None:
+    return None if number is None else number * factor
+
+
+def _until(text: str, now_unix_s: float) -> float | None:
+    """Seconds until an HTTP date. One without a zone is in UTC."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp() - now_unix_s
+
+
+def _reset_s(text: str, now_unix_s: float) -> float | None:
+    """Seconds of a span such as `6m0s`, `1.2s` or `20ms`; of a bare number of seconds; until a Unix time in seconds
+    or milliseconds."""
+    number = _number(text)
+    if number is None:
+        return (
+            sum(float(span) * _SECONDS[unit] for span, unit in _SPAN.findall(text)) if _SPANS.fullmatch(text) else None
+        )
+    if number > _UNIX_MS:
+        return number / 1000 - now_unix_s
+    return number - now_unix_s if number > _UNIX_S else number

@@ -2,12 +2,14 @@
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 
-After the first content nearly every piece is passed on after a look for three marks: `"usage"`, `"error"` and
-`[DONE]`. None of them can hide in text, where the quotation marks around them would be escaped.
+After the first content nearly every piece is passed on after a look for four marks: `"usage"`, `"finish_reason"`,
+`"error"` and `[DONE]`. The quoted ones cannot hide in text, where the quotation marks around them would be escaped.
 """
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
@@ -18,29 +20,47 @@ from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_ev
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _NO_VALUE = Raw(b"")
 
+Tokens = Annotated[int, Meta(ge=0)]
+
 
 class _Details(Struct):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
 
 
-class OpenAIUsage(Struct):
+class _Usage(Struct):
     """The `usage` object of chat, completions and embeddings."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
-    def normalised(self) -> Usage:
-        cached = self.prompt_tokens_details
-        reasoning = self.completion_tokens_details
-        return Usage(
-            self.prompt_tokens,
-            self.completion_tokens or 0,
-            (cached.cached_tokens or 0) if cached is not None else 0,
-            (reasoning.reasoning_tokens or 0) if reasoning is not None else 0,
-        )
+
+_USAGE_DECODER = msgspec.json.Decoder(_Usage)
+
+
+def is_empty(value: Raw) -> bool:
+    """Whether a field is absent, null or holds nothing."""
+    return bytes(value) in _NOTHING
+
+
+def read_usage(usage: Raw) -> Usage | None:
+    """`None` where there is none, or none that can be understood: an odd account must not spoil a good answer."""
+    if is_empty(usage):
+        return None
+    try:
+        read = _USAGE_DECODER.decode(usage)
+    except msgspec.DecodeError:
+        return None
+    cached = read.prompt_tokens_details
+    reasoning = read.completion_tokens_details
+    return Usage(
+        read.prompt_tokens or 0,
+        read.completion_tokens or 0,
+        (cached.cached_tokens or 0) if cached is not None else 0,
+        (reasoning.reasoning_tokens or 0) if reasoning is not None else 0,
+    )
 
 
 class _Delta(Struct):
@@ -54,10 +74,11 @@ class _Delta(Struct):
     audio: Raw = _NO_VALUE
 
     def has_content(self) -> bool:
-        return any(bytes(getattr(self, name)) not in _NOTHING for name in self.__struct_fields__)
+        return any(not is_empty(getattr(self, name)) for name in self.__struct_fields__)
 
 
 class _Choice(Struct):
+    index: int = 0
     delta: _Delta | None = None
     text: Raw = _NO_VALUE
     finish_reason: Raw = _NO_VALUE
@@ -65,7 +86,7 @@ class _Choice(Struct):
 
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
-    usage: OpenAIUsage | None = None
+    usage: Raw = _NO_VALUE
     error: Raw = _NO_VALUE
 
 
@@ -74,24 +95,22 @@ _DECODER = msgspec.json.Decoder(_Chunk)
 
 class OpenAIStream:
     """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
-    the gateway, not by the client."""
+    the gateway, not by the client. A stream without `[DONE]` is whole when `choices` answers have finished."""
 
     __slots__ = (
-        "_before_last", "_has_finish", "_keep_usage", "_last", "_splitter",
+        "_choices", "_finished", "_keep_usage", "_splitter",
         "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
-    def __init__(self, *, keep_usage: bool) -> None:
+    def __init__(self, *, keep_usage: bool, choices: int = 1) -> None:
         self.has_content = False
         self.is_done = False
         self.usage: Usage | None = None
         self.failure: Failure | None = None
         self._keep_usage = keep_usage
         self._splitter = EventSplitter()
-        self._has_finish = False
-        # The last pieces that were passed on unread: read at the end if the provider forgets `[DONE]`.
-        self._before_last = b""
-        self._last = b""
+        self._choices = choices
+        self._finished: set[int] = set()
 
     def feed(self, data: bytes) -> bytes:
         try:
@@ -102,8 +121,6 @@ class OpenAIStream:
         if not whole:
             return whole
         if self.has_content and self._is_plain(whole):
-            self._before_last = self._last
-            self._last = whole
             return whole
         return self._read(whole)
 
@@ -112,12 +129,11 @@ class OpenAIStream:
             return b""
         rest = self._splitter.rest()
         out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
+        if self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER:
+            self.failure = None  # cut off in the middle of an event
         if self._is_over():
             return out
-        if not self._has_finish:
-            for event in (*split_events(self._before_last), *split_events(self._last)):
-                self._read_event(event)
-        if not self._has_finish:
+        if len(self._finished) < self._choices:
             self.failure = Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
             return out
         self.is_done = True
@@ -129,6 +145,9 @@ class OpenAIStream:
     def _is_plain(self, whole: bytes) -> bool:
         """Whether nothing in these events concerns the gateway."""
         if b"[DONE]" in whole or b'"error"' in whole:
+            return False
+        found = whole.count(b'"finish_reason"')
+        if found not in (whole.count(b'"finish_reason":null'), whole.count(b'"finish_reason": null')):
             return False
         found = whole.count(b'"usage"')
         return not found or found == whole.count(b'"usage":null')
@@ -160,14 +179,16 @@ class OpenAIStream:
             message = f"the provider's stream holds an event that cannot be read: {error}"
             self.failure = Failure(failures.MALFORMED_ANSWER, message)
             return False
-        if bytes(chunk.error) not in _NOTHING:
+        if not is_empty(chunk.error):
             self.failure = classify_inside(data)
             return False
-        if chunk.usage is not None:
-            self.usage = chunk.usage.normalised()
+        has_usage = not is_empty(chunk.usage)
+        if has_usage:
+            self.usage = read_usage(chunk.usage) or self.usage
         for choice in chunk.choices or ():
-            if bytes(choice.finish_reason) not in _NOTHING:
-                self._has_finish = self.has_content = True
-            elif (choice.delta is not None and choice.delta.has_content()) or bytes(choice.text) not in _NOTHING:
+            if not is_empty(choice.finish_reason):
+                self._finished.add(choice.index)
                 self.has_content = True
-        return self._keep_usage or chunk.usage is None or bool(chunk.choices)
+            elif (choice.delta is not None and choice.delta.has_content()) or not is_empty(choice.text):
+                self.has_content = True
+        return self._keep_usage or not has_usage or bool(chunk.choices)
