@@ -1,0 +1,71 @@
+"""Builders for what the client's dialects read, and for what the providers write."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
+from pointsman.providers._provider import StreamDecoder
+from pointsman.wire import PATHS
+from pointsman.wire.paths import Asked, PathTable
+
+TABLE = PathTable(PATHS)
+SECRET = "sk-very-secret-0123456789"
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+PATH_OF = {
+    Operation.CHAT: "/chat/completions",
+    Operation.COMPLETION: "/completions",
+    Operation.EMBEDDING: "/embeddings",
+    Operation.RESPONSES: "/responses",
+    Operation.IMAGE: "/images/generations",
+    Operation.AUDIO: "/audio/speech",
+    Operation.MODERATION: "/moderations",
+    Operation.FILE: "/files",
+    Operation.BATCH: "/batches",
+    Operation.OTHER: "/vector_stores",
+}
+
+
+def asked(path: str = "/chat/completions", method: str = "POST", **more: object) -> Asked:
+    api = TABLE.find(method, path.partition("?")[0])
+    return Asked(api, method, path, None, "application/json", **more)  # type: ignore[arg-type]
+
+
+def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: object) -> Call:
+    """The call a body (bytes, or a value to be encoded) becomes. Raises `Refusal`."""
+    what = asked(path, method, **more)
+    assert what.api.parse is not None
+    return what.api.parse(what, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def refused(act: Callable[[], object]) -> Failure:
+    """The failure of the `Refusal` that `act` must raise."""
+    with pytest.raises(Refusal) as caught:
+        act()
+    return caught.value.failure
+
+
+def target(provider: str = "openai", model: str = "upstream-model", base_path: str = "/base") -> Candidate:
+    key = ProviderKey("k1", Secret(SECRET))
+    origin = Origin("https", "provider.test", 443)
+    return candidate(Endpoint(provider, provider, origin, base_path, (key,), frozenset(Operation)), model)
+
+
+def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:
+    """Feed a decoder as the engine does: up to its end or a failure, then tell it of the provider's end."""
+    out = b""
+    for piece in pieces:
+        out += decoder.feed(piece)
+        if decoder.is_done or decoder.failure is not None:
+            return out
+    return out + decoder.close()
+
+
+def halves(data: bytes) -> list[list[bytes]]:
+    """Every way to cut `data` in two, whole, and into single bytes."""
+    cuts = [[data[:at], data[at:]] for at in range(1, len(data))]
+    return [[data], [data[at : at + 1] for at in range(len(data))], *cuts]
