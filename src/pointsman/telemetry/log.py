@@ -58,14 +58,15 @@ class LogWriter:
         if not count:
             return
         lines = [self._pending.popleft() for _ in range(count)]
-        if self.dropped != self._reported:
-            lines.append(self._encode(Dropped(self.dropped - self._reported)))
-            self._reported = self.dropped
+        dropped = self.dropped
+        if dropped != self._reported:
+            lines.append(self._encode(Dropped(dropped - self._reported)))
         lines.append(b"")
         data = memoryview(b"\n".join(lines))
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
+            self._reported = dropped
         except OSError as error:
             self.dropped += count
             if self._on_error is not None:

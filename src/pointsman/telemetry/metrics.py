@@ -97,7 +97,7 @@ def gauge_lines(name: str, description: str, samples: Iterable[tuple[dict[str, s
     yield f"# HELP {name} {description}"
     yield f"# TYPE {name} gauge"
     for labels, value in samples:
-        yield f"{name}{label_text(tuple(labels), tuple(labels.values()))} {value:g}"
+        yield f"{name}{label_text(tuple(labels), tuple(labels.values()))} {value!r}"
 
 
 def label_text(names: Sequence[str], values: Sequence[str]) -> str:

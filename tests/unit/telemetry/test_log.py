@@ -1,0 +1,99 @@
+"""The log: whole lines of JSON, and none of them in a request's way."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from pointsman.telemetry import log
+from pointsman.telemetry.log import LogWriter
+
+
+class Record(Struct, tag_field="event", tag="thing"):
+    number: int
+    text: str = "a\nb"
+
+
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_record_is_one_line_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LogWriter(file.fileno())
+        for number in range(1000):
+            writer.put(Record(number))
+        writer.close()
+    assert lines_of(path) == [{"event": "thing", "number": number, "text": "a\nb"} for number in range(1000)]
+    assert writer.dropped == 0
+
+
+def test_records_are_written_without_closing(tmp_path: Path) -> None:
+    reader, fd = os.pipe()
+    writer = LogWriter(fd)
+    writer.put(Record(1))
+    assert json.loads(os.read(reader, 1000))["number"] == 1
+    writer.close()
+    os.close(fd)
+    os.close(reader)
+
+
+def test_what_does_not_fit_is_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MAX_PENDING", 3)
+    monkeypatch.setattr(log, "INTERVAL_S", 60.0)
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LogWriter(file.fileno())
+        for number in range(5):
+            writer.put(Record(number))
+        writer.close()
+    assert writer.dropped == 2
+    assert [line["event"] for line in lines_of(path)] == ["thing"] * 3 + ["log_dropped"]
+    assert lines_of(path)[-1]["count"] == 2
+
+
+def test_put_never_waits_for_a_full_pipe() -> None:
+    reader, fd = os.pipe()
+    writer = LogWriter(fd)
+    record = Record(1, "x" * 1000)
+    began = time.perf_counter()
+    for _ in range(2000):  # far more than a pipe holds
+        writer.put(record)
+    assert time.perf_counter() - began < 1
+    received = 0
+    while received < 2000:
+        received += os.read(reader, 1 << 16).count(b"\n")
+    writer.close()
+    os.close(fd)
+    os.close(reader)
+
+
+def test_a_failed_write_is_told_and_its_losses_are_counted_until_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "INTERVAL_S", 60.0)
+    errors: list[OSError] = []
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LogWriter(file.fileno(), on_error=errors.append)
+        real, is_full = os.write, True
+
+        def write(fd: int, data: bytes) -> int:
+            if is_full:
+                raise OSError(28, "No space left on device")
+            return real(fd, data)
+
+        monkeypatch.setattr("pointsman.telemetry.log.os.write", write)
+        for number in range(3):
+            writer.put(Record(number))
+            writer._flush()
+        is_full = False
+        writer.put(Record(3))
+        writer.close()
+    assert len(errors) == 3
+    assert writer.dropped == 3
+    assert [line.get("count", line.get("number")) for line in lines_of(path)] == [3, 3]
