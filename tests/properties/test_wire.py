@@ -1,0 +1,111 @@
+"""What holds of every JSON body, every form and every stream."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.wire import drain, refused
+from pointsman.domain.failures import Refusal
+from pointsman.providers._openai_errors import MAX_WAIT_S, classify, retry_after_s
+from pointsman.providers._openai_stream import OpenAIStream
+from pointsman.wire.json_object import encode_object, read_object
+from pointsman.wire.sse import EventSplitter
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+_SPACE = st.text(" \t\r\n", max_size=3)
+
+
+@st.composite
+def _objects(draw: st.DrawFn) -> tuple[list[tuple[str, Any]], bytes]:
+    """The items of an object and one way to write it: any white space, keys escaped or not."""
+    items = list(draw(st.dictionaries(_TEXT, _VALUES, max_size=6)).items())
+    return items, _written(draw, items)
+
+
+def _written(draw: st.DrawFn, items: list[tuple[str, Any]]) -> bytes:
+    def space() -> str:
+        return draw(_SPACE)
+
+    indent = draw(st.sampled_from([None, 1]))
+    members = []
+    for key, value in items:
+        name = json.dumps(key, ensure_ascii=draw(st.booleans()))
+        text = json.dumps(value, ensure_ascii=draw(st.booleans()), indent=indent)
+        members.append(f"{space()}{name}{space()}:{space()}{text}{space()}")
+    return f"{space()}{{{','.join(members) or space()}}}{space()}".encode()
+
+
+@given(_objects())
+def test_a_body_written_again_says_the_same(drawn: tuple[list[tuple[str, Any]], bytes]) -> None:
+    items, body = drawn
+    assert list(json.loads(encode_object(read_object(body))).items()) == items
+
+
+@given(st.data())
+def test_a_repeated_key_is_refused_wherever_it_stands(data: st.DataObject) -> None:
+    items = list(data.draw(st.dictionaries(_TEXT, _VALUES, min_size=1, max_size=6)).items())
+    key, value = data.draw(st.sampled_from(items))
+    again = data.draw(st.just(value) | _VALUES)
+    items.insert(data.draw(st.integers(0, len(items))), (key, again))
+    body = data.draw(st.composite(lambda draw: _written(draw, items))())
+    assert refused(lambda: read_object(body)).param == key
+
+
+@given(st.binary(max_size=60) | _objects().map(lambda drawn: drawn[1]), st.integers(0, 60), st.binary(max_size=2))
+def test_any_bytes_are_an_object_or_a_refusal(body: bytes, at: int, put: bytes) -> None:
+    changed = body[:at] + put + body[at:]
+    try:
+        fields = read_object(changed)
+    except Refusal:
+        return
+    assert list(json.loads(changed)) == list(fields)
+
+
+@given(st.lists(st.sampled_from([b"data: a", b": c", b"event: x", b""]), max_size=8), st.data())
+def test_lines_split_anyhow_give_the_same_events(lines: list[bytes], data: st.DataObject) -> None:
+    end = data.draw(st.sampled_from([b"\n", b"\r\n", b"\r"]))
+    stream = b"".join(line + end for line in lines)
+    splitter = EventSplitter()
+    whole = b""
+    while stream:
+        at = data.draw(st.integers(1, len(stream)))
+        out = splitter.feed(stream[:at])
+        assert not out or out.endswith(b"\n\n")
+        whole += out
+        stream = stream[at:]
+    assert whole + splitter.rest() == b"".join(line + b"\n" for line in lines)
+    assert b"\n\n" not in splitter.rest()
+
+
+@given(_TEXT, st.booleans())
+def test_no_text_can_confuse_the_stream_decoder(text: str, is_ascii: bool) -> None:
+    tricks = ["", '"usage":{"prompt_tokens":9}', '"error":{}', '"finish_reason":"stop"', "data: [DONE]\n\n"]
+    events = b""
+    for trick in tricks:
+        chunk = {"choices": [{"index": 0, "delta": {"content": text + trick + text}, "finish_reason": None}]}
+        events += b"data: " + json.dumps(chunk, ensure_ascii=is_ascii).encode() + b"\n\n"
+    decoder = OpenAIStream(keep_usage=False)
+    assert drain(decoder, [events[:40], events[40:]]) == events
+    assert (decoder.usage, decoder.is_done) == (None, False)
+    assert decoder.failure is not None
+    assert decoder.failure.kind.code == "truncated"
+
+
+@given(st.sampled_from([b"retry-after", b"retry-after-ms", b"x-ratelimit-reset-tokens"]), st.binary(max_size=30))
+def test_any_header_gives_a_bounded_wait_or_none(name: bytes, value: bytes) -> None:
+    wait_s = retry_after_s([(name, value), (b"x-ratelimit-remaining-tokens", b"0")], 1.7e9)
+    assert wait_s is None or 0 <= wait_s <= MAX_WAIT_S
+
+
+@given(st.integers(300, 599), _VALUES | st.dictionaries(st.sampled_from(["error", "message", "detail"]), _VALUES))
+def test_any_error_body_is_classified(status: int, body: object) -> None:
+    failure = classify(status, [], json.dumps(body).encode(), 0.0)
+    assert failure.status == status
+    assert len(failure.message) < 600

@@ -1,0 +1,33 @@
+"""Text completions: parsed like chat, with a prompt."""
+
+import msgspec
+import pytest
+
+from fakes.wire import parse, refused, target
+from pointsman.domain.calls import Operation
+from pointsman.providers import PROVIDERS
+
+PATH = "/completions"
+
+
+@pytest.mark.parametrize("prompt", ["hello", ["a", "b"], [1, 2, 3], [[1], [2]]])
+def test_a_prompt_in_any_form_passes_through(prompt: object) -> None:
+    body = {"model": "m", "prompt": prompt, "echo": True, "best_of": 3, "logprobs": 2, "suffix": "x", "max_tokens": 9}
+    call = parse(body, PATH)
+    assert (call.operation, call.path, call.max_tokens) == (Operation.COMPLETION, PATH, 9)
+    candidate = target()
+    sent = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0])
+    assert msgspec.json.decode(sent.body) == {**body, "model": "upstream-model"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("prompt", 1), ("prompt", None), ("suffix", 1), ("best_of", "x"), ("echo", 1), ("logprobs", True)],
+)
+def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
+    failure = refused(lambda: parse({"model": "m", "prompt": "p", field: value}, PATH))
+    assert (failure.kind.status, failure.param) == (400, field)
+
+
+def test_a_missing_prompt_is_named() -> None:
+    assert refused(lambda: parse({"model": "m"}, PATH)).param == "prompt"

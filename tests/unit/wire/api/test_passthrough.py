@@ -1,0 +1,92 @@
+"""The rest of the API: what is read of it, and what belongs to one account."""
+
+import msgspec
+import pytest
+
+from fakes.wire import PATH_OF, asked, parse, refused, target
+from pointsman.domain.calls import Call, Operation
+from pointsman.providers import PROVIDERS
+from pointsman.wire.api.passthrough import streamed_call
+
+
+def sent(call: Call) -> tuple[bytes, bytes]:
+    candidate = target()
+    request = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0])
+    return request.body, request.headers
+
+
+def test_a_json_body_passes_with_the_model_replaced() -> None:
+    body = {"model": "m", "prompt": "a cat", "n": 1, "x": {"model": "inner"}}
+    call = parse({**body, "fallbacks": ["a/b"]}, "/images/generations")
+    assert (call.operation, call.model, call.fallbacks) == (Operation.IMAGE, "m", ("a/b",))
+    assert msgspec.json.decode(sent(call)[0]) == {**body, "model": "upstream-model"}
+
+
+def test_a_body_without_a_model_passes_unchanged() -> None:
+    call = parse({"input_file_id": "f"}, "/batches", provider="openai")
+    assert (call.model, call.provider) == ("", "openai")
+    assert msgspec.json.decode(sent(call)[0]) == {"input_file_id": "f"}
+
+
+def test_an_empty_object_is_still_a_body() -> None:
+    body, headers = sent(parse(b"{ }", "/vector_stores"))
+    assert msgspec.json.decode(body) == {}
+    assert b"content-type: application/json\r\n" in headers
+
+
+def test_no_body_is_no_body() -> None:
+    call = parse(b"", "/files/f-1/content?x=1", "GET")
+    body, headers = sent(call)
+    assert (body, call.path, call.method) == (b"", "/files/f-1/content?x=1", "GET")
+    assert b"content-type" not in headers
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "is_stateful"),
+    [
+        ("/responses", "POST", {"model": "m", "store": False}, False),
+        ("/responses", "POST", {"model": "m"}, True),
+        ("/responses", "POST", {"model": "m", "store": None}, True),
+        ("/responses", "POST", {"model": "m", "store": False, "previous_response_id": "r"}, True),
+        ("/responses", "POST", {"model": "m", "store": False, "conversation": {"id": "c"}}, True),
+        ("/responses/r-1", "GET", None, True),
+        ("/responses/r-1/cancel", "POST", {}, True),
+        ("/conversations", "POST", {}, True),
+        ("/files/f", "DELETE", None, True),
+        ("/batches", "POST", {"x": 1}, True),
+        ("/vector_stores", "POST", {"x": 1}, True),
+        ("/images/generations", "POST", {"model": "m"}, False),
+        ("/audio/speech", "POST", {"model": "m"}, False),
+        ("/moderations", "POST", {"input": "x"}, False),
+    ],
+)
+def test_what_belongs_to_one_account_is_stateful(path: str, method: str, body: object, is_stateful: bool) -> None:
+    call = parse(b"" if body is None else body, path, method)
+    assert call.stateful is is_stateful
+    request = PROVIDERS["openai"].codecs[call.operation].encode(call, target(), target().keys[0])
+    assert request.is_replayable is not is_stateful
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("model", 1), ("stream", "x"), ("fallbacks", "x"), ("store", 1), ("Model", "x"), ("STREAM", True)],
+)
+def test_acted_on_fields_are_typed_here_too(field: str, value: object) -> None:
+    failure = refused(lambda: parse({"input": "x", field: value}, "/responses"))
+    assert (failure.kind.status, failure.param) == (400, field)
+
+
+def test_a_repeated_model_is_refused_here_too() -> None:
+    assert refused(lambda: parse(b'{"model":"a","model":"b"}', "/responses")).param == "model"
+
+
+def test_a_streamed_body_is_not_read() -> None:
+    what = asked("/audio/transcriptions", provider="openai", tags={"a": "b"})
+    call = streamed_call(what, "whisper", 17)
+    assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
+    assert (call.model, call.provider, call.tags) == ("whisper", "openai", {"a": "b"})
+
+
+@pytest.mark.parametrize("operation", [item for item in PATH_OF if item is not Operation.CHAT])
+def test_every_operation_has_a_path(operation: Operation) -> None:
+    assert asked(PATH_OF[operation]).api.operation is operation

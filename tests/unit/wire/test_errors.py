@@ -1,0 +1,47 @@
+"""Errors in OpenAI's shape."""
+
+import msgspec
+import pytest
+
+from pointsman.domain import failures
+from pointsman.domain.failures import KINDS, Failure
+from pointsman.wire.errors import error_body, error_event, error_headers, status_of
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_every_failure_has_the_shape_of_openai(code: str) -> None:
+    failure = Failure(KINDS[code], "went wrong", param="model")
+    body = msgspec.json.decode(error_body(failure, "id-1"))
+    assert body == {
+        "error": {"message": "went wrong (request id-1)", "type": KINDS[code].type, "param": "model", "code": code}
+    }
+    assert 400 <= status_of(failure) < 600
+    event = error_event(failure, "id-1")
+    assert event.startswith(b"data: ")
+    assert event.endswith(b"\n\n")
+    assert event.count(b"\n") == 2
+    assert msgspec.json.decode(event[6:]) == body
+
+
+def test_a_provider_refusing_the_request_speaks_for_itself() -> None:
+    theirs = b'{"error":{"message":"their words","code":"x"}}'
+    failure = Failure(failures.UPSTREAM_REFUSED, "m", status=422, body=theirs)
+    assert error_body(failure, "id") == theirs
+    assert status_of(failure) == 422
+
+
+def test_a_provider_in_trouble_does_not() -> None:
+    failure = Failure(failures.CREDENTIAL_REJECTED, "m", status=401, body=b'{"error":{"message":"key sk-x is bad"}}')
+    assert b"sk-x" not in error_body(failure, "id")
+    assert status_of(failure) == 502
+    assert status_of(Failure(failures.UPSTREAM_ERROR, "m", status=500)) == 502
+    assert status_of(Failure(failures.UPSTREAM_REFUSED, "m", status=599)) == 400
+
+
+def test_headers_say_when_and_whether_to_retry() -> None:
+    limited = Failure(failures.UPSTREAM_RATE_LIMITED, "m", retry_after_s=0.2)
+    assert b"retry-after: 1\r\n" in error_headers(limited)
+    assert b"x-should-retry" not in error_headers(limited)
+    assert b"x-should-retry: false\r\n" in error_headers(limited, should_retry=False)
+    assert b"x-should-retry: true\r\n" in error_headers(limited, should_retry=True)
+    assert error_headers(Failure(failures.INTERNAL, "m")) == b"content-type: application/json\r\n"

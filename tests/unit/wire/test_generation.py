@@ -1,0 +1,27 @@
+"""What chat and completions share."""
+
+from fakes.wire import CHAT, parse, refused
+from pointsman.wire.generation import ACTED_ON, Generation
+
+
+def test_every_field_the_gateway_acts_on_is_guarded_against_other_spellings() -> None:
+    acted_on = {"model", "stream", "stream_options", "fallbacks", "max_tokens", "n"}
+    assert acted_on <= ACTED_ON
+    assert acted_on <= set(Generation.__struct_fields__)
+    assert all(name == name.casefold() for name in ACTED_ON)
+
+
+def test_what_the_head_says_reaches_the_call() -> None:
+    call = parse(CHAT, provider="p", timeout_s=2.5, session="s", tags={"a": "b"}, forwarded=(("accept", "x"),))
+    assert (call.provider, call.timeout_s, call.session, call.tags) == ("p", 2.5, "s", {"a": "b"})
+    assert call.forwarded == (("accept", "x"),)
+
+
+def test_an_empty_list_of_fallbacks_is_none_and_goes_nowhere() -> None:
+    call = parse({**CHAT, "fallbacks": []})
+    assert call.fallbacks == ()
+    assert "fallbacks" not in call.fields
+
+
+def test_stream_options_with_an_explicit_null_stream_are_refused() -> None:
+    assert refused(lambda: parse({**CHAT, "stream": None, "stream_options": {}})).param == "stream_options"

@@ -1,0 +1,179 @@
+"""Heads: which path, whose key, which options; nothing that could reach further than it should."""
+
+import hashlib
+import time
+
+import pytest
+
+from fakes.wire import PATH_OF, TABLE, parse, refused, target
+from pointsman.domain.calls import Operation
+from pointsman.providers import PROVIDERS
+from pointsman.wire.heads import read_credential, read_head
+from pointsman.wire.paths import Asked
+
+KEYS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
+def read(target: str, method: str = "POST", **headers: str) -> Asked:
+    named = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
+    return read_head(method, target, named, TABLE, KEYS)
+
+
+def test_a_head_is_read_whole() -> None:
+    asked = read(
+        "/v1/chat/completions?beta=true",
+        authorization="Bearer k",
+        content_type="application/json",
+        accept="text/event-stream",
+        cookie="secret=1",
+        x_request_id="theirs",
+        x_pointsman_provider="openai",
+        x_pointsman_timeout_ms="1500",
+        x_pointsman_session="s",
+        x_pointsman_tag_team="red",
+    )
+    assert asked.api.operation is Operation.CHAT
+    assert (asked.path, asked.method, asked.content_type) == (
+        "/chat/completions?beta=true",
+        "POST",
+        "application/json",
+    )
+    assert asked.credential == hashlib.sha256(b"k").digest()
+    assert (asked.provider, asked.timeout_s, asked.session, asked.tags) == ("openai", 1.5, "s", {"team": "red"})
+    assert asked.forwarded == (("accept", "text/event-stream"),)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "/v1", "/v2/chat/completions", "/V1/models", "//v1/models", "/v1x/models", "*"]
+)
+def test_what_is_not_below_v1_is_404(path: str) -> None:
+    assert refused(lambda: read(path)).kind.status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/nothing", "/v1/chat", "/v1/chat/completions/", "/v1/modelsx", "/v1/responsesx/y"]
+)
+def test_an_unknown_path_is_404(path: str) -> None:
+    assert refused(lambda: read(path)).kind.code == "unknown_path"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/files/../chat/completions",
+        "/v1/files/..",
+        "/v1/files/./x",
+        "/v1/files//x",
+        "/v1/files/%2e%2e/x",
+        "/v1/files/a%2Fb",
+        "/v1/files/a\\b",
+        "/v1/files/a b",
+        "/v1/files/a\r\nHost: evil",
+        "/v1/files/a\tb",
+        "/v1/files/\u00e9",
+        "/v1/files/a#b",
+        "/v1/files/a;b",
+        "/v1/files/x?a=\r\nb",
+        "/v1/files/x?a=b c",
+        '/v1/files/x?a="b"',
+        "/v1/files/x?a=#b",
+        "/v1/files/x\x00",
+        "/v1/models/%2e%2e/%2e%2e/admin",
+        "/v1/models/a%0d%0ab",
+        "/v1/models/a%20b",
+    ],
+)
+def test_an_unsafe_path_is_refused(path: str) -> None:
+    assert refused(lambda: read(path, "GET")).kind.status == 400
+
+
+def test_a_long_hostile_path_is_refused_quickly() -> None:
+    began = time.perf_counter()
+    for path in (
+        "/v1/files/" + "a" * 60_000 + "!",
+        "/v1/files" + "/a" * 30_000 + "//",
+        "/v1/files/x?" + "a" * 60_000 + '"',
+    ):
+        assert refused(lambda path=path: read(path, "GET")).kind.status == 400  # type: ignore[misc]
+    assert time.perf_counter() - began < 0.1
+
+
+@pytest.mark.parametrize(
+    ("escaped", "path"),
+    [
+        ("b%2Fmeta%2Fllama", "/models/b/meta/llama"),
+        ("a/b", "/models/a/b"),
+        ("x%3Afree", "/models/x:free"),
+        ("a@b~c.d", "/models/a@b~c.d"),
+    ],
+)
+def test_model_names_may_hold_a_slash_escaped_or_not(escaped: str, path: str) -> None:
+    assert read("/v1/models/" + escaped, "GET").path == path
+
+
+def test_methods_are_checked() -> None:
+    failure = refused(lambda: read("/v1/chat/completions", "GET"))
+    assert failure.kind.status == 405
+    assert "POST" in failure.message
+    assert refused(lambda: read("/v1/files/x", "TRACE")).kind.status == 405
+
+
+def test_the_first_credential_in_order_counts() -> None:
+    def hashed(value: bytes) -> bytes:
+        return hashlib.sha256(value).digest()
+
+    headers = {b"x-api-key": b"two", b"authorization": b"bEaReR  one ", b"x-goog-api-key": b"three"}
+    assert read_credential(headers, KEYS) == hashed(b"one")
+    assert read_credential(headers, ("x-goog-api-key", "authorization")) == hashed(b"three")
+    assert read_credential({b"authorization": b"Bearer ", b"x-api-key": b"two"}, KEYS) == hashed(b"two")
+    assert read_credential({b"authorization": b"bare"}, KEYS) == hashed(b"bare")
+    assert read_credential({b"authorization": b"Basic eA=="}, KEYS) != hashed(b"eA==")
+    assert read_credential({b"x-api-key": b""}, KEYS) is None
+    assert read_credential({}, KEYS) is None
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "abc", "", " 5", "86400001", "9" * 5000, "\u00b2", "1e3"])
+def test_a_bad_timeout_is_refused(value: str) -> None:
+    failure = refused(lambda: read("/v1/models", "GET", x_pointsman_timeout_ms=value))
+    assert (failure.kind.status, failure.param) == (400, "x-pointsman-timeout-ms")
+
+
+def test_a_timeout_is_in_milliseconds() -> None:
+    assert read("/v1/models", "GET", x_pointsman_timeout_ms="86400000").timeout_s == 86400
+    assert read("/v1/models", "GET", x_pointsman_timeout_ms="1").timeout_s == 0.001
+
+
+@pytest.mark.parametrize("name", ["x_pointsman_provider", "x_pointsman_session"])
+@pytest.mark.parametrize("value", ["", "x" * 256, "\u00e9", "a\x7fb"])
+def test_bad_options_are_refused(name: str, value: str) -> None:
+    failure = refused(lambda: read("/v1/models", "GET", **{name: value}))
+    assert (failure.kind.status, failure.param) == (400, name.replace("_", "-"))
+
+
+def test_tags_are_bounded() -> None:
+    many = {f"x_pointsman_tag_{number}": "v" for number in range(17)}
+    assert refused(lambda: read("/v1/models", "GET", **many)).kind.status == 400
+    many.popitem()
+    assert len(read("/v1/models", "GET", **many).tags) == 16
+    assert refused(lambda: read("/v1/models", "GET", x_pointsman_tag_a="x" * 256)).kind.status == 400
+    assert refused(lambda: read("/v1/models", "GET", x_pointsman_tag_="x")).kind.status == 400
+
+
+@pytest.mark.parametrize("name", ["accept", "openai-beta", "idempotency-key", "range", "if-none-match", "content-type"])
+@pytest.mark.parametrize("bad", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\x00b", "a\u00e9", "a\x1bb"])
+def test_no_forwarded_header_can_begin_another(name: str, bad: str) -> None:
+    headers = {name.encode(): bad.encode("latin-1")}
+    failure = refused(lambda: read_head("POST", "/v1/chat/completions", headers, TABLE, KEYS))
+    assert (failure.kind.status, failure.param) == (400, name)
+
+
+def test_only_listed_headers_go_upstream() -> None:
+    headers = dict.fromkeys(
+        ("accept", "range", "authorization", "cookie", "host", "x_forwarded_for", "user_agent"), "v"
+    )
+    asked = read("/v1/files", "POST", **headers)
+    call = parse({"a": 1}, PATH_OF[Operation.FILE], forwarded=asked.forwarded)
+    candidate = target()
+    lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0]).headers
+    names = {line.partition(b":")[0] for line in lines.split(b"\r\n") if line}
+    assert names == {b"user-agent", b"content-type", b"authorization", b"accept", b"range"}

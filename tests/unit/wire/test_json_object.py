@@ -1,0 +1,171 @@
+"""The top level of a JSON body: one reading, or a refusal."""
+
+import time
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from fakes.corpora import shared
+from fakes.wire import parse, refused
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Refusal
+from pointsman.wire.json_object import encode_object, read_object, read_typed, refuse_variants
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a":1,"a":1}',
+        b'{"a":1,"b":[1,{"a":3}],"c":"x","a":2}',
+        b'{"model":"x","mod\\u0065l":"y"}',
+        b'{"mod\\u0065l":"y","model":"x"}',
+        b' {\n"a"\t:\r1 , "b":2, "a" : 1 } ',
+        b'{"a" :"long enough to make up for it","a":1}',
+        b'{"":0,"":0}',
+        b'{"a\\"b":1,"a\\"b":1}',
+        b'{"a":"x","b":1,"a":"xy"}',
+        b'{"a":"xy","b":1,"a":"x"}',
+        b'{"a":{"b":1},"a":{"b":1} }',
+        '{"\u00e9":1,"\\u00e9":1}'.encode(),
+        b'{"a\\/b":1,"a/b":1}',
+    ],
+)
+def test_a_key_that_appears_twice_is_refused(body: bytes) -> None:
+    failure = refused(lambda: read_object(body))
+    assert failure.kind.status == 400
+    assert "more than once" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("body", "keys"),
+    [
+        (b"{}", []),
+        (b" \r\n\t{ } ", []),
+        (b'{ "a" : 1 , "b" : {"a": 1, "b": [2, 3]} }', ["a", "b"]),
+        (b'{"a\\u0000":1, "a":1}', ["a\x00", "a"]),
+        (b'{"a":"}\\",\\"a\\":1","b":1 }', ["a", "b"]),
+        (b'{"A":1,"a":1 }', ["A", "a"]),
+        ('{"\U0001f600":1,"\\u00e9":2}'.encode(), ["\U0001f600", "\u00e9"]),
+    ],
+)
+def test_distinct_keys_pass_whatever_the_white_space(body: bytes, keys: list[str]) -> None:
+    assert list(read_object(body)) == keys
+
+
+def test_values_are_the_bytes_the_client_sent() -> None:
+    body = b'{"a": 1.0e+2 ,"b":"\\u0041", "c":[ 1, 2 ],"d":123456789012345678901234567890}'
+    assert {key: bytes(value) for key, value in read_object(body).items()} == {
+        "a": b"1.0e+2",
+        "b": b'"\\u0041"',
+        "c": b"[ 1, 2 ]",
+        "d": b"123456789012345678901234567890",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"{", b"}", b'{"a":1', b'{"a":1}x', b'{"a":1}{}', b"{'a':1}", b'{"a":1,}', b"\xef\xbb\xbf{}", b"\x00"],
+)
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    assert refused(lambda: read_object(body)).kind.code == "invalid_json"
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b"[" * 100_000])
+def test_what_is_not_an_object_is_refused(body: bytes) -> None:
+    assert refused(lambda: read_object(body)).kind.status == 400
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\x80"])
+def test_invalid_utf8_is_refused_wherever_it_stands(bad: bytes) -> None:
+    for body in (
+        b'{"' + bad + b'":1}',
+        b'{"a":"' + bad + b'"}',
+        b'{"a":{"b":["' + bad + b'"]}}',
+        b'{"a":1}' + bad,
+        bad + b'{"a":1}',
+    ):
+        failure = refused(lambda body=body: read_object(body))  # type: ignore[misc]
+        assert failure.kind.code == "invalid_json"
+        assert "UTF-8" in failure.message
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"["])
+def test_a_depth_bomb_is_refused_quickly(opening: bytes) -> None:
+    bomb = b'{"messages":' + opening * 100_000
+    closed = b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for body in (bomb, closed):
+        began = time.perf_counter()
+        assert refused(lambda body=body: parse(body)).kind.status == 400  # type: ignore[misc]
+        assert time.perf_counter() - began < 0.05
+
+
+def test_lone_surrogates_do_not_reach_anybody() -> None:
+    for body in (b'{"\\ud800":1, "a":2}', b'{"a":"\\ud800"}', b'{"a":"\\udc00x"}', b'{"\\udc00":1 }'):
+        try:
+            fields = read_object(body)
+        except Refusal:
+            continue
+        encode_object(fields).decode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "Messages", "Max_Tokens", "\u017ftream", "to\u212a", "\u017ftop"])
+def test_other_spellings_of_known_names_are_refused(name: str) -> None:
+    known = frozenset({"model", "messages", "max_tokens", "stream", "tok", "stop"})
+    failure = refused(lambda: refuse_variants({name: msgspec.Raw(b"1")}, known))
+    assert failure.param == name
+    assert "did you mean" in failure.message
+
+
+def test_unknown_names_of_any_case_pass() -> None:
+    refuse_variants({"Metadata": msgspec.Raw(b"1"), "models": msgspec.Raw(b"1")}, frozenset({"model"}))
+
+
+class _Inner(Struct):
+    role: str
+
+
+class _Typed(Struct):
+    count: int
+    inner: list[_Inner] = []
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{}", "count"),
+        (b'{"count":"1"}', "count"),
+        (b'{"count":1,"inner":1}', "inner"),
+        (b'{"count":1,"inner":[{"role":1}]}', "inner[0].role"),
+        (b'{"count":1,"inner":[{}]}', "inner[...].role"),
+    ],
+)
+def test_a_wrong_type_names_its_field(body: bytes, param: str) -> None:
+    failure = refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body))
+    assert failure.kind.status == 400
+    assert failure.param is not None
+    assert failure.param.replace("[0]", "[...]") == param.replace("[0]", "[...]")
+    assert failure.param in failure.message
+
+
+def test_the_json_corpus_gives_a_call_or_a_refusal_and_nothing_else() -> None:
+    files = sorted(shared("corpora", "json", "test_parsing").glob("*.json"))
+    assert len(files) > 300
+    for path in files:
+        data = path.read_bytes()
+        whole = _outcome(data)
+        assert not (path.name.startswith("n_") and isinstance(whole, Call)), path.name
+        inside = _outcome(b'{"model":"m","messages":' + data + b"}")
+        beside = _outcome(b'{"model":"m","messages":[{"role":"user","content":""}],"x":' + data + b"}")
+        for outcome in (whole, inside, beside):
+            assert isinstance(outcome, Call) or 400 <= outcome.failure.kind.status < 500
+        if path.name.startswith("y_"):
+            assert isinstance(beside, Call), path.name
+
+
+def _outcome(body: bytes) -> Call | Refusal:
+    try:
+        return parse(body)
+    except Refusal as refusal:
+        return refusal

@@ -1,0 +1,29 @@
+"""The table of paths: exact names, then the longest prefix."""
+
+from fakes.wire import refused
+from pointsman.domain.calls import Operation
+from pointsman.wire.paths import ApiPath, PathTable
+
+GET, POST = frozenset({"GET"}), frozenset({"POST"})
+
+
+def test_exact_names_win_over_prefixes_and_long_ones_over_short() -> None:
+    short = ApiPath("/a", GET, Operation.OTHER, is_prefix=True)
+    long = ApiPath("/a/b", GET, Operation.FILE, is_prefix=True)
+    exact = ApiPath("/a/b/c", GET, Operation.CHAT)
+    table = PathTable([short, long, exact])
+    assert table.find("GET", "/a") is short
+    assert table.find("GET", "/a/x") is short
+    assert table.find("GET", "/a/b/x") is long
+    assert table.find("GET", "/a/b/c") is exact
+    assert refused(lambda: table.find("GET", "/ab")).kind.status == 404
+
+
+def test_one_path_may_have_a_method_each() -> None:
+    get, post = ApiPath("/a", GET, Operation.OTHER), ApiPath("/a", POST, Operation.CHAT)
+    table = PathTable([get, post])
+    assert table.find("GET", "/a") is get
+    assert table.find("POST", "/a") is post
+    failure = refused(lambda: table.find("PUT", "/a"))
+    assert failure.kind.status == 405
+    assert "GET, POST" in failure.message
