@@ -1,0 +1,146 @@
+"""The shared codecs: what is sent, and what is made of a whole answer."""
+
+import json
+
+import msgspec
+import pytest
+
+from fakes.corpora import recorded
+from fakes.wire import CHAT, SECRET, parse, target
+from pointsman.domain import failures
+from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.targets import Endpoint, ProviderKey, candidate
+from pointsman.providers._openai_compatible import JsonCodec, PassthroughCodec, openai_compatible
+from pointsman.providers._provider import Answer
+
+CODEC = JsonCodec()
+
+
+def test_a_request_is_written_whole() -> None:
+    call = parse(CHAT, path="/chat/completions?x=1", forwarded=(("accept", "a/b"), ("openai-beta", "c")))
+    request = CODEC.encode(call, target(), target().keys[0])
+    assert (request.method, request.target, request.is_replayable) == (b"POST", b"/base/chat/completions?x=1", True)
+    lines = request.headers.split(b"\r\n")
+    assert lines[0].startswith(b"user-agent: pointsman/")
+    assert lines[1:] == [
+        b"content-type: application/json",
+        b"authorization: Bearer " + SECRET.encode(),
+        b"accept: a/b",
+        b"openai-beta: c",
+        b"",
+    ]
+
+
+def test_without_a_key_there_is_no_authorization() -> None:
+    key = ProviderKey("none", Secret(""))
+    assert b"authorization" not in CODEC.encode(parse(CHAT), target(), key).headers
+
+
+def test_each_key_has_its_own_headers() -> None:
+    keys = [ProviderKey("k", Secret(f"sk-{number}")) for number in range(3)]
+    for key in keys * 2:
+        headers = CODEC.encode(parse(CHAT), target(), key).headers
+        assert headers.count(b"Bearer") == 1
+        assert b"Bearer " + key.secret.reveal().encode() + b"\r\n" in headers
+
+
+def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
+    codec = JsonCodec(streams_usage=False, rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"})
+    asked = {"stream": True, "stream_options": {"include_usage": True}, "max_completion_tokens": 5, "seed": 1}
+    body = msgspec.json.decode(codec.encode(parse({**CHAT, **asked}), target(), target().keys[0]).body)
+    assert body == {**CHAT, "model": "upstream-model", "stream": True, "max_tokens": 5, "random_seed": 1}
+    plain = msgspec.json.decode(codec.encode(parse({**CHAT, "stream": True}), target(), target().keys[0]).body)
+    assert "stream_options" not in plain
+
+
+def test_a_call_is_not_changed_by_being_encoded() -> None:
+    call = parse({**CHAT, "stream": True})
+    before = dict(call.fields)
+    first = CODEC.encode(call, target(model="a"), target().keys[0]).body
+    assert call.fields == before
+    second = CODEC.encode(call, target(model='b"\n\u00e9'), target().keys[0]).body
+    assert msgspec.json.decode(first)["model"] == "a"
+    assert msgspec.json.decode(second)["model"] == 'b"\n\u00e9'
+
+
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}, Usage(3, 4)),
+        ({"prompt_tokens": 3, "total_tokens": 3}, Usage(3)),
+        (
+            {"prompt_tokens": 3, "completion_tokens": None, "prompt_tokens_details": {"cached_tokens": 2}},
+            Usage(3, 0, 2),
+        ),
+        ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 8}}, Usage(0, 9, 0, 8)),
+        (None, None),
+        ("lots", None),
+        ({"prompt_tokens": -3}, None),
+    ],
+)
+def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, read: Usage | None) -> None:
+    body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
+    assert CODEC.decode(parse(CHAT), body) == Answer(body, read)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"a":', b'{"a":' * 100_000, b"\xff"])
+def test_an_answer_that_cannot_be_read_is_malformed(body: bytes) -> None:
+    failure = CODEC.decode(parse(CHAT), body)
+    assert isinstance(failure, Failure)
+    assert failure.kind is failures.MALFORMED_ANSWER
+
+
+def test_an_error_inside_a_200_is_a_failure() -> None:
+    failure = CODEC.decode(parse(CHAT), b'{"error":{"message":"over","code":429}}')
+    assert isinstance(failure, Failure)
+    assert failure.kind is failures.UPSTREAM_RATE_LIMITED
+    for nothing in (b"null", b'""', b"{}", b"[]"):
+        assert isinstance(CODEC.decode(parse(CHAT), b'{"error":' + nothing + b',"choices":[]}'), Answer)
+
+
+def test_recorded_answers_are_read() -> None:
+    for exchange in recorded("/chat/completions", is_stream=False):
+        if exchange.status != 200 or b'"choices"' not in exchange.body:
+            continue
+        answer = CODEC.decode(parse(CHAT), exchange.body)
+        assert isinstance(answer, Answer), exchange.uri
+        usage = json.loads(exchange.body).get("usage")
+        if usage:
+            assert answer.usage is not None, exchange.uri
+            assert (answer.usage.tokens_in, answer.usage.tokens_out) == (
+                usage["prompt_tokens"],
+                usage["completion_tokens"],
+            )
+
+
+def test_the_decoder_knows_whether_the_client_asked_and_how_many_answers() -> None:
+    bill = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
+    asked = CODEC.decoder(parse({**CHAT, "stream": True, "stream_options": {"include_usage": True}}))
+    assert asked.feed(bill) == bill
+    assert CODEC.decoder(parse({**CHAT, "stream": True})).feed(bill) == b""
+    two = CODEC.decoder(parse({**CHAT, "stream": True, "n": 2}))
+    two.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+    two.close()
+    assert two.failure is not None
+
+
+def test_passthrough_streams_are_not_decoded() -> None:
+    with pytest.raises(TypeError, match="passed through"):
+        PassthroughCodec().decoder(parse({"model": "m"}, "/responses"))
+
+
+def test_a_row_has_exactly_the_codecs_it_names() -> None:
+    row = openai_compatible("x", "X", None, None, chat=False, completions=False, also=(Operation.RESPONSES,))
+    assert row.operations == {Operation.EMBEDDING, Operation.RESPONSES}
+    assert row.codecs[Operation.RESPONSES].is_passthrough
+    assert not row.codecs[Operation.EMBEDDING].is_passthrough
+
+
+def test_a_models_name_is_sent_as_configured() -> None:
+    endpoint = Endpoint("e", "openai", Origin("https", "h", 443), "", (ProviderKey("k", Secret("s")),), frozenset())
+    request = CODEC.encode(parse(CHAT), candidate(endpoint, "meta/llama:free"), endpoint.keys[0])
+    assert request.target == b"/chat/completions"
+    assert msgspec.json.decode(request.body)["model"] == "meta/llama:free"

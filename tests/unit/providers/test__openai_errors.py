@@ -1,0 +1,210 @@
+"""The error table: whose fault an answer is, what it says, and how long to wait."""
+
+import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from fakes.corpora import recorded
+from pointsman.domain import failures
+from pointsman.domain.failures import Fault, Kind
+from pointsman.providers._openai_errors import MAX_MESSAGE, MAX_WAIT_S, classify, classify_inside, retry_after_s
+
+NOW = 1_800_000_000.0
+
+
+def kind_of(status: int, **error: object) -> Kind:
+    return classify(status, [], json.dumps({"error": {"message": "said", **error}}).encode(), NOW).kind
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (302, failures.UPSTREAM_ERROR),
+        (400, failures.UPSTREAM_REFUSED),
+        (401, failures.CREDENTIAL_REJECTED),
+        (402, failures.CREDENTIAL_REJECTED),
+        (403, failures.CREDENTIAL_REJECTED),
+        (404, failures.UPSTREAM_MODEL_MISSING),
+        (405, failures.UPSTREAM_REFUSED),
+        (408, failures.UPSTREAM_ERROR),
+        (409, failures.UPSTREAM_ERROR),
+        (413, failures.UPSTREAM_REFUSED),
+        (422, failures.UPSTREAM_REFUSED),
+        (425, failures.UPSTREAM_ERROR),
+        (429, failures.UPSTREAM_RATE_LIMITED),
+        (500, failures.UPSTREAM_ERROR),
+        (502, failures.UPSTREAM_ERROR),
+        (503, failures.UPSTREAM_OVERLOADED),
+        (504, failures.UPSTREAM_ERROR),
+        (524, failures.UPSTREAM_ERROR),
+        (529, failures.UPSTREAM_OVERLOADED),
+    ],
+)
+def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind) -> None:
+    for body in (b"", b"<html>Bad Gateway</html>", b"{}", b"[]", b"null", b'{"error":', b"\xff\xfe", b'{"error":null}'):
+        failure = classify(status, [], body, NOW)
+        assert failure.kind is kind
+        assert (failure.status, failure.body) == (status, None)
+        assert failure.message == f"the provider answered {status}"
+    assert kind_of(status, code="some_new_code", type="some_new_type") is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, {"code": "context_length_exceeded"}, failures.CONTEXT_TOO_LONG),
+        (400, {"code": "content_filter"}, failures.CONTENT_FILTERED),
+        (400, {"code": "content_policy_violation"}, failures.CONTENT_FILTERED),
+        (400, {"code": "invalid_api_key"}, failures.CREDENTIAL_REJECTED),
+        (400, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_MISSING),
+        (403, {"code": "model_not_found"}, failures.CREDENTIAL_REJECTED),
+        (401, {"code": "rate_limit_exceeded"}, failures.CREDENTIAL_REJECTED),
+        (413, {"code": "rate_limit_exceeded", "type": "tokens"}, failures.UPSTREAM_RATE_LIMITED),
+        (429, {"code": "insufficient_quota"}, failures.CREDENTIAL_REJECTED),
+        (429, {"type": "insufficient_quota", "code": None}, failures.CREDENTIAL_REJECTED),
+        (429, {"code": "billing_hard_limit_reached"}, failures.CREDENTIAL_REJECTED),
+        (429, {"code": "rate_limit_exceeded", "type": "requests"}, failures.UPSTREAM_RATE_LIMITED),
+        (429, {"code": 429}, failures.UPSTREAM_RATE_LIMITED),
+        (500, {"code": "context_length_exceeded"}, failures.UPSTREAM_ERROR),
+        (500, {"type": "overloaded_error"}, failures.UPSTREAM_OVERLOADED),
+        (503, {"type": "rate_limit_error"}, failures.UPSTREAM_RATE_LIMITED),
+        (400, {"message": "This model's maximum context length is 8 tokens"}, failures.CONTEXT_TOO_LONG),
+        (413, {"message": "prompt is too long: 9 tokens > 8 maximum"}, failures.CONTEXT_TOO_LONG),
+        (422, {"message": "exceeds the Context Window"}, failures.CONTEXT_TOO_LONG),
+        (500, {"message": "maximum context length"}, failures.UPSTREAM_ERROR),
+        (429, {"message": "too many tokens"}, failures.UPSTREAM_RATE_LIMITED),
+    ],
+)
+def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, object], kind: Kind) -> None:
+    assert kind_of(status, **error) is kind
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": "model 'x' not found"}, "model 'x' not found"),
+        ({"object": "error", "message": "no", "type": "invalid_request_error", "code": "3001"}, "no"),
+        ({"detail": "Not Found"}, "Not Found"),
+        ({"detail": [{"loc": ["body", "x"], "msg": "bad"}]}, '[{"loc":["body","x"],"msg":"bad"}]'),
+        (
+            {"object": "error", "message": {"detail": [{"type": "extra_forbidden"}]}},
+            '{"detail":[{"type":"extra_forbidden"}]}',
+        ),
+        ([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}], "API key not valid"),
+        ({"error": {"message": {"deep": 1}, "param": ["x"], "code": 1.5, "type": {}}}, '{"deep":1}'),
+    ],
+)
+def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(body: object, message: str) -> None:
+    failure = classify(400, [], json.dumps(body).encode(), NOW)
+    assert failure.message == f"the provider answered 400: {message}"
+    is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
+    assert (failure.body is not None) is is_openai
+
+
+def test_a_code_in_another_shape_counts_too() -> None:
+    body = {"object": "error", "message": "m", "type": "rate_limit_error", "param": "messages", "code": None}
+    failure = classify(400, [], json.dumps(body).encode(), NOW)
+    assert (failure.kind, failure.param) == (failures.UPSTREAM_RATE_LIMITED, "messages")
+
+
+def test_the_openai_shape_is_kept_word_for_word() -> None:
+    body = b'{ "error": {"message": "bad temperature", "param": "temperature", "type": "x", "code": null} }'
+    failure = classify(400, [], body, NOW)
+    assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
+    assert failure.message == "the provider answered 400: bad temperature"
+
+
+def test_a_long_message_is_cut() -> None:
+    failure = classify(400, [], json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
+    assert len(failure.message) < MAX_MESSAGE + 50
+
+
+def test_a_depth_bomb_is_no_crash() -> None:
+    assert classify(500, [], b'{"error":' * 100_000, NOW).kind is failures.UPSTREAM_ERROR
+    assert classify(500, [], b"[" * 100_000, NOW).kind is failures.UPSTREAM_ERROR
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "m"}, failures.UPSTREAM_ERROR),
+        ({"message": "m", "code": 429}, failures.UPSTREAM_RATE_LIMITED),
+        ({"message": "m", "code": 502}, failures.UPSTREAM_ERROR),
+        ({"message": "m", "code": 400}, failures.UPSTREAM_ERROR),
+        ({"message": "m", "code": 7}, failures.UPSTREAM_ERROR),
+        ({"message": "m", "code": "insufficient_quota"}, failures.CREDENTIAL_REJECTED),
+        ({"message": "m", "type": "overloaded_error"}, failures.UPSTREAM_OVERLOADED),
+        ("plain", failures.UPSTREAM_ERROR),
+        ({}, failures.UPSTREAM_ERROR),
+    ],
+)
+def test_an_error_inside_a_200(error: object, kind: Kind) -> None:
+    failure = classify_inside(json.dumps({"error": error}).encode())
+    assert failure.kind is kind
+    assert failure.message.startswith("the provider answered 200 with an error inside")
+
+
+def test_recorded_errors_blame_the_right_one() -> None:
+    seen = 0
+    for exchange in recorded("/chat/completions"):
+        if exchange.status >= 400:
+            failure = classify(exchange.status, [], exchange.body, NOW)
+            assert failure.kind.fault is Fault.REQUEST
+            assert failure.body == exchange.body
+            seen += 1
+    assert seen >= 2
+
+
+DATE = datetime.fromtimestamp(NOW + 90, UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": " 0 "}, 0.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": format_datetime(DATE, usegmt=True)}, 90.0),
+        ({"retry-after": DATE.strftime("%a, %d %b %Y %H:%M:%S -0000")}, 90.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, None),
+        ({"retry-after": "later"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "\u00b2"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "99999999"}, MAX_WAIT_S),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, 0.02),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3.5s"}, 3723.5),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "7"}, 7.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2027-01-01T00:00:00Z"}, None),
+        ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "7s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}, 30.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW + 40:.0f}"}, 40.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{(NOW + 40) * 1000:.0f}"}, 40.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW - 40:.0f}"}, 0.0),
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "3s",
+            },
+            3.0,
+        ),
+        ({"retry-after": "nonsense", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}, 3.0),
+    ],
+)
+def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None:
+    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    found = retry_after_s(lines, NOW)
+    assert found == (None if wait_s is None else pytest.approx(wait_s))
+    assert classify(429, lines, b"", NOW).retry_after_s == found

@@ -1,0 +1,285 @@
+"""Streams in OpenAI's dialect: passed on as they are, read only where they concern the gateway."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fakes.corpora import recorded
+from fakes.wire import drain, halves
+from pointsman.domain import failures
+from pointsman.domain.outcomes import Usage
+from pointsman.providers._openai_stream import OpenAIStream
+from pointsman.wire.sse import MAX_EVENT_BYTES, split_events
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(delta: dict[str, Any] | None = None, finish: str | None = None, index: int = 0, **more: Any) -> bytes:
+    choices = [] if delta is None else [{"index": index, "delta": delta, "finish_reason": finish}]
+    return b"data: " + json.dumps({"id": "x", "choices": choices, **more}, separators=(",", ":")).encode() + b"\n\n"
+
+
+USAGE = {
+    "prompt_tokens": 7,
+    "completion_tokens": 5,
+    "total_tokens": 12,
+    "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+ROLE = event({"role": "assistant", "content": ""}, usage=None)
+HELLO = event({"content": "hello"}, usage=None)
+WORLD = event({"content": " world"}, usage=None)
+STOP = event({}, "stop", usage=None)
+BILL = event(usage=USAGE)
+COMMENT = b": keep-alive\n\n"
+STREAM = ROLE + COMMENT + HELLO + WORLD + STOP + BILL + DONE
+
+
+def stream(*, keep_usage: bool = False, choices: int = 1) -> OpenAIStream:
+    return OpenAIStream(keep_usage=keep_usage, choices=choices)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("keep_usage", [True, False])
+@pytest.mark.parametrize(
+    ("sent", "without_usage"),
+    [
+        (STREAM, STREAM.replace(BILL, b"")),
+        (STREAM.removesuffix(DONE), STREAM.replace(BILL, b"")),
+        (STREAM.removesuffix(b"\n\n"), STREAM.replace(BILL, b"")),
+        (HELLO + STOP + COMMENT * 5, HELLO + STOP + COMMENT * 5 + DONE),
+    ],
+)
+def test_every_split_gives_the_same_stream(sent: bytes, without_usage: bytes, end: bytes, keep_usage: bool) -> None:
+    expected = without_usage.replace(DONE, BILL + DONE) if keep_usage and BILL in sent else without_usage
+    for pieces in halves(sent.replace(b"\n", end)):
+        decoder = stream(keep_usage=keep_usage)
+        assert drain(decoder, pieces) == expected
+        assert (decoder.is_done, decoder.has_content, decoder.failure) == (True, True, None)
+        assert decoder.usage == (Usage(7, 5, 3, 2) if BILL in sent else None)
+
+
+def test_a_stream_cut_anywhere_before_its_finish_is_truncated() -> None:
+    whole = ROLE + HELLO + WORLD + STOP
+    for at in range(len(whole) - len(STOP)):
+        for pieces in ([whole[:at]], [whole[: at // 2], whole[at // 2 : at]]):
+            decoder = stream()
+            drain(decoder, pieces)
+            assert decoder.failure is not None
+            assert decoder.failure.kind is failures.TRUNCATED
+            assert not decoder.is_done
+    decoder = stream()
+    assert drain(decoder, [whole]) == whole + DONE
+    assert decoder.failure is None
+
+
+def test_a_stream_cut_in_its_last_mark_is_whole_when_it_had_finished() -> None:
+    sent = HELLO + STOP + b"data: [DO"
+    decoder = stream()
+    assert drain(decoder, [sent]) == HELLO + STOP + DONE
+    assert decoder.failure is None
+
+
+def test_all_answers_must_have_finished() -> None:
+    first, second = event({}, "stop", 0), event({}, "length", 1)
+    both = event({"content": "a"}, index=0) + event({"content": "b"}, index=1)
+    for pieces in halves(both + first):
+        decoder = stream(choices=2)
+        drain(decoder, pieces)
+        assert decoder.failure is not None
+    for pieces in halves(both + first + event({"content": "c"}, index=1) + second):
+        decoder = stream(choices=2)
+        assert drain(decoder, pieces).endswith(second + DONE)
+        assert decoder.failure is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ROLE,
+        COMMENT,
+        event(usage=USAGE),
+        event({"content": None}),
+        event({"tool_calls": []}),
+        b"event: ping\n\n",
+        event(),
+    ],
+)
+def test_what_is_not_content(sent: bytes) -> None:
+    decoder = stream()
+    decoder.feed(sent)
+    assert not decoder.has_content
+    assert decoder.failure is None
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "x"},
+        {"content": [{"type": "thinking", "thinking": []}]},
+        {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}]},
+        {"function_call": {"name": "f"}},
+        {"refusal": "no"},
+        {"reasoning_content": "hm"},
+        {"reasoning": "hm"},
+        {"reasoning_details": [{"type": "reasoning.text"}]},
+        {"audio": {"data": "AA=="}},
+    ],
+)
+def test_what_is_content(delta: dict[str, Any]) -> None:
+    decoder = stream()
+    assert decoder.feed(ROLE + event(delta)) == ROLE + event(delta)
+    assert decoder.has_content
+    assert not decoder.is_done
+
+
+def test_text_completions_and_regular_ends_are_content() -> None:
+    text = b'data: {"choices":[{"index":0,"text":"x","finish_reason":null}]}\n\n'
+    for sent in (text, STOP, DONE, event({}, "content_filter")):
+        decoder = stream()
+        decoder.feed(sent)
+        assert decoder.has_content
+    decoder = stream()
+    decoder.feed(b'data: {"choices":[{"index":0,"text":"","finish_reason":null}]}\n\n')
+    assert not decoder.has_content
+
+
+@pytest.mark.parametrize("keep_usage", [True, False])
+def test_usage_beside_content_is_kept_and_read(keep_usage: bool) -> None:
+    last = event({"content": "!"}, "stop", usage=USAGE)
+    for pieces in halves(HELLO + last + DONE):
+        decoder = stream(keep_usage=keep_usage)
+        assert drain(decoder, pieces) == HELLO + last + DONE
+        assert decoder.usage == Usage(7, 5, 3, 2)
+
+
+def test_usage_with_every_chunk_grows() -> None:
+    counted = [event({"content": "x"}, usage={"prompt_tokens": 3, "completion_tokens": count}) for count in (1, 2, 3)]
+    decoder = stream()
+    for sent in counted:
+        assert decoder.feed(sent) == sent
+    assert decoder.usage == Usage(3, 3)
+
+
+@pytest.mark.parametrize(
+    "usage", [[1], "12", {"prompt_tokens": "12"}, {"prompt_tokens": -1}, {"prompt_tokens": 1e30}, 7]
+)
+def test_an_odd_account_does_not_spoil_an_answer(usage: object) -> None:
+    decoder = stream()
+    assert drain(decoder, [HELLO, event(usage=USAGE), event(usage=usage), STOP, DONE]) == HELLO + STOP + DONE
+    assert (decoder.failure, decoder.usage) == (None, Usage(7, 5, 3, 2))
+
+
+def test_nulls_in_an_account_are_nothing() -> None:
+    decoder = stream()
+    empty = {"prompt_tokens": 4, "completion_tokens": None, "prompt_tokens_details": None}
+    drain(decoder, [HELLO, event(usage=empty), STOP, DONE])
+    assert decoder.usage == Usage(4)
+
+
+@pytest.mark.parametrize("before", [b"", ROLE, HELLO])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'{"error":{"message":"boom","code":"server_error"}}', failures.UPSTREAM_ERROR),
+        (b'{"error": {"message": "slow down", "code": 429}, "choices": []}', failures.UPSTREAM_RATE_LIMITED),
+        (b'{"error":"plain words"}', failures.UPSTREAM_ERROR),
+        (b'{"choices":[', failures.MALFORMED_ANSWER),
+        (b"not json", failures.MALFORMED_ANSWER),
+        (b"[1]", failures.MALFORMED_ANSWER),
+        (b'{"choices":{}}', failures.MALFORMED_ANSWER),
+        (b"[" * 100_000, failures.MALFORMED_ANSWER),
+    ],
+)
+def test_an_error_ends_the_stream(before: bytes, data: bytes, kind: failures.Kind) -> None:
+    decoder = stream()
+    out = drain(decoder, [before, b"event: error\ndata: " + data + b"\n\n" + HELLO + DONE])
+    if kind is failures.MALFORMED_ANSWER and before == HELLO:
+        # After its commit a stream is not read closely: what cannot be read is the client's to judge.
+        return
+    assert decoder.failure is not None
+    assert decoder.failure.kind is kind
+    assert out == before
+    assert decoder.has_content is (before == HELLO)
+
+
+def test_empty_errors_are_none() -> None:
+    values: list[object] = [None, "", {}, []]
+    for nothing in values:
+        decoder = stream()
+        sent = event({"content": "x"}, error=nothing)
+        assert decoder.feed(sent) == sent
+        assert decoder.failure is None
+
+
+def test_words_in_the_text_do_not_confuse() -> None:
+    tricks = [
+        '"usage":{"prompt_tokens":1}',
+        '{"error":{}}',
+        "data: [DONE]\n\n",
+        "usage",
+        "error",
+        '"finish_reason":"stop"',
+    ]
+    sent = b"".join(event({"content": trick}) for trick in tricks)
+    for pieces in ([ROLE + HELLO, sent], [ROLE + HELLO + sent], [sent]):
+        decoder = stream()
+        assert drain(decoder, pieces).endswith(sent)
+        assert (decoder.usage, decoder.is_done) == (None, False)
+        assert decoder.failure is not None
+        assert decoder.failure.kind is failures.TRUNCATED
+
+
+def test_nothing_after_the_end_is_passed_on() -> None:
+    decoder = stream()
+    assert decoder.feed(HELLO + STOP + DONE + WORLD) == HELLO + STOP + DONE
+    assert decoder.is_done
+    assert decoder.close() == b""
+
+
+def test_an_endless_event_is_given_up() -> None:
+    decoder = stream()
+    decoder.feed(HELLO)
+    for _ in range(5):
+        decoder.feed(b"x" * (MAX_EVENT_BYTES // 4))
+    assert decoder.failure is not None
+    assert decoder.failure.kind is failures.MALFORMED_ANSWER
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_a_finish_is_seen_however_it_is_written(separators: tuple[str, str]) -> None:
+    finished = {"choices": [{"index": 0, "finish_reason": "stop", "delta": {}}]}
+    sent = b"data: " + json.dumps(finished, separators=separators).encode() + b"\n\n"
+    decoder = stream()
+    assert drain(decoder, [HELLO, sent, COMMENT, COMMENT, COMMENT]) == HELLO + sent + COMMENT * 3 + DONE
+
+
+def test_recorded_streams_give_their_finish_and_their_usage() -> None:
+    seen = 0
+    for exchange in recorded("/chat/completions", is_stream=True):
+        chunks = [json.loads(line[6:]) for line in exchange.body.split(b"\n") if line.startswith(b"data: {")]
+        billed = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+        for piece_size in (1, 7, 1000, len(exchange.body)):
+            pieces = [exchange.body[at : at + piece_size] for at in range(0, len(exchange.body), piece_size)]
+            kept = stream(keep_usage=True)
+            out = drain(kept, pieces)
+            assert (kept.failure, kept.is_done, kept.has_content) == (None, True, True), exchange.uri
+            assert _events(out) == _events(exchange.body.partition(DONE)[0] + DONE), exchange.uri
+            stripped = stream()
+            rest = drain(stripped, pieces)
+            assert stripped.usage == kept.usage
+            only_usage = [chunk for chunk in chunks if chunk.get("usage") and not chunk["choices"]]
+            assert len(_events(out)) - len(_events(rest)) == len(only_usage)
+        if billed:
+            assert kept.usage is not None
+            assert kept.usage.tokens_in == billed[-1]["prompt_tokens"]
+            assert kept.usage.tokens_out == billed[-1]["completion_tokens"]
+        else:
+            assert kept.usage is None
+        seen += 1
+    assert seen >= 5
+
+
+def _events(data: bytes) -> list[bytes]:
+    return [item.strip(b"\n") for item in split_events(data.replace(b"\r\n", b"\n"))]
