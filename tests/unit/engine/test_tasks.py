@@ -1,0 +1,272 @@
+"""Eager tasks: they start at once, and go on inside the callback that wakes them."""
+
+import gc
+import logging
+
+import pytest
+
+from pointsman.engine.tasks import EagerTask, Wait, Waiter
+
+
+class Stop(Exception):  # noqa: N818
+    """What `cancel` throws."""
+
+
+class Script:
+    """A coroutine that notes what happens to it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.waiters: list[Waiter[str]] = [Waiter() for _ in range(3)]
+
+    async def run(self) -> None:
+        self.log.append("start")
+        for waiter in self.waiters:
+            try:
+                self.log.append(await waiter)
+            except Stop:
+                self.log.append("stopped")
+                return
+        self.log.append("end")
+
+
+def test_it_starts_at_once_and_goes_on_inside_set() -> None:
+    script = Script()
+    task = EagerTask(script.run(), Stop)
+    assert script.log == []
+    task.start()
+    assert script.log == ["start"]
+    script.waiters[0].set("a")
+    assert script.log == ["start", "a"]
+    script.waiters[1].set("b")
+    assert not task.is_done
+    script.waiters[2].set("c")
+    assert script.log == ["start", "a", "b", "c", "end"]
+    assert task.is_done
+
+
+def test_a_value_that_is_there_already_is_not_waited_for() -> None:
+    script = Script()
+    for waiter in script.waiters:
+        waiter.set("x")
+    task = EagerTask(script.run(), Stop)
+    task.start()
+    assert script.log == ["start", "x", "x", "x", "end"]
+    assert task.is_done
+
+
+def test_later_values_are_ignored() -> None:
+    script = Script()
+    task = EagerTask(script.run(), Stop)
+    task.start()
+    script.waiters[0].set("a")
+    script.waiters[0].set("b")
+    assert script.log == ["start", "a"]
+    task.cancel()
+
+
+def test_cancelling_throws_at_once_where_it_waits() -> None:
+    script = Script()
+    task = EagerTask(script.run(), Stop)
+    task.start()
+    task.cancel()
+    assert script.log == ["start", "stopped"]
+    assert task.is_done
+    script.waiters[0].set("late")
+    task.cancel()
+    assert script.log == ["start", "stopped"]
+
+
+def test_cancelling_while_it_runs_throws_at_its_next_wait() -> None:
+    log: list[str] = []
+    waiter: Waiter[None] = Waiter()
+
+    async def run() -> None:
+        task.cancel()
+        log.append("still running")
+        try:
+            await waiter
+        except Stop:
+            log.append("stopped")
+
+    task = EagerTask(run(), Stop)
+    task.start()
+    assert log == ["still running", "stopped"]
+    assert task.is_done
+
+
+def test_cancelling_while_it_runs_to_its_end_does_nothing() -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        task.cancel()
+        log.append("end")
+
+    task = EagerTask(run(), Stop)
+    task.start()
+    assert log == ["end"]
+    assert task.is_done
+
+
+def test_it_may_wait_again_after_being_cancelled() -> None:
+    log: list[str] = []
+    first: Waiter[str] = Waiter()
+    second: Waiter[str] = Waiter()
+
+    async def run() -> None:
+        try:
+            await first
+        except Stop:
+            log.append("stopped")
+            log.append(await second)
+
+    task = EagerTask(run(), Stop)
+    task.start()
+    task.cancel()
+    first.set("too late for the first")
+    assert log == ["stopped"]
+    second.set("cleaned up")
+    assert log == ["stopped", "cleaned up"]
+    assert task.is_done
+
+
+def test_cleaning_up_runs_before_cancel_returns() -> None:
+    log: list[str] = []
+    waiter: Waiter[None] = Waiter()
+
+    async def inner() -> None:
+        try:
+            await waiter
+        finally:
+            log.append("inner")
+
+    async def run() -> None:
+        try:
+            await inner()
+        except Stop:
+            log.append("outer")
+
+    task = EagerTask(run(), Stop)
+    task.start()
+    task.cancel()
+    assert log == ["inner", "outer"]
+
+
+@pytest.mark.parametrize("is_first_waiting", [True, False])
+def test_an_error_that_leaves_it_is_logged_and_stays_there(
+    is_first_waiting: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiter: Waiter[None] = Waiter()
+
+    async def run() -> None:
+        if is_first_waiting:
+            await waiter
+        raise KeyError("lost")
+
+    task = EagerTask(run(), Stop)
+    with caplog.at_level(logging.ERROR):
+        task.start()
+        waiter.set(None)
+    assert task.is_done
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info is not None
+    assert caplog.records[0].exc_info[0] is KeyError
+
+
+def test_a_cancellation_nobody_catches_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    waiter: Waiter[None] = Waiter()
+
+    async def run() -> None:
+        await waiter
+
+    task = EagerTask(run(), Stop)
+    task.start()
+    with caplog.at_level(logging.ERROR):
+        task.cancel()
+    assert task.is_done
+    assert len(caplog.records) == 1
+
+
+def test_leaving_the_program_is_not_swallowed() -> None:
+    async def run() -> None:
+        raise KeyboardInterrupt
+
+    task = EagerTask(run(), Stop)
+    with pytest.raises(KeyboardInterrupt):
+        task.start()
+    assert task.is_done
+
+
+def test_waiting_for_anything_else_is_an_error_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Foreign:
+        def __await__(self):  # type: ignore[no-untyped-def]
+            yield object()
+
+    async def run() -> None:
+        await Foreign()
+
+    task = EagerTask(run(), Stop)
+    with caplog.at_level(logging.ERROR):
+        task.start()
+    assert task.is_done
+    assert len(caplog.records) == 1
+    del task
+    gc.collect()
+
+
+def test_tasks_that_wake_each_other_take_turns() -> None:
+    log: list[str] = []
+    to_a: list[Waiter[str]] = [Waiter(), Waiter()]
+    to_b: list[Waiter[str]] = [Waiter(), Waiter()]
+
+    async def a() -> None:
+        to_b[0].set("a to b")
+        log.append(await to_a[0])
+        to_b[1].set("a to b again")
+        log.append(await to_a[1])
+
+    async def b() -> None:
+        log.append(await to_b[0])
+        to_a[0].set("b to a")
+        log.append(await to_b[1])
+        to_a[1].set("b to a again")
+
+    task_b, task_a = EagerTask(b(), Stop), EagerTask(a(), Stop)
+    task_b.start()
+    task_a.start()
+    assert log == ["a to b", "b to a", "a to b again", "b to a again"]
+    assert task_a.is_done
+    assert task_b.is_done
+
+
+def test_one_task_may_cancel_another_that_is_waking_it() -> None:
+    log: list[str] = []
+    to_a: Waiter[None] = Waiter()
+    never: Waiter[None] = Waiter()
+
+    async def a() -> None:
+        await to_a
+        task_b.cancel()
+        log.append("a")
+
+    async def b() -> None:
+        to_a.set(None)
+        log.append("b")
+        try:
+            await never
+        except Stop:
+            log.append("b stopped")
+
+    task_a = EagerTask(a(), Stop)
+    task_b = EagerTask(b(), Stop)
+    task_a.start()
+    task_b.start()
+    assert log == ["a", "b", "b stopped"]
+    assert task_b.is_done
+
+
+def test_a_wait_without_a_task_can_be_bound_and_unbound() -> None:
+    wait = Wait()
+    wait.bind(None)
+    waiter: Waiter[int] = Waiter()
+    waiter.set(1)

@@ -1,0 +1,38 @@
+"""Who may come in."""
+
+import hashlib
+
+import pytest
+
+from pointsman.domain.failures import Failure
+from pointsman.domain.snapshots import Snapshot, VirtualKey
+from pointsman.routing.admit import Grant, admit
+
+DIGEST = hashlib.sha256(b"vk-known").digest()
+KEY = VirtualKey("notebook", DIGEST)
+
+
+def snapshot(*, require_key: bool) -> Snapshot:
+    return Snapshot("d", {}, {}, {DIGEST: KEY}, require_key=require_key)
+
+
+@pytest.mark.parametrize("require_key", [True, False])
+def test_a_known_key_is_granted_its_name(require_key: bool) -> None:
+    assert admit(DIGEST, snapshot(require_key=require_key)) == Grant(KEY)
+
+
+@pytest.mark.parametrize("credential", [None, b"", hashlib.sha256(b"other").digest(), b"vk-known"])
+def test_no_other_key_comes_in_where_one_is_required(credential: bytes | None) -> None:
+    failure = admit(credential, snapshot(require_key=True))
+    assert isinstance(failure, Failure)
+    assert (failure.kind.code, failure.kind.status) == ("invalid_api_key", 401)
+
+
+def test_every_refusal_says_the_same() -> None:
+    closed = snapshot(require_key=True)
+    assert admit(None, closed) == admit(b"x", closed)
+
+
+def test_open_mode_lets_everybody_in_without_a_name() -> None:
+    for credential in (None, b"unknown"):
+        assert admit(credential, snapshot(require_key=False)) == Grant(None)
