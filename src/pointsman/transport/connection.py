@@ -153,7 +153,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_closed or leg is None:
             self._transport.abort()
             return
-        self._send(leg)
+        self.start(leg)
+        self._is_reused = False
         if leg.is_paused:
             # uvloop starts reading when this method returns, whatever it asked for
             asyncio.get_running_loop().call_soon(self._pause_again)
@@ -163,17 +164,12 @@ class UpstreamConnection(asyncio.Protocol):
             self.pause()
 
     def start(self, leg: Leg) -> None:
-        """Send another leg over this idle connection."""
+        """Send a leg over this connection, which is made and idle."""
+        transport = self._transport
+        assert transport is not None
         self.leg = leg
         leg.carrier = self
         self._is_reused = True
-        self._send(leg)
-        if leg.deadline < self.watched_until:
-            self.watch()
-
-    def _send(self, leg: Leg) -> None:
-        transport = self._transport
-        assert transport is not None
         try:
             transport.write(leg.message(self._owner.request_line_end))
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
@@ -183,6 +179,8 @@ class UpstreamConnection(asyncio.Protocol):
             transport.pause_reading()
         if leg.is_uploading:
             asyncio.get_running_loop().call_soon(self.resume_writing)
+        if leg.deadline < self.watched_until:
+            self.watch()
 
     def write_upload(self, data: bytes) -> bool:
         if self._transport is not None and not self._is_closed:
@@ -245,7 +243,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers = headers
         self._is_keep_alive = parser.should_keep_alive()
         if leg.request.method == b"HEAD":
-            self._is_done = True  # whatever the head says of a body; the parser does not know, so it is not used again
+            # Whatever the head says of a body: there is none. The parser does not know, so it is not used again.
+            self._is_done = True
             self._is_keep_alive = False
         elif not (self._is_keep_alive and self._is_plain):
             self._frame(status)
@@ -305,10 +304,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._check_head_size()
         if self._is_done and self._is_plain:
             handler = leg.handler
+            headers = None if had_head else self._headers
             body = self._body
             head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
             self._release(leg, len(data) == head_size + len(body))
-            self._hand_over(leg, handler, None if had_head else self._headers, body)
+            self._hand_over(leg, handler, headers, body)
         else:
             self._advance(leg, data, had_head)
 
@@ -359,7 +359,8 @@ class UpstreamConnection(asyncio.Protocol):
                 if leg.handler is None or leg.is_paused:
                     return
         except UndecodableError as error:
-            self._fault = str(error)
+            self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {error}")
+            return
         except Exception as error:  # noqa: BLE001 -- logged, with the handler told
             self._handler_raised(leg, error)
             return
@@ -430,6 +431,7 @@ class UpstreamConnection(asyncio.Protocol):
         if leg.is_paused:
             transport.resume_reading()
         self._pieces.clear()
+        self._body = b""
         self._is_silent = True
         self._has_head = False
         self._is_done = False
@@ -564,6 +566,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_closed = True
         self._idle_deadline = NEVER
         self._parser = None  # it refers back to us
+        self._decoder = None
+        self._headers = self._upcoming = []
+        self._body = b""
+        self._pieces.clear()
         if self.stop_connecting is not None:
             self.stop_connecting()
         if self._transport is not None:

@@ -250,6 +250,20 @@ def test_head_requests_have_no_body_whatever_their_head_says() -> None:
         assert answers[1].body == b"second"
 
 
+def test_a_head_request_on_a_used_connection_is_not_given_the_last_body() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(OK)
+            await peer.answer(OK[:-2])
+
+        async with serving(script) as fake, connecting() as client:
+            assert (await ask(client, fake.origin)).body == b"ok"
+            assert (await ask(client, fake.origin, HEAD)).body == b""
+            assert len(fake.peers) == 1
+
+    run(main())
+
+
 def test_a_handler_that_raises_is_logged_told_and_leaves_the_pool_sound(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Answer):
         def __init__(self, where: str) -> None:

@@ -120,6 +120,9 @@ def test_answers_whose_encoding_goes_wrong() -> None:
     bomb = run(exchange(answer_with(gzip.compress(bytes(20_000_000)), b"gzip")))
     assert bomb.failure_code == "malformed_answer"
     assert len(bomb.body) <= 2 * 1024 * 1024
+    until_eof = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    assert run(exchange(until_eof + whole, then_close=True)).body == TEXT
+    assert run(exchange(until_eof + whole[:-5], then_close=True)).failure_code == "connection_lost"
     empty = run(exchange(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"))
     assert empty.calls == ["head", "end"]
 
