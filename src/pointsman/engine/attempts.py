@@ -8,6 +8,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Plan, Try, Wait
+from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.live import Live
@@ -85,6 +86,8 @@ class Run:
                 reception.failure = Failure(failures.CLIENT_GONE, "the client disconnected")
                 raise
             finally:
+                if reception.failure is not None:
+                    reception.failure = redact(reception.failure, step.key.secret)
                 self._account(step, reception, now)
             failure = reception.failure
             if failure is None or reception.committed_at is not None:

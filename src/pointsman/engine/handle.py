@@ -283,41 +283,50 @@ class Serving:
             reception.on_drain()
 
     def account(self, failure: Failure | None) -> None:
-        """Count and log the request, whatever became of it."""
+        """Count and log the request, whatever became of it. Ends the request's hold on its parts."""
         exchange, call, plan, run, key = self.exchange, self.call, self.plan, self.attempts, self.grant.virtual_key
+        # Without these the parts would refer to each other in circles and keep the garbage collector busy.
+        exchange.on_disconnect = exchange.on_drain = self.attempts = None
         received_at = exchange.received_at
+        history = run.history if run is not None else []
+        last = history[-1] if history else None
+        usage = last.usage if last is not None else None
         total_s = monotonic() - received_at
-        record = RequestRecord(
-            time(),
-            self.identity,
-            call.method,
-            call.path,
-            self.status,
-            int(total_s * 1e6),
-            int(total_s * 1e6),
-            operation=_OPERATIONS[call.operation],
-            model=call.model,
-            stream=call.stream,
-            virtual_key=key.name if key is not None else None,
-            bytes_in=call.size,
-            session=call.session,
-            tags=call.tags,
-            client_request_id=client_request_id(exchange.head),
+        self.gateway.engine.accounts.request(
+            RequestRecord(
+                time(),
+                self.identity,
+                call.method,
+                call.path,
+                self.status,
+                int(total_s * 1e6),
+                int((total_s - run.waited_s) * 1e6) if run is not None else int(total_s * 1e6),
+                failure.kind.code if failure is not None else None,
+                failure.message if failure is not None else None,
+                _OPERATIONS[call.operation],
+                call.model,
+                call.stream,
+                key.name if key is not None else None,
+                last.provider if last is not None else None,
+                last.model if last is not None else None,
+                last.key if last is not None else None,
+                run.chosen.variant if run is not None and run.chosen is not None else None,
+                plan.strategy if plan is not None else None,
+                plan.source if plan is not None else None,
+                _verdicts(plan) if plan is not None and plan.verdicts else (),
+                tuple([attempt_record(attempt, received_at) for attempt in history]),
+                usage.tokens_in if usage is not None else None,
+                usage.tokens_out if usage is not None else None,
+                usage.tokens_cached if usage is not None else 0,
+                usage.tokens_reasoning if usage is not None else 0,
+                call.size,
+                last.bytes_in if last is not None else 0,
+                call.session,
+                call.tags,
+                client_request_id(exchange.head),
+            )
         )
-        if failure is not None:
-            record.code, record.message = failure.kind.code, failure.message
-        if plan is not None:
-            record.strategy, record.source = plan.strategy, plan.source
-            if plan.verdicts:
-                record.verdicts = tuple(f"{said.candidate}: {said.reason.message}" for said in plan.verdicts)
-        if run is not None and run.chosen is not None and run.history:
-            record.gateway_us = int((total_s - run.waited_s) * 1e6)
-            record.variant = run.chosen.variant
-            record.attempts = tuple([attempt_record(attempt, received_at) for attempt in run.history])
-            last = run.history[-1]
-            record.provider, record.upstream_model, record.key = last.provider, last.model, last.key
-            record.bytes_out = last.bytes_in
-            if (usage := last.usage) is not None:
-                record.tokens_in, record.tokens_out = usage.tokens_in, usage.tokens_out
-                record.tokens_cached, record.tokens_reasoning = usage.tokens_cached, usage.tokens_reasoning
-        self.gateway.engine.accounts.request(record)
+
+
+def _verdicts(plan: Plan) -> tuple[str, ...]:
+    return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)

@@ -25,31 +25,23 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
     call, snapshot = facts.call, view.snapshot
-    found = find_candidates(call, snapshot)
-    if isinstance(found, Failure):
-        return found
-    candidates, strategy, source = found
+    named = find_candidates(call, snapshot)
+    if isinstance(named, Failure):
+        return named
+    candidates, strategy, source = named
     strategy = strategy or snapshot.routing.strategy
 
+    found = _verdicts(candidates, facts, view, now)
     targets: list[Candidate] = []
     fallbacks: list[Candidate] = []
-    last_resort: list[tuple[float, Candidate]] = []
-    verdicts: list[Verdict] = []
     for item in candidates:
-        verdict = _verdict(item, facts, view, now)
-        if verdict is None:
+        if not found or item not in found:
             (fallbacks if item.provenance is FALLBACK else targets).append(item)
-            continue
-        verdicts.append(verdict)
-        if verdict.reason.is_last_resort:
-            last_resort.append((verdict.reason.until or now, item))
-
     ordered = [*STRATEGIES[strategy](targets, facts, view, rng), *fallbacks]
-    if last_resort:
-        last_resort.sort(key=lambda entry: entry[0])
-        ordered += [item for _, item in last_resort]
+    if found:
+        ordered += _last_resort(found, now)
     if not ordered:
-        return _nothing_left(call, verdicts)
+        return _nothing_left(call, tuple(found.values()))
     choices: list[Choice] = []
     for item in ordered:
         keys = item.keys
@@ -60,29 +52,43 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     deadline = now + (call.timeout_s or routing.timeouts.commit_s)
     max_attempts = routing.max_attempts
     return Plan(
-        tuple(choices), tuple(verdicts), strategy, source, now, deadline, max_attempts, rng.random(), call.stateful
+        tuple(choices),
+        tuple(found.values()),
+        strategy,
+        source,
+        now,
+        deadline,
+        max_attempts,
+        rng.random(),
+        call.stateful,
     )
 
 
-def _verdict(item: Candidate, facts: Facts, view: View, now: float) -> Verdict | None:
-    """The first refusal stands; else the first reason to keep the candidate for the end: a rule outranks a guess."""
-    found = None
+def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: float) -> dict[Candidate, Verdict]:
+    """At most one for each candidate. The first refusal stands; else the first reason to keep the candidate for the
+    end: a rule outranks a guess."""
+    found: dict[Candidate, Verdict] = {}
     for policy, check in POLICIES:
-        reason = check(item, facts, view, now)
-        if reason is not None:
-            if not reason.is_last_resort:
-                return Verdict(item.id, policy, reason)
-            if found is None:
-                found = Verdict(item.id, policy, reason)
-    return found
+        for item in candidates:
+            reason = check(item, facts, view, now)
+            if reason is not None:
+                before = found.get(item)
+                if before is None or (before.reason.is_last_resort and not reason.is_last_resort):
+                    found[item] = Verdict(item.id, policy, reason)
+    return {item: found[item] for item in candidates if item in found} if found else found
+
+
+def _last_resort(found: dict[Candidate, Verdict], now: float) -> list[Candidate]:
+    """The candidates that are kept for the end, first the one whose reason ends first."""
+    kept = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
+    return sorted(kept, key=lambda item: found[item].reason.until or now)
 
 
 def order_keys(call: Call, item: Candidate, rng: Dice) -> tuple[ProviderKey, ...]:
     """The keys in the order they are to be tried. What an account keeps is asked of one key, always the same."""
-    usable = [key for key in item.keys if key.weight > 0]
     if call.stateful:
-        return tuple(sorted(usable, key=lambda key: (-key.weight, key.name))[:1])
-    return tuple(weighted_order(usable, rng))
+        return tuple(sorted(item.keys, key=lambda key: (-key.weight, key.name))[:1])
+    return weighted_order(item.keys, rng)
 
 
 Found = tuple[Sequence[Candidate], str | None, str]  # candidates, strategy if their source names one, source

@@ -1,12 +1,13 @@
 """Weighted choice: one member drawn by weight, the rest behind it by descending weight.
 
 The draw decides who serves; the order behind it is the fallback chain, which is the same for every request that drew
-the same member, so that what happens after a failure can be foretold.
+the same member, so that what happens after a failure can be foretold. It also means that a set of members has only as
+many orders as members: they are worked out once, and a draw is a look through a few numbers.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 from math import inf
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from pointsman.routing.view import Dice
 
@@ -19,33 +20,36 @@ class Weighted(Protocol):
 W = TypeVar("W", bound=Weighted)
 
 
-def weighted_order(items: Sequence[W], rng: Dice) -> Sequence[W]:
+def weighted_order(items: tuple[W, ...], rng: Dice) -> tuple[W, ...]:
     """A permutation of `items`. Weights may have any scale; a member of weight zero is drawn only when all are."""
     if len(items) < 2:
         return items
-    total = 0.0
-    for item in items:
-        total += item.weight
-    if total <= 0:
-        return items
+    point = rng.random()
+    order = items
+    for share, order in cast("tuple[tuple[float, tuple[W, ...]], ...]", _orders(items)):  # noqa: B007
+        if point < share:
+            break
+    return order
+
+
+@lru_cache(maxsize=4096)
+def _orders(items: tuple[Weighted, ...]) -> tuple[tuple[float, tuple[Weighted, ...]], ...]:
+    """Each order with the cumulated share of the draws, up to 1, at which it ends."""
+    total = sum(item.weight for item in items)
     scale = 1.0
     if total == inf:  # weights near the largest float: scaled down, their sum is finite
         scale = max(item.weight for item in items)
         total = sum(item.weight / scale for item in items)
-    point = rng.random() * total
-    drawn = 0
+    if total <= 0:
+        return ((1.0, items),)
+    orders: list[tuple[float, tuple[Weighted, ...]]] = []
+    cumulated = 0.0
     for index, item in enumerate(items):
-        weight = item.weight
-        if weight > 0:
-            drawn = index
-            point -= weight / scale
-            if point < 0:
-                break
-    rest = list(items)
-    first = rest.pop(drawn)
-    if len(rest) > 1:
-        rest.sort(key=_descending)
-    return [first, *rest]
+        if item.weight > 0:
+            cumulated += item.weight / scale / total
+            rest = sorted((*items[:index], *items[index + 1 :]), key=_descending)
+            orders.append((cumulated, (item, *rest)))
+    return tuple(orders)
 
 
 def _descending(item: Weighted) -> float:

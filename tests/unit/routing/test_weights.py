@@ -14,8 +14,8 @@ class Item(NamedTuple):
     weight: float
 
 
-def items(*weights: float) -> list[Item]:
-    return [Item(name, weight) for name, weight in zip("abcdefgh", weights, strict=False)]
+def items(*weights: float) -> tuple[Item, ...]:
+    return tuple(Item(name, weight) for name, weight in zip("abcdefgh", weights, strict=False))
 
 
 def names(drawn: float, *weights: float) -> str:
@@ -62,11 +62,11 @@ def test_a_roll_on_the_edge_belongs_to_the_next() -> None:
 
 def test_the_same_object_twice_stays_twice() -> None:
     item = Item("a", 1)
-    assert weighted_order([item, item, item], ScriptedDice(0.5)) == [item, item, item]
+    assert weighted_order((item, item, item), ScriptedDice(0.5)) == (item, item, item)
 
 
 def test_none_and_one_need_no_dice() -> None:
-    assert weighted_order([], ScriptedDice()) == []
+    assert weighted_order((), ScriptedDice()) == ()
     assert weighted_order(items(0), ScriptedDice()) == items(0)
 
 

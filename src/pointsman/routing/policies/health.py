@@ -7,7 +7,10 @@ from pointsman.routing.view import View
 
 
 def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
-    condition = view.conditions.get(candidate.id)
+    conditions = view.conditions
+    if not conditions:
+        return None
+    condition = conditions.get(candidate.id)
     if condition is None or not condition.is_blocked(now):
         return None
     if now < condition.blocked_until:

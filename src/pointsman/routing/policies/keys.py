@@ -9,16 +9,15 @@ from pointsman.routing.view import View
 def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
     blocks = view.key_blocks
     for key in candidate.keys:
-        if key.weight > 0:
-            block = blocks.get((candidate.endpoint.name, key.name)) if blocks else None
-            if block is None or block.until <= now:
-                return None
+        block = blocks.get((candidate.endpoint.name, key.name)) if blocks else None
+        if block is None or block.until <= now:
+            return None
     return _reason(candidate, view, now)
 
 
 def _reason(candidate: Candidate, view: View, now: float) -> Reason:
     provider = candidate.endpoint.name
-    blocked = [(key.name, view.key_blocks[provider, key.name]) for key in candidate.keys if key.weight > 0]
+    blocked = [(key.name, view.key_blocks[provider, key.name]) for key in candidate.keys]
     if not blocked:
         return Reason("no_key", f"no key of {provider} serves {candidate.model}")
     said = ", ".join(f"{name} ({block.failure.kind.code}, {block.until - now:.1f} s left)" for name, block in blocked)

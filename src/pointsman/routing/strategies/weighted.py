@@ -14,4 +14,4 @@ def order(
     view: View,  # noqa: ARG001
     rng: Dice,
 ) -> Sequence[Candidate]:
-    return weighted_order(candidates, rng)
+    return weighted_order(tuple(candidates), rng)
