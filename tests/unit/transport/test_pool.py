@@ -1,7 +1,9 @@
 """Which connection a request gets, and what happens when the one it got was dead."""
 
 import asyncio
+import random
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -212,5 +214,59 @@ def test_when_connecting_fails_those_who_wait_are_not_forgotten() -> None:
                 assert answer.failure is not None
                 assert (answer.failure_code, answer.failure.was_sent) == ("connect_failed", False)
                 assert "refused" in answer.failure.message
+
+    run(main())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cancelling_at_any_moment_leaks_nothing(seed: int) -> None:
+    """Requests are cancelled after an arbitrary number of turns of the loop: resolving, connecting, waiting in the
+    queue, reading. Whoever is left gets the answer to the own request."""
+
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async def main() -> None:
+        before = open_files()
+        dice = random.Random(seed)
+
+        async def script(peer: Peer) -> None:
+            while True:
+                path = (await peer.request()).split()[1]
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(path))
+                peer.send(head)
+                for _ in range(dice.randrange(3)):
+                    await asyncio.sleep(0)
+                peer.send(path)
+                await peer.drain()
+                await asyncio.sleep(0)
+                peer.send(path)
+
+        async with serving(script, name="localhost") as fake, connecting(Network(max_connections=8)) as client:
+            await ask(client, fake.origin, UpstreamRequest(b"GET", b"/0", b"", b""))
+
+            async def one(number: int) -> None:
+                path = b"/%d" % number
+                answer = send(client, fake.origin, UpstreamRequest(b"GET", path, b"", b""))
+                if dice.random() < 0.5:
+                    for _ in range(dice.randrange(40)):
+                        await asyncio.sleep(0)
+                    assert answer.leg is not None
+                    answer.leg.cancel()
+                    calls = list(answer.calls)
+                    await asyncio.sleep(0.01)
+                    assert answer.calls == calls
+                else:
+                    await answer.over()
+                    assert (answer.body, answer.failure) == (path * 2, None)
+
+            for start in range(1, 401, 40):
+                await asyncio.gather(*(one(number) for number in range(start, start + 40)))
+            gauges = client.gauges()[str(fake.origin)]
+            assert (gauges.in_flight, gauges.waiting) == (0, 0)
+            assert gauges.open == gauges.idle <= 8
+            assert not client._pools[fake.origin]._connecting
+        while open_files() > before + 1:  # libuv keeps one in reserve; `run` bounds the wait
+            await asyncio.sleep(0.001)
 
     run(main())
