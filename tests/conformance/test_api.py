@@ -1,0 +1,91 @@
+"""What holds of every path of the public API found in `wire/api/`: nobody names them here."""
+
+from typing import Any
+
+import pytest
+
+from fakes.wire import CHAT, TABLE, asked, parse, refused
+from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.domain.failures import Refusal
+from pointsman.registry import members
+from pointsman.wire import PATHS
+from pointsman.wire.paths import ApiPath, BodyKind
+
+PARSED = [path for path in PATHS if path.parse is not None]
+BAD_BODIES = [
+    b"[]",
+    b"{",
+    b'{"a":1,"a":2}',
+    b'{"a":"\xff"}',
+    b'{"a":' * 100_000,
+    b'{"model":1}',
+    b'{"Model":"x"}',
+    b"\x00",
+]
+
+
+def _id(path: ApiPath) -> str:
+    return path.path
+
+
+def test_every_file_contributes_its_paths_once() -> None:
+    found = [path for _, paths in members("pointsman.wire.api", "PATHS") for path in list(paths)]  # type: ignore[call-overload]
+    assert found == list(PATHS)
+    for path in PATHS:
+        assert sum(other.path == path.path and bool(other.methods & path.methods) for other in PATHS) == 1
+
+
+@pytest.mark.parametrize("path", PATHS, ids=_id)
+def test_a_path_is_found_by_each_of_its_methods_and_no_other(path: ApiPath) -> None:
+    assert path.path.startswith("/")
+    assert not path.path.endswith("/")
+    assert path.methods
+    for method in path.methods:
+        assert TABLE.find(method, path.path) is path
+        if path.is_prefix:
+            assert TABLE.find(method, path.path + "/x/y") is path
+    assert refused(lambda: TABLE.find("TRACE", path.path)).kind.status == 405
+    assert refused(lambda: TABLE.find("GET", path.path + "x")).kind.status == 404
+
+
+@pytest.mark.parametrize("path", PATHS, ids=_id)
+def test_only_what_is_answered_from_the_head_has_no_parser(path: ApiPath) -> None:
+    assert (path.parse is None) is (path.body is BodyKind.NONE)
+
+
+@pytest.mark.parametrize("path", PARSED, ids=_id)
+@pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:12]))
+def test_a_bad_body_is_a_400_in_every_path(path: ApiPath, body: bytes) -> None:
+    assert refused(lambda: parse(body, path.path)).kind.status == 400
+
+
+@pytest.mark.parametrize("path", PARSED, ids=_id)
+def test_a_call_says_what_the_head_said(path: ApiPath) -> None:
+    body = {**CHAT, "prompt": "p", "input": "i", "fallbacks": ["a/b"], "unknown": {"kept": [1]}}
+    told: dict[str, Any] = {
+        "provider": "p",
+        "timeout_s": 1.5,
+        "session": "s",
+        "tags": {"a": "b"},
+        "forwarded": (("accept", "x"),),
+    }
+    call = parse(body, path.path + "?q=1", **told)
+    assert (call.operation, call.method, call.path, call.model) == (path.operation, "POST", path.path + "?q=1", "m")
+    assert {name: getattr(call, name) for name in told} == told
+    assert call.fallbacks == ("a/b",)
+    assert set(call.fields) == set(body) - {"fallbacks"}
+    assert bytes(call.fields["unknown"]) == b'{"kept": [1]}'
+    assert call.stateful or path.operation not in STATEFUL
+
+
+@pytest.mark.parametrize("path", PARSED, ids=_id)
+def test_an_empty_body_is_a_call_only_where_none_is_needed(path: ApiPath) -> None:
+    try:
+        outcome: Call | Refusal = parse(b"", path.path)
+    except Refusal as refusal:
+        outcome = refusal
+    assert isinstance(outcome, Call) is (path.body is BodyKind.STREAM)
+
+
+def test_every_operation_is_reached_by_some_path() -> None:
+    assert {asked(path.path).api.operation for path in PARSED} == set(Operation)
