@@ -1,0 +1,142 @@
+"""SIGTERM: what is in progress ends well, nothing new begins, and a second one does not wait."""
+
+import asyncio
+import contextlib
+import signal
+from time import monotonic
+
+from integration.gateway import Gateway, run, serving, until
+from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
+from pointsman.simulate import Settings
+
+CHAT = "/v1/chat/completions"
+MODELS = {"chat": ["a/sim-1"]}
+STREAMS = 200
+
+
+async def _stream(gateway: Gateway, begun: asyncio.Semaphore, tokens: int) -> bytes:
+    """One stream, whole. `begun` is released at its first piece. Raises `CutOff`."""
+    async with connect(gateway.base_url) as wire:
+        wire.write(request("POST", CHAT, chat(stream=True, max_tokens=tokens)))
+        received = await wire.head()
+        assert received.status == 200
+        body = b""
+        async for piece in wire.pieces(received):
+            if not body:
+                begun.release()
+            body += piece
+        return body
+
+
+async def _all_begun(begun: asyncio.Semaphore, count: int) -> None:
+    for _ in range(count):
+        await begun.acquire()
+
+
+def _provider(gap_ms: float) -> Settings:
+    return Settings(models=("sim-1",), text="numbered", output_tokens="max_tokens", token_gap_ms=gap_ms)
+
+
+def test_open_streams_finish_and_nothing_new_begins() -> None:
+    tokens = 40
+
+    async def main() -> None:
+        server = {"drain_s": 30}
+        async with serving(providers={"a": _provider(50)}, models=MODELS, server=server, as_process=True) as gateway:
+            process = gateway.process
+            assert process is not None
+            begun = asyncio.Semaphore(0)
+            streams = [asyncio.create_task(_stream(gateway, begun, tokens)) for _ in range(STREAMS)]
+            async with connect(gateway.base_url) as idle, connect(gateway.base_url) as fresh:
+                assert (await idle.ask("GET", "/readyz")).status == 200
+                await _all_begun(begun, STREAMS)
+                process.send_signal(signal.SIGTERM)
+                await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
+                assert not any(stream.done() for stream in streams), "the streams are too short to show anything"
+                assert await idle.is_closed(), "an idle connection is closed"
+                await _gets_nothing_new(fresh)
+                assert await _is_refused(gateway)
+            bodies = await asyncio.gather(*streams)
+            for body in bodies:
+                assert deltas(body) == [f" {number}" for number in range(tokens)]
+                assert body.endswith(b"data: [DONE]\n\n")
+            async with asyncio.timeout(10):
+                assert await process.wait() == 0
+            assert not any("cut off" in line for line in gateway.stderr)
+            assert sum(record["status"] == 200 for record in gateway.records) == STREAMS
+            assert len(gateway.providers["a"].bill.entries) == STREAMS
+
+    run(main())
+
+
+async def _gets_nothing_new(wire: Wire) -> None:
+    """A connection made before may be closed, or be told that the gateway is not ready."""
+    with contextlib.suppress(CutOff, OSError):
+        assert (await wire.ask("GET", "/readyz")).status == 503
+
+
+async def _is_refused(gateway: Gateway) -> bool:
+    try:
+        return (await ask(gateway.base_url, "GET", "/readyz")).status == 503
+    except (CutOff, OSError):
+        return True
+
+
+def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
+    """Plain requests that wait for their answer when the signal comes."""
+
+    async def main() -> None:
+        settings = Settings(models=("sim-1",), first_token_ms=1000)
+        async with serving(providers={"a": settings}, models=MODELS, as_process=True) as gateway:
+            process = gateway.process
+            assert process is not None
+            asked = [asyncio.create_task(ask(gateway.base_url, "POST", CHAT, chat())) for _ in range(20)]
+            await until(lambda: len(gateway.providers["a"].bill.entries) == 20, "all have reached the provider")
+            process.send_signal(signal.SIGTERM)
+            for received in await asyncio.gather(*asked):
+                assert received.status == 200
+                assert received.headers["connection"] == "close"
+            async with asyncio.timeout(10):
+                assert await process.wait() == 0
+
+    run(main())
+
+
+async def _cut_streams(gateway: Gateway, signals: int) -> None:
+    """Open streams that would take minutes, send the signals, and see each stream end as one that is not whole."""
+    process = gateway.process
+    assert process is not None
+    begun = asyncio.Semaphore(0)
+    streams = [asyncio.create_task(_stream(gateway, begun, 10_000)) for _ in range(20)]
+    await _all_begun(begun, 20)
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
+    for result in await asyncio.gather(*streams, return_exceptions=True):
+        assert isinstance(result, CutOff), "a stream that was cut must not look whole"
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0
+    assert any("20 requests were cut off" in line for line in gateway.stderr), gateway.stderr
+    gateway.stderr.clear()
+    cancelled = [entry for entry in gateway.providers["a"].bill.entries if entry.outcome == "cancelled"]
+    await until(lambda: len(cancelled) == 20, "the provider sees them end")
+
+
+def test_a_second_signal_cuts_the_rest_explicitly() -> None:
+    async def main() -> None:
+        server = {"drain_s": 60}
+        async with serving(providers={"a": _provider(20)}, models=MODELS, server=server, as_process=True) as gateway:
+            started_at = monotonic()
+            await _cut_streams(gateway, 2)
+            assert monotonic() - started_at < 20
+
+    run(main())
+
+
+def test_what_outlasts_the_drain_is_cut_explicitly() -> None:
+    async def main() -> None:
+        server = {"drain_s": 1}
+        async with serving(providers={"a": _provider(20)}, models=MODELS, server=server, as_process=True) as gateway:
+            await _cut_streams(gateway, 1)
+
+    run(main())
