@@ -4,6 +4,7 @@ The beginning is held back until the model is known, and until the provider's co
 cannot be reached can still be replaced. From the first byte sent there is no second try.
 """
 
+from pointsman.domain.calls import Operation
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
@@ -26,12 +27,13 @@ class Upload:
         self._leg: UploadLeg | None = None
 
     async def find_model(self) -> str:
-        """The model the form names; empty when the provider is named by a header and the form need not be read.
+        """The model the form names; empty for a file to be kept, which is for no model, and when the provider is named
+        by a header and the form need not be read.
 
         Raises `Refusal`.
         """
         self._exchange.read_body(self._on_data, self._on_end)
-        if self._boundary is None:
+        if self._boundary is None or self._asked.api.operation is Operation.FILE:
             return ""
         while True:
             is_whole = self._has_ended
