@@ -1,0 +1,158 @@
+"""Once something of an answer was passed on, it is completed or ended by an explicit error; never in silence."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from integration.client import Answer
+from integration.gateway import Gateway, chat, run, serving
+from pointsman.simulate import Settings
+
+MODELS = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
+TEXT = Settings(text="numbered", output_tokens=200.0)
+AFTER_CONTENT = 3000  # bytes: the head, the role, and some of the content
+
+# Fault after content -> what record and client are told.
+BREAKS = {
+    f"reset_at={AFTER_CONTENT}": "connection_lost",
+    f"close_at={AFTER_CONTENT}": "connection_lost",
+    "error_mid_stream=5,slow_tokens=5": "upstream_error",
+    "hang_mid_stream=5": "stream_stalled",
+}
+
+
+def serving_two(**sections: Any) -> Any:
+    return serving(providers={"alpha": TEXT, "beta": TEXT}, models=MODELS, **sections)
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_stream_that_breaks_off_ends_with_an_error(fault: str) -> None:
+    async def main() -> None:
+        async with serving_two(routing={"timeouts": {"stall_s": 0.3}}) as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            answers = await gateway.ask_many(20, 4, chat(stream=True))
+            broken = [answer for answer in answers if answer.headers["x-pointsman-provider"] == "alpha"]
+            assert broken
+            for answer in broken:
+                check_broken(answer, BREAKS[fault])
+            for answer in answers:
+                assert answer in broken or answer.is_done
+            for record in await gateway.wait_for_records(20):
+                if record["provider"] == "alpha":
+                    assert record["status"] == 200
+                    assert record["code"] == BREAKS[fault]
+                    assert [attempt["outcome"] for attempt in record["attempts"]] == [BREAKS[fault]]
+            assert gateway.providers["beta"].counters.requests_received == 20 - len(broken)
+
+    run(main())
+
+
+def check_broken(answer: Answer, code: str) -> None:
+    assert answer.status == 200
+    assert answer.ended == "complete"  # the error is a regular end of the HTTP answer
+    *chunks, last = (json.loads(event) for event in answer.events)
+    assert last["error"]["code"] == code
+    assert answer.headers["x-pointsman-request-id"] in last["error"]["message"]
+    said = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+    assert said == "".join(f" {number}" for number in range(len(said.split())))
+    assert 0 < len(said.split()) < 200
+
+
+@pytest.mark.parametrize("fault", [f"reset_at={AFTER_CONTENT}", "error_mid_stream=5,slow_tokens=5"])
+def test_the_official_sdk_raises(fault: str) -> None:
+    async def main() -> None:
+        async with serving_two() as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            said: list[str] = []
+            async with sdk(gateway) as client:
+                stream = await client.chat.completions.create(**chat(stream=True))
+                with pytest.raises(openai.APIError) as caught:
+                    await read(stream, said)
+            assert said[:4] == [" 0", " 1", " 2", " 3"]
+            assert caught.value.code == BREAKS[fault]
+
+    run(main())
+
+
+async def read(stream: Any, said: list[str]) -> None:
+    async for chunk in stream:
+        said += filter(None, [chunk.choices[0].delta.content])
+
+
+def sdk(gateway: Gateway, **how: Any) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=gateway.base_url, api_key="unused", **how)
+
+
+def test_a_stalled_answer_of_the_completions_path_ends_with_an_error() -> None:
+    async def main() -> None:
+        async with serving_two(routing={"timeouts": {"stall_s": 0.3}}) as gateway:
+            gateway.providers["alpha"].set_fault("hang_mid_stream=5")
+            body = {"model": "alpha/gpt-3.5-turbo-instruct", "prompt": "Say", "stream": True}
+            answer = await gateway.ask(body, path="/v1/completions")
+            assert json.loads(answer.events[-1])["error"]["code"] == "stream_stalled"
+            assert answer.ended == "complete"
+
+    run(main())
+
+
+def test_an_error_that_comes_with_the_first_content_is_not_after_the_commit() -> None:
+    async def main() -> None:
+        async with serving_two() as gateway:
+            gateway.providers["alpha"].set_fault("error_mid_stream=5")  # all in one write
+            answer = await gateway.ask(chat(stream=True))
+            assert answer.is_done
+            assert answer.headers["x-pointsman-provider"] == "beta"
+
+    run(main())
+
+
+def test_a_large_whole_answer_that_breaks_off_is_cut() -> None:
+    """It had outgrown the buffer, so its head was out: only the end of the connection can tell."""
+
+    async def main() -> None:
+        async with serving_two(routing={"commit_buffer": 1024}) as gateway:
+            gateway.providers["alpha"].set_fault(f"close_at={AFTER_CONTENT}")
+            long = chat(messages=[{"role": "user", "content": "Say much"}], n=8)
+            answer = await gateway.ask(long)
+            assert answer.status == 200
+            assert answer.ended in ("eof", "reset")
+            (record,) = await gateway.wait_for_records(1)
+            assert record["code"] == "connection_lost"
+            assert len(record["attempts"]) == 1
+            assert gateway.providers["beta"].counters.requests_received == 0
+
+    run(main())
+
+
+def test_a_large_whole_answer_arrives() -> None:
+    async def main() -> None:
+        async with serving_two(routing={"commit_buffer": 1024}) as gateway:
+            answer = await gateway.ask(chat(n=8))
+            assert answer.ended == "complete"
+            assert len(answer.json["choices"]) == 8
+
+    run(main())
+
+
+def test_an_answer_that_just_fits_the_buffer_is_replaced() -> None:
+    async def main() -> None:
+        async with serving_two() as gateway:
+            gateway.providers["alpha"].set_fault(f"close_at={AFTER_CONTENT}")
+            answer = await gateway.ask(chat(n=8))
+            assert answer.ended == "complete"
+            assert answer.headers["x-pointsman-provider"] == "beta"
+
+    run(main())
+
+
+def test_a_stream_may_not_go_on_for_ever() -> None:
+    async def main() -> None:
+        async with serving_two(routing={"timeouts": {"stream_s": 1.0}}) as gateway:
+            gateway.providers["alpha"].set_fault("slow_tokens=50")
+            answer = await gateway.ask(chat(stream=True))
+            check_broken(answer, "stream_timeout")
+
+    run(main())

@@ -1,0 +1,197 @@
+"""Retries never multiply, and whose fault a failure is decides what is tried next."""
+
+import asyncio
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from integration.gateway import Gateway, chat, run, serving
+from pointsman.simulate import Settings
+
+ONE = {"alpha": Settings()}
+TWO = {"alpha": Settings(), "beta": Settings()}
+THREE = {**TWO, "gamma": Settings()}
+IN_ORDER = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
+
+
+def arrivals(gateway: Gateway) -> dict[str, int]:
+    return {name: provider.counters.requests_received for name, provider in gateway.providers.items()}
+
+
+@pytest.mark.parametrize("calls", [100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("fault", ["status=500", "status=503", "reset", "error_in_200"])
+def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) -> None:
+    """The official client with its default retries, every provider dead: one request for each call."""
+
+    async def main() -> None:
+        async with serving(
+            providers=THREE,
+            models={"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini", "gamma/gpt-4o-mini"]},
+            routing={"max_attempts": 3},
+        ) as gateway:
+            for provider in gateway.providers.values():
+                provider.set_fault(fault)
+            async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused") as client:
+                assert client.max_retries == 2
+
+                async def call() -> str:
+                    with pytest.raises(openai.InternalServerError) as caught:
+                        await client.chat.completions.create(**chat())
+                    assert caught.value.response.headers["x-should-retry"] == "false"
+                    assert caught.value.status_code in (502, 503)
+                    return caught.value.message
+
+                messages = await asyncio.gather(*(call() for _ in range(calls)))
+            records = await gateway.wait_for_records(calls)
+            assert len(records) == calls
+            attempts = sum(len(record["attempts"]) for record in records)
+            assert sum(arrivals(gateway).values()) == attempts <= 3 * calls
+            print(f"{fault}: {calls} calls, {len(records)} requests, {attempts} attempts")
+            for message in messages:
+                assert "alpha/gpt-4o-mini" in message
+                assert "beta/gpt-4o-mini" in message
+
+    run(main())
+
+
+def test_a_single_provider_is_asked_again_after_a_pause() -> None:
+    async def main() -> None:
+        async with serving(providers=ONE, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
+            alpha = gateway.providers["alpha"]
+            alpha.set_fault("status=500", for_s=0.1)
+            answer = await gateway.ask(chat())
+            assert answer.status == 200
+            assert answer.headers["x-pointsman-attempts"] == "2"
+            (record,) = await gateway.wait_for_records(1)
+            first, second = record["attempts"]
+            pause_us = second["start_us"] - first["start_us"] - first["duration_us"]
+            assert pause_us >= 180_000
+            assert record["gateway_us"] < pause_us  # the pause is not the gateway's own time
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind"),
+    [
+        ("status=400", 400, openai.BadRequestError),
+        ("status=422", 422, openai.UnprocessableEntityError),
+        ("status=413", 413, openai.APIStatusError),
+    ],
+)
+def test_a_bad_request_is_told_in_the_words_of_the_provider(
+    fault: str, status: int, kind: type[openai.APIStatusError]
+) -> None:
+    async def main() -> None:
+        async with (
+            serving(providers=TWO, models=IN_ORDER) as gateway,
+            AsyncOpenAI(base_url=gateway.base_url, api_key="unused") as client,
+        ):
+            gateway.providers["alpha"].set_fault(fault)
+            for stream in (False, True):
+                with pytest.raises(kind) as caught:
+                    await client.chat.completions.create(**chat(stream=stream))
+                assert caught.value.status_code == status
+                assert f"The request failed with status {status}." in caught.value.message
+            assert arrivals(gateway) == {"alpha": 2, "beta": 0}
+            assert not gateway.live.conditions
+
+    run(main())
+
+
+def test_a_long_prompt_goes_to_a_declared_fallback_only() -> None:
+    models: dict[str, Any] = {
+        **IN_ORDER,
+        "long": {"strategy": "priority", "targets": ["alpha/gpt-4o-mini"], "fallbacks": ["beta/gpt-4o"]},
+    }
+
+    async def main() -> None:
+        async with serving(providers=TWO, models=models) as gateway:
+            gateway.providers["alpha"].set_fault("context_length")
+            for stream in (False, True):
+                refused = await gateway.ask(chat("chat", stream=stream))
+                assert refused.status == 400
+                assert refused.json["error"]["code"] == "context_length_exceeded"
+                assert "maximum context length is 128000" in refused.json["error"]["message"]
+                assert arrivals(gateway)["beta"] == 0 if not stream else True
+                served = await gateway.ask(chat("long", stream=stream))
+                assert served.status == 200
+                assert served.headers["x-pointsman-provider"] == "beta"
+                assert served.headers["x-pointsman-model"] == "gpt-4o"
+                assert served.headers["x-pointsman-attempts"] == "2"
+            assert arrivals(gateway) == {"alpha": 4, "beta": 2}
+            assert not gateway.live.conditions
+
+    run(main())
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_fallbacks_of_the_body_are_used_and_stay_here(stream: bool) -> None:
+    async def main() -> None:
+        async with serving(providers=TWO) as gateway:
+            gateway.providers["alpha"].set_fault("status=500")
+            body = chat("alpha/gpt-4o-mini", stream=stream, fallbacks=["beta/gpt-4o"])
+            answer = await gateway.ask(body)
+            assert answer.status == 200
+            assert answer.headers["x-pointsman-provider"] == "beta"
+            assert answer.headers["x-pointsman-model"] == "gpt-4o"
+            for provider in gateway.providers.values():
+                assert b"fallbacks" not in provider.requests[-1].body
+
+    run(main())
+
+
+def test_a_bare_name_that_two_providers_serve_fails_over_between_them() -> None:
+    both = {"serves": ["gpt-4o*"]}
+
+    async def main() -> None:
+        async with serving(providers=TWO, provider_settings={"alpha": both, "beta": both}) as gateway:
+            gateway.providers["alpha"].set_fault("status=500")
+            answer = await gateway.ask(chat("gpt-4o-mini"))
+            assert answer.status == 200
+            assert answer.headers["x-pointsman-provider"] == "beta"
+            unknown = await gateway.ask(chat("tts-9"))
+            assert unknown.status == 404
+            assert unknown.json["error"]["code"] == "model_not_found"
+
+    run(main())
+
+
+def test_a_public_name_falls_back_in_the_order_it_declares() -> None:
+    models = {
+        "chat": {
+            "strategy": "priority",
+            "targets": ["alpha/gpt-4o-mini"],
+            "fallbacks": ["beta/gpt-4o-mini", "gamma/gpt-4o-mini"],
+        }
+    }
+
+    async def main() -> None:
+        async with serving(providers=THREE, models=models) as gateway:
+            gateway.providers["alpha"].set_fault("status=503")
+            gateway.providers["beta"].set_fault("reset")
+            answer = await gateway.ask(chat())
+            assert answer.headers["x-pointsman-provider"] == "gamma"
+            assert answer.headers["x-pointsman-attempts"] == "3"
+
+    run(main())
+
+
+def test_the_final_error_names_everyone_who_was_asked() -> None:
+    async def main() -> None:
+        async with serving(providers=TWO, models=IN_ORDER, routing={"max_attempts": 2}) as gateway:
+            gateway.providers["alpha"].set_fault("status=500")
+            gateway.providers["beta"].set_fault("refuse")
+            answer = await gateway.ask(chat())
+            assert answer.status == 502
+            error = answer.json["error"]
+            assert error["code"] == "all_attempts_failed"
+            for said in ("alpha/gpt-4o-mini", "beta/gpt-4o-mini", "answered 500", "could not connect"):
+                assert said in error["message"]
+            assert answer.headers["x-pointsman-request-id"] in error["message"]
+            assert answer.headers["x-should-retry"] == "false"
+            gateway.providers["beta"].set_fault(None)
+
+    run(main())
