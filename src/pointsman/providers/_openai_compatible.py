@@ -44,7 +44,7 @@ class PassthroughCodec:
         return UpstreamRequest(
             call.method.encode(),
             (candidate.endpoint.base_path + call.path).encode(),
-            _own_headers(key, call.content_type) + _forwarded(call),
+            _own_headers(key, call.content_type) + _forwarded(call.forwarded),
             body,
             is_replayable=not call.stateful,
         )
@@ -80,8 +80,8 @@ class JsonCodec(PassthroughCodec):
                 fields[theirs] = fields.pop(name)
         headers = _own_headers(key, "application/json")
         if call.forwarded:
-            headers += _forwarded(call)
-        target = (candidate.endpoint.base_path + call.path).encode()
+            headers += _forwarded(call.forwarded)
+        target = _target(candidate.endpoint.base_path, call.path)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
@@ -121,8 +121,14 @@ def _own_headers(key: ProviderKey, content_type: str) -> bytes:
     return lines
 
 
-def _forwarded(call: Call) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in call.forwarded).encode("ascii")
+@lru_cache(maxsize=4096)
+def _forwarded(headers: tuple[tuple[str, str], ...]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def _target(base_path: str, path: str) -> bytes:
+    return (base_path + path).encode("ascii")
 
 
 GENERATION = (Operation.CHAT, Operation.COMPLETION)
