@@ -1,8 +1,10 @@
 """Clients that go away, in every phase, and servers that do."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from time import monotonic
+from typing import cast
 
 import pytest
 
@@ -116,6 +118,23 @@ def test_a_client_may_go_before_its_request_is_complete(part: bytes, way: str) -
     run(case())
 
 
+def test_a_client_that_says_no_more_is_gone_though_it_may_still_read() -> None:
+    async def case() -> None:
+        handler = Recorder(stuff)
+        async with serving(handler) as served:
+            peer = await served.connect()
+            cast("asyncio.Transport", peer.writer.transport).pause_reading()
+            await peer.send(GET)
+            await handler.arrived.wait()
+            before = monotonic()
+            peer.writer.write_eof()
+            await handler.gone.wait()
+            await until(lambda: served.server.connections == 0)
+            assert monotonic() - before < 0.1, "output that was pending is not waited for"
+
+    run(case())
+
+
 def test_an_answer_that_is_written_reaches_a_client_that_has_said_all() -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 5_000_000))
@@ -160,6 +179,21 @@ def test_drain_lets_answers_end_and_closes_what_is_idle() -> None:
             assert (await uploading.ask(b"c")).body == b"abc"
             assert (await late.ask(GET)).headers["connection"] == "close", "its first request was on the way"
             assert await drain == 0
+
+    run(case())
+
+
+def test_drain_serves_a_request_that_has_arrived_but_was_not_read_yet() -> None:
+    async def case() -> None:
+        async with serving() as served:
+            loop = asyncio.get_running_loop()
+            with socket.create_connection(("127.0.0.1", served.server.port)) as client:
+                client.setblocking(False)
+                await loop.sock_sendall(client, GET)
+                assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 ")
+                client.send(GET)
+                await served.server.drain(5)
+                assert b"Connection: close" in await loop.sock_recv(client, 1000)
 
     run(case())
 
