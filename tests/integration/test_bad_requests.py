@@ -228,7 +228,14 @@ def test_bad_requests_are_refused_with_what_is_wrong_and_where(cases: list[Bad])
             await _serves_still(gateway)
             assert len(gateway.providers["a"].bill.entries) == 1
             assert gateway.providers["a"].counters.connections_accepted == 1
-            assert sum("attempts" in record for record in await gateway.wait_for_records(1)) <= 1
+            records = await gateway.wait_for_records(len(cases) + 1)
+            assert [record["status"] for record in records] == [*(case.status for case in cases), 200]
+            assert not any("attempts" in record for record in records[:-1])
+            # What is no HTTP at all has neither.
+            assert all(record["method"] and record["path"] for record in records if record["status"] != 400)
+            metrics = await gateway.metrics()
+            counted = [value for name, value in metrics.items() if name.startswith("pointsman_requests_total{")]
+            assert sum(counted) == len(records)
 
     run(main())
 

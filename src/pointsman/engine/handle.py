@@ -88,9 +88,10 @@ class Gateway:
             return
         self._start(Serving(self, exchange, call, entry.grant, identity).run(), exchange)
 
-    def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
-        """The answer to what the server itself refuses: status, header lines, body."""
+    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+        """The answer to a request that is refused before its body is read, or that is no request at all."""
         identity = self.ids.new(time())
+        self._record_plain(head, identity, status_of(failure), failure, monotonic())
         lines = error_headers(failure, should_retry=None) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         return status_of(failure), lines, error_body(failure, identity)
 
@@ -101,7 +102,7 @@ class Gateway:
         status = status_of(failure)
         lines = error_headers(failure) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         exchange.send(status, lines, error_body(failure, identity))
-        self._record_plain(exchange, identity, status, failure)
+        self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
 
     def plan(self, call: Call, grant: Grant) -> Plan | Failure:
         """Decide on a call under the present snapshot."""
@@ -124,7 +125,7 @@ class Gateway:
             return
         except ClientGone:
             gone = Failure(failures.CLIENT_GONE, "the client disconnected")
-            self._record_plain(exchange, identity, failures.CLIENT_GONE.status, gone)
+            self._record_plain(exchange.head, identity, gone.kind.status, gone, exchange.received_at)
             return
         call = streamed_call(entry.asked, model, exchange.body_length or 0)
         await Serving(self, exchange, call, entry.grant, identity, upload).run()
@@ -156,7 +157,7 @@ class Gateway:
         body = models.answer(entry.snapshot, entry.asked.path)
         lines = _JSON + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         exchange.send(200, lines, body)
-        self._record_plain(exchange, identity, 200, None)
+        self._record_plain(exchange.head, identity, 200, None, exchange.received_at)
 
     def _answer_health(self, exchange: Exchange) -> None:
         is_ready = not self.is_draining
@@ -166,20 +167,23 @@ class Gateway:
             digest = self.engine.live.snapshot.digest[:12].encode()
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
 
-    def _record_plain(self, exchange: Exchange, identity: str, status: int, failure: Failure | None) -> None:
-        head, duration_us = exchange.head, int((monotonic() - exchange.received_at) * 1e6)
+    def _record_plain(
+        self, head: Head | None, identity: str, status: int, failure: Failure | None, received_at: float
+    ) -> None:
+        """Account for a request that never became a plan; without a head it has neither method nor path."""
+        duration_us = int((monotonic() - received_at) * 1e6)
         self.engine.accounts.request(
             RequestRecord(
                 time(),
                 identity,
-                head.method.decode("ascii", "replace"),
-                head.path.decode("ascii", "replace")[:256],
+                head.method.decode("ascii", "replace") if head is not None else "",
+                head.path.decode("ascii", "replace")[:256] if head is not None else "",
                 status,
                 duration_us,
                 duration_us,
                 code=failure.kind.code if failure is not None else None,
                 message=failure.message if failure is not None else None,
-                client_request_id=client_request_id(head),
+                client_request_id=client_request_id(head) if head is not None else None,
             )
         )
 

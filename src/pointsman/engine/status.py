@@ -36,11 +36,11 @@ class StatusPage:
             text = "\n".join([*self._engine.accounts.lines(), *self._gauges(), ""])
             exchange.send(200, _TEXT, text.encode())
 
-    def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
+    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:  # noqa: ARG002
         return failure.kind.status, error_headers(failure), error_body(failure, "")
 
     def _refuse(self, exchange: Exchange, failure: Failure) -> None:
-        exchange.send(*self.refuse(failure))
+        exchange.send(*self.refuse(failure, exchange.head))
 
     def _gauges(self) -> Iterator[str]:
         live, public, now = self._engine.live, self._public, monotonic()

@@ -513,7 +513,7 @@ class Connection(asyncio.Protocol):
         is_read = head is not None and head.keep_alive and 0 <= length <= len(self._buffer)
         closes = not is_read or self._shared.is_draining
         try:
-            status, headers, body = self._handler.refuse(failure)
+            status, headers, body = self._handler.refuse(failure, head)
         except Exception:
             _logger.exception("the handler failed to word a refusal")
             status, headers, body = 500, b"", b""

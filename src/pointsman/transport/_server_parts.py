@@ -49,8 +49,9 @@ class Handler(Protocol):
     def handle(self, exchange: Exchange) -> None:
         """Serve a request: its body is there, or (`BodyMode.STREAM`) can be read. Must not raise."""
 
-    def refuse(self, failure: Failure) -> tuple[int, bytes, bytes]:
-        """Status, header lines each ended by CRLF, and body for an error that the server found itself."""
+    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+        """Status, header lines each ended by CRLF, and body for a request that `handle` never sees: one the server or
+        `accept` refuses. `head` is `None` where no whole head was read."""
 
 
 class Shared(Generic[C]):
