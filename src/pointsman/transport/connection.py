@@ -178,7 +178,7 @@ class UpstreamConnection(asyncio.Protocol):
         if leg.is_paused:
             transport.pause_reading()
         if leg.is_uploading:
-            asyncio.get_running_loop().call_soon(self.resume_writing)
+            asyncio.get_running_loop().call_soon(self._invite_upload)
         if leg.deadline < self.watched_until:
             self.watch()
 
@@ -195,8 +195,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_write_paused = False
+        self._invite_upload()
+
+    def _invite_upload(self) -> None:
         leg = self.leg
-        if leg is None or leg.on_writable is None or not leg.is_uploading:
+        if leg is None or leg.on_writable is None or not leg.is_uploading or self._is_write_paused:
             return
         try:
             leg.on_writable()

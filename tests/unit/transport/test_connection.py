@@ -250,6 +250,32 @@ def test_head_requests_have_no_body_whatever_their_head_says() -> None:
         assert answers[1].body == b"second"
 
 
+@pytest.mark.parametrize(
+    "parts", [(b"2\r\nok\r\n", b"0\r\n\r\n"), (b"2\r\nok\r\n0\r\n", b"\r\n"), (b"2\r\nok\r", b"\n0\r\n\r", b"\n")]
+)
+def test_a_last_chunk_in_several_reads_leaves_a_connection_to_use(parts: tuple[bytes, ...]) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(CHUNKED)
+            for part in parts:
+                await asyncio.sleep(0.005)
+                peer.send(part)
+            await peer.answer(OK)
+
+        async with serving(script) as fake, connecting() as client:
+            for _ in range(2):
+                assert (await ask(client, fake.origin)).body == b"ok"
+            assert len(fake.peers) == 1
+
+    run(main())
+
+
+def test_trailers_do_not_reach_the_next_answer() -> None:
+    answers, connections = run(_twice(CHUNKED + b"2\r\nok\r\n0\r\nX-Count: 0\r\n\r\n"))
+    assert connections == 1
+    assert answers[1].headers == [(b"content-length", b"6")]
+
+
 def test_a_head_request_on_a_used_connection_is_not_given_the_last_body() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
