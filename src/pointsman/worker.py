@@ -9,9 +9,9 @@ from random import Random, SystemRandom
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.accounts import Accounts
-from pointsman.engine.attempts import Engine
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
+from pointsman.engine.serving import Engine
 from pointsman.engine.status import StatusPage
 from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.log import LogWriter
@@ -34,8 +34,10 @@ class Worker:
         self._log = LogWriter(log_fd, on_error=_log_failed)
         self._deadlines = Deadlines(loop)
         self._upstreams = Upstreams(loop, self._deadlines)
-        self._engine = Engine(Live(snapshot), self._upstreams, Accounts(self._log))
-        self._gateway = Gateway(self._engine, Random(SystemRandom().getrandbits(128)))
+        self._engine = Engine(
+            Live(snapshot), self._upstreams, Accounts(self._log), Random(SystemRandom().getrandbits(128))
+        )
+        self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._console = HttpServer(loop, StatusPage(self._engine, self._public), Limits(), self._deadlines)
         self._retiring: set[asyncio.Task[None]] = set()

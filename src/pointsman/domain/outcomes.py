@@ -15,8 +15,8 @@ class Usage(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """One try at one provider. Times are monotonic seconds; `first_byte_at` is the head of the answer,
-    `committed_at` the moment after which nothing else could be tried. `failure` is `None` for a success."""
+    """One try at one provider, as far as it decides on the next. Times are monotonic seconds. `failure` is `None` for a
+    success."""
 
     candidate: str
     provider: str
@@ -24,9 +24,4 @@ class Attempt(Struct, frozen=True):
     key: str
     started_at: float
     ended_at: float
-    first_byte_at: float | None = None
-    committed_at: float | None = None
-    status: int | None = None
     failure: Failure | None = None
-    usage: Usage | None = None
-    bytes_in: int = 0

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from pointsman.domain.outcomes import Attempt
+from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate
 from pointsman.engine.record import RequestRecord
 from pointsman.telemetry.log import LogWriter
@@ -55,20 +55,25 @@ class Accounts:
         self._targets: dict[str, _Target] = {}
         self._requests: dict[tuple[str | None, int, str | None, bool], tuple[Counter, Histogram]] = {}
 
-    def attempt(self, candidate: Candidate, attempt: Attempt) -> None:
-        """Count one attempt."""
+    def attempt(
+        self,
+        candidate: Candidate,
+        outcome: str,
+        duration_s: float,
+        first_byte_s: float | None,
+        usage: Usage | None,
+    ) -> None:
+        """Count one attempt; `outcome` is `ok` or the code of its failure."""
         target = self._targets.get(candidate.id)
         if target is None:
-            target = self._target(attempt.provider, attempt.model)
-            self._targets[candidate.id] = target
-        if attempt.failure is None:
+            target = self._targets[candidate.id] = self._target(candidate.endpoint.name, candidate.model)
+        if outcome == "ok":
             target.ok.value += 1
         else:
-            self.attempts.series(attempt.provider, attempt.model, attempt.failure.kind.code).value += 1
-        target.duration.observe(attempt.ended_at - attempt.started_at)
-        if attempt.first_byte_at is not None:
-            target.first_byte.observe(attempt.first_byte_at - attempt.started_at)
-        usage = attempt.usage
+            self.attempts.series(candidate.endpoint.name, candidate.model, outcome).value += 1
+        target.duration.observe(duration_s)
+        if first_byte_s is not None:
+            target.first_byte.observe(first_byte_s)
         if usage is not None:
             target.tokens_in.value += usage.tokens_in
             target.tokens_out.value += usage.tokens_out

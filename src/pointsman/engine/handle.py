@@ -5,31 +5,25 @@ once for each head and snapshot and kept on the head, which requests share.
 """
 
 from collections.abc import Coroutine
-from random import Random
 from time import monotonic, time
 
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.domain.messages import Headers
-from pointsman.domain.plans import GiveUp, Plan
 from pointsman.domain.snapshots import Snapshot
-from pointsman.engine.attempts import ClientGone, Engine, Run
 from pointsman.engine.ids import RequestIds
-from pointsman.engine.record import RequestRecord, attempt_record
-from pointsman.engine.responses import answer_lines, provider_lines
+from pointsman.engine.record import RequestRecord
+from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
 from pointsman.routing.admit import Grant, admit
-from pointsman.routing.decide import decide
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
 from pointsman.wire.api import models
 from pointsman.wire.api.passthrough import streamed_call
-from pointsman.wire.errors import error_body, error_event, error_headers, status_of
+from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import read_head
 from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
 
@@ -49,10 +43,9 @@ class Entry(Struct, frozen=True, eq=False):
 class Gateway:
     """Serves the public API."""
 
-    def __init__(self, engine: Engine, rng: Random) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.rng = rng
-        self.ids = RequestIds(rng)
+        self.ids = RequestIds(engine.rng)
         self.is_draining = False
 
     # What the server calls.
@@ -86,7 +79,7 @@ class Gateway:
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
-        self._start(Serving(self, exchange, call, entry.grant, identity).run(), exchange)
+        self._start(Serving(self.engine, exchange, call, entry.grant, identity).run(), exchange)
 
     def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
         """The answer to a request that is refused before its body is read, or that is no request at all."""
@@ -103,12 +96,6 @@ class Gateway:
         lines = error_headers(failure) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         exchange.send(status, lines, error_body(failure, identity))
         self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
-
-    def plan(self, call: Call, grant: Grant) -> Plan | Failure:
-        """Decide on a call under the present snapshot."""
-        key = grant.virtual_key
-        facts = Facts(call, key.name if key is not None else None)
-        return decide(facts, self.engine.live, self.rng, monotonic())
 
     def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
         task = EagerTask(coroutine, ClientGone)
@@ -128,7 +115,9 @@ class Gateway:
             self._record_plain(exchange.head, identity, gone.kind.status, gone, exchange.received_at)
             return
         call = streamed_call(entry.asked, model, exchange.body_length or 0)
-        await Serving(self, exchange, call, entry.grant, identity, upload).run()
+        serving = Serving(self.engine, exchange, call, entry.grant, identity)
+        serving.upload = upload
+        await serving.run()
 
     def _enter(self, head: Head) -> Entry:
         """Read and admit a head. Raises `Refusal`."""
@@ -189,148 +178,3 @@ class Gateway:
 
 
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
-_OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
-
-
-def client_request_id(head: Head) -> str | None:
-    """The client's own id, which is only logged."""
-    value = head.headers.get(b"x-request-id")
-    return value[:128].decode("latin-1") if value else None
-
-
-class Serving:
-    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `ClientGone`."""
-
-    __slots__ = ("attempts", "call", "exchange", "gateway", "grant", "identity", "plan", "status", "upload")
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        exchange: Exchange,
-        call: Call,
-        grant: Grant,
-        identity: str,
-        upload: Upload | None = None,
-    ) -> None:
-        self.gateway = gateway
-        self.exchange = exchange
-        self.call = call
-        self.grant = grant
-        self.identity = identity
-        self.upload = upload
-        self.plan: Plan | None = None
-        self.attempts: Run | None = None
-        self.status = 0
-
-    async def run(self) -> None:
-        """Decide, attempt, answer, account."""
-        exchange = self.exchange
-        decision = self.gateway.plan(self.call, self.grant)
-        if isinstance(decision, Failure):
-            self.refuse(GiveUp(decision), ())
-            self.account(decision)
-            return
-        self.plan = decision
-        attempts = self.attempts = Run(self.call, decision, exchange, self.begin, self.gateway.engine)
-        attempts.upload = self.upload
-        exchange.on_drain = self._drained
-        failure: Failure | None = Failure(failures.INTERNAL, "the gateway failed; see its log")
-        try:
-            result = await attempts.run()
-            failure = result.failure if isinstance(result, GiveUp) else result
-            if isinstance(result, GiveUp):
-                self.refuse(result, attempts.history)
-            elif result is not None:
-                self._break_off(result)
-            else:
-                self._send_whole()
-        except ClientGone:
-            failure = Failure(failures.CLIENT_GONE, "the client disconnected")
-            self.status = failures.CLIENT_GONE.status
-        finally:
-            self.account(failure)
-            if self.status == 0:
-                exchange.abort()
-
-    def begin(self, status: int, headers: Headers, length: int | None) -> None:
-        """Start a streamed answer: the moment of commit."""
-        self.status = status
-        self.exchange.start(status, provider_lines(headers) + self._lines(), length)
-
-    def refuse(self, step: GiveUp, history: object) -> None:
-        """Tell the client that nothing came of the request."""
-        failure = step.failure
-        self.status = status_of(failure)
-        lines = error_headers(failure, should_retry=step.should_retry if history else None) + self._lines()
-        self.exchange.send(self.status, lines, error_body(failure, self.identity))
-
-    def _send_whole(self) -> None:
-        reception = self.attempts.reception if self.attempts is not None else None
-        if reception is not None and reception.body is not None:
-            self.status = reception.status or 200
-            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), reception.body)
-
-    def _break_off(self, failure: Failure) -> None:
-        """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
-        if self.call.stream and self.call.operation in (Operation.CHAT, Operation.COMPLETION):
-            self.exchange.write(error_event(failure, self.identity))
-            self.exchange.end()
-        else:
-            self.exchange.abort()
-
-    def _lines(self) -> bytes:
-        return answer_lines(self.identity, self.attempts, self.exchange.received_at)
-
-    def _drained(self) -> None:
-        reception = self.attempts.reception if self.attempts is not None else None
-        if reception is not None:
-            reception.on_drain()
-
-    def account(self, failure: Failure | None) -> None:
-        """Count and log the request, whatever became of it. Ends the request's hold on its parts."""
-        exchange, call, plan, run, key = self.exchange, self.call, self.plan, self.attempts, self.grant.virtual_key
-        # Without these the parts would refer to each other in circles and keep the garbage collector busy.
-        exchange.on_disconnect = exchange.on_drain = self.attempts = None
-        received_at = exchange.received_at
-        history = run.history if run is not None else []
-        last = history[-1] if history else None
-        usage = last.usage if last is not None else None
-        total_s = monotonic() - received_at
-        self.gateway.engine.accounts.request(
-            RequestRecord(
-                time(),
-                self.identity,
-                call.method,
-                call.path,
-                self.status,
-                int(total_s * 1e6),
-                int((total_s - run.waited_s) * 1e6) if run is not None else int(total_s * 1e6),
-                failure.kind.code if failure is not None else None,
-                failure.message if failure is not None else None,
-                _OPERATIONS[call.operation],
-                call.model,
-                call.stream,
-                key.name if key is not None else None,
-                last.provider if last is not None else None,
-                last.model if last is not None else None,
-                last.key if last is not None else None,
-                run.chosen.variant if run is not None and run.chosen is not None else None,
-                plan.strategy if plan is not None else None,
-                plan.source if plan is not None else None,
-                _verdicts(plan) if plan is not None and plan.verdicts else (),
-                tuple([attempt_record(attempt, received_at) for attempt in history]),
-                usage.tokens_in if usage is not None else None,
-                usage.tokens_out if usage is not None else None,
-                usage.tokens_cached if usage is not None else 0,
-                usage.tokens_reasoning if usage is not None else 0,
-                call.size,
-                last.bytes_in if last is not None else 0,
-                call.session,
-                call.tags,
-                client_request_id(exchange.head),
-            )
-        )
-
-
-def _verdicts(plan: Plan) -> tuple[str, ...]:
-    return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)

@@ -4,7 +4,7 @@ Under asyncio a method without `await` is a transaction, so there are no locks. 
 pure reducers of `routing`.
 """
 
-from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -72,12 +72,11 @@ class Live:
         else:
             self.conditions[name] = condition
         key_name = (candidate.endpoint.name, key.name)
-        if failure is None:
+        block = health.block_key(self.key_blocks.get(key_name), failure, now)
+        if block is None:
             self.key_blocks.pop(key_name, None)
-        elif failure.kind.fault in (Fault.QUOTA, Fault.CREDENTIAL):
-            block = health.block_key(self.key_blocks.get(key_name), failure, now)
-            if block is not None:
-                self.key_blocks[key_name] = block
+        else:
+            self.key_blocks[key_name] = block
 
     def health_of(self, candidate_id: str, now: float) -> Health:
         condition = self.conditions.get(candidate_id)

@@ -2,16 +2,14 @@
 
 from msgspec import Struct
 
-from pointsman.domain.outcomes import Attempt
-
 
 class AttemptRecord(Struct, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
     the request was received."""
 
-    provider: str
-    model: str
-    key: str
+    provider: str | None
+    model: str | None
+    key: str | None
     outcome: str
     start_us: int
     duration_us: int
@@ -55,24 +53,3 @@ class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag
     session: str | None = None
     tags: dict[str, str] = {}
     client_request_id: str | None = None
-
-
-def attempt_record(attempt: Attempt, received_at: float) -> AttemptRecord:
-    failure, started_at, first_byte_at = attempt.failure, attempt.started_at, attempt.first_byte_at
-    start_us, duration_us = int((started_at - received_at) * 1e6), int((attempt.ended_at - started_at) * 1e6)
-    first_byte_us = None if first_byte_at is None else int((first_byte_at - received_at) * 1e6)
-    outcome, message, retry_after_s = "ok", None, None
-    if failure is not None:
-        outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
-    return AttemptRecord(
-        attempt.provider,
-        attempt.model,
-        attempt.key,
-        outcome,
-        start_us,
-        duration_us,
-        attempt.status,
-        first_byte_us,
-        message,
-        retry_after_s,
-    )

@@ -1,11 +1,9 @@
 """The header lines of an answer: what of the provider's headers passes, and what the gateway adds."""
 
 from functools import lru_cache
-from time import monotonic
 
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
-from pointsman.engine.attempts import Run
 
 # Everything else stays here: rate limits and ids of the gateway's own account, cookies, hop headers.
 PASSED = frozenset(
@@ -23,24 +21,16 @@ def provider_lines(headers: Headers) -> bytes:
     return lines
 
 
-def answer_lines(identity: str, run: Run | None, received_at: float) -> bytes:
-    """The gateway's own lines: who served the request, at which attempt, and what the gateway took for itself.
-
-    `gateway;dur` is in milliseconds: the time since the request was received, less the time spent on attempts.
-    """
-    now = monotonic()
-    own_s = now - received_at
-    if run is None or run.chosen is None:
-        served, count = b"", b""
-    else:
-        number = len(run.history)
-        own_s -= run.waited_s
-        if run.started_at is not None:  # the attempt in progress, at its commit
-            own_s -= now - run.started_at
-            number += 1
-        served, count = _served_lines(run.chosen), b"%d\r\n" % number
-    lines = b"x-pointsman-request-id: %b\r\n%b%bserver-timing: gateway;dur=%.3f\r\n"
-    return lines % (identity.encode("ascii"), served, count, own_s * 1e3)
+def answer_lines(identity: str, served_by: Candidate | None, attempts: int, own_s: float) -> bytes:
+    """The gateway's own lines: who served the request, at which attempt, and the time the gateway took for itself:
+    since the request was received, less what was spent on attempts. `gateway;dur` is in milliseconds."""
+    if served_by is None:
+        return b"x-pointsman-request-id: %b\r\nserver-timing: gateway;dur=%.3f\r\n" % (
+            identity.encode("ascii"),
+            own_s * 1e3,
+        )
+    lines = b"x-pointsman-request-id: %b\r\n%b%d\r\nserver-timing: gateway;dur=%.3f\r\n"
+    return lines % (identity.encode("ascii"), _served_lines(served_by), attempts, own_s * 1e3)
 
 
 @lru_cache(maxsize=4096)

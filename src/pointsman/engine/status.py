@@ -5,7 +5,7 @@ from time import monotonic
 
 from pointsman.domain.failures import METHOD_NOT_ALLOWED, UNKNOWN_PATH, Failure
 from pointsman.domain.plans import Health
-from pointsman.engine.attempts import Engine
+from pointsman.engine.serving import Engine
 from pointsman.telemetry.metrics import gauge_lines
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange, HttpServer

@@ -13,7 +13,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._openai_stream import OpenAIStream, is_empty, read_usage
+from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.wire.json_object import encode_object
 
@@ -21,11 +21,17 @@ _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
+class _Plain(Struct, gc=False):
+    usage: OpenAIUsage | None = None
+    error: Raw | None = None
+
+
 class _Probe(Struct):
     usage: Raw = Raw(b"")
     error: Raw = Raw(b"")
 
 
+_PLAIN_DECODER = msgspec.json.Decoder(_Plain)
 _DECODER = msgspec.json.Decoder(_Probe)
 
 
@@ -86,15 +92,26 @@ class JsonCodec(PassthroughCodec):
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         try:
-            probe = _DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
-        if not is_empty(probe.error):
-            return classify_inside(body)
-        return Answer(body, read_usage(probe.usage))
+            plain = _PLAIN_DECODER.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            return _decode_odd(body)
+        if plain.usage is None or plain.error is not None:
+            return _decode_odd(body)
+        return Answer(body, plain.usage.normalised())
 
     def decoder(self, call: Call) -> StreamDecoder:
         return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)
+
+
+def _decode_odd(body: bytes) -> Answer | Failure:
+    """An answer that is not as documented: an error inside, no usage or a strange one, or nothing readable."""
+    try:
+        probe = _DECODER.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
+    if not is_empty(probe.error):
+        return classify_inside(body)
+    return Answer(body, read_usage(probe.usage))
 
 
 @lru_cache(maxsize=4096)

@@ -24,12 +24,12 @@ _NO_VALUE = Raw(b"")
 Tokens = Annotated[int, Meta(ge=0)]
 
 
-class _Details(Struct):
+class _Details(Struct, gc=False):
     cached_tokens: Tokens | None = None
     reasoning_tokens: Tokens | None = None
 
 
-class _Usage(Struct):
+class OpenAIUsage(Struct, gc=False):
     """The `usage` object of chat, completions and embeddings."""
 
     prompt_tokens: Tokens | None = None
@@ -37,8 +37,17 @@ class _Usage(Struct):
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
+    def normalised(self) -> Usage:
+        cached, reasoning = self.prompt_tokens_details, self.completion_tokens_details
+        return Usage(
+            self.prompt_tokens or 0,
+            self.completion_tokens or 0,
+            (cached.cached_tokens or 0) if cached is not None else 0,
+            (reasoning.reasoning_tokens or 0) if reasoning is not None else 0,
+        )
 
-_USAGE_DECODER = msgspec.json.Decoder(_Usage)
+
+_USAGE_DECODER = msgspec.json.Decoder(OpenAIUsage)
 
 
 def is_empty(value: Raw) -> bool:
@@ -51,17 +60,9 @@ def read_usage(usage: Raw) -> Usage | None:
     if is_empty(usage):
         return None
     try:
-        read = _USAGE_DECODER.decode(usage)
+        return _USAGE_DECODER.decode(usage).normalised()
     except msgspec.DecodeError:
         return None
-    cached = read.prompt_tokens_details
-    reasoning = read.completion_tokens_details
-    return Usage(
-        read.prompt_tokens or 0,
-        read.completion_tokens or 0,
-        (cached.cached_tokens or 0) if cached is not None else 0,
-        (reasoning.reasoning_tokens or 0) if reasoning is not None else 0,
-    )
 
 
 class _Delta(Struct):

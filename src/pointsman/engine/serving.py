@@ -1,0 +1,298 @@
+"""One request from its call to its account: decide, attempt, answer, account.
+
+The attempts are a loop around the pure core's `next_step`: it says what to do, the loop does it, until an answer
+commits or nothing is left.
+"""
+
+import asyncio
+from random import Random
+from time import monotonic, time
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.messages import Headers
+from pointsman.domain.outcomes import Attempt
+from pointsman.domain.plans import GiveUp, Plan, Try, Wait
+from pointsman.domain.redaction import redact
+from pointsman.domain.targets import Candidate
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.live import Live
+from pointsman.engine.reception import Reception
+from pointsman.engine.record import AttemptRecord, RequestRecord
+from pointsman.engine.responses import answer_lines, provider_lines
+from pointsman.engine.tasks import Waiter
+from pointsman.engine.uploads import Upload
+from pointsman.engine.upstreams import Upstreams
+from pointsman.providers import PROVIDERS
+from pointsman.providers._provider import Codec
+from pointsman.routing.admit import Grant
+from pointsman.routing.decide import decide
+from pointsman.routing.failover import is_retry, next_step
+from pointsman.transport.http_exchange import Exchange
+from pointsman.transport.http_head import Head
+from pointsman.wire.errors import error_body, error_event, error_headers, status_of
+
+_OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
+_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION})
+
+
+class ClientGone(Exception):  # noqa: N818 -- not an error: what a disconnect throws into the waiting request
+    """The client went away."""
+
+
+class Engine(Struct, frozen=True, eq=False):
+    """What every request shares."""
+
+    live: Live
+    upstreams: Upstreams
+    accounts: Accounts
+    rng: Random
+
+
+class Serving:
+    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `ClientGone`.
+
+    `history` holds the failed attempts and `records` all of them. `reception` is the last answer, and `chosen` who
+    gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses
+    before it. `upload` is a body that is passed on as it arrives.
+    """
+
+    plan: Plan | None = None
+    chosen: Candidate | None = None
+    reception: Reception | None = None
+    started_at: float | None = None
+    waited_s = 0.0
+    status = 0
+    upload: Upload | None = None
+
+    def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
+        self.engine = engine
+        self.exchange = exchange
+        self.call = call
+        self.grant = grant
+        self.identity = identity
+        self.history: list[Attempt] = []
+        self.records: list[AttemptRecord] = []
+
+    async def run(self) -> None:
+        """Serve the request. Whatever becomes of it, it is accounted for."""
+        engine, key = self.engine, self.grant.virtual_key
+        facts = Facts(self.call, key.name if key is not None else None)
+        failure: Failure | None = _BROKEN
+        try:
+            plan = decide(facts, engine.live, engine.rng, monotonic())
+            if isinstance(plan, Failure):
+                failure = plan
+                self._refuse(GiveUp(plan))
+                return
+            self.plan = plan
+            self.exchange.on_drain = self._drained
+            while True:
+                now = monotonic()
+                step = next_step(plan, self.history, engine.live, now)
+                if type(step) is Try:
+                    failure = await self._attempt(step, now)
+                    if failure is None:
+                        self._send_whole()
+                        return
+                    if self.reception is not None and self.reception.committed_at is not None:
+                        self._break_off(failure)
+                        return
+                elif isinstance(step, Wait):
+                    await self._pause(step)
+                else:
+                    failure = step.failure if isinstance(step, GiveUp) else _BROKEN
+                    self._refuse(step if isinstance(step, GiveUp) else GiveUp(_BROKEN))
+                    return
+        except ClientGone:
+            failure = _GONE
+            self.status = failures.CLIENT_GONE.status
+        except Exception:
+            failure = _BROKEN
+            self._give_in()
+            raise
+        finally:
+            self._account(failure)
+
+    async def _attempt(self, step: Try, now: float) -> Failure | None:
+        candidate = step.choice.candidate
+        codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
+        reception = Reception(self.call, codec, self.exchange, self.begin, self.engine.live.snapshot.routing)
+        self.reception = reception
+        self.chosen = candidate
+        self.started_at = now
+        try:
+            self._send(step, codec, reception, now)
+            await reception.done
+        except ClientGone:
+            reception.failure = _GONE
+            if reception.leg is not None:
+                reception.leg.cancel()
+            raise
+        finally:
+            self._settle(step, reception, now)
+        return reception.failure
+
+    def _send(self, step: Try, codec: Codec, reception: Reception, now: float) -> None:
+        engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
+        endpoint = candidate.endpoint
+        engine.live.begin(candidate, now, is_retry=bool(history) and is_retry(endpoint.name, history))
+        request = codec.encode(self.call, candidate, step.key)
+        client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
+        if upload is None:
+            reception.leg = client.send(endpoint.origin, request, reception, deadline)
+        else:
+            length = upload.length_for(candidate.model)
+            leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
+            reception.leg = leg
+            upload.pump(leg, candidate.model)
+
+    def _settle(self, step: Try, reception: Reception, started_at: float) -> None:
+        """Take note of an attempt that is over."""
+        engine, candidate, received_at = self.engine, step.choice.candidate, self.exchange.received_at
+        now = monotonic()
+        duration_s = now - started_at
+        self.started_at = None
+        self.waited_s += duration_s
+        first_byte_at, failure, usage = reception.first_byte_at, reception.failure, reception.usage
+        outcome, message, retry_after_s = "ok", None, None
+        if failure is not None:
+            failure = reception.failure = redact(failure, step.key.secret)
+            outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
+            self.history.append(
+                Attempt(candidate.id, candidate.endpoint.name, candidate.model, step.key.name, started_at, now, failure)
+            )
+        engine.live.finish(candidate, step.key, failure, now)
+        first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
+        engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, usage)
+        self.records.append(
+            AttemptRecord(
+                candidate.endpoint.name,
+                candidate.model,
+                step.key.name,
+                outcome,
+                int((started_at - received_at) * 1e6),
+                int(duration_s * 1e6),
+                reception.status,
+                int((first_byte_at - received_at) * 1e6) if first_byte_at is not None else None,
+                message,
+                retry_after_s,
+            )
+        )
+
+    async def _pause(self, step: Wait) -> None:
+        elapsed: Waiter[None] = Waiter()
+        timer = asyncio.get_running_loop().call_later(step.delay_s, elapsed.set, None)
+        self.waited_s += step.delay_s
+        try:
+            await elapsed
+        finally:
+            timer.cancel()
+
+    def begin(self, status: int, headers: Headers, length: int | None) -> None:
+        """Start a streamed answer: the moment of commit."""
+        self.status = status
+        self.exchange.start(status, provider_lines(headers) + self._lines(), length)
+
+    def _send_whole(self) -> None:
+        reception = self.reception
+        if reception is not None and reception.body is not None:
+            self.status = reception.status or 200
+            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), reception.body)
+
+    def _refuse(self, step: GiveUp) -> None:
+        """Tell the client that nothing came of the request."""
+        failure = step.failure
+        self.status = status_of(failure)
+        should_retry = step.should_retry if self.records else None
+        lines = error_headers(failure, should_retry=should_retry) + self._lines()
+        self.exchange.send(self.status, lines, error_body(failure, self.identity))
+
+    def _give_in(self) -> None:
+        """An error of the gateway's own: end the answer so that nobody waits for it or takes it for whole."""
+        if self.exchange.is_started:
+            self.exchange.abort()
+        else:
+            self._refuse(GiveUp(_BROKEN))
+
+    def _break_off(self, failure: Failure) -> None:
+        """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
+        if self.call.stream and self.call.operation in _GENERATING:
+            self.exchange.write(error_event(failure, self.identity))
+            self.exchange.end()
+        else:
+            self.exchange.abort()
+
+    def _lines(self) -> bytes:
+        now = monotonic()
+        own_s, count = now - self.exchange.received_at - self.waited_s, len(self.records)
+        if self.started_at is not None:  # the attempt in progress, at its commit
+            own_s -= now - self.started_at
+            count += 1
+        return answer_lines(self.identity, self.chosen, count, own_s)
+
+    def _drained(self) -> None:
+        if self.reception is not None:
+            self.reception.on_drain()
+
+    def _account(self, failure: Failure | None) -> None:
+        """Count and log the request, whatever became of it. Ends the request's hold on its parts."""
+        exchange, call, plan, key, chosen = self.exchange, self.call, self.plan, self.grant.virtual_key, self.chosen
+        # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
+        exchange.on_disconnect = exchange.on_drain = None
+        reception, self.reception = self.reception, None
+        usage = reception.usage if reception is not None else None
+        last = self.records[-1] if self.records else _NOTHING
+        total_s = monotonic() - exchange.received_at
+        self.engine.accounts.request(
+            RequestRecord(
+                time(),
+                self.identity,
+                call.method,
+                call.path,
+                self.status,
+                int(total_s * 1e6),
+                int((total_s - self.waited_s) * 1e6),
+                failure.kind.code if failure is not None else None,
+                failure.message if failure is not None else None,
+                _OPERATIONS[call.operation],
+                call.model,
+                call.stream,
+                key.name if key is not None else None,
+                last.provider,
+                last.model,
+                last.key,
+                chosen.variant if chosen is not None else None,
+                plan.strategy if plan is not None else None,
+                plan.source if plan is not None else None,
+                _verdicts(plan) if plan is not None and plan.verdicts else (),
+                tuple(self.records),
+                usage.tokens_in if usage is not None else None,
+                usage.tokens_out if usage is not None else None,
+                usage.tokens_cached if usage is not None else 0,
+                usage.tokens_reasoning if usage is not None else 0,
+                call.size,
+                reception.bytes_in if reception is not None else 0,
+                call.session,
+                call.tags,
+                client_request_id(exchange.head),
+            )
+        )
+
+
+_BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
+_GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
+_NOTHING = AttemptRecord(None, None, None, "none", 0, 0)
+
+
+def _verdicts(plan: Plan) -> tuple[str, ...]:
+    return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)
+
+
+def client_request_id(head: Head) -> str | None:
+    """The client's own id, which is only logged."""
+    value = head.headers.get(b"x-request-id")
+    return value[:128].decode("latin-1") if value else None
