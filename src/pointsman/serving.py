@@ -69,11 +69,12 @@ class _Service:
         except OSError as error:
             _logger.error("cannot listen: %s", error.strerror or error)  # noqa: TRY400 -- the trace would not help
             return 1
-        self._announce(worker, settings, self._compiled.snapshot)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         watching = self._watch()
+        # Last: whoever waits for this line may send a signal at once, and an unhandled SIGHUP would end the process.
+        self._announce(worker, settings, self._compiled.snapshot)
         try:
             await self._stop.wait()
         finally:

@@ -236,3 +236,14 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
             assert received.status == 404
 
     run(main())
+
+
+def test_a_signal_right_after_the_start_is_taken() -> None:
+    async def main() -> None:
+        for _ in range(5):
+            async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
+                assert gateway.process is not None
+                gateway.process.send_signal(signal.SIGHUP)
+                await _reloaded(gateway, IN_FORCE, 0)
+
+    run(main())
