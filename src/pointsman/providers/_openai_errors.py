@@ -131,6 +131,8 @@ def _kind(status: int, error: _Error | None) -> Kind | None:
         for code in (error.code, error.type):
             found = _BY_CODE.get(code) if isinstance(code, str) else None
             # A code speaks for itself only where the status does not say whose fault it is more plainly.
+            if found is failures.UPSTREAM_ERROR and status in _BY_STATUS:
+                continue
             if found is not None and not (status in (401, 402, 403) or (status >= 500 and _is_request(found))):
                 return found
         if status in (400, 413, 422) and error.message and _TOO_LONG.search(error.message):

@@ -70,6 +70,7 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         (500, {"code": "context_length_exceeded"}, failures.UPSTREAM_ERROR),
         (500, {"type": "overloaded_error"}, failures.UPSTREAM_OVERLOADED),
         (503, {"type": "rate_limit_error"}, failures.UPSTREAM_RATE_LIMITED),
+        (503, {"type": "server_error"}, failures.UPSTREAM_OVERLOADED),
         (400, {"message": "This model's maximum context length is 8 tokens"}, failures.CONTEXT_TOO_LONG),
         (413, {"message": "prompt is too long: 9 tokens > 8 maximum"}, failures.CONTEXT_TOO_LONG),
         (422, {"message": "exceeds the Context Window"}, failures.CONTEXT_TOO_LONG),
