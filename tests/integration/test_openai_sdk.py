@@ -52,7 +52,8 @@ pytestmark = pytest.mark.parametrize("kind", ["sync", "async"])
 def use(kind: Kind, scenario: Scenario, fault: str | None = None, **options: Any) -> None:
     """Play a scenario against a gateway in front of one provider. `options` are those of the client, and those parts
     of the configuration that differ."""
-    client_options = {name: options.pop(name) for name in ("api_key", "timeout", "max_retries") if name in options}
+    names = ("api_key", "timeout", "max_retries")
+    client_options: dict[str, Any] = {name: options.pop(name) for name in names if name in options}
 
     sections: dict[str, Any] = {**SECTIONS, **options}
 

@@ -50,8 +50,7 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
             assert sum(arrivals(gateway).values()) == attempts <= 3 * calls
             print(f"{fault}: {calls} calls, {len(records)} requests, {attempts} attempts")
             for message in messages:
-                assert "alpha/gpt-4o-mini" in message
-                assert "beta/gpt-4o-mini" in message
+                assert sum(f"{name}/gpt-4o-mini" in message for name in gateway.providers) >= 2
 
     run(main())
 
