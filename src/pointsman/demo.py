@@ -30,12 +30,13 @@ governance: {{require_key: false}}
 """
 
 _WELCOME = """
-Pointsman is running with two simulated providers: 'flaky' fails half of its requests, 'steady' none.
+Pointsman is running with two simulated providers: 'flaky' fails its first request and half of the others.
 
   curl -i http://127.0.0.1:{port}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{"model": "chat", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-The header x-pointsman-attempts tells when a failover happened. Add "stream": true for a stream.
+The header x-pointsman-attempts tells that a failover happened: 'steady' served what 'flaky' could not.
+Add "stream": true for a stream.
 Models: chat, balanced, embed. Metrics: http://127.0.0.1:{console_port}/metrics. Stop with Ctrl-C.
 Every request is one line of JSON below.
 """
@@ -47,7 +48,8 @@ def run(port: int, console_port: int) -> int:
     """Run until a signal. Returns the exit code."""
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
-    half = (ScheduledFault("status=500", probability=0.5),)
+    # The first request fails for certain, so that the first thing a newcomer sees is a failover.
+    half = (ScheduledFault("status=500", to_request=1), ScheduledFault("status=500", from_request=1, probability=0.5))
     flaky = Settings(
         name="flaky", models=_MODELS, output_tokens=length, schedule=half, first_token_ms=first, token_gap_ms=gap
     )
@@ -71,7 +73,8 @@ def run(port: int, console_port: int) -> int:
 
 def _start(settings: Settings) -> "subprocess.Popen[bytes]":
     arguments = [sys.executable, "-m", "pointsman.simulate", "--settings", msgspec.json.encode(settings).decode()]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE)  # noqa: S603 -- our own module, our own arguments
+    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it.
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 -- our own module
 
 
 def _address(process: "subprocess.Popen[bytes]") -> str:
