@@ -3,6 +3,7 @@
 from random import Random
 
 _COUNTER_BITS = 12
+_COUNTS = tuple(f"{count:03x}" for count in range(1 << _COUNTER_BITS))  # formatting is slow
 
 
 class RequestIds:
@@ -26,7 +27,7 @@ class RequestIds:
             self._count += 1
             if self._count >> _COUNTER_BITS:
                 self._begin(self._now_ms + 1)
-        return f"{self._start}{self._count:03x}{self._end}"
+        return self._start + _COUNTS[self._count] + self._end
 
     def _begin(self, now_ms: int) -> None:
         self._now_ms = now_ms

@@ -17,28 +17,26 @@ def provider_lines(headers: Headers) -> bytes:
     lines = b""
     for name, value in headers:
         if name in PASSED:
-            lines += b"%b: %b\r\n" % (name, value)
+            lines += name + b": " + value + b"\r\n"
     return lines
 
 
 def answer_lines(identity: str, served_by: Candidate | None, attempts: int, own_s: float) -> bytes:
     """The gateway's own lines: who served the request, at which attempt, and the time the gateway took for itself:
     since the request was received, less what was spent on attempts. `gateway;dur` is in milliseconds."""
-    if served_by is None:
-        return b"x-pointsman-request-id: %b\r\nserver-timing: gateway;dur=%.3f\r\n" % (
-            identity.encode("ascii"),
-            own_s * 1e3,
-        )
-    lines = b"x-pointsman-request-id: %b\r\n%b%d\r\nserver-timing: gateway;dur=%.3f\r\n"
-    return lines % (identity.encode("ascii"), _served_lines(served_by), attempts, own_s * 1e3)
+    served = _served_lines(served_by, attempts)
+    return b"x-pointsman-request-id: " + identity.encode() + served + b"%.3f\r\n" % (own_s * 1e3)
 
 
 @lru_cache(maxsize=4096)
-def _served_lines(candidate: Candidate) -> bytes:
-    """Up to the count of attempts. Cached by the candidate's identity."""
+def _served_lines(candidate: Candidate | None, attempts: int) -> bytes:
+    """From after the id up to the time. Cached by the candidate's identity."""
+    timing = "\r\nserver-timing: gateway;dur="
+    if candidate is None:
+        return timing.encode()
     model = candidate.model
     if not (model.isascii() and model.isprintable()):
         model = ascii(model)  # it may come from a client, so nothing that could end the line passes
     name = candidate.endpoint.name
-    lines = f"x-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: "
+    lines = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}{timing}"
     return lines.encode("ascii")
