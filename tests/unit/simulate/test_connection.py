@@ -5,18 +5,16 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from fakes.raw_client import RawClient
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry
 
-if TYPE_CHECKING:
-    from tests.unit.simulate.conftest import RawClient
-
 Run = Callable[[Any], Any]
-Connect = Callable[[SimulatedProvider], Awaitable["RawClient"]]
+Connect = Callable[[SimulatedProvider], Awaitable[RawClient]]
 Settled = Callable[[SimulatedProvider], Awaitable[Entry]]
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello there"}], "max_tokens": 5}
@@ -97,7 +95,7 @@ def test_what_is_not_http_gets_400(run: Run, connect: Connect, sent: bytes) -> N
     run(main())
 
 
-def leave(client: "RawClient", manner: str) -> None:
+def leave(client: RawClient, manner: str) -> None:
     """Close with FIN or with RST."""
     raw = client.writer.get_extra_info("socket")
     if manner == "rst":

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openai
 import pytest
@@ -14,16 +14,14 @@ from openai.types import CreateEmbeddingResponse, ImagesResponse, ModerationCrea
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 
+from fakes.raw_client import RawClient, Received
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.faults import HEADER
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault
 
-if TYPE_CHECKING:
-    from tests.unit.simulate.conftest import RawClient, Received
-
 Run = Callable[[Any], Any]
-Ask = Callable[..., Awaitable["Received"]]
-Connect = Callable[[SimulatedProvider], Awaitable["RawClient"]]
+Ask = Callable[..., Awaitable[Received]]
+Connect = Callable[[SimulatedProvider], Awaitable[RawClient]]
 
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello there"}]}
 STREAM: dict[str, Any] = {**CHAT, "stream": True}
@@ -40,7 +38,7 @@ def sdk(provider: SimulatedProvider, key: str = "sk-any") -> AsyncOpenAI:
     return AsyncOpenAI(base_url=provider.base_url, api_key=key, max_retries=0)
 
 
-def chunks(received: "Received") -> list[ChatCompletionChunk]:
+def chunks(received: Received) -> list[ChatCompletionChunk]:
     """All events but the last, which is checked to be [DONE]."""
     assert received.data[-1] == "[DONE]"
     return [ChatCompletionChunk.model_validate_json(data, strict=True) for data in received.data[:-1]]

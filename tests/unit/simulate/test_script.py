@@ -5,22 +5,20 @@ import gzip
 import json
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from fakes.raw_client import RawClient, Received
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry
 from pointsman.simulate.faults import FAULTS, HEADER
 from pointsman.simulate.script import GARBAGE
 from pointsman.simulate.settings import Listed
 
-if TYPE_CHECKING:
-    from tests.unit.simulate.conftest import RawClient, Received
-
 Run = Callable[[Any], Any]
-Ask = Callable[..., Awaitable["Received"]]
-Connect = Callable[[SimulatedProvider], Awaitable["RawClient"]]
+Ask = Callable[..., Awaitable[Received]]
+Connect = Callable[[SimulatedProvider], Awaitable[RawClient]]
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello there"}], "max_tokens": 5}
 STREAM = {**CHAT, "stream": True}
@@ -28,10 +26,10 @@ SETTINGS = Settings(text="numbered")
 TEXT = " 0 1 2 3 4"
 
 
-def answered(run: Run, ask: Ask, fault: str, body: Any = CHAT, **how: Any) -> tuple["Received", Entry]:
+def answered(run: Run, ask: Ask, fault: str, body: Any = CHAT, **how: Any) -> tuple[Received, Entry]:
     """One answer under a fault, and its entry in the bill."""
 
-    async def main() -> tuple["Received", Entry]:
+    async def main() -> tuple[Received, Entry]:
         async with SimulatedProvider(SETTINGS) as provider:
             received = await ask(provider, body, headers={HEADER: fault}, **how)
             async with asyncio.timeout(2):
