@@ -10,6 +10,7 @@ from pointsman.domain.calls import Facts, Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.routing.policies import POLICIES, Check
+from pointsman.routing.view import CalmView
 
 HEALTHY = endpoint("a")
 CHAT_ONLY = endpoint("b", operations=frozenset({Operation.CHAT}))
@@ -69,6 +70,15 @@ def test_a_guess_says_when_it_ends_and_then_ends(name: str, check: Check) -> Non
             assert reason.until is not None
             assert reason.until > NOW
             assert check(item, facts, view, reason.until) is None
+
+
+@every_policy
+def test_while_nothing_is_wrong_only_candidate_and_operation_count(name: str, check: Check) -> None:
+    """Menus are kept on the strength of this."""
+    for item, facts, _ in cases():
+        asked = call("another", facts.call.operation, fallbacks=("a/m",), provider="a", timeout_s=1.0, stateful=True)
+        expected = check(item, facts, FakeView(CONFIGURATION), NOW)
+        assert check(item, Facts(asked, "a key"), CalmView(snapshot([])), 0.0) == expected
 
 
 @every_policy

@@ -16,7 +16,7 @@ class Timeouts(Struct, frozen=True):
     queue_s: float = 5.0
 
 
-class PublicModel(Struct, frozen=True):
+class PublicModel(Struct, frozen=True, eq=False):
     """A public name: what it stands for, in order of mention. `strategy` is `None` where `routing` decides."""
 
     name: str

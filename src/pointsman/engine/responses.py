@@ -38,5 +38,5 @@ def _served_lines(candidate: Candidate | None, attempts: int) -> bytes:
     if not (model.isascii() and model.isprintable()):
         model = ascii(model)  # it may come from a client, so nothing that could end the line passes
     name = candidate.endpoint.name
-    lines = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}{timing}"
-    return lines.encode("ascii")
+    served = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}"
+    return (served + timing).encode("ascii")

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Choice, Plan, Verdict
-from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.strategies import STRATEGIES
-from pointsman.routing.view import Dice, View
+from pointsman.routing.view import CalmView, Dice, View
 from pointsman.routing.weights import weighted_order
 
 FALLBACK = Provenance.FALLBACK  # members are slow to look up on an enum class
@@ -24,44 +26,68 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
 
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
-    call, snapshot = facts.call, view.snapshot
-    named = find_candidates(call, snapshot)
-    if isinstance(named, Failure):
-        return named
-    candidates, strategy, source = named
-    strategy = strategy or snapshot.routing.strategy
-
-    found = _verdicts(candidates, facts, view, now)
-    targets: list[Candidate] = []
-    fallbacks: list[Candidate] = []
-    for item in candidates:
-        if not found or item not in found:
-            (fallbacks if item.provenance is FALLBACK else targets).append(item)
-    ordered = [*STRATEGIES[strategy](targets, facts, view, rng), *fallbacks]
-    if found:
-        ordered += _last_resort(found, now)
+    call, routing = facts.call, view.snapshot.routing
+    public = view.snapshot.models.get(call.model)
+    if public is None or call.fallbacks or call.provider is not None or view.conditions or view.key_blocks:
+        menu = _menu(facts, view, now)
+        if isinstance(menu, Failure):
+            return menu
+    else:
+        menu = _calm_menu(public, call.operation)
+    strategy = menu.strategy or routing.strategy
+    ordered = STRATEGIES[strategy](menu.targets, facts, view, rng)
+    if menu.others:
+        ordered = (*ordered, *menu.others)
     if not ordered:
-        return _nothing_left(call, tuple(found.values()))
+        return _nothing_left(call, menu.verdicts)
     choices: list[Choice] = []
     for item in ordered:
         keys = item.keys
-        if len(keys) > 1:
-            keys = order_keys(call, item, rng)
-        choices.append(Choice(item, keys))
-    routing = snapshot.routing
-    deadline = now + (call.timeout_s or routing.timeouts.commit_s)
-    max_attempts = routing.max_attempts
+        choices.append(Choice(item, keys if len(keys) == 1 else order_keys(call, item, rng)))
     return Plan(
         tuple(choices),
-        tuple(found.values()),
+        menu.verdicts,
         strategy,
-        source,
+        menu.source,
         now,
-        deadline,
-        max_attempts,
+        now + (call.timeout_s or routing.timeouts.commit_s),
+        routing.max_attempts,
         rng.random(),
         call.stateful,
     )
+
+
+class _Menu(Struct, frozen=True):
+    """What could serve a call: `targets` are still to be ordered, `others` are the fallbacks and last resorts behind
+    them, and `verdicts` is all that policies objected to. `strategy` is `None` where `routing` decides."""
+
+    targets: tuple[Candidate, ...]
+    others: tuple[Candidate, ...]
+    verdicts: tuple[Verdict, ...]
+    strategy: str | None
+    source: str
+
+
+def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
+    named = find_candidates(facts.call, view.snapshot)
+    if isinstance(named, Failure):
+        return named
+    candidates, strategy, source = named
+    found = _verdicts(candidates, facts, view, now)
+    left = [item for item in candidates if item not in found]
+    targets = tuple(item for item in left if item.provenance is not FALLBACK)
+    fallbacks = tuple(item for item in left if item.provenance is FALLBACK)
+    return _Menu(targets, (*fallbacks, *_last_resort(found, now)), tuple(found.values()), strategy, source)
+
+
+@lru_cache(maxsize=4096)
+def _calm_menu(public: PublicModel, operation: Operation) -> _Menu:
+    """The menu of a public name while nothing is wrong anywhere: policies then look at no more than this. Cached by
+    the identity of what a snapshot holds."""
+    call = Call(operation, "", "", public.name, {}, 0)
+    menu = _menu(Facts(call), CalmView(Snapshot("", {}, {public.name: public}, {})), 0.0)
+    assert not isinstance(menu, Failure)
+    return menu
 
 
 def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: float) -> dict[Candidate, Verdict]:
@@ -81,7 +107,7 @@ def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: fl
 def _last_resort(found: dict[Candidate, Verdict], now: float) -> list[Candidate]:
     """The candidates that are kept for the end, first the one whose reason ends first."""
     kept = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
-    return sorted(kept, key=lambda item: found[item].reason.until or now)
+    return sorted(kept, key=lambda item: found[item].reason.until or now) if kept else kept
 
 
 def order_keys(call: Call, item: Candidate, rng: Dice) -> tuple[ProviderKey, ...]:

@@ -76,9 +76,8 @@ def _first(plan: Plan, view: View, now: float) -> Step:
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
     for choice in plan.choices:
-        provider = choice.candidate.endpoint.name
         for key in choice.keys:
-            if _is_free(provider, key, view, now):
+            if not view.key_blocks or _is_free(choice.candidate.endpoint.name, key, view, now):
                 return Try(choice, key, _timeout_s(plan, (), choice, now))
     return _wait_for_quota(plan, plan.choices, (), view, now)
 

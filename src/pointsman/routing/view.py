@@ -22,6 +22,19 @@ class View(Protocol):
         ...
 
 
+class CalmView:
+    """What a view shows while nothing is wrong with any provider or key."""
+
+    conditions: Mapping[str, Condition] = {}
+    key_blocks: Mapping[tuple[str, str], KeyBlock] = {}
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def may_retry(self, provider: str, now: float) -> bool:  # noqa: ARG002
+        return True
+
+
 class Dice(Protocol):
     """A source of random numbers; `random.Random` is one."""
 

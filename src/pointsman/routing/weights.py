@@ -7,7 +7,7 @@ many orders as members: they are worked out once, and a draw is a look through a
 
 from functools import lru_cache
 from math import inf
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 from pointsman.routing.view import Dice
 
@@ -26,7 +26,8 @@ def weighted_order(items: tuple[W, ...], rng: Dice) -> tuple[W, ...]:
         return items
     point = rng.random()
     order = items
-    for share, order in cast("tuple[tuple[float, tuple[W, ...]], ...]", _orders(items)):  # noqa: B007
+    orders: tuple[tuple[float, tuple[W, ...]], ...] = _orders(items)  # type: ignore[assignment]  # a permutation of them
+    for share, order in orders:  # noqa: B007
         if point < share:
             break
     return order

@@ -1,7 +1,8 @@
 """Filters, a file each: `check(candidate, facts, view, now) -> Reason | None`.
 
 A policy refuses a candidate with a stated reason; none may add one. The order of the files is the order of the
-checks, and the first reason stands.
+checks, and the first reason stands. While a view shows nothing wrong, a check looks at the candidate and the call's
+operation alone, so that what it says can be kept.
 """
 
 from collections.abc import Callable
