@@ -1,0 +1,136 @@
+"""An exchange without a socket: what was written to its client, and how it ended."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from pointsman.transport.http_exchange import Exchange
+from pointsman.transport.http_head import Head
+
+
+class FakeClient:
+    """The client's side of one exchange.
+
+    While `is_write_paused`, it does not keep up: what is written is kept all the same, but `Exchange.write` answers
+    false. `ended` is `finished`, `aborted`, `reset`, `left` or, while the answer is under way, `None`.
+    """
+
+    peer: str | None = "127.0.0.1"
+
+    def __init__(self, *, closes: bool = False) -> None:
+        self.written = b""
+        self.ended: str | None = None
+        self.is_write_paused = False
+        self.is_body_paused = False
+        self._closes = closes
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_end: Callable[[], None] | None = None
+
+    # What the exchange asks of its connection.
+
+    def must_close(self, head: Head) -> bool:
+        return self._closes or not head.keep_alive
+
+    def write(self, data: bytes) -> None:
+        assert self.ended is None, "written after the end"
+        self.written += data
+
+    def finish(self, exchange: Exchange) -> None:
+        self._end(exchange, "finished")
+
+    def abandon(self, exchange: Exchange, *, with_reset: bool) -> None:
+        self._end(exchange, "reset" if with_reset else "aborted")
+
+    def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._on_data, self._on_end = on_data, on_end
+
+    def pause_body(self) -> None:
+        self.is_body_paused = True
+
+    def resume_body(self) -> None:
+        self.is_body_paused = False
+
+    # What a test does in the client's place.
+
+    def upload(self, *pieces: bytes, ends: bool = False) -> None:
+        """Have pieces of a streamed body arrive."""
+        assert self._on_data is not None, "nobody reads the body"
+        for piece in pieces:
+            self._on_data(piece)
+        if ends:
+            assert self._on_end is not None
+            self._on_end()
+
+    def drain(self, exchange: Exchange) -> None:
+        """Catch up with what was written."""
+        self.is_write_paused = False
+        assert exchange.on_drain is not None, "nobody waits for the client"
+        exchange.on_drain()
+
+    def leave(self, exchange: Exchange) -> None:
+        """Go away before the answer has ended."""
+        self._end(exchange, "left")
+        if exchange.on_disconnect is not None:
+            exchange.on_disconnect()
+
+    def _end(self, exchange: Exchange, how: str) -> None:
+        assert self.ended is None, "ended twice"
+        self.ended = how
+        exchange.is_closed = True
+
+    # What came of it.
+
+    @property
+    def head(self) -> bytes:
+        return self.written.partition(b"\r\n\r\n")[0] + b"\r\n"
+
+    @property
+    def status(self) -> int:
+        return int(self.written.split()[1])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """By lower-case name."""
+        lines = (line.partition(b": ") for line in self.head.split(b"\r\n")[1:-1])
+        return {name.lower(): value for name, _, value in lines}
+
+    @property
+    def body(self) -> bytes:
+        """What arrived of the body so far, without its framing."""
+        rest = self.written.partition(b"\r\n\r\n")[2]
+        if self.headers.get(b"transfer-encoding") != b"chunked":
+            return rest
+        body = b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        return body
+
+
+def request_head(
+    method: str = "POST",
+    target: str = "/v1/chat/completions",
+    headers: dict[bytes, bytes] | None = None,
+    *,
+    is_http11: bool = True,
+    keep_alive: bool = True,
+) -> Head:
+    """A head as the server reads it."""
+    path, _, query = target.partition("?")
+    return Head(
+        method.encode(),
+        target.encode(),
+        path.encode(),
+        query.encode(),
+        headers or {},
+        is_http11,
+        keep_alive,
+        expects_continue=False,
+    )
+
+
+def exchange_of(
+    head: Head | None = None, body: bytes = b"", *, length: int | None = 0, closes: bool = False
+) -> tuple[Exchange, FakeClient]:
+    """An exchange and its client. `length` is that of a streamed body."""
+    client = FakeClient(closes=closes)
+    return Exchange(client, head or request_head(), body, len(body) if body else length, monotonic()), client

@@ -1,0 +1,104 @@
+"""What an exchange asks of its connection. How answers look on a socket is shown by `test_http_server`."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fakes.exchange import exchange_of, request_head
+from pointsman.transport.http_exchange import Exchange, compose
+
+
+@pytest.mark.parametrize(
+    ("status", "closes", "is_bodiless", "expected"),
+    [
+        (200, False, False, b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 4\r\n\r\nbody"),
+        (200, True, False, b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody"),
+        (200, False, True, b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 4\r\n\r\n"),
+        (204, False, False, b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\n"),
+        (304, True, True, b"HTTP/1.1 304 Not Modified\r\nA: b\r\nConnection: close\r\n\r\n"),
+        (599, False, False, b"HTTP/1.1 599 \r\nA: b\r\nContent-Length: 4\r\n\r\nbody"),
+    ],
+)
+def test_compose(status: int, closes: bool, is_bodiless: bool, expected: bytes) -> None:
+    assert compose(status, b"A: b\r\n", b"body", closes=closes, is_bodiless=is_bodiless) == expected
+
+
+def test_an_answer_in_one_piece_is_finished_at_once() -> None:
+    exchange, client = exchange_of(closes=True)
+    exchange.send(200, b"", b"ok")
+    assert (client.body, client.ended, exchange.is_started, exchange.closes) == (b"ok", "finished", True, True)
+
+
+def test_the_answer_to_a_head_request_has_no_body_but_is_finished() -> None:
+    exchange, client = exchange_of(request_head("HEAD"))
+    exchange.start(200, b"", 5)
+    assert exchange.write(b"hello")
+    exchange.end()
+    assert (client.body, client.headers[b"content-length"], client.ended) == (b"", b"5", "finished")
+
+
+def test_write_tells_when_the_client_does_not_keep_up() -> None:
+    exchange, client = exchange_of()
+    exchange.start(200, b"")
+    assert exchange.write(b"one ")
+    client.is_write_paused = True
+    assert not exchange.write(b"two")
+    assert exchange.write(b""), "nothing was written, so there is nothing to wait for"
+    assert client.body == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("length", "is_http11", "ended"),
+    [(None, True, "aborted"), (10, True, "aborted"), (None, False, "reset"), (10, False, "aborted")],
+)
+def test_an_abort_resets_only_where_the_end_of_the_connection_would_end_the_answer(
+    length: int | None, is_http11: bool, ended: str
+) -> None:
+    exchange, client = exchange_of(request_head(is_http11=is_http11))
+    exchange.start(200, b"", length)
+    exchange.write(b"half")
+    exchange.abort()
+    assert client.ended == ended
+
+
+def test_an_end_before_the_announced_length_is_an_abort() -> None:
+    exchange, client = exchange_of()
+    exchange.start(200, b"", 10)
+    exchange.write(b"half")
+    exchange.end()
+    assert client.ended == "aborted"
+
+
+@pytest.mark.parametrize("over", [lambda exchange: exchange.send(200, b"", b""), lambda exchange: exchange.abort()])
+def test_once_closed_everything_does_nothing(over: Callable[[Exchange], None]) -> None:
+    exchange, client = exchange_of()
+    over(exchange)
+    before = client.written, client.ended
+    exchange.send(200, b"", b"more")
+    exchange.start(200, b"")
+    assert exchange.write(b"more")
+    exchange.end()
+    exchange.abort()
+    exchange.pause_body()
+    exchange.read_body(lambda _: None, lambda: None)
+    assert (client.written, client.ended) == before
+    assert not client.is_body_paused
+    with pytest.raises(AssertionError, match="nobody reads"):
+        client.upload(b"x")
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda exchange: exchange.write(b"x"),
+        lambda exchange: exchange.end(),
+        lambda exchange: (exchange.start(200, b""), exchange.start(200, b"")),
+        lambda exchange: (exchange.start(200, b""), exchange.send(200, b"", b"")),
+        lambda exchange: (exchange.start(200, b"", 1), exchange.write(b"xy")),
+    ],
+    ids=["write first", "end first", "start twice", "send after start", "more than announced"],
+)
+def test_misuse_is_an_error_of_the_caller(misuse: Callable[[Exchange], object]) -> None:
+    exchange, _ = exchange_of()
+    with pytest.raises(RuntimeError):
+        misuse(exchange)
