@@ -1,0 +1,155 @@
+"""The bookkeeping of attempts, and what of it outlives a reload."""
+
+import pytest
+
+from fakes.routing import NOW, endpoint, failure, snapshot
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.plans import Health
+from pointsman.domain.targets import Candidate, candidate
+from pointsman.engine.live import Live
+from pointsman.routing.health import FIRST_BLOCK_S, THRESHOLD
+from pointsman.routing.retry_budget import CAPACITY
+
+ALPHA, BETA = endpoint("alpha", "k1", "k2"), endpoint("beta")
+A, B = candidate(ALPHA, "m"), candidate(BETA, "m")
+
+
+def live() -> Live:
+    return Live(snapshot([ALPHA, BETA]))
+
+
+def attempt(state: Live, item: Candidate, kind: Kind | None, now: float = NOW, key: int = 0) -> None:
+    """One attempt from begin to end."""
+    state.begin(item, now, is_retry=False)
+    state.finish(item, item.keys[key], None if kind is None else failure(kind), now)
+
+
+def test_attempts_in_progress_are_counted_and_forgotten() -> None:
+    state = live()
+    state.begin(A, NOW, is_retry=False)
+    state.begin(A, NOW, is_retry=False)
+    state.begin(B, NOW, is_retry=False)
+    assert state.in_progress == {"alpha/m": 2, "beta/m": 1}
+    state.finish(A, A.keys[0], None, NOW)
+    state.finish(B, B.keys[0], failure(), NOW)
+    assert state.in_progress == {"alpha/m": 1}
+    state.finish(A, A.keys[0], failure(failures.CLIENT_GONE), NOW)
+    assert state.in_progress == {}
+
+
+def test_failures_change_the_health_of_that_candidate_only_and_a_success_restores_it() -> None:
+    state = live()
+    states = []
+    for _ in range(THRESHOLD):
+        attempt(state, A, failures.UPSTREAM_ERROR)
+        states.append(state.health_of("alpha/m", NOW))
+    assert states == [Health.DEGRADED, Health.DEGRADED, Health.FAILED]
+    assert state.health_of("beta/m", NOW) is Health.HEALTHY
+    later = NOW + FIRST_BLOCK_S
+    assert state.health_of("alpha/m", later) is Health.RECOVERING
+    attempt(state, A, None, later)
+    assert state.health_of("alpha/m", later) is Health.HEALTHY
+    assert state.conditions == {}
+
+
+def test_the_attempt_at_a_recovering_candidate_is_the_trial_that_keeps_others_away() -> None:
+    state = live()
+    for _ in range(THRESHOLD):
+        attempt(state, A, failures.UPSTREAM_ERROR)
+    later = NOW + FIRST_BLOCK_S
+    assert not state.conditions["alpha/m"].is_blocked(later)
+    state.begin(A, later, is_retry=False)
+    assert state.conditions["alpha/m"].is_blocked(later)
+
+
+@pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
+def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys(kind: Kind) -> None:
+    state = live()
+    attempt(state, A, kind, key=1)
+    assert list(state.key_blocks) == [("alpha", "k2")]
+    assert state.health_of("alpha/m", NOW) is Health.HEALTHY
+    attempt(state, A, None, state.key_blocks["alpha", "k2"].until, key=1)
+    assert state.key_blocks == {}
+
+
+@pytest.mark.parametrize("kind", [failures.CLIENT_GONE, failures.UPSTREAM_REFUSED, failures.INTERNAL])
+def test_what_is_no_doing_of_the_provider_is_not_held_against_it(kind: Kind) -> None:
+    state = live()
+    for _ in range(THRESHOLD):
+        attempt(state, A, kind)
+    assert (state.conditions, state.key_blocks) == ({}, {})
+
+
+def retries(state: Live, item: Candidate) -> int:
+    """How many retries are allowed right now, one after the other."""
+    count = 0
+    while state.may_retry(item.endpoint.name, NOW):
+        state.begin(item, NOW, is_retry=True)
+        count += 1
+        assert count <= 2 * CAPACITY
+    return count
+
+
+def test_retries_at_one_provider_are_bounded_and_traffic_earns_new_ones() -> None:
+    state = live()
+    assert 0 < retries(state, A) <= CAPACITY
+    assert not state.may_retry("alpha", NOW)
+    for _ in range(10):
+        state.begin(A, NOW, is_retry=False)
+    assert 1 <= retries(state, A) <= 2, "a fifth of the traffic"
+
+
+def test_all_providers_together_have_a_budget_too() -> None:
+    items = [candidate(endpoint(f"provider{number}"), "m") for number in range(10)]
+    state = Live(snapshot([item.endpoint for item in items]))
+    assert 1 <= sum(retries(state, item) for item in items) <= CAPACITY
+    assert not state.may_retry("fresh", NOW)
+
+
+def test_a_provider_with_an_empty_budget_leaves_the_others_theirs() -> None:
+    state = live()
+    while state.may_retry("alpha", NOW):
+        state.begin(A, NOW, is_retry=True)
+        for _ in range(10):  # keeps the common budget full
+            state.begin(B, NOW, is_retry=False)
+    assert state.may_retry("beta", NOW)
+
+
+def test_a_reload_keeps_what_was_learned_of_what_is_still_there() -> None:
+    state = live()
+    for item in (A, B):
+        attempt(state, item, failures.UPSTREAM_ERROR)
+        attempt(state, item, failures.UPSTREAM_RATE_LIMITED)
+    attempt(state, A, failures.CREDENTIAL_REJECTED, key=1)
+    state.begin(A, NOW, is_retry=False)
+    state.begin(B, NOW, is_retry=False)
+    new = snapshot([endpoint("alpha", "k2"), endpoint("gamma")])
+    state.swap(new)
+    assert state.snapshot is new
+    assert list(state.conditions) == ["alpha/m"]
+    assert list(state.key_blocks) == [("alpha", "k2")]
+    assert state.in_progress == {"alpha/m": 1, "beta/m": 1}, "requests that began before are still running"
+    state.finish(B, B.keys[0], None, NOW)
+    assert state.in_progress == {"alpha/m": 1}
+
+
+def test_a_reload_gives_a_provider_no_new_retries() -> None:
+    state = live()
+    while state.may_retry("alpha", NOW):
+        state.begin(A, NOW, is_retry=True)
+        for _ in range(10):
+            state.begin(B, NOW, is_retry=False)
+    state.swap(snapshot([ALPHA]))
+    assert not state.may_retry("alpha", NOW)
+    state.swap(snapshot([BETA]))
+    assert state.may_retry("alpha", NOW), "forgotten with its provider"
+
+
+def test_a_model_name_with_slashes_belongs_to_the_provider_before_the_first() -> None:
+    state = live()
+    attempt(state, candidate(ALPHA, "org/model"), failures.UPSTREAM_ERROR)
+    state.swap(snapshot([ALPHA]))
+    assert list(state.conditions) == ["alpha/org/model"]
+    state.swap(snapshot([BETA]))
+    assert state.conditions == {}

@@ -1,0 +1,405 @@
+"""The commit rule: what of a provider's answer reaches the client, and when."""
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+
+import pytest
+
+from fakes.engine import FakeCarrier
+from fakes.exchange import exchange_of
+from fakes.routing import call
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.snapshots import Routing, Timeouts
+from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.engine.reception import AFTER_DONE_S, MAX_ERROR_BYTES, Reception
+from pointsman.providers._provider import Answer, StreamDecoder
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.errors import TransportFailure
+from pointsman.transport.leg import Leg
+
+JSON = (b"content-type", b"application/json")
+SSE = (b"content-type", b"text/event-stream; charset=utf-8")
+MP3 = (b"content-type", b"audio/mpeg")
+TIMEOUTS = Timeouts(commit_s=600.0, stall_s=60.0, stream_s=3600.0)
+BROKEN = Failure(failures.UPSTREAM_ERROR, "said so inside")
+
+
+class Decoder:
+    """Passes bytes on. In them `C` is content, `U` usage, `E` an error of the provider's and `D` the end."""
+
+    def __init__(self) -> None:
+        self.has_content = False
+        self.is_done = False
+        self.usage: Usage | None = None
+        self.failure: Failure | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        assert self.failure is None, "fed after a failure"
+        if b"U" in data:
+            self.usage = Usage(3, 2)
+        if b"E" in data:
+            self.failure = BROKEN
+        self.is_done = b"D" in data
+        self.has_content |= b"C" in data or self.is_done
+        return data.partition(b"E")[0].replace(b"-", b"")
+
+    def close(self) -> bytes:
+        if not self.has_content:
+            self.failure = Failure(failures.TRUNCATED, "ended early")
+        return b"."
+
+
+class Codec:
+    """Takes every body as it is; one that holds `bad` cannot be read."""
+
+    def __init__(self, *, is_passthrough: bool = False) -> None:
+        self.is_passthrough = is_passthrough
+
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+        raise NotImplementedError
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+        if b"bad" in body:
+            return Failure(failures.MALFORMED_ANSWER, "bad")
+        return Answer(body, Usage(1, 1))
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        return Decoder()
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
+        return Failure(failures.UPSTREAM_ERROR, f"{len(body)} bytes", status)
+
+
+class Scene:
+    """One attempt whose answer the test gives. `lengths` has the length of each begun answer: at most one."""
+
+    def __init__(
+        self,
+        *,
+        stream: bool = True,
+        is_passthrough: bool = False,
+        commit_buffer: int = 100,
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
+        exchange, self.client = exchange_of()
+        self.exchange = exchange
+        self.lengths: list[int | None] = []
+
+        def begin(status: int, headers: Headers, length: int | None) -> None:
+            assert headers is self.reception.headers
+            self.lengths.append(length)
+            exchange.start(status, b"", length)
+
+        request = call() if not stream else Call(Operation.CHAT, "POST", "/x", "chat", {}, 2, stream=True)
+        routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
+        codec = Codec(is_passthrough=is_passthrough)
+        self.reception = Reception(request, codec, exchange, begin, routing)
+        exchange.on_drain = self.reception.on_drain
+        self.carrier = FakeCarrier()
+        self.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), self.reception, monotonic() + 600)
+        self.leg.carrier = self.carrier
+        self.reception.leg = self.leg
+
+    def give(self, status: int, headers: Headers, *pieces: bytes) -> Reception:
+        """The head and the next pieces of the answer."""
+        self.reception.on_head(status, headers)
+        for piece in pieces:
+            self.reception.on_data(piece)
+        return self.reception
+
+    def outcome(self) -> tuple[bytes | None, str | None, str | None]:
+        """What the client has of the body (`None`: nothing was begun), how its answer ended, and the failure."""
+        failure = self.reception.failure
+        body = self.client.body if self.exchange.is_started else None
+        return body, self.client.ended, None if failure is None else failure.kind.code
+
+
+# A stream.
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([], (None, None, None)),
+        ([b"role "], (None, None, None)),
+        ([b"role ", b": comment ", b"more "], (None, None, None)),
+        ([b"role ", b"C1 "], (b"role C1 ", None, None)),
+        ([b"role C1 ", b"C2 "], (b"role C1 C2 ", None, None)),
+        ([b"-", b"C1 ", b"-", b"C2 "], (b"C1 C2 ", None, None)),
+        ([b"role ", b"C1 ", b"D"], (b"role C1 D", "finished", None)),
+        ([b"role ", b"D"], (b"role D", "finished", None)),
+        ([b"role C1 D"], (b"role C1 D", "finished", None)),
+        ([b"D", b"garbage behind the end"], (b"D", "finished", None)),
+        ([b"role ", b"E"], (None, None, "upstream_error")),
+        ([b"role C1 E"], (None, None, "upstream_error")),
+        ([b"C1 ", b"C2 E"], (b"C1 C2 ", None, "upstream_error")),
+        ([b"C1 ", b"E", b"C2"], (b"C1 ", None, "upstream_error")),
+    ],
+)
+def test_a_stream_commits_at_its_first_content(
+    pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]
+) -> None:
+    scene = Scene()
+    scene.give(200, [SSE], *pieces)
+    assert scene.outcome() == expected
+    assert (scene.reception.committed_at is not None) == (expected[0] is not None)
+    assert scene.lengths in ([], [None])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([], (None, None, "truncated")),
+        ([b"role "], (None, None, "truncated")),
+        ([b"C1 "], (b"C1 .", "finished", None)),
+        ([b"C1 ", b"D"], (b"C1 D", "finished", None)),
+    ],
+)
+def test_the_end_of_a_stream(pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]) -> None:
+    scene = Scene()
+    scene.give(200, [SSE], *pieces).on_end()
+    assert scene.outcome() == expected
+
+
+def test_a_connection_may_fail_behind_the_end_of_a_stream() -> None:
+    scene = Scene()
+    scene.give(200, [SSE], b"C1 D").on_failure(TransportFailure(failures.CONNECTION_LOST, "reset", was_sent=True))
+    assert scene.outcome() == (b"C1 D", "finished", None)
+
+
+def test_a_provider_that_said_done_may_take_a_moment_to_end_its_answer() -> None:
+    scene = Scene()
+    scene.give(200, [SSE], b"C1 D")
+    assert scene.leg.deadline == pytest.approx(monotonic() + AFTER_DONE_S, abs=0.5)
+    assert scene.carrier.calls[-1] == "watch", "a deadline that was moved forward is to be observed"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [([b"role "], None), ([b"U ", b"role "], Usage(3, 2)), ([b"C ", b"U "], Usage(3, 2))],
+)
+def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected: Usage | None) -> None:
+    scene = Scene()
+    scene.give(200, [SSE], *pieces).on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
+    assert scene.reception.usage == expected
+    assert scene.outcome()[2] == "stream_stalled"
+
+
+@pytest.mark.parametrize(("body", "code"), [(b'{"choices":[]}', "malformed_answer"), (b"bad", "malformed_answer")])
+def test_a_whole_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(body: bytes, code: str) -> None:
+    scene = Scene()
+    scene.give(200, [JSON], body).on_end()
+    assert scene.outcome() == (None, None, code)
+
+
+# A whole answer.
+
+
+@pytest.mark.parametrize(
+    ("pieces", "body"),
+    [([b"{}"], b"{}"), ([b'{"a"', b":1}"], b'{"a":1}'), ([], b""), ([b"x" * 50, b"y" * 50], b"x" * 50 + b"y" * 50)],
+)
+def test_a_whole_answer_commits_when_it_is_whole(pieces: list[bytes], body: bytes) -> None:
+    scene = Scene(stream=False)
+    reception = scene.give(200, [JSON], *pieces)
+    assert (reception.committed_at, reception.body) == (None, None)
+    reception.on_end()
+    assert scene.outcome() == (None, None, None), "sending it is the engine's part"
+    assert (reception.body, reception.usage, reception.bytes_in) == (body, Usage(1, 1), len(body))
+    assert reception.committed_at is not None
+
+
+def test_a_whole_answer_that_cannot_be_read_does_not_commit() -> None:
+    scene = Scene(stream=False)
+    reception = scene.give(200, [JSON], b"bad")
+    reception.on_end()
+    assert scene.outcome() == (None, None, "malformed_answer")
+    assert (reception.body, reception.committed_at) == (None, None)
+
+
+def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
+    scene = Scene(stream=False)
+    scene.give(200, [JSON], b"half").on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    assert scene.outcome() == (None, None, "truncated")
+    assert scene.reception.committed_at is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ([JSON], None),
+        ([JSON, (b"content-length", b"150")], 150),
+        ([JSON, (b"content-length", b"90"), (b"content-encoding", b"br")], None),
+    ],
+)
+def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: Headers, length: int | None) -> None:
+    scene = Scene(stream=False, commit_buffer=100)
+    reception = scene.give(200, headers, b"x" * 60, b"y" * 40)
+    assert scene.outcome() == (None, None, None)
+    reception.on_data(b"z" * 50)
+    whole = b"x" * 60 + b"y" * 40 + b"z" * 50
+    assert scene.outcome() == (whole, None, None)
+    assert scene.lengths == [length]
+    reception.on_end()
+    assert scene.outcome() == (whole, "finished", None)
+    assert reception.body is None
+
+
+def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine() -> None:
+    scene = Scene(stream=False, commit_buffer=10)
+    scene.give(200, [JSON], b"x" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    assert scene.outcome() == (b"x" * 11, None, "truncated")
+    assert scene.reception.committed_at is not None
+
+
+# What is passed through.
+
+
+def test_a_binary_answer_commits_at_its_first_byte() -> None:
+    scene = Scene(stream=False, is_passthrough=True)
+    reception = scene.give(200, [MP3, (b"content-length", b"4")])
+    assert scene.outcome() == (None, None, None)
+    reception.on_data(b"\x00\xff")
+    assert scene.outcome() == (b"\x00\xff", None, None)
+    reception.on_data(b"\r\n")
+    reception.on_end()
+    assert scene.outcome() == (b"\x00\xff\r\n", "finished", None)
+    assert scene.lengths == [4]
+
+
+def test_a_binary_answer_without_a_byte_is_an_answer() -> None:
+    scene = Scene(stream=False, is_passthrough=True)
+    scene.give(204, []).on_end()
+    assert scene.outcome() == (b"", "finished", None)
+
+
+@pytest.mark.parametrize(("stream", "is_held"), [(False, True), (True, False)])
+def test_json_that_is_passed_through_is_held_unless_it_was_to_be_a_stream(stream: bool, is_held: bool) -> None:
+    scene = Scene(stream=stream, is_passthrough=True)
+    reception = scene.give(200, [JSON], b"{}")
+    assert scene.outcome() == ((None if is_held else b"{}"), None, None)
+    reception.on_end()
+    assert reception.body == (b"{}" if is_held else None)
+
+
+# Errors in place of an answer.
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("status", [301, 400, 429, 500])
+def test_an_error_status_goes_to_the_providers_table(status: int, stream: bool) -> None:
+    scene = Scene(stream=stream)
+    scene.give(status, [JSON], b"ab", b"c").on_end()
+    failure = scene.reception.failure
+    assert failure is not None
+    assert (failure.status, failure.message) == (status, "3 bytes")
+    assert scene.outcome()[:2] == (None, None)
+
+
+def test_an_endless_error_is_read_to_its_limit_only() -> None:
+    scene = Scene()
+    reception = scene.give(500, [JSON], *[b"x" * 10_000] * 20)
+    reception.on_end()
+    assert reception.failure is not None
+    assert reception.failure.message == f"{MAX_ERROR_BYTES} bytes"
+
+
+@pytest.mark.parametrize("kind", [failures.CONNECT_FAILED, failures.COMMIT_TIMEOUT])
+def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
+    scene = Scene()
+    scene.reception.on_failure(TransportFailure(kind, "in words", was_sent=False))
+    assert scene.reception.failure == Failure(kind, "in words")
+    assert scene.outcome()[:2] == (None, None)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda reception: reception.on_end(),
+        lambda reception: reception.on_failure(TransportFailure(failures.CONNECTION_LOST, "x", was_sent=True)),
+    ],
+    ids=["end", "failure"],
+)
+def test_an_attempt_is_over_once(end: Callable[[Reception], None]) -> None:
+    scene = Scene()
+    reception = scene.give(200, [SSE], b"C1 ", b"E")
+    assert reception.failure is BROKEN
+    reception.on_data(b"late")
+    end(reception)
+    assert scene.outcome() == (b"C1 ", None, "upstream_error")
+
+
+# Deadlines and slow clients.
+
+
+def test_the_deadline_of_a_committed_stream_is_its_next_stall() -> None:
+    scene = Scene()
+    before = scene.leg.deadline
+    reception = scene.give(200, [SSE], b"role ")
+    assert (scene.leg.deadline, scene.leg.timeout_kind) == (before, failures.COMMIT_TIMEOUT)
+    reception.on_data(b"C1 ")
+    assert scene.leg.deadline == pytest.approx(monotonic() + TIMEOUTS.stall_s, abs=0.5)
+    assert scene.leg.timeout_kind is failures.STALLED
+    assert "watch" in scene.carrier.calls, "it is earlier than the time to commit was"
+    scene.leg.deadline = 0.0
+    reception.on_data(b"C2 ")
+    assert scene.leg.deadline == pytest.approx(monotonic() + TIMEOUTS.stall_s, abs=0.5)
+
+
+def test_a_stream_as_a_whole_has_an_end() -> None:
+    scene = Scene(timeouts=Timeouts(stall_s=60.0, stream_s=30.0))
+    scene.give(200, [SSE], b"C1 ")
+    ends_at = monotonic() + 30.0
+    assert scene.leg.deadline == pytest.approx(ends_at, abs=0.5)
+    assert scene.leg.timeout_kind is failures.STREAM_TOO_LONG
+    first = scene.leg.deadline
+    scene.reception.on_data(b"C2 ")
+    assert scene.leg.deadline == first, "more content does not move it"
+
+
+@pytest.mark.parametrize(
+    ("make", "header"),
+    [
+        (Scene, SSE),
+        (partial(Scene, stream=False, is_passthrough=True), MP3),
+        (partial(Scene, stream=False, commit_buffer=1), JSON),
+    ],
+    ids=["stream", "binary", "large"],
+)
+def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
+    make: Callable[[], Scene], header: tuple[bytes, bytes]
+) -> None:
+    scene = make()
+    scene.client.is_write_paused = True
+    scene.give(200, [header], b"C1 ")
+    assert scene.carrier.calls[-1] == "pause"
+    assert scene.leg.deadline == NEVER
+    scene.reception.on_data(b"C2 ")  # what was read already still arrives
+    assert scene.leg.deadline == NEVER
+    scene.client.drain(scene.exchange)
+    assert scene.carrier.calls[-2:] == ["watch", "resume"]
+    assert scene.leg.deadline == pytest.approx(monotonic() + TIMEOUTS.stall_s, abs=0.5)
+    assert scene.client.body == b"C1 C2 "
+
+
+def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:
+    scene = Scene()
+    scene.give(200, [SSE], b"C1 D")
+    before = list(scene.carrier.calls)
+    scene.reception.on_drain()
+    assert scene.carrier.calls == before
+
+
+def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:
+    scene = Scene()
+    assert scene.reception.first_byte_at is None
+    scene.give(200, [SSE])
+    first = scene.reception.first_byte_at
+    assert first == pytest.approx(monotonic(), abs=0.5)
+    scene.reception.on_data(b"C1 ")
+    assert (scene.reception.first_byte_at, scene.reception.status) == (first, 200)
