@@ -100,7 +100,7 @@ class Gateway:
     def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
         task = EagerTask(coroutine, ClientGone)
         exchange.on_disconnect = task.cancel
-        task.start()
+        task.resume()
 
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""

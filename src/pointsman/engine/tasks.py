@@ -10,6 +10,7 @@ Cancelling throws at once, where the coroutine waits; a client's disconnect so r
 
 import logging
 from collections.abc import Coroutine, Generator
+from inspect import CORO_CLOSED, CORO_RUNNING, getcoroutinestate
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -20,32 +21,22 @@ _logger = logging.getLogger(__name__)
 class Wait:
     """What such a coroutine yields while it waits: the place where its task is told to run on."""
 
-    __slots__ = ("_task",)
-
-    def __init__(self) -> None:
-        self._task: EagerTask | None = None
-
-    def bind(self, task: "EagerTask | None") -> None:
-        self._task = task
+    task: "EagerTask | None" = None
 
 
 class Waiter(Wait, Generic[T]):
     """A value that will be there later, for one coroutine."""
 
-    __slots__ = ("_value",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._value: object = _PENDING
+    _value: object = _PENDING
 
     def set(self, value: T) -> None:
         """Give the value and run the coroutine on. Later values are ignored."""
         if self._value is not _PENDING:
             return
         self._value = value
-        task = self._task
+        task = self.task
         if task is not None:
-            self._task = None
+            self.task = None
             task.resume()
 
     def __await__(self) -> Generator[Wait, None, T]:
@@ -57,56 +48,44 @@ class Waiter(Wait, Generic[T]):
 class EagerTask:
     """Runs a coroutine that awaits only `Waiter`s. Exceptions that leave the coroutine are logged."""
 
-    __slots__ = ("_coroutine", "_error", "_is_running", "_thrown", "_waiter", "is_done")
+    _waiter: Wait | None = None
+    _is_cancelled = False  # and the coroutine has not heard of it yet
 
     def __init__(self, coroutine: Coroutine[Wait, None, None], error: type[Exception]) -> None:
         """`error` is what `cancel` throws into the coroutine."""
         self._coroutine = coroutine
+        self._steps = coroutine.__await__()
         self._error = error
-        self._waiter: Wait | None = None
-        self._is_running = False
-        self._thrown = False
-        self.is_done = False
 
-    def start(self) -> None:
-        """Run up to the first wait."""
-        self.resume()
+    @property
+    def is_done(self) -> bool:
+        return getcoroutinestate(self._coroutine) == CORO_CLOSED
 
     def resume(self) -> None:
-        """Run on. Called by the waiter."""
-        self._waiter = None
-        self._is_running = True
-        coroutine = self._coroutine
+        """Run up to the first wait, or on to the next one."""
+        steps = self._steps
         try:
-            while True:
-                if self._thrown:
-                    self._thrown = False
-                    waiter = coroutine.throw(self._error)
-                else:
-                    waiter = coroutine.send(None)
-                if not self._thrown:
-                    break
-            waiter.bind(self)
-            self._waiter = waiter
+            waiter = None if self._is_cancelled else next(steps, None)  # `send` would end with a costly exception
+            while self._is_cancelled:
+                self._is_cancelled = False
+                waiter = steps.throw(self._error)
+            if waiter is not None:
+                waiter.task = self
+                self._waiter = waiter
         except StopIteration:
-            self.is_done = True
+            pass
         except Exception:
             # The top of a background task: nobody above could handle it.
-            self.is_done = True
+            self._coroutine.close()
             _logger.exception("a request ended with an error of the gateway's own")
-        except BaseException:
-            self.is_done = True
-            raise
-        finally:
-            self._is_running = False
 
     def cancel(self) -> None:
         """Throw into the coroutine where it waits; where it is running, at its next wait."""
-        if self.is_done:
+        state = getcoroutinestate(self._coroutine)
+        if state == CORO_CLOSED:
             return
-        self._thrown = True
-        if not self._is_running:
-            waiter = self._waiter
-            if waiter is not None:
-                waiter.bind(None)
+        self._is_cancelled = True
+        if state != CORO_RUNNING:
+            if self._waiter is not None:
+                self._waiter.task = None
             self.resume()

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pointsman.engine.tasks import EagerTask, Wait, Waiter
+from pointsman.engine.tasks import EagerTask, Waiter
 
 
 class Stop(Exception):  # noqa: N818
@@ -34,7 +34,7 @@ def test_it_starts_at_once_and_goes_on_inside_set() -> None:
     script = Script()
     task = EagerTask(script.run(), Stop)
     assert script.log == []
-    task.start()
+    task.resume()
     assert script.log == ["start"]
     script.waiters[0].set("a")
     assert script.log == ["start", "a"]
@@ -50,7 +50,7 @@ def test_a_value_that_is_there_already_is_not_waited_for() -> None:
     for waiter in script.waiters:
         waiter.set("x")
     task = EagerTask(script.run(), Stop)
-    task.start()
+    task.resume()
     assert script.log == ["start", "x", "x", "x", "end"]
     assert task.is_done
 
@@ -58,7 +58,7 @@ def test_a_value_that_is_there_already_is_not_waited_for() -> None:
 def test_later_values_are_ignored() -> None:
     script = Script()
     task = EagerTask(script.run(), Stop)
-    task.start()
+    task.resume()
     script.waiters[0].set("a")
     script.waiters[0].set("b")
     assert script.log == ["start", "a"]
@@ -68,7 +68,7 @@ def test_later_values_are_ignored() -> None:
 def test_cancelling_throws_at_once_where_it_waits() -> None:
     script = Script()
     task = EagerTask(script.run(), Stop)
-    task.start()
+    task.resume()
     task.cancel()
     assert script.log == ["start", "stopped"]
     assert task.is_done
@@ -90,7 +90,7 @@ def test_cancelling_while_it_runs_throws_at_its_next_wait() -> None:
             log.append("stopped")
 
     task = EagerTask(run(), Stop)
-    task.start()
+    task.resume()
     assert log == ["still running", "stopped"]
     assert task.is_done
 
@@ -103,7 +103,7 @@ def test_cancelling_while_it_runs_to_its_end_does_nothing() -> None:
         log.append("end")
 
     task = EagerTask(run(), Stop)
-    task.start()
+    task.resume()
     assert log == ["end"]
     assert task.is_done
 
@@ -121,7 +121,7 @@ def test_it_may_wait_again_after_being_cancelled() -> None:
             log.append(await second)
 
     task = EagerTask(run(), Stop)
-    task.start()
+    task.resume()
     task.cancel()
     first.set("too late for the first")
     assert log == ["stopped"]
@@ -147,7 +147,7 @@ def test_cleaning_up_runs_before_cancel_returns() -> None:
             log.append("outer")
 
     task = EagerTask(run(), Stop)
-    task.start()
+    task.resume()
     task.cancel()
     assert log == ["inner", "outer"]
 
@@ -165,7 +165,7 @@ def test_an_error_that_leaves_it_is_logged_and_stays_there(
 
     task = EagerTask(run(), Stop)
     with caplog.at_level(logging.ERROR):
-        task.start()
+        task.resume()
         waiter.set(None)
     assert task.is_done
     assert len(caplog.records) == 1
@@ -180,7 +180,7 @@ def test_a_cancellation_nobody_catches_is_logged(caplog: pytest.LogCaptureFixtur
         await waiter
 
     task = EagerTask(run(), Stop)
-    task.start()
+    task.resume()
     with caplog.at_level(logging.ERROR):
         task.cancel()
     assert task.is_done
@@ -193,7 +193,7 @@ def test_leaving_the_program_is_not_swallowed() -> None:
 
     task = EagerTask(run(), Stop)
     with pytest.raises(KeyboardInterrupt):
-        task.start()
+        task.resume()
     assert task.is_done
 
 
@@ -207,7 +207,7 @@ def test_waiting_for_anything_else_is_an_error_that_is_logged(caplog: pytest.Log
 
     task = EagerTask(run(), Stop)
     with caplog.at_level(logging.ERROR):
-        task.start()
+        task.resume()
     assert task.is_done
     assert len(caplog.records) == 1
     del task
@@ -232,8 +232,8 @@ def test_tasks_that_wake_each_other_take_turns() -> None:
         to_a[1].set("b to a again")
 
     task_b, task_a = EagerTask(b(), Stop), EagerTask(a(), Stop)
-    task_b.start()
-    task_a.start()
+    task_b.resume()
+    task_a.resume()
     assert log == ["a to b", "b to a", "a to b again", "b to a again"]
     assert task_a.is_done
     assert task_b.is_done
@@ -259,14 +259,7 @@ def test_one_task_may_cancel_another_that_is_waking_it() -> None:
 
     task_a = EagerTask(a(), Stop)
     task_b = EagerTask(b(), Stop)
-    task_a.start()
-    task_b.start()
+    task_a.resume()
+    task_b.resume()
     assert log == ["a", "b", "b stopped"]
     assert task_b.is_done
-
-
-def test_a_wait_without_a_task_can_be_bound_and_unbound() -> None:
-    wait = Wait()
-    wait.bind(None)
-    waiter: Waiter[int] = Waiter()
-    waiter.set(1)
