@@ -1,9 +1,26 @@
-"""What an engine rests on, as far as tests decide it: a log that keeps records, and the carrier of a leg."""
+"""What an engine rests on, as far as tests decide it: a log that keeps records, the carrier of a leg, and a whole
+engine before scripted origins."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
 
 from msgspec import Struct
 
+from fakes.origin import FakeOrigin, Script, serving
+from fakes.routing import ALL_OPERATIONS
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Secret
+from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
+from pointsman.domain.targets import Endpoint, ProviderKey, candidate
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.live import Live
 from pointsman.engine.record import RequestRecord
+from pointsman.engine.serving import Engine
+from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.log import LogWriter
+from pointsman.transport.deadlines import Deadlines
 
 
 class FakeLog(LogWriter):
@@ -12,10 +29,19 @@ class FakeLog(LogWriter):
     def __init__(self) -> None:
         self.records: list[RequestRecord] = []
         self.dropped = 0
+        self._arrived = asyncio.Event()
 
     def put(self, record: Struct) -> None:
         assert isinstance(record, RequestRecord)
         self.records.append(record)
+        self._arrived.set()
+
+    async def next(self) -> RequestRecord:
+        """Take the oldest record, once there is one."""
+        while not self.records:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.records.pop(0)
 
     def close(self) -> None:
         pass
@@ -44,3 +70,47 @@ class FakeCarrier:
     def write_upload(self, data: bytes) -> bool:
         self.uploaded += data
         return self.takes_more
+
+
+class Rig:
+    """An engine in front of scripted origins. `chat` stands for model `m` at each of them, in their order."""
+
+    def __init__(self, origins: Mapping[str, FakeOrigin], routing: Routing, network: Network) -> None:
+        loop = asyncio.get_running_loop()
+        self.origins = origins
+        self.log = FakeLog()
+        self.deadlines = Deadlines(loop, resolution_s=0.01)
+        key = ProviderKey("k1", Secret("sk-of-the-tests"))
+        endpoints = {
+            name: Endpoint(name, "openai", one.origin, "/v1", (key,), ALL_OPERATIONS, network=network)
+            for name, one in origins.items()
+        }
+        targets = tuple(candidate(endpoint, "m") for endpoint in endpoints.values())
+        models = {"chat": PublicModel("chat", targets)}
+        self.snapshot = Snapshot("digest-of-the-tests", endpoints, models, {}, require_key=False, routing=routing)
+        self.live = Live(self.snapshot)
+        upstreams = Upstreams(loop, self.deadlines)
+        self.engine = Engine(self.live, upstreams, Accounts(self.log), Random(1))
+
+    @property
+    def asked(self) -> list[int]:
+        """How many requests each origin has got."""
+        return [sum(peer.received.count(b" HTTP/1.1\r\n") for peer in one.peers) for one in self.origins.values()]
+
+
+@asynccontextmanager
+async def engine_before(
+    *scripts: Script, routing: Routing | None = None, network: Network | None = None
+) -> AsyncIterator[Rig]:
+    """An engine before one origin for each script: `alpha`, `beta`, `gamma`. Fails on leaving if an attempt leaked."""
+    async with AsyncExitStack() as stack:
+        names = ("alpha", "beta", "gamma")[: len(scripts)]
+        pairs = zip(names, scripts, strict=True)
+        origins = {name: await stack.enter_async_context(serving(script)) for name, script in pairs}
+        rig = Rig(origins, routing or Routing(), network or Network())
+        try:
+            yield rig
+        finally:
+            await rig.engine.upstreams.close()
+            rig.deadlines.close()
+        assert rig.live.in_progress == {}, "attempts were leaked"

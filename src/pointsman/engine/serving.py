@@ -127,8 +127,8 @@ class Serving:
         try:
             self._send(step, codec, reception, now)
             await reception.done
-        except ClientGone:
-            reception.failure = _GONE
+        except Exception as error:
+            reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
             if reception.leg is not None:
                 reception.leg.cancel()
             raise
