@@ -11,7 +11,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
 from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
@@ -47,13 +47,8 @@ class PassthroughCodec:
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
-        return UpstreamRequest(
-            call.method.encode(),
-            (candidate.endpoint.base_path + call.path).encode(),
-            _own_headers(key, call.content_type) + _forwarded(call.forwarded),
-            body,
-            is_replayable=not call.stateful,
-        )
+        target, headers = _envelope(candidate.endpoint, key, call.path, call.content_type, call.forwarded)
+        return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         return Answer(body)
@@ -84,10 +79,7 @@ class JsonCodec(PassthroughCodec):
         for name, theirs in self._rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
-        headers = _own_headers(key, "application/json")
-        if call.forwarded:
-            headers += _forwarded(call.forwarded)
-        target = _target(candidate.endpoint.base_path, call.path)
+        target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
@@ -127,25 +119,18 @@ def _with_usage(options: Raw | None) -> Raw:
 
 
 @lru_cache(maxsize=4096)
-def _own_headers(key: ProviderKey, content_type: str) -> bytes:
-    """The lines every request with this key has. Cached by the key's identity, so a new snapshot starts anew."""
+def _envelope(
+    endpoint: Endpoint, key: ProviderKey, path: str, content_type: str, forwarded: tuple[tuple[str, str], ...]
+) -> tuple[bytes, bytes]:
+    """Target and header lines. Cached by the identity of provider and key, so a new snapshot starts anew."""
     lines = _USER_AGENT
     if content_type:
         lines += f"content-type: {content_type}\r\n".encode("ascii")
     secret = key.secret.reveal()
     if secret:
         lines += f"authorization: Bearer {secret}\r\n".encode()
-    return lines
-
-
-@lru_cache(maxsize=4096)
-def _forwarded(headers: tuple[tuple[str, str], ...]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii")
-
-
-@lru_cache(maxsize=4096)
-def _target(base_path: str, path: str) -> bytes:
-    return (base_path + path).encode("ascii")
+    lines += "".join(f"{name}: {value}\r\n" for name, value in forwarded).encode("ascii")
+    return (endpoint.base_path + path).encode("ascii"), lines
 
 
 GENERATION = (Operation.CHAT, Operation.COMPLETION)
