@@ -24,6 +24,8 @@ class FakeClient:
         self._closes = closes
         self._on_data: Callable[[bytes], None] | None = None
         self._on_end: Callable[[], None] | None = None
+        self._pieces: list[bytes] = []  # of the body, not handed on yet
+        self._has_all = False
 
     # What the exchange asks of its connection.
 
@@ -48,17 +50,15 @@ class FakeClient:
 
     def resume_body(self) -> None:
         self.is_body_paused = False
+        self._hand_on()
 
     # What a test does in the client's place.
 
     def upload(self, *pieces: bytes, ends: bool = False) -> None:
-        """Have pieces of a streamed body arrive."""
-        assert self._on_data is not None, "nobody reads the body"
-        for piece in pieces:
-            self._on_data(piece)
-        if ends:
-            assert self._on_end is not None
-            self._on_end()
+        """Have pieces of a streamed body arrive; those that come in a pause are handed on behind it."""
+        self._pieces += pieces
+        self._has_all = ends
+        self._hand_on()
 
     def drain(self, exchange: Exchange) -> None:
         """Catch up with what was written."""
@@ -71,6 +71,15 @@ class FakeClient:
         self._end(exchange, "left")
         if exchange.on_disconnect is not None:
             exchange.on_disconnect()
+
+    def _hand_on(self) -> None:
+        assert self._on_data is not None, "nobody reads the body"
+        while self._pieces and not self.is_body_paused:
+            self._on_data(self._pieces.pop(0))
+        if self._has_all and not self._pieces and not self.is_body_paused:
+            self._has_all = False
+            assert self._on_end is not None
+            self._on_end()
 
     def _end(self, exchange: Exchange, how: str) -> None:
         assert self.ended is None, "ended twice"

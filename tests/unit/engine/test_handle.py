@@ -1,0 +1,250 @@
+"""What the gateway says to a head, to a request, and to what is no request at all."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.engine import Rig, engine_before
+from fakes.exchange import FakeClient, exchange_of, request_head
+from fakes.origin import Peer, run
+from fakes.wire import refused
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.snapshots import VirtualKey
+from pointsman.engine.handle import Gateway
+from pointsman.transport.http_head import BodyMode, Head
+
+CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
+FORM = {b"content-type": b"multipart/form-data; boundary=B"}
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def answer(peer: Peer) -> None:
+    while True:
+        await peer.answer(ANSWER)
+
+
+def locked(rig: Rig, *values: bytes) -> None:
+    """Have the configuration in force ask for one of these keys."""
+    keys = {sha256(value).digest(): VirtualKey(value.decode(), sha256(value).digest()) for value in values}
+    rig.live.swap(replace(rig.snapshot, require_key=True, virtual_keys=keys))
+
+
+def bearer(value: bytes) -> dict[bytes, bytes]:
+    return {b"authorization": b"Bearer " + value}
+
+
+def handle(gateway: Gateway, head: Head, body: bytes = b"") -> FakeClient:
+    """As the server does: `accept` once for each head, then `handle`."""
+    if head.mode is None:
+        head.mode = gateway.accept(head)
+    exchange, client = exchange_of(head, body)
+    gateway.handle(exchange)
+    return client
+
+
+def error_of(client: FakeClient) -> str:
+    return str(json.loads(client.body)["error"]["code"])
+
+
+@pytest.mark.parametrize(
+    ("head", "mode"),
+    [
+        (request_head(), BodyMode.BUFFER),
+        (request_head("GET", "/healthz"), BodyMode.BUFFER),
+        (request_head("GET", "/v1/models"), BodyMode.BUFFER),
+        (request_head("GET", "/v1/files/file-1/content"), BodyMode.BUFFER),
+        (request_head("POST", "/v1/audio/speech", {b"content-type": b"application/json"}), BodyMode.BUFFER),
+        (request_head("POST", "/v1/files", FORM), BodyMode.STREAM),
+        (request_head("POST", "/v1/audio/transcriptions", FORM), BodyMode.STREAM),
+        (request_head("PUT", "/v1/uploads/u1", {b"content-type": b"application/octet-stream"}), BodyMode.STREAM),
+    ],
+    ids=lambda value: value.target.decode() if isinstance(value, Head) else "",
+)
+def test_only_uploads_are_passed_on_as_they_arrive(head: Head, mode: BodyMode) -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            assert Gateway(rig.engine).accept(head) is mode
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (request_head("GET", "/v1/unheard-of"), failures.UNKNOWN_PATH),
+        (request_head("GET", "/metrics"), failures.UNKNOWN_PATH),
+        (request_head("DELETE", "/v1/chat/completions"), failures.METHOD_NOT_ALLOWED),
+        (request_head("GET", "/v1/files/../../admin"), failures.INVALID_REQUEST),
+        (request_head(), failures.UNKNOWN_KEY),
+        (request_head(headers=bearer(b"wrong")), failures.UNKNOWN_KEY),
+    ],
+    ids=lambda value: value.code if isinstance(value, Kind) else "",
+)
+def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head, kind: Kind) -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway = Gateway(rig.engine)
+            locked(rig, b"right")
+            assert refused(lambda: gateway.accept(head)).kind is kind
+            head.mode = BodyMode.BUFFER  # a request that came in one read is handled without asking
+            client = handle(gateway, head, CHAT)
+            record = await rig.log.next()
+            assert (client.status, error_of(client)) == (kind.status, kind.code)
+            assert (record.status, record.code, record.attempts) == (kind.status, kind.code, ())
+            assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
+            assert rig.asked == [0]
+
+    run(main())
+
+
+def test_a_request_is_served() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            locked(rig, b"right")
+            client = handle(Gateway(rig.engine), request_head(headers=bearer(b"right")), CHAT)
+            record = await rig.log.next()
+            assert (client.status, client.body) == (200, b"{}")
+            assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/chat/completions", len(CHAT))
+            assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
+
+    run(main())
+
+
+def test_a_head_that_is_known_is_judged_again_after_a_reload() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway, head = Gateway(rig.engine), request_head(headers=bearer(b"first"))
+            locked(rig, b"first")
+            assert handle(gateway, head, CHAT).ended is None, "being served"
+            assert (await rig.log.next()).status == 200
+            locked(rig, b"second")
+            assert handle(gateway, head, CHAT).status == 401
+            assert (await rig.log.next()).status == 401
+            locked(rig, b"first", b"second")
+            handle(gateway, head, CHAT)
+            assert (await rig.log.next()).status == 200
+
+    run(main())
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b'{"model":"chat","model":"x","messages":[]}'])
+def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client = handle(Gateway(rig.engine), request_head(headers={b"x-request-id": b"mine"}), body)
+            record = await rig.log.next()
+            assert (client.status, client.ended, record.code) == (400, "finished", error_of(client))
+            assert record.client_request_id == "mine"
+            assert rig.asked == [0]
+
+    run(main())
+
+
+def test_health_and_readiness() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway = Gateway(rig.engine)
+            locked(rig, b"right")  # health asks for no key
+
+            def status(path: str) -> tuple[int, str]:
+                client = handle(gateway, request_head("GET", path))
+                return client.status, json.loads(client.body)["status"]
+
+            assert (status("/healthz"), status("/readyz")) == ((200, "ok"), (200, "ok"))
+            digest = json.loads(handle(gateway, request_head("GET", "/readyz")).body)["config"]
+            assert rig.snapshot.digest.startswith(digest)
+            gateway.is_draining = True
+            assert (status("/healthz"), status("/readyz")) == ((200, "ok"), (503, "draining"))
+            assert rig.log.records == [], "probes are no requests"
+
+    run(main())
+
+
+def test_the_models_are_answered_here() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client = handle(Gateway(rig.engine), request_head("GET", "/v1/models"))
+            record = await rig.log.next()
+            assert [model["id"] for model in json.loads(client.body)["data"]] == ["chat", "alpha/m"]
+            assert (client.status, record.status, record.path, rig.asked) == (200, 200, "/v1/models", [0])
+            missing = handle(Gateway(rig.engine), request_head("GET", "/v1/models/unheard-of"))
+            assert (missing.status, (await rig.log.next()).code) == (404, "model_not_found")
+
+    run(main())
+
+
+@pytest.mark.parametrize("head", [None, request_head("POST", "/v1/files?purpose=x")])
+def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            failure = Failure(failures.REQUEST_TOO_LARGE, "too large")
+            status, lines, body = Gateway(rig.engine).refuse(failure, head)
+            record = await rig.log.next()
+            assert (status, json.loads(body)["error"]["code"]) == (413, "request_too_large")
+            assert f"x-pointsman-request-id: {record.request_id}\r\n".encode() in lines
+            assert all(line.count(b": ") == 1 for line in lines.split(b"\r\n")[:-1])
+            assert (record.status, record.message) == (413, "too large")
+            assert (record.method, record.path) == (("", "") if head is None else ("POST", "/v1/files"))
+
+    run(main())
+
+
+# Uploads.
+
+FIELD = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\nchat\r\n'
+FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\naudio\r\n--B--\r\n'
+
+
+def upload(gateway: Gateway) -> tuple[FakeClient, Callable[[], None]]:
+    """Begin an upload; the second part is its client going away."""
+    head = request_head("POST", "/v1/audio/transcriptions", FORM)
+    head.mode = gateway.accept(head)
+    exchange, client = exchange_of(head, length=len(FIELD + FILE))
+    gateway.handle(exchange)
+    return client, lambda: client.leave(exchange)
+
+
+def test_an_upload_is_served_once_its_model_is_known() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client, _ = upload(Gateway(rig.engine))
+            client.upload(FIELD[:20], FIELD[20:])
+            assert rig.live.in_progress == {}, "the model's name has no end yet"
+            client.upload(FILE[:10])
+            assert rig.live.in_progress == {"alpha/m": 1}
+            client.upload(FILE[10:], ends=True)
+            record = await rig.log.next()
+            assert (client.status, record.model, record.upstream_model) == (200, "chat", "m")
+            (peer,) = rig.origins["alpha"].peers
+            assert peer.received.endswith(FIELD.replace(b"chat", b"m") + FILE)
+
+    run(main())
+
+
+def test_an_upload_that_names_no_model_is_refused() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client, _ = upload(Gateway(rig.engine))
+            client.upload(FILE)
+            record = await rig.log.next()
+            assert (client.status, client.ended, record.code) == (400, "finished", "invalid_request")
+            assert rig.asked == [0]
+
+    run(main())
+
+
+def test_a_client_that_leaves_before_its_model_is_known_is_accounted_for() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client, leave = upload(Gateway(rig.engine))
+            client.upload(FIELD[:20])
+            leave()
+            record = await rig.log.next()
+            assert (record.status, record.code, record.attempts) == (499, "client_disconnected", ())
+            assert rig.asked == [0]
+
+    run(main())

@@ -1,0 +1,132 @@
+"""What operators are told: every line of it can be read by Prometheus."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from random import Random
+from time import monotonic
+
+import pytest
+
+from fakes.engine import FakeLog
+from fakes.exchange import FakeClient, exchange_of, request_head
+from fakes.origin import run
+from fakes.routing import endpoint, failure, snapshot
+from pointsman.domain import failures
+from pointsman.domain.targets import candidate
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.handle import Gateway
+from pointsman.engine.live import Live
+from pointsman.engine.serving import Engine
+from pointsman.engine.status import StatusPage
+from pointsman.engine.upstreams import Upstreams
+from pointsman.routing.health import THRESHOLD, KeyBlock
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_head import BodyMode
+from pointsman.transport.http_server import HttpServer, Limits
+
+A = candidate(endpoint("alpha"), "m")
+SAMPLE = re.compile(r'[a-z_]+(\{([a-z_]+="[^"\\\n]*",?)+\})? [0-9.e+-]+')
+
+
+class Page:
+    """A status page, and what it tells of."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines(loop)
+        self.live = Live(snapshot([A.endpoint]))
+        self.accounts = Accounts(FakeLog())
+        engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, Random(1))
+        self.page = StatusPage(engine, HttpServer(loop, Gateway(engine), Limits(), deadlines))
+
+    def ask(self, method: str = "GET", path: str = "/metrics") -> FakeClient:
+        head = request_head(method, path)
+        assert self.page.accept(head) is BodyMode.BUFFER
+        exchange, client = exchange_of(head)
+        self.page.handle(exchange)
+        assert client.ended == "finished"
+        return client
+
+    def samples(self) -> dict[str, float]:
+        """The samples by name and labels; every line must be one, or a comment."""
+        lines = [line for line in self.ask().body.decode().splitlines() if not line.startswith("#")]
+        assert all(SAMPLE.fullmatch(line) for line in lines), lines
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def on_page(main: Callable[[Page], None]) -> None:
+    """Run `main` on a page of its own."""
+
+    async def inside() -> None:
+        main(Page())
+
+    run(inside())
+
+
+def test_the_page_has_gauges_and_what_was_counted() -> None:
+    def main(page: Page) -> None:
+        page.accounts.attempt(A, "ok", 0.1, 0.1, None)
+        page.live.begin(A, monotonic(), is_retry=False)
+        samples = page.samples()
+        assert samples['pointsman_attempts_total{provider="alpha",model="m",outcome="ok"}'] == 1
+        assert samples['pointsman_attempts_in_progress{candidate="alpha/m"}'] == 1
+        assert samples['pointsman_config_info{digest="digest"}'] == 1
+        for gauge in ("pointsman_connections", "pointsman_requests_in_progress", "pointsman_body_bytes"):
+            assert samples[gauge] == 0
+
+    on_page(main)
+
+
+def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
+    def main(page: Page) -> None:
+        def wrong() -> set[str]:
+            return {name for name in page.samples() if name.startswith(("pointsman_unhealthy", "pointsman_key"))}
+
+        assert wrong() == set()
+        now = monotonic()
+        for state in ["degraded"] * (THRESHOLD - 1) + ["failed"]:
+            page.live.begin(A, now, is_retry=False)
+            page.live.finish(A, A.keys[0], failure(), now)
+            assert wrong() == {f'pointsman_unhealthy{{candidate="alpha/m",state="{state}"}}'}
+        page.live.begin(A, now, is_retry=False)
+        page.live.finish(A, A.keys[0], failure(failures.UPSTREAM_RATE_LIMITED, retry_after_s=30), now)
+        blocked = 'pointsman_key_blocked_seconds{provider="alpha",key="k1",reason="upstream_rate_limited"}'
+        assert blocked in wrong()
+        assert page.samples()[blocked] == pytest.approx(30, abs=1)
+        page.live.conditions.clear()
+        page.live.key_blocks["alpha", "k1"] = KeyBlock(now - 1, failure())
+        assert wrong() == set(), "a block that is over is none"
+
+    on_page(main)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/metrics", 200),
+        ("HEAD", "/metrics", 200),
+        ("GET", "/healthz", 200),
+        ("POST", "/metrics", 405),
+        ("GET", "/", 404),
+        ("GET", "/v1/models", 404),
+        ("POST", "/v1/chat/completions", 404),
+    ],
+)
+def test_nothing_else_is_here(method: str, path: str, status: int) -> None:
+    def main(page: Page) -> None:
+        client = page.ask(method, path)
+        assert client.status == status
+        if status >= 400:
+            assert "error" in json.loads(client.body)
+
+    on_page(main)
+
+
+def test_the_content_type_is_the_one_prometheus_asks_for() -> None:
+    def main(page: Page) -> None:
+        assert page.ask().headers[b"content-type"] == b"text/plain; version=0.0.4; charset=utf-8"
+        assert page.ask().body.endswith(b"\n")
+
+    on_page(main)

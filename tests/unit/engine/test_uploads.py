@@ -1,0 +1,226 @@
+"""A body that is passed on as it arrives: whose it is, what changes in it, and its pace."""
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.engine import FakeCarrier
+from fakes.exchange import FakeClient, exchange_of, request_head
+from fakes.origin import POST, Answer
+from fakes.wire import asked
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.engine.serving import ClientGone
+from pointsman.engine.tasks import EagerTask
+from pointsman.engine.uploads import Upload
+from pointsman.transport.leg import UploadLeg
+from pointsman.wire.multipart import MAX_PREFIX_BYTES
+
+PURPOSE = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\ntest\r\n'
+FIELD = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\npublic-name\r\n'
+FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+END = b"\r\n--B--\r\n"
+FORM = "multipart/form-data; boundary=B"
+BINARY = "application/octet-stream"
+
+
+class Scene:
+    """An upload whose client and provider the test plays. `model` is what the form was found to name."""
+
+    def __init__(
+        self,
+        content_type: str = FORM,
+        path: str = "/audio/transcriptions",
+        *,
+        length: int | None = None,
+        provider: str | None = None,
+    ) -> None:
+        exchange, self.client = exchange_of(request_head(target="/v1" + path), length=length)
+        what = replace(asked(path, provider=provider), content_type=content_type)
+        self.upload = Upload(exchange, what)
+        self.model: str | None = None
+        self.refusal: Failure | None = None
+        self.carrier = FakeCarrier()
+        EagerTask(self._find(), ClientGone).resume()
+
+    async def _find(self) -> None:
+        try:
+            self.model = await self.upload.find_model()
+        except Refusal as refusal:
+            self.refusal = refusal.failure
+
+    def pump(self, model: str) -> UploadLeg:
+        """Send to a provider with which there is no connection yet."""
+        leg = UploadLeg(POST, Answer(), monotonic() + 10, self.upload.length_for(model))
+        self.upload.pump(leg, model)
+        return leg
+
+    def connect(self, leg: UploadLeg) -> None:
+        """The connection stands: the head is out, and bytes may be written."""
+        self.carrier.uploaded = leg.message(b"")
+        leg.carrier = self.carrier
+        self.take_more(leg)
+
+    def take_more(self, leg: UploadLeg) -> None:
+        """The connection takes bytes again."""
+        self.carrier.takes_more = True
+        assert leg.on_writable is not None
+        leg.on_writable()
+
+    @property
+    def sent(self) -> bytes:
+        """The body as the provider has it."""
+        head, _, rest = self.carrier.uploaded.partition(b"\r\n\r\n")
+        if b"chunked" not in head:
+            return rest
+        body = b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        return body
+
+
+# Whose it is.
+
+
+@pytest.mark.parametrize("cut", [1, 10, len(PURPOSE), len(PURPOSE + FIELD) - 3, len(PURPOSE + FIELD)])
+def test_the_model_is_found_as_soon_as_its_field_is_whole(cut: int) -> None:
+    scene, body = Scene(), PURPOSE + FIELD + FILE
+    scene.client.upload(body[:cut])
+    assert scene.model is None
+    scene.client.upload(body[cut:])
+    assert scene.model == "public-name"
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        lambda: Scene(BINARY, "/files"),
+        lambda: Scene(FORM, "/files"),
+        lambda: Scene(BINARY),
+        lambda: Scene("text/plain", provider="alpha"),
+    ],
+)
+def test_what_no_form_with_a_model_is_asked_of_is_not_waited_for(scene: Callable[[], Scene]) -> None:
+    assert scene().model == ""
+
+
+@pytest.mark.parametrize("body", [FILE, PURPOSE + FILE, PURPOSE[:-2] + END])
+def test_a_form_without_a_model_is_refused(body: bytes) -> None:
+    scene = Scene()
+    scene.client.upload(body)
+    assert scene.refusal is not None
+    assert (scene.refusal.kind.code, scene.refusal.param) == ("invalid_request", "model")
+
+
+def test_a_form_that_ends_in_the_middle_is_refused() -> None:
+    scene = Scene()
+    scene.client.upload(PURPOSE[:20], ends=True)
+    assert scene.refusal is not None
+
+
+def test_a_form_whose_model_does_not_come_is_not_collected_without_end() -> None:
+    scene = Scene()
+    scene.client.upload(b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n", b"x" * MAX_PREFIX_BYTES)
+    assert scene.refusal is not None
+    assert scene.client.is_body_paused
+
+
+@pytest.mark.parametrize("body", [FILE, b"x" * (MAX_PREFIX_BYTES + 1)])
+def test_with_a_provider_named_the_form_need_not_name_a_model(body: bytes) -> None:
+    scene = Scene(provider="alpha")
+    scene.client.upload(body)
+    assert (scene.model, scene.refusal) == ("", None)
+
+
+def test_with_a_provider_named_the_forms_model_is_still_translated() -> None:
+    scene = Scene(provider="alpha")
+    scene.client.upload(FIELD, FILE)
+    assert scene.model == "public-name"
+
+
+# What changes in it.
+
+
+@pytest.mark.parametrize("model", ["m", "a-longer/name-than-before", "größe"])
+@pytest.mark.parametrize("is_sized", [True, False])
+def test_the_models_name_is_the_only_change(model: str, is_sized: bool) -> None:
+    body = PURPOSE + FIELD + FILE + b"public-name stays in the file" + END
+    expected = body.replace(b"public-name", model.encode(), 1)
+    scene = Scene(length=len(body) if is_sized else None)
+    scene.client.upload(body[:150], body[150:180])
+    assert scene.upload.length_for(model) == (len(expected) if is_sized else None)
+    leg = scene.pump(model)
+    scene.connect(leg)
+    scene.client.upload(body[180:], ends=True)
+    assert scene.sent == expected
+    assert not leg.is_uploading, "the body is whole"
+
+
+def test_a_body_without_a_model_is_not_touched() -> None:
+    body = b"\x00\xffmodel" * 100
+    scene = Scene(BINARY, "/files", length=len(body))
+    assert scene.upload.length_for("ignored") == len(body)
+    leg = scene.pump("ignored")
+    scene.connect(leg)
+    scene.client.upload(body, ends=True)
+    assert (scene.sent, leg.is_uploading) == (body, False)
+
+
+def test_a_body_that_is_there_before_the_connection_is_sent_whole() -> None:
+    body = FIELD + FILE + END
+    scene = Scene(length=len(body))
+    scene.client.upload(body, ends=True)
+    leg = scene.pump("m")
+    scene.connect(leg)
+    assert (scene.sent, leg.is_uploading) == (body.replace(b"public-name", b"m"), False)
+
+
+def test_a_second_provider_gets_all_of_what_the_first_could_not_be_given() -> None:
+    body = FIELD + FILE + END
+    scene = Scene(length=len(body))
+    scene.client.upload(body[:-3])
+    assert scene.pump("first").is_uploading  # no connection comes about
+    leg = scene.pump("second")
+    scene.connect(leg)
+    scene.client.upload(body[-3:], ends=True)
+    assert scene.sent == body.replace(b"public-name", b"second")
+
+
+# Its pace.
+
+
+def paced() -> tuple[Scene, FakeClient, UploadLeg]:
+    scene = Scene(BINARY, "/files", length=None)
+    return scene, scene.client, scene.pump("")
+
+
+def test_nothing_is_read_until_the_connection_stands() -> None:
+    scene, client, leg = paced()
+    assert client.is_body_paused
+    client.upload(b"one")
+    scene.connect(leg)
+    assert (client.is_body_paused, scene.sent) == (False, b"one")
+
+
+def test_the_client_waits_for_a_slow_provider() -> None:
+    scene, client, leg = paced()
+    scene.connect(leg)
+    scene.carrier.takes_more = False
+    client.upload(b"one", b"two")
+    assert (client.is_body_paused, scene.sent) == (True, b"one")
+    scene.take_more(leg)
+    assert (client.is_body_paused, scene.sent) == (False, b"onetwo")
+    client.upload(ends=True)
+    assert not leg.is_uploading
+
+
+def test_the_clients_end_comes_behind_its_last_bytes() -> None:
+    scene, client, leg = paced()
+    scene.connect(leg)
+    scene.carrier.takes_more = False
+    client.upload(b"one", b"two", ends=True)
+    assert leg.is_uploading
+    scene.take_more(leg)
+    assert (scene.sent, leg.is_uploading) == (b"onetwo", False)
