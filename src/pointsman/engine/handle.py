@@ -65,12 +65,13 @@ class Gateway:
         """Serve one request. Never raises."""
         identity = self.ids.new(time())
         try:
-            entry = exchange.head.derived
+            head = exchange.head
+            entry = head.derived
             if type(entry) is not Entry or entry.snapshot is not self.engine.live.snapshot:
-                if exchange.head.path in _HEALTH:
+                if head.path in _HEALTH:
                     self._answer_health(exchange)
                     return
-                entry = self._enter(exchange.head)
+                entry = self._enter(head)
             parse = entry.parse
             if parse is None:
                 self._serve_otherwise(exchange, entry, identity)

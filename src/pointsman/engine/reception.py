@@ -45,9 +45,9 @@ class Mode(Enum):
 HEAD, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
 
 
-class Reception:
-    """A `ResponseHandler`. `done` is set once, when the attempt is over; then `failure` says how it ended, and
-    `body` holds an answer that was collected whole and is still to be sent."""
+class Reception(Waiter[None]):
+    """A `ResponseHandler`, and what the request waits for: the end of the attempt. Then `failure` says how it ended,
+    and `body` holds an answer that was collected whole and is still to be sent."""
 
     leg: Leg | None = None
     status: int | None = None
@@ -70,7 +70,6 @@ class Reception:
         self._begin = begin
         self._routing = routing
         self._pieces: list[bytes] = []
-        self.done: Waiter[None] = Waiter()
 
     # What the transport calls.
 
@@ -112,11 +111,8 @@ class Reception:
 
     def on_end(self) -> None:
         mode = self._mode
-        if mode is OVER:
-            return
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if mode is COLLECT:
-            self._on_whole(body)
+            self._on_whole(self._collected())
         elif mode is EVENTS:
             self._on_events_end()
         elif mode is RELAY:
@@ -124,8 +120,9 @@ class Reception:
                 self._commit()
             self._exchange.end()
             self._finish()
-        else:
-            self._fail(self._codec.failure(self.status or 0, self.headers, body[:MAX_ERROR_BYTES], time()))
+        elif mode is not OVER:
+            body = self._collected()[:MAX_ERROR_BYTES]
+            self._fail(self._codec.failure(self.status or 0, self.headers, body, time()))
 
     def on_failure(self, failure: TransportFailure) -> None:
         if self._mode is OVER:
@@ -144,21 +141,24 @@ class Reception:
 
     # The rest is its own.
 
+    def _collected(self) -> bytes:
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     def _on_whole(self, body: bytes) -> None:
-        if self._call.stream and not self._codec.is_passthrough:
-            answer = self._codec.decode(self._call, body)
-            if not isinstance(answer, Failure):
-                message = "the provider answered a request for a stream with something else"
-                answer = Failure(failures.MALFORMED_ANSWER, message)
-        else:
-            answer = self._codec.decode(self._call, body)
+        call, codec = self._call, self._codec
+        answer = codec.decode(call, body)
         if isinstance(answer, Failure):
             self._fail(answer)
-            return
-        self.body = answer.body
-        self.usage = answer.usage
-        self.committed_at = monotonic()
-        self._finish()
+        elif call.stream and not codec.is_passthrough:
+            message = "the provider answered a request for a stream with something else"
+            self._fail(Failure(failures.MALFORMED_ANSWER, message))
+        else:
+            self.body = answer.body
+            self.usage = answer.usage
+            self.committed_at = monotonic()
+            self._mode = OVER
+            self.set(None)
 
     def _on_events(self, data: bytes) -> None:
         decoder = self._decoder
@@ -247,7 +247,7 @@ class Reception:
 
     def _finish(self) -> None:
         self._mode = OVER
-        self.done.set(None)
+        self.set(None)
 
 
 def _is_json(headers: Headers) -> bool:

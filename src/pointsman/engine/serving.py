@@ -66,6 +66,8 @@ class Serving:
     started_at: float | None = None
     waited_s = 0.0
     status = 0
+    history: tuple[Attempt, ...] = ()
+    records: tuple[AttemptRecord, ...] = ()
     upload: Upload | None = None
 
     def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
@@ -74,24 +76,19 @@ class Serving:
         self.call = call
         self.grant = grant
         self.identity = identity
-        self.history: list[Attempt] = []
-        self.records: list[AttemptRecord] = []
 
     async def run(self) -> None:
         """Serve the request. Whatever becomes of it, it is accounted for."""
-        engine, key = self.engine, self.grant.virtual_key
-        facts = Facts(self.call, key.name if key is not None else None)
+        engine, key, now = self.engine, self.grant.virtual_key, monotonic()
         failure: Failure | None = _BROKEN
         try:
-            plan = decide(facts, engine.live, engine.rng, monotonic())
+            plan = decide(Facts(self.call, key.name if key is not None else None), engine.live, engine.rng, now)
             if isinstance(plan, Failure):
                 failure = plan
                 self._refuse(GiveUp(plan))
                 return
             self.plan = plan
-            self.exchange.on_drain = self._drained
             while True:
-                now = monotonic()
                 step = next_step(plan, self.history, engine.live, now)
                 if type(step) is Try:
                     failure = await self._attempt(step, now)
@@ -107,6 +104,7 @@ class Serving:
                     failure = step.failure if isinstance(step, GiveUp) else _BROKEN
                     self._refuse(step if isinstance(step, GiveUp) else GiveUp(_BROKEN))
                     return
+                now = monotonic()
         except ClientGone:
             failure = _GONE
             self.status = failures.CLIENT_GONE.status
@@ -126,7 +124,7 @@ class Serving:
         self.started_at = now
         try:
             self._send(step, codec, reception, now)
-            await reception.done
+            await reception
         except Exception as error:
             reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
             if reception.leg is not None:
@@ -162,26 +160,24 @@ class Serving:
         if failure is not None:
             failure = reception.failure = redact(failure, step.key.secret)
             outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
-            self.history.append(
-                Attempt(candidate.id, candidate.endpoint.name, candidate.model, step.key.name, started_at, now, failure)
-            )
+            name, model, key = candidate.endpoint.name, candidate.model, step.key.name
+            self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
         engine.live.finish(candidate, step.key, failure, now)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, usage)
-        self.records.append(
-            AttemptRecord(
-                candidate.endpoint.name,
-                candidate.model,
-                step.key.name,
-                outcome,
-                int((started_at - received_at) * 1e6),
-                int(duration_s * 1e6),
-                reception.status,
-                int((first_byte_at - received_at) * 1e6) if first_byte_at is not None else None,
-                message,
-                retry_after_s,
-            )
+        record = AttemptRecord(
+            candidate.endpoint.name,
+            candidate.model,
+            step.key.name,
+            outcome,
+            int((started_at - received_at) * 1e6),
+            int(duration_s * 1e6),
+            reception.status,
+            int((first_byte_at - received_at) * 1e6) if first_byte_at is not None else None,
+            message,
+            retry_after_s,
         )
+        self.records += (record,)
 
     async def _pause(self, step: Wait) -> None:
         elapsed: Waiter[None] = Waiter()
@@ -195,6 +191,7 @@ class Serving:
     def begin(self, status: int, headers: Headers, length: int | None) -> None:
         """Start a streamed answer: the moment of commit."""
         self.status = status
+        self.exchange.on_drain = self._drained
         self.exchange.start(status, provider_lines(headers) + self._lines(), length)
 
     def _send_whole(self) -> None:
@@ -269,7 +266,7 @@ class Serving:
                 plan.strategy if plan is not None else None,
                 plan.source if plan is not None else None,
                 _verdicts(plan) if plan is not None and plan.verdicts else (),
-                tuple(self.records),
+                self.records,
                 usage.tokens_in if usage is not None else None,
                 usage.tokens_out if usage is not None else None,
                 usage.tokens_cached if usage is not None else 0,
