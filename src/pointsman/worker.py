@@ -20,7 +20,7 @@ from pointsman.transport.http_client import HttpClient
 from pointsman.transport.http_server import HttpServer, Limits
 
 GC_THRESHOLD = 20_000  # objects made and not freed
-RETIREMENT_S = 3700.0  # the longest stream a request of an old snapshot may still run
+RETIREMENT_CHECK_S = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Worker:
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._console = HttpServer(loop, StatusPage(self._engine, self._public), Limits(), self._deadlines)
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._hastened = asyncio.Event()
 
     async def start(self) -> None:
@@ -68,8 +68,8 @@ class Worker:
         _settle_memory()
         for client in self._upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retiring[task] = client
+            task.add_done_callback(self._retired)
 
     def hasten(self) -> None:
         """End a `stop` that is waiting: what is still in progress is cut off."""
@@ -85,13 +85,17 @@ class Worker:
         if not drain.done():
             self._public.close()
         cut = await drain
-        for task in self._retiring:
+        for task, client in list(self._retiring.items()):
             task.cancel()
+            await client.close()
         await self._console.drain(0)
         await self._upstreams.close()
         self._deadlines.close()
         self._log.close()
         return cut
+
+    def _retired(self, task: "asyncio.Task[None]") -> None:
+        del self._retiring[task]
 
 
 def _settle_memory() -> None:
@@ -117,7 +121,9 @@ def _limits(settings: Settings) -> Limits:
 
 
 async def _retire(client: HttpClient) -> None:
-    await asyncio.sleep(RETIREMENT_S)
+    """Close a client that no new request uses, when its last one is done."""
+    while any(pool.in_flight or pool.waiting for pool in client.gauges().values()):  # noqa: ASYNC110 -- minutes matter
+        await asyncio.sleep(RETIREMENT_CHECK_S)
     await client.close()
 
 

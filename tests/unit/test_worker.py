@@ -1,0 +1,228 @@
+"""A worker from start to stop, over sockets."""
+
+import asyncio
+import gc
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+import trustme
+
+from fakes.configuration import compiled
+from fakes.origin import Peer as Upstream
+from fakes.origin import run, serving
+from fakes.serving import Answer, Peer, post, until
+from pointsman.config.compile import Compiled
+from pointsman.domain.snapshots import Snapshot
+from pointsman.worker import GC_THRESHOLD, Worker
+
+GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+CHAT = post(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}', target=b"/v1/chat/completions")
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    """A worker sets up the garbage collector of its process, which is here that of the tests."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+def configured(name: str = "chat", port: int = 9, server: str = "") -> Compiled:
+    """One provider at `port`, whose model `m` has a public name."""
+    return compiled(
+        f"server:\n  listen: 127.0.0.1:0\n  drain_s: 5\n{indent(server, '  ')}\n"
+        "console: {listen: 127.0.0.1:0}\n"
+        f"providers:\n  local: {{type: vllm, base_url: 'http://127.0.0.1:{port}/v1'}}\n"
+        f"models: {{{name}: [local/m]}}\n"
+        "governance: {require_key: false}\n"
+    )
+
+
+@asynccontextmanager
+async def working(what: Compiled) -> AsyncIterator[Worker]:
+    """A started worker, which is stopped in the end and then leaves nothing behind: no task, no connection."""
+    before = asyncio.all_tasks()
+    log_fd = os.open(os.devnull, os.O_WRONLY)
+    worker = Worker(what.snapshot, what.settings, log_fd)
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        worker.hasten()
+        await worker.stop()
+        os.close(log_fd)
+        await until(lambda: asyncio.all_tasks() == before)
+
+
+async def connect(port: int, context: ssl.SSLContext | None = None) -> Peer:
+    name = "localhost" if context is not None else None
+    return Peer(*await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name))
+
+
+async def get(port: int, path: str) -> Answer:
+    peer = await connect(port)
+    answer = await peer.ask(GET.format(path).encode())
+    peer.finish()
+    return answer
+
+
+async def models(worker: Worker) -> list[str]:
+    answer = await get(worker.public_port, "/v1/models")
+    return [model["id"] for model in json.loads(answer.body)["data"]]
+
+
+def test_clients_and_operators_have_an_address_each() -> None:
+    async def main() -> None:
+        async with working(configured()) as worker:
+            assert (await get(worker.public_port, "/readyz")).status == 200
+            assert (await get(worker.public_port, "/metrics")).status == 404
+            assert (await get(worker.console_port, "/metrics")).status == 200
+            assert (await get(worker.console_port, "/v1/models")).status == 404
+
+    run(main())
+
+
+def test_an_address_that_is_taken_is_an_error() -> None:
+    async def main() -> None:
+        async with working(configured()) as worker:
+            what = configured().settings
+            taken = type(what.listen)("127.0.0.1", worker.public_port)
+            settings = type(what)(
+                taken, what.console, None, what.limits, what.drain_s, what.data_dir, what.log_file, what.log_level
+            )
+            second = Worker(Snapshot("", {}, {}, {}), settings, worker._log._fd)
+            with pytest.raises(OSError, match="in use"):
+                await second.start()
+            await second.stop()
+
+    run(main())
+
+
+def test_limits_of_the_configuration_are_in_force() -> None:
+    async def main() -> None:
+        async with working(configured(server="limits: {body_bytes: 1024, head_bytes: 2048}")) as worker:
+            peer = await connect(worker.public_port)
+            assert (await peer.ask(post(b"x" * 1025, target=b"/v1/chat/completions"))).status == 413
+            peer.finish()
+            peer = await connect(worker.public_port)
+            assert (await peer.ask(GET.format("/" + "x" * 2048).encode())).status == 431
+            peer.finish()
+
+    run(main())
+
+
+def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    own = authority.issue_cert("localhost")
+    own.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "cert.pem").write_bytes(b"".join(pem.bytes() for pem in own.cert_chain_pems))
+    files = f"tls: {{cert_file: '{tmp_path}/cert.pem', key_file: '{tmp_path}/key.pem'}}"
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def main() -> None:
+        async with working(configured(server=files)) as worker:
+            peer = await connect(worker.public_port, context)
+            assert (await peer.ask(GET.format("/healthz").encode())).status == 200
+            peer.finish()
+            assert (await get(worker.console_port, "/healthz")).status == 200, "the console has no certificate"
+
+    run(main())
+
+
+def test_a_swap_is_in_force_for_the_next_request() -> None:
+    async def main() -> None:
+        async with working(configured("old")) as worker:
+            assert await models(worker) == ["old", "local/m"]
+            new = configured("new")
+            worker.swap(new.snapshot)
+            assert await models(worker) == ["new", "local/m"]
+            digest = json.loads((await get(worker.public_port, "/readyz")).body)["config"]
+            assert new.snapshot.digest.startswith(digest)
+
+    run(main())
+
+
+def test_a_request_in_progress_outlives_the_provider_it_asks() -> None:
+    async def main() -> None:
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def script(upstream: Upstream) -> None:
+            await upstream.request()
+            asked.set()
+            await may_answer.wait()
+            upstream.send(ANSWER)
+            await upstream.gone()
+
+        async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
+            peer = await connect(worker.public_port)
+            await peer.send(CHAT)
+            await asked.wait()
+            worker.swap(Snapshot("empty", {}, {}, {}, require_key=False))
+            may_answer.set()
+            assert (await peer.read_answer()).status == 200
+            assert (await peer.ask(CHAT)).status == 404
+            peer.finish()
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_hastened", [False, True])
+def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened: bool) -> None:
+    async def main() -> None:
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def script(upstream: Upstream) -> None:
+            await upstream.request()
+            asked.set()
+            await may_answer.wait()
+            upstream.send(ANSWER)
+            await upstream.gone()
+
+        async with serving(script) as fake:
+            what = configured(port=fake.origin.port)
+            log_fd = os.open(os.devnull, os.O_WRONLY)
+            worker = Worker(what.snapshot, what.settings, log_fd)
+            await worker.start()
+            peer = await connect(worker.public_port)
+            await peer.send(CHAT)
+            await asked.wait()
+            stopping = asyncio.ensure_future(worker.stop())
+            with pytest.raises(ConnectionRefusedError):
+                while True:  # the listening socket closes a turn of the loop later
+                    (await connect(worker.public_port)).reset()
+            assert not stopping.done()
+            if is_hastened:
+                worker.hasten()
+                assert await stopping == 1
+                assert await peer.is_ended()
+            else:
+                may_answer.set()
+                answer = await peer.read_answer()
+                assert (answer.status, answer.headers["connection"]) == (200, "close")
+                assert await stopping == 0
+            peer.finish()
+            os.close(log_fd)
+
+    run(main())
+
+
+def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collector() -> None:
+    async def main() -> None:
+        gc.unfreeze()
+        async with working(configured()) as worker:
+            assert gc.get_threshold()[0] == GC_THRESHOLD
+            frozen = gc.get_freeze_count()
+            assert frozen > 0
+            worker.swap(configured("new").snapshot)
+            assert gc.get_freeze_count() != frozen
+
+    run(main())
