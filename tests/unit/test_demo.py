@@ -1,0 +1,51 @@
+"""The demonstration answers its first request, by way of a failover, and leaves nothing running."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def children_of(process: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_the_demonstration() -> None:
+    port, console_port = free_ports(2)
+    command = [sys.executable, "-m", "pointsman", "demo", "--port", str(port), "--console-port", str(console_port)]
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert any("listening on" in line for line in process.stderr)
+            children = children_of(process.pid)
+            address = f"http://127.0.0.1:{port}/v1/chat/completions"
+            request = Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
+            with urlopen(request, timeout=10) as answer:
+                assert json.load(answer)["choices"][0]["message"]["content"]
+                assert answer.headers["x-pointsman-provider"] == "steady"
+                assert answer.headers["x-pointsman-attempts"] == "2"
+            with urlopen(f"http://127.0.0.1:{console_port}/metrics", timeout=10) as metrics:
+                assert b"pointsman_requests_total" in metrics.read()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 0
+        finally:
+            process.kill()
+        *said, record = process.stdout.read().splitlines()
+    assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in said)
+    assert json.loads(record)["provider"] == "steady"
+    assert len(children) == 2
+    assert not any(Path(f"/proc/{child}").exists() for child in children)

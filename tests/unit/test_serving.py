@@ -1,0 +1,195 @@
+"""A worker as a process: what it says at the start, on a reload and at the end."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from msgspec.structs import replace
+
+from pointsman.config.addresses import Address
+from pointsman.serving import compile_or_exit, serve
+
+GOOD = """\
+server: {listen: "127.0.0.1:0"}
+console: {listen: "127.0.0.1:0"}
+providers: {openai: env.OPENAI_API_KEY}
+models: {chat: [openai/gpt-4o]}
+governance: {require_key: false}
+"""
+ENVIRON = {"OPENAI_API_KEY": "sk-never-printed"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_good_file_compiles_in_silence(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compiled = compile_or_exit(file, ENVIRON)
+    assert list(compiled.snapshot.models) == ["chat"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_problems_are_told_with_their_line_and_warnings_stop_nobody(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(GOOD.replace('console: {listen: "127.0.0.1:0"}', 'console: {listen: "0.0.0.0:0"}'))
+    assert compile_or_exit(file, ENVIRON).snapshot.models
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{file}:2: warning: console.listen: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (GOOD.replace("openai/gpt-4o", "unheard-of/gpt-4o"), 4),
+        (GOOD + "unheard_of: 1\n", 6),
+        (GOOD.replace("env.OPENAI_API_KEY", "env.MISSING"), 3),
+        (None, 1),
+    ],
+    ids=["wrong", "unknown field", "missing secret", "no file"],
+)
+def test_errors_are_told_and_end_the_process(
+    file: Path, content: str | None, line: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(SystemExit) as caught:
+        compile_or_exit(file, ENVIRON)
+    assert caught.value.code == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{file}:{line}: error: ")
+    assert "sk-never-printed" not in err
+
+
+def test_without_a_file_a_key_is_made_and_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    compiled = compile_or_exit(None, ENVIRON)
+    out, _ = capsys.readouterr()
+    assert out.startswith("virtual key, made for this run: pm-")
+    digest = sha256(out.rpartition(" ")[2].strip().encode()).digest()
+    assert list(compiled.snapshot.virtual_keys) == [digest]
+    assert compiled.snapshot.require_key
+    compile_or_exit(None, ENVIRON)
+    assert capsys.readouterr().out != out
+
+
+def test_without_a_file_and_without_a_provider_there_is_nothing_to_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        compile_or_exit(None, {})
+    assert caught.value.code == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "OPENAI_API_KEY" in err
+
+
+def test_an_address_that_is_taken_is_said_in_one_line(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    compiled = compile_or_exit(file, ENVIRON)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = Address("127.0.0.1", taken.getsockname()[1])
+        settings = replace(compiled.settings, listen=listen, log_file=Path(os.devnull))
+        assert serve(replace(compiled, settings=settings), file, ENVIRON) == 1
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage().startswith("cannot listen: ")
+    assert record.exc_info is None
+
+
+class Process:
+    """`pointsman serve`, and what it says on standard error."""
+
+    def __init__(self, file: Path) -> None:
+        command = [sys.executable, "-m", "pointsman", "serve", "--config", str(file)]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **ENVIRON})
+
+    def says(self, words: str) -> str:
+        """The next line that holds `words`."""
+        assert self._process.stderr is not None
+        lines = []
+        for line in self._process.stderr:
+            lines.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"{words!r} was not said:\n{''.join(lines)}")
+
+    def tell(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """The exit code."""
+        return self._process.wait(timeout=10)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def fetch(url: str) -> bytes:
+    with urlopen(url, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Path], Process]]:
+    """Starts processes that do not outlive the test."""
+    processes: list[Process] = []
+
+    def start_one(file: Path) -> Process:
+        processes.append(Process(file))
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        process.kill()
+
+
+def test_from_start_to_end(file: Path, start: Callable[[Path], Process]) -> None:
+    log = file.parent / "requests.log"
+    log.write_text('{"an":"older line"}\n')
+    file.write_text(GOOD + f"logging: {{file: '{log}'}}\n")
+    process = start(file)
+
+    address = process.says("listening on").partition("listening on ")[2].partition(",")[0]
+    process.says("open mode")
+    assert b'"chat"' in fetch(f"{address}/models")
+
+    file.write_text(GOOD.replace("chat:", "new:") + "logging: {level: debug}\n")
+    process.tell(signal.SIGHUP)
+    process.says("a change of logging.file, logging.level takes effect only at a restart")
+    process.says("is in force")
+    assert b'"new"' in fetch(f"{address}/models")
+
+    file.write_text(GOOD.replace("openai/gpt-4o", "unheard-of/gpt-4o"))
+    process.tell(signal.SIGHUP)
+    assert f"{file}:4: " in process.says("unheard-of")
+    process.says("the old one stays in force")
+    assert b'"new"' in fetch(f"{address}/models")
+
+    process.tell(signal.SIGTERM)
+    process.says("draining")
+    process.says("stopped")
+    assert process.end() == 0
+    older, *lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert older == {"an": "older line"}
+    assert [line["path"] for line in lines] == ["/v1/models"] * 3
+
+
+def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Path], Process]) -> None:
+    log = file.parent / "requests.log"
+    file.write_text(GOOD + f"logging: {{file: '{log}'}}\n")
+    process = start(file)
+    process.says("listening on")
+    assert stat.S_IMODE(log.stat().st_mode) & 0o007 == 0
+    process.tell(signal.SIGINT)
+    assert process.end() == 0
