@@ -1,0 +1,49 @@
+"""Asks the endpoints of a simulated provider without a server."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from pointsman.simulate.answers import Answer, Ask, Rejected, Request
+from pointsman.simulate.settings import Settings
+
+
+def ask(
+    body: Any = None, *, key: str = "sk-a", index: int = 0, content_type: str = "application/json", **settings: Any
+) -> Ask:
+    """What an endpoint works from. `body` is bytes, or a value to be sent as JSON; `settings` are the provider's."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    fields = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(body, dict) else {}
+    request = Request("POST", "/v1/x", [], {"content-type": content_type}, data)
+    return Ask(request, index, key, fields, Settings(**settings), random.Random(index), 1_800_000_000)
+
+
+def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> Ask:
+    """An upload: text is a field, bytes are a file."""
+    body = b""
+    for name, value in parts.items():
+        filename = b'; filename="a.bin"' if isinstance(value, bytes) else b""
+        data = value if isinstance(value, bytes) else value.encode()
+        body += b'--B\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % (name.encode(), filename, data)
+    return ask(body + b"--B--\r\n", key=key, index=index, content_type="multipart/form-data; boundary=B")
+
+
+def rejected(act: Callable[[], object]) -> dict[str, Any]:
+    """The error `act` must be answered with, and its status."""
+    with pytest.raises(Rejected) as caught:
+        act()
+    answer = caught.value.answer
+    return {"status": answer.status, **json.loads(answer.body)["error"]}
+
+
+def chunks(answer: Answer) -> list[dict[str, Any]]:
+    """The data of all events but the last, which must be `[DONE]`."""
+    assert answer.events is not None
+    *events, done = answer.events
+    assert done.data == b"data: [DONE]\n\n"
+    return [json.loads(event.data.removeprefix(b"data: ")) for event in events]

@@ -1,0 +1,162 @@
+"""Chat answers: what is charged, how an answer ends, and that a stream says what the whole answer says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fakes.simulated import ask, chunks, rejected
+from pointsman.simulate.answers import Answer
+from pointsman.simulate.chat import chat
+
+BODY: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello there"}]}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"required": ["city"]}}}
+TIME = {"type": "function", "function": {"name": "time"}}
+RESULT = [*BODY["messages"], {"role": "tool", "content": "sunny"}]
+
+
+def whole(fields: dict[str, Any], **settings: Any) -> tuple[Answer, dict[str, Any]]:
+    answer = chat(ask({**BODY, **fields}, **settings))
+    return answer, json.loads(answer.body)
+
+
+def streamed(fields: dict[str, Any], **settings: Any) -> tuple[Answer, list[dict[str, Any]]]:
+    answer = chat(ask({**BODY, **fields, "stream": True}, **settings))
+    return answer, chunks(answer)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "Hello there, and some more"}],
+        [*BODY["messages"], {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1"}]}],
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.test"}}]}],
+        [{"role": "system", "content": "Be brief"}, *BODY["messages"]],
+    ],
+)
+def test_everything_in_a_prompt_is_charged(messages: list[Any]) -> None:
+    assert whole({"messages": messages})[0].tokens_in > whole({})[0].tokens_in
+
+
+def test_tools_are_charged_too() -> None:
+    assert whole({"tools": [WEATHER], "tool_choice": "none"})[0].tokens_in > whole({})[0].tokens_in
+
+
+def test_a_share_of_the_prompt_is_cached() -> None:
+    answer, body = whole({"messages": [{"role": "user", "content": "x" * 4000}]}, cached_share=0.5)
+    assert answer.tokens_cached == answer.tokens_in // 2
+    assert body["usage"]["prompt_tokens_details"]["cached_tokens"] == answer.tokens_cached
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings", "count", "end"),
+    [
+        ({}, {"output_tokens": 10}, 10, "stop"),
+        ({"max_tokens": 10}, {"output_tokens": 10}, 10, "stop"),
+        ({"max_tokens": 9}, {"output_tokens": 10}, 9, "length"),
+        ({"max_completion_tokens": 4, "max_tokens": 9}, {"output_tokens": 10}, 4, "length"),
+        ({"max_tokens": 7}, {"output_tokens": "max_tokens"}, 7, "length"),
+        ({}, {"output_tokens": 0.0}, 1, "stop"),
+    ],
+)
+def test_how_long_an_answer_is(fields: dict[str, Any], settings: dict[str, Any], count: int, end: str) -> None:
+    answer, body = whole(fields, text="numbered", **settings)
+    (choice,) = body["choices"]
+    assert choice["message"]["content"] == "".join(f" {number}" for number in range(count))
+    assert choice["finish_reason"] == end
+    assert answer.tokens_out == body["usage"]["completion_tokens"] == count
+
+
+@pytest.mark.parametrize("fields", [{}, {"n": 3}, {"tools": [WEATHER]}, {"tools": [WEATHER], "n": 2}])
+def test_a_stream_says_what_the_whole_answer_says(fields: dict[str, Any]) -> None:
+    settings = {"output_tokens": 6, "text": "numbered"}
+    answer, body = whole(fields, **settings)
+    stream, events = streamed({**fields, "stream_options": {"include_usage": True}}, **settings)
+    texts: dict[int, str] = {}
+    ends: dict[int, str] = {}
+    for event in events:
+        for choice in event["choices"]:
+            delta, index = choice["delta"], choice["index"]
+            texts[index] = texts.get(index, "") + (delta.get("content") or "")
+            for call in delta.get("tool_calls", ()):
+                texts[index] += call["function"]["arguments"]
+            ends[index] = choice["finish_reason"] or ends.get(index, "")
+    for choice in body["choices"]:
+        message, index = choice["message"], choice["index"]
+        expected = message["content"] or message["tool_calls"][0]["function"]["arguments"]
+        assert (texts[index], ends[index]) == (expected, choice["finish_reason"])
+    assert events[-1]["usage"] == body["usage"]
+    assert (stream.tokens_in, stream.tokens_out) == (answer.tokens_in, answer.tokens_out)
+    assert sum(event.tokens for event in stream.events or ()) == answer.tokens_out
+
+
+def test_the_events_of_a_stream() -> None:
+    _, events = streamed({}, output_tokens=2, text="numbered")
+    deltas = [event["choices"][0]["delta"] for event in events]
+    assert deltas == [{"role": "assistant", "content": "", "refusal": None}, {"content": " 0"}, {"content": " 1"}, {}]
+    assert [event["choices"][0]["finish_reason"] for event in events] == [None, None, None, "stop"]
+    assert not any("usage" in event for event in events), "it was not asked for"
+    _, events = streamed({"stream_options": {"include_usage": True}}, output_tokens=1)
+    assert [event["usage"] is None for event in events] == [True] * (len(events) - 1) + [False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "called"),
+    [
+        ({"tools": [WEATHER, TIME]}, "weather"),
+        ({"tools": [WEATHER, TIME], "tool_choice": "auto"}, "weather"),
+        ({"tools": [WEATHER, TIME], "tool_choice": {"type": "function", "function": {"name": "time"}}}, "time"),
+        ({"tools": [WEATHER], "tool_choice": "none"}, None),
+        ({"tools": [WEATHER], "messages": RESULT}, None),
+        ({"tools": [WEATHER], "messages": RESULT, "tool_choice": "required"}, "weather"),
+        ({"tools": []}, None),
+    ],
+)
+def test_which_tool_is_called(fields: dict[str, Any], called: str | None) -> None:
+    _, body = whole(fields)
+    (choice,) = body["choices"]
+    calls = choice["message"].get("tool_calls")
+    assert (calls and calls[0]["function"]["name"]) == called
+    assert choice["finish_reason"] == ("stop" if called is None else "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("response_format", "expected"),
+    [
+        ({"type": "json_object"}, {"answer": "x"}),
+        ({"type": "json_schema", "json_schema": {"schema": {"properties": {"n": {"type": "integer"}}}}}, {"n": 0}),
+        ({"type": "text"}, None),
+    ],
+)
+def test_json_that_was_asked_for(response_format: dict[str, Any], expected: Any) -> None:
+    _, body = whole({"response_format": response_format})
+    content = body["choices"][0]["message"]["content"]
+    if expected is None:
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(content)
+    else:
+        assert json.loads(content) == expected
+
+
+def test_log_probabilities_come_for_every_token() -> None:
+    _, body = whole({"logprobs": True, "top_logprobs": 2}, output_tokens=3)
+    content = body["choices"][0]["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in content) == body["choices"][0]["message"]["content"]
+    assert all(entry["top_logprobs"] for entry in content)
+    _, events = streamed({"logprobs": True}, output_tokens=3)
+    assert sum(event["choices"][0]["logprobs"] is not None for event in events) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"stream_options": {"include_usage": True}}, "'stream_options'"),
+        ({"tools": [WEATHER], "tool_choice": {"function": {"name": "unheard-of"}}}, "unheard-of"),
+        ({"messages": []}, "messages"),
+        ({"n": 0}, "'n'"),
+    ],
+)
+def test_what_is_refused(fields: dict[str, Any], words: str) -> None:
+    found = rejected(lambda: chat(ask({**BODY, **fields})))
+    assert found["status"] == 400
+    assert words in found["message"]

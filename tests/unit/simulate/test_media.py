@@ -1,0 +1,53 @@
+"""Images, speech and forms."""
+
+import base64
+import json
+
+import pytest
+
+from fakes.simulated import ask, form, rejected
+from pointsman.simulate.media import images, read_form, speech, transcriptions
+
+
+@pytest.mark.parametrize(("n", "count"), [(None, 1), (3, 3)])
+def test_images(n: int | None, count: int) -> None:
+    answer = images(ask({"prompt": "a signal box", "n": n}))
+    body = json.loads(answer.body)
+    assert len(body["data"]) == count
+    assert all(base64.b64decode(item["b64_json"]).startswith(b"\x89PNG") for item in body["data"])
+    usage = body["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (answer.tokens_in, answer.tokens_out) == (3, count * 272)
+
+
+def test_speech_is_as_long_as_its_text_and_repeats_with_the_request_number() -> None:
+    def spoken(text: str, index: int = 0) -> bytes:
+        answer = speech(ask({"model": "tts-1", "input": text, "voice": "alloy"}, index=index))
+        assert answer.content_type == "audio/mpeg"
+        return answer.body
+
+    assert len(spoken("abcd")) == 2 * len(spoken("ab"))
+    assert spoken("abcd") == spoken("abcd") != spoken("abcd", index=1)
+    assert set(spoken("x" * 100)) == set(range(256)), "every byte value must pass"
+
+
+def test_a_transcription_tells_what_arrived() -> None:
+    body = json.loads(transcriptions(form(model="whisper-1", file=b"\r\n--B-\x00" * 10)).body)
+    assert body == {"text": "70 bytes of audio."}
+
+
+def test_a_transcription_is_by_a_model_that_is_served() -> None:
+    assert rejected(lambda: transcriptions(form(model="gpt-9", file=b"x")))["status"] == 404
+    assert rejected(lambda: transcriptions(form(file=b"x")))["param"] == "model"
+    assert rejected(lambda: transcriptions(form(model="whisper-1")))["param"] == "file"
+
+
+def test_forms_are_read_byte_by_byte() -> None:
+    found = read_form(form(name="größe", file=bytes(range(256))))
+    assert found.text("name") == "größe"
+    assert (found.file("file").data, found.file("file").filename) == (bytes(range(256)), "a.bin")
+
+
+def test_what_is_no_form_is_refused() -> None:
+    assert rejected(lambda: read_form(ask({"model": "whisper-1"})))["status"] == 400
+    empty = ask(b"no part in it", content_type="multipart/form-data; boundary=B")
+    assert rejected(lambda: read_form(empty).file("file"))["param"] == "file"

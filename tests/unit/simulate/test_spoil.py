@@ -1,0 +1,120 @@
+"""Faults in what is answered. How they look on a socket is shown by `test_script`."""
+
+import json
+
+import pytest
+
+from pointsman.simulate.answers import DONE, SSE, Answer, Event, error, json_answer, sse
+from pointsman.simulate.faults import parse
+from pointsman.simulate.spoil import Ending, error_instead, spoil
+
+ROLE, END = sse({"role": "assistant"}), sse({"finish_reason": "stop", "fingerprint": "fp_" * 20})
+CONTENT = [sse({"content": str(number) * 80}, tokens=1) for number in range(3)]
+STREAM = Answer(content_type=SSE, events=[ROLE, *CONTENT, END, DONE], tokens_in=5, tokens_out=3)
+WHOLE = json_answer({"choices": ["abc"]}, tokens_in=5, tokens_out=3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("rate_limit=2", 429, "rate_limit_exceeded"),
+        ("insufficient_quota", 429, "insufficient_quota"),
+        ("context_length", 400, "context_length_exceeded"),
+        ("content_filter", 400, "content_filter"),
+        ("status=401", 401, "invalid_api_key"),
+        ("status=429", 429, "rate_limit_exceeded"),
+        ("status=503", 503, None),
+        ("status=418", 418, None),
+    ],
+)
+def test_errors_that_come_instead_of_an_answer(fault: str, status: int, code: str | None) -> None:
+    answer = error_instead(parse(fault))
+    assert answer is not None
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("fault", ["", "hang", "error_in_200", "malformed_sse=1"])
+def test_other_faults_leave_the_answer_to_the_endpoint(fault: str) -> None:
+    assert error_instead(parse(fault)) is None
+
+
+def test_a_rate_limit_says_for_how_long() -> None:
+    answer = error_instead(parse("rate_limit=1.5"))
+    assert answer is not None
+    headers = dict(answer.headers)
+    assert (headers["retry-after"], headers["retry-after-ms"]) == ("2", "1500")
+    assert b"1.5s" in answer.body
+
+
+@pytest.mark.parametrize("answer", [STREAM, WHOLE])
+def test_without_a_fault_nothing_changes(answer: Answer) -> None:
+    spoiled = spoil(answer, parse(""))
+    assert spoiled.answer == answer
+    assert (spoiled.ending, spoiled.is_whole, spoiled.is_good) == (Ending.KEEP, True, True)
+
+
+def test_an_error_stays_as_it_is_and_is_not_charged() -> None:
+    answer = error(500, "broken")
+    spoiled = spoil(answer, parse("error_mid_stream=1,malformed_json"))
+    assert (spoiled.answer, spoiled.ending, spoiled.is_good) == (answer, Ending.KEEP, False)
+
+
+BROKEN = b'data: {"error"'
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "ending", "is_whole", "is_good"),
+    [
+        ("role_only_then_die", [ROLE], Ending.CLOSE, False, False),
+        ("hang_mid_stream=2", [ROLE, *CONTENT[:2]], Ending.SILENCE, False, False),
+        ("hang_mid_stream=9", [ROLE, *CONTENT], Ending.SILENCE, False, False),
+        ("error_mid_stream=0", [ROLE, BROKEN], Ending.KEEP, True, False),
+        ("error_mid_stream=2", [ROLE, *CONTENT[:2], BROKEN], Ending.KEEP, True, False),
+        ("error_in_200", [BROKEN, DONE], Ending.KEEP, True, False),
+        ("missing_done", [ROLE, *CONTENT, END], Ending.KEEP, True, True),
+    ],
+)
+def test_faults_in_a_stream(
+    fault: str, expected: list[Event | bytes], ending: Ending, is_whole: bool, is_good: bool
+) -> None:
+    before = list(STREAM.events or ())
+    spoiled = spoil(STREAM, parse(fault))
+    events = spoiled.answer.events
+    assert events is not None
+    for event, one in zip(events, expected, strict=True):
+        assert event == one if isinstance(one, Event) else event.data.startswith(one)
+    assert (spoiled.ending, spoiled.is_whole, spoiled.is_good) == (ending, is_whole, is_good)
+    assert STREAM.events == before, "the answer itself is left as it is"
+
+
+@pytest.mark.parametrize(("fault", "at"), [("malformed_sse=0", 1), ("malformed_json=2", 3), ("malformed_sse=9", 4)])
+def test_an_event_that_cannot_be_read_stands_between_the_others(fault: str, at: int) -> None:
+    events = spoil(STREAM, parse(fault)).answer.events
+    assert events is not None
+    broken = events.pop(at)
+    assert events == STREAM.events
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(broken.data.removeprefix(b"data: "))
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending", "is_whole", "is_good"),
+    [
+        ("role_only_then_die", Ending.CLOSE, False, False),
+        ("hang_mid_stream=1", Ending.SILENCE, False, False),
+        ("malformed_json=0", Ending.KEEP, True, True),
+        ("error_mid_stream=1", Ending.KEEP, True, False),
+        ("error_in_200", Ending.KEEP, True, False),
+    ],
+)
+def test_faults_in_a_whole_answer(fault: str, ending: Ending, is_whole: bool, is_good: bool) -> None:
+    spoiled = spoil(WHOLE, parse(fault))
+    assert (spoiled.ending, spoiled.is_whole, spoiled.is_good) == (ending, is_whole, is_good)
+    if not is_good and is_whole:
+        assert "error" in json.loads(spoiled.answer.body)
+        assert spoiled.answer.tokens_out == 0
+    elif is_good:
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(spoiled.answer.body)
+    else:
+        assert spoiled.answer == WHOLE
