@@ -62,7 +62,11 @@ class _Service:
 
     async def run(self) -> int:
         settings = self._compiled.settings
-        log_fd = _open_log(settings)
+        try:
+            log_fd = _open_log(settings)
+        except OSError as error:
+            _logger.error("the log %s cannot be written: %s", settings.log_file, error.strerror)  # noqa: TRY400
+            return 1
         worker = self._worker = Worker(self._compiled.snapshot, settings, log_fd)
         try:
             await worker.start()
@@ -104,12 +108,19 @@ class _Service:
             task.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
-        return loop.create_task(watcher.run())
+        watching = loop.create_task(watcher.run())
+        watching.add_done_callback(_report_end)
+        return watching
 
     def _on_stop(self) -> None:
         self._stop.set()
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
+        if not compiled.snapshot.require_key and not self._compiled.settings.listen.is_loopback:
+            # The addresses in force are those of the start, whatever the new file says.
+            message = "governance.require_key: open mode is allowed on a loopback address only; restart to listen there"
+            self._on_problems((Problem("", message),))
+            return
         for problem in warnings:
             _logger.log(_LEVELS[problem.severity], "configuration: %s", problem)
         fields = changed_fields(self._compiled.settings, compiled.settings)
@@ -139,6 +150,12 @@ class _Service:
         )
         if not snapshot.require_key:
             _logger.warning("open mode: whoever reaches this address may use every provider key")
+
+
+def _report_end(watching: "asyncio.Task[None]") -> None:
+    """Say so when the configuration is no longer watched."""
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        _logger.error("the configuration file is no longer watched; SIGHUP still reads it", exc_info=error)
 
 
 def _open_log(settings: Settings) -> int:

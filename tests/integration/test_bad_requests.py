@@ -193,7 +193,18 @@ HEADS = [
         headers={"content-type": "multipart/form-data"}, param="content-type", says="boundary"),
 ]  # fmt: skip
 
-CASES = [*TYPES, *PLACES, *JSON_TEXT, *REPEATED, *NAMES, *HEADS]
+# What calls itself something else is read as JSON all the same, wherever nothing but JSON and forms is taken.
+DISGUISED = [
+    Bad(name=f"moderations as {kind}", path="/v1/moderations", body=body, headers={"content-type": kind}, code=code)
+    for kind in ("Application/JSON", "application/json ; charset=utf-8", "text/plain", "application/octet-stream")
+    for body, code in (
+        (b'{"model":"a/sim-1","input":"x"', "invalid_json"),
+        (b'{"model":"a/x","model":"a/y"}', "invalid_request"),
+    )
+]
+HEADS += [Bad(name="a key in the query", path="/v1/chat/completions?api_key=SECRET", body=chat(), param="api_key")]
+
+CASES = [*TYPES, *PLACES, *JSON_TEXT, *REPEATED, *NAMES, *HEADS, *DISGUISED]
 
 MODELS = {"chat": ["a/sim-1"], "embed": ["a/sim-1"]}
 EXTRA = {"bare": {"type": "groq", "base_url": "http://127.0.0.1:9/v1", "serves": ["sim-1"]}}
@@ -210,7 +221,7 @@ async def _refused(wire: Wire, case: Bad) -> None:
     assert received.headers["x-pointsman-request-id"] in str(error["message"])
 
 
-@pytest.mark.parametrize("cases", [TYPES, PLACES, JSON_TEXT, REPEATED, NAMES, HEADS])
+@pytest.mark.parametrize("cases", [TYPES, PLACES, JSON_TEXT, REPEATED, NAMES, HEADS, DISGUISED])
 def test_bad_requests_are_refused_with_what_is_wrong_and_where(cases: list[Bad]) -> None:
     async def main() -> None:
         async with serving(

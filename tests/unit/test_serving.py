@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.request import urlopen
 
 import pytest
 from msgspec.structs import replace
 
 from pointsman.config.addresses import Address
-from pointsman.serving import compile_or_exit, serve
+from pointsman.serving import _Service, compile_or_exit, serve
+from pointsman.worker import Worker
 
 GOOD = """\
 server: {listen: "127.0.0.1:0"}
@@ -193,3 +196,14 @@ def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Pa
     assert stat.S_IMODE(log.stat().st_mode) & 0o007 == 0
     process.tell(signal.SIGINT)
     assert process.end() == 0
+
+
+def test_a_reload_does_not_open_an_address_that_others_can_reach(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    closed = compile_or_exit(file, ENVIRON)
+    exposed = replace(closed, settings=replace(closed.settings, listen=Address("", 8080)))
+    swapped: list[object] = []
+    service = _Service(exposed, file, ENVIRON)
+    service._worker = cast("Worker", SimpleNamespace(swap=swapped.append))
+    service._on_compiled(closed, ())  # listens on loopback without keys: right for a start, not for this process
+    assert not swapped
+    assert "open mode is allowed on a loopback address only" in caplog.text

@@ -6,7 +6,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate
 from pointsman.engine.record import RequestRecord
 from pointsman.telemetry.log import LogWriter
-from pointsman.telemetry.metrics import Counter, CounterFamily, Histogram, HistogramFamily
+from pointsman.telemetry.metrics import MAX_SERIES, Counter, CounterFamily, Histogram, HistogramFamily
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
@@ -66,7 +66,9 @@ class Accounts:
         """Count one attempt; `outcome` is `ok` or the code of its failure."""
         target = self._targets.get(candidate.id)
         if target is None:
-            target = self._targets[candidate.id] = self._target(candidate.endpoint.name, candidate.model)
+            target = self._target(candidate.endpoint.name, candidate.model)
+            if len(self._targets) < MAX_SERIES:  # model names may come from clients
+                self._targets[candidate.id] = target
         if outcome == "ok":
             target.ok.value += 1
         else:

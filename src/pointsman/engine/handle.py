@@ -10,11 +10,12 @@ from time import monotonic, time
 from msgspec import Struct
 
 from pointsman.domain import failures
+from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.record import RequestRecord
-from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id
+from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
 from pointsman.routing.admit import Grant, admit
@@ -55,8 +56,13 @@ class Gateway:
         if head.path in _HEALTH:
             return BodyMode.BUFFER
         asked = self._enter(head).asked
-        has_json = asked.content_type == "" or asked.content_type.startswith("application/json")
-        if asked.api.body is not BodyKind.STREAM or head.method in (b"GET", b"HEAD") or has_json:
+        media_type = asked.content_type.partition(";")[0].strip().lower()
+        is_opaque = media_type == "multipart/form-data" or (
+            # What is neither a form nor kept as a file is read as JSON, whatever it calls itself: nothing reaches a
+            # provider that was not understood.
+            asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
+        )
+        if asked.api.body is not BodyKind.STREAM or head.method in (b"GET", b"HEAD") or not is_opaque:
             return BodyMode.BUFFER
         head.derived = None  # made for a body that is read whole
         return BodyMode.STREAM
@@ -167,7 +173,7 @@ class Gateway:
                 time(),
                 identity,
                 head.method.decode("ascii", "replace") if head is not None else "",
-                head.path.decode("ascii", "replace")[:256] if head is not None else "",
+                logged_path(head) if head is not None else "",
                 status,
                 duration_us,
                 duration_us,

@@ -12,6 +12,8 @@ from pointsman.routing import health
 from pointsman.routing.health import Condition, KeyBlock
 from pointsman.routing.retry_budget import RetryBudget
 
+MAX_CONDITIONS = 10_000
+
 
 class Live:
     """The present snapshot, and what was learned about providers and keys. Implements `routing.view.View`."""
@@ -71,6 +73,8 @@ class Live:
             self.conditions.pop(name, None)
         else:
             self.conditions[name] = condition
+            if len(self.conditions) > MAX_CONDITIONS:
+                del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
         key_name = (candidate.endpoint.name, key.name)
         block = health.block_key(self.key_blocks.get(key_name), failure, now)
         if block is None:

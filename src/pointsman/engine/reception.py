@@ -24,6 +24,7 @@ from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
+ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
@@ -77,8 +78,11 @@ class Reception(Waiter[None]):
         self.status = status
         self.headers = headers
         self.first_byte_at = monotonic()
-        if not 200 <= status < 300:
+        if not 200 <= status < 300 and not (status == 304 and self._codec.is_passthrough):
             self._mode = ERROR
+            if self.leg is not None:  # what it says is known: its words must not hold up the next attempt
+                self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
+                self.leg.watch()
             return
         if self._codec.is_passthrough:
             self._mode = COLLECT if _is_json(headers) and not self._call.stream else RELAY
@@ -121,13 +125,13 @@ class Reception(Waiter[None]):
             self._exchange.end()
             self._finish()
         elif mode is not OVER:
-            body = self._collected()[:MAX_ERROR_BYTES]
-            self._fail(self._codec.failure(self.status or 0, self.headers, body, time()))
+            self._fail_by_status()
 
     def on_failure(self, failure: TransportFailure) -> None:
-        if self._mode is OVER:
-            return
-        self._fail(Failure(failure.kind, failure.message))
+        if self._mode is ERROR:
+            self._fail_by_status()
+        elif self._mode is not OVER:
+            self._fail(Failure(failure.kind, failure.message))
 
     # What the engine calls.
 
@@ -144,6 +148,10 @@ class Reception(Waiter[None]):
     def _collected(self) -> bytes:
         pieces = self._pieces
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _fail_by_status(self) -> None:
+        body = self._collected()[:MAX_ERROR_BYTES]
+        self._fail(self._codec.failure(self.status or 0, self.headers, body, time()))
 
     def _on_whole(self, body: bytes) -> None:
         call, codec = self._call, self._codec
@@ -177,6 +185,11 @@ class Reception(Waiter[None]):
                 self._commit()
                 self._write(b"".join(self._pieces))
                 self._pieces.clear()
+            elif self.bytes_in > self._routing.commit_buffer:
+                self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
+                if self.leg is not None:
+                    self.leg.cancel()
+                return
         if decoder.is_done and self._mode is EVENTS:
             self._end_events(decoder, b"")
 

@@ -146,7 +146,9 @@ class Serving:
             length = upload.length_for(candidate.model)
             leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
             reception.leg = leg
-            upload.pump(leg, candidate.model)
+            upload.pump(leg, candidate.model, step.timeout_s)
+        if self.call.timeout_s is not None:
+            reception.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 
     def _settle(self, step: Try, reception: Reception, started_at: float) -> None:
         """Take note of an attempt that is over."""
@@ -182,11 +184,12 @@ class Serving:
     async def _pause(self, step: Wait) -> None:
         elapsed: Waiter[None] = Waiter()
         timer = asyncio.get_running_loop().call_later(step.delay_s, elapsed.set, None)
-        self.waited_s += step.delay_s
+        began_at = monotonic()
         try:
             await elapsed
         finally:
             timer.cancel()
+            self.waited_s += monotonic() - began_at
 
     def begin(self, status: int, headers: Headers, length: int | None) -> None:
         """Start a streamed answer: the moment of commit."""
@@ -249,7 +252,7 @@ class Serving:
                 time(),
                 self.identity,
                 call.method,
-                call.path,
+                logged_path(exchange.head),
                 self.status,
                 int(total_s * 1e6),
                 int((total_s - self.waited_s) * 1e6),
@@ -287,6 +290,11 @@ _NOTHING = AttemptRecord(None, None, None, "none", 0, 0)
 
 def _verdicts(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)
+
+
+def logged_path(head: Head) -> str:
+    """The path of a request as it is logged: without its query, which may hold what a log should not."""
+    return head.path[:256].decode("ascii", "replace")
 
 
 def client_request_id(head: Head) -> str | None:

@@ -4,8 +4,11 @@ The beginning is held back until the model is known, and until the provider's co
 cannot be reached can still be replaced. From the first byte sent there is no second try.
 """
 
+from time import monotonic
+
 from pointsman.domain.calls import Operation
 from pointsman.engine.tasks import Waiter
+from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
 from pointsman.wire.json_object import refuse
@@ -25,6 +28,7 @@ class Upload:
         self._has_ended = False
         self._more: Waiter[None] | None = None
         self._leg: UploadLeg | None = None
+        self._timeout_s = 0.0
 
     async def find_model(self) -> str:
         """The model the form names; empty for a file to be kept, which is for no model, and when the provider is named
@@ -59,10 +63,15 @@ class Upload:
             return length
         return length - (self._field.end - self._field.start) + len(model.encode())
 
-    def pump(self, leg: UploadLeg, model: str) -> None:
-        """Send the body to `leg`, as soon as it takes bytes."""
+    def pump(self, leg: UploadLeg, model: str, timeout_s: float) -> None:
+        """Send the body to `leg`, as soon as it takes bytes.
+
+        The provider has `timeout_s` to connect, to take what it is given, and to answer when it has all of it. While
+        the client is what is waited for, nothing is held against the provider.
+        """
         self._exchange.pause_body()
         self._leg = leg
+        self._timeout_s = timeout_s
         prefix = self._prefix
         if self._field is not None:
             prefix = prefix[: self._field.start] + model.encode() + prefix[self._field.end :]
@@ -74,8 +83,9 @@ class Upload:
                 if not leg.write_body(data):
                     return
             if self._has_ended:
-                leg.end_body()
+                self._end(leg)
             else:
+                leg.deadline = NEVER
                 self._exchange.resume_body()
 
         leg.on_writable = on_writable
@@ -83,6 +93,7 @@ class Upload:
     def _on_data(self, data: bytes) -> None:
         if self._leg is not None:
             if not self._leg.write_body(data):
+                self._wait_for(self._leg)
                 self._exchange.pause_body()
             return
         self._prefix += data
@@ -93,8 +104,16 @@ class Upload:
     def _on_end(self) -> None:
         self._has_ended = True
         if self._leg is not None:
-            self._leg.end_body()
+            self._end(self._leg)
         self._go_on()
+
+    def _end(self, leg: UploadLeg) -> None:
+        self._wait_for(leg)
+        leg.end_body()
+
+    def _wait_for(self, leg: UploadLeg) -> None:
+        leg.deadline = monotonic() + self._timeout_s
+        leg.watch()
 
     def _go_on(self) -> None:
         more = self._more

@@ -61,6 +61,7 @@ _TOO_LONG = re.compile(
     r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.IGNORECASE
 )
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_FILTERED = re.compile(r"\bflagged\b|moderation|content (?:policy|filter)|safety (?:policy|system)", re.IGNORECASE)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -76,13 +77,15 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float) -> F
     if kind is None:
         kind = failures.UPSTREAM_REFUSED if 400 <= status < 500 else failures.UPSTREAM_ERROR
     said = f": {error.message[:MAX_MESSAGE]}" if error is not None and error.message else ""
+    if kind is failures.CREDENTIAL_REJECTED:
+        said = ": it does not accept the key"  # its own words often repeat a part of the key
     return Failure(
         kind,
         f"the provider answered {status}{said}",
         status=status,
         retry_after_s=retry_after_s(headers, now_unix_s),
         param=error.param if error is not None else None,
-        body=body if error is not None and error.is_openai else None,
+        body=body if error is not None and error.is_openai and kind is not failures.CREDENTIAL_REJECTED else None,
     )
 
 
@@ -133,8 +136,10 @@ def _kind(status: int, error: _Error | None) -> Kind | None:
             # A code speaks for itself only where the status does not say whose fault it is more plainly.
             if found is failures.UPSTREAM_ERROR and status in _BY_STATUS:
                 continue
-            if found is not None and not (status in (401, 402, 403) or (status >= 500 and _is_request(found))):
+            if found is not None and not (status in (401, 402) or (status >= 500 and _is_request(found))):
                 return found
+        if status in (400, 403) and error.message and _FILTERED.search(error.message):
+            return failures.CONTENT_FILTERED
         if status in (400, 413, 422) and error.message and _TOO_LONG.search(error.message):
             return failures.CONTEXT_TOO_LONG
     return _BY_STATUS.get(status)

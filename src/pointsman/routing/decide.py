@@ -50,7 +50,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         strategy,
         menu.source,
         now,
-        now + (call.timeout_s or routing.timeouts.commit_s),
+        now + (routing.timeouts.commit_s if call.timeout_s is None else min(call.timeout_s, routing.timeouts.commit_s)),
         routing.max_attempts,
         rng.random(),
         call.stateful,

@@ -15,7 +15,7 @@ is still tried.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.failures import DEADLINE_EXCEEDED, Failure, Fault
 from pointsman.domain.plans import Health
 
 THRESHOLD = 3  # consecutive failures
@@ -66,10 +66,11 @@ def begin(condition: Condition, now: float) -> Condition:
 
 def observe(condition: Condition | None, failure: Failure | None, now: float) -> Condition | None:
     """The condition after an outcome. Only successes and provider failures count; anything else says nothing
-    about the provider's health, but ends a trial. `None` means healthy."""
+    about the provider's health, but ends a trial; so does an attempt that ran out of the time a client allowed.
+    `None` means healthy."""
     if failure is None:
         return None
-    if failure.kind.fault is not Fault.PROVIDER:
+    if failure.kind.fault is not Fault.PROVIDER or failure.kind is DEADLINE_EXCEEDED:
         return None if condition is None else replace(condition, trial_until=0.0)
     condition = condition or Condition()
     failures = condition.failures + 1

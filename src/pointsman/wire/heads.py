@@ -38,6 +38,9 @@ def read_head(
         raise refuse("the path holds characters or segments that are not allowed")
     if not _SAFE_QUERY.fullmatch(query):
         raise refuse("the query holds characters that are not allowed")
+    for name in _CREDENTIALS:
+        if query and f"&{query}".find(f"&{name}=") >= 0:
+            raise refuse(f"a key belongs in a header, not in the query parameter {name!r}", name)
     api = table.find(method, path)
     text = {name: _text(headers, name) for name in (*FORWARDED, *_OWN) if name.encode() in headers}
     return Asked(
@@ -54,6 +57,7 @@ def read_head(
     )
 
 
+_CREDENTIALS = ("key", "api_key", "api-key", "apikey", "access_token", "token")
 _OWN = ("x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
 
 

@@ -26,7 +26,7 @@ def test_a_key_that_a_provider_repeats_is_masked() -> None:
 
 def test_a_key_cut_off_at_the_end_of_a_message_is_masked() -> None:
     said = "x" * 488 + SECRET
-    failure = redact(classify(401, [], json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
+    failure = redact(classify(500, [], json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
     assert failure.message.endswith("x" + MASK)
     assert SECRET[:8] not in failure.message
 

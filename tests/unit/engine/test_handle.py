@@ -108,7 +108,7 @@ def test_a_request_is_served() -> None:
             client = handle(Gateway(rig.engine), request_head(headers=bearer(b"right")), CHAT)
             record = await rig.log.next()
             assert (client.status, client.body) == (200, b"{}")
-            assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/chat/completions", len(CHAT))
+            assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/v1/chat/completions", len(CHAT))
             assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
 
     run(main())

@@ -153,3 +153,18 @@ def test_a_model_name_with_slashes_belongs_to_the_provider_before_the_first() ->
     assert list(state.conditions) == ["alpha/org/model"]
     state.swap(snapshot([BETA]))
     assert state.conditions == {}
+
+
+def test_a_clients_hurry_is_held_against_nobody() -> None:
+    state = live()
+    for _ in range(THRESHOLD + 1):
+        attempt(state, A, failures.DEADLINE_EXCEEDED)
+    assert not state.conditions
+
+
+def test_conditions_of_names_that_clients_invent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.engine.live.MAX_CONDITIONS", 3)
+    state = live()
+    for number in range(5):
+        attempt(state, candidate(ALPHA, f"m{number}"), failures.UPSTREAM_ERROR)
+    assert list(state.conditions) == ["alpha/m2", "alpha/m3", "alpha/m4"]

@@ -16,7 +16,7 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.engine.reception import AFTER_DONE_S, MAX_ERROR_BYTES, Reception
+from pointsman.engine.reception import AFTER_DONE_S, ERROR_BODY_S, MAX_ERROR_BYTES, Reception
 from pointsman.providers._provider import Answer, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
@@ -403,3 +403,27 @@ def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:
     assert first == pytest.approx(monotonic(), abs=0.5)
     scene.reception.on_data(b"C1 ")
     assert (scene.reception.first_byte_at, scene.reception.status) == (first, 200)
+
+
+# What was once got wrong.
+
+
+def test_an_error_answer_that_does_not_end_holds_up_nobody() -> None:
+    scene = Scene(stream=False)
+    scene.give(500, [JSON], b"so ", b"far")
+    assert scene.leg.deadline == pytest.approx(monotonic() + ERROR_BODY_S, abs=0.5)
+    assert scene.carrier.calls[-1] == "watch"
+    scene.reception.on_failure(TransportFailure(failures.COMMIT_TIMEOUT, "too long", was_sent=True))
+    assert scene.reception.failure == Failure(failures.UPSTREAM_ERROR, "6 bytes", 500)
+
+
+def test_not_modified_is_an_answer() -> None:
+    scene = Scene(stream=False, is_passthrough=True)
+    scene.give(304, [(b"etag", b'"x"')]).on_end()
+    assert scene.outcome() == (b"", "finished", None)
+
+
+def test_a_stream_without_content_is_not_held_for_ever() -> None:
+    scene = Scene(commit_buffer=100)
+    scene.give(200, [SSE], *[b": nothing to say "] * 7)
+    assert scene.outcome() == (None, None, "malformed_answer")

@@ -53,7 +53,7 @@ class Scene:
     def pump(self, model: str) -> UploadLeg:
         """Send to a provider with which there is no connection yet."""
         leg = UploadLeg(POST, Answer(), monotonic() + 10, self.upload.length_for(model))
-        self.upload.pump(leg, model)
+        self.upload.pump(leg, model, 60.0)
         return leg
 
     def connect(self, leg: UploadLeg) -> None:

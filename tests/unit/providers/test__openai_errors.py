@@ -47,7 +47,8 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         failure = classify(status, [], body, NOW)
         assert failure.kind is kind
         assert (failure.status, failure.body) == (status, None)
-        assert failure.message == f"the provider answered {status}"
+        refused = ": it does not accept the key" if kind is failures.CREDENTIAL_REJECTED else ""
+        assert failure.message == f"the provider answered {status}{refused}"
     assert kind_of(status, code="some_new_code", type="some_new_type") is kind
 
 
@@ -59,7 +60,9 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         (400, {"code": "content_policy_violation"}, failures.CONTENT_FILTERED),
         (400, {"code": "invalid_api_key"}, failures.CREDENTIAL_REJECTED),
         (400, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_MISSING),
-        (403, {"code": "model_not_found"}, failures.CREDENTIAL_REJECTED),
+        (403, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_MISSING),
+        (403, {"message": "Your input was flagged by moderation"}, failures.CONTENT_FILTERED),
+        (403, {"message": "Country not supported"}, failures.CREDENTIAL_REJECTED),
         (401, {"code": "rate_limit_exceeded"}, failures.CREDENTIAL_REJECTED),
         (413, {"code": "rate_limit_exceeded", "type": "tokens"}, failures.UPSTREAM_RATE_LIMITED),
         (429, {"code": "insufficient_quota"}, failures.CREDENTIAL_REJECTED),
@@ -209,3 +212,10 @@ def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None
     found = retry_after_s(lines, NOW)
     assert found == (None if wait_s is None else pytest.approx(wait_s))
     assert classify(429, lines, b"", NOW).retry_after_s == found
+
+
+def test_a_provider_is_not_quoted_about_a_key() -> None:
+    body = b'{"error":{"message":"Incorrect API key provided: sk-secre****6789","code":"invalid_api_key"}}'
+    failure = classify(401, [], body, NOW)
+    assert failure.body is None
+    assert "sk-" not in failure.message

@@ -172,6 +172,10 @@ def test_the_clients_time_limit_replaces_the_default() -> None:
     assert plan_for(call(timeout_s=3), FakeView(CHAT)).deadline == NOW + 3
 
 
+def test_the_client_may_shorten_the_time_limit_but_not_lengthen_it() -> None:
+    assert plan_for(call(timeout_s=3600), FakeView(CHAT)).deadline == NOW + 600
+
+
 def test_keys_are_drawn_by_weight_and_a_zero_weight_key_is_never_used() -> None:
     two = endpoint("a", provider_key("k1", 3), provider_key("k2", 1), provider_key("k3", 0))
     view = FakeView(snapshot([two], [candidate(two, "m")]))
