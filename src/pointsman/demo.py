@@ -62,8 +62,7 @@ def run(port: int, console_port: int) -> int:
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
             file.write_text(_CONFIG.format(port=port, console_port=console_port, **urls))
             compiled = compile_or_exit(file, os.environ)
-            print(_WELCOME.format(port=port, console_port=console_port), flush=True)  # noqa: T201
-            return serve(compiled, file, os.environ)
+            return serve(compiled, file, os.environ, _WELCOME.format(port=port, console_port=console_port))
     finally:
         for process in providers:
             process.terminate()

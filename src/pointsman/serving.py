@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 
 from pointsman.config.compile import Checked, Compiled, compile_file
-from pointsman.config.defaults import compile_default, default_document
+from pointsman.config.defaults import Default, compile_default, default_document
 from pointsman.config.problems import Problem, Severity
 from pointsman.config.settings import Settings, changed_fields
 from pointsman.config.watch import ConfigWatcher
@@ -32,7 +32,7 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled
             checked = Checked(None, (default,))
         else:
             checked = compile_default(default, environ)
-            print(f"virtual key, made for this run: {default.virtual_key}", flush=True)  # noqa: T201 -- shown once
+            _introduce(default)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity.value}: {problem}", file=sys.stderr)  # noqa: T201
@@ -41,19 +41,30 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled
     return checked.compiled
 
 
-def serve(compiled: Compiled, config: Path | None, environ: Mapping[str, str]) -> int:
-    """Serve until a signal ends it. Returns the exit code."""
+def _introduce(default: Default) -> None:
+    """Say what was found and how to use it; not to standard output, where the request lines go."""
+    names = list(default.document.providers)
+    print(  # noqa: T201
+        f"providers found in the environment: {', '.join(names)}; ask for models as {names[0]}/<model>\n"
+        f"virtual key, made for this run: {default.virtual_key}",
+        file=sys.stderr,
+    )
+
+
+def serve(compiled: Compiled, config: Path | None, environ: Mapping[str, str], welcome: str = "") -> int:
+    """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code."""
     level = compiled.settings.log_level.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Service(compiled, config, environ).run())
+        return runner.run(_Service(compiled, config, environ, welcome).run())
 
 
 class _Service:
     """A worker with what drives it."""
 
-    def __init__(self, compiled: Compiled, config: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, compiled: Compiled, config: Path | None, environ: Mapping[str, str], welcome: str = "") -> None:
         self._compiled = compiled
+        self._welcome = welcome
         self._config = config
         self._environ = environ
         self._worker: Worker | None = None
@@ -79,6 +90,8 @@ class _Service:
         watching = self._watch()
         # Last: whoever waits for this line may send a signal at once, and an unhandled SIGHUP would end the process.
         self._announce(worker, settings, self._compiled.snapshot)
+        if self._welcome:
+            print(self._welcome, flush=True)  # noqa: T201
         try:
             await self._stop.wait()
         finally:

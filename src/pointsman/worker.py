@@ -39,7 +39,8 @@ class Worker:
         )
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
-        self._console = HttpServer(loop, StatusPage(self._engine, self._public), Limits(), self._deadlines)
+        self._status = StatusPage(self._engine, self._public)
+        self._console = HttpServer(loop, self._status, Limits(), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._hastened = asyncio.Event()
 
@@ -77,7 +78,7 @@ class Worker:
 
     async def stop(self) -> int:
         """Let requests in progress finish, for at most `drain_s`. Returns how many connections had to be cut."""
-        self._gateway.is_draining = True
+        self._gateway.is_draining = self._status.is_draining = True
         drain = asyncio.ensure_future(self._public.drain(self._settings.drain_s))
         hasten = asyncio.ensure_future(self._hastened.wait())
         await asyncio.wait((drain, hasten), return_when=asyncio.FIRST_COMPLETED)

@@ -80,13 +80,14 @@ def test_errors_are_told_and_end_the_process(
 
 def test_without_a_file_a_key_is_made_and_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     compiled = compile_or_exit(None, ENVIRON)
-    out, _ = capsys.readouterr()
-    assert out.startswith("virtual key, made for this run: pm-")
-    digest = sha256(out.rpartition(" ")[2].strip().encode()).digest()
+    out, said = capsys.readouterr()
+    assert out == "", "where the request lines go"
+    assert "ask for models as openai/<model>\nvirtual key, made for this run: pm-" in said
+    digest = sha256(said.rpartition(" ")[2].strip().encode()).digest()
     assert list(compiled.snapshot.virtual_keys) == [digest]
     assert compiled.snapshot.require_key
     compile_or_exit(None, ENVIRON)
-    assert capsys.readouterr().out != out
+    assert capsys.readouterr().err != said
 
 
 def test_without_a_file_and_without_a_provider_there_is_nothing_to_serve(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ _TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 class StatusPage:
     """The handler of the console's listener."""
 
+    is_draining = False
+
     def __init__(self, engine: Engine, public: HttpServer) -> None:
         self._engine = engine
         self._public = public
@@ -26,10 +28,12 @@ class StatusPage:
 
     def handle(self, exchange: Exchange) -> None:
         head = exchange.head
-        if head.path == b"/healthz":
+        if head.path == b"/readyz" and self.is_draining:
+            exchange.send(503, b"content-type: application/json\r\n", b'{"status":"draining"}')
+        elif head.path in (b"/healthz", b"/readyz"):
             exchange.send(200, b"content-type: application/json\r\n", b'{"status":"ok"}')
         elif head.path != b"/metrics":
-            self._refuse(exchange, Failure(UNKNOWN_PATH, "there is /metrics and /healthz here"))
+            self._refuse(exchange, Failure(UNKNOWN_PATH, "only /metrics, /healthz and /readyz are here"))
         elif head.method not in (b"GET", b"HEAD"):
             self._refuse(exchange, Failure(METHOD_NOT_ALLOWED, "use GET"))
         else:
