@@ -1,13 +1,16 @@
-"""The view of a state in which nothing is wrong."""
+"""The view of a gateway that has seen nothing go wrong."""
 
-from fakes.routing import NOW, endpoint, snapshot
+from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, plan_for, snapshot
+from pointsman.domain.calls import Facts
+from pointsman.domain.targets import candidate
+from pointsman.routing.decide import decide
 from pointsman.routing.view import CalmView
 
 
-def test_a_calm_view_objects_to_nothing() -> None:
-    configuration = snapshot([endpoint("a")])
-    view = CalmView(configuration)
-    assert view.snapshot is configuration
-    assert not view.conditions
-    assert not view.key_blocks
-    assert view.may_retry("a", NOW)
+def test_a_calm_view_decides_as_live_state_without_failures_does() -> None:
+    ends = [endpoint("alpha", "k1", "k2"), endpoint("beta")]
+    configuration = snapshot(ends, [candidate(one, "m") for one in ends])
+    calm = CalmView(configuration)
+    expected = plan_for(call(), FakeView(configuration), ScriptedDice(0.3))
+    assert decide(Facts(call()), calm, ScriptedDice(0.3), NOW) == expected
+    assert calm.may_retry("alpha", NOW)
