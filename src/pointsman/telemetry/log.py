@@ -32,8 +32,11 @@ class LogWriter:
         self._encode = Encoder().encode
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self.dropped = 0
+        self._refused = 0  # records there was no room for; counted by `put`'s thread alone
+        self._lost = 0  # records that could not be written; counted by the writing thread alone
         self._reported = 0
+        self._has_open_line = False
+        self._has_failed = False
         self._thread.start()
 
     def put(self, record: Struct) -> None:
@@ -41,7 +44,12 @@ class LogWriter:
         if len(self._pending) < MAX_PENDING:
             self._pending.append(self._encode(record))
         else:
-            self.dropped += 1
+            self._refused += 1
+
+    @property
+    def dropped(self) -> int:
+        """Records that will never be in the log."""
+        return self._refused + self._lost
 
     def close(self) -> None:
         """Write what is queued and stop."""
@@ -62,12 +70,19 @@ class LogWriter:
         if dropped != self._reported:
             lines.append(self._encode(Dropped(dropped - self._reported)))
         lines.append(b"")
-        data = memoryview(b"\n".join(lines))
+        text = b"\n".join(lines)
+        if self._has_open_line:
+            text = b"\n" + text
+        data = memoryview(text)
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
-            self._reported = dropped
         except OSError as error:
-            self.dropped += count
-            if self._on_error is not None:
-                self._on_error(error)
+            self._lost += count
+            self._has_open_line |= len(data) < len(text)  # some of it was written, perhaps up to the middle of a line
+            if not self._has_failed and self._on_error is not None:
+                self._on_error(error)  # once, until it works again
+            self._has_failed = True
+        else:
+            self._reported = dropped
+            self._has_open_line = self._has_failed = False

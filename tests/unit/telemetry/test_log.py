@@ -94,6 +94,30 @@ def test_a_failed_write_is_told_and_its_losses_are_counted_until_they_are_writte
         is_full = False
         writer.put(Record(3))
         writer.close()
-    assert len(errors) == 3
+    assert len(errors) == 1, "told once, until it works again"
     assert writer.dropped == 3
     assert [line.get("count", line.get("number")) for line in lines_of(path)] == [3, 3]
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "INTERVAL_S", 60.0)
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LogWriter(file.fileno())
+        real, calls = os.write, 0
+
+        def write(fd: int, data: bytes) -> int:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise OSError(28, "No space left on device")
+            return real(fd, data[:5] if calls == 1 else data)
+
+        monkeypatch.setattr("pointsman.telemetry.log.os.write", write)
+        writer.put(Record(1))
+        writer._flush()
+        writer.put(Record(2))
+        writer.close()
+    first, *rest = path.read_bytes().splitlines()
+    assert len(first) == 5
+    assert len(rest) == 2  # the next record, and what was dropped
