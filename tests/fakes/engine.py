@@ -28,8 +28,11 @@ class FakeLog(LogWriter):
 
     def __init__(self) -> None:
         self.records: list[RequestRecord] = []
-        self.dropped = 0
         self._arrived = asyncio.Event()
+
+    @property
+    def dropped(self) -> int:
+        return 0
 
     def put(self, record: Struct) -> None:
         assert isinstance(record, RequestRecord)

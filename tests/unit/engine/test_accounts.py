@@ -1,6 +1,10 @@
 """What is counted and written when a request is over."""
 
+import os
 import re
+from pathlib import Path
+
+import pytest
 
 from fakes.engine import FakeLog
 from fakes.routing import endpoint
@@ -8,6 +12,8 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.record import RequestRecord
+from pointsman.telemetry import log as telemetry_log
+from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES
 
 A = candidate(endpoint("alpha"), "gpt-4o")
@@ -131,7 +137,12 @@ def test_hostile_names_cannot_break_the_text() -> None:
     assert samples(accounts)[f'pointsman_attempts_total{{provider="alpha",{labels},outcome="ok"}}'] == 1
 
 
-def test_lost_log_lines_are_counted() -> None:
-    log = FakeLog()
-    log.dropped = 3
-    assert samples(Accounts(log))["pointsman_log_dropped_total"] == 3
+def test_lost_log_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry_log, "MAX_PENDING", 0)
+    with Path(os.devnull).open("wb") as file:
+        log = LogWriter(file.fileno())
+        accounts = Accounts(log)
+        for _ in range(3):
+            accounts.request(record())
+        assert samples(accounts)["pointsman_log_dropped_total"] == 3
+        log.close()
