@@ -24,8 +24,11 @@ def provider_lines(headers: Headers) -> bytes:
 def answer_lines(identity: str, served_by: Candidate | None, attempts: int, own_s: float) -> bytes:
     """The gateway's own lines: who served the request, at which attempt, and the time the gateway took for itself:
     since the request was received, less what was spent on attempts. `gateway;dur` is in milliseconds."""
-    served = _served_lines(served_by, attempts)
-    return b"x-pointsman-request-id: " + identity.encode() + served + b"%.3f\r\n" % (own_s * 1e3)
+    return b"x-pointsman-request-id: %b%b%.3f\r\n" % (
+        identity.encode(),
+        _served_lines(served_by, attempts),
+        own_s * 1e3,
+    )
 
 
 @lru_cache(maxsize=4096)

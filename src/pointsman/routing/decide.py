@@ -43,7 +43,9 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     choices: list[Choice] = []
     for item in ordered:
         keys = item.keys
-        choices.append(Choice(item, keys if len(keys) == 1 else order_keys(call, item, rng)))
+        if len(keys) > 1:
+            keys = order_keys(call, item, rng)
+        choices.append(Choice(item, keys))
     return Plan(
         tuple(choices),
         menu.verdicts,

@@ -86,12 +86,13 @@ def _timeout_s(plan: Plan, history: Sequence[Attempt], choice: Choice, now: floa
     """An attempt gets at most half of what remains while another candidate is left to try. A pinned call has none
     after a timeout, which comes when its bytes were sent."""
     remaining_s = plan.deadline - now
-    if plan.pinned or len(history) + 1 >= plan.max_attempts:
+    if plan.pinned or len(history) + 1 >= plan.max_attempts or len(plan.choices) == 1:
         return remaining_s
     tried = {attempt.candidate for attempt in history} if history else ()
-    for other in plan.choices:
+    chosen = choice.candidate.id
+    for other in reversed(plan.choices):  # what is last was probably not tried
         name = other.candidate.id
-        if name != choice.candidate.id and name not in tried:
+        if name != chosen and name not in tried:
             return remaining_s / 2
     return remaining_s
 
