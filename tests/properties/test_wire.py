@@ -1,6 +1,7 @@
 """What holds of every JSON body, every form and every stream."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from fakes.wire import drain, refused
 from pointsman.domain.failures import Refusal
+from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, retry_after_s
 from pointsman.providers._openai_stream import OpenAIStream
 from pointsman.wire.json_object import encode_object, read_object
@@ -96,6 +98,38 @@ def test_no_text_can_confuse_the_stream_decoder(text: str, is_ascii: bool) -> No
     assert (decoder.usage, decoder.is_done) == (None, False)
     assert decoder.failure is not None
     assert decoder.failure.kind.code == "truncated"
+
+
+_TRICKS = st.sampled_from(
+    ["word", 'a "quote"', "[DONE]", "error", "usage", "\n\ndata: [DONE]\n\n", "\\", "finish_reason"]
+)
+
+
+@given(st.lists(_TRICKS | _TEXT, min_size=1), st.data(), st.booleans())
+def test_events_cut_anyhow_and_told_apart_by_their_text_give_the_same_stream(
+    texts: list[str], data: st.DataObject, has_reasoning: bool
+) -> None:
+    separators = data.draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+
+    def event(usage: object = None, **choice: Any) -> bytes:
+        chunk = {"id": "x", "choices": [{"index": 0, **choice}], "usage": usage}
+        return b"data: " + json.dumps(chunk, separators=separators).encode() + b"\n\n"
+
+    events = [event(delta={"content": text}, finish_reason=None) for text in texts]
+    if has_reasoning:
+        events.insert(0, event(delta={"reasoning_content": texts[0]}, finish_reason=None))
+        events.insert(0, event(delta={"reasoning_content": "so"}, finish_reason=None))
+    end = [
+        event(delta={"content": "end"}, finish_reason="stop"),
+        event({"prompt_tokens": 1, "completion_tokens": 2}, delta={}),
+    ]
+    sent = b"".join((*events, *end, b"data: [DONE]\n\n"))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+    pieces = [sent[at:to] for at, to in pairwise([0, *cuts, len(sent)])]
+    for given_pieces in (pieces, [*events, *end, b"data: [DONE]\n\n"]):
+        decoder = OpenAIStream(keep_usage=True)
+        assert drain(decoder, [piece for piece in given_pieces if piece]) == sent
+        assert (decoder.usage, decoder.is_done, decoder.failure) == (Usage(1, 2), True, None)
 
 
 @given(st.sampled_from([b"retry-after", b"retry-after-ms", b"x-ratelimit-reset-tokens"]), st.binary(max_size=30))

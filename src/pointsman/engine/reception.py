@@ -97,8 +97,12 @@ class Reception(Waiter[None]):
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)
         mode = self._mode
-        if mode is EVENTS:
-            self._on_events(data)
+        if mode is EVENTS and (decoder := self._decoder) is not None:
+            out = decoder.feed(data)
+            if self.committed_at is None or decoder.is_done or decoder.failure is not None:
+                self._on_events(decoder, out)
+            elif out:
+                self._write(out)
         elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
@@ -168,30 +172,21 @@ class Reception(Waiter[None]):
             self._mode = OVER
             self.set(None)
 
-    def _on_events(self, data: bytes) -> None:
-        decoder = self._decoder
-        if decoder is None:
-            return
-        out = decoder.feed(data)
-        if decoder.failure is not None:
+    def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
+        """What the decoder made of a piece that may begin or end the client's answer."""
+        if decoder.failure is not None or decoder.is_done:
             self._end_events(decoder, out)
-        elif self.committed_at is not None:
-            if out:
-                self._write(out)
-        else:
-            if out:
-                self._pieces.append(out)
-            if decoder.has_content:
-                self._commit()
-                self._write(b"".join(self._pieces))
-                self._pieces.clear()
-            elif self.bytes_in > self._routing.commit_buffer:
-                self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
-                if self.leg is not None:
-                    self.leg.cancel()
-                return
-        if decoder.is_done and self._mode is EVENTS:
-            self._end_events(decoder, b"")
+            return
+        if out:
+            self._pieces.append(out)
+        if decoder.has_content:
+            self._commit()
+            self._write(b"".join(self._pieces))
+            self._pieces.clear()
+        elif self.bytes_in > self._routing.commit_buffer:
+            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
+            if self.leg is not None:
+                self.leg.cancel()
 
     def _on_events_end(self) -> None:
         decoder = self._decoder

@@ -4,6 +4,8 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 After the first content nearly every piece is passed on after a look for four marks: `"usage"`, `"finish_reason"`,
 `"error"` and `[DONE]`. The quoted ones cannot hide in text, where the quotation marks around them would be escaped.
+Most events of a stream differ in nothing but their text. So one that begins and ends like an event that had no marks,
+with no quotation mark in between, has none either, and is passed on after a look at that text alone.
 """
 
 from typing import Annotated
@@ -19,6 +21,7 @@ from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_ev
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _NULLS = (b":null", b": null")
+_TEXT = b'content":"'
 _NO_VALUE = Raw(b"")
 
 Tokens = Annotated[int, Meta(ge=0)]
@@ -100,7 +103,7 @@ class OpenAIStream:
     the gateway, not by the client. A stream without `[DONE]` is whole when `choices` answers have finished."""
 
     __slots__ = (
-        "_choices", "_finished", "_keep_usage", "_splitter",
+        "_choices", "_ending", "_finished", "_keep_usage", "_opening", "_splitter",
         "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
@@ -113,8 +116,18 @@ class OpenAIStream:
         self._splitter = EventSplitter()
         self._choices = choices
         self._finished: set[int] = set()
+        self._opening = self._ending = b""  # of a plain event, before and after its text
 
     def feed(self, data: bytes) -> bytes:
+        opening, ending = self._opening, self._ending
+        if (
+            opening
+            and data.startswith(opening)
+            and data.endswith(ending)
+            and data.find(b'"', len(opening), len(data) - len(ending)) < 0
+            and self._splitter.is_between
+        ):
+            return data
         try:
             whole = self._splitter.feed(data)
         except EventTooLong:
@@ -123,8 +136,17 @@ class OpenAIStream:
         if not whole:
             return whole
         if self.has_content and _is_plain(whole):
+            if not (self._opening and whole.startswith(self._opening)):
+                self._learn(whole)
             return whole
         return self._read(whole)
+
+    def _learn(self, whole: bytes) -> None:
+        """Keep what surrounds the text of a plain event, if it is a single one."""
+        before, mark, after = whole.partition(_TEXT)
+        _, quote, ending = after.partition(b'"')
+        if quote and whole.count(b"\n\n") == 1:
+            self._opening, self._ending = before + mark, quote + ending
 
     def close(self) -> bytes:
         if self._is_over():

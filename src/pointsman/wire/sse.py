@@ -15,17 +15,24 @@ class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it 
 class EventSplitter:
     """Cuts a byte stream after its whole events, so that each piece can be looked at and passed on as it is.
 
-    Pieces come out with LF line ends whatever went in.
+    Pieces come out with LF line ends whatever went in. `is_between` says that nothing is held back: a piece that ends
+    with a blank line is whole then, and need not be fed.
     """
 
-    __slots__ = ("_has_open_cr", "_tail")
+    __slots__ = ("_has_open_cr", "_tail", "is_between")
 
     def __init__(self) -> None:
         self._tail = bytearray()
         self._has_open_cr = False
+        self.is_between = True
 
     def feed(self, data: bytes) -> bytes:
         """The whole events that `data` completes, possibly none. Raises `EventTooLong`."""
+        whole = self._cut(data)
+        self.is_between = not (self._tail or self._has_open_cr)
+        return whole
+
+    def _cut(self, data: bytes) -> bytes:
         if self._has_open_cr or data.find(b"\r") >= 0:  # `in` takes five times as long
             data = self._with_lf(data)
         tail = self._tail

@@ -231,6 +231,30 @@ def test_words_in_the_text_do_not_confuse() -> None:
         assert decoder.failure.kind is failures.TRUNCATED
 
 
+def test_an_event_like_the_others_waits_for_what_was_held_back_before_it() -> None:
+    for held in (b"event: message\n", b"event: message\r"):
+        decoder = stream()
+        assert decoder.feed(ROLE + HELLO) == ROLE + HELLO
+        assert decoder.feed(HELLO) == HELLO
+        assert decoder.feed(held) == b""
+        assert decoder.feed(WORLD) == b"event: message\n" + WORLD
+
+
+def test_only_a_whole_event_like_the_others_is_passed_on_unread() -> None:
+    def used_to(hello: bytes) -> OpenAIStream:
+        decoder = stream(keep_usage=True)
+        assert decoder.feed(hello) + decoder.feed(hello) + decoder.feed(hello) == hello * 3
+        return decoder
+
+    decoder = used_to(HELLO)
+    assert decoder.feed(WORLD[:-1]) + decoder.feed(WORLD[-1:]) == WORLD
+    assert decoder.feed(WORLD + BILL + WORLD) == WORLD + BILL + WORLD
+    assert decoder.usage == Usage(7, 5, 3, 2)
+    decoder = used_to(HELLO.replace(b'"id":"x"', b'"id":"xy"'))
+    assert decoder.feed(HELLO.replace(b'"id":"x"', b'"error":1')) == b""
+    assert decoder.failure is not None
+
+
 def test_nothing_after_the_end_is_passed_on() -> None:
     decoder = stream()
     assert decoder.feed(HELLO + STOP + DONE + WORLD) == HELLO + STOP + DONE
