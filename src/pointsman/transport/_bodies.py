@@ -140,5 +140,10 @@ class Upload:
         self.due = 0.0  # monotonic seconds
 
 
+def too_large(most: int) -> Refusal:
+    """The refusal of a body that has more than `most` bytes."""
+    return Refusal(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
+
+
 def _malformed(message: str) -> Refusal:
     return Refusal(Failure(failures.INVALID_REQUEST, f"chunked request body: {message}"))

@@ -10,24 +10,22 @@ the memo to the handler (see `http_head`). Everything else is gathered in `_buff
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.transport._bodies import Chunked, Fixed, Upload
+from pointsman.transport._bodies import Chunked, Fixed, Upload, too_large
 from pointsman.transport._server_parts import Shared
 from pointsman.transport._sockets import is_peer_gone, reset_on_close
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_exchange import Exchange, compose
-from pointsman.transport.http_head import CHUNKED, BodyMode, Head, KnownHead
+from pointsman.transport.http_head import CHUNKED, BodyMode, Head, KnownHead, check_part
 
 _logger = logging.getLogger(__name__)
 
 _BUFFER = BodyMode.BUFFER  # looking up a member of an Enum costs the hot path more than a global
-_NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _POLL_S = 0.02  # so, due at the next tick of the shared timer
 _LINGER_S = 2.0
@@ -46,38 +44,15 @@ _CLOSED = 6
 _INTERNAL = Failure(failures.INTERNAL, "the gateway failed to serve the request")
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
-
-
 class Connection(asyncio.Protocol):
     """The protocol of one connection; see the module's docstring. `deadline` and `watched_until` are those of
     `deadlines.Expiring`."""
 
     __slots__ = (
-        "_buffer",
-        "_chunked",
-        "_collected",
-        "_exchange",
-        "_handler",
-        "_head",
-        "_held",
-        "_is_fresh",
-        "_is_reading_paused",
-        "_known",
-        "_length",
-        "_memo",
-        "_phase",
-        "_scanned",
-        "_shared",
-        "_transport",
-        "_unsent",
-        "_upload",
-        "_write_due",
-        "deadline",
-        "is_write_paused",
-        "watched_until",
-    )
+        "_buffer", "_chunked", "_collected", "_exchange", "_handler", "_head", "_held", "_is_fresh",
+        "_is_reading_paused", "_known", "_length", "_memo", "_phase", "_scanned", "_shared", "_transport",
+        "_unsent", "_upload", "_write_due", "deadline", "is_write_paused", "watched_until",
+    )  # fmt: skip
 
     def __init__(self, shared: "Shared[Connection]") -> None:
         self._shared = shared
@@ -124,9 +99,12 @@ class Connection(asyncio.Protocol):
             if found is None:
                 self._known = known = self._memo.find(data, data.find(b"\r\n\r\n") + 4)
                 found = known.measure(data) if known is not None else None
-            if known is not None and found is not None:
+            if known is not None and found is not None and known.head.mode is _BUFFER:
                 end, length = found
-                if end + length == len(data) and known.head.mode is _BUFFER and self._may_hold(length):
+                shared = self._shared
+                limits = shared.limits
+                may_hold = length <= limits.body_bytes and shared.body_memory + length <= limits.body_memory_bytes
+                if may_hold and end + length == len(data):
                     self._serve(known.head, data[end:], length)
                     return
             self._buffer += data
@@ -235,7 +213,8 @@ class Connection(asyncio.Protocol):
         end = buffer.find(b"\r\n\r\n", self._scanned) + 4
         try:
             if not 4 <= end <= self._shared.limits.head_bytes:
-                self._check_part_of_head(end)
+                check_part(buffer, self._scanned, end, self._shared.limits.head_bytes)
+                self._scanned = max(0, len(buffer) - 3)
                 return
             raw = bytes(buffer[:end])
             del buffer[:end]
@@ -243,16 +222,6 @@ class Connection(asyncio.Protocol):
             self._begin(*self._memo.read(raw))
         except Refusal as refusal:
             self._refuse(refusal.failure)
-
-    def _check_part_of_head(self, end: int) -> None:
-        """Refuse a head that can no longer become a good one. `end` is where it ends, below 4 if nowhere yet."""
-        head_bytes = self._shared.limits.head_bytes
-        if end > head_bytes or len(self._buffer) > head_bytes:
-            message = f"the request head has more than {head_bytes} bytes"
-            raise Refusal(Failure(failures.HEADERS_TOO_LARGE, message))
-        if _NEVER_IN_HEAD.search(self._buffer, self._scanned):
-            raise Refusal(Failure(failures.INVALID_REQUEST, "malformed HTTP request head"))
-        self._scanned = max(0, len(self._buffer) - 3)
 
     def _begin(self, head: Head, length: int) -> None:
         """A head is complete. Raises `Refusal` when its body is too large, before any of it is asked for."""
@@ -268,7 +237,7 @@ class Connection(asyncio.Protocol):
         limits = self._shared.limits
         most = limits.body_bytes if mode is _BUFFER else limits.streamed_body_bytes
         if length > most:
-            raise _too_large(most)
+            raise too_large(most)
         if head.expects_continue and length and not self._buffer:
             self.write(_CONTINUE)
         if mode is not _BUFFER:
@@ -305,18 +274,12 @@ class Connection(asyncio.Protocol):
                 self._shared.loop.call_soon(self._go_on)
         self._limit(self._shared.limits.body_timeout_s)
 
-    def _may_hold(self, length: int) -> bool:
-        """Whether a body of `length` bytes keeps all limits."""
-        shared = self._shared
-        limits = shared.limits
-        return length <= limits.body_bytes and shared.body_memory + length <= limits.body_memory_bytes
-
     def _hold(self, size: int, length: int) -> None:
         """Account for the `size` bytes held of a body that has at least `length`."""
         shared = self._shared
         limits = shared.limits
         if length > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
+            raise too_large(limits.body_bytes)
         if shared.body_memory - self._held + max(size, length) > limits.body_memory_bytes:
             message = "the gateway holds as many request bodies as it can"
             raise Refusal(Failure(failures.OVERLOADED_GATEWAY, message, retry_after_s=1.0))
@@ -392,7 +355,7 @@ class Connection(asyncio.Protocol):
                 piece = upload.framing.take(buffer)
                 upload.size += len(piece)
                 if upload.size > self._shared.limits.streamed_body_bytes:
-                    raise _too_large(self._shared.limits.streamed_body_bytes)
+                    raise too_large(self._shared.limits.streamed_body_bytes)
                 upload.due = monotonic() + self._shared.limits.body_timeout_s
                 if piece:
                     self._call(upload.on_data, piece)
@@ -466,13 +429,12 @@ class Connection(asyncio.Protocol):
         """The answer has been written to its end: go on to the next request, or close."""
         is_read = self._phase == _SERVING
         self._release(exchange)
-        if exchange.closes or self._shared.is_draining:
-            if is_read:
-                self._close()
-            else:
-                self._linger()
-            return
-        self._rest()
+        if not (exchange.closes or self._shared.is_draining):
+            self._rest()
+        elif is_read:
+            self._close()
+        else:
+            self._linger()
 
     def _rest(self) -> None:
         """Between two requests."""

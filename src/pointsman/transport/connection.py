@@ -7,6 +7,7 @@ cancel, pause, raise, or send its next request, which may travel on this very co
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Protocol, cast
 
@@ -17,11 +18,12 @@ from pointsman.domain.failures import Kind
 from pointsman.domain.messages import Headers
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.decoding import BodyDecoder, UndecodableError
-from pointsman.transport.errors import TransportFailure
+from pointsman.transport.errors import TransportFailure, shown
 from pointsman.transport.leg import Leg, ResponseHandler
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
+STALE_S = 0.25  # a kept-alive connection that was dead is lost within a round trip; later, the provider was at work
 MAX_INTERIM = 10  # informational answers before the final one
 MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers on end, without a byte of body
 
@@ -57,9 +59,9 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_body", "_connect_deadline", "_decoder", "_encoding", "_fault", "_framing_bytes", "_has_head", "_head_bytes",
         "_headers", "_idle_deadline", "_interim", "_is_chunked", "_is_closed", "_is_done", "_is_keep_alive",
-        "_is_plain", "_is_reused", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner",
-        "_parser", "_phase", "_pieces", "_status", "_tail", "_transport", "_upcoming", "deadline", "leg",
-        "on_body", "stop_connecting", "watched_until",
+        "_is_plain", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner", "_parser", "_phase",
+        "_pieces", "_reused_at", "_status", "_tail", "_transport", "_upcoming", "deadline", "leg", "on_body",
+        "stop_connecting", "watched_until",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, leg: Leg, connect_deadline: float) -> None:
@@ -68,7 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._idle_deadline = NEVER
         self._transport: asyncio.Transport | None = None
         self._is_closed = False
-        self._is_reused = False
+        self._reused_at = -inf
         self._is_write_paused = False
         self._phase = "waiting to connect"
         self.stop_connecting: Callable[[], object] | None = None  # while somebody connects us
@@ -154,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self.start(leg)
-        self._is_reused = False
+        self._reused_at = -inf
         if leg.is_paused:
             # uvloop starts reading when this method returns, whatever it asked for
             asyncio.get_running_loop().call_soon(self._pause_again)
@@ -169,7 +171,7 @@ class UpstreamConnection(asyncio.Protocol):
         assert transport is not None
         self.leg = leg
         leg.carrier = self
-        self._is_reused = True
+        self._reused_at = monotonic()
         try:
             transport.write(leg.message(self._owner.request_line_end))
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
@@ -221,7 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _note_transfer_encoding(self, value: bytes) -> None:
         self._is_plain = False
         if self._is_chunked or value.strip().lower() != b"chunked":
-            self._fault = f"the answer has a transfer encoding that is not supported ({_shown(value)})"
+            self._fault = f"the answer has a transfer encoding that is not supported ({shown(value)})"
         self._is_chunked = True
 
     def on_headers_complete(self) -> None:
@@ -277,7 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._decoder = BodyDecoder(encoding)
             self._headers = [header for header in self._headers if header[0] not in _LOST_BY_DECODING]
         elif encoding not in {b"", b"identity"}:
-            self._fault = f"the answer has a content encoding that was not asked for ({_shown(self._encoding)})"
+            self._fault = f"the answer has a content encoding that was not asked for ({shown(self._encoding)})"
 
     def on_message_complete(self) -> None:
         if self._has_head and not self._is_done:
@@ -305,15 +307,33 @@ class UpstreamConnection(asyncio.Protocol):
             self._take_parse_error(error)
         if not had_head and self._head_bytes + len(data) > MAX_HEAD_BYTES:
             self._check_head_size()
-        if self._is_done and self._is_plain:
-            handler = leg.handler
-            headers = None if had_head else self._headers
-            body = self._body
-            head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
-            self._release(leg, len(data) == head_size + len(body))
-            self._hand_over(leg, handler, headers, body)
-        else:
-            self._advance(leg, data, had_head)
+        if self._is_done:
+            if self._is_plain:
+                handler = leg.handler
+                headers = None if had_head else self._headers
+                body = self._body
+                head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
+                self._release(leg, len(data) == head_size + len(body))
+                self._hand_over(leg, handler, headers, body)
+                return
+        elif had_head and self._pieces and self._fault is None and self._decoder is None:
+            self._pass_on(leg, data)
+            return
+        self._advance(leg, data, had_head)
+
+    def _pass_on(self, leg: Leg, data: bytes) -> None:
+        """Hand over what one read brought of the middle of a body. The short form of `_advance` for streams."""
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+        self._framing_bytes = 0
+        handler = leg.handler
+        if handler is not None:
+            try:
+                handler.on_data(body)
+            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+                self._handler_raised(leg, error)
 
     def _take_parse_error(self, error: Exception) -> None:
         self._is_plain = False
@@ -495,7 +515,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
         elif self._is_done:
             self._is_keep_alive = False  # whole, but not yet wholly handed over
-        elif self._is_silent and self._is_reused and leg.is_replayable:
+        elif self._is_silent and leg.is_replayable and monotonic() - self._reused_at < STALE_S:
             self.leg = None
             leg.carrier = None
             self.close(unanswered=leg)
@@ -543,9 +563,12 @@ class UpstreamConnection(asyncio.Protocol):
         leg.carrier = None
         leg.handler = None
         self.close()
+        self._report(handler, TransportFailure(kind, message, was_sent))
+
+    def _report(self, handler: ResponseHandler | None, failure: TransportFailure) -> None:
         if handler is not None:
             try:
-                handler.on_failure(TransportFailure(kind, message, was_sent))
+                handler.on_failure(failure)
             except Exception:
                 _logger.exception("a failure of %s could not be handled", self._owner.name)
 
@@ -553,14 +576,9 @@ class UpstreamConnection(asyncio.Protocol):
         _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)
         if self.leg is leg:
             self._fail(leg, failures.INTERNAL, "the answer could not be handled")
-        elif leg.handler is not None:  # released already: the connection is another's by now
+        else:  # released already: the connection is another's by now
             handler, leg.handler = leg.handler, None
-            try:
-                handler.on_failure(
-                    TransportFailure(failures.INTERNAL, "the answer could not be handled", was_sent=True)
-                )
-            except Exception:
-                _logger.exception("a failure of %s could not be handled", self._owner.name)
+            self._report(handler, TransportFailure(failures.INTERNAL, "the answer could not be handled", was_sent=True))
 
     def close(self, unanswered: Leg | None = None) -> None:
         """Close at once. The leg, if any, must have been parted from."""
@@ -578,8 +596,3 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._owner.connection_gone(self, unanswered)
-
-
-def _shown(value: bytes) -> str:
-    """A header's value as it may stand in a message."""
-    return value[:40].decode("ascii", "replace")

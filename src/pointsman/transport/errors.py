@@ -20,3 +20,8 @@ class ConnectError(Exception):
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def shown(value: bytes) -> str:
+    """A header's value as it may stand in a message."""
+    return value[:40].decode("ascii", "replace")

@@ -8,23 +8,20 @@ from msgspec import Struct
 
 from pointsman.transport.http_head import Head
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 1000)}
 _UNBOUNDED = -1  # the length of an answer that ends with the connection
-
-
-def _status_line(status: int) -> bytes:
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def compose(status: int, headers: bytes, body: bytes, *, closes: bool, is_bodiless: bool) -> bytes:
     """A whole answer. `headers` are lines each ended by CRLF; `is_bodiless` is for requests by HEAD."""
     if not closes and not is_bodiless and status not in (204, 304):
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (_status_line(status), headers, len(body), body)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], headers, len(body), body)
     length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(body)
     connection = b"Connection: close\r\n" if closes else b""
     if is_bodiless or status in (204, 304):
         body = b""
-    return b"%b%b%b%b\r\n%b" % (_status_line(status), headers, length, connection, body)
+    return b"%b%b%b%b\r\n%b" % (_STATUS_LINES[status], headers, length, connection, body)
 
 
 class Client(Protocol):
@@ -50,8 +47,8 @@ class Exchange(Struct, eq=False):
     `received_at` is in monotonic seconds. The handler sets `on_disconnect`, called once when the client goes away
     before the answer has ended, and `on_drain`, called when output may go on after `write` returned false.
 
-    Answer with `send`, or with `start`, `write` … and `end` or `abort`. Once `is_closed` (answered to the end,
-    aborted, or the client gone) all of these do nothing.
+    Answer with `send`, or with `start`, `write` … and `end` or `abort`. The head leaves with the first piece. Once
+    `is_closed` (answered to the end, aborted, or the client gone) all of these do nothing.
     """
 
     _connection: Client
@@ -66,6 +63,7 @@ class Exchange(Struct, eq=False):
     closes: bool = False  # the connection ends with this answer
     _is_bodiless: bool = False
     _unwritten: int | None = None  # what is left of an announced length; None for a chunked answer
+    _held: bytes = b""  # the head, until there is something to send it with
 
     @property
     def peer(self) -> str | None:
@@ -86,7 +84,8 @@ class Exchange(Struct, eq=False):
         connection.finish(self)
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
-        """Begin an answer that is written in pieces: `length` bytes, or as many as there will be."""
+        """Begin an answer that is written in pieces: `length` bytes, or as many as there will be.
+        Nothing is sent yet."""
         connection = self._connection
         if self.is_closed:
             return
@@ -105,7 +104,7 @@ class Exchange(Struct, eq=False):
             self._unwritten = _UNBOUNDED
         if self.closes:
             framing += b"Connection: close\r\n"
-        connection.write(b"%b%b%b\r\n" % (_status_line(status), headers, framing))
+        self._held = b"%b%b%b\r\n" % (_STATUS_LINES[status], headers, framing)
 
     def write(self, data: bytes) -> bool:
         """Send a piece of a started answer. False: wait for `on_drain` before more is written."""
@@ -122,6 +121,9 @@ class Exchange(Struct, eq=False):
             if len(data) > self._unwritten:
                 raise RuntimeError("more is written than the length announced")
             self._unwritten -= len(data)
+        if self._held:
+            data = self._held + data
+            self._held = b""
         connection.write(data)
         return not connection.is_write_paused
 
@@ -131,18 +133,23 @@ class Exchange(Struct, eq=False):
             return
         if not self.is_started:
             raise RuntimeError("the answer has not been started")
+        rest = self._held
         if not self._is_bodiless:
             if self._unwritten is None:
-                self._connection.write(b"0\r\n\r\n")
+                rest += b"0\r\n\r\n"
             elif self._unwritten not in (0, _UNBOUNDED):
                 self.abort()
                 return
+        if rest:
+            self._connection.write(rest)
         self._connection.finish(self)
 
     def abort(self) -> None:
         """End the connection so that the client cannot take the answer for whole. What was written still arrives,
         unless only the end of the connection could have told the end of the answer."""
         if not self.is_closed:
+            if self._held:
+                self._connection.write(self._held)
             self._connection.abandon(self, with_reset=self._unwritten == _UNBOUNDED)
 
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:

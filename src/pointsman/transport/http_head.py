@@ -23,6 +23,7 @@ them, and recognises it without a parser. It accepts nothing that `parse` would 
 head at its second sighting, so that heads which never come again (a trace id in each) cannot push out the others.
 """
 
+import re
 from collections.abc import Callable
 from enum import Enum
 
@@ -37,6 +38,7 @@ CHUNKED = -1  # stands for a body length that is not known beforehand
 EXPECTATION_FAILED = Kind("expectation_failed", 417, "invalid_request_error", Fault.REQUEST)
 
 _VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
+_NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH_DIGITS = 15
 _LENGTH_NAME = b"\r\ncontent-length: "
 _NAME_END = b"ength: "  # of the same, however it is capitalised
@@ -176,6 +178,17 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     )
     path, _, query = target.partition(b"?")
     return Head(method, target, path, query, headers, is_http11, keep_alive, expectation is not None), length
+
+
+def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> None:
+    """Raise `Refusal` if what has arrived of a head can no longer become a good one of at most `head_bytes`.
+
+    `end` is where the head ends, below 4 if nowhere yet; what lies before `start` has been checked.
+    """
+    if end > head_bytes or len(buffer) > head_bytes:
+        raise _bad(f"the request head has more than {head_bytes} bytes", failures.HEADERS_TOO_LARGE)
+    if _NEVER_IN_HEAD.search(buffer, start):
+        raise _bad("malformed HTTP request head")
 
 
 class KnownHead:

@@ -37,6 +37,29 @@ def test_the_answer_to_a_head_request_has_no_body_but_is_finished() -> None:
     assert (client.body, client.headers[b"content-length"], client.ended) == (b"", b"5", "finished")
 
 
+def test_the_head_leaves_with_the_first_piece() -> None:
+    exchange, client = exchange_of()
+    exchange.start(200, b"A: b\r\n")
+    assert client.written == b""
+    exchange.write(b"one")
+    assert client.written == b"HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
+    exchange.write(b"two")
+    exchange.end()
+    assert (client.written.count(b"HTTP/1.1"), client.body, client.ended) == (1, b"onetwo", "finished")
+
+
+@pytest.mark.parametrize("length", [None, 0, 10])
+@pytest.mark.parametrize("end", [Exchange.end, Exchange.abort])
+def test_an_answer_that_is_over_before_its_first_piece_has_a_head(
+    length: int | None, end: Callable[[Exchange], None]
+) -> None:
+    exchange, client = exchange_of()
+    exchange.start(200, b"A: b\r\n", length)
+    end(exchange)
+    assert client.written.count(b"HTTP/1.1 200 OK\r\nA: b\r\n") == 1
+    assert client.written.endswith(b"\r\n\r\n0\r\n\r\n") == (length is None and client.ended == "finished")
+
+
 def test_write_tells_when_the_client_does_not_keep_up() -> None:
     exchange, client = exchange_of()
     exchange.start(200, b"")

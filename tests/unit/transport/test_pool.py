@@ -11,6 +11,7 @@ import pytest
 from fakes.origin import OK, POST, Answer, FakeOrigin, Peer, ask, connecting, run, send, serving
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
+from pointsman.transport.connection import STALE_S
 
 ONCE = UpstreamRequest(b"POST", b"/files", b"", b"{}", is_replayable=False)
 
@@ -268,5 +269,23 @@ def test_cancelling_at_any_moment_leaks_nothing(seed: int) -> None:
             assert not client._pools[fake.origin]._connecting
         while open_files() > before + 1:  # libuv keeps one in reserve; `run` bounds the wait
             await asyncio.sleep(0.001)
+
+    run(main())
+
+
+def test_a_request_the_provider_was_at_work_on_is_not_sent_again() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer(OK)
+        await peer.answer(b"")  # takes the second request, works on it for a while, and dies
+        await asyncio.sleep(STALE_S + 0.1)
+        peer.close()
+
+    async def main() -> None:
+        async with serving(script) as fake, connecting() as client:
+            await ask(client, fake.origin)
+            answer = await ask(client, fake.origin)
+            assert answer.failure_code == "connection_lost"
+            assert len(fake.peers) == 1
+            assert client.gauges()[str(fake.origin)].stale_retries == 0
 
     run(main())
