@@ -213,8 +213,7 @@ class Connection(asyncio.Protocol):
         end = buffer.find(b"\r\n\r\n", self._scanned) + 4
         try:
             if not 4 <= end <= self._shared.limits.head_bytes:
-                check_part(buffer, self._scanned, end, self._shared.limits.head_bytes)
-                self._scanned = max(0, len(buffer) - 3)
+                self._scanned = check_part(buffer, self._scanned, end, self._shared.limits.head_bytes)
                 return
             raw = bytes(buffer[:end])
             del buffer[:end]

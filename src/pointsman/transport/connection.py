@@ -307,33 +307,28 @@ class UpstreamConnection(asyncio.Protocol):
             self._take_parse_error(error)
         if not had_head and self._head_bytes + len(data) > MAX_HEAD_BYTES:
             self._check_head_size()
-        if self._is_done:
-            if self._is_plain:
-                handler = leg.handler
-                headers = None if had_head else self._headers
-                body = self._body
-                head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
-                self._release(leg, len(data) == head_size + len(body))
-                self._hand_over(leg, handler, headers, body)
-                return
-        elif had_head and self._pieces and self._fault is None and self._decoder is None:
-            self._pass_on(leg, data)
-            return
-        self._advance(leg, data, had_head)
+        handler = leg.handler
+        if self._is_done and self._is_plain:
+            headers = None if had_head else self._headers
+            body = self._body
+            head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
+            self._release(leg, len(data) == head_size + len(body))
+            self._hand_over(leg, handler, headers, body)
+        elif had_head and handler is not None and self._pieces and not (self._fault or self._decoder or self._is_done):
+            self._pass_on(leg, handler, data)
+        else:
+            self._advance(leg, data, had_head)
 
-    def _pass_on(self, leg: Leg, data: bytes) -> None:
+    def _pass_on(self, leg: Leg, handler: ResponseHandler, data: bytes) -> None:
         """Hand over what one read brought of the middle of a body. The short form of `_advance` for streams."""
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        body = b"".join(self._pieces)
+        self._pieces.clear()
         self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
         self._framing_bytes = 0
-        handler = leg.handler
-        if handler is not None:
-            try:
-                handler.on_data(body)
-            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
-                self._handler_raised(leg, error)
+        try:
+            handler.on_data(body)
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
 
     def _take_parse_error(self, error: Exception) -> None:
         self._is_plain = False

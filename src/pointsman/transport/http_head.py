@@ -180,15 +180,17 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     return Head(method, target, path, query, headers, is_http11, keep_alive, expectation is not None), length
 
 
-def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> None:
+def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
     """Raise `Refusal` if what has arrived of a head can no longer become a good one of at most `head_bytes`.
 
-    `end` is where the head ends, below 4 if nowhere yet; what lies before `start` has been checked.
+    `end` is where the head ends, below 4 if nowhere yet; what lies before `start` has been checked. Returns the
+    `start` of the next call: an empty line may have begun there.
     """
     if end > head_bytes or len(buffer) > head_bytes:
         raise _bad(f"the request head has more than {head_bytes} bytes", failures.HEADERS_TOO_LARGE)
     if _NEVER_IN_HEAD.search(buffer, start):
         raise _bad("malformed HTTP request head")
+    return max(0, len(buffer) - 3)
 
 
 class KnownHead:
