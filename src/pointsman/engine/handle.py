@@ -25,11 +25,12 @@ from pointsman.wire import PATHS
 from pointsman.wire.api import models
 from pointsman.wire.api.passthrough import streamed_call
 from pointsman.wire.errors import error_body, error_headers, status_of
-from pointsman.wire.heads import read_head
+from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
 
 _JSON = b"content-type: application/json\r\n"
 _TABLE = PathTable(PATHS)
+MAX_ENTRIES = 4096
 
 
 class Entry(Struct, frozen=True, eq=False):
@@ -38,6 +39,7 @@ class Entry(Struct, frozen=True, eq=False):
     snapshot: Snapshot
     asked: Asked
     grant: Grant
+    mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
 
 
@@ -48,6 +50,9 @@ class Gateway:
         self.engine = engine
         self.ids = RequestIds(engine.rng)
         self.is_draining = False
+        self._entries: dict[tuple[bytes | None, ...], Entry] = {}  # of the snapshot they hold
+        self._names: tuple[bytes, ...] = ()  # of the headers they were read from
+        self._snapshot: Snapshot | None = None
 
     # What the server calls.
 
@@ -55,17 +60,7 @@ class Gateway:
         """Decide from the head whether its body is wanted, and how. Raises `Refusal`."""
         if head.path in _HEALTH:
             return BodyMode.BUFFER
-        asked = self._enter(head).asked
-        media_type = asked.content_type.partition(";")[0].strip().lower()
-        is_opaque = media_type == "multipart/form-data" or (
-            # What is neither a form nor kept as a file is read as JSON, whatever it calls itself: nothing reaches a
-            # provider that was not understood.
-            asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
-        )
-        if asked.api.body is not BodyKind.STREAM or head.method in (b"GET", b"HEAD") or not is_opaque:
-            return BodyMode.BUFFER
-        head.derived = None  # made for a body that is read whole
-        return BodyMode.STREAM
+        return self._enter(head).mode
 
     def handle(self, exchange: Exchange) -> None:
         """Serve one request. Never raises."""
@@ -132,15 +127,27 @@ class Gateway:
         entry = head.derived
         if type(entry) is Entry and entry.snapshot is snapshot:
             return entry
+        if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
+            self._entries, self._names, self._snapshot = {}, names_read(snapshot.key_headers), snapshot
+        # Most of what tells heads apart says nothing here: the id a proxy gives to each request, for one.
+        key = (head.method, head.target, *map(head.headers.get, self._names))
+        is_tagged = has_tags(head.headers)
+        entry = None if is_tagged else self._entries.get(key)
+        if entry is None:
+            entry = self._read(head, snapshot)
+            if not is_tagged:
+                self._entries[key] = entry
+        head.derived = entry
+        return entry
+
+    def _read(self, head: Head, snapshot: Snapshot) -> Entry:
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
         asked = read_head(method, target, head.headers, _TABLE, snapshot.key_headers)
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
             raise Refusal(grant)
-        is_streamed = head.mode is BodyMode.STREAM
-        entry = Entry(snapshot, asked, grant, None if is_streamed else asked.api.parse)
-        head.derived = entry
-        return entry
+        mode = _body_mode(asked)
+        return Entry(snapshot, asked, grant, mode, asked.api.parse if mode is BodyMode.BUFFER else None)
 
     def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
@@ -185,3 +192,13 @@ class Gateway:
 
 
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
+
+
+def _body_mode(asked: Asked) -> BodyMode:
+    """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
+    nothing reaches a provider that was not understood."""
+    if asked.api.body is not BodyKind.STREAM or asked.method in ("GET", "HEAD"):
+        return BodyMode.BUFFER
+    media_type = asked.content_type.partition(";")[0].strip().lower()
+    is_file = asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
+    return BodyMode.STREAM if is_file or media_type == "multipart/form-data" else BodyMode.BUFFER

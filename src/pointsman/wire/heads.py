@@ -3,12 +3,13 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
-from pointsman.wire.paths import PREFIX, Asked, PathTable
+from pointsman.wire.paths import PREFIX, ApiPath, Asked, PathTable
 
 # What of a client's headers goes upstream. Everything else stays here: credentials, cookies, addresses, hop headers.
 FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
@@ -16,7 +17,7 @@ FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match
 # Path segments that can name something, and cannot climb out of the path or start another one.
 _SAFE_PATH = re.compile(r"(?:/[A-Za-z0-9_\-.~:@]+)*/?")
 _SAFE_QUERY = re.compile(r"[A-Za-z0-9_\-.~:@=&%+,\[\]*/?!$'();]*")
-_TAG = "x-pointsman-tag-"
+_TAG = b"x-pointsman-tag-"
 _MAX_TAGS = 16
 _MAX_VALUE = 255
 _MAX_TIMEOUT_MS = 24 * 3600 * 1000
@@ -28,6 +29,35 @@ def read_head(
     method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, key_headers: Sequence[str]
 ) -> Asked:
     """Read everything a head says. `headers` has names in lower case. Raises `Refusal`."""
+    api, path = _read_target(method, target, table)
+    text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
+    return Asked(
+        api,
+        method,
+        path,
+        read_credential(headers, key_headers),
+        text.get("content-type", ""),
+        provider=_checked(text, "x-pointsman-provider"),
+        timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
+        session=_checked(text, "x-pointsman-session"),
+        tags=_tags(headers) if has_tags(headers) else {},
+        forwarded=tuple([(name, text[name]) for name in FORWARDED if name in text]),
+    )
+
+
+def names_read(key_headers: Sequence[str]) -> tuple[bytes, ...]:
+    """The headers that `read_head` looks at, beside those of tags: heads that agree in them say the same."""
+    return (*(raw for raw, _ in _READ), *(name.encode() for name in key_headers))
+
+
+def has_tags(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether there may be headers of tags."""
+    return b"\n".join(headers).find(_TAG) >= 0
+
+
+@lru_cache(maxsize=1024)
+def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
+    """The path asked for, and path and query below the prefix."""
     path, mark, query = target.partition("?")
     if not path.startswith(PREFIX + "/"):
         raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
@@ -41,24 +71,12 @@ def read_head(
     for name in _CREDENTIALS:
         if query and f"&{query}".find(f"&{name}=") >= 0:
             raise refuse(f"a key belongs in a header, not in the query parameter {name!r}", name)
-    api = table.find(method, path)
-    text = {name: _text(headers, name) for name in (*FORWARDED, *_OWN) if name.encode() in headers}
-    return Asked(
-        api,
-        method,
-        path + mark + query,
-        read_credential(headers, key_headers),
-        _text(headers, "content-type") or "",
-        provider=_checked(text, "x-pointsman-provider"),
-        timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
-        session=_checked(text, "x-pointsman-session"),
-        tags=_tags(headers),
-        forwarded=tuple((name, text[name]) for name in FORWARDED if name in text),
-    )
+    return table.find(method, path), path + mark + query
 
 
 _CREDENTIALS = ("key", "api_key", "api-key", "apikey", "access_token", "token")
-_OWN = ("x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
+_OWN = ("content-type", "x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
+_READ = tuple((name.encode(), name) for name in (*FORWARDED, *_OWN))
 
 
 def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
@@ -74,8 +92,7 @@ def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) 
     return None
 
 
-def _text(headers: Mapping[bytes, bytes], name: str) -> str:
-    value = headers.get(name.encode(), b"")
+def _text(name: str, value: bytes) -> str:
     text = value.decode("latin-1")
     if not (text.isascii() and text.replace("\t", " ").isprintable()):  # a line end here would begin a header upstream
         raise refuse(f"the header {name} must be printable ASCII", name)
@@ -99,14 +116,13 @@ def _timeout_s(value: str | None) -> float | None:
 
 
 def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    prefix = _TAG.encode()
-    names = [name for name in headers if name.startswith(prefix)]
+    names = [name for name in headers if name.startswith(_TAG)]
     if len(names) > _MAX_TAGS:
-        raise refuse(f"at most {_MAX_TAGS} headers {_TAG}<name> are allowed", _TAG)
+        raise refuse(f"at most {_MAX_TAGS} headers {_TAG.decode()}<name> are allowed", _TAG.decode())
     tags: dict[str, str] = {}
     for name in names:
         text = name.decode()
-        value = _text(headers, text)
+        value = _text(text, headers[name])
         if len(value) > _MAX_VALUE or len(text) == len(_TAG):
             raise refuse(f"the header {text} needs a name and a value of at most {_MAX_VALUE} characters", text)
         tags[text[len(_TAG) :]] = value

@@ -14,7 +14,7 @@ from fakes.wire import refused
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.snapshots import VirtualKey
-from pointsman.engine.handle import Gateway
+from pointsman.engine.handle import MAX_ENTRIES, Entry, Gateway
 from pointsman.transport.http_head import BodyMode, Head
 
 CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
@@ -97,6 +97,47 @@ def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head,
             assert (record.status, record.code, record.attempts) == (kind.status, kind.code, ())
             assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
             assert rig.asked == [0]
+
+    run(main())
+
+
+def test_what_says_the_same_is_read_once_and_nothing_else() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway = Gateway(rig.engine)
+            locked(rig, b"mine", b"theirs")
+
+            def enter(target: str = "/v1/chat/completions", method: str = "POST", **headers: bytes) -> Entry:
+                named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
+                head = request_head(method, target, {**bearer(b"mine"), **named})
+                gateway.accept(head)
+                assert isinstance(head.derived, Entry)
+                return head.derived
+
+            entry = enter()
+            assert enter(x_request_id=b"1", cookie=b"c") is entry
+            others = [
+                enter("/v1/chat/completions?a=b"),
+                enter("/v1/files"),
+                enter("/v1/files", "DELETE"),
+                enter(authorization=b"Bearer theirs"),
+                enter(x_api_key=b"mine"),
+                enter(accept=b"a/b"),
+                enter(content_type=b"application/json"),
+                enter(x_pointsman_provider=b"alpha"),
+                enter(x_pointsman_session=b"s"),
+                enter(x_pointsman_timeout_ms=b"5"),
+                enter(x_pointsman_tag_a=b"1"),
+                enter(x_pointsman_tag_a=b"2"),
+            ]
+            assert len({id(one) for one in (entry, *others)}) == 1 + len(others)
+            assert [one.asked.tags for one in others[-2:]] == [{"a": "1"}, {"a": "2"}]
+            assert others[3].grant.virtual_key == VirtualKey("theirs", sha256(b"theirs").digest())
+            for number in range(MAX_ENTRIES + 10):
+                enter(x_pointsman_session=b"%d" % number)
+            assert enter().asked == entry.asked
+            locked(rig, b"theirs")
+            assert refused(enter).kind is failures.UNKNOWN_KEY
 
     run(main())
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import time
+from typing import Any
 
 import pytest
 
 from fakes.wire import PATH_OF, TABLE, parse, refused, target
 from pointsman.domain.calls import Operation
 from pointsman.providers import PROVIDERS
-from pointsman.wire.heads import read_credential, read_head
+from pointsman.wire.heads import has_tags, names_read, read_credential, read_head
 from pointsman.wire.paths import Asked
 
 KEYS = ("authorization", "x-api-key", "x-goog-api-key")
@@ -148,6 +149,31 @@ def test_a_timeout_is_in_milliseconds() -> None:
 def test_bad_options_are_refused(name: str, value: str) -> None:
     failure = refused(lambda: read("/v1/models", "GET", **{name: value}))
     assert (failure.kind.status, failure.param) == (400, name.replace("_", "-"))
+
+
+def test_heads_that_agree_in_the_names_read_say_the_same() -> None:
+    looked_at: set[bytes] = set()
+
+    class Headers(dict[bytes, bytes]):
+        def get(self, key: bytes, default: Any = None) -> Any:
+            looked_at.add(key)
+            return super().get(key, default)
+
+        def __getitem__(self, key: bytes) -> bytes:
+            looked_at.add(key)
+            return super().__getitem__(key)
+
+        def __contains__(self, key: object) -> bool:
+            assert isinstance(key, bytes)
+            looked_at.add(key)
+            return super().__contains__(key)
+
+    for present in ((), names_read(KEYS)):
+        headers = Headers(dict.fromkeys((*present, b"cookie", b"x-request-id", b"host"), b"1"))
+        assert not has_tags(headers)
+        read_head("POST", "/v1/chat/completions", headers, TABLE, KEYS)
+    assert looked_at == set(names_read(KEYS))
+    assert has_tags({b"host": b"h", b"x-pointsman-tag-a": b"1"})
 
 
 def test_tags_are_bounded() -> None:
