@@ -43,16 +43,24 @@ def read_object(body: bytes) -> dict[str, Raw]:
             raise Refusal(Failure(failures.INVALID_JSON, message)) from None
     try:
         fields = _OBJECT.decode(body)
+        # Writing the fields again can only leave out white space and repeated keys: the same length means neither.
+        # Without white space it means no repeated keys.
+        again = _ENCODER.encode(fields)
+        is_sure = len(again) == len(body) or _size(again) == _size(body)
     except msgspec.ValidationError:
         raise refuse("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
         raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None
     except RecursionError:
         raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
-    # Writing the fields again can only leave out white space and repeated keys: the same length means neither.
-    if len(_ENCODER.encode(fields)) != len(body):
+    if not is_sure:
         _refuse_repeated_keys(body, fields)
     return fields
+
+
+def _size(valid: bytes) -> int:
+    """The length without white space."""
+    return len(msgspec.json.format(valid, indent=-1))
 
 
 def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:

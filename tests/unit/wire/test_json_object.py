@@ -169,3 +169,16 @@ def _outcome(body: bytes) -> Call | Refusal:
         return parse(body)
     except Refusal as refusal:
         return refusal
+
+
+@pytest.mark.parametrize("space", [b"", b" "])
+def test_at_no_depth_does_nesting_raise_anything_else(space: bytes) -> None:
+    outcomes: list[str] = []
+    for depth in range(900, 1010):
+        try:
+            read_object(b'{"a":%b%b%b}' % (space, b"[" * depth, b"]" * depth))
+            outcomes.append("read")
+        except Refusal as refusal:
+            outcomes.append(refusal.failure.kind.code)
+    assert sorted(outcomes, reverse=True) == outcomes
+    assert set(outcomes) == {"read", "invalid_json"}
