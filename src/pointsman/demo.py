@@ -71,9 +71,18 @@ def run(port: int, console_port: int) -> int:
 
 
 def _start(settings: Settings) -> "subprocess.Popen[bytes]":
-    arguments = [sys.executable, "-m", "pointsman.simulate", "--settings", msgspec.json.encode(settings).decode()]
-    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it.
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 -- our own module
+    arguments = [
+        sys.executable,
+        "-m",
+        "pointsman.simulate",
+        "--until-eof",
+        "--settings",
+        msgspec.json.encode(settings).decode(),
+    ]
+    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it; and with
+    # a pipe that closes when this process ends, however it ends.
+    pipe = subprocess.PIPE
+    return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 -- our own module
 
 
 def _address(process: "subprocess.Popen[bytes]") -> str:

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--settings", default="{}", help="JSON object of settings")
     parser.add_argument("--tls-cert", help="certificate chain; with it the provider speaks TLS")
     parser.add_argument("--tls-key", help="private key of the certificate")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input does: with the parent")
     arguments = parser.parse_args()
     try:
         settings = msgspec.json.decode(arguments.settings, type=Settings)
@@ -32,14 +33,16 @@ def main() -> None:
     except (msgspec.MsgspecError, ValueError) as problem:
         parser.error(str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(provider))
+        runner.run(_serve(provider, until_eof=arguments.until_eof))
 
 
-async def _serve(provider: SimulatedProvider) -> None:
+async def _serve(provider: SimulatedProvider, *, until_eof: bool) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), ended.set)
     async with provider:
         sys.stdout.write(provider.base_url + "\n")
         sys.stdout.flush()
