@@ -79,8 +79,8 @@ def _start(settings: Settings) -> "subprocess.Popen[bytes]":
         "--settings",
         msgspec.json.encode(settings).decode(),
     ]
-    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it; and with
-    # a pipe that closes when this process ends, however it ends.
+    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it; with a
+    # pipe that closes when this process ends, however it ends.
     pipe = subprocess.PIPE
     return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 -- our own module
 
