@@ -27,13 +27,16 @@ class Operation(Enum):
 STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """One request of a client.
 
     `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
     value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
     `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
     `max_tokens` counts output tokens.
+
+    Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
+    nothing in it refers back to it.
     """
 
     operation: Operation
@@ -57,7 +60,7 @@ class Call(Struct, frozen=True):
     stateful: bool = False
 
 
-class Facts(Struct, frozen=True):
+class Facts(Struct, frozen=True, gc=False):
     """What strategies and policies may know about a request."""
 
     call: Call

@@ -5,7 +5,7 @@ from msgspec import Struct
 Headers = list[tuple[bytes, bytes]]  # names in lower case, in order of arrival, duplicates kept
 
 
-class UpstreamRequest(Struct, frozen=True):
+class UpstreamRequest(Struct, frozen=True, gc=False):
     """A request to an origin. `headers` are whole header lines, each ended by CRLF, without Host, Content-Length,
     Transfer-Encoding and Connection, which are the transport's. `is_replayable` allows a second sending on a fresh
     connection when a kept-alive one turns out to be dead before the first byte of an answer.

@@ -5,7 +5,7 @@ from msgspec import Struct
 from pointsman.domain.failures import Failure
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer, as the provider reported them. `cached` and `reasoning` are parts of the two sums."""
 
     tokens_in: int = 0

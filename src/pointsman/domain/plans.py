@@ -26,14 +26,14 @@ class Verdict(Struct, frozen=True):
     reason: Reason
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """One candidate of a plan with its keys in the order they are to be tried."""
 
     candidate: Candidate
     keys: tuple[ProviderKey, ...]
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, gc=False):
     """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
     targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
     sent."""
@@ -49,7 +49,7 @@ class Plan(Struct, frozen=True):
     pinned: bool = False
 
 
-class Try(Struct, frozen=True):
+class Try(Struct, frozen=True, gc=False):
     """Make this attempt now. `timeout_s` bounds the time to its commit."""
 
     choice: Choice

@@ -24,7 +24,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A whole answer in the client's dialect."""
 
     body: bytes

@@ -15,7 +15,7 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class Generation(Struct, kw_only=True):
+class Generation(Struct, kw_only=True, gc=False):
     """Fields of both generating paths. Unknown fields are allowed and passed on."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]

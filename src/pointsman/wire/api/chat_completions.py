@@ -15,7 +15,7 @@ from pointsman.wire.json_object import read_object, read_typed
 from pointsman.wire.paths import ApiPath, Asked
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     role: str
 
 
