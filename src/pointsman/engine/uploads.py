@@ -29,6 +29,7 @@ class Upload:
         self._more: Waiter[None] | None = None
         self._leg: UploadLeg | None = None
         self._timeout_s = 0.0
+        self._is_flowing = False  # what was held back has been sent
 
     async def find_model(self) -> str:
         """The model the form names; empty for a file to be kept, which is for no model, and when the provider is named
@@ -72,14 +73,15 @@ class Upload:
         self._exchange.pause_body()
         self._leg = leg
         self._timeout_s = timeout_s
-        prefix = self._prefix
-        if self._field is not None:
-            prefix = prefix[: self._field.start] + model.encode() + prefix[self._field.end :]
+        self._is_flowing = False
+        field = self._field
 
         def on_writable() -> None:
-            nonlocal prefix
-            if prefix:
-                data, prefix = prefix, b""
+            if not self._is_flowing:
+                self._is_flowing = True
+                data = self._prefix
+                if field is not None:
+                    data = data[: field.start] + model.encode() + data[field.end :]
                 if not leg.write_body(data):
                     return
             if self._has_ended:
@@ -91,7 +93,7 @@ class Upload:
         leg.on_writable = on_writable
 
     def _on_data(self, data: bytes) -> None:
-        if self._leg is not None:
+        if self._leg is not None and self._is_flowing:
             if not self._leg.write_body(data):
                 self._wait_for(self._leg)
                 self._exchange.pause_body()
@@ -103,7 +105,7 @@ class Upload:
 
     def _on_end(self) -> None:
         self._has_ended = True
-        if self._leg is not None:
+        if self._leg is not None and self._is_flowing:
             self._end(self._leg)
         self._go_on()
 

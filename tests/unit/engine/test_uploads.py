@@ -188,6 +188,18 @@ def test_a_second_provider_gets_all_of_what_the_first_could_not_be_given() -> No
     assert scene.sent == body.replace(b"public-name", b"second")
 
 
+def test_what_comes_and_ends_while_the_connection_is_made_keeps_its_place() -> None:
+    body = FIELD + FILE + END
+    scene = Scene(length=len(body))
+    scene.client.upload(body[:150])
+    leg = scene.pump("m")
+    scene.upload._on_data(body[150:])  # was on its way already when reading was paused
+    scene.upload._on_end()
+    assert leg.is_uploading
+    scene.connect(leg)
+    assert (scene.sent, leg.is_uploading) == (body.replace(b"public-name", b"m"), False)
+
+
 # Its pace.
 
 
