@@ -1,17 +1,39 @@
 """What became of an attempt and of a request."""
 
+from enum import Enum
+
 from msgspec import Struct
 
 from pointsman.domain.failures import Failure
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens of one answer, as the provider reported them. `cached` and `reasoning` are parts of the two sums."""
+    """Tokens of one answer, as the provider reported them. All but the first two are parts of the two sums:
+    `tokens_cached`, `tokens_cache_write`, `tokens_cache_write_1h`, `audio_in` and `image_in` of what went in,
+    `tokens_reasoning`, `audio_out` and `image_out` of what came out. `tier` is the service tier of the answer."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
     tokens_reasoning: int = 0
+    tokens_cache_write: int = 0
+    tokens_cache_write_1h: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+    image_in: int = 0
+    image_out: int = 0
+    tier: str | None = None
+
+
+class UsageSource(Enum):
+    """How the tokens of an attempt are known. The value is what logs and the journal say."""
+
+    PROVIDER = "provider"  # the provider reported them
+    COUNTED = "counted"  # the answer was cut: what arrived was counted, and the prompt estimated
+    RESERVED = "reserved"  # nothing is known, so what was reserved is charged
+    NONE = "none"  # nothing was served
+
+    __hash__ = object.__hash__
 
 
 class Attempt(Struct, frozen=True):

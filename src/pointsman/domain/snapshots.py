@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from pointsman.domain.limits import Limit
+from pointsman.domain.prices import Catalog, NoCatalog, Price
 from pointsman.domain.targets import Candidate, Endpoint
 
 
@@ -34,11 +36,53 @@ class Routing(Struct, frozen=True):
     commit_buffer: int = 8 * 1024 * 1024
 
 
-class VirtualKey(Struct, frozen=True):
-    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept."""
+class ProviderEntry(Struct, frozen=True, eq=False):
+    """What a virtual key says of one provider it may use. `allow_models` are shell-style patterns of the provider's
+    model names; empty means all."""
+
+    provider: str
+    weight: float = 1.0
+    allow_models: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+
+class VirtualKey(Struct, frozen=True, eq=False):
+    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
+
+    `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
+    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer.
+    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides.
+    """
 
     name: str
     digest: bytes
+    team: str | None = None
+    customer: str | None = None
+    labels: dict[str, str] = {}
+    expires_at: float | None = None
+    allow_models: tuple[str, ...] = ()
+    entries: dict[str, ProviderEntry] = {}
+    strategy: str | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+class PriceOverride(Struct, frozen=True, eq=False):
+    """Terms that replace the catalog's for the models that `model`, a shell-style pattern of `provider/model`, matches:
+    for one owner, such as `team:research`, where `owner` is given. `output` is the most tokens an answer can have."""
+
+    model: str
+    owner: str | None = None
+    price: Price | None = None
+    output: int | None = None
+
+
+class Pricing(Struct, frozen=True, eq=False):
+    """What things cost. `unknown` says whether a model without a known price may be used where no budget is at stake:
+    `allow-and-flag` or `deny`. The first of `overrides` that fits best holds, see `routing.terms`."""
+
+    unknown: str = "allow-and-flag"
+    overrides: tuple[PriceOverride, ...] = ()
+    catalog: Catalog = NoCatalog()
 
 
 class Snapshot(Struct, frozen=True):
@@ -51,3 +95,4 @@ class Snapshot(Struct, frozen=True):
     require_key: bool = True
     routing: Routing = Routing()
     key_headers: tuple[str, ...] = ("authorization", "x-api-key", "x-goog-api-key")
+    pricing: Pricing = Pricing()

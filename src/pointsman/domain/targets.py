@@ -7,6 +7,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from pointsman.domain.calls import Operation
+from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 
@@ -27,7 +28,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; empty means none are known. `network` is the way out to it.
+    model names that bare names may resolve to; empty means none are known. `network` is the way out to it. `limits` hold for everything sent to it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     serves: tuple[str, ...] = ()
     tags: dict[str, str | tuple[str, ...]] = {}
     network: Network = Network()
+    limits: tuple[Limit, ...] = ()
 
 
 class Provenance(Enum):

@@ -1,0 +1,50 @@
+"""What control lends to workers so that they can decide about limits on their own.
+
+Leases are cumulative: `granted` is all that a worker was ever allowed to count in a window, in units of the counter's
+metric; what it has settled and reserved there never exceeds it.
+
+A window that begins while a worker holds a share opens with that share of the limit granted, without a word: the shares
+of all workers never exceed the whole. So windows open even when control is silent.
+"""
+
+from msgspec import Struct
+
+
+class Holding(Struct, frozen=True, array_like=True):
+    """What a worker may count in one window of a counter. `window` is its start in Unix seconds."""
+
+    counter: str
+    window: int
+    granted: int
+
+
+class Want(Struct, frozen=True, array_like=True):
+    """A wish for at least `more` units on top of what is granted."""
+
+    counter: str
+    window: int
+    more: int
+
+
+class Grant(Struct, frozen=True, array_like=True):
+    """The answer to a wish. `left` is what is neither spent nor lent to anybody; `lent` is what other workers hold
+    unspent, part of which may come free."""
+
+    counter: str
+    window: int
+    granted: int
+    left: int
+    lent: int
+
+
+class Share(Struct, frozen=True, array_like=True):
+    """Of windows that begin at `since` (Unix seconds) or later, `part` of `whole` is granted as they open; none where
+    `part` is 0."""
+
+    part: int
+    whole: int
+    since: float
+
+
+ALONE = Share(1, 1, float("-inf"))
+"""The share of a worker that nobody else can spend beside."""

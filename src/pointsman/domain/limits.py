@@ -1,0 +1,117 @@
+"""What may be spent: limits of money, tokens and requests over fixed windows of time.
+
+A limit counts in a counter, which is identified by its owner, its metric and its period: editing the amount keeps
+what was spent. Windows are fixed and never reopen. Money is in nano-dollars.
+"""
+
+from datetime import datetime, timedelta, timezone, tzinfo
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Metric(Enum):
+    """What is counted. The value is the name used in counters."""
+
+    USD = "usd"  # nano-dollars
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+
+    __hash__ = object.__hash__
+
+
+CALENDAR_UNITS = ("minute", "hour", "day", "week", "month", "quarter", "year")
+_FIXED_S = {"minute": 60, "hour": 3600, "hours": 3600}
+
+
+class Period(Struct, frozen=True):
+    """How long a window lasts: a calendar unit, or `count` hours where `unit` is `hours`. Weeks begin on Monday.
+    Calendar windows begin at midnight of `zone`, UTC where it is `None`; minutes and hours do not depend on it.
+    Windows of several hours are counted from 1970-01-01T00:00Z."""
+
+    unit: str
+    count: int = 1
+    zone: tzinfo | None = None
+
+    @property
+    def name(self) -> str:
+        return self.unit if self.unit != "hours" else f"{self.count}h"
+
+    def window(self, now_unix_s: float) -> tuple[int, int]:
+        """Start and end of the window that `now_unix_s` lies in, in Unix seconds; the end is no longer part of it."""
+        fixed_s = _FIXED_S.get(self.unit)
+        if fixed_s is not None:
+            length_s = fixed_s * self.count
+            start = int(now_unix_s // length_s) * length_s
+            return start, start + length_s
+        zone = self.zone or timezone.utc  # noqa: UP017 -- the same on every version
+        midnight = datetime.fromtimestamp(now_unix_s, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        first, following = _calendar(self.unit, midnight)
+        return int(first.timestamp()), int(following.timestamp())
+
+
+def _calendar(unit: str, midnight: datetime) -> tuple[datetime, datetime]:
+    """The first moment of the unit that a day lies in, and that of the next. Wall-clock arithmetic: a day of 23 or 25
+    hours is a day."""
+    if unit == "day":
+        return midnight, midnight + timedelta(days=1)
+    if unit == "week":
+        monday = midnight - timedelta(days=midnight.weekday())
+        return monday, monday + timedelta(days=7)
+    months = {"month": 1, "quarter": 3, "year": 12}[unit]
+    first_month = (midnight.month - 1) // months * months
+    first = midnight.replace(month=first_month + 1, day=1)
+    years, month = divmod(first_month + months, 12)
+    return first, first.replace(year=first.year + years, month=month + 1)
+
+
+class Level(Enum):
+    """Who a limit belongs to."""
+
+    CUSTOMER = "customer"
+    TEAM = "team"
+    VIRTUAL_KEY = "virtual_key"
+    ENTRY = "entry"  # a virtual key's use of one provider
+    PROVIDER = "provider"
+
+    __hash__ = object.__hash__
+
+
+class Limit(Struct, frozen=True, eq=False):
+    """One budget or rate limit. `owner` is its level and name, such as `team:research`, or `entry:notebook/openai`.
+    `amount` is in units of its metric. A `soft` limit is counted and reported, and refuses nothing.
+
+    Limits of a provider, and of a key's use of one, count each attempt as a request; all others count a request once,
+    however many attempts it takes."""
+
+    level: Level
+    owner: str
+    metric: Metric
+    period: Period
+    amount: int
+    soft: bool = False
+
+    @property
+    def counter(self) -> str:
+        """The name of its counter."""
+        return f"{self.owner}|{self.metric.value}|{self.period.name}"
+
+    @property
+    def counts_attempts(self) -> bool:
+        return self.level in (Level.ENTRY, Level.PROVIDER)
+
+    def __str__(self) -> str:
+        """For messages: `budget of $50 per day of virtual key notebook`."""
+        kind, name = self.owner.split(":", 1)
+        of = {"virtual_key": "virtual key", "entry": "virtual key and provider"}.get(kind, kind)
+        per = f"per {self.period.name}" if self.period.unit != "hours" else f"per {self.period.count} hours"
+        if self.metric is Metric.USD:
+            return f"budget of {dollars(self.amount)} {per} of {of} {name}"
+        return f"limit of {self.amount} {self.metric.value} {per} of {of} {name}"
+
+
+def dollars(nano: int) -> str:
+    """Nano-dollars as text, exact: `$0.000000002`, `$50`."""
+    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
+    whole, rest = divmod(nano, 1_000_000_000)
+    return f"{sign}${whole}" + (f".{rest:09d}".rstrip("0") if rest else "")

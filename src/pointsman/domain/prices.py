@@ -1,0 +1,68 @@
+"""What providers charge. Pico-dollars per token: $0.15 per million tokens are 150,000."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Rates(Struct, frozen=True, omit_defaults=True):
+    """Pico-dollars per token. Where a class of tokens has no rate of its own (`None`), the plain input or output rate
+    holds: for all but `input` and `output`, which are always stated."""
+
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None  # kept for minutes
+    cache_write_1h: int | None = None  # kept for an hour
+    audio_in: int | None = None
+    audio_out: int | None = None
+    image_in: int | None = None
+    image_out: int | None = None
+    reasoning: int | None = None
+
+
+class Price(Struct, frozen=True, omit_defaults=True):
+    """The price of one model at one provider.
+
+    `above` are rates that hold for the whole request from a number of input tokens on, ascending. `tiers` are rates by
+    service tier as providers name them in their answers, such as `batch`, `flex` and `priority`; where the tier of an
+    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars.
+    """
+
+    rates: Rates
+    above: tuple[tuple[int, Rates], ...] = ()
+    tiers: dict[str, Rates] = {}
+    request_nano: int = 0
+
+
+class ModelFacts(Struct, frozen=True, omit_defaults=True):
+    """What the catalog knows of one model at one provider. `None` and empty mean not known.
+
+    `name` is the canonical name, the same at every provider that serves this very model; `context` and `output` are
+    limits in tokens; `version` names the state of the table a price was read from.
+    """
+
+    name: str
+    context: int | None = None
+    output: int | None = None
+    price: Price | None = None
+    version: str = ""
+    modalities_in: tuple[str, ...] = ()
+    modalities_out: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    deprecated_on: str | None = None
+
+
+class Catalog(Protocol):
+    """Models and prices, in memory."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:
+        """What is known of a provider's model under the provider's own name for it."""
+        ...
+
+
+class NoCatalog:
+    """Knows nothing."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:  # noqa: ARG002
+        return None

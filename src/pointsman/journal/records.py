@@ -1,0 +1,96 @@
+"""The records of the journal, msgpack arrays with a tag in front.
+
+Everything that is charged is here: control derives spend from these records alone. A record is never changed; fields
+may be added at the end, with a default. A number that was read by an older version must keep its meaning: a change of
+meaning needs a new `FORMAT`.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.domain.limits import Metric
+
+FORMAT = 1
+
+
+class CounterRef(Struct, frozen=True, array_like=True):
+    """A counter that a scope's attempts count in, with what it takes to find the window of a moment: `zone` is a name
+    of the tz database, empty for UTC."""
+
+    counter: str
+    metric: str  # of `Metric`
+    unit: str
+    count: int = 1
+    zone: str = ""
+    counts_attempts: bool = False
+
+
+class Scope(Struct, frozen=True, array_like=True, tag=1):
+    """Who pays and who is paid, under a number that later records of the same segment use. Written once a segment."""
+
+    number: int
+    virtual_key: str | None
+    team: str | None
+    customer: str | None
+    provider: str
+    model: str
+    variant: str | None
+    price_version: str
+    counters: tuple[CounterRef, ...]
+
+
+class Intent(Struct, frozen=True, array_like=True, tag=2):
+    """Written before bytes leave for the provider. `at` is in Unix seconds and decides the windows. `nano` and `tokens`
+    are reserved: upper bounds. The attempt's id is `request_id`, a dash and `ordinal`, which counts from 1; a counter
+    that does not count attempts counts a request at ordinal 1."""
+
+    scope: int
+    request_id: str
+    ordinal: int
+    at: float
+    nano: int
+    tokens: int
+
+
+class Outcome(Struct, frozen=True, array_like=True, tag=3):
+    """Written once for each intent whose worker lived on. `nano` is what is charged, in the windows of the intent.
+    `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`. `is_priced` is false where no price
+    is known."""
+
+    scope: int
+    request_id: str
+    ordinal: int
+    at: float
+    nano: int
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+    tokens_reasoning: int
+    outcome: str
+    source: str
+    is_priced: bool = True
+
+
+class RequestDone(Struct, frozen=True, array_like=True, tag=4):
+    """A request and its decision, as the request log has it: one JSON object."""
+
+    record: bytes
+
+
+Record = Scope | Intent | Outcome | RequestDone
+
+ENCODER = msgspec.msgpack.Encoder()
+DECODER = msgspec.msgpack.Decoder(Record)
+
+
+def attempt_id(request_id: str, ordinal: int) -> str:
+    return f"{request_id}-{ordinal}"
+
+
+def amount(ref: CounterRef, ordinal: int, nano: int, tokens: int) -> int:
+    """What an attempt with these sums counts in a counter."""
+    if ref.metric == Metric.USD.value:
+        return nano
+    if ref.metric == Metric.TOKENS.value:
+        return tokens
+    return 1 if ref.counts_attempts or ordinal == 1 else 0

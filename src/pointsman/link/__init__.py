@@ -1,0 +1,1 @@
+"""The line between a worker and the control process: frames over a Unix socket."""

@@ -1,0 +1,126 @@
+"""The frames between a worker and control: a length of four bytes, big-endian, and a msgpack array with a tag.
+
+Frames arrive in order, and a connection begins with `Hello` and `Welcome`. Leases are cumulative (`domain.leases`), so
+each side can tell the other the whole truth in one number.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.domain.leases import Grant, Holding, Share, Want
+
+PROTOCOL = 1
+MAX_FRAME = 64 * 1024 * 1024
+
+
+# From a worker.
+
+
+class Hello(Struct, frozen=True, array_like=True, tag=1):
+    """Who is calling, and every lease it believes to have."""
+
+    protocol: int
+    slot: int
+    epoch: int
+    pid: int
+    journal: str  # the name of its folder of segments
+    digest: str  # of the snapshot in force
+    share: Share | None
+    holdings: list[Holding]
+
+
+class Ask(Struct, frozen=True, array_like=True, tag=2):
+    number: int
+    wants: list[Want]
+
+
+class GiveBack(Struct, frozen=True, array_like=True, tag=3):
+    """`granted` was lowered to this: the answer to a recall, or idle leases of a worker that is draining."""
+
+    holdings: list[Holding]
+
+
+class InForce(Struct, frozen=True, array_like=True, tag=4):
+    """The snapshot with this digest is in force."""
+
+    digest: str
+
+
+class Draining(Struct, frozen=True, array_like=True, tag=5):
+    """No new requests are taken; no window will be opened any more."""
+
+
+class Metrics(Struct, frozen=True, array_like=True, tag=6):
+    number: int
+    lines: list[str]
+
+
+# From control.
+
+
+class Welcome(Struct, frozen=True, array_like=True, tag=17):
+    protocol: int
+    share: Share
+
+
+class Granted(Struct, frozen=True, array_like=True, tag=18):
+    number: int
+    grants: list[Grant]
+
+
+class Recall(Struct, frozen=True, array_like=True, tag=19):
+    """Others are short of these: give back what is idle. Holds the counter and the window."""
+
+    counters: list[tuple[str, int]]
+
+
+class Reshare(Struct, frozen=True, array_like=True, tag=20):
+    share: Share
+
+
+class NewSnapshot(Struct, frozen=True, array_like=True, tag=21):
+    """There is a new snapshot in the file `path`."""
+
+    path: str
+    digest: str
+
+
+class MetricsAsk(Struct, frozen=True, array_like=True, tag=22):
+    number: int
+
+
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics
+FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk
+
+_ENCODER = msgspec.msgpack.Encoder()
+FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)
+FROM_CONTROL = msgspec.msgpack.Decoder(FromControl)
+
+
+def encode(frame: FromWorker | FromControl) -> bytes:
+    """The frame with its length in front."""
+    body = _ENCODER.encode(frame)
+    return len(body).to_bytes(4, "big") + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes into the bodies of frames. Raises `ValueError` for a frame over `MAX_FRAME`."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        buffer = self._buffer
+        buffer += data
+        bodies: list[bytes] = []
+        start = 0
+        while len(buffer) - start >= 4:
+            length = int.from_bytes(buffer[start : start + 4], "big")
+            if length > MAX_FRAME:
+                raise ValueError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+            if len(buffer) - start - 4 < length:
+                break
+            bodies.append(bytes(buffer[start + 4 : start + 4 + length]))
+            start += 4 + length
+        del buffer[:start]
+        return bodies
