@@ -18,6 +18,7 @@ from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_retry, next_step
 from pointsman.routing.health import Condition, KeyBlock
 from pointsman.routing.retry_budget import RetryBudget
+from pointsman.routing.view import Exhausted
 
 NOW = 1000.0
 ALL_OPERATIONS = frozenset(Operation)
@@ -98,6 +99,7 @@ class FakeView:
         self.snapshot = configuration
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
+        self.exhausted: dict[str, Exhausted] = {}
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget instead of `tokens`
 

@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Raw, Struct
 
+from pointsman.domain.identity import VirtualKey
+
 
 class Operation(Enum):
     """What is asked for. A provider supports exactly the operations its record lists."""
@@ -61,7 +63,7 @@ class Call(Struct, frozen=True, gc=False):
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """What strategies and policies may know about a request."""
+    """What strategies and policies may know about a request. `virtual_key` is `None` in open mode without a key."""
 
     call: Call
-    virtual_key: str | None = None
+    virtual_key: VirtualKey | None = None

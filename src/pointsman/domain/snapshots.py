@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from pointsman.domain.limits import Limit
+from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
+from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
 from pointsman.domain.prices import Catalog, NoCatalog, Price
 from pointsman.domain.targets import Candidate, Endpoint
 
@@ -34,36 +35,6 @@ class Routing(Struct, frozen=True):
     max_attempts: int = 5
     timeouts: Timeouts = Timeouts()
     commit_buffer: int = 8 * 1024 * 1024
-
-
-class ProviderEntry(Struct, frozen=True, eq=False):
-    """What a virtual key says of one provider it may use. `allow_models` are shell-style patterns of the provider's
-    model names; empty means all."""
-
-    provider: str
-    weight: float = 1.0
-    allow_models: tuple[str, ...] = ()
-    limits: tuple[Limit, ...] = ()
-
-
-class VirtualKey(Struct, frozen=True, eq=False):
-    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
-
-    `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
-    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer.
-    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides.
-    """
-
-    name: str
-    digest: bytes
-    team: str | None = None
-    customer: str | None = None
-    labels: dict[str, str] = {}
-    expires_at: float | None = None
-    allow_models: tuple[str, ...] = ()
-    entries: dict[str, ProviderEntry] = {}
-    strategy: str | None = None
-    limits: tuple[Limit, ...] = ()
 
 
 class PriceOverride(Struct, frozen=True, eq=False):

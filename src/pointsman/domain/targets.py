@@ -28,7 +28,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; empty means none are known. `network` is the way out to it. `limits` hold for everything sent to it.
+    model names that bare names may resolve to; empty means none are known. `network` is the way out to it. `limits`
+    hold for everything that is sent to it.
     """
 
     name: str

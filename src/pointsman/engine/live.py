@@ -5,14 +5,17 @@ pure reducers of `routing`.
 """
 
 from pointsman.domain.failures import Failure
+from pointsman.domain.limits import Limit
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import health
 from pointsman.routing.health import Condition, KeyBlock
 from pointsman.routing.retry_budget import RetryBudget
+from pointsman.routing.view import Exhausted
 
 MAX_CONDITIONS = 10_000
+EXHAUSTED_S = 0.5  # how long it is taken for granted that an exhausted limit is still exhausted
 
 
 class Live:
@@ -22,6 +25,7 @@ class Live:
         self.snapshot = snapshot
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
+        self.exhausted: dict[str, Exhausted] = {}
         self.in_progress: dict[str, int] = {}
         self._budget = RetryBudget()
         self._budgets: dict[str, RetryBudget] = {}
@@ -36,6 +40,15 @@ class Live:
             name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
         }
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
+        self.exhausted = {}  # a limit may have been raised
+
+    def refused(self, limit: Limit, ends_at: float, now: float) -> None:
+        """Nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a moment."""
+        self.exhausted[limit.counter] = Exhausted(limit, min(now + EXHAUSTED_S, ends_at), ends_at)
+
+    def forget_exhausted(self, now: float) -> None:
+        """Limits that may have something left by now."""
+        self.exhausted = {name: found for name, found in self.exhausted.items() if found.until > now}
 
     def may_retry(self, provider: str, now: float) -> bool:
         budget = self._budgets.get(provider)

@@ -82,7 +82,7 @@ class Serving:
         engine, key, now = self.engine, self.grant.virtual_key, monotonic()
         failure: Failure | None = _BROKEN
         try:
-            plan = decide(Facts(self.call, key.name if key is not None else None), engine.live, engine.rng, now)
+            plan = decide(Facts(self.call, key), engine.live, engine.rng, now)
             if isinstance(plan, Failure):
                 failure = plan
                 self._refuse(GiveUp(plan))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Choice, Plan, Verdict
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
@@ -26,20 +27,23 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
 
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
-    call, routing = facts.call, view.snapshot.routing
+    call, key, routing = facts.call, facts.virtual_key, view.snapshot.routing
+    if key is not None and key.allow_models and not _may_ask(key, call):
+        return _not_allowed(key, call)
     public = view.snapshot.models.get(call.model)
-    if public is None or call.fallbacks or call.provider is not None or view.conditions or view.key_blocks:
+    is_calm = not (view.conditions or view.key_blocks or view.exhausted)
+    if public is None or call.fallbacks or call.provider is not None or not is_calm:
         menu = _menu(facts, view, now)
         if isinstance(menu, Failure):
             return menu
     else:
-        menu = _calm_menu(public, call.operation)
+        menu = _calm_menu(public, call.operation, key if key is not None and _decides(key) else None)
     strategy = menu.strategy or routing.strategy
     ordered = STRATEGIES[strategy](menu.targets, facts, view, rng)
     if menu.others:
         ordered = (*ordered, *menu.others)
     if not ordered:
-        return _nothing_left(call, menu.verdicts)
+        return nothing_left(call.model, menu.verdicts, now)
     choices: list[Choice] = []
     for item in ordered:
         keys = item.keys
@@ -75,6 +79,13 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
     if isinstance(named, Failure):
         return named
     candidates, strategy, source = named
+    key = facts.virtual_key
+    if key is not None and _decides(key):
+        strategy = key.strategy or strategy
+        if _has_weights(key):
+            candidates = _weighted_by(key, candidates)
+            strategy = key.strategy or "weighted"
+        source = f"virtual key {key.name}, {source}"
     found = _verdicts(candidates, facts, view, now)
     left = [item for item in candidates if item not in found]
     targets = tuple(item for item in left if item.provenance is not FALLBACK)
@@ -83,13 +94,49 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
 
 
 @lru_cache(maxsize=4096)
-def _calm_menu(public: PublicModel, operation: Operation) -> _Menu:
+def _calm_menu(public: PublicModel, operation: Operation, key: VirtualKey | None) -> _Menu:
     """The menu of a public name while nothing is wrong anywhere: policies then look at no more than this. Cached by
-    the identity of what a snapshot holds."""
+    the identity of what a snapshot holds. `key` is `None` where it has no say."""
     call = Call(operation, "", "", public.name, {}, 0)
-    menu = _menu(Facts(call), CalmView(Snapshot("", {}, {public.name: public}, {})), 0.0)
+    menu = _menu(Facts(call, key), CalmView(Snapshot("", {}, {public.name: public}, {})), 0.0)
     assert not isinstance(menu, Failure)
     return menu
+
+
+def _decides(key: VirtualKey) -> bool:
+    """Whether a virtual key has a say in what serves its requests."""
+    return bool(key.entries) or key.strategy is not None
+
+
+def _has_weights(key: VirtualKey) -> bool:
+    return any(entry.weight is not None for entry in key.entries.values())
+
+
+def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with the weights of a key's providers, which the targets at one provider share as their own
+    weights say."""
+    totals: dict[str, float] = {}
+    for item in candidates:
+        totals[item.endpoint.name] = totals.get(item.endpoint.name, 0.0) + item.weight
+    weighted: list[Candidate] = []
+    for item in candidates:
+        entry, total = key.entries.get(item.endpoint.name), totals[item.endpoint.name]
+        if entry is not None and entry.weight is not None and total > 0:
+            weight = entry.weight * (item.weight / total)
+            weighted.append(candidate(item.endpoint, item.model, weight, item.variant, item.provenance))
+        else:
+            weighted.append(item)
+    return weighted
+
+
+def _may_ask(key: VirtualKey, call: Call) -> bool:
+    return any(fnmatchcase(call.model, pattern) for pattern in key.allow_models)
+
+
+def _not_allowed(key: VirtualKey, call: Call) -> Failure:
+    asked = f"the model {call.model!r}" if call.model else "a path that names no model"
+    message = f"virtual key {key.name} may not ask for {asked}; its allow_models are {_listed(key.allow_models)}"
+    return Failure(failures.MODEL_NOT_ALLOWED, message, param="model")
 
 
 def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: float) -> dict[Candidate, Verdict]:
@@ -223,8 +270,39 @@ def _listed(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(listed[:limit]) + more
 
 
-def _nothing_left(call: Call, verdicts: Sequence[Verdict]) -> Failure:
+_FORBIDDEN = frozenset({"provider_not_allowed", "model_not_allowed"})
+_LIMITS = frozenset({"over_budget", "over_rate_limit"})
+
+
+def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
+    """The refusal of a call for whose every candidate there is a verdict. `now` is in monotonic seconds."""
     said = "; ".join(f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts)
-    if verdicts and all(verdict.reason.code == "unsupported_operation" for verdict in verdicts):
-        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {call.model!r} can do this: {said}")
-    return Failure(failures.NO_TARGET, f"no target of {call.model!r} can be used: {said}")
+    codes = {verdict.reason.code for verdict in verdicts}
+    if codes and codes <= {"unsupported_operation"}:
+        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
+    if codes and codes <= _FORBIDDEN:
+        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")
+    if codes & _LIMITS:
+        return _over_limits(model, verdicts, said, now)
+    if "price_unknown" in codes:
+        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {model!r} can be paid for: {said}", param="model")
+    return Failure(failures.NO_TARGET, f"no target of {model!r} can be used: {said}")
+
+
+def _over_limits(model: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
+    """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does."""
+    until = [
+        verdict.reason.until
+        for verdict in verdicts
+        if verdict.reason.code == "over_rate_limit" and verdict.reason.until is not None
+    ]
+    message = f"no limit has room for this request to {model!r}: {said}"
+    if until:
+        return Failure(failures.RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))
+    return Failure(failures.BUDGET_EXCEEDED, message)
+
+
+def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:
+    """The plan with a candidate left out after all."""
+    choices = tuple(choice for choice in plan.choices if choice.candidate is not item)
+    return replace(plan, choices=choices, verdicts=(*plan.verdicts, verdict))

@@ -3,13 +3,26 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from msgspec import Struct
+
+from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot
 from pointsman.routing.health import Condition, KeyBlock
 
 
+class Exhausted(Struct, frozen=True):
+    """A limit that had nothing left when it was last asked for. `until` is when it is worth asking again, `ends_at`
+    when its window ends, both in monotonic seconds."""
+
+    limit: Limit
+    until: float
+    ends_at: float
+
+
 class View(Protocol):
     """`conditions` is kept under candidate ids and holds only what is not healthy; `key_blocks` under
-    `(provider, key)` holds only keys that were refused."""
+    `(provider, key)` holds only keys that were refused; `exhausted` under names of counters holds only limits of which
+    nothing is left."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -17,6 +30,8 @@ class View(Protocol):
     def conditions(self) -> Mapping[str, Condition]: ...
     @property
     def key_blocks(self) -> Mapping[tuple[str, str], KeyBlock]: ...
+    @property
+    def exhausted(self) -> Mapping[str, Exhausted]: ...
     def may_retry(self, provider: str, now: float) -> bool:
         """Whether the retry budgets, that of the provider and the global one, have a token left."""
         ...
@@ -27,6 +42,7 @@ class CalmView:
 
     conditions: Mapping[str, Condition] = {}
     key_blocks: Mapping[tuple[str, str], KeyBlock] = {}
+    exhausted: Mapping[str, Exhausted] = {}
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot

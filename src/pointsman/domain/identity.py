@@ -1,0 +1,36 @@
+"""Who asks: virtual keys, what they may use and what limits hold for them."""
+
+from msgspec import Struct
+
+from pointsman.domain.limits import Limit
+
+
+class ProviderEntry(Struct, frozen=True, eq=False):
+    """What a virtual key says of one provider it may use. `weight` is its share of the key's requests; where no entry
+    of a key states one, the key does not choose between providers. `allow_models` are shell-style patterns of the
+    provider's model names; empty means all."""
+
+    provider: str
+    weight: float | None = None
+    allow_models: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+
+class VirtualKey(Struct, frozen=True, eq=False):
+    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
+
+    `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
+    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer.
+    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides.
+    """
+
+    name: str
+    digest: bytes
+    team: str | None = None
+    customer: str | None = None
+    labels: dict[str, str] = {}
+    expires_at: float | None = None
+    allow_models: tuple[str, ...] = ()
+    entries: dict[str, ProviderEntry] = {}
+    strategy: str | None = None
+    limits: tuple[Limit, ...] = ()

@@ -1,0 +1,23 @@
+"""A virtual key that names providers may use these alone, with the models it allows there."""
+
+from fnmatch import fnmatchcase
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.plans import Reason
+from pointsman.domain.targets import Candidate
+from pointsman.routing.view import View
+
+
+def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
+    key = facts.virtual_key
+    if key is None or not key.entries:
+        return None
+    entry = key.entries.get(candidate.endpoint.name)
+    if entry is None:
+        return Reason("provider_not_allowed", f"virtual key {key.name} may not use provider {candidate.endpoint.name}")
+    if not entry.allow_models or any(fnmatchcase(candidate.model, pattern) for pattern in entry.allow_models):
+        if entry.weight == 0:
+            return Reason("drained", f"virtual key {key.name} gives provider {entry.provider} the weight 0")
+        return None
+    message = f"virtual key {key.name} may not use model {candidate.model} of provider {entry.provider}"
+    return Reason("model_not_allowed", message)
