@@ -7,10 +7,12 @@ import pytest
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Facts, Operation
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.routing.policies import POLICIES, Check
-from pointsman.routing.view import CalmView
+from pointsman.routing.view import CalmView, Exhausted
 
 HEALTHY = endpoint("a")
 CHAT_ONLY = endpoint("b", operations=frozenset({Operation.CHAT}))
@@ -20,12 +22,17 @@ TWO_KEYS = endpoint("e", "k1", "k2")
 ENDPOINTS = [HEALTHY, CHAT_ONLY, KEYLESS, ZERO_KEY, TWO_KEYS]
 CONFIGURATION = snapshot(ENDPOINTS, [candidate(HEALTHY, "m")])
 
+ENTRIES = {"a": ProviderEntry("a"), "b": ProviderEntry("b", allow_models=("other*",)), "e": ProviderEntry("e", weight=0)}
+LIMIT = Limit(Level.VIRTUAL_KEY, "virtual_key:restricted", Metric.USD, Period("day"), 1_000_000_000)
+RESTRICTED = VirtualKey("restricted", b"", entries=ENTRIES, limits=(LIMIT,))
+
 every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name for name, _ in POLICIES])
 
 
 def troubled() -> FakeView:
-    """Every candidate's breaker is open and every first key is blocked."""
+    """Every candidate's breaker is open, every first key is blocked, and the one limit is exhausted."""
     view = FakeView(CONFIGURATION)
+    view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
     for item in ENDPOINTS:
         view.open_breaker(f"{item.name}/m", NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
@@ -34,7 +41,7 @@ def troubled() -> FakeView:
 
 def cases() -> list[tuple[Candidate, Facts, FakeView]]:
     built = [candidate(item, "m", weight) for item, weight in product(ENDPOINTS, (0.0, 1.0))]
-    asked = [Facts(call(operation=operation)) for operation in Operation]
+    asked = [Facts(call(operation=operation), key) for operation in Operation for key in (None, RESTRICTED)]
     return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
 
 
@@ -73,12 +80,12 @@ def test_a_guess_says_when_it_ends_and_then_ends(name: str, check: Check) -> Non
 
 
 @every_policy
-def test_while_nothing_is_wrong_only_candidate_and_operation_count(name: str, check: Check) -> None:
+def test_while_nothing_is_wrong_only_candidate_operation_and_key_count(name: str, check: Check) -> None:
     """Menus are kept on the strength of this."""
     for item, facts, _ in cases():
         asked = call("another", facts.call.operation, fallbacks=("a/m",), provider="a", timeout_s=1.0, stateful=True)
         expected = check(item, facts, FakeView(CONFIGURATION), NOW)
-        assert check(item, Facts(asked, "a key"), CalmView(snapshot([])), 0.0) == expected
+        assert check(item, Facts(asked, facts.virtual_key), CalmView(snapshot([])), 0.0) == expected
 
 
 @every_policy
@@ -88,6 +95,7 @@ def test_the_view_is_left_as_it_was(name: str, check: Check) -> None:
         check(item, facts, view, NOW)
     assert view.conditions == untouched.conditions
     assert view.key_blocks == untouched.key_blocks
+    assert view.exhausted == untouched.exhausted
 
 
 def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation = Operation.CHAT) -> Reason | None:

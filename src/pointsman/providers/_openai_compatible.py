@@ -13,17 +13,20 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
+from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_usage, is_empty, read_usage
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.wire.json_object import encode_object
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
+# OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
+_ID_LINE = b"%bx-client-request-id: %b\r\n"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
 class _Plain(Struct, gc=False):
     usage: OpenAIUsage | None = None
     error: Raw | None = None
+    service_tier: str | None = None
 
 
 class _Probe(Struct):
@@ -40,7 +43,7 @@ class PassthroughCodec:
 
     is_passthrough = True
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         body = b""
         if call.fields:
             fields = {**call.fields, "model": _model_name(candidate.model)} if call.model else call.fields
@@ -48,10 +51,11 @@ class PassthroughCodec:
         elif call.raw_body:
             body = call.raw_body
         target, headers = _envelope(candidate.endpoint, key, call.path, call.content_type, call.forwarded)
+        headers = _ID_LINE % (headers, attempt_id.encode())
         return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
-        return Answer(body)
+        return Answer(body, find_usage(body))
 
     def decoder(self, call: Call) -> StreamDecoder:
         raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
@@ -69,7 +73,7 @@ class JsonCodec(PassthroughCodec):
         self._streams_usage = streams_usage
         self._rename = tuple((rename or {}).items())
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         fields = call.fields.copy()
         fields["model"] = _model_name(candidate.model)
         if not self._streams_usage:
@@ -80,7 +84,7 @@ class JsonCodec(PassthroughCodec):
             if name in fields:
                 fields[theirs] = fields.pop(name)
         target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
-        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+        return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         try:
@@ -89,7 +93,7 @@ class JsonCodec(PassthroughCodec):
             return _decode_odd(body)
         if plain.usage is None or plain.error is not None:
             return _decode_odd(body)
-        return Answer(body, plain.usage.normalised())
+        return Answer(body, plain.usage.normalised(plain.service_tier))
 
     def decoder(self, call: Call) -> StreamDecoder:
         return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)

@@ -30,23 +30,42 @@ Tokens = Annotated[int, Meta(ge=0)]
 class _Details(Struct, gc=False):
     cached_tokens: Tokens | None = None
     reasoning_tokens: Tokens | None = None
+    audio_tokens: Tokens | None = None
+    image_tokens: Tokens | None = None
+
+
+_NO_DETAILS = _Details()
 
 
 class OpenAIUsage(Struct, gc=False):
-    """The `usage` object of chat, completions and embeddings."""
+    """The `usage` object of chat, completions and embeddings, and under its newer names that of responses and images.
+    https://platform.openai.com/docs/api-reference/chat/object, …/responses/object, …/images/object"""
 
     prompt_tokens: Tokens | None = None
     completion_tokens: Tokens | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
 
-    def normalised(self) -> Usage:
-        cached, reasoning = self.prompt_tokens_details, self.completion_tokens_details
+    def normalised(self, tier: str | None = None) -> Usage:
+        inputs, outputs = self.prompt_tokens_details, self.completion_tokens_details
+        if inputs is None and outputs is None and tier is None and self.input_tokens is None:
+            return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
+        inputs = inputs or self.input_tokens_details or _NO_DETAILS
+        outputs = outputs or self.output_tokens_details or _NO_DETAILS
         return Usage(
-            self.prompt_tokens or 0,
-            self.completion_tokens or 0,
-            (cached.cached_tokens or 0) if cached is not None else 0,
-            (reasoning.reasoning_tokens or 0) if reasoning is not None else 0,
+            self.prompt_tokens or self.input_tokens or 0,
+            self.completion_tokens or self.output_tokens or 0,
+            inputs.cached_tokens or 0,
+            outputs.reasoning_tokens or 0,
+            audio_in=inputs.audio_tokens or 0,
+            audio_out=outputs.audio_tokens or 0,
+            image_in=inputs.image_tokens or 0,
+            image_out=outputs.image_tokens or 0,
+            tier=tier,
         )
 
 
@@ -58,14 +77,35 @@ def is_empty(value: Raw) -> bool:
     return bytes(value) in _NOTHING
 
 
-def read_usage(usage: Raw) -> Usage | None:
+def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
     """`None` where there is none, or none that can be understood: an odd account must not spoil a good answer."""
     if is_empty(usage):
         return None
     try:
-        return _USAGE_DECODER.decode(usage).normalised()
+        return _USAGE_DECODER.decode(usage).normalised(tier)
     except msgspec.DecodeError:
         return None
+
+
+def find_usage(text: bytes) -> Usage | None:
+    """The last `usage` object in the JSON, or in the end of a stream of JSON events, of an answer that is passed
+    through. `None` where there is none."""
+    at = text.rfind(b'"usage"')
+    if at < 0:
+        return None
+    start = text.find(b"{", at, at + 16)
+    end = start
+    depth = 0
+    while start >= 0 and end < len(text):
+        if text[end] == 0x7B:
+            depth += 1
+        elif text[end] == 0x7D:
+            depth -= 1
+            if depth == 0:
+                usage = read_usage(Raw(text[start : end + 1]))
+                return usage if usage is not None and (usage.tokens_in or usage.tokens_out) else None
+        end += 1
+    return None
 
 
 class _Delta(Struct):
@@ -93,6 +133,7 @@ class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: Raw = _NO_VALUE
     error: Raw = _NO_VALUE
+    service_tier: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Chunk)
@@ -104,7 +145,7 @@ class OpenAIStream:
 
     __slots__ = (
         "_choices", "_ending", "_finished", "_keep_usage", "_opening", "_splitter",
-        "failure", "has_content", "is_done", "usage",
+        "events", "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
     def __init__(self, *, keep_usage: bool, choices: int = 1) -> None:
@@ -112,6 +153,7 @@ class OpenAIStream:
         self.is_done = False
         self.usage: Usage | None = None
         self.failure: Failure | None = None
+        self.events = 0
         self._keep_usage = keep_usage
         self._splitter = EventSplitter()
         self._choices = choices
@@ -127,6 +169,7 @@ class OpenAIStream:
             and data.find(b'"', len(opening), len(data) - len(ending)) < 0
             and self._splitter.is_between
         ):
+            self.events += 1
             return data
         try:
             whole = self._splitter.feed(data)
@@ -136,6 +179,7 @@ class OpenAIStream:
         if not whole:
             return whole
         if self.has_content and _is_plain(whole):
+            self.events += whole.count(b"\n\n") or 1
             if not (self._opening and whole.startswith(self._opening)):
                 self._learn(whole)
             return whole
@@ -198,13 +242,14 @@ class OpenAIStream:
             return False
         has_usage = not is_empty(chunk.usage)
         if has_usage:
-            self.usage = read_usage(chunk.usage) or self.usage
+            self.usage = read_usage(chunk.usage, chunk.service_tier) or self.usage
         for choice in chunk.choices or ():
             if not is_empty(choice.finish_reason):
                 self._finished.add(choice.index)
                 self.has_content = True
-            elif (choice.delta is not None and choice.delta.has_content()) or not is_empty(choice.text):
+            if (choice.delta is not None and choice.delta.has_content()) or not is_empty(choice.text):
                 self.has_content = True
+                self.events += 1
         return self._keep_usage or not has_usage or bool(chunk.choices)
 
 

@@ -36,6 +36,7 @@ class StreamDecoder(Protocol):
 
     `has_content` turns true at the first piece of real content (text, tool call, reasoning, refusal, audio) or at a
     regular end without any: from then on nothing else may be tried. `is_done` says that the answer is whole.
+    `events` counts those with content: what is known of the length of an answer that breaks off before its usage.
     `failure` is set when the provider reported an error inside the stream or sent what cannot be read; nothing more
     is to be fed then.
     """
@@ -44,6 +45,7 @@ class StreamDecoder(Protocol):
     is_done: bool
     usage: Usage | None
     failure: Failure | None
+    events: int
 
     def feed(self, data: bytes) -> bytes:
         """The part of the client's stream that `data` completes, possibly nothing."""
@@ -59,8 +61,9 @@ class Codec(Protocol):
 
     is_passthrough: bool
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
-        """The request for the provider. For a body that is passed on as it arrives, the request's body is empty."""
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
+        """The request for the provider. For a body that is passed on as it arrives, the request's body is empty.
+        `attempt_id` is told to the provider where it takes such an id, so that its bill can be held against ours."""
         ...
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:

@@ -97,6 +97,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bill_cancelled: Billing = "sent"
     bill_failed: Billing = "none"
     schedule: tuple[ScheduledFault, ...] = ()
-    request_id_headers: tuple[str, ...] = ("x-request-id", "x-client-request-id", "x-pointsman-request-id")
-    attempt_id_headers: tuple[str, ...] = ("x-pointsman-attempt-id", "idempotency-key")
+    request_id_headers: tuple[str, ...] = ("x-request-id", "x-pointsman-request-id")
+    attempt_id_headers: tuple[str, ...] = ("x-client-request-id", "x-pointsman-attempt-id", "idempotency-key")
     kept_requests: int = 100

@@ -21,7 +21,7 @@ CODEC = JsonCodec()
 
 def test_a_request_is_written_whole() -> None:
     call = parse(CHAT, path="/chat/completions?x=1", forwarded=(("accept", "a/b"), ("openai-beta", "c")))
-    request = CODEC.encode(call, target(), target().keys[0])
+    request = CODEC.encode(call, target(), target().keys[0], "id-of-the-attempt")
     assert (request.method, request.target, request.is_replayable) == (b"POST", b"/base/chat/completions?x=1", True)
     lines = request.headers.split(b"\r\n")
     assert lines[0].startswith(b"user-agent: pointsman/")
@@ -30,6 +30,7 @@ def test_a_request_is_written_whole() -> None:
         b"authorization: Bearer " + SECRET.encode(),
         b"accept: a/b",
         b"openai-beta: c",
+        b"x-client-request-id: id-of-the-attempt",
         b"",
     ]
 
