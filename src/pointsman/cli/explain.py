@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from pointsman.domain.calls import Call
+    from pointsman.domain.identity import VirtualKey
     from pointsman.domain.snapshots import Snapshot
 
 _HELP = {
@@ -18,6 +19,7 @@ _HELP = {
     "stream": "With --model: ask for a streamed answer.",
     "path": "The path the request is for.",
     "header": "A request header that routing reads, such as `x-pointsman-provider: openai`. May be repeated.",
+    "key": "The name of the virtual key that asks.",
     "seed": "Number that decides the dice, so that the same plan comes out again.",
     "json": "Print the plan as JSON.",
 }
@@ -30,12 +32,14 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     stream: Annotated[bool, typer.Option("--stream", help=_HELP["stream"])] = False,
     path: Annotated[str, typer.Option("--path", help=_HELP["path"])] = "/v1/chat/completions",
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help=_HELP["header"])] = None,
+    key: Annotated[str | None, typer.Option("--key", "-k", help=_HELP["key"])] = None,
     seed: Annotated[int | None, typer.Option("--seed", help=_HELP["seed"])] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
     """Explain how a request would be routed: the attempts in order, and why anything was left out.
 
-    Nothing is sent. Every provider counts as healthy. Exits with 1 when the request would be refused.
+    Nothing is sent. Every provider counts as healthy, and every limit as unspent. Exits with 1 when the request would
+    be refused.
     """
     import json
     import time
@@ -50,14 +54,22 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 
     body = _read_body(request, model, stream=stream)
     snapshot = compiled_or_exit(config).snapshot
+    virtual_key = _find_key(snapshot, key) if key is not None else None
     now = time.monotonic()
     try:
         call = _parse(snapshot, path, header or [], body)
-        decision = decide(Facts(call), Live(snapshot), Random(seed), now)
+        decision = decide(Facts(call, virtual_key), Live(snapshot), Random(seed), now)
     except Refusal as refusal:
         decision = refusal.failure
     typer.echo(json.dumps(as_data(decision, now), indent=2) if as_json else as_text(decision, now))
     raise typer.Exit(1 if isinstance(decision, Failure) else 0)
+
+
+def _find_key(snapshot: Snapshot, name: str) -> VirtualKey:
+    for key in snapshot.virtual_keys.values():
+        if key.name == name:
+            return key
+    raise typer.BadParameter(f"there is no virtual key {name!r}", param_hint="--key")
 
 
 def _read_body(request: Path | None, model: str | None, *, stream: bool) -> bytes:
