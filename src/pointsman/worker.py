@@ -9,11 +9,13 @@ from random import Random, SystemRandom
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import StatusPage
 from pointsman.engine.upstreams import Upstreams
+from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
@@ -34,9 +36,9 @@ class Worker:
         self._log = LogWriter(log_fd, on_error=_log_failed)
         self._deadlines = Deadlines(loop)
         self._upstreams = Upstreams(loop, self._deadlines)
-        self._engine = Engine(
-            Live(snapshot), self._upstreams, Accounts(self._log), Random(SystemRandom().getrandbits(128))
-        )
+        live, rng = Live(snapshot), Random(SystemRandom().getrandbits(128))
+        billing = Billing(live, Ledger(), None, None)
+        self._engine = Engine(live, self._upstreams, Accounts(self._log), billing, rng)
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._status = StatusPage(self._engine, self._public)

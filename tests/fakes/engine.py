@@ -15,10 +15,12 @@ from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing
 from pointsman.engine.live import Live
 from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
+from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
 
@@ -34,10 +36,11 @@ class FakeLog(LogWriter):
     def dropped(self) -> int:
         return 0
 
-    def put(self, record: Struct) -> None:
+    def put(self, record: Struct) -> bytes:
         assert isinstance(record, RequestRecord)
         self.records.append(record)
         self._arrived.set()
+        return b""
 
     async def next(self) -> RequestRecord:
         """Take the oldest record, once there is one."""
@@ -93,7 +96,9 @@ class Rig:
         self.snapshot = Snapshot("digest-of-the-tests", endpoints, models, {}, require_key=False, routing=routing)
         self.live = Live(self.snapshot)
         upstreams = Upstreams(loop, self.deadlines)
-        self.engine = Engine(self.live, upstreams, Accounts(self.log), Random(1))
+        self.ledger = Ledger()
+        billing = Billing(self.live, self.ledger, None, None)
+        self.engine = Engine(self.live, upstreams, Accounts(self.log), billing, Random(1))
 
     @property
     def asked(self) -> list[int]:
@@ -117,3 +122,4 @@ async def engine_before(
             await rig.engine.upstreams.close()
             rig.deadlines.close()
         assert rig.live.in_progress == {}, "attempts were leaked"
+        assert not rig.ledger.open_attempts, "reservations were leaked"

@@ -2,9 +2,10 @@
 
 from msgspec import Struct
 
-from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate
+from pointsman.engine.charges import Charge
 from pointsman.engine.record import RequestRecord
+from pointsman.journal.writer import JournalWriter
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, Counter, CounterFamily, Histogram, HistogramFamily
 
@@ -20,13 +21,16 @@ class _Target(Struct):
     first_byte: Histogram
     tokens_in: Counter
     tokens_out: Counter
+    cost: Counter
+    unpriced: Counter
 
 
 class Accounts:
-    """Metrics and the request log."""
+    """Metrics and the request log, which the journal carries to control."""
 
-    def __init__(self, log: LogWriter) -> None:
+    def __init__(self, log: LogWriter, journal: JournalWriter | None = None) -> None:
         self._log = log
+        self._journal = journal
         self.requests = CounterFamily(
             "pointsman_requests_total", "Requests answered.", ("operation", "status", "virtual_key")
         )
@@ -51,6 +55,12 @@ class Accounts:
         self.variants = CounterFamily(
             "pointsman_variant_requests_total", "Requests served by a labelled target.", ("model", "variant", "status")
         )
+        self.costs = CounterFamily(
+            "pointsman_cost_nanodollars_total", "What attempts cost, in nano-dollars.", ("provider", "model")
+        )
+        self.unpriced = CounterFamily(
+            "pointsman_unpriced_attempts_total", "Attempts whose price is not known.", ("provider", "model")
+        )
         self._overhead = self.overhead.series()
         self._targets: dict[str, _Target] = {}
         self._requests: dict[tuple[str | None, int, str | None, bool], tuple[Counter, Histogram]] = {}
@@ -61,7 +71,7 @@ class Accounts:
         outcome: str,
         duration_s: float,
         first_byte_s: float | None,
-        usage: Usage | None,
+        charge: Charge,
     ) -> None:
         """Count one attempt; `outcome` is `ok` or the code of its failure."""
         target = self._targets.get(candidate.id)
@@ -76,9 +86,12 @@ class Accounts:
         target.duration.observe(duration_s)
         if first_byte_s is not None:
             target.first_byte.observe(first_byte_s)
-        if usage is not None:
-            target.tokens_in.value += usage.tokens_in
-            target.tokens_out.value += usage.tokens_out
+        usage = charge.usage
+        target.tokens_in.value += usage.tokens_in
+        target.tokens_out.value += usage.tokens_out
+        target.cost.value += charge.nano
+        if not charge.is_priced:
+            target.unpriced.value += 1
 
     def request(self, record: RequestRecord) -> None:
         """Count and write one request."""
@@ -94,13 +107,15 @@ class Accounts:
         self._overhead.observe(record.gateway_us / 1e6)
         if record.variant is not None:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
-        self._log.put(record)
+        line = self._log.put(record)
+        if self._journal is not None:
+            self._journal.request(line)
 
     def lines(self) -> list[str]:
         """Everything in the text format of Prometheus."""
         families = (
             self.requests, self.durations, self.overhead, self.attempts, self.attempt_durations, self.first_bytes,
-            self.tokens, self.variants,
+            self.tokens, self.variants, self.costs, self.unpriced,
         )  # fmt: skip
         dropped = [
             "# HELP pointsman_log_dropped_total Records the log lost.",
@@ -116,6 +131,8 @@ class Accounts:
             self.first_bytes.series(provider, model),
             self.tokens.series(provider, model, "in"),
             self.tokens.series(provider, model, "out"),
+            self.costs.series(provider, model),
+            self.unpriced.series(provider, model),
         )
 
     def _series(self, record: RequestRecord) -> tuple[Counter, Histogram]:

@@ -18,7 +18,7 @@ from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
-from pointsman.routing.admit import Grant, admit
+from pointsman.routing.admit import REFUSED, Grant, admit
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
@@ -31,6 +31,7 @@ from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
 _JSON = b"content-type: application/json\r\n"
 _TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
+INFINITY = float("inf")
 
 
 class Entry(Struct, frozen=True, eq=False):
@@ -41,6 +42,7 @@ class Entry(Struct, frozen=True, eq=False):
     grant: Grant
     mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
+    expires_at: float = INFINITY  # of the virtual key, in Unix seconds
 
 
 class Gateway:
@@ -73,6 +75,8 @@ class Gateway:
                     self._answer_health(exchange)
                     return
                 entry = self._enter(head)
+            if entry.expires_at < INFINITY or self.engine.live.is_stale:
+                self._check_times(entry)
             parse = entry.parse
             if parse is None:
                 self._serve_otherwise(exchange, entry, identity)
@@ -145,9 +149,19 @@ class Gateway:
         asked = read_head(method, target, head.headers, _TABLE, snapshot.key_headers)
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
-            raise Refusal(grant)
-        mode = _body_mode(asked)
-        return Entry(snapshot, asked, grant, mode, asked.api.parse if mode is BodyMode.BUFFER else None)
+            # A key that is not known here may have been made since: control would know.
+            raise Refusal(_CUT_OFF if self.engine.live.is_cut_off else grant)
+        mode, key = _body_mode(asked), grant.virtual_key
+        expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
+        parse = asked.api.parse if mode is BodyMode.BUFFER else None
+        return Entry(snapshot, asked, grant, mode, parse, expires_at)
+
+    def _check_times(self, entry: Entry) -> None:
+        """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
+        if self.engine.live.is_stale:
+            raise Refusal(_STALE)
+        if time() >= entry.expires_at:
+            raise Refusal(REFUSED)
 
     def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
@@ -163,9 +177,11 @@ class Gateway:
         self._record_plain(exchange.head, identity, 200, None, exchange.received_at)
 
     def _answer_health(self, exchange: Exchange) -> None:
-        is_ready = not self.is_draining
-        if exchange.head.path == b"/readyz" and not is_ready:
+        is_asked_ready = exchange.head.path == b"/readyz"
+        if is_asked_ready and self.is_draining:
             exchange.send(503, _JSON, b'{"status":"draining"}')
+        elif is_asked_ready and self.engine.live.is_stale:
+            exchange.send(503, _JSON, b'{"status":"stale"}')
         else:
             digest = self.engine.live.snapshot.digest[:12].encode()
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
@@ -191,6 +207,14 @@ class Gateway:
         )
 
 
+_CUT_OFF = Failure(
+    failures.CONTROL_UNAVAILABLE, "this virtual key cannot be checked now: the control process cannot be reached"
+)
+_STALE = Failure(
+    failures.SNAPSHOT_STALE,
+    "the control process has been out of reach for longer than governance.max_stale_s, so the configuration here "
+    "may no longer hold",
+)
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
 
 

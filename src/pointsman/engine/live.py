@@ -19,7 +19,14 @@ EXHAUSTED_S = 0.5  # how long it is taken for granted that an exhausted limit is
 
 
 class Live:
-    """The present snapshot, and what was learned about providers and keys. Implements `routing.view.View`."""
+    """The present snapshot, and what was learned about providers and keys. Implements `routing.view.View`.
+
+    `is_cut_off` says that control cannot be reached, `is_stale` that it has been so for longer than the snapshot may be
+    trusted.
+    """
+
+    is_cut_off = False
+    is_stale = False
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot

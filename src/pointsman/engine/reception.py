@@ -17,6 +17,7 @@ from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter
+from pointsman.providers._openai_stream import find_usage
 from pointsman.providers._provider import Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
@@ -25,6 +26,7 @@ from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
+MAX_TAIL_BYTES = 16 * 1024
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
@@ -60,6 +62,7 @@ class Reception(Waiter[None]):
     committed_at: float | None = None
     bytes_in = 0
 
+    _tail: bytes | None = None  # of an answer that is relayed unread, where its end may say what was used
     _mode = HEAD
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
@@ -86,6 +89,8 @@ class Reception(Waiter[None]):
             return
         if self._codec.is_passthrough:
             self._mode = COLLECT if _is_json(headers) and not self._call.stream else RELAY
+            if self._mode is RELAY and (_is_event_stream(headers) or _is_json(headers)):
+                self._tail = b""
         elif not self._call.stream:
             self._mode = COLLECT
         elif _is_event_stream(headers):
@@ -106,13 +111,17 @@ class Reception(Waiter[None]):
         elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
+            if self._tail is not None:
+                self._tail = (self._tail + data)[-MAX_TAIL_BYTES:]
             self._write(data)
         elif mode is COLLECT:
             self._pieces.append(data)
             if self.bytes_in > self._routing.commit_buffer:
                 self._mode = RELAY
                 self._commit()
-                self._write(b"".join(self._pieces))
+                collected = b"".join(self._pieces)
+                self._tail = collected[-MAX_TAIL_BYTES:]
+                self._write(collected)
                 self._pieces.clear()
         elif mode is ERROR and self.bytes_in - len(data) < MAX_ERROR_BYTES:
             self._pieces.append(data)
@@ -126,6 +135,8 @@ class Reception(Waiter[None]):
         elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
+            if self._tail:
+                self.usage = find_usage(self._tail)
             self._exchange.end()
             self._finish()
         elif mode is not OVER:
@@ -138,6 +149,17 @@ class Reception(Waiter[None]):
             self._fail(Failure(failure.kind, failure.message))
 
     # What the engine calls.
+
+    @property
+    def events(self) -> int:
+        """Events with content that came of a stream so far."""
+        return self._decoder.events if self._decoder is not None else 0
+
+    def used(self) -> Usage | None:
+        """What the provider has said of the tokens so far."""
+        if self.usage is None and self._decoder is not None:
+            return self._decoder.usage
+        return self.usage
 
     def on_drain(self) -> None:
         """The client has caught up: go on reading the provider."""

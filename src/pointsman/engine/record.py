@@ -5,7 +5,7 @@ from msgspec import Struct
 
 class AttemptRecord(Struct, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
-    the request was received."""
+    the request was received. `usage_source` is a value of `UsageSource`."""
 
     provider: str | None
     model: str | None
@@ -17,10 +17,15 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     first_byte_us: int | None = None
     message: str | None = None
     retry_after_s: float | None = None
+    cost_nano: int = 0
+    usage_source: str = "none"
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):
-    """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams.
+    """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams;
+    `cost_nano`, here and there, is what it cost in nano-dollars.
     Without garbage collection: nothing in a record refers back to it."""
 
     time: float
@@ -53,3 +58,6 @@ class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag
     session: str | None = None
     tags: dict[str, str] = {}
     client_request_id: str | None = None
+    team: str | None = None
+    customer: str | None = None
+    cost_nano: int = 0

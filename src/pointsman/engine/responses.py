@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from pointsman.domain.limits import dollars
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
 
@@ -21,14 +22,18 @@ def provider_lines(headers: Headers) -> bytes:
     return lines
 
 
-def answer_lines(identity: str, served_by: Candidate | None, attempts: int, own_s: float) -> bytes:
-    """The gateway's own lines: who served the request, at which attempt, and the time the gateway took for itself:
-    since the request was received, less what was spent on attempts. `gateway;dur` is in milliseconds."""
-    return b"x-pointsman-request-id: %b%b%.3f\r\n" % (
+def answer_lines(
+    identity: str, served_by: Candidate | None, attempts: int, own_s: float, cost_nano: int | None = None
+) -> bytes:
+    """The gateway's own lines: who served the request, at which attempt, the time the gateway took for itself (since
+    the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), and what it cost,
+    where that is known by now."""
+    lines = b"x-pointsman-request-id: %b%b%.3f\r\n" % (
         identity.encode(),
         _served_lines(served_by, attempts),
         own_s * 1e3,
     )
+    return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano)[1:].encode() if cost_nano else lines
 
 
 @lru_cache(maxsize=4096)

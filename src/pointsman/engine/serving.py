@@ -14,11 +14,12 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
-from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import GiveUp, Plan, Try, Wait
+from pointsman.domain.outcomes import Attempt, UsageSource
+from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
 from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing, Hold, Tab, wants
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
 from pointsman.engine.record import AttemptRecord, RequestRecord
@@ -29,14 +30,22 @@ from pointsman.engine.upstreams import Upstreams
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Codec
 from pointsman.routing.admit import Grant
-from pointsman.routing.decide import decide
+from pointsman.routing.decide import decide, nothing_left, without
 from pointsman.routing.failover import is_retry, next_step
+from pointsman.routing.ledger import Short
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 from pointsman.wire.errors import error_body, error_event, error_headers, status_of
 
 _OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
 _GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION})
+
+
+LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
+ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
+_FOR_RECALL = Wait(0.01, "others are asked to give back what they do not need")
+_FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled")
+_SOURCES = {source: source.value for source in UsageSource}
 
 
 class ClientGone(Exception):  # noqa: N818 -- not an error: what a disconnect throws into the waiting request
@@ -49,6 +58,7 @@ class Engine(Struct, frozen=True, eq=False):
     live: Live
     upstreams: Upstreams
     accounts: Accounts
+    billing: Billing
     rng: Random
 
 
@@ -57,7 +67,9 @@ class Serving:
 
     `history` holds the failed attempts and `records` all of them. `reception` is the last answer, and `chosen` who
     gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses
-    before it. `upload` is a body that is passed on as it arrives.
+    before it. `upload` is a body that is passed on as it arrives. `sent` counts the attempts that were begun, and
+    `cost_nano` is what those that are over cost. `may_fit` says that a limit would have room if what is reserved in it
+    came free.
     """
 
     plan: Plan | None = None
@@ -69,6 +81,9 @@ class Serving:
     history: tuple[Attempt, ...] = ()
     records: tuple[AttemptRecord, ...] = ()
     upload: Upload | None = None
+    sent = 0
+    cost_nano = 0
+    may_fit = False
 
     def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
         self.engine = engine
@@ -82,12 +97,15 @@ class Serving:
         engine, key, now = self.engine, self.grant.virtual_key, monotonic()
         failure: Failure | None = _BROKEN
         try:
+            if engine.live.exhausted:
+                engine.live.forget_exhausted(now)
             plan = decide(Facts(self.call, key), engine.live, engine.rng, now)
             if isinstance(plan, Failure):
                 failure = plan
                 self._refuse(GiveUp(plan))
                 return
-            self.plan = plan
+            self.plan = first_plan = plan
+            waits_until = now + ROOM_S
             while True:
                 step = next_step(plan, self.history, engine.live, now)
                 if type(step) is Try:
@@ -95,6 +113,17 @@ class Serving:
                     if failure is None:
                         self._send_whole()
                         return
+                    if failure is _LEFT_OUT:
+                        plan = self.plan
+                        if not plan.choices and not self.history:
+                            if not self.may_fit or now >= waits_until:
+                                failure = nothing_left(self.call.model, plan.verdicts, now)
+                                self._refuse(GiveUp(failure))
+                                return
+                            await self._pause(_FOR_ROOM)
+                            plan, self.may_fit = first_plan, False
+                        now = monotonic()
+                        continue
                     if self.reception is not None and self.reception.committed_at is not None:
                         self._break_off(failure)
                         return
@@ -116,14 +145,26 @@ class Serving:
             self._account(failure)
 
     async def _attempt(self, step: Try, now: float) -> Failure | None:
+        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead."""
         candidate = step.choice.candidate
+        billing = self.engine.billing
+        tab = billing.tab(self.grant.virtual_key, candidate)
+        hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
+        if not isinstance(hold, Hold):
+            hold = await self._find_room(hold, tab)
+            if isinstance(hold, Reason):
+                assert self.plan is not None
+                self.plan = without(self.plan, candidate, Verdict(candidate.id, "billing", hold))
+                return _LEFT_OUT
+            now = monotonic()
+        self.sent += 1
         codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
-        reception = Reception(self.call, codec, self.exchange, self.begin, self.engine.live.snapshot.routing)
+        reception = Reception(hold.call, codec, self.exchange, self.begin, self.engine.live.snapshot.routing)
         self.reception = reception
         self.chosen = candidate
         self.started_at = now
         try:
-            self._send(step, codec, reception, now)
+            self._send(step, codec, reception, hold, now)
             await reception
         except Exception as error:
             reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
@@ -131,14 +172,41 @@ class Serving:
                 reception.leg.cancel()
             raise
         finally:
-            self._settle(step, reception, now)
+            self._settle(step, reception, hold, now)
         return reception.failure
 
-    def _send(self, step: Try, codec: Codec, reception: Reception, now: float) -> None:
+    async def _find_room(self, found: Reason | list[Short], tab: Tab) -> Hold | Reason:
+        """Ask control for room in the limits that have none, for as long as others may give some back."""
+        billing = self.engine.billing
+        lessor, asked_until = billing.lessor, monotonic() + LENT_S
+        while not isinstance(found, Reason):
+            shorts = found
+            if lessor is None:
+                return self._no_room(shorts, 0)
+            grants = await lessor.ask(wants(shorts))
+            if grants is None:
+                names = ", ".join(str(short.limit) for short in shorts)
+                return Reason("budget_unavailable", f"how much is left of the {names} cannot be found out now")
+            hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
+            if isinstance(hold, Hold):
+                return hold
+            found = hold
+            lent = sum(grant.lent for grant in grants)
+            if isinstance(found, list) and (not lent or monotonic() >= asked_until):
+                return self._no_room(found, lent)
+            await self._pause(_FOR_RECALL)
+        return found
+
+    def _no_room(self, shorts: list[Short], lent: int) -> Reason:
+        if all(short.available + short.reserved + lent >= short.amount for short in shorts):
+            self.may_fit = True
+        return self.engine.billing.refusal(shorts, lent)
+
+    def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
         endpoint = candidate.endpoint
         engine.live.begin(candidate, now, is_retry=bool(history) and is_retry(endpoint.name, history))
-        request = codec.encode(self.call, candidate, step.key)
+        request = codec.encode(hold.call, candidate, step.key, hold.attempt)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
         if upload is None:
             reception.leg = client.send(endpoint.origin, request, reception, deadline)
@@ -150,14 +218,16 @@ class Serving:
         if self.call.timeout_s is not None:
             reception.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 
-    def _settle(self, step: Try, reception: Reception, started_at: float) -> None:
+    def _settle(self, step: Try, reception: Reception, hold: Hold, started_at: float) -> None:
         """Take note of an attempt that is over."""
         engine, candidate, received_at = self.engine, step.choice.candidate, self.exchange.received_at
         now = monotonic()
         duration_s = now - started_at
         self.started_at = None
         self.waited_s += duration_s
-        first_byte_at, failure, usage = reception.first_byte_at, reception.failure, reception.usage
+        first_byte_at, failure = reception.first_byte_at, reception.failure
+        charge = engine.billing.settle(hold, reception, failure)
+        self.cost_nano += charge.nano
         outcome, message, retry_after_s = "ok", None, None
         if failure is not None:
             failure = reception.failure = redact(failure, step.key.secret)
@@ -166,7 +236,7 @@ class Serving:
             self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
         engine.live.finish(candidate, step.key, failure, now)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
-        engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, usage)
+        engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = AttemptRecord(
             candidate.endpoint.name,
             candidate.model,
@@ -178,6 +248,10 @@ class Serving:
             int((first_byte_at - received_at) * 1e6) if first_byte_at is not None else None,
             message,
             retry_after_s,
+            charge.nano,
+            _SOURCES[charge.source],
+            charge.usage.tokens_in,
+            charge.usage.tokens_out,
         )
         self.records += (record,)
 
@@ -229,10 +303,13 @@ class Serving:
     def _lines(self) -> bytes:
         now = monotonic()
         own_s, count = now - self.exchange.received_at - self.waited_s, len(self.records)
-        if self.started_at is not None:  # the attempt in progress, at its commit
+        if self.started_at is None:
+            cost_nano: int | None = self.cost_nano
+        else:  # the attempt in progress, at its commit
             own_s -= now - self.started_at
             count += 1
-        return answer_lines(self.identity, self.chosen, count, own_s)
+            cost_nano = None
+        return answer_lines(self.identity, self.chosen, count, own_s, cost_nano)
 
     def _drained(self) -> None:
         if self.reception is not None:
@@ -244,7 +321,7 @@ class Serving:
         # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
         exchange.on_disconnect = exchange.on_drain = None
         reception, self.reception = self.reception, None
-        usage = reception.usage if reception is not None else None
+        usage = reception.used() if reception is not None else None
         last = self.records[-1] if self.records else _NOTHING
         total_s = monotonic() - exchange.received_at
         self.engine.accounts.request(
@@ -279,10 +356,14 @@ class Serving:
                 call.session,
                 call.tags,
                 client_request_id(exchange.head),
+                key.team if key is not None else None,
+                key.customer if key is not None else None,
+                self.cost_nano,
             )
         )
 
 
+_LEFT_OUT = Failure(failures.NO_TARGET, "the candidate was left out")
 _BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
 _GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
 _NOTHING = AttemptRecord(None, None, None, "none", 0, 0)

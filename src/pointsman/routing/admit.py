@@ -14,6 +14,7 @@ class Grant(Struct, frozen=True):
 
 
 _OPEN = Grant()
+REFUSED = Failure(failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'")
 
 
 def admit(credential: bytes | None, snapshot: Snapshot) -> Grant | Failure:
@@ -23,5 +24,4 @@ def admit(credential: bytes | None, snapshot: Snapshot) -> Grant | Failure:
         return Grant(known)
     if not snapshot.require_key:
         return _OPEN
-    message = "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'"
-    return Failure(failures.UNKNOWN_KEY, message)
+    return REFUSED

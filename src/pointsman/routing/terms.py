@@ -4,18 +4,82 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from pointsman.domain.limits import Limit
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.prices import Price
-from pointsman.domain.snapshots import PriceOverride, Snapshot, VirtualKey
+from pointsman.domain.snapshots import PriceOverride, Snapshot
 from pointsman.domain.targets import Candidate
+
+DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither request nor catalog has one
 
 
 class Terms(Struct, frozen=True, eq=False):
-    """`price` is `None` where it is not known. `output` is the most tokens an answer can have, where that is known.
-    `has_budget` says that one of the limits is one of money, so that an unknown price refuses."""
+    """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known, and
+    `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
+    says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
+    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known."""
 
     limits: tuple[Limit, ...]
     price: Price | None
     version: str
     output: int | None
     has_budget: bool
+    dearest_in: int = 0
+    dearest_out: int = 0
+    request_nano: int = 0
+
+
+def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
+    """The terms for attempts of `key`, `None` in open mode, at a candidate.
+
+    Price and bound come each from the override that fits best, else from the catalog: an override for the key outranks
+    one for its team, that one for its customer, that one for everybody; among these a name outranks a pattern, and what
+    is written first what follows.
+    """
+    limits = candidate.endpoint.limits
+    owners: tuple[str, ...] = ()
+    if key is not None:
+        entry = key.entries.get(candidate.endpoint.name)
+        limits = (*(entry.limits if entry is not None else ()), *key.limits, *limits)
+        named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
+        owners = tuple(f"{kind}:{name}" for kind, name in named if name is not None)
+    fitting = _fitting(snapshot.pricing.overrides, candidate.id, owners)
+    facts = snapshot.pricing.catalog.find(candidate.endpoint.type, candidate.model)
+    price = next((override.price for override in fitting if override.price is not None), None)
+    output = next((override.output for override in fitting if override.output is not None), None)
+    version = "override" if price is not None else ""
+    if facts is not None:
+        if price is None and facts.price is not None:
+            price, version = facts.price, facts.version
+        output = output or facts.output
+    has_budget = any(limit.metric is Metric.USD and not limit.soft for limit in limits)
+    if price is None:
+        return Terms(limits, None, version, output, has_budget)
+    return Terms(limits, price, version, output, has_budget, *_dearest(price), price.request_nano)
+
+
+def _dearest(price: Price) -> tuple[int, int]:
+    """The highest rates of input and output, in every tier."""
+    every = (price.rates, *(rates for _, rates in price.above), *price.tiers.values())
+    inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")
+    outputs = ("output", "audio_out", "image_out", "reasoning")
+    return (
+        max(getattr(rates, name) or 0 for rates in every for name in inputs),
+        max(getattr(rates, name) or 0 for rates in every for name in outputs),
+    )
+
+
+def _fitting(overrides: tuple[PriceOverride, ...], model: str, owners: tuple[str, ...]) -> list[PriceOverride]:
+    """The overrides that apply, the best first."""
+    ranks = {owner: rank for rank, owner in enumerate(owners)}
+
+    def rank(override: PriceOverride) -> tuple[int, bool]:
+        return (len(ranks) if override.owner is None else ranks[override.owner], override.model != model)
+
+    applying = [
+        override
+        for override in overrides
+        if (override.owner is None or override.owner in ranks)
+        and (override.model == model or fnmatchcase(model, override.model))
+    ]
+    return sorted(applying, key=rank)

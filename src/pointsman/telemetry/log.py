@@ -39,12 +39,15 @@ class LogWriter:
         self._has_failed = False
         self._thread.start()
 
-    def put(self, record: Struct) -> None:
-        """Queue one record. It is encoded here: the writing thread would hold the interpreter for a whole batch."""
+    def put(self, record: Struct) -> bytes:
+        """Queue one record, and return it as the line it will be. It is encoded here: the writing thread would hold
+        the interpreter for a whole batch."""
+        line = self._encode(record)
         if len(self._pending) < MAX_PENDING:
-            self._pending.append(self._encode(record))
+            self._pending.append(line)
         else:
             self._refused += 1
+        return line
 
     @property
     def dropped(self) -> int:

@@ -55,6 +55,7 @@ class Leg:
     timeout_kind: Kind = failures.COMMIT_TIMEOUT
     is_paused = False
     is_uploading = False  # the request is not wholly given yet
+    was_sent = False  # a connection has been given the request, or what there was of it
     carrier: Carrier | None = None
     on_writable: Callable[[], None] | None = None
 
@@ -93,6 +94,7 @@ class Leg:
     def message(self, request_line_end: bytes) -> bytes:
         """The request as it goes over the wire, or as much of it as there is. `request_line_end` is the rest of the
         request line and the Host header."""
+        self.was_sent = True
         request = self.request
         body = request.body
         if body:
@@ -159,6 +161,7 @@ class UploadLeg(Leg):
 
     def message(self, request_line_end: bytes) -> bytes:
         """The head, and what has been given of the body so far; from here on `write_body` writes through."""
+        self.was_sent = True
         request = self.request
         chunked = b"Transfer-Encoding: chunked"
         framing = chunked if self._length is None else b"Content-Length: %d" % self._length

@@ -8,9 +8,10 @@ import pytest
 
 from fakes.engine import FakeLog
 from fakes.routing import endpoint
-from pointsman.domain.outcomes import Usage
+from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
+from pointsman.engine.charges import Charge
 from pointsman.engine.record import RequestRecord
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
@@ -69,14 +70,23 @@ def samples(accounts: Accounts) -> dict[str, float]:
     return found
 
 
+NOTHING = Charge(0, 0, UsageSource.NONE)
+
+
+def charge(tokens_in: int, tokens_out: int, nano: int = 0) -> Charge:
+    return Charge(nano, tokens_in + tokens_out, UsageSource.PROVIDER, Usage(tokens_in, tokens_out), is_priced=nano > 0)
+
+
 def test_an_attempt() -> None:
     accounts = Accounts(FakeLog())
-    accounts.attempt(A, "ok", 0.3, 0.02, Usage(tokens_in=7, tokens_out=5))
-    accounts.attempt(A, "ok", 0.4, 0.03, Usage(tokens_in=1))
-    accounts.attempt(A, "connect_failed", 5.0, None, None)
+    accounts.attempt(A, "ok", 0.3, 0.02, charge(7, 5, nano=40))
+    accounts.attempt(A, "ok", 0.4, 0.03, charge(1, 0))
+    accounts.attempt(A, "connect_failed", 5.0, None, NOTHING)
     found, labels = samples(accounts), 'provider="alpha",model="gpt-4o"'
     assert found[f'pointsman_attempts_total{{{labels},outcome="ok"}}'] == 2
     assert found[f'pointsman_attempts_total{{{labels},outcome="connect_failed"}}'] == 1
+    assert found[f"pointsman_cost_nanodollars_total{{{labels}}}"] == 40
+    assert found[f"pointsman_unpriced_attempts_total{{{labels}}}"] == 1
     assert found[f"pointsman_attempt_duration_seconds_count{{{labels}}}"] == 3
     assert found[f"pointsman_attempt_duration_seconds_sum{{{labels}}}"] == 5.7
     assert found[f"pointsman_first_byte_seconds_count{{{labels}}}"] == 2
@@ -120,7 +130,7 @@ def test_what_clients_make_up_cannot_fill_the_memory_and_is_counted_all_the_same
     accounts = Accounts(FakeLog())
     shared, count = endpoint("alpha"), MAX_SERIES + 100
     for number in range(count):
-        accounts.attempt(candidate(shared, f"m{number}"), "ok", 0.1, None, None)
+        accounts.attempt(candidate(shared, f"m{number}"), "ok", 0.1, None, NOTHING)
         accounts.request(record(model=f"m{number}", variant="v", status=200))
     found = samples(accounts)
     for family in ("pointsman_attempts_total", "pointsman_variant_requests_total"):
@@ -131,7 +141,7 @@ def test_what_clients_make_up_cannot_fill_the_memory_and_is_counted_all_the_same
 def test_hostile_names_cannot_break_the_text() -> None:
     accounts = Accounts(FakeLog())
     evil = 'x"} 1\npointsman_requests_total{a="\\'
-    accounts.attempt(candidate(endpoint("alpha"), evil), "ok", 0.1, 0.1, Usage(1, 1))
+    accounts.attempt(candidate(endpoint("alpha"), evil), "ok", 0.1, 0.1, charge(1, 1))
     accounts.request(record(model=evil, variant=evil))
     labels = r'model="x\"} 1\npointsman_requests_total{a=\"\\"'
     assert samples(accounts)[f'pointsman_attempts_total{{provider="alpha",{labels},outcome="ok"}}'] == 1

@@ -16,12 +16,14 @@ from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import StatusPage
 from pointsman.engine.upstreams import Upstreams
 from pointsman.routing.health import THRESHOLD, KeyBlock
+from pointsman.routing.ledger import Ledger
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_head import BodyMode
 from pointsman.transport.http_server import HttpServer, Limits
@@ -38,7 +40,8 @@ class Page:
         deadlines = Deadlines(loop)
         self.live = Live(snapshot([A.endpoint]))
         self.accounts = Accounts(FakeLog())
-        engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, Random(1))
+        billing = Billing(self.live, Ledger(), None, None)
+        engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, billing, Random(1))
         self.page = StatusPage(engine, HttpServer(loop, Gateway(engine), Limits(), deadlines))
 
     def ask(self, method: str = "GET", path: str = "/metrics") -> FakeClient:

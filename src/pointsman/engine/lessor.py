@@ -1,0 +1,16 @@
+"""What the engine asks of control: more room in limits."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pointsman.domain.leases import Grant, Want
+from pointsman.engine.tasks import Waiter
+
+
+class Lessor(Protocol):
+    """The line to control."""
+
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | None]:
+        """Ask for more. The ledger knows of the answer before the waiter is set; `None` means that none came in
+        time."""
+        ...

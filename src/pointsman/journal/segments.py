@@ -1,0 +1,79 @@
+"""Segment files: preallocated, mapped into memory, and written so that a reader never takes half a frame for a whole.
+
+    header   8 bytes magic, u32 format, u32 slot, u64 epoch, u32 number of the segment, u32 CRC-32 of what precedes
+    frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes
+    end      a length of 0xFFFFFFFF: the writer has gone on to the next segment
+
+All numbers are little-endian. A length of zero is where the writer is now. Stores into a shared mapping outlive the
+process that made them, and cost no system call. The space is reserved when the file is made, so a full disk shows there
+and not as a signal in the middle of a store.
+"""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from zlib import crc32
+
+from pointsman.journal.records import FORMAT
+
+MAGIC = b"PMJRNL\r\n"
+END = 0xFFFFFFFF
+SUFFIX = ".seg"
+
+_HEADER = struct.Struct("<8sIIQI")
+_CRC = struct.Struct("<I")
+HEADER_BYTES = _HEADER.size + _CRC.size
+FRAME = struct.Struct("<II")
+FRAME_BYTES = FRAME.size
+LENGTH = struct.Struct("<I")
+
+
+class SegmentError(Exception):
+    """A segment file that cannot be read. The message says which and why."""
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}{SUFFIX}"
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """The numbers of the segments in a folder, ascending."""
+    return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
+
+
+def padded(length: int) -> int:
+    """The bytes that a payload takes, to keep the next frame's length in one word."""
+    return (length + 3) & ~3
+
+
+def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.mmap:
+    """Make a segment with all its space, and map it. Raises `OSError`; then there is no such file."""
+    path = segment_path(folder, number)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, size)
+        data = mmap.mmap(fd, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    head = _HEADER.pack(MAGIC, FORMAT, slot, epoch, number)
+    data[:HEADER_BYTES] = head + _CRC.pack(crc32(head))
+    return data
+
+
+def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
+    """Slot, epoch and number. Raises `SegmentError`."""
+    if len(data) < HEADER_BYTES:
+        raise SegmentError(f"{path} is too short to be a segment of a journal")
+    magic, version, slot, epoch, number = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise SegmentError(f"{path} is not a segment of a journal")
+    if version > FORMAT:
+        raise SegmentError(f"{path} has format {version}; this version reads up to {FORMAT}, so a newer one wrote it")
+    (checksum,) = _CRC.unpack_from(data, _HEADER.size)
+    if checksum != crc32(data[: _HEADER.size]):
+        raise SegmentError(f"the header of {path} is damaged")
+    return slot, epoch, number

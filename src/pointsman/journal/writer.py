@@ -1,0 +1,202 @@
+"""The worker's end of the journal.
+
+An intent is stored before bytes leave for a provider, an outcome when the attempt is over. Both are in the file as soon
+as the call returns: what the process does next, or whether it is still there, changes nothing. `power` durability adds
+that whoever waits for `synced` also survives the machine.
+
+When no segment can be made (disk full, limit reached) intents are refused, loudly, until one can; outcomes of attempts
+that are already out are kept in memory meanwhile, and records of requests are dropped and counted.
+"""
+
+import fcntl
+import mmap
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+from pointsman.journal.records import Intent, Outcome, RequestDone, Scope
+from pointsman.journal.segments import (
+    END,
+    FRAME,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    LENGTH,
+    create,
+    padded,
+    segment_numbers,
+    segment_path,
+)
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024 * 1024
+RETRY_S = 1.0
+MAX_KEPT = 100_000  # outcomes in memory
+KEEP_FREE = 256 * 1024  # of the last segment there is room for: left to outcomes
+
+
+class JournalUnavailable(Exception):  # noqa: N818 -- a state of the disk, not an error of the program
+    """The journal cannot take an intent now. The message says why."""
+
+
+def folder_name(slot: int, epoch: int) -> str:
+    return f"{slot:03d}-{epoch:020d}"
+
+
+class JournalWriter:
+    """One worker's journal. All methods belong to one thread; another makes the next segment ahead of time.
+
+    `on_trouble` is called from that other thread with a message when segments cannot be made any more, and with `None`
+    when they can again. Raises `OSError` when not even the first can be made.
+    """
+
+    def __init__(
+        self,
+        journals: Path,
+        slot: int,
+        epoch: int,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        max_bytes: int = MAX_BYTES,
+        on_trouble: Callable[[str | None], None] | None = None,
+    ) -> None:
+        self.name = folder_name(slot, epoch)
+        self.folder = journals / self.name
+        self.trouble: str | None = None
+        self.dropped = 0
+        self._slot, self._epoch, self._size, self._max_bytes = slot, epoch, segment_bytes, max_bytes
+        self._on_trouble = on_trouble
+        self._encode = msgspec.msgpack.Encoder().encode
+        self.folder.mkdir(parents=True, mode=0o700)
+        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._number = 0
+        self._data: mmap.mmap = create(self.folder, 0, slot, epoch, segment_bytes)
+        self._at = HEADER_BYTES
+        self._room = segment_bytes - LENGTH.size  # for the mark of the end
+        self._defined: set[int] = set()
+        self._kept: deque[tuple[Scope, bytes]] = deque()
+        self._next: mmap.mmap | None = None
+        self._wanted = threading.Event()
+        self._is_closed = False
+        self._wanted.set()
+        self._maker = threading.Thread(target=self._make_segments, name="journal", daemon=True)
+        self._maker.start()
+
+    def intent(self, scope: Scope, request_id: str, ordinal: int, at: float, nano: int, tokens: int) -> None:
+        """Raises `JournalUnavailable`; then nothing was stored."""
+        if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
+            self._store_kept()
+            if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
+                raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
+        record = self._encode(Intent(scope.number, request_id, ordinal, at, nano, tokens))
+        if not self._store(record, scope):
+            raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
+
+    def outcome(self, scope: Scope, outcome: Outcome) -> None:
+        """Never fails: what finds no room is kept until there is some."""
+        record = self._encode(outcome)
+        if self._kept or not self._store(record, scope):
+            self._kept.append((scope, record))
+            self._store_kept()
+
+    def request(self, record: bytes) -> None:
+        """The record of a request, as JSON. Dropped where there is no room."""
+        if self._kept or not self._store(self._encode(RequestDone(record)), None):
+            self.dropped += 1
+
+    def sync(self) -> None:
+        """Have all that was stored survive the machine. Takes as long as the disk; may be called from any thread."""
+        self._data.flush()
+
+    def close(self) -> None:
+        """Give the lock up: the journal is whole."""
+        self._is_closed = True
+        self._wanted.set()
+        self._maker.join(timeout=5)
+        self._store_kept()
+        self._data.close()
+        if self._next is not None:
+            self._next.close()
+            segment_path(self.folder, self._number + 1).unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _store(self, record: bytes, scope: Scope | None) -> bool:
+        """Put a record behind the last, with the scope it needs in front. False when there is no room."""
+        if scope is not None and scope.number not in self._defined:
+            if not self._store(self._encode(scope), None):
+                return False
+            self._defined.add(scope.number)
+        length = len(record)
+        at = self._at
+        end = at + FRAME_BYTES + padded(length)
+        if end > self._room:
+            if not self._turn():
+                return False
+            return self._store(record, scope)
+        data = self._data
+        payload = at + FRAME_BYTES
+        data[payload : payload + length] = record
+        FRAME.pack_into(data, at, 0, crc32(record))
+        LENGTH.pack_into(data, at, length)  # last: now it is there
+        self._at = end
+        return True
+
+    def _turn(self) -> bool:
+        """Go on in the next segment, if it has been made."""
+        following = self._next
+        if following is None:
+            self._wanted.set()
+            return False
+        LENGTH.pack_into(self._data, self._at, END)
+        self._data.close()
+        self._data, self._next = following, None
+        self._number += 1
+        self._at = HEADER_BYTES
+        self._defined.clear()
+        self._wanted.set()
+        return True
+
+    def _store_kept(self) -> None:
+        while self._kept:
+            scope, record = self._kept[0]
+            if not self._store(record, scope):
+                if len(self._kept) > MAX_KEPT:
+                    self._kept.popleft()
+                    self.dropped += 1
+                return
+            self._kept.popleft()
+
+    def _make_segments(self) -> None:
+        """The other thread: whenever the next segment is wanted, make it; while it cannot be made, try again."""
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            while self._next is None:
+                if self._is_closed:
+                    return
+                problem = self._make_next()
+                if problem != self.trouble:
+                    self.trouble = problem
+                    if self._on_trouble is not None:
+                        self._on_trouble(problem)
+                if problem is not None:
+                    self._wanted.wait(RETRY_S)
+                    self._wanted.clear()
+            if self._is_closed:
+                return
+
+    def _make_next(self) -> str | None:
+        if (len(segment_numbers(self.folder)) + 1) * self._size > self._max_bytes:
+            return (
+                f"the journal {self.folder} has reached its limit of {self._max_bytes} bytes; control does not read it"
+            )
+        try:
+            self._next = create(self.folder, self._number + 1, self._slot, self._epoch, self._size)
+        except OSError as error:
+            return f"the journal {self.folder} cannot grow: {error.strerror}"
+        return None

@@ -1,0 +1,107 @@
+"""Money from tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
+
+A reservation is an upper bound: no token takes less than one byte of the request, so its size bounds the prompt; what
+is fetched by address is bounded by a ceiling for each such part.
+"""
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.prices import Price, Rates
+from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
+
+TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
+MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
+BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
+_MEDIA = (b'"image_url"', b'"input_audio"', b'"file"', b'"input_image"', b'"input_file"', b'"video_url"')
+_WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
+
+
+def cost_nano(price: Price, usage: Usage) -> int:
+    """What `usage` costs. Parts of a sum never cost twice, and never more than the sum has tokens."""
+    rates = _rates_for(price, usage)
+    tokens_in, tokens_out = usage.tokens_in, usage.tokens_out
+    if (
+        usage.tokens_cached
+        or usage.tokens_cache_write
+        or usage.tokens_cache_write_1h
+        or usage.audio_in
+        or usage.image_in
+    ):
+        parts = (
+            (usage.tokens_cached, rates.cache_read),
+            (usage.tokens_cache_write, rates.cache_write),
+            (usage.tokens_cache_write_1h, rates.cache_write_1h),
+            (usage.audio_in, rates.audio_in),
+            (usage.image_in, rates.image_in),
+        )
+        pico = _split(tokens_in, rates.input, parts)
+    else:
+        pico = tokens_in * rates.input
+    if usage.tokens_reasoning or usage.audio_out or usage.image_out:
+        outputs = (
+            (usage.audio_out, rates.audio_out),
+            (usage.image_out, rates.image_out),
+            (usage.tokens_reasoning, rates.reasoning),
+        )
+        pico += _split(tokens_out, rates.output, outputs)
+    else:
+        pico += tokens_out * rates.output
+    return -(-pico // 1000) + price.request_nano
+
+
+def _split(total: int, plain: int, parts: tuple[tuple[int, int | None], ...]) -> int:
+    """Pico-dollars of `total` tokens of which some belong to classes with a rate of their own."""
+    pico = 0
+    for count, rate in parts:
+        taken = min(count, total)
+        total -= taken
+        pico += taken * (plain if rate is None else rate)
+    return pico + total * plain
+
+
+def _rates_for(price: Price, usage: Usage) -> Rates:
+    rates = price.rates
+    if usage.tier is not None and price.tiers:
+        rates = price.tiers.get(usage.tier, rates)
+    if price.above and rates is price.rates:
+        for start, higher in price.above:
+            if usage.tokens_in >= start:
+                rates = higher
+    return rates
+
+
+def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
+    """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
+    tokens_in = call.size + TEMPLATE_TOKENS
+    prompt = call.fields.get("messages") or call.fields.get("input")
+    if prompt is not None:
+        tokens_in += _media_parts(bytes(prompt)) * MEDIA_TOKENS
+    tokens_out = 0
+    if call.operation in _WITH_OUTPUT:
+        tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * call.choices
+    pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
+    return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def _media_parts(prompt: bytes) -> int:
+    """How many parts of a prompt are media: those named by address are few bytes and many tokens."""
+    if prompt.find(b'_url"') < 0 and prompt.find(b'"input_') < 0 and prompt.find(b'"file"') < 0:
+        return 0
+    return sum(prompt.count(mark) for mark in _MEDIA)
+
+
+def fitted_output(terms: Terms, call: Call, left_nano: int) -> int:
+    """The most tokens per choice an answer may have for its attempt to cost no more than `left_nano`; below 1 where
+    not even the prompt fits."""
+    asked = call.max_tokens or terms.output or DEFAULT_OUTPUT
+    if not terms.dearest_out:
+        return asked
+    prompt_tokens = upper_bound(terms, call)[1] - asked * call.choices
+    pico = (left_nano - terms.request_nano) * 1000 - prompt_tokens * terms.dearest_in
+    return min(asked, pico // (terms.dearest_out * call.choices))
+
+
+def counted_usage(call: Call, tokens_out: int) -> Usage:
+    """What a call used whose provider did not say: the pieces of its answer that were counted, and its prompt by its
+    size. Never nothing."""
+    return Usage(max(1, -(-call.size // BYTES_PER_TOKEN)), tokens_out)
