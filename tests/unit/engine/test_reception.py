@@ -32,6 +32,8 @@ BROKEN = Failure(failures.UPSTREAM_ERROR, "said so inside")
 class Decoder:
     """Passes bytes on. In them `C` is content, `U` usage, `E` an error of the provider's and `D` the end."""
 
+    events = 0
+
     def __init__(self) -> None:
         self.has_content = False
         self.is_done = False
@@ -60,7 +62,7 @@ class Codec:
     def __init__(self, *, is_passthrough: bool = False) -> None:
         self.is_passthrough = is_passthrough
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         raise NotImplementedError
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:

@@ -14,9 +14,11 @@ from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
+from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
+from pointsman.engine.charges import Charge
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
@@ -70,7 +72,7 @@ def on_page(main: Callable[[Page], None]) -> None:
 
 def test_the_page_has_gauges_and_what_was_counted() -> None:
     def main(page: Page) -> None:
-        page.accounts.attempt(A, "ok", 0.1, 0.1, None)
+        page.accounts.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, UsageSource.NONE))
         page.live.begin(A, monotonic(), is_retry=False)
         samples = page.samples()
         assert samples['pointsman_attempts_total{provider="alpha",model="m",outcome="ok"}'] == 1
