@@ -4,19 +4,23 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from time import time
 
 from msgspec import Struct
 
 from pointsman.config.addresses import is_loopback
 from pointsman.config.endpoints import EndpointCompiler
+from pointsman.config.limits import LimitCompiler
 from pointsman.config.load import Loaded, load
+from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.public_models import ModelCompiler, note_idle_keys
 from pointsman.config.references import References
 from pointsman.config.schema import Document, RoutingSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
-from pointsman.config.virtual_keys import check_access, compile_key_headers, compile_virtual_keys
+from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.network import Network
+from pointsman.domain.prices import Catalog, NoCatalog
 from pointsman.domain.snapshots import Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
@@ -25,10 +29,11 @@ from pointsman.routing.strategies import STRATEGIES
 
 
 class Parts(Struct, frozen=True):
-    """What a configuration may name: provider records by name, and strategies."""
+    """What a configuration may name: provider records by name, strategies, and models."""
 
     providers: Mapping[str, Provider]
     strategies: frozenset[str]
+    catalog: Catalog = NoCatalog()
 
 
 INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
@@ -70,13 +75,15 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     findings = Findings(loaded.source)
     references = References(environ, folder)
 
-    settings = compile_settings(document, folder, findings)
+    settings = compile_settings(document, folder, references, findings)
     base = Network(connect_timeout_s=document.routing.timeouts.connect_s)
     network = compile_network(base, document.egress, ("egress",), references, findings)
-    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, findings))
+    limits = LimitCompiler(findings)
+    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings))
     models = ModelCompiler(document, endpoints, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
-    keys = compile_virtual_keys(document.governance, references, findings)
+    keys = KeyCompiler(document, references, limits, parts.strategies, findings).compile_all(time())
+    pricing = compile_pricing(document, parts.catalog, findings)
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
@@ -96,6 +103,7 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
         document.governance.require_key,
         _routing(document.routing),
         key_headers,
+        pricing,
     )
     return Checked(Compiled(snapshot, settings, secret_files), problems, secret_files)
 
@@ -112,8 +120,6 @@ def _routing(settings: RoutingSettings) -> Routing:
 
 def _note_unused(document: Document, findings: Findings) -> None:
     """Fields that describe something this version does not act on yet: said, so that nobody relies on them."""
-    if "data_dir" in document.model_fields_set:
-        findings.note(("data_dir",), "this version keeps nothing on disk")
     for name, provider in document.providers.items():
         if provider.tags:
             findings.note(("providers", name, "tags"), "no rule of this version reads tags")

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pointsman.config.addresses import is_loopback, parse_base_url
+from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.references import BadReference, References
 from pointsman.config.schema import KeySettings, ProviderSettings
 from pointsman.config.settings import compile_network
 from pointsman.config.source import Location
+from pointsman.domain.limits import Level
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
@@ -22,6 +24,7 @@ class EndpointCompiler(Struct, frozen=True):
     records: Mapping[str, Provider]
     network: Network
     references: References
+    limits: LimitCompiler
     findings: Findings
 
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
@@ -50,6 +53,7 @@ class EndpointCompiler(Struct, frozen=True):
             tuple(settings.serves),
             tags,
             network,
+            self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location),
         )
 
     def _record(self, name: str, settings: ProviderSettings, location: Location) -> Provider | None:

@@ -4,6 +4,8 @@ Every class lists, in `PLANNED`, fields that the configuration contract has but 
 refused with a message of their own: a field that is read and changes nothing would be a lie.
 """
 
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -23,6 +25,28 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 ModelName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,256}$")]
 Pattern = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,256}$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
+
+
+def _exact(value: object) -> object:
+    """A number as it was written: through text, never through the binary fraction it was read as."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return value
+
+
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_exact, json_schema_input_type=float | str),
+    Field(gt=0, le=1_000_000_000, decimal_places=9),
+]
+UsdPerMillion = Annotated[
+    Decimal,
+    BeforeValidator(_exact, json_schema_input_type=float | str),
+    Field(ge=0, le=1_000_000, decimal_places=6),
+]
 
 
 class Section(BaseModel):
@@ -76,8 +100,8 @@ class ServerSettings(Section):
 
     listen: Text = "127.0.0.1:8080"
     """`host:port`; `:8080` listens on every address, `[::1]:8080` on an IPv6 one."""
-    workers: Annotated[int, Field(ge=1)] = 1
-    """Worker processes. More than one is not supported by this version."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Worker processes. One serves several thousand requests a second; more take as many cores."""
     tls: TlsSettings | None = None
     """Serve HTTPS. Plain HTTP without it."""
     limits: LimitSettings = LimitSettings()
@@ -107,6 +131,44 @@ class EgressSettings(Section):
     """PEM file with its key, where it is not in the same file."""
 
 
+class HoursSettings(Section):
+    """A window of several hours, counted from 1970-01-01T00:00Z."""
+
+    hours: Annotated[int, Field(ge=1, le=8784)]
+    """How many."""
+
+
+Per = Literal["minute", "hour", "day", "week", "month", "quarter", "year"] | HoursSettings
+
+
+class BudgetSettings(Section):
+    """Money that may be spent in each window of time."""
+
+    limit_usd: Usd
+    """Dollars, exact to nine decimals."""
+    per: Per
+    """The window: a calendar unit, or `{hours: 6}`. Weeks begin on Monday."""
+    zone: Text | None = None
+    """The time zone, such as `Europe/Berlin`, whose midnight begins days and longer windows. Absent: UTC."""
+    soft: bool = False
+    """Only count and report, never refuse."""
+
+
+class RateLimitSettings(Section):
+    """Requests or tokens that may be used in each window of time: exactly one of the two."""
+
+    requests: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    """Requests, however many attempts they take; attempts, where a provider is limited."""
+    tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
+    """Tokens, of prompt and answer together."""
+    per: Per
+    """The window: a calendar unit, or `{hours: 6}`."""
+    zone: Text | None = None
+    """The time zone whose midnight begins days and longer windows. Absent: UTC."""
+    soft: bool = False
+    """Only count and report, never refuse."""
+
+
 class KeySettings(Section):
     """One API key of a provider."""
 
@@ -125,7 +187,7 @@ def _expand_key(value: object) -> object:
 class ProviderSettings(Section):
     """A provider. A name the gateway knows brings dialect, address and authentication."""
 
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"budgets", "rate_limits", "pricing"})
+    PLANNED: ClassVar[frozenset[str]] = frozenset({"pricing"})
 
     type: Name | None = None
     """The provider record to use. Absent: that of the provider's own name."""
@@ -139,6 +201,10 @@ class ProviderSettings(Section):
     """Shell-style patterns of bare model names that may be resolved to this provider."""
     tags: dict[Name, Text | list[Text]] = {}
     """What is known of the provider, such as `region: eu`."""
+    budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
+    """Money that may be spent at this provider."""
+    rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
+    """Attempts and tokens that this provider may be asked for."""
     egress: EgressSettings | None = None
     """Overrides fields of the global `egress` for this provider."""
 
@@ -216,24 +282,92 @@ class RoutingSettings(Section):
     """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced."""
 
 
-class VirtualKeySettings(Section):
+class ProviderEntrySettings(Section):
+    """What a virtual key may do at one provider."""
+
+    weight: Weight | None = None
+    """Share of the key's requests. Where an entry of a key has one, the key chooses between its providers by weight."""
+    allow_models: list[Pattern] = []
+    """Shell-style patterns of the provider's model names. All, when absent."""
+    budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
+    """Money the key may spend at this provider."""
+    rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
+    """Attempts and tokens the key may use at this provider."""
+
+
+def _expand_entries(value: object) -> object:
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    return {name: {} if entry is None else entry for name, entry in value.items()} if isinstance(value, dict) else value
+
+
+def _read_moment(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    return value
+
+
+Labels = dict[Name, Text]
+
+
+class OwnerSettings(Section):
+    """Limits of a customer or a team."""
+
+    budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
+    """Money that all its keys may spend together."""
+    rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
+    """Requests and tokens that all its keys may use together."""
+    labels: Labels = {}
+    """Facts about it, for rules and reports."""
+
+
+class CustomerSettings(OwnerSettings):
+    """Whom teams and keys belong to."""
+
+
+class TeamSettings(OwnerSettings):
+    """A group of keys."""
+
+    customer: Name | None = None
+    """The customer it belongs to."""
+
+
+class VirtualKeySettings(OwnerSettings):
     """A key that clients of the gateway present."""
 
-    PLANNED: ClassVar[frozenset[str]] = frozenset(
-        {"team", "labels", "providers", "require", "budgets", "rate_limits", "allow_models", "strategy"}
-    )
+    PLANNED: ClassVar[frozenset[str]] = frozenset({"require"})
 
     value: Annotated[str, Field(max_length=4096)]
     """`env.NAME`, `file:PATH`, or `sha256:` and the digest of the key in hexadecimal."""
+    team: Name | None = None
+    """The team it belongs to."""
+    customer: Name | None = None
+    """The customer it belongs to, where it has no team."""
+    expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
+    """From when on it is refused, such as `2027-01-01T00:00:00Z`."""
+    allow_models: list[Pattern] = []
+    """Shell-style patterns of the model names it may ask for. All, when absent."""
+    providers: Annotated[
+        dict[Name, ProviderEntrySettings],
+        BeforeValidator(_expand_entries, json_schema_input_type=list[str] | dict[str, ProviderEntrySettings | None]),
+    ] = {}
+    """The providers it may use: a list of names, or entries by name. All, when absent."""
+    strategy: Name | None = None
+    """How its targets are chosen. Absent: as the public name or `routing` says."""
 
 
 class GovernanceSettings(Section):
-    """Who may use the gateway."""
-
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"customers", "teams"})
+    """Who may use the gateway, and how much."""
 
     require_key: bool = True
     """Whether a request must present a virtual key. `false` is allowed on a loopback address only."""
+    customers: dict[Name, CustomerSettings] = {}
+    """Customers by name."""
+    teams: dict[Name, TeamSettings] = {}
+    """Teams by name."""
     virtual_keys: dict[
         Name,
         Annotated[VirtualKeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | VirtualKeySettings)],
@@ -241,6 +375,75 @@ class GovernanceSettings(Section):
     """Keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = _KEY_HEADERS
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
+    max_stale_s: Seconds = 900.0
+    """How long a worker that cannot reach the control process trusts the configuration it has."""
+
+
+class PriceSettings(Section):
+    """What a model costs, where the catalog does not know or knows wrongly."""
+
+    model: Pattern
+    """`provider/model`, or a shell-style pattern of it."""
+    virtual_key: Name | None = None
+    """Only for this virtual key."""
+    team: Name | None = None
+    """Only for this team."""
+    customer: Name | None = None
+    """Only for this customer."""
+    input_usd_per_million: UsdPerMillion | None = None
+    """Dollars per million tokens of a prompt."""
+    output_usd_per_million: UsdPerMillion | None = None
+    """Dollars per million tokens of an answer."""
+    cached_input_usd_per_million: UsdPerMillion | None = None
+    """Of a prompt's tokens read from the provider's cache. Absent: as the others."""
+    cache_write_usd_per_million: UsdPerMillion | None = None
+    """Of a prompt's tokens written to the provider's cache."""
+    audio_input_usd_per_million: UsdPerMillion | None = None
+    """Of audio in a prompt."""
+    audio_output_usd_per_million: UsdPerMillion | None = None
+    """Of audio in an answer."""
+    image_input_usd_per_million: UsdPerMillion | None = None
+    """Of images in a prompt."""
+    image_output_usd_per_million: UsdPerMillion | None = None
+    """Of images in an answer."""
+    reasoning_usd_per_million: UsdPerMillion | None = None
+    """Of reasoning in an answer."""
+    per_request_usd: Annotated[
+        Decimal,
+        BeforeValidator(_exact, json_schema_input_type=float | str),
+        Field(ge=0, le=1_000_000, decimal_places=9),
+    ] = Decimal(0)
+    """For each request, on top."""
+    max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """The most tokens an answer can have: the bound put on requests that state none while a limit applies."""
+
+
+class PricingSettings(Section):
+    """What things cost."""
+
+    unknown: Literal["allow-and-flag", "deny"] = "allow-and-flag"
+    """Whether a model without a known price may be used where no budget applies. Under a budget it never may."""
+    overrides: list[PriceSettings] = []
+    """Prices that outrank the catalog's. The narrowest owner comes first, a name before a pattern."""
+
+
+class StoreSettings(Section):
+    """Where what was spent is kept."""
+
+    url: Annotated[str, Field(max_length=4096)] | None = None
+    """`postgresql://…`, as `env.NAME` or `file:PATH` where it holds a password. Absent: SQLite in `data_dir`."""
+    keep_requests_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    """How long single requests are kept. What was spent is kept for ever."""
+
+
+class JournalSettings(Section):
+    """What is kept of attempts before the store has them."""
+
+    durability: Literal["process", "power"] = "process"
+    """`process`: nothing is lost when processes die. `power`: nor when the machine does; each attempt then waits for
+    the disk."""
+    max_bytes: Annotated[int, Field(ge=64 * _MIB, le=1024 * 1024 * _MIB)] = 8 * 1024 * _MIB
+    """How much each worker may keep while the store is away. Beyond it, requests under a limit are refused."""
 
 
 class LoggingSettings(Section):
@@ -255,7 +458,7 @@ class LoggingSettings(Section):
 class Document(Section):
     """A Pointsman configuration file."""
 
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"require", "pricing", "mcp", "cache", "guardrails"})
+    PLANNED: ClassVar[frozenset[str]] = frozenset({"require", "mcp", "cache", "guardrails"})
 
     version: Literal[1] = 1
     """The version of this format."""
@@ -289,6 +492,12 @@ class Document(Section):
     routing: RoutingSettings = RoutingSettings()
     """How requests are routed."""
     governance: GovernanceSettings = GovernanceSettings()
-    """Who may use the gateway."""
+    """Who may use the gateway, and how much."""
+    pricing: PricingSettings = PricingSettings()
+    """What things cost."""
+    store: StoreSettings = StoreSettings()
+    """Where what was spent is kept."""
+    journal: JournalSettings = JournalSettings()
+    """What is kept of attempts before the store has them."""
     logging: LoggingSettings = LoggingSettings()
     """What is written about requests."""

@@ -3,7 +3,7 @@
 import ssl
 from base64 import b64encode
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,24 +36,31 @@ class Settings(Struct, frozen=True):
     data_dir: Path
     log_file: Path | None
     log_level: str
+    workers: int = 1
+    max_stale_s: float = 900.0
+    store_url: Secret | None = None
+    keep_requests_days: float = 30.0
+    durability: str = "process"
+    journal_bytes: int = 8 * 1024**3
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:
     """The fields of the file that a reload cannot put into force, because they differ and need a restart."""
     names = {"listen": "server.listen", "console": "console.listen", "tls": "server.tls", "limits": "server.limits"}
     names |= {"drain_s": "server.drain_s", "log_file": "logging.file", "log_level": "logging.level"}
+    names |= {"workers": "server.workers", "max_stale_s": "governance.max_stale_s", "store_url": "store.url"}
+    names |= {"keep_requests_days": "store.keep_requests_days"}
+    names |= {"durability": "journal.durability", "journal_bytes": "journal.max_bytes"}
     return [
         names.get(field, field) for field in Settings.__struct_fields__ if getattr(old, field) != getattr(new, field)
     ]
 
 
-def compile_settings(document: Document, folder: Path, findings: Findings) -> Settings | None:
+def compile_settings(document: Document, folder: Path, references: References, findings: Findings) -> Settings | None:
     """Read addresses and paths; `None` when one of them is wrong, which is then among the findings."""
     server = document.server
     listen = _listen(server.listen, ("server", "listen"), findings)
     console = _listen(document.console.listen, ("console", "listen"), findings)
-    if server.workers > 1:
-        findings.error(("server", "workers"), "more than one worker is not supported by this version")
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
     tls = _server_tls(server.tls, folder, findings) if server.tls is not None else None
@@ -68,7 +75,22 @@ def compile_settings(document: Document, folder: Path, findings: Findings) -> Se
     if not console.is_loopback:
         findings.warning(("console", "listen"), "can be reached from other machines, and asks for no credentials")
     data_dir = folder / document.data_dir
-    return Settings(listen, console, tls, server.limits, server.drain_s, data_dir, log_file, document.logging.level)
+    return Settings(
+        listen,
+        console,
+        tls,
+        server.limits,
+        server.drain_s,
+        data_dir,
+        log_file,
+        document.logging.level,
+        server.workers,
+        document.governance.max_stale_s,
+        _store_url(document.store.url, references, findings),
+        document.store.keep_requests_days,
+        document.journal.durability,
+        document.journal.max_bytes,
+    )
 
 
 def _listen(text: str, location: Location, findings: Findings) -> Address | None:
@@ -77,6 +99,25 @@ def _listen(text: str, location: Location, findings: Findings) -> Address | None
     except ValueError as error:
         findings.error(location, str(error))
         return None
+
+
+def _store_url(stated: str | None, references: References, findings: Findings) -> Secret | None:
+    place: Location = ("store", "url")
+    if stated is None:
+        return None
+    is_literal = "://" in stated and not stated.startswith("file:")
+    try:
+        url = Secret(stated) if is_literal else references.resolve(stated)
+    except BadReference as error:
+        findings.error(place, str(error))
+        return None
+    parts = urlsplit(url.reveal())
+    if parts.scheme not in ("postgresql", "postgres"):
+        findings.error(place, "begins with postgresql://; without a url the store is SQLite in data_dir")
+        return None
+    if is_literal and parts.password:
+        findings.error(place, "an address with a password is not written into this file; use env.NAME or file:PATH")
+    return url
 
 
 def _server_tls(settings: TlsSettings, folder: Path, findings: Findings) -> Tls:

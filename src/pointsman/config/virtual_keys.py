@@ -1,14 +1,17 @@
-"""From `governance` to the table of virtual keys, which holds digests only."""
+"""From `governance` to the table of virtual keys, which holds digests of their values only."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 
 from pointsman.config.addresses import Address
-from pointsman.config.problems import Findings
+from pointsman.config.limits import LimitCompiler
+from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.references import BadReference, References
-from pointsman.config.schema import GovernanceSettings
+from pointsman.config.schema import Document, GovernanceSettings, VirtualKeySettings
 from pointsman.config.source import Location
-from pointsman.domain.snapshots import VirtualKey
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.limits import Level
 
 MIN_CHARACTERS = 20
 
@@ -19,21 +22,127 @@ _NOT_FOR_KEYS = frozenset(
 )
 
 
-def compile_virtual_keys(
-    governance: GovernanceSettings, references: References, findings: Findings
-) -> dict[bytes, VirtualKey]:
-    """Virtual keys by the SHA-256 of their value."""
-    keys: dict[bytes, VirtualKey] = {}
-    for name, settings in governance.virtual_keys.items():
-        place: Location = ("governance", "virtual_keys", name, "value")
-        digest = _digest(settings.value, place, references, findings)
-        if digest is None:
-            continue
-        if digest in keys:
-            findings.error(place, f"is the same key as {keys[digest].name!r}; each needs one of its own")
-        else:
-            keys[digest] = VirtualKey(name, digest)
-    return keys
+class KeyCompiler:
+    """Compiles virtual keys, their teams and customers. Limits of a team are the same objects in all its keys."""
+
+    def __init__(
+        self,
+        document: Document,
+        references: References,
+        limits: LimitCompiler,
+        strategies: frozenset[str],
+        findings: Findings,
+    ) -> None:
+        self._governance = document.governance
+        self._providers = document.providers
+        self._references = references
+        self._limits = limits
+        self._strategies = strategies
+        self._findings = findings
+
+    def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
+        """Virtual keys by the SHA-256 of their value."""
+        governance = self._governance
+        self._of_customer = {
+            name: self._limits.compile(
+                Level.CUSTOMER, name, one.budgets, one.rate_limits, ("governance", "customers", name)
+            )
+            for name, one in governance.customers.items()
+        }
+        self._of_team = {
+            name: self._limits.compile(Level.TEAM, name, one.budgets, one.rate_limits, ("governance", "teams", name))
+            for name, one in governance.teams.items()
+        }
+        for name, team in governance.teams.items():
+            self._check_name(team.customer, governance.customers, ("governance", "teams", name, "customer"), "customer")
+        keys: dict[bytes, VirtualKey] = {}
+        for name, settings in governance.virtual_keys.items():
+            place: Location = ("governance", "virtual_keys", name)
+            digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
+            if digest is None:
+                continue
+            if digest in keys:
+                message = f"is the same key as {keys[digest].name!r}; each needs one of its own"
+                self._findings.error((*place, "value"), message)
+            else:
+                keys[digest] = self._key(name, digest, settings, place, now_unix_s)
+        self._note_unused()
+        return keys
+
+    def _key(
+        self, name: str, digest: bytes, settings: VirtualKeySettings, place: Location, now_unix_s: float
+    ) -> VirtualKey:
+        governance, findings = self._governance, self._findings
+        team = settings.team
+        self._check_name(team, governance.teams, (*place, "team"), "team")
+        self._check_name(settings.customer, governance.customers, (*place, "customer"), "customer")
+        if team is not None and settings.customer is not None:
+            findings.error((*place, "customer"), "a key with a team has the customer of its team")
+        customer = settings.customer
+        if team is not None and team in governance.teams:
+            customer = governance.teams[team].customer
+        limits = self._limits.compile(Level.VIRTUAL_KEY, name, settings.budgets, settings.rate_limits, place)
+        if team is not None:
+            limits += self._of_team.get(team, ())
+        if customer is not None:
+            limits += self._of_customer.get(customer, ())
+        if settings.strategy is not None and settings.strategy not in self._strategies:
+            guess = nearest(settings.strategy, self._strategies) or f"; it has {listed(self._strategies)}"
+            findings.error((*place, "strategy"), f"there is no strategy {settings.strategy!r} in this version{guess}")
+        return VirtualKey(
+            name,
+            digest,
+            team,
+            customer,
+            dict(settings.labels),
+            self._expiry(settings, place, now_unix_s),
+            tuple(settings.allow_models),
+            self._entries(name, settings, place),
+            settings.strategy,
+            limits,
+        )
+
+    def _entries(self, name: str, settings: VirtualKeySettings, place: Location) -> dict[str, ProviderEntry]:
+        entries: dict[str, ProviderEntry] = {}
+        for provider, entry in settings.providers.items():
+            where: Location = (*place, "providers", provider)
+            self._check_name(provider, self._providers, where, "provider")
+            owner = f"{name}/{provider}"
+            limits = self._limits.compile(Level.ENTRY, owner, entry.budgets, entry.rate_limits, where)
+            entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits)
+        if entries and all(entry.weight == 0 for entry in entries.values()):
+            self._findings.warning((*place, "providers"), "every weight is 0, so the key can use no provider")
+        return entries
+
+    def _expiry(self, settings: VirtualKeySettings, place: Location, now_unix_s: float) -> float | None:
+        moment = settings.expires_at
+        if moment is None:
+            return None
+        if moment.tzinfo is None:
+            message = "needs an offset from UTC, such as `2027-01-01T00:00:00Z`"
+            self._findings.error((*place, "expires_at"), message)
+            return None
+        if moment.timestamp() <= now_unix_s:
+            self._findings.warning((*place, "expires_at"), "is over: the key is refused")
+        return moment.timestamp()
+
+    def _check_name(self, name: str | None, known: Mapping[str, object], place: Location, what: str) -> None:
+        if name is not None and name not in known:
+            self._findings.error(place, f"there is no {what} {name!r}{nearest(name, known) or ''}")
+
+    def _note_unused(self) -> None:
+        governance = self._governance
+        keys = governance.virtual_keys.values()
+        teams = {key.team for key in keys}
+        customers = {key.customer for key in keys} | {
+            team.customer for name, team in governance.teams.items() if name in teams
+        }
+        for name in governance.teams:
+            if name not in teams:
+                self._findings.note(("governance", "teams", name), "no virtual key belongs to this team")
+        for name in governance.customers:
+            if name not in customers:
+                self._findings.note(("governance", "customers", name), "no virtual key belongs to this customer")
 
 
 def _digest(value: str, place: Location, references: References, findings: Findings) -> bytes | None:

@@ -1,0 +1,73 @@
+"""From `pricing` to prices."""
+
+from decimal import Decimal
+
+from pointsman.config.limits import nano_dollars
+from pointsman.config.problems import Findings, nearest
+from pointsman.config.schema import Document, PriceSettings
+from pointsman.config.source import Location
+from pointsman.domain.prices import Catalog, Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing
+
+
+def compile_pricing(document: Document, catalog: Catalog, findings: Findings) -> Pricing:
+    """What things cost, over a catalog."""
+    overrides: list[PriceOverride] = []
+    for index, settings in enumerate(document.pricing.overrides):
+        place: Location = ("pricing", "overrides", index)
+        override = _override(settings, document, place, findings)
+        if override is not None:
+            overrides.append(override)
+    return Pricing(document.pricing.unknown, tuple(overrides), catalog)
+
+
+def _override(settings: PriceSettings, document: Document, place: Location, findings: Findings) -> PriceOverride | None:
+    governance = document.governance
+    owners = [
+        (kind, name, known)
+        for kind, name, known in (
+            ("virtual_key", settings.virtual_key, governance.virtual_keys),
+            ("team", settings.team, governance.teams),
+            ("customer", settings.customer, governance.customers),
+        )
+        if name is not None
+    ]
+    if len(owners) > 1:
+        findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
+    for kind, name, known in owners:
+        if name not in known:
+            findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known) or ''}")
+    if "/" not in settings.model and "*" not in settings.model:
+        findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")
+    has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
+    price = None
+    if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
+        price = Price(_rates(settings), request_nano=nano_dollars(settings.per_request_usd))
+    elif has_rates or settings.per_request_usd:
+        message = "a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
+        findings.error(place, message)
+        return None
+    elif settings.max_output_tokens is None:
+        findings.warning(place, "states neither a price nor max_output_tokens, so it changes nothing")
+    owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
+    return PriceOverride(settings.model, owner, price, settings.max_output_tokens)
+
+
+def _rates(settings: PriceSettings) -> Rates:
+    return Rates(
+        _pico(settings.input_usd_per_million) or 0,
+        _pico(settings.output_usd_per_million) or 0,
+        _pico(settings.cached_input_usd_per_million),
+        _pico(settings.cache_write_usd_per_million),
+        None,
+        _pico(settings.audio_input_usd_per_million),
+        _pico(settings.audio_output_usd_per_million),
+        _pico(settings.image_input_usd_per_million),
+        _pico(settings.image_output_usd_per_million),
+        _pico(settings.reasoning_usd_per_million),
+    )
+
+
+def _pico(usd_per_million: Decimal | None) -> int | None:
+    """Pico-dollars per token: a dollar per million tokens is a million of them."""
+    return int(usd_per_million * 1_000_000) if usd_per_million is not None else None
