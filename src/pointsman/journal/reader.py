@@ -1,0 +1,225 @@
+"""Control's end of the journal: reads what workers store, while they store it and after they are gone.
+
+In a live journal a frame that is not whole yet is where reading stops until it is. In a dead one it is a torn tail: it
+is cut off, since nothing after it can have been relied upon. Damage in the middle of a segment is reported, and reading
+goes on at the next frame that is whole.
+"""
+
+import fcntl
+import mmap
+import os
+import shutil
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.journal.records import DECODER, Record, Scope
+from pointsman.journal.segments import (
+    END,
+    FRAME,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    LENGTH,
+    SegmentError,
+    padded,
+    read_header,
+    segment_numbers,
+    segment_path,
+)
+
+
+class Position(Struct, frozen=True, order=True):
+    """Where reading goes on: in which segment, and how many bytes in."""
+
+    segment: int = 0
+    offset: int = HEADER_BYTES
+
+
+class Chunk(Struct, frozen=True):
+    """Records with the positions they begin at, and where reading goes on. `damage` holds what was wrong on the way.
+    `is_end` says that there is nothing more for now."""
+
+    records: list[tuple[Position, Record]]
+    end: Position
+    is_end: bool
+    damage: tuple[str, ...] = ()
+
+
+class JournalReader:
+    """One journal. Raises `SegmentError` for files that are not a journal's, or a newer version's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        slot, _, epoch = folder.name.partition("-")
+        self.slot, self.epoch = int(slot), int(epoch)
+        self.scopes: dict[int, Scope] = {}  # of the segment that is being read
+        self._segment = -1
+        self._data: mmap.mmap | None = None
+
+    def is_live(self) -> bool:
+        """Whether its writer still is: the kernel frees a dead one's lock."""
+        try:
+            fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def read(self, position: Position, max_records: int, *, is_live: bool) -> Chunk:
+        """The next records from `position` on. `is_live` as found out *before* reading."""
+        records: list[tuple[Position, Record]] = []
+        damage: list[str] = []
+        segment, offset = position.segment, position.offset
+        while len(records) < max_records:
+            data = self._open(segment, offset)
+            if data is None:
+                newer = [number for number in segment_numbers(self.folder) if number > segment]
+                if newer and (self.folder / "lock").exists():
+                    damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
+                    segment, offset = newer[0], HEADER_BYTES
+                    continue
+                break
+            length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
+            if length == END:
+                segment, offset = segment + 1, HEADER_BYTES
+                if not segment_path(self.folder, segment).exists():
+                    return Chunk(records, Position(segment, offset), is_end=True, damage=tuple(damage))
+                continue
+            if length == 0:
+                break
+            record = self._record(data, offset, length)
+            if record is None:
+                following = self._resume(data, offset)
+                if following is None and is_live:
+                    break
+                where = f"{segment_path(self.folder, segment)} at byte {offset}"
+                if following is None:
+                    damage.append(f"{where}: a torn end was cut off")
+                    self._cut(segment, offset)
+                    break
+                damage.append(f"{where}: {following - offset} bytes are damaged and were passed over")
+                offset = following
+                continue
+            if isinstance(record, Scope):
+                self.scopes[record.number] = record
+            records.append((Position(segment, offset), record))
+            offset += FRAME_BYTES + padded(length)
+        else:
+            return Chunk(records, Position(segment, offset), is_end=False, damage=tuple(damage))
+        return Chunk(records, Position(segment, offset), is_end=True, damage=tuple(damage))
+
+    def backlog_bytes(self, position: Position) -> int:
+        """How much there may be to read from `position` on: whole segments but for the present one."""
+        return sum(
+            segment_path(self.folder, number).stat().st_size
+            for number in segment_numbers(self.folder)
+            if number > position.segment + 1
+        )
+
+    def remove_before(self, segment: int) -> None:
+        """Delete segments that are read and safe."""
+        for number in segment_numbers(self.folder):
+            if number < segment:
+                segment_path(self.folder, number).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the journal: all of it is read and safe, and its writer is gone."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._data is not None:
+            self._data.close()
+            self._data = None
+        self._segment = -1
+
+    def _open(self, segment: int, offset: int) -> mmap.mmap | None:
+        """The segment in memory, with the scopes that were defined in it before `offset`."""
+        if self._segment == segment and self._data is not None:
+            return self._data
+        path = segment_path(self.folder, segment)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            size = os.fstat(fd).st_size
+            if size < HEADER_BYTES:
+                return None
+            data = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+        finally:
+            os.close(fd)
+        if data[:4] == b"\0\0\0\0":  # it is being made
+            data.close()
+            return None
+        read_header(data[:HEADER_BYTES], path)
+        self.close()
+        self._segment, self._data = segment, data
+        self.scopes = {}
+        at = HEADER_BYTES
+        while at < offset:
+            (length,) = LENGTH.unpack_from(data, at)
+            if length in (0, END):
+                break
+            record = self._record(data, at, length)
+            if record is None:
+                at = self._resume(data, at) or offset
+                continue
+            if isinstance(record, Scope):
+                self.scopes[record.number] = record
+            at += FRAME_BYTES + padded(length)
+        return data
+
+    @staticmethod
+    def _record(data: mmap.mmap, offset: int, length: int) -> Record | None:
+        """The record of a frame; `None` when it is not whole."""
+        start = offset + FRAME_BYTES
+        if start + length > len(data):
+            return None
+        payload = data[start : start + length]
+        if crc32(payload) != FRAME.unpack_from(data, offset)[1]:
+            return None
+        try:
+            record: Record = DECODER.decode(payload)
+        except msgspec.DecodeError:
+            return None
+        return record
+
+    def _resume(self, data: mmap.mmap, offset: int) -> int | None:
+        """Where the next whole frame behind damage begins."""
+        at = offset + 4
+        end = len(data) - FRAME_BYTES
+        while at < end:
+            (length,) = LENGTH.unpack_from(data, at)
+            if 0 < length < 1 << 20 and self._record(data, at, length) is not None:
+                return at
+            at += 4
+            if at - offset > 1 << 20:
+                break
+        return None
+
+    def _cut(self, segment: int, offset: int) -> None:
+        """Put zeros from `offset` on, as if nothing had been begun there."""
+        self.close()
+        with segment_path(self.folder, segment).open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.truncate(offset)
+            file.truncate(size)
+
+
+def discover(journals: Path) -> list[JournalReader]:
+    """All journals in a folder, the oldest first."""
+    if not journals.is_dir():
+        return []
+    folders = [path for path in journals.iterdir() if path.is_dir() and path.name.replace("-", "").isdigit()]
+    return sorted(map(JournalReader, folders), key=lambda reader: (reader.epoch, reader.slot))
+
+
+__all__ = ["Chunk", "JournalReader", "Position", "SegmentError", "discover"]
