@@ -15,6 +15,7 @@ _CONFIG = """\
 version: 1
 server: {{listen: "127.0.0.1:{port}"}}
 console: {{listen: "127.0.0.1:{console_port}"}}
+data_dir: "{data_dir}"
 providers:
   flaky: {{type: openai-compatible, base_url: "{flaky}", keys: {{only: ""}}, serves: ["sim-*"]}}
   steady: {{type: openai-compatible, base_url: "{steady}", keys: {{only: ""}}, serves: ["sim-*"]}}
@@ -37,7 +38,8 @@ Pointsman is running with two simulated providers: 'flaky' fails its first reque
 
 The header x-pointsman-attempts tells that a failover happened: 'steady' served what 'flaky' could not.
 Add "stream": true for a stream.
-Models: chat, balanced, embed. Metrics: http://127.0.0.1:{console_port}/metrics. Stop with Ctrl-C.
+Models: chat, balanced, embed. Stop with Ctrl-C.
+Console: http://127.0.0.1:{console_port}/ (with the admin token above), metrics at /metrics there.
 Every request is one line of JSON below.
 """
 
@@ -60,9 +62,11 @@ def run(port: int, console_port: int) -> int:
         with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
             file = Path(folder) / "demo.yaml"
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
-            file.write_text(_CONFIG.format(port=port, console_port=console_port, **urls))
-            compiled = compile_or_exit(file, os.environ)
-            return serve(compiled, file, os.environ, _WELCOME.format(port=port, console_port=console_port))
+            file.write_text(
+                _CONFIG.format(port=port, console_port=console_port, data_dir=Path(folder) / "data", **urls)
+            )
+            start = compile_or_exit(file, os.environ)
+            return serve(start, file, _WELCOME.format(port=port, console_port=console_port))
     finally:
         for process in providers:
             process.terminate()

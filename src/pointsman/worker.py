@@ -3,18 +3,35 @@
 import asyncio
 import gc
 import logging
+import os
+import signal
+import socket
 import ssl
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from random import Random, SystemRandom
+from time import monotonic
+
+import msgspec
+import uvloop
 
 from pointsman.config.settings import Settings
-from pointsman.domain.snapshots import Snapshot
+from pointsman.config.snapshot_file import read_snapshot
+from pointsman.domain.leases import Grant, Share, Want
+from pointsman.domain.snapshots import Snapshot, limits_of
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
-from pointsman.engine.status import StatusPage
+from pointsman.engine.status import metrics_lines
+from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
+from pointsman.journal.writer import JournalWriter
+from pointsman.link.client import LinkClient
+from pointsman.link.frames import PROTOCOL, Hello
+from pointsman.processes import WorkerTask
 from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
@@ -23,51 +40,100 @@ from pointsman.transport.http_server import HttpServer, Limits
 
 GC_THRESHOLD = 20_000  # objects made and not freed
 RETIREMENT_CHECK_S = 5.0
+CONNECT_S = 5.0  # how long a start waits for control
+OnSnapshot = Callable[[str], Awaitable[str]]
 
 _logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """One data plane in one event loop. `settings` take effect here only; `log_fd` is where request lines go."""
+    """One data plane in one event loop. `settings` take effect here only; `log_fd` is where request lines go. Without a
+    journal nothing is kept of what was spent, and without a line to control (`connect`) every limit is this worker's
+    alone."""
 
-    def __init__(self, snapshot: Snapshot, settings: Settings, log_fd: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._log = LogWriter(log_fd, on_error=_log_failed)
         self._deadlines = Deadlines(loop)
         self._upstreams = Upstreams(loop, self._deadlines)
+        self._journal = journal
         live, rng = Live(snapshot), Random(SystemRandom().getrandbits(128))
-        billing = Billing(live, Ledger(), None, None)
-        self._engine = Engine(live, self._upstreams, Accounts(self._log), billing, rng)
+        self._ledger = Ledger()
+        self._billing = Billing(live, self._ledger, journal, None)
+        self._engine = Engine(live, self._upstreams, Accounts(self._log, journal), self._billing, rng)
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
-        self._status = StatusPage(self._engine, self._public)
-        self._console = HttpServer(loop, self._status, Limits(), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._hastened = asyncio.Event()
+        self._link: LinkClient | None = None
+        self._linking: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises `OSError` when an address cannot be had."""
-        listen, console, files = self._settings.listen, self._settings.console, self._settings.tls
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Listen, on these sockets where there are any. Raises `OSError` when an address cannot be had."""
+        listen, files = self._settings.listen, self._settings.tls
         context = None
         if files is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(files.cert_file, files.key_file)
-        await self._public.listen(listen.host or None, listen.port, ssl=context)
-        await self._console.listen(console.host or None, console.port)
+        for sock in sockets:
+            await self._public.listen(sock=sock, ssl=context)
+        if not sockets:
+            await self._public.listen(listen.host or None, listen.port, ssl=context)
         _settle_memory()
+
+    async def connect(self, slot: int, epoch: int, path: str, on_snapshot: "OnSnapshot") -> None:
+        """Hold a line to control: from now on limits are shared with other workers."""
+        live, ledger, journal = self._engine.live, self._ledger, self._journal
+        ledger.reshare(Share(0, 1, float("inf")))
+        live.is_cut_off = True
+
+        def hello() -> Hello:
+            share = self._link.share if self._link is not None else None
+            name = journal.name if journal is not None else ""
+            digest = live.snapshot.digest
+            return Hello(PROTOCOL, slot, epoch, os.getpid(), name, digest, share, ledger.holdings())
+
+        connected = asyncio.Event()
+
+        def on_line(is_up: bool) -> None:
+            connected.set()
+            live.is_cut_off = not is_up
+            if is_up:
+                live.is_stale = False
+
+        self._link = LinkClient(path, ledger, hello, on_snapshot, self.metrics_lines, on_line)
+        self._billing.lessor = LinkLessor(self._link)
+        loop = asyncio.get_running_loop()
+        self._linking = loop.create_task(self._link.run())
+        self._watch_age(loop)
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await connected.wait()
+        except TimeoutError:
+            pass  # it serves all the same, from the snapshot it has
 
     @property
     def public_port(self) -> int:
         return self._public.port
 
-    @property
-    def console_port(self) -> int:
-        return self._console.port
+    def metrics_lines(self) -> list[str]:
+        """Its metrics in the text format of Prometheus."""
+        return metrics_lines(self._engine, self._public)
+
+    def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Notice when control has been away for too long."""
+        link = self._link
+        if link is not None and link.cut_off_at is not None:
+            self._engine.live.is_stale = monotonic() - link.cut_off_at > self._settings.max_stale_s
+        self._aging = loop.call_later(1.0, self._watch_age, loop)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Put a new configuration in force. Requests in progress keep the one they began with."""
         self._engine.live.swap(snapshot)
+        self._ledger.reconfigure(limits_of(snapshot))
         _settle_memory()
         for client in self._upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
@@ -80,7 +146,9 @@ class Worker:
 
     async def stop(self) -> int:
         """Let requests in progress finish, for at most `drain_s`. Returns how many connections had to be cut."""
-        self._gateway.is_draining = self._status.is_draining = True
+        self._gateway.is_draining = True
+        if self._link is not None:
+            self._link.drain()
         drain = asyncio.ensure_future(self._public.drain(self._settings.drain_s))
         hasten = asyncio.ensure_future(self._hastened.wait())
         await asyncio.wait((drain, hasten), return_when=asyncio.FIRST_COMPLETED)
@@ -91,10 +159,15 @@ class Worker:
         for task, client in list(self._retiring.items()):
             task.cancel()
             await client.close()
-        await self._console.drain(0)
         await self._upstreams.close()
+        if self._linking is not None and self._link is not None:
+            self._linking.cancel()
+            self._aging.cancel()
+            self._link.close()
         self._deadlines.close()
         self._log.close()
+        if self._journal is not None:
+            self._journal.close()
         return cut
 
     def _retired(self, task: "asyncio.Task[None]") -> None:
@@ -132,3 +205,82 @@ async def _retire(client: HttpClient) -> None:
 
 def _log_failed(error: OSError) -> None:
     _logger.error("the request log cannot be written: %s", error)
+
+
+class LinkLessor:
+    """The line to control as the engine's coroutines see it."""
+
+    def __init__(self, link: LinkClient) -> None:
+        self._link = link
+
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | None]:
+        answer: Waiter[Sequence[Grant] | None] = Waiter()
+        self._link.ask(wants, answer.set)
+        return answer
+
+
+def main() -> int:
+    """Be the worker that the one argument describes. Returns the exit code."""
+    task = msgspec.json.decode(sys.argv[1], type=WorkerTask)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_work(task))
+
+
+async def _work(task: WorkerTask) -> int:
+    loop = asyncio.get_running_loop()
+    path = Path(task.snapshot)
+    compiled = read_snapshot(path, os.environ)
+    settings = compiled.settings
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format=f"%(asctime)s %(levelname)s worker {task.slot}: %(message)s",
+        stream=sys.stderr,
+    )
+    journals = Path(task.data_dir) / "journal"
+    try:
+        log_fd = _open_log(settings)
+        journal = JournalWriter(
+            journals, task.slot, task.epoch, max_bytes=settings.journal_bytes, on_trouble=_journal_in_trouble
+        )
+    except OSError as error:
+        _logger.error("cannot write: %s", error)  # noqa: TRY400 -- the trace would not help
+        return 1
+    worker = Worker(compiled.snapshot, settings, log_fd, journal)
+
+    async def on_snapshot(name: str) -> str:
+        taken = await asyncio.to_thread(read_snapshot, Path(name), os.environ)
+        worker.swap(taken.snapshot)
+        return taken.snapshot.digest
+
+    stopping = asyncio.Event()
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_reader(task.life_fd, stopping.set)
+    await worker.connect(task.slot, task.epoch, task.link, on_snapshot)
+    await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
+    os.write(task.ready_fd, b"1")
+    os.close(task.ready_fd)
+    await stopping.wait()
+    loop.remove_reader(task.life_fd)
+    loop.add_signal_handler(signal.SIGTERM, worker.hasten)  # the second signal does not wait
+    cut = await worker.stop()
+    if cut:
+        _logger.warning("%d requests were cut off", cut)
+    return 0
+
+
+def _open_log(settings: Settings) -> int:
+    if settings.log_file is None:
+        return 1
+    return os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+
+def _journal_in_trouble(problem: str | None) -> None:
+    if problem is None:
+        _logger.warning("the journal can be written again")
+    else:
+        _logger.error("%s. Requests under a limit are refused once the present segment is full", problem)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

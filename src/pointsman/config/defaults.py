@@ -54,6 +54,8 @@ def default_document(environ: Mapping[str, str], parts: Parts = INSTALLED) -> De
     return Default(Document.model_validate(data), virtual_key)
 
 
-def compile_default(default: Default, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
-    """Compile it; relative paths start at the working folder."""
-    return compile_document(Loaded(default.document, Source({}, {})), Path(), environ, parts)
+def compile_default(
+    default: Default, environ: Mapping[str, str], folder: Path = Path(), parts: Parts = INSTALLED
+) -> Checked:
+    """Compile it; relative paths start at `folder`."""
+    return compile_document(Loaded(default.document, Source({}, {})), folder, environ, parts)

@@ -1,9 +1,12 @@
 """The compiled configuration: immutable, swapped whole; a request keeps the one it began with."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
 from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
+from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price
 from pointsman.domain.targets import Candidate, Endpoint
 
@@ -67,3 +70,13 @@ class Snapshot(Struct, frozen=True):
     routing: Routing = Routing()
     key_headers: tuple[str, ...] = ("authorization", "x-api-key", "x-goog-api-key")
     pricing: Pricing = Pricing()
+
+
+def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
+    """Every limit of a configuration, those of teams and customers once for each of their keys."""
+    for endpoint in snapshot.endpoints.values():
+        yield from endpoint.limits
+    for key in snapshot.virtual_keys.values():
+        yield from key.limits
+        for entry in key.entries.values():
+            yield from entry.limits

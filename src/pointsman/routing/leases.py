@@ -35,10 +35,10 @@ class _Worker(Struct):
 class _Window:
     __slots__ = ("granted", "posted", "read")
 
-    def __init__(self, posted: int) -> None:
-        self.posted = posted
+    def __init__(self, read: dict[int, int]) -> None:
+        self.posted = sum(read.values())
         self.granted: dict[int, int] = {}  # by epoch
-        self.read: dict[int, int] = {}  # what was read of its spending
+        self.read = read  # what was read of its spending, by epoch
 
     def held(self, epoch: int) -> int:
         return max(0, self.granted.get(epoch, 0) - self.read.get(epoch, 0))
@@ -55,20 +55,16 @@ class LeaseBook:
         self._limits: Mapping[str, Limit] = {}
         self._workers: dict[int, _Worker] = {}
         self._windows: dict[tuple[str, int], _Window] = {}
-        self._posted: dict[tuple[str, int], int] = {}  # of windows that nobody has asked about yet
+        self._posted: dict[tuple[str, int], dict[int, int]] = {}  # of windows that nobody has asked about yet
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
         """The limits in force, by the names of their counters."""
         self._limits = limits
 
-    def restore(self, rows: Iterable[tuple[str, int, int]]) -> None:
-        """What the store says was spent: counter, window, amount. Replaces what is known of these windows."""
-        for counter, start, posted in rows:
-            window = self._windows.get((counter, start))
-            if window is None:
-                self._posted[counter, start] = posted
-            else:
-                window.posted = posted
+    def restore(self, rows: Iterable[tuple[str, int, int, int]]) -> None:
+        """What the store says was spent, before anything else is known: counter, window, epoch, amount."""
+        for counter, start, epoch, amount in rows:
+            self._posted.setdefault((counter, start), {})[epoch] = amount
 
     def join(self, epoch: int, slot: int, now: float) -> Share:
         """A worker is new, or has lost its share. Where another holds the slot, it gets none until that one leaves."""
@@ -100,7 +96,6 @@ class LeaseBook:
         """A dead worker's journal was read to the end: what it held is free. Returns who gets its share."""
         for window in self._windows.values():
             window.granted.pop(epoch, None)
-            window.read.pop(epoch, None)
         worker = self._workers.pop(epoch, None)
         return self._hand_on(worker.slot, now) if worker is not None and worker.until == NEVER else []
 
@@ -137,8 +132,7 @@ class LeaseBook:
         """Spending was read in a worker's journal, and the store has it."""
         found = self._window(counter, window)
         found.posted += amount
-        if epoch in self._workers:
-            found.read[epoch] = found.read.get(epoch, 0) + amount
+        found.read[epoch] = found.read.get(epoch, 0) + amount
 
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""
@@ -147,8 +141,8 @@ class LeaseBook:
             for (counter, start), window in self._windows.items()
         ]
         return known + [
-            Spent(counter, start, posted, 0, self._limits.get(counter))
-            for (counter, start), posted in self._posted.items()
+            Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
+            for (counter, start), read in self._posted.items()
         ]
 
     def forget_ended(self, now: float) -> None:
@@ -170,7 +164,7 @@ class LeaseBook:
     def _window(self, counter: str, start: int) -> _Window:
         window = self._windows.get((counter, start))
         if window is None:
-            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), 0))
+            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}))
             limit = self._limits.get(counter)
             if limit is not None:
                 for epoch, worker in self._workers.items():

@@ -1,0 +1,73 @@
+"""The configuration in force on disk: what control accepted last, for workers to start from and to swap to.
+
+It is the accepted document itself, with the folder its relative paths start at, behind a checksum. So it holds secrets
+only as the references `env.NAME` and `file:PATH` that the document has, and digests of virtual keys; whoever reads it
+resolves the references again.
+"""
+
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.config.compile import Compiled, compile_document
+from pointsman.config.load import load
+
+FORMAT = 1
+_MAGIC = b"PMSNAP\r\n"
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be used. The message says which and why."""
+
+
+class Accepted(Struct, frozen=True):
+    """A document that compiled. `digest` is that of the compiled snapshot."""
+
+    content: bytes
+    folder: str
+    digest: str
+
+
+def write_snapshot(path: Path, accepted: Accepted) -> None:
+    """Put it in place, whole or not at all. Raises `OSError`."""
+    body = msgspec.msgpack.encode(accepted)
+    data = _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
+    """Read and compile it. Raises `SnapshotError`, and `OSError` where there is none."""
+    data = path.read_bytes()
+    head = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise SnapshotError(f"{path} is not a snapshot")
+    version = int.from_bytes(data[len(_MAGIC) : head], "little")
+    if version != FORMAT:
+        raise SnapshotError(f"{path} has format {version}, this version reads {FORMAT}")
+    body = data[head + 32 :]
+    if sha256(body).digest() != data[head : head + 32]:
+        raise SnapshotError(f"{path} is damaged")
+    accepted = msgspec.msgpack.decode(body, type=Accepted)
+    checked = compile_document(load(accepted.content), Path(accepted.folder), environ)
+    if checked.compiled is None:
+        said = "; ".join(str(problem) for problem in checked.problems if problem.severity.value == "error")
+        raise SnapshotError(f"{path} no longer compiles: {said}")
+    return checked.compiled

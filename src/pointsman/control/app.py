@@ -1,0 +1,124 @@
+"""The console's listener: the admin API, the console's page, metrics and health."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from time import time
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from pointsman import __version__
+from pointsman.control.api import ROUTERS
+from pointsman.control.metrics import merge
+from pointsman.control.permissions import Need, Permission, undeclared
+from pointsman.control.services import Has, Services
+from pointsman.telemetry.metrics import gauge_lines
+
+MAX_BODY_BYTES = 1024 * 1024
+METRICS_S = 0.25
+MAX_LIMITS = 1000  # of which the metrics tell
+_FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css"}
+_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+_HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+_public = APIRouter(dependencies=[Depends(Need(Permission.PUBLIC))])
+
+
+@_public.get("/healthz", include_in_schema=False)
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@_public.get("/readyz", include_in_schema=False)
+async def readyz(services: Has) -> dict[str, str]:
+    """Ready in any case: workers serve without the store. `degraded` says that it is away."""
+    problem = services.ingest.state.problem
+    return {"status": "ok"} if problem is None else {"status": "degraded", "store": problem}
+
+
+@_public.get("/metrics", include_in_schema=False)
+async def metrics(services: Has) -> PlainTextResponse:
+    pages = await services.lessor.metrics(METRICS_S)
+    lines = merge([*pages, list(_own_lines(services, len(pages)))])
+    return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@_public.get("/{name}", include_in_schema=False)
+async def page(name: str) -> Response:
+    file = _FILES.get(name)
+    if file is None:
+        raise HTTPException(404, {"code": "not_found", "message": "there is nothing here; the API is below /api/v1"})
+    content = files("pointsman.control").joinpath("console", file).read_bytes()
+    return Response(content, media_type=_TYPES[file.rpartition(".")[2]])
+
+
+def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
+    """The application. `hosts` are the names it may be called by. Raises `RuntimeError` for a route that declares no
+    permission."""
+    app = FastAPI(title="Pointsman admin API", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.services = services
+    for router in ROUTERS.values():
+        app.include_router(router)
+    app.include_router(_public)
+    if missing := undeclared(app):
+        raise RuntimeError(f"routes without a permission: {', '.join(missing)}")
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+        if hosts and host.strip("[]") not in hosts:
+            return _error(421, "wrong_host", f"this is not {host!r}; call it by the address it listens on")
+        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+            return _error(413, "too_large", "the body is too large")
+        response = await call_next(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        detail: object = error.detail
+        if not isinstance(detail, dict):
+            detail = {"code": "error", "message": str(detail)}
+        return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+        return _error(422, "invalid_request", said)
+
+    return app
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers=_HEADERS)
+
+
+def _own_lines(services: Services, workers: int) -> list[str]:
+    state = services.ingest.state
+    lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
+    backlog = services.ingest.backlog_bytes()
+    spent = services.book.status()[:MAX_LIMITS]
+    return [
+        *gauge_lines("pointsman_workers", "Workers that answer.", [({}, workers)]),
+        *gauge_lines("pointsman_store_up", "1 while the store works.", [({}, int(state.problem is None))]),
+        *gauge_lines("pointsman_ingest_lag_seconds", "Since all journals were read to their end.", [({}, lag_s)]),
+        *gauge_lines("pointsman_ingest_backlog_bytes", "Of journals, not read yet.", [({}, backlog)]),
+        *gauge_lines("pointsman_journal_damage", "Places where a journal was damaged.", [({}, state.damage)]),
+        *gauge_lines(
+            "pointsman_limit_posted",
+            "Spent in the present windows of limits: nano-dollars, tokens or requests.",
+            [({"counter": one.counter, "window": str(one.window)}, one.posted) for one in spent],
+        ),
+        *gauge_lines(
+            "pointsman_limit_lent",
+            "Lent to workers in the present windows of limits.",
+            [({"counter": one.counter, "window": str(one.window)}, one.lent) for one in spent],
+        ),
+    ]

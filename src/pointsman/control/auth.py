@@ -1,0 +1,50 @@
+"""Who may use the admin API: whoever has the admin token. Only its digest is kept."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+VARIABLE = "POINTSMAN_ADMIN_TOKEN"
+FILE = "admin-token"
+MIN_CHARACTERS = 20
+
+
+class AdminToken:
+    """The digest of the token that opens everything. `made` is the token itself, once, at the first start."""
+
+    def __init__(self, digest: bytes, made: str | None = None) -> None:
+        self._digest = digest
+        self.made = made
+
+    def opens(self, presented: str) -> bool:
+        """Whether this is the token; takes as long for any other."""
+        return hmac.compare_digest(sha256(presented.encode()).digest(), self._digest)
+
+
+def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
+    """The token of the environment, else the one whose digest the data folder has, else a new one. Raises `OSError`,
+    and `ValueError` for a token that could be guessed or a file that holds no digest."""
+    given = environ.get(VARIABLE)
+    if given:
+        if len(given) < MIN_CHARACTERS:
+            raise ValueError(
+                f"{VARIABLE} has fewer than {MIN_CHARACTERS} characters; a token that can be guessed opens all"
+            )
+        return AdminToken(sha256(given.encode()).digest())
+    path = data_dir / FILE
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        made = f"pm-admin-{secrets.token_urlsafe(32)}"
+        digest = sha256(made.encode())
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(f"sha256:{digest.hexdigest()}\n")
+        return AdminToken(digest.digest(), made)
+    try:
+        return AdminToken(bytes.fromhex(text.removeprefix("sha256:")))
+    except ValueError:
+        raise ValueError(f"{path} does not hold a digest; delete it to have a new admin token made") from None

@@ -1,0 +1,112 @@
+"""The configuration, as control has it: watches the file, compiles what is new, and hands it to the workers."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pointsman.config.compile import Compiled
+from pointsman.config.problems import Problem, Severity
+from pointsman.config.settings import changed_fields
+from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.watch import ConfigWatcher
+
+DISTRIBUTE_S = 10.0
+
+_logger = logging.getLogger("pointsman")
+_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
+
+
+class Configuration:
+    """`on_new` is told a new snapshot before the workers are; `distribute` brings it to them and returns who has not
+    taken it."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: Path | None,
+        on_new: Callable[[Compiled], None],
+        distribute: Callable[[float], Awaitable[list[int]]],
+        *,
+        public_is_loopback: bool,
+    ) -> None:
+        self.path = path
+        self.current = read_snapshot(path, os.environ)
+        self._config = config
+        self._on_new = on_new
+        self._distribute = distribute
+        self._public_is_loopback = public_is_loopback
+        self._started_with = self.current.settings
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._outcome: tuple[bool, list[str]] = (True, [])
+        self._changing = asyncio.Lock()
+        self._watcher: ConfigWatcher | None = None
+        if config is not None:
+            self._watcher = ConfigWatcher(config, os.environ, self.current, self._on_compiled, self._on_problems)
+
+    @property
+    def digest(self) -> str:
+        return self.current.snapshot.digest
+
+    async def run(self) -> None:
+        """Watch the file, if there is one."""
+        if self._watcher is not None:
+            try:
+                await self._watcher.run()
+            except Exception:
+                _logger.exception("the configuration file is no longer watched; SIGHUP still reads it")
+
+    async def reload(self) -> tuple[bool, list[str]]:
+        """Read the file again. Whether it was taken and is in force with all workers, and what is to be said of it."""
+        if self._watcher is None:
+            _logger.info("there is no configuration file to read again")
+            return False, ["there is no configuration file to read again"]
+        await self._watcher.reload()
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        return self._outcome
+
+    def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
+        if not compiled.snapshot.require_key and not self._public_is_loopback:
+            # The addresses in force are those of the start, whatever the new file says.
+            message = "governance.require_key: open mode is allowed on a loopback address only; restart to listen there"
+            self._on_problems((Problem("", message),))
+            return
+        for problem in warnings:
+            _logger.log(_LEVELS[problem.severity], "configuration: %s", problem)
+        fields = changed_fields(self._started_with, compiled.settings)
+        if fields:
+            _logger.warning("a change of %s takes effect only at a restart", ", ".join(fields))
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._take(compiled, warnings))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
+        assert self._config is not None
+        async with self._changing:
+            content = await asyncio.to_thread(self._config.read_bytes)
+            folder = str(self._config.absolute().parent)
+            accepted = Accepted(content, folder, compiled.snapshot.digest)
+            try:
+                await asyncio.to_thread(write_snapshot, self.path, accepted)
+            except OSError as error:
+                _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
+                self._outcome = (False, [f"{self.path} cannot be written: {error.strerror}"])
+                return
+            self.current = compiled
+            self._on_new(compiled)
+            behind = await self._distribute(DISTRIBUTE_S)
+        said = [str(problem) for problem in warnings]
+        if behind:
+            _logger.error("configuration %s was not taken by %d worker(s)", self.digest[:12], len(behind))
+            self._outcome = (False, [*said, f"{len(behind)} worker(s) have not taken it"])
+        else:
+            _logger.info("configuration %s is in force", self.digest[:12])
+            self._outcome = (True, said)
+
+    def _on_problems(self, problems: tuple[Problem, ...]) -> None:
+        for problem in problems:
+            _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
+        _logger.error("the new configuration has errors; the old one stays in force")
+        self._outcome = (False, [str(problem) for problem in problems])

@@ -1,0 +1,235 @@
+"""Carries what workers wrote in their journals into the store, exactly once, and tells the lease book.
+
+How far a journal was read is committed together with what was found. When the store breaks, reading waits and goes on
+where the store says it is; should it have gone back, because a damaged log lost its last commits, the same records are
+read again. So a segment is deleted only once what it held is safe from that.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic, time
+
+from msgspec import Struct
+
+from pointsman.control.accounting import Accounting, OpenIntents
+from pointsman.control.store.database import StoreError
+from pointsman.control.store.store import JournalState, Store
+from pointsman.domain.leases import Share
+from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
+from pointsman.journal.records import Scope
+from pointsman.routing.leases import LeaseBook
+
+INTERVAL_S = 0.1
+MAX_RECORDS = 6000  # of one batch
+CHECKPOINT_S = 5.0
+RETRY_S = (0.1, 0.2, 0.5, 1.0)
+
+_logger = logging.getLogger(__name__)
+
+
+class _Journal:
+    """One journal that is being read. `booked` is how far the lease book was told."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        self.reader = reader
+        self.position = Position()
+        self.booked = Position()
+        self.intents = OpenIntents()
+        self.scopes: dict[int, Scope] = {}
+        self.is_retired = False
+
+
+class IngestState(Struct):
+    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals."""
+
+    problem: str | None = None
+    commits: int = 0
+    records: int = 0
+    damage: int = 0
+    caught_up_at: float = 0.0  # Unix seconds of the last time nothing was left to read
+
+
+class Ingest:
+    """Reads all journals of a machine. `open_store` is tried again until it works; `on_retired` gets the shares that a
+    dead worker left to others."""
+
+    def __init__(
+        self,
+        journals: Path,
+        book: LeaseBook,
+        open_store: Callable[[], Awaitable[Store]],
+        on_retired: Callable[[list[tuple[int, Share]]], None],
+    ) -> None:
+        self.state = IngestState(problem="the store was not opened yet")
+        self.store: Store | None = None
+        self.is_ready = asyncio.Event()  # the book knows what was spent
+        self._folder = journals
+        self._book = book
+        self._open_store = open_store
+        self._on_retired = on_retired
+        self._journals: dict[str, _Journal] = {}
+        self._states: dict[str, JournalState] = {}
+        self._is_restored = False
+        self._must_rewind = True
+        self._failures = 0
+        self._checkpoint_at = 0.0
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Read until `finish`."""
+        while not self._stopping:
+            is_end = await self.step()
+            if self.state.problem is not None:
+                await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
+            elif is_end:
+                await asyncio.sleep(INTERVAL_S)
+
+    async def finish(self, within_s: float) -> None:
+        """Read to the end of everything, if the store lets us."""
+        self._stopping = True
+        ends_at = monotonic() + within_s
+        while monotonic() < ends_at:
+            if await self.step() and self.state.problem is None:
+                break
+            await asyncio.sleep(0.02)
+        if self.store is not None:
+            await self.store.close()
+
+    async def step(self) -> bool:
+        """One batch; whether there is nothing more to read for now."""
+        try:
+            if self.store is None:
+                self.store = await self._open_store()
+            if self._must_rewind:
+                await self._rewind(self.store)
+            is_end = await self._step(self.store)
+            await self._clean_up(self.store)
+        except StoreError as error:
+            if self.state.problem is None or self._failures == 0:
+                _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
+            self.state.problem = str(error)
+            self._failures += 1
+            self._must_rewind = True
+            if self.store is not None:
+                await self.store.reconnect()
+            return True
+        if self.state.problem is not None:
+            if self._failures:
+                _logger.warning("the store works again")
+            self.state.problem = None
+            self._failures = 0
+        self.is_ready.set()
+        return is_end
+
+    def backlog_bytes(self) -> int:
+        """What is not read yet, in whole segments."""
+        return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
+
+    def live_epochs(self) -> set[int]:
+        """The epochs of workers that are alive, whether they have called or not."""
+        return {reader.epoch for reader in discover(self._folder) if reader.is_live()}
+
+    async def _rewind(self, store: Store) -> None:
+        """Go on where the store is, which may be behind where we were."""
+        states = await store.journals()
+        if not self._is_restored:
+            self._book.restore(await store.counters(time()))
+            self._is_restored = True
+        for name, journal in self._journals.items():
+            self._place(journal, states.get(name))
+        self._states = states
+        self._must_rewind = False
+
+    def _place(self, journal: _Journal, state: JournalState | None) -> None:
+        """Put a journal to where the store has read it, with the intents that are open there."""
+        journal.booked = max(journal.booked, journal.position)
+        journal.intents = OpenIntents()
+        journal.position = state.position if state is not None else Position()
+        journal.is_retired = state is not None and state.is_retired
+        if state is None or journal.is_retired or state.low == state.position:
+            return
+        # What is read here had its effect before: only the open intents are wanted.
+        position, end = state.low, state.position
+        accounting = Accounting()
+        while position < end:
+            chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
+            known = [(at, record) for at, record in chunk.records if at < end]
+            journal.scopes.update(journal.reader.scopes)
+            accounting.add(journal.reader.epoch, known, journal.scopes, journal.intents, end)
+            position = chunk.end
+            if chunk.is_end:
+                break
+
+    def _discover(self) -> None:
+        for reader in discover(self._folder):
+            if reader.folder.name not in self._journals:
+                journal = self._journals[reader.folder.name] = _Journal(reader)
+                state = self._states.get(reader.folder.name)
+                self._place(journal, state)
+                journal.booked = journal.position  # restored from the store
+
+    async def _step(self, store: Store) -> bool:
+        self._discover()
+        accounting = Accounting()
+        retired: list[_Journal] = []
+        is_end = True
+        progress: list[tuple[_Journal, Position]] = []
+        for name, journal in self._journals.items():
+            if journal.is_retired:
+                continue
+            is_live = journal.reader.is_live()
+            try:
+                chunk = journal.reader.read(journal.position, MAX_RECORDS, is_live=is_live)
+            except SegmentError as error:
+                self._damaged(str(error))
+                continue
+            for damage in chunk.damage:
+                self._damaged(damage)
+            journal.scopes.update(journal.reader.scopes)
+            epoch = journal.reader.epoch
+            accounting.add(epoch, chunk.records, journal.scopes, journal.intents, journal.booked)
+            is_over = chunk.is_end and not is_live
+            if is_over:
+                accounting.abandon(epoch, journal.intents)
+                retired.append(journal)
+            is_end &= chunk.is_end
+            if chunk.end != journal.position or is_over:
+                progress.append((journal, chunk.end))
+                accounting.read_to(name, JournalState(chunk.end, journal.intents.low(chunk.end), is_over))
+        if progress:
+            await store.commit(accounting.batch())
+            self.state.commits += 1
+            self.state.records += accounting.records
+            for journal, end in progress:
+                journal.position = journal.booked = end
+            for one in accounting.charged:
+                self._book.charge(one.epoch, one.counter, one.window, one.amount)
+            for journal in retired:
+                journal.is_retired = True
+                self._on_retired(self._book.retire(journal.reader.epoch, time()))
+        if is_end:
+            self.state.caught_up_at = time()
+        return is_end
+
+    async def _clean_up(self, store: Store) -> None:
+        """Every few seconds: delete what the store has for good."""
+        if monotonic() < self._checkpoint_at:
+            return
+        self._checkpoint_at = monotonic() + CHECKPOINT_S
+        safe = {name: (one.is_retired, one.intents.low(one.position)) for name, one in self._journals.items()}
+        self._book.forget_ended(time())
+        if not await store.checkpoint():
+            return
+        for name, (is_retired, low) in safe.items():
+            journal = self._journals[name]
+            if is_retired:
+                journal.reader.remove()
+                del self._journals[name]
+            else:
+                journal.reader.remove_before(low.segment)
+
+    def _damaged(self, message: str) -> None:
+        self.state.damage += 1
+        _logger.error("journal: %s", message)

@@ -1,0 +1,235 @@
+"""The line to the workers: leases, snapshots and metrics over a Unix socket.
+
+A grant counts as soon as it is made; what workers say they hold, when they call, is the truth after a break. So control
+keeps no leases on disk: after a start it grants nothing until every worker whose journal is locked has called.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from time import time
+from typing import cast
+
+import msgspec
+
+from pointsman.control.ingest import Ingest
+from pointsman.domain.leases import Share
+from pointsman.link.frames import (
+    FROM_WORKER,
+    PROTOCOL,
+    Ask,
+    Draining,
+    FrameReader,
+    FromControl,
+    FromWorker,
+    GiveBack,
+    Granted,
+    Hello,
+    InForce,
+    MetricsAsk,
+    NewSnapshot,
+    Recall,
+    Reshare,
+    Welcome,
+    encode,
+)
+from pointsman.routing.leases import LeaseBook
+
+RECALL_S = 0.03  # how long an ask waits for others to give back
+
+_logger = logging.getLogger(__name__)
+
+
+class Line(asyncio.Protocol):
+    """One worker's connection."""
+
+    def __init__(self, lessor: "Lessor") -> None:
+        self._lessor = lessor
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self.hello: Hello | None = None
+        self.digest = ""
+        self.is_draining = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._reader.feed(data):
+                self._lessor.received(self, FROM_WORKER.decode(body))
+        except (ValueError, msgspec.DecodeError) as error:
+            _logger.error("a worker sent what is no frame: %s", error)  # noqa: TRY400
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._lessor.lost(self)
+
+    def send(self, frame: FromControl) -> None:
+        if self._transport is not None:
+            self._transport.write(encode(frame))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Lessor:
+    """All workers. `snapshot` says which one they should have: its path and digest."""
+
+    def __init__(self, book: LeaseBook, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
+        self._book = book
+        self._ingest = ingest
+        self._snapshot = snapshot
+        self._lines: dict[int, Line] = {}  # by epoch
+        self._server: asyncio.Server | None = None
+        self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, list[str]]]] = {}
+        self._number = 0
+        self._changed = asyncio.Event()
+        self._has_all = False  # every worker that is alive has called since the start
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, listener: socket.socket) -> None:
+        self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for line in list(self._lines.values()):
+            line.close()
+
+    @property
+    def lines(self) -> list[Line]:
+        """The workers that have called."""
+        return list(self._lines.values())
+
+    def received(self, line: Line, frame: FromWorker) -> None:
+        """Take one frame."""
+        if isinstance(frame, Hello):
+            self._welcome(line, frame)
+        elif line.hello is None:
+            line.close()
+        elif isinstance(frame, Ask):
+            self._start(self._answer(line, line.hello.epoch, frame))
+        elif isinstance(frame, GiveBack):
+            self._book.give_back(line.hello.epoch, frame.holdings)
+            self._signal()
+        elif isinstance(frame, InForce):
+            line.digest = frame.digest
+            self._signal()
+        elif isinstance(frame, Draining):
+            line.is_draining = True
+            self.reshare(self._book.draining(line.hello.epoch, time()))
+            self._signal()
+        elif frame.number in self._metrics:
+            waiting, found = self._metrics[frame.number]
+            found[line.hello.epoch] = frame.lines
+            if len(found) >= len(self._lines) and not waiting.done():
+                waiting.set_result(None)
+
+    def lost(self, line: Line) -> None:
+        """A connection ended. The worker may live on: its leases stay with it."""
+        if line.hello is not None and self._lines.get(line.hello.epoch) is line:
+            del self._lines[line.hello.epoch]
+        self._signal()
+
+    def reshare(self, shares: list[tuple[int, Share]]) -> None:
+        """Tell workers of shares they have got."""
+        for epoch, share in shares:
+            if epoch in self._lines:
+                self._lines[epoch].send(Reshare(share))
+
+    async def distribute(self, within_s: float) -> list[int]:
+        """Have all workers take the snapshot. Returns the epochs of those that have not after `within_s`."""
+        path, digest = self._snapshot()
+        for line in self._lines.values():
+            if line.digest != digest:
+                line.send(NewSnapshot(path, digest))
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + within_s
+        while behind := [
+            epoch for epoch, line in self._lines.items() if line.digest != digest and not line.is_draining
+        ]:
+            if not await self._wait(ends_at - loop.time()):
+                break
+        return behind
+
+    async def metrics(self, within_s: float) -> list[list[str]]:
+        """The metrics of every worker that answers in time."""
+        if not self._lines:
+            return []
+        self._number += 1
+        number, waiting = self._number, asyncio.get_running_loop().create_future()
+        found: dict[int, list[str]] = {}
+        self._metrics[number] = (waiting, found)
+        for line in self._lines.values():
+            line.send(MetricsAsk(number))
+        try:
+            async with asyncio.timeout(within_s):
+                await waiting
+        except TimeoutError:
+            pass
+        finally:
+            del self._metrics[number]
+        return list(found.values())
+
+    def _welcome(self, line: Line, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            _logger.error("a worker speaks protocol %d, this control %d", hello.protocol, PROTOCOL)
+            line.close()
+            return
+        line.hello, line.digest = hello, hello.digest
+        self._lines[hello.epoch] = line
+        share = self._book.hello(hello.epoch, hello.slot, hello.share, hello.holdings, time())
+        line.send(Welcome(PROTOCOL, share))
+        path, digest = self._snapshot()
+        if hello.digest != digest:
+            line.send(NewSnapshot(path, digest))
+        self._signal()
+
+    async def _answer(self, line: Line, epoch: int, ask: Ask) -> None:
+        """Answer an ask, with what others give back where that is needed. Without knowing what was spent and lent there
+        is no answer; the worker then gives up by itself."""
+        if not self._ingest.is_ready.is_set() or not self._knows_all():
+            return
+        grants, recalls = self._book.ask(epoch, ask.wants)
+        known = {(grant.counter, grant.window): grant for grant in grants}
+        ends_at = asyncio.get_running_loop().time() + RECALL_S
+        while recalls:
+            for other, counters in recalls.items():
+                if other in self._lines:
+                    self._lines[other].send(Recall(counters))
+            if not await self._wait(ends_at - asyncio.get_running_loop().time()):
+                break
+            unmet = {counter for counters in recalls.values() for counter in counters}
+            grants, recalls = self._book.ask(
+                epoch, [want for want in ask.wants if (want.counter, want.window) in unmet]
+            )
+            known.update({(grant.counter, grant.window): grant for grant in grants})
+        line.send(Granted(ask.number, list(known.values())))
+
+    def _knows_all(self) -> bool:
+        if not self._has_all:
+            self._has_all = self._ingest.live_epochs() <= self._lines.keys()
+        return self._has_all
+
+    def _signal(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _wait(self, timeout_s: float) -> bool:
+        """Wait for something to change; whether it did."""
+        if timeout_s <= 0:
+            return False
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,52 @@
+"""Every route of the admin API declares the permission it needs; one that does not is not served."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import FastAPI, Header, HTTPException
+from fastapi.routing import APIRoute
+
+from pointsman.control.services import Has
+
+
+class Permission(StrEnum):
+    """What a caller may do."""
+
+    USAGE_READ = "usage:read"
+    REQUESTS_READ = "requests:read"
+    BUDGETS_READ = "budgets:read"
+    STATUS_READ = "status:read"
+    CONFIG_WRITE = "config:write"
+    PUBLIC = "public"  # health, metrics and the files of the console, which hold no secret
+
+
+class Need:
+    """A dependency that lets through whoever has a permission. So far there is one token, which has them all."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, services: Has, authorization: Annotated[str | None, Header()] = None) -> None:
+        if self.permission is Permission.PUBLIC:
+            return
+        scheme, _, presented = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not services.token.opens(presented.strip()):
+            message = "present the admin token as 'Authorization: Bearer <token>'"
+            raise HTTPException(401, {"code": "unauthorized", "message": message}, {"www-authenticate": "Bearer"})
+
+
+def undeclared(app: FastAPI) -> list[str]:
+    """The routes that declare no permission."""
+    return [
+        f"{sorted(route.methods or ())} {route.path}"
+        for route in app.routes
+        if isinstance(route, APIRoute) and permission_of(route) is None
+    ]
+
+
+def permission_of(route: APIRoute) -> Permission | None:
+    """What a route needs."""
+    for dependency in route.dependant.dependencies:
+        if isinstance(dependency.call, Need):
+            return dependency.call.permission
+    return None

@@ -1,0 +1,168 @@
+"""The composition root of the control process."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from time import time
+
+import msgspec
+import uvicorn
+import uvloop
+from sqlalchemy.engine import URL
+
+from pointsman.config.compile import Compiled
+from pointsman.control.app import make_app
+from pointsman.control.auth import AdminToken, load_or_make
+from pointsman.control.configuration import Configuration
+from pointsman.control.ingest import Ingest
+from pointsman.control.lessor import Lessor
+from pointsman.control.services import Services
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.store import Store
+from pointsman.domain.limits import Limit
+from pointsman.domain.snapshots import limits_of
+from pointsman.processes import ControlTask
+from pointsman.routing.leases import LeaseBook
+
+FINISH_S = 10.0  # how long the end waits for the journals to be read
+PRUNE_S = 60.0
+
+_logger = logging.getLogger("pointsman")
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals of the process to us."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+
+def main() -> int:
+    """Be the control process that the one argument describes. Returns the exit code."""
+    task = msgspec.json.decode(sys.argv[1], type=ControlTask)
+    logging.basicConfig(
+        level=task.log_level.upper(), format="%(asctime)s %(levelname)s control: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Control(task).run())
+
+
+class _Control:
+    def __init__(self, task: ControlTask) -> None:
+        self._task = task
+        self._data_dir = Path(task.data_dir)
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        task = self._task
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
+        loop.add_reader(task.life_fd, stopping.set)
+        try:
+            token = load_or_make(self._data_dir, os.environ)
+        except (OSError, ValueError) as error:
+            _logger.error("the admin token cannot be had: %s", error)  # noqa: TRY400 -- the trace would not help
+            return 1
+        services = self._services(token)
+        await services.lessor.listen(socket.socket(fileno=task.link_fd))
+        server = self._server(services)
+        sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
+        tasks = [
+            loop.create_task(services.ingest.run()),
+            loop.create_task(services.configuration.run()),
+            loop.create_task(self._prune(services)),
+        ]
+        serving = loop.create_task(server.serve(sockets=sockets))
+        reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
+
+        def on_hangup() -> None:
+            reload = loop.create_task(services.configuration.reload())
+            reloads.add(reload)
+            reload.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        if token.made is not None:
+            _logger.warning("admin token, shown this once: %s", token.made)
+        os.write(task.ready_fd, b"1")
+        os.close(task.ready_fd)
+        await stopping.wait()
+        loop.remove_reader(task.life_fd)
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await services.ingest.finish(FINISH_S)
+        services.lessor.close()
+        server.should_exit = True
+        await serving
+        return 0
+
+    def _services(self, token: AdminToken) -> Services:
+        task = self._task
+        url_of = self._store_url
+
+        async def open_store() -> Store:
+            return await Store.open(url_of())
+
+        def on_new(compiled: Compiled) -> None:
+            book.configure(_limits(compiled))
+
+        configuration: Configuration
+        settings_path = Path(task.snapshot)
+        book = LeaseBook(1)
+        ingest = Ingest(self._data_dir / "journal", book, open_store, on_retired=lambda shares: lessor.reshare(shares))  # noqa: PLW0108 -- made below
+        lessor = Lessor(book, ingest, lambda: (str(settings_path), configuration.digest))
+        configuration = Configuration(
+            settings_path,
+            Path(task.config) if task.config is not None else None,
+            on_new,
+            lessor.distribute,
+            public_is_loopback=task.public_is_loopback,
+        )
+        self._settings = configuration.current.settings
+        book.size = self._settings.workers
+        book.configure(_limits(configuration.current))
+        return Services(book, ingest, lessor, configuration, token)
+
+    def _store_url(self) -> URL:
+        secret = self._settings.store_url
+        try:
+            return store_url(secret.reveal() if secret is not None else None, self._data_dir)
+        except ValueError as error:
+            raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
+
+    def _server(self, services: Services) -> _Server:
+        console = self._settings.console
+        loopback = frozenset({"127.0.0.1", "localhost", "::1"})
+        hosts = loopback | {console.host} if console.is_loopback else frozenset[str]()
+        app = make_app(services, hosts)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", loop="none", timeout_graceful_shutdown=2
+        )
+        return _Server(config)
+
+    async def _prune(self, services: Services) -> None:
+        """Delete single requests that are old, a few at a time."""
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            store = services.ingest.store
+            if store is None:
+                continue
+            try:
+                while await store.prune(  # noqa: ASYNC110 -- a pause between batches
+                    time() - self._settings.keep_requests_days * 86_400
+                ):
+                    await asyncio.sleep(0.1)
+            except StoreError as error:
+                _logger.warning("old requests were not deleted: %s", error)
+
+
+def _limits(compiled: Compiled) -> dict[str, Limit]:
+    return {limit.counter: limit for limit in limits_of(compiled.snapshot)}

@@ -1,0 +1,67 @@
+"""The connection to the store: opened, migrated, and made anew after it broke."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+TIMEOUT_S = 5.0  # for a connection, a statement, and a lock
+
+
+class StoreError(Exception):
+    """The store cannot be used. The message says why and holds no password."""
+
+
+def store_url(url: str | None, data_dir: Path) -> URL:
+    """The address with its driver: PostgreSQL by `postgresql://…`, else a file of SQLite's in `data_dir`."""
+    if url is None:
+        return URL.create("sqlite+aiosqlite", database=str(data_dir / "pointsman.db"))
+    made = make_url(url)
+    if made.drivername in ("postgres", "postgresql"):
+        made = made.set(drivername="postgresql+asyncpg")
+    return made
+
+
+def connect(url: URL) -> AsyncEngine:
+    """A pool of connections; none is made yet."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, connect_args={"timeout": TIMEOUT_S})
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return engine
+    arguments: dict[str, Any] = {"timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S}
+    return create_async_engine(url, connect_args=arguments, pool_timeout=TIMEOUT_S, pool_size=4, max_overflow=4)
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables up to this version. Raises `StoreError` for a store of a newer one."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    present = MigrationContext.configure(connection).get_current_revision()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if present is not None and present not in known:
+        raise StoreError(
+            f"the store was made by a newer version (schema {present}); start that one, or restore a backup"
+        )
+    if present != script.get_current_head():
+        command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA busy_timeout={int(TIMEOUT_S * 1000)}")
+    cursor.close()

@@ -1,0 +1,225 @@
+"""What control keeps: written in batches, one transaction each, read by the admin API.
+
+A batch carries how far the journals were read together with what was found there, so that nothing is counted twice or
+left out, whatever breaks in between.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Table, delete, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pointsman.control.store.database import StoreError, connect, migrate
+from pointsman.control.store.tables import COUNTERS, JOURNALS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS
+from pointsman.journal.reader import Position
+
+Row = dict[str, Any]
+_USAGE_SUMS = (
+    "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
+    "unpriced",
+)  # fmt: skip
+_TAG_SUMS = ("requests", "tokens_in", "tokens_out", "nano")
+
+
+class JournalState(Struct, frozen=True):
+    """How far a journal was read, and where its oldest open intent begins."""
+
+    position: Position
+    low: Position
+    is_retired: bool = False
+
+
+class Batch(Struct):
+    """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`."""
+
+    journals: dict[str, JournalState] = {}
+    counters: list[Row] = []
+    usage: list[Row] = []
+    tags: list[Row] = []
+    requests: list[Row] = []
+    unsettled: list[Row] = []
+
+
+class Store:
+    """The tables. Every method raises `StoreError` when the database cannot be used."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+
+    @classmethod
+    async def open(cls, url: URL) -> "Store":
+        """Connect and migrate."""
+        engine = connect(url)
+        try:
+            await migrate(engine)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            await engine.dispose()
+            raise StoreError(describe(error)) from None
+        except StoreError:
+            await engine.dispose()
+            raise
+        return cls(engine)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def reconnect(self) -> None:
+        """Give up the connections there are, which may be broken; the next use makes new ones."""
+        try:
+            async with asyncio.timeout(1):
+                await self._engine.dispose()
+        except (SQLAlchemyError, OSError, TimeoutError):
+            await self._engine.dispose(close=False)
+
+    async def commit(self, batch: Batch) -> None:
+        """Write a batch, whole or not at all."""
+        try:
+            async with self._engine.begin() as connection:
+                await self._write(connection, batch)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+
+    async def journals(self) -> dict[str, JournalState]:
+        rows = await self._rows(select(JOURNALS))
+        return {
+            row["name"]: JournalState(
+                Position(row["segment"], row["byte"]),
+                Position(row["low_segment"], row["low_byte"]),
+                bool(row["retired"]),
+            )
+            for row in rows
+        }
+
+    async def counters(self, now_unix_s: float) -> list[tuple[str, int, int, int]]:
+        """Counter, window, epoch and amount of every window that is not over, and of those that ended in the last
+        hour: attempts may still be charged to them."""
+        columns = (COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.epoch, COUNTERS.c.posted)
+        query = select(*columns).where(COUNTERS.c.window_end > now_unix_s - 3600)
+        try:
+            async with self._engine.connect() as connection:
+                result = await connection.execute(query)
+                return [(row[0], row[1], row[2], row[3]) for row in result]
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+
+    async def usage(self, group_by: Sequence[str], filters: Row, since: float, until: float) -> list[Row]:
+        """Sums over attempts by columns of `usage`; by `hour` where `group_by` names it."""
+        columns = [USAGE.c[name] for name in group_by]
+        query = (
+            select(*columns, *(func.sum(USAGE.c[name]).label(name) for name in _USAGE_SUMS))
+            .where(USAGE.c.hour >= int(since // 3600) * 3600, USAGE.c.hour < until)
+            .where(*(USAGE.c[name] == value for name, value in filters.items()))
+        )
+        if columns:
+            query = query.group_by(*columns).order_by(*columns)
+        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+
+    async def usage_by_tag(self, since: float, until: float) -> list[Row]:
+        """Sums over requests by tag."""
+        query = (
+            select(USAGE_TAGS.c.tag, *(func.sum(USAGE_TAGS.c[name]).label(name) for name in _TAG_SUMS))
+            .where(USAGE_TAGS.c.hour >= int(since // 3600) * 3600, USAGE_TAGS.c.hour < until)
+            .group_by(USAGE_TAGS.c.tag)
+            .order_by(USAGE_TAGS.c.tag)
+        )
+        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+
+    async def requests(
+        self, filters: Row, limit: int, *, after: str | None = None, before: str | None = None
+    ) -> list[Row]:
+        """Single requests, the newest first; `after` and `before` are request ids."""
+        query = select(REQUESTS).where(*(REQUESTS.c[name] == value for name, value in filters.items()))
+        if after is not None:
+            query = query.where(REQUESTS.c.request_id > after)
+        if before is not None:
+            query = query.where(REQUESTS.c.request_id < before)
+        return await self._rows(query.order_by(REQUESTS.c.request_id.desc()).limit(limit))
+
+    async def request(self, request_id: str) -> Row | None:
+        rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))
+        return rows[0] if rows else None
+
+    async def unsettled(self, limit: int) -> list[Row]:
+        """Attempts charged at what they reserved, the newest first."""
+        return await self._rows(select(UNSETTLED).order_by(UNSETTLED.c.at.desc()).limit(limit))
+
+    async def prune(self, older_than: float, at_most: int = 5000) -> int:
+        """Delete some of the single requests from before `older_than`; returns how many."""
+        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.at < older_than).limit(at_most)
+        try:
+            async with self._engine.begin() as connection:
+                result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+        return result.rowcount
+
+    async def checkpoint(self) -> bool:
+        """Have all that was committed be safe from damage to SQLite's write-ahead log. Always so in PostgreSQL."""
+        if not self.is_sqlite:
+            return True
+        try:
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(text("PRAGMA wal_checkpoint(FULL)"))).one()
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+        return bool(row[0] == 0 and row[1] == row[2])
+
+    async def _write(self, connection: AsyncConnection, batch: Batch) -> None:
+        if batch.counters:
+            await self._add(connection, COUNTERS, ("posted",), batch.counters)
+        if batch.usage:
+            await self._add(connection, USAGE, _USAGE_SUMS, batch.usage)
+        if batch.tags:
+            await self._add(connection, USAGE_TAGS, _TAG_SUMS, batch.tags)
+        for table, rows in ((REQUESTS, batch.requests), (UNSETTLED, batch.unsettled)):
+            if rows:
+                await connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+        if batch.journals:
+            rows = [
+                {
+                    "name": name,
+                    "segment": state.position.segment,
+                    "byte": state.position.offset,
+                    "low_segment": state.low.segment,
+                    "low_byte": state.low.offset,
+                    "retired": int(state.is_retired),
+                }
+                for name, state in batch.journals.items()
+            ]
+            insert = self._insert(JOURNALS)
+            changes = {name: insert.excluded[name] for name in rows[0] if name != "name"}
+            await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=changes), rows)
+
+    async def _add(self, connection: AsyncConnection, table: Table, sums: Iterable[str], rows: list[Row]) -> None:
+        """Add to what is there."""
+        insert = self._insert(table)
+        changes = {name: table.c[name] + insert.excluded[name] for name in sums}
+        keys = [column.name for column in table.primary_key]
+        await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+
+    async def _rows(self, query: Any) -> list[Row]:
+        try:
+            async with self._engine.connect() as connection:
+                return [dict(row) for row in (await connection.execute(query)).mappings()]
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+
+
+def describe(error: BaseException) -> str:
+    """What a driver said, in one line, without the statement and its values."""
+    origin = getattr(error, "orig", None) or error
+    said = str(origin).strip().splitlines()
+    return f"{type(origin).__name__}: {said[0]}" if said else type(origin).__name__
+
+
+def _plain(value: Any) -> Any:
+    """Sums of PostgreSQL's come as decimals."""
+    return value if isinstance(value, int | str | float) or value is None else int(value)

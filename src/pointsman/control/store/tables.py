@@ -1,0 +1,92 @@
+"""The tables of the store, the same in SQLite and PostgreSQL. Money is in nano-dollars, times in Unix seconds."""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+# How far each journal was read. `low_*` is where its oldest open intent begins.
+JOURNALS = Table(
+    "journals",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("segment", _BIG, nullable=False),
+    Column("byte", _BIG, nullable=False),
+    Column("low_segment", _BIG, nullable=False),
+    Column("low_byte", _BIG, nullable=False),
+    Column("retired", Integer, nullable=False, server_default="0"),
+)
+
+# What was spent in each window of a counter, by the epoch of the worker that spent it.
+COUNTERS = Table(
+    "counters",
+    METADATA,
+    Column("counter", Text, primary_key=True),
+    Column("window_start", _BIG, primary_key=True, autoincrement=False),
+    Column("epoch", _BIG, primary_key=True, autoincrement=False),
+    Column("window_end", _BIG, nullable=False, index=True),
+    Column("posted", _BIG, nullable=False),
+)
+
+# Sums over attempts by hour. Empty text stands for none.
+USAGE = Table(
+    "usage",
+    METADATA,
+    Column("hour", _BIG, primary_key=True, autoincrement=False),
+    Column("virtual_key", Text, primary_key=True),
+    Column("team", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("variant", Text, primary_key=True),
+    Column("attempts", _BIG, nullable=False),
+    Column("failures", _BIG, nullable=False),
+    Column("tokens_in", _BIG, nullable=False),
+    Column("tokens_out", _BIG, nullable=False),
+    Column("tokens_cached", _BIG, nullable=False),
+    Column("tokens_reasoning", _BIG, nullable=False),
+    Column("nano", _BIG, nullable=False),
+    Column("unsettled_nano", _BIG, nullable=False),
+    Column("unpriced", _BIG, nullable=False),
+)
+
+# Sums over requests by hour and tag. `tag` is `name=value`.
+USAGE_TAGS = Table(
+    "usage_tags",
+    METADATA,
+    Column("hour", _BIG, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("requests", _BIG, nullable=False),
+    Column("tokens_in", _BIG, nullable=False),
+    Column("tokens_out", _BIG, nullable=False),
+    Column("nano", _BIG, nullable=False),
+)
+
+# Single requests; `record` is the line of the request log.
+REQUESTS = Table(
+    "requests",
+    METADATA,
+    Column("request_id", Text, primary_key=True),  # sorts by time
+    Column("at", Float, nullable=False, index=True),
+    Column("virtual_key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("nano", _BIG, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Index("requests_by_key", "virtual_key", "request_id"),
+)
+
+# Attempts whose worker died before they were over: charged what was reserved.
+UNSETTLED = Table(
+    "unsettled",
+    METADATA,
+    Column("attempt_id", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("virtual_key", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("nano", _BIG, nullable=False),
+    Column("tokens", _BIG, nullable=False),
+)

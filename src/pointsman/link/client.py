@@ -1,0 +1,186 @@
+"""A worker's end of the line to control. Control may be away at any time: nothing here ever raises into a request."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import cast
+
+import msgspec
+
+from pointsman.domain.leases import Grant, Share, Want
+from pointsman.link.frames import (
+    FROM_CONTROL,
+    PROTOCOL,
+    Ask,
+    Draining,
+    FrameReader,
+    FromControl,
+    FromWorker,
+    GiveBack,
+    Granted,
+    Hello,
+    InForce,
+    Metrics,
+    MetricsAsk,
+    NewSnapshot,
+    Recall,
+    Reshare,
+    Welcome,
+    encode,
+)
+from pointsman.routing.ledger import Ledger
+
+ASK_S = 0.05  # control is taken to be silent after this
+PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
+
+_logger = logging.getLogger(__name__)
+
+Answered = Callable[[Sequence[Grant] | None], None]
+
+
+class LinkClient(asyncio.Protocol):
+    """Keeps the line up.
+
+    `hello` says who this is whenever a line is made; `on_snapshot` puts the snapshot in a file into force and returns
+    its digest; `metrics` gives the worker's lines; `on_line` is told when the line is made and lost.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        ledger: Ledger,
+        hello: Callable[[], Hello],
+        on_snapshot: Callable[[str], Awaitable[str]],
+        metrics: Callable[[], list[str]],
+        on_line: Callable[[bool], None],
+    ) -> None:
+        self._path = path
+        self._ledger = ledger
+        self._hello = hello
+        self._on_snapshot = on_snapshot
+        self._metrics = metrics
+        self._on_line = on_line
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = FrameReader()
+        self._lost = asyncio.Event()
+        self._asked: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
+        self._number = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_connected = False
+        self.cut_off_at: float | None = monotonic()  # since when there is no line
+        self.share: Share | None = None
+
+    async def run(self) -> None:
+        """Connect, and connect again, for ever."""
+        failures = 0
+        while True:
+            self._lost = asyncio.Event()
+            try:
+                await self._loop.create_unix_connection(lambda: self, self._path)
+            except OSError:
+                failures += 1
+                await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
+                continue
+            failures = 0
+            await self._lost.wait()
+
+    def close(self) -> None:
+        """Give the line up. Whoever runs `run` has to cancel it."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def ask(self, wants: Sequence[Want], answered: Answered) -> None:
+        """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with
+        `None` when control is silent."""
+        if not self.is_connected:
+            self._loop.call_soon(answered, None)
+            return
+        self._number += 1
+        number = self._number
+        self._asked[number] = (answered, self._loop.call_later(ASK_S, self._give_up, number))
+        self._send(Ask(number, list(wants)))
+
+    def drain(self) -> None:
+        """No window is opened any more."""
+        self.share = None
+        self._ledger.reshare(Share(0, 1, float("inf")))
+        self._send(Draining())
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
+        self._reader = FrameReader()
+        self._send(self._hello())
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._reader.feed(data):
+                self._received(FROM_CONTROL.decode(body))
+        except (ValueError, msgspec.DecodeError) as error:
+            _logger.error("control sent what is no frame: %s", error)  # noqa: TRY400
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+        self._lost.set()
+        for number in list(self._asked):
+            self._give_up(number)
+        if self.is_connected:
+            self.is_connected = False
+            self.cut_off_at = monotonic()
+            self._on_line(False)
+
+    # The rest is its own.
+
+    def _received(self, frame: FromControl) -> None:
+        if isinstance(frame, Granted):
+            self._ledger.granted(frame.grants)
+            found = self._asked.pop(frame.number, None)
+            if found is not None:
+                answered, timer = found
+                timer.cancel()
+                answered(frame.grants)
+        elif isinstance(frame, Recall):
+            self._send(GiveBack(self._ledger.recall(frame.counters)))
+        elif isinstance(frame, Welcome):
+            if frame.protocol != PROTOCOL:
+                _logger.error("control speaks protocol %d, this worker %d", frame.protocol, PROTOCOL)
+            self._reshare(frame.share)
+            self.is_connected = True
+            self.cut_off_at = None
+            self._on_line(True)
+        elif isinstance(frame, Reshare):
+            self._reshare(frame.share)
+        elif isinstance(frame, MetricsAsk):
+            self._send(Metrics(frame.number, self._metrics()))
+        elif isinstance(frame, NewSnapshot):
+            task = self._loop.create_task(self._take(frame.path))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _reshare(self, share: Share) -> None:
+        self.share = share
+        self._ledger.reshare(share)
+
+    async def _take(self, path: str) -> None:
+        try:
+            digest = await self._on_snapshot(path)
+        except (OSError, ValueError) as error:
+            _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
+            return
+        self._send(InForce(digest))
+
+    def _give_up(self, number: int) -> None:
+        found = self._asked.pop(number, None)
+        if found is not None:
+            answered, timer = found
+            timer.cancel()
+            answered(None)
+
+    def _send(self, frame: FromWorker) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(frame))

@@ -1,0 +1,30 @@
+"""What a supervisor tells its children, as one argument of JSON. All descriptors are inherited."""
+
+from msgspec import Struct
+
+
+class WorkerTask(Struct, frozen=True):
+    """One worker. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does."""
+
+    slot: int
+    epoch: int
+    listen_fds: list[int]
+    ready_fd: int
+    life_fd: int
+    data_dir: str
+    snapshot: str
+    link: str
+
+
+class ControlTask(Struct, frozen=True):
+    """The control process. `config` is the configuration file, if there is one."""
+
+    config: str | None
+    console_fds: list[int]
+    link_fd: int
+    ready_fd: int
+    life_fd: int
+    data_dir: str
+    snapshot: str
+    log_level: str
+    public_is_loopback: bool

@@ -1,0 +1,428 @@
+"""Keeps the processes of a gateway: workers, which serve, and control, which keeps the books.
+
+Plain and synchronous, so that there is little that can go wrong in it. It holds the listening sockets, one for each
+worker, so that no connection is lost while a worker is replaced; and the lock of the data folder.
+
+SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration read again; SIGUSR2 replaces all processes,
+this one included, by what is installed now, without losing a connection.
+"""
+
+import fcntl
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.config.settings import Settings
+from pointsman.domain.snapshots import Snapshot
+from pointsman.processes import ControlTask, WorkerTask
+
+START_S = 60.0  # within which a child must be ready
+PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is started again
+STABLE_S = 10.0  # a child that has lived this long has recovered
+CONTROL_DRAIN_S = 15.0
+HANDOVER = "POINTSMAN_HANDOVER"
+
+_logger = logging.getLogger("pointsman")
+
+
+class SupervisorError(Exception):
+    """Why the gateway cannot start."""
+
+
+class Sockets(Struct):
+    """What outlives every child, as descriptors. `listen` has a list for each worker."""
+
+    listen: list[list[int]]
+    console: list[int]
+    link: int
+    link_path: str
+    lock: int
+
+
+class Child(Struct):
+    """One process. `life` is the end of a pipe that closes with the supervisor; `ready` is read until it is ready."""
+
+    name: str
+    slot: int | None
+    pid: int
+    life: int
+    ready: int | None
+    started_at: float
+    is_leaving: bool = False
+
+
+class Handover(Struct):
+    """What a supervisor leaves to the one that takes its place."""
+
+    sockets: Sockets
+    children: list[Child]
+
+
+class Supervisor:
+    """`command` is what is executed at a hand-over."""
+
+    def __init__(
+        self, settings: Settings, snapshot: Snapshot, snapshot_path: Path, config: Path | None, command: Sequence[str]
+    ) -> None:
+        self._settings = settings
+        self._snapshot = snapshot
+        self._snapshot_path = snapshot_path
+        self._config = config
+        self._command = command
+        self._children: dict[int, Child] = {}  # by pid
+        self._restarts: dict[int | None, tuple[float, int]] = {}  # by slot, `None` for control: when, how often
+        self._signals: list[int] = []
+        self._selector = selectors.DefaultSelector()
+        self._sockets = Sockets([], [], -1, "", -1)
+
+    def run(self, welcome: str = "") -> int:
+        """Serve until a signal ends it. Returns the exit code."""
+        left = os.environ.pop(HANDOVER, None)
+        if left is None:
+            self._sockets = open_sockets(self._settings)
+        else:
+            self._adopt(msgspec.json.decode(left, type=Handover))
+        self._catch_signals()
+        try:
+            if left is None:
+                self._start_all()
+            else:
+                self._replace_all()
+            self._announce(welcome)
+            return self._watch()
+        except SupervisorError as error:
+            _logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
+            self._kill_all()
+            return 1
+        finally:
+            Path(self._sockets.link_path).unlink(missing_ok=True)
+            os.close(self._sockets.lock)
+
+    # Starting.
+
+    def _start_all(self) -> None:
+        for slot in range(self._settings.workers):
+            self._start(slot)
+        self._start(None)
+        self._wait_until_ready(list(self._children.values()))
+
+    def _start(self, slot: int | None) -> Child:
+        """Start a worker, or control where there is no slot."""
+        ready, their_ready = os.pipe()
+        their_life, life = os.pipe()
+        sockets = self._sockets
+        data_dir = str(self._settings.data_dir.absolute())
+        if slot is None:
+            name, module, fds = "control", "pointsman.control", [*sockets.console, sockets.link]
+            task: ControlTask | WorkerTask = ControlTask(
+                str(self._config) if self._config is not None else None,
+                sockets.console,
+                sockets.link,
+                their_ready,
+                their_life,
+                data_dir,
+                str(self._snapshot_path),
+                self._settings.log_level,
+                self._settings.listen.is_loopback,
+            )
+        else:
+            name, module, fds = f"worker {slot}", "pointsman.worker", sockets.listen[slot]
+            task = WorkerTask(
+                slot,
+                time.time_ns(),
+                sockets.listen[slot],
+                their_ready,
+                their_life,
+                data_dir,
+                str(self._snapshot_path),
+                sockets.link_path,
+            )
+        arguments = [sys.executable, "-m", module, msgspec.json.encode(task).decode()]
+        # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
+        process = subprocess.Popen(  # noqa: S603 -- our own module
+            arguments, pass_fds=[*fds, their_ready, their_life], start_new_session=True
+        )
+        process.returncode = 0  # reaped by `_reap`; so the object does not wait for it
+        os.close(their_ready)
+        os.close(their_life)
+        os.set_blocking(ready, False)
+        child = Child(name, slot, process.pid, life, ready, time.monotonic())
+        self._children[child.pid] = child
+        self._selector.register(ready, selectors.EVENT_READ, child)
+        return child
+
+    def _wait_until_ready(self, children: Sequence[Child]) -> None:
+        """Raises `SupervisorError` when one dies, or does not get ready in time."""
+        ends_at = time.monotonic() + START_S
+        while waiting := [child for child in children if child.ready is not None]:
+            self._turn(0.5)
+            for child in waiting:
+                if child.pid not in self._children:
+                    raise SupervisorError(f"the {child.name} process could not start; what it said is above")
+            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
+                return
+            if time.monotonic() > ends_at:
+                raise SupervisorError(f"{waiting[0].name} was not ready within {START_S:.0f} s")
+
+    # Living.
+
+    def _watch(self) -> int:
+        while True:
+            self._turn(self._until_restart())
+            signals, self._signals = self._signals, []
+            if signal.SIGTERM in signals or signal.SIGINT in signals:
+                return self._drain()
+            if signal.SIGHUP in signals:
+                self._tell_control(signal.SIGHUP)
+            if signal.SIGUSR2 in signals:
+                self._hand_over()
+            self._restart_due()
+
+    def _turn(self, timeout_s: float | None) -> None:
+        """Wait for something, and take note of it."""
+        for key, _ in self._selector.select(timeout_s):
+            child = key.data
+            if child is None:
+                os.read(key.fd, 512)  # the wake-up of a signal
+            else:
+                if os.read(key.fd, 1):
+                    _logger.debug("%s is ready", child.name)
+                self._selector.unregister(key.fd)
+                os.close(key.fd)
+                child.ready = None
+        self._reap()
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is None:
+                continue
+            self._let_go(child)
+            if not child.is_leaving:
+                self._plan_restart(child, status)
+
+    def _let_go(self, child: Child) -> None:
+        os.close(child.life)
+        if child.ready is not None:
+            self._selector.unregister(child.ready)
+            os.close(child.ready)
+
+    def _plan_restart(self, child: Child, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        count = self._restarts.get(child.slot, (0.0, 0))[1]
+        if time.monotonic() - child.started_at > STABLE_S:
+            count = 0
+        pause_s = PAUSES_S[min(count, len(PAUSES_S) - 1)]
+        _logger.error("%s (pid %d) %s; it is started again in %g s", child.name, child.pid, how, pause_s)
+        self._restarts[child.slot] = (time.monotonic() + pause_s, count + 1)
+
+    def _until_restart(self) -> float | None:
+        due = [when for when, _ in self._restarts.values() if when]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _restart_due(self) -> None:
+        for slot, (when, count) in list(self._restarts.items()):
+            if when and time.monotonic() >= when:
+                self._restarts[slot] = (0.0, count)
+                self._start(slot)
+
+    def _tell_control(self, number: int) -> None:
+        for child in self._children.values():
+            if child.slot is None:
+                os.kill(child.pid, number)
+
+    # Ending.
+
+    def _drain(self) -> int:
+        _logger.info("draining: requests in progress may finish for up to %g s", self._settings.drain_s)
+        workers = [child for child in self._children.values() if child.slot is not None]
+        self._end(workers, self._settings.drain_s + 10)
+        self._end([child for child in self._children.values() if child.slot is None], CONTROL_DRAIN_S)
+        _logger.info("stopped")
+        return 0
+
+    def _end(self, children: Sequence[Child], within_s: float) -> None:
+        """SIGTERM, and again for every further signal that comes; SIGKILL when the time is over."""
+        for child in children:
+            child.is_leaving = True
+            os.kill(child.pid, signal.SIGTERM)
+        ends_at = time.monotonic() + within_s
+        while left := [child for child in children if child.pid in self._children]:
+            self._turn(0.2)
+            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
+                self._signals = []
+                for child in left:
+                    os.kill(child.pid, signal.SIGTERM)
+            if time.monotonic() > ends_at:
+                _logger.error("%s does not end; it is killed", left[0].name)
+                for child in left:
+                    os.kill(child.pid, signal.SIGKILL)
+                ends_at += 5
+
+    def _kill_all(self) -> None:
+        for child in list(self._children.values()):
+            child.is_leaving = True
+            os.kill(child.pid, signal.SIGTERM)
+        ends_at = time.monotonic() + 5
+        while self._children and time.monotonic() < ends_at:
+            self._turn(0.2)
+
+    # Handing over.
+
+    def _hand_over(self) -> None:
+        """Become what is installed now. Does not return."""
+        _logger.info("handing over to a new supervisor")
+        for child in self._children.values():
+            os.set_inheritable(child.life, True)
+            if child.ready is not None:
+                os.set_inheritable(child.ready, True)
+        sockets = self._sockets
+        listening = [fd for fds in sockets.listen for fd in fds]
+        for fd in (*listening, *sockets.console, sockets.link, sockets.lock):
+            os.set_inheritable(fd, True)
+        state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
+        os.execve(sys.executable, list(self._command), {**os.environ, HANDOVER: state})  # noqa: S606
+
+    def _adopt(self, left: Handover) -> None:
+        self._sockets = left.sockets
+        for child in left.children:
+            self._children[child.pid] = child
+            os.set_inheritable(child.life, False)
+            if child.ready is not None:
+                os.close(child.ready)
+                child.ready = None
+
+    def _replace_all(self) -> None:
+        """Start new workers on the sockets of the old, then have those drain; control one after the other, since only
+        one may keep the books."""
+        old = [child for child in self._children.values() if not child.is_leaving]
+        for child in old:
+            if child.slot is None:
+                self._end([child], CONTROL_DRAIN_S)
+                self._wait_until_ready([self._start(None)])
+            elif child.slot < self._settings.workers:
+                self._wait_until_ready([self._start(child.slot)])
+            if child.slot is not None:
+                child.is_leaving = True
+                os.kill(child.pid, signal.SIGTERM)
+
+    # The rest.
+
+    def _catch_signals(self) -> None:
+        reading, writing = socket.socketpair()
+        for one in (reading, writing):
+            one.setblocking(False)
+        self._wakeup = (reading, writing)
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, lambda caught, _: self._signals.append(caught))
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(reading.fileno(), selectors.EVENT_READ, None)
+
+    def _announce(self, welcome: str) -> None:
+        settings, sockets = self._settings, self._sockets
+        scheme = "https" if settings.tls is not None else "http"
+        _logger.info(
+            "listening on %s://%s:%d/v1, metrics on http://%s:%d/metrics, configuration %s",
+            scheme,
+            settings.listen.host or "0.0.0.0",  # noqa: S104 -- says what an empty host means
+            port_of(sockets.listen[0][0]),
+            settings.console.host or "0.0.0.0",  # noqa: S104
+            port_of(sockets.console[0]),
+            self._snapshot.digest[:12],
+        )
+        if not self._snapshot.require_key:
+            _logger.warning("open mode: whoever reaches this address may use every provider key")
+        if welcome:
+            console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
+            print(welcome.replace("{console}", console), flush=True)  # noqa: T201
+
+
+def lock_data_dir(data_dir: Path) -> int:
+    """Make the folder and lock it. Raises `SupervisorError` when another gateway has it."""
+    try:
+        data_dir.mkdir(parents=True, mode=0o700, exist_ok=True)
+        fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SupervisorError(f"the data folder {data_dir} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise SupervisorError(
+            f"another gateway (pid {holder}) uses the data folder {data_dir}; stop it, or give this one a `data_dir` "
+            "of its own"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def open_sockets(settings: Settings) -> Sockets:
+    """Every socket and the lock. Raises `SupervisorError`."""
+    lock = lock_data_dir(settings.data_dir)
+    try:
+        listen = [_listen(settings.listen.host, settings.listen.port, is_shared=True)]
+        port = port_of(listen[0][0])
+        listen += [_listen(settings.listen.host, port, is_shared=True) for _ in range(settings.workers - 1)]
+        console = _listen(settings.console.host, settings.console.port, is_shared=False)
+    except OSError as error:
+        os.close(lock)
+        raise SupervisorError(f"cannot listen: {error.strerror or error}") from None
+    # Not in the data folder: the path of such a socket may have some hundred characters only.
+    path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
+    link = socket.socket(socket.AF_UNIX)
+    link.bind(str(path))
+    link.listen(64)
+    return Sockets(listen, console, link.detach(), str(path), lock)
+
+
+def _listen(host: str, port: int, *, is_shared: bool) -> list[int]:
+    """Listening sockets for every address of a host, all at one port."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    fds: list[int] = []
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address[0], port or (port_of(fds[0]) if fds else 0), *address[2:]))
+            sock.listen(2048)
+        except OSError:
+            sock.close()
+            for fd in fds:
+                os.close(fd)
+            raise
+        fds.append(sock.detach())
+    return fds
+
+
+def port_of(fd: int) -> int:
+    """The port a listening socket has."""
+    sock = socket.socket(fileno=os.dup(fd))
+    try:
+        return int(sock.getsockname()[1])
+    finally:
+        sock.close()
