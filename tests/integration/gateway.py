@@ -28,6 +28,7 @@ from pointsman.worker import Worker
 
 T = TypeVar("T")
 MESSAGES = [{"role": "user", "content": "Say something"}]
+ADMIN_TOKEN = "pm-admin-token-of-the-tests"
 _SETTLE_S = 10.0
 _LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), metrics on (http://[^ ]+:\d+)/metrics")
 
@@ -112,12 +113,21 @@ class Gateway:
         return answers
 
     async def metrics(self) -> dict[str, float]:
-        """The samples of the metrics page by name and labels."""
-        client = await Client.connect(int(self.console_url.rpartition(":")[2]))
-        answer = await client.ask(path="/metrics", method="GET")
-        await client.close()
-        lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+        """The samples of the metrics page by name and labels, or those of the worker in this process."""
+        if self.worker is not None:
+            text = "\n".join(self.worker.metrics_lines())
+        else:
+            text = (await self.admin("/metrics")).body.decode()
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    async def admin(self, path: str, method: str = "GET", body: Any = None) -> Answer:
+        """One request to the console's address, with the admin token."""
+        client = await Client.connect(int(self.console_url.rpartition(":")[2]))
+        headers = {"host": "127.0.0.1", "authorization": f"Bearer {ADMIN_TOKEN}"}
+        answer = await client.ask(body, path=path, method=method, headers=headers)
+        await client.close()
+        return answer
 
     @property
     def live(self) -> Any:
@@ -210,11 +220,11 @@ async def _in_worker(gateway: Gateway, environ: Mapping[str, str]) -> AsyncItera
         await worker.start()
         gateway.port = worker.public_port
         gateway.base_url = f"http://127.0.0.1:{worker.public_port}/v1"
-        gateway.console_url = f"http://127.0.0.1:{worker.console_port}"
         yield
         public, live = worker._public, worker._engine.live
         await until(lambda: not public.requests, "no request is in progress")
         assert not live.in_progress, f"attempts were leaked: {live.in_progress}"
+        assert not worker._ledger.open_attempts, "reservations were leaked"
         assert not public.body_memory, f"{public.body_memory} bytes of bodies are still accounted for"
         await until(lambda: not gateway.connections_upstream(), "no provider is being asked")
     finally:
@@ -230,7 +240,11 @@ async def _in_process(gateway: Gateway, environ: Mapping[str, str]) -> AsyncIter
     with gateway.log_file.open("ab") as log:
         arguments = ("-m", "pointsman", "serve", "--config", str(gateway.config_file))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, stdout=log, stderr=asyncio.subprocess.PIPE, env=dict(environ)
+            sys.executable,
+            *arguments,
+            stdout=log,
+            stderr=asyncio.subprocess.PIPE,
+            env={"POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN, **environ},
         )
     gateway.process = process
     assert process.stderr is not None

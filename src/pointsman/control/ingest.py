@@ -22,7 +22,7 @@ from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
 INTERVAL_S = 0.1
-MAX_RECORDS = 6000  # of one batch
+MAX_RECORDS = 600  # of one journal in one batch: taking them in holds up the answers to workers
 CHECKPOINT_S = 5.0
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 

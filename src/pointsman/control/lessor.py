@@ -113,7 +113,7 @@ class Lessor:
         elif isinstance(frame, Ask):
             self._start(self._answer(line, line.hello.epoch, frame))
         elif isinstance(frame, GiveBack):
-            self._book.give_back(line.hello.epoch, frame.holdings)
+            self._book.give_back(line.hello.epoch, frame.returns)
             self._signal()
         elif isinstance(frame, InForce):
             line.digest = frame.digest
@@ -189,10 +189,11 @@ class Lessor:
         self._signal()
 
     async def _answer(self, line: Line, epoch: int, ask: Ask) -> None:
-        """Answer an ask, with what others give back where that is needed. Without knowing what was spent and lent there
-        is no answer; the worker then gives up by itself."""
-        if not self._ingest.is_ready.is_set() or not self._knows_all():
-            return
+        """Answer an ask, with what others give back where that is needed; late, if what was spent and lent is not known
+        yet. The worker then has given up, but what it is granted stays with it."""
+        await self._ingest.is_ready.wait()
+        while not self._knows_all():
+            await self._wait(1.0)
         grants, recalls = self._book.ask(epoch, ask.wants)
         known = {(grant.counter, grant.window): grant for grant in grants}
         ends_at = asyncio.get_running_loop().time() + RECALL_S

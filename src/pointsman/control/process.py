@@ -30,6 +30,7 @@ from pointsman.routing.leases import LeaseBook
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
 PRUNE_S = 60.0
+STORE_S = 3.0  # how long the start waits for the store
 
 _logger = logging.getLogger("pointsman")
 
@@ -89,6 +90,11 @@ class _Control:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.005)
+        try:
+            async with asyncio.timeout(STORE_S):
+                await services.ingest.is_ready.wait()
+        except TimeoutError:
+            _logger.warning("the store is not there yet; what was spent before is not known, so limits are not lent")
         if token.made is not None:
             _logger.warning("admin token, shown this once: %s", token.made)
         os.write(task.ready_fd, b"1")

@@ -1,7 +1,8 @@
 """What control lends to workers so that they can decide about limits on their own.
 
-Leases are cumulative: `granted` is all that a worker was ever allowed to count in a window, in units of the counter's
-metric; what it has settled and reserved there never exceeds it.
+`granted` is all that a worker was ever allowed to count in a window, in units of the counter's metric; what it has
+settled and reserved there never exceeds it. Grants and returns are told as differences, so that those which cross on
+their way do not undo each other; the whole is told when a connection begins.
 
 A window that begins while a worker holds a share opens with that share of the limit granted, without a word: the shares
 of all workers never exceed the whole. So windows open even when control is silent.
@@ -27,14 +28,26 @@ class Want(Struct, frozen=True, array_like=True):
 
 
 class Grant(Struct, frozen=True, array_like=True):
-    """The answer to a wish. `left` is what is neither spent nor lent to anybody; `lent` is what other workers hold
-    unspent, part of which may come free."""
+    """The answer to a wish: `given` is added to what is granted. `left` is what is neither spent nor lent to anybody;
+    `lent` is what other workers hold unspent, part of which may come free."""
 
     counter: str
     window: int
-    granted: int
+    given: int
     left: int
     lent: int
+
+
+class Return(Struct, frozen=True, array_like=True):
+    """`amount` is taken from what is granted; `EVERYTHING` where the window was never opened, so that no more than the
+    share was."""
+
+    counter: str
+    window: int
+    amount: int
+
+
+EVERYTHING = -1
 
 
 class Share(Struct, frozen=True, array_like=True):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Want
+from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
@@ -31,6 +31,7 @@ from pointsman.routing.pricing import upper_bound
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms, terms_of
 
 MAX_TABS = 20_000
+SPENT_S = 0.05  # how long control is not asked again for what it had nothing of
 _SOURCES = {source: source.value for source in UsageSource}
 _OUTPUT_FIELDS = {Operation.CHAT: "max_completion_tokens", Operation.COMPLETION: "max_tokens"}
 
@@ -68,6 +69,7 @@ class Billing:
         self.unkept = 0  # attempts that were served though the journal could not take them
         self._live = live
         self._snapshot = live.snapshot
+        self._spent_until: dict[str, float] = {}  # counters of which control had nothing, and nobody holds any
         self._tabs: dict[tuple[VirtualKey | None, Candidate], Tab] = {}
         self._scopes = 0
 
@@ -107,6 +109,18 @@ class Billing:
                     return Reason("journal_unavailable", f"what it costs could not be kept: {error}")
                 self.unkept += 1
         return Hold(tab, call, request_id, ordinal, attempt, nano, tokens)
+
+    def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
+        """Whether control said a moment ago that there is no more of one of these."""
+        return any(self._spent_until.get(short.limit.counter, 0.0) > now for short in shorts)
+
+    def answered(self, grants: Sequence[Grant], now: float) -> None:
+        """Remember for a moment of what there is no more."""
+        for grant in grants:
+            if not grant.lent:
+                if len(self._spent_until) > MAX_TABS:
+                    self._spent_until.clear()
+                self._spent_until[grant.counter] = now + SPENT_S
 
     def refusal(self, shorts: Sequence[Short], lent: int) -> Reason:
         """Why an attempt that no room could be found for is not made. `lent` is what other workers hold unspent."""

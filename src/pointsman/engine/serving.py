@@ -181,7 +181,7 @@ class Serving:
         lessor, asked_until = billing.lessor, monotonic() + LENT_S
         while not isinstance(found, Reason):
             shorts = found
-            if lessor is None:
+            if lessor is None or billing.is_spent(shorts, monotonic()):
                 return self._no_room(shorts, 0)
             grants = await lessor.ask(wants(shorts))
             if grants is None:
@@ -191,6 +191,7 @@ class Serving:
             if isinstance(hold, Hold):
                 return hold
             found = hold
+            billing.answered(grants, monotonic())
             lent = sum(grant.lent for grant in grants)
             if isinstance(found, list) and (not lent or monotonic() >= asked_until):
                 return self._no_room(found, lent)

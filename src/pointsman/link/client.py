@@ -7,6 +7,7 @@ from time import monotonic
 from typing import cast
 
 import msgspec
+from msgspec import Struct
 
 from pointsman.domain.leases import Grant, Share, Want
 from pointsman.link.frames import (
@@ -31,12 +32,20 @@ from pointsman.link.frames import (
 )
 from pointsman.routing.ledger import Ledger
 
-ASK_S = 0.05  # control is taken to be silent after this
+ASK_S = 0.25  # control is taken to be silent after this
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
 
 Answered = Callable[[Sequence[Grant] | None], None]
+
+
+class _Question(Struct):
+    """An ask that waits for its answer, with all who wait."""
+
+    names: list[tuple[str, int]]
+    answered: list[Answered]
+    timer: asyncio.TimerHandle
 
 
 class LinkClient(asyncio.Protocol):
@@ -65,7 +74,8 @@ class LinkClient(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._lost = asyncio.Event()
-        self._asked: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
+        self._asked: dict[int, _Question] = {}
+        self._in_flight: dict[tuple[str, int], int] = {}  # which question a counter's window is asked about in
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.is_connected = False
@@ -93,13 +103,20 @@ class LinkClient(asyncio.Protocol):
 
     def ask(self, wants: Sequence[Want], answered: Answered) -> None:
         """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with
-        `None` when control is silent."""
+        `None` when control is silent. Who asks for what is being asked for already waits for the same answer."""
         if not self.is_connected:
             self._loop.call_soon(answered, None)
             return
+        names = [(want.counter, want.window) for want in wants]
+        number = self._in_flight.get(names[0])
+        if number is not None and all(self._in_flight.get(name) == number for name in names):
+            self._asked[number].answered.append(answered)
+            return
         self._number += 1
         number = self._number
-        self._asked[number] = (answered, self._loop.call_later(ASK_S, self._give_up, number))
+        timer = self._loop.call_later(ASK_S, self._answer, number, None)
+        self._asked[number] = _Question(names, [answered], timer)
+        self._in_flight.update(dict.fromkeys(names, number))
         self._send(Ask(number, list(wants)))
 
     def drain(self) -> None:
@@ -128,7 +145,7 @@ class LinkClient(asyncio.Protocol):
         self._transport = None
         self._lost.set()
         for number in list(self._asked):
-            self._give_up(number)
+            self._answer(number, None)
         if self.is_connected:
             self.is_connected = False
             self.cut_off_at = monotonic()
@@ -139,11 +156,7 @@ class LinkClient(asyncio.Protocol):
     def _received(self, frame: FromControl) -> None:
         if isinstance(frame, Granted):
             self._ledger.granted(frame.grants)
-            found = self._asked.pop(frame.number, None)
-            if found is not None:
-                answered, timer = found
-                timer.cancel()
-                answered(frame.grants)
+            self._answer(frame.number, frame.grants)
         elif isinstance(frame, Recall):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
@@ -174,12 +187,17 @@ class LinkClient(asyncio.Protocol):
             return
         self._send(InForce(digest))
 
-    def _give_up(self, number: int) -> None:
-        found = self._asked.pop(number, None)
-        if found is not None:
-            answered, timer = found
-            timer.cancel()
-            answered(None)
+    def _answer(self, number: int, grants: Sequence[Grant] | None) -> None:
+        """Wake all who wait for an answer; without grants none came."""
+        question = self._asked.pop(number, None)
+        if question is None:
+            return
+        question.timer.cancel()
+        for name in question.names:
+            if self._in_flight.get(name) == number:
+                del self._in_flight[name]
+        for answered in question.answered:
+            answered(grants)
 
     def _send(self, frame: FromWorker) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -1,13 +1,13 @@
 """The frames between a worker and control: a length of four bytes, big-endian, and a msgpack array with a tag.
 
-Frames arrive in order, and a connection begins with `Hello` and `Welcome`. Leases are cumulative (`domain.leases`), so
-each side can tell the other the whole truth in one number.
+Frames arrive in order, and a connection begins with `Hello` and `Welcome`. What leases are is in
+`domain.leases`.
 """
 
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Holding, Share, Want
+from pointsman.domain.leases import Grant, Holding, Return, Share, Want
 
 PROTOCOL = 1
 MAX_FRAME = 64 * 1024 * 1024
@@ -35,9 +35,9 @@ class Ask(Struct, frozen=True, array_like=True, tag=2):
 
 
 class GiveBack(Struct, frozen=True, array_like=True, tag=3):
-    """`granted` was lowered to this: the answer to a recall, or idle leases of a worker that is draining."""
+    """What is not needed: the answer to a recall."""
 
-    holdings: list[Holding]
+    returns: list[Return]
 
 
 class InForce(Struct, frozen=True, array_like=True, tag=4):

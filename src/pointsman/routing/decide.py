@@ -272,6 +272,10 @@ def _listed(names: Iterable[str], limit: int = 12) -> str:
 
 _FORBIDDEN = frozenset({"provider_not_allowed", "model_not_allowed"})
 _LIMITS = frozenset({"over_budget", "over_rate_limit"})
+_UNAVAILABLE = {
+    "budget_unavailable": failures.BUDGET_UNAVAILABLE,
+    "journal_unavailable": failures.JOURNAL_UNAVAILABLE,
+}
 
 
 def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
@@ -282,6 +286,9 @@ def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure
         return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
     if codes and codes <= _FORBIDDEN:
         return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")
+    for code, kind in _UNAVAILABLE.items():
+        if code in codes:
+            return Failure(kind, f"nothing that serves {model!r} can be used now: {said}", retry_after_s=1.0)
     if codes & _LIMITS:
         return _over_limits(model, verdicts, said, now)
     if "price_unknown" in codes:

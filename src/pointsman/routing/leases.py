@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Holding, Share, Want
+from pointsman.domain.leases import EVERYTHING, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
@@ -81,7 +81,8 @@ class LeaseBook:
         if epoch not in self._workers and share is not None:
             self._workers[epoch] = _Worker(slot, share)
         share = self.join(epoch, slot, now)
-        self.give_back(epoch, holdings)
+        for holding in holdings:
+            self._window(holding.counter, holding.window).granted[epoch] = holding.granted
         return share
 
     def draining(self, epoch: int, now: float) -> list[tuple[int, Share]]:
@@ -110,7 +111,7 @@ class LeaseBook:
             lent = window.lent() - window.held(epoch)
             if limit is None:  # no longer a limit
                 window.granted[epoch] = granted + want.more
-                grants.append(Grant(want.counter, want.window, granted + want.more, 0, 0))
+                grants.append(Grant(want.counter, want.window, want.more, 0, 0))
                 continue
             free = limit.amount - window.posted - window.lent()
             given = self._given(want.more, free)
@@ -120,13 +121,14 @@ class LeaseBook:
                 for other in window.granted:
                     if other != epoch and window.held(other):
                         recalls.setdefault(other, []).append((want.counter, want.window))
-            grants.append(Grant(want.counter, want.window, granted + given, max(free - given, 0), lent))
+            grants.append(Grant(want.counter, want.window, given, max(free - given, 0), lent))
         return grants, recalls
 
-    def give_back(self, epoch: int, holdings: Iterable[Holding]) -> None:
-        """A worker's leases are these now."""
-        for holding in holdings:
-            self._window(holding.counter, holding.window).granted[epoch] = holding.granted
+    def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
+        """A worker has no need of these."""
+        for one in returns:
+            granted = self._window(one.counter, one.window).granted
+            granted[epoch] = granted.get(epoch, 0) - one.amount if one.amount != EVERYTHING else 0
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
         """Spending was read in a worker's journal, and the store has it."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from pointsman.domain.leases import ALONE, Grant, Holding, Share
+from pointsman.domain.leases import ALONE, EVERYTHING, Grant, Holding, Return, Share
 from pointsman.domain.limits import Limit, Metric
 
 _KINDS = {Metric.USD: 0, Metric.TOKENS: 1, Metric.REQUESTS: 2}
@@ -174,11 +174,11 @@ class Ledger:
         for grant in grants:
             counter = self._counters.get(grant.counter)
             if counter is not None and counter.window.start == grant.window:
-                counter.window.granted = grant.granted
+                counter.window.granted += grant.given
 
-    def recall(self, counters: Iterable[tuple[str, int]]) -> list[Holding]:
-        """Give back what is idle; says what is kept."""
-        kept: list[Holding] = []
+    def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:
+        """Give back what is idle."""
+        returned: list[Return] = []
         for name, start in counters:
             counter = self._counters.get(name)
             if counter is not None and counter.window.end <= start:
@@ -189,11 +189,13 @@ class Ledger:
                 if len(self._given_up) >= MAX_COUNTERS:
                     self._given_up.pop(next(iter(self._given_up)))
                 self._given_up[name, start] = None
-                kept.append(Holding(name, start, 0))
+                returned.append(Return(name, start, EVERYTHING))
             else:
-                window.granted = min(window.granted, window.settled + window.reserved)
-                kept.append(Holding(name, start, window.granted))
-        return kept
+                idle = window.granted - window.settled - window.reserved
+                if idle > 0:
+                    window.granted -= idle
+                    returned.append(Return(name, start, idle))
+        return returned
 
     def holdings(self) -> list[Holding]:
         """Every lease, for control to know after a break of the line."""
