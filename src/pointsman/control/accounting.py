@@ -13,6 +13,8 @@ from pointsman.journal.reader import Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, Record, RequestDone, Scope, amount, attempt_id
 
 HOUR_S = 3600
+MAX_OPEN = 200_000
+WORKER_DIED = "worker_died"
 
 
 class Charged(Struct, frozen=True):
@@ -46,34 +48,66 @@ _USAGE_COLUMNS = (
 )  # fmt: skip
 
 
-class OpenIntents:
-    """The intents of one journal that have no outcome yet, with where they are and who pays."""
+class _Attempt(Struct):
+    intent: Intent
+    scope: Scope
+    outcome: Outcome | None = None
+
+
+class _Open(Struct):
+    position: Position  # of its first intent
+    attempts: dict[int, _Attempt] = {}  # by ordinal
+
+
+class OpenRequests:
+    """The requests of one journal whose record has not come yet, with their attempts."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[Position, Intent, Scope]] = {}
+        self._open: dict[str, _Open] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, position: Position, intent: Intent, scope: Scope) -> None:
-        self._open[attempt_id(intent.request_id, intent.ordinal)] = (position, intent, scope)
+    def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
+        found = self._open.get(intent.request_id)
+        if found is None:
+            found = self._open[intent.request_id] = _Open(position)
+            if len(self._open) > MAX_OPEN:
+                self._drop_settled()
+        found.attempts[intent.ordinal] = _Attempt(intent, scope)
 
-    def closed(self, outcome: Outcome) -> tuple[Intent, Scope] | None:
+    def settled(self, outcome: Outcome) -> tuple[Intent, Scope] | None:
         """The intent of an outcome; `None` where it is not known, or had its outcome already."""
-        found = self._open.pop(attempt_id(outcome.request_id, outcome.ordinal), None)
-        return (found[1], found[2]) if found is not None else None
+        request = self._open.get(outcome.request_id)
+        attempt = request.attempts.get(outcome.ordinal) if request is not None else None
+        if attempt is None or attempt.outcome is not None:
+            return None
+        attempt.outcome = outcome
+        return attempt.intent, attempt.scope
+
+    def done(self, request_id: str) -> None:
+        """The record of a request has come: it has no more attempts."""
+        self._open.pop(request_id, None)
 
     def low(self, position: Position) -> Position:
-        """Where the oldest open intent begins, or `position` where none is open."""
+        """Where the oldest open request begins, or `position` where none is open."""
         for first in self._open.values():  # in the order they were read
-            return min(first[0], position)
+            return min(first.position, position)
         return position
 
-    def take_all(self) -> list[tuple[Intent, Scope]]:
+    def take_all(self) -> list[tuple[str, list[_Attempt]]]:
         """All that are open, which are then forgotten."""
-        taken = [(intent, scope) for _, intent, scope in self._open.values()]
+        taken = [(request_id, list(one.attempts.values())) for request_id, one in self._open.items()]
         self._open.clear()
         return taken
+
+    def _drop_settled(self) -> None:
+        """Requests whose record was dropped for want of room in the journal."""
+        self._open = {
+            name: one
+            for name, one in self._open.items()
+            if any(attempt.outcome is None for attempt in one.attempts.values())
+        }
 
 
 class Accounting:
@@ -94,7 +128,7 @@ class Accounting:
         epoch: int,
         records: Iterable[tuple[Position, Record]],
         scopes: dict[int, Scope],
-        intents: OpenIntents,
+        requests: OpenRequests,
         booked: Position,
     ) -> None:
         """Take records in. What begins before `booked` was told to the lease book before."""
@@ -105,37 +139,44 @@ class Accounting:
                 assert isinstance(record, Intent)
                 scope = scopes.get(record.scope)
                 if scope is not None:
-                    intents.opened(position, record, scope)
+                    requests.begun(position, record, scope)
             elif kind is Outcome:
                 assert isinstance(record, Outcome)
-                self._settle(epoch, record, intents, is_booked=position < booked)
+                self._settle(epoch, record, requests, is_booked=position < booked)
             elif kind is RequestDone:
                 assert isinstance(record, RequestDone)
-                self._request(record.record)
+                self._request(record.record, requests)
             elif kind is Scope:
                 assert isinstance(record, Scope)
                 scopes[record.number] = record
 
-    def abandon(self, epoch: int, intents: OpenIntents) -> None:
-        """A worker died: what it had begun is charged at what was reserved."""
-        for intent, scope in intents.take_all():
-            self._charge(epoch, scope, intent, intent.nano, intent.tokens, is_booked=False)
-            sums = self._sums(intent.at, epoch, scope)
-            sums[0] += 1
-            sums[1] += 1
-            sums[6] += intent.nano
-            sums[7] += intent.nano
-            self._unsettled.append(
-                {
-                    "attempt_id": attempt_id(intent.request_id, intent.ordinal),
-                    "at": intent.at,
-                    "virtual_key": scope.virtual_key or "",
-                    "provider": scope.provider,
-                    "model": scope.model,
-                    "nano": intent.nano,
-                    "tokens": intent.tokens,
-                }
-            )
+    def abandon(self, epoch: int, requests: OpenRequests) -> None:
+        """A worker died: attempts without an outcome are charged at what was reserved, and their requests get a record
+        of what is known."""
+        for request_id, attempts in requests.take_all():
+            for attempt in attempts:
+                if attempt.outcome is None:
+                    self._charge_reserved(epoch, attempt.intent, attempt.scope)
+            self._write(_record_of(request_id, attempts))
+
+    def _charge_reserved(self, epoch: int, intent: Intent, scope: Scope) -> None:
+        self._charge(epoch, scope, intent, intent.nano, intent.tokens, is_booked=False)
+        sums = self._sums(intent.at, epoch, scope)
+        sums[0] += 1
+        sums[1] += 1
+        sums[6] += intent.nano
+        sums[7] += intent.nano
+        self._unsettled.append(
+            {
+                "attempt_id": attempt_id(intent.request_id, intent.ordinal),
+                "at": intent.at,
+                "virtual_key": scope.virtual_key or "",
+                "provider": scope.provider,
+                "model": scope.model,
+                "nano": intent.nano,
+                "tokens": intent.tokens,
+            }
+        )
 
     def read_to(self, name: str, state: JournalState) -> None:
         """How far a journal was read for this batch."""
@@ -174,8 +215,8 @@ class Accounting:
             self._unsettled,
         )
 
-    def _settle(self, epoch: int, outcome: Outcome, intents: OpenIntents, *, is_booked: bool) -> None:
-        found = intents.closed(outcome)
+    def _settle(self, epoch: int, outcome: Outcome, requests: OpenRequests, *, is_booked: bool) -> None:
+        found = requests.settled(outcome)
         if found is None:
             return
         intent, scope = found
@@ -209,11 +250,15 @@ class Accounting:
             found = self._usage[key] = (scope, [0] * len(_USAGE_COLUMNS))
         return found[1]
 
-    def _request(self, line: bytes) -> None:
+    def _request(self, line: bytes, requests: OpenRequests) -> None:
         try:
-            request = _REQUEST_DECODER.decode(line)
+            request_id = self._write(line)
         except msgspec.DecodeError:
             return
+        requests.done(request_id)
+
+    def _write(self, line: bytes) -> str:
+        request = _REQUEST_DECODER.decode(line)
         self._requests[request.request_id] = {
             "request_id": request.request_id,
             "at": request.time,
@@ -232,6 +277,46 @@ class Accounting:
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0
                 sums[3] += request.cost_nano
+        return request.request_id
+
+
+def _record_of(request_id: str, attempts: list[_Attempt]) -> bytes:
+    """The record of a request whose worker died, in the form of the request log."""
+    first, last = attempts[0], attempts[-1]
+    told = [
+        {
+            "provider": one.scope.provider,
+            "model": one.scope.model,
+            "key": None,
+            "outcome": one.outcome.outcome if one.outcome is not None else WORKER_DIED,
+            "start_us": 0,
+            "duration_us": int((one.outcome.at - one.intent.at) * 1e6) if one.outcome is not None else 0,
+            "cost_nano": one.outcome.nano if one.outcome is not None else one.intent.nano,
+            "usage_source": one.outcome.source if one.outcome is not None else "reserved",
+            "tokens_in": one.outcome.tokens_in if one.outcome is not None else 0,
+            "tokens_out": one.outcome.tokens_out if one.outcome is not None else 0,
+        }
+        for one in attempts
+    ]
+    return msgspec.json.encode(
+        {
+            "event": "request",
+            "time": first.intent.at,
+            "request_id": request_id,
+            "method": "POST",
+            "path": "",
+            "status": 0,
+            "code": WORKER_DIED,
+            "message": "the worker died; attempts without an outcome are charged at what they had reserved",
+            "virtual_key": first.scope.virtual_key,
+            "team": first.scope.team,
+            "customer": first.scope.customer,
+            "provider": last.scope.provider,
+            "upstream_model": last.scope.model,
+            "attempts": told,
+            "cost_nano": sum(one.outcome.nano if one.outcome is not None else one.intent.nano for one in attempts),
+        }
+    )
 
 
 _PERIODS: dict[tuple[str, int, str], Period] = {}

@@ -13,7 +13,7 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.control.accounting import Accounting, OpenIntents
+from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.domain.leases import Share
@@ -36,7 +36,7 @@ class _Journal:
         self.reader = reader
         self.position = Position()
         self.booked = Position()
-        self.intents = OpenIntents()
+        self.requests = OpenRequests()
         self.scopes: dict[int, Scope] = {}
         self.is_retired = False
 
@@ -143,21 +143,21 @@ class Ingest:
         self._must_rewind = False
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
-        """Put a journal to where the store has read it, with the intents that are open there."""
+        """Put a journal to where the store has read it, with the requests that are open there."""
         journal.booked = max(journal.booked, journal.position)
-        journal.intents = OpenIntents()
+        journal.requests = OpenRequests()
         journal.position = state.position if state is not None else Position()
         journal.is_retired = state is not None and state.is_retired
         if state is None or journal.is_retired or state.low == state.position:
             return
-        # What is read here had its effect before: only the open intents are wanted.
+        # What is read here had its effect before: only what is open is wanted.
         position, end = state.low, state.position
         accounting = Accounting()
         while position < end:
             chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
             known = [(at, record) for at, record in chunk.records if at < end]
             journal.scopes.update(journal.reader.scopes)
-            accounting.add(journal.reader.epoch, known, journal.scopes, journal.intents, end)
+            accounting.add(journal.reader.epoch, known, journal.scopes, journal.requests, end)
             position = chunk.end
             if chunk.is_end:
                 break
@@ -189,15 +189,15 @@ class Ingest:
                 self._damaged(damage)
             journal.scopes.update(journal.reader.scopes)
             epoch = journal.reader.epoch
-            accounting.add(epoch, chunk.records, journal.scopes, journal.intents, journal.booked)
+            accounting.add(epoch, chunk.records, journal.scopes, journal.requests, journal.booked)
             is_over = chunk.is_end and not is_live
             if is_over:
-                accounting.abandon(epoch, journal.intents)
+                accounting.abandon(epoch, journal.requests)
                 retired.append(journal)
             is_end &= chunk.is_end
             if chunk.end != journal.position or is_over:
                 progress.append((journal, chunk.end))
-                accounting.read_to(name, JournalState(chunk.end, journal.intents.low(chunk.end), is_over))
+                accounting.read_to(name, JournalState(chunk.end, journal.requests.low(chunk.end), is_over))
         if progress:
             await store.commit(accounting.batch())
             self.state.commits += 1
@@ -218,7 +218,7 @@ class Ingest:
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
-        safe = {name: (one.is_retired, one.intents.low(one.position)) for name, one in self._journals.items()}
+        safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
         self._book.forget_ended(time())
         if not await store.checkpoint():
             return
