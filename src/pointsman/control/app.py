@@ -13,6 +13,7 @@ from pointsman.control.api import ROUTERS
 from pointsman.control.metrics import merge
 from pointsman.control.permissions import Need, Permission, undeclared
 from pointsman.control.services import Has, Services
+from pointsman.control.store.database import StoreError
 from pointsman.telemetry.metrics import gauge_lines
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -87,6 +88,10 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         if not isinstance(detail, dict):
             detail = {"code": "error", "message": str(detail)}
         return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(StoreError)
+    async def store_failed(_: Request, error: StoreError) -> Response:
+        return _error(503, "store_unavailable", f"the store cannot be read: {error}")
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

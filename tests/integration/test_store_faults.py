@@ -1,0 +1,173 @@
+"""The store may break: no request of a known key fails, and every nano-dollar is there soon after it works again."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from integration.client import Client
+from integration.databases import Way, database
+from integration.gateway import Gateway, chat, run, serving
+from integration.governance import bearer, billed_nano, governance, prices, settings, usd
+
+RATE = 50
+RETURN_S = 10.0
+LENGTHS = [8, pytest.param(30, marks=pytest.mark.slow)]
+Fault = Callable[[Gateway, float], Awaitable[None]]
+
+
+async def load(gateway: Gateway, for_s: float) -> list[int]:
+    """The statuses of a steady stream of requests."""
+    statuses: list[int] = []
+
+    async def ask() -> None:
+        client = await Client.connect(gateway.port)
+        answer = await client.ask(chat(stream=len(statuses) % 2 == 0), headers=bearer("me"))
+        statuses.append(answer.status if answer.ended == "complete" else 0)
+        await client.close()
+
+    asks = []
+    for _ in range(int(for_s * RATE)):
+        asks.append(asyncio.create_task(ask()))
+        await asyncio.sleep(1 / RATE)
+    await asyncio.gather(*asks)
+    return statuses
+
+
+async def spent_nano(gateway: Gateway) -> int | None:
+    """What the admin API says was spent; `None` while it cannot."""
+    try:
+        answer = await gateway.admin("/api/v1/usage")
+        return sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
+    assert await load(gateway, 0.5) == [200] * (RATE // 2)  # leases are there
+    loading = asyncio.create_task(load(gateway, for_s + 1))
+    await fault(gateway, for_s)
+    statuses = await loading
+    assert statuses == [200] * len(statuses), "".join(gateway.stderr)
+    ends_at = time.monotonic() + RETURN_S
+    while (spent := await spent_nano(gateway)) != billed_nano(gateway):
+        assert time.monotonic() < ends_at, (spent, billed_nano(gateway), "".join(gateway.stderr))
+        await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def governed(**sections: object) -> AsyncIterator[Gateway]:
+    async with serving(
+        providers={"alpha": settings(output_tokens=5.0, kept_requests=100)},
+        models={"chat": ["alpha/gpt-4o-mini"]},
+        governance=governance({"me": {"budgets": usd(1000), "rate_limits": [{"requests": 100_000, "per": "minute"}]}}),
+        pricing=prices("alpha/gpt-4o-mini"),
+        as_process=True,
+        **sections,
+    ) as gateway:
+        yield gateway
+
+
+def data_of(gateway: Gateway) -> Path:
+    return gateway.config_file.parent / "data"
+
+
+def control_of(gateway: Gateway) -> int:
+    assert gateway.process is not None
+    pid = gateway.process.pid
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return next(child for child in found if b"pointsman.control" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+async def exclusive_lock(gateway: Gateway, for_s: float) -> None:
+    connection = sqlite3.connect(data_of(gateway) / "pointsman.db", isolation_level=None)
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("BEGIN EXCLUSIVE")
+    await asyncio.sleep(for_s)
+    connection.execute("ROLLBACK")
+    connection.close()
+
+
+async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
+    """What a machine that lost its power leaves behind: a log whose end was never written."""
+    pid = control_of(gateway)
+    os.kill(pid, signal.SIGSTOP)
+    wal = data_of(gateway) / "pointsman.db-wal"
+    with wal.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(min(size, 32))
+        file.write(os.urandom(max(0, size - 32)))
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.sleep(for_s)
+
+
+async def control_stopped(gateway: Gateway, for_s: float) -> None:
+    pid = control_of(gateway)
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(for_s)
+    os.kill(pid, signal.SIGCONT)
+
+
+async def control_killed(gateway: Gateway, for_s: float) -> None:
+    ends_at = time.monotonic() + for_s
+    while time.monotonic() < ends_at:
+        os.kill(control_of(gateway), signal.SIGKILL)
+        await asyncio.sleep(2)
+
+
+@pytest.mark.parametrize("for_s", LENGTHS)
+@pytest.mark.parametrize("fault", [exclusive_lock, corrupt_wal, control_stopped, control_killed])
+def test_sqlite(fault: Fault, for_s: float) -> None:
+    async def main() -> None:
+        async with governed() as gateway:
+            await withstand(gateway, fault, for_s)
+
+    run(main())
+
+
+@pytest.mark.parametrize("for_s", LENGTHS)
+@pytest.mark.parametrize("kind", ["works", "stopped", "frozen", "read_only"])
+def test_postgresql(kind: str, for_s: float) -> None:
+    async def main() -> None:
+        async with database() as url:
+            parts = urlsplit(url)
+            way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
+            await way.start()
+            user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+            through = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+
+            async def fault(_: Gateway, seconds: float) -> None:
+                name = parts.path.strip("/")
+                if kind == "frozen":
+                    way.freeze()
+                elif kind == "stopped":
+                    way.reset()
+                elif kind == "read_only":
+                    await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+                    way.cut()
+                await asyncio.sleep(seconds if kind != "works" else 1)
+                if kind == "read_only":
+                    await execute(url, "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET ALL")
+                    way.cut()
+                way.thaw()
+
+            async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway:
+                await withstand(gateway, fault, for_s)
+            await way.stop()
+
+    run(main())
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
