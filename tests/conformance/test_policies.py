@@ -22,7 +22,11 @@ TWO_KEYS = endpoint("e", "k1", "k2")
 ENDPOINTS = [HEALTHY, CHAT_ONLY, KEYLESS, ZERO_KEY, TWO_KEYS]
 CONFIGURATION = snapshot(ENDPOINTS, [candidate(HEALTHY, "m")])
 
-ENTRIES = {"a": ProviderEntry("a"), "b": ProviderEntry("b", allow_models=("other*",)), "e": ProviderEntry("e", weight=0)}
+ENTRIES = {
+    "a": ProviderEntry("a"),
+    "b": ProviderEntry("b", allow_models=("other*",)),
+    "e": ProviderEntry("e", weight=0),
+}
 LIMIT = Limit(Level.VIRTUAL_KEY, "virtual_key:restricted", Metric.USD, Period("day"), 1_000_000_000)
 RESTRICTED = VirtualKey("restricted", b"", entries=ENTRIES, limits=(LIMIT,))
 

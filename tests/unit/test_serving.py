@@ -1,7 +1,6 @@
 """A worker as a process: what it says at the start, on a reload and at the end."""
 
 import json
-import logging
 import os
 import signal
 import socket
@@ -11,16 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 from urllib.request import urlopen
 
 import pytest
-from msgspec.structs import replace
 
-from pointsman.config.addresses import Address
-from pointsman.serving import _Service, compile_or_exit, serve
-from pointsman.worker import Worker
+from pointsman.serving import compile_or_exit
 
 GOOD = """\
 server: {listen: "127.0.0.1:0"}
@@ -40,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_good_file_compiles_in_silence(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compiled = compile_or_exit(file, ENVIRON)
+    compiled = compile_or_exit(file, ENVIRON).compiled
     assert list(compiled.snapshot.models) == ["chat"]
     assert capsys.readouterr() == ("", "")
 
@@ -49,7 +43,7 @@ def test_problems_are_told_with_their_line_and_warnings_stop_nobody(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(GOOD.replace('console: {listen: "127.0.0.1:0"}', 'console: {listen: "0.0.0.0:0"}'))
-    assert compile_or_exit(file, ENVIRON).snapshot.models
+    assert compile_or_exit(file, ENVIRON).compiled.snapshot.models
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"{file}:2: warning: console.listen: ")
@@ -79,7 +73,7 @@ def test_errors_are_told_and_end_the_process(
 
 
 def test_without_a_file_a_key_is_made_and_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
-    compiled = compile_or_exit(None, ENVIRON)
+    compiled = compile_or_exit(None, ENVIRON).compiled
     out, said = capsys.readouterr()
     assert out == "", "where the request lines go"
     assert "ask for models as openai/<model>\nvirtual key, made for this run: pm-" in said
@@ -99,17 +93,6 @@ def test_without_a_file_and_without_a_provider_there_is_nothing_to_serve(capsys:
     assert "OPENAI_API_KEY" in err
 
 
-def test_an_address_that_is_taken_is_said_in_one_line(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    compiled = compile_or_exit(file, ENVIRON)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        listen = Address("127.0.0.1", taken.getsockname()[1])
-        settings = replace(compiled.settings, listen=listen, log_file=Path(os.devnull))
-        assert serve(replace(compiled, settings=settings), file, ENVIRON) == 1
-    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert record.getMessage().startswith("cannot listen: ")
-    assert record.exc_info is None
-
-
 class Process:
     """`pointsman serve`, and what it says on standard error."""
 
@@ -127,12 +110,16 @@ class Process:
                 return line
         raise AssertionError(f"{words!r} was not said:\n{''.join(lines)}")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def tell(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def end(self) -> int:
         """The exit code."""
-        return self._process.wait(timeout=10)
+        return self._process.wait(timeout=30)
 
     def kill(self) -> None:
         self._process.kill()
@@ -199,12 +186,21 @@ def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Pa
     assert process.end() == 0
 
 
-def test_a_reload_does_not_open_an_address_that_others_can_reach(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    closed = compile_or_exit(file, ENVIRON)
-    exposed = replace(closed, settings=replace(closed.settings, listen=Address("", 8080)))
-    swapped: list[object] = []
-    service = _Service(exposed, file, ENVIRON)
-    service._worker = cast("Worker", SimpleNamespace(swap=swapped.append))
-    service._on_compiled(closed, ())  # listens on loopback without keys: right for a start, not for this process
-    assert not swapped
-    assert "open mode is allowed on a loopback address only" in caplog.text
+def test_an_address_that_is_taken_is_said_in_one_line(file: Path, start: Callable[[Path], Process]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        file.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "127.0.0.1:{taken.getsockname()[1]}"', 1))
+        process = start(file)
+        assert "Traceback" not in process.says("cannot listen: ")
+        assert process.end() == 1
+
+
+def test_a_data_folder_is_for_one_gateway(file: Path, start: Callable[[Path], Process]) -> None:
+    first = start(file)
+    first.says("listening on")
+    second = start(file)
+    said = second.says("another gateway")
+    assert f"pid {first.pid}" in said
+    assert "data_dir" in said
+    assert second.end() == 1
+    first.tell(signal.SIGTERM)
+    assert first.end() == 0

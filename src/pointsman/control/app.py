@@ -50,8 +50,9 @@ async def metrics(services: Has) -> PlainTextResponse:
     return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+@_public.get("/", include_in_schema=False)
 @_public.get("/{name}", include_in_schema=False)
-async def page(name: str) -> Response:
+async def page(name: str = "") -> Response:
     file = _FILES.get(name)
     if file is None:
         raise HTTPException(404, {"code": "not_found", "message": "there is nothing here; the API is below /api/v1"})

@@ -1,7 +1,6 @@
 """What operators are told: every line of it can be read by Prometheus."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from random import Random
@@ -10,7 +9,6 @@ from time import monotonic
 import pytest
 
 from fakes.engine import FakeLog
-from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
@@ -22,12 +20,11 @@ from pointsman.engine.charges import Charge
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
-from pointsman.engine.status import StatusPage
+from pointsman.engine.status import metrics_lines
 from pointsman.engine.upstreams import Upstreams
 from pointsman.routing.health import THRESHOLD, KeyBlock
 from pointsman.routing.ledger import Ledger
 from pointsman.transport.deadlines import Deadlines
-from pointsman.transport.http_head import BodyMode
 from pointsman.transport.http_server import HttpServer, Limits
 
 A = candidate(endpoint("alpha"), "m")
@@ -35,7 +32,7 @@ SAMPLE = re.compile(r'[a-z_]+(\{([a-z_]+="[^"\\\n]*",?)+\})? [0-9.e+-]+')
 
 
 class Page:
-    """A status page, and what it tells of."""
+    """What a worker tells, and what it tells of."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -44,19 +41,12 @@ class Page:
         self.accounts = Accounts(FakeLog())
         billing = Billing(self.live, Ledger(), None, None)
         engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, billing, Random(1))
-        self.page = StatusPage(engine, HttpServer(loop, Gateway(engine), Limits(), deadlines))
-
-    def ask(self, method: str = "GET", path: str = "/metrics") -> FakeClient:
-        head = request_head(method, path)
-        assert self.page.accept(head) is BodyMode.BUFFER
-        exchange, client = exchange_of(head)
-        self.page.handle(exchange)
-        assert client.ended == "finished"
-        return client
+        self.engine = engine
+        self.public = HttpServer(loop, Gateway(engine), Limits(), deadlines)
 
     def samples(self) -> dict[str, float]:
         """The samples by name and labels; every line must be one, or a comment."""
-        lines = [line for line in self.ask().body.decode().splitlines() if not line.startswith("#")]
+        lines = [line for line in metrics_lines(self.engine, self.public) if not line.startswith("#")]
         assert all(SAMPLE.fullmatch(line) for line in lines), lines
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
@@ -103,35 +93,5 @@ def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
         page.live.conditions.clear()
         page.live.key_blocks["alpha", "k1"] = KeyBlock(now - 1, failure())
         assert wrong() == set(), "a block that is over is none"
-
-    on_page(main)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/metrics", 200),
-        ("HEAD", "/metrics", 200),
-        ("GET", "/healthz", 200),
-        ("POST", "/metrics", 405),
-        ("GET", "/", 404),
-        ("GET", "/v1/models", 404),
-        ("POST", "/v1/chat/completions", 404),
-    ],
-)
-def test_nothing_else_is_here(method: str, path: str, status: int) -> None:
-    def main(page: Page) -> None:
-        client = page.ask(method, path)
-        assert client.status == status
-        if status >= 400:
-            assert "error" in json.loads(client.body)
-
-    on_page(main)
-
-
-def test_the_content_type_is_the_one_prometheus_asks_for() -> None:
-    def main(page: Page) -> None:
-        assert page.ask().headers[b"content-type"] == b"text/plain; version=0.0.4; charset=utf-8"
-        assert page.ask().body.endswith(b"\n")
 
     on_page(main)
