@@ -153,6 +153,7 @@ class Worker:
         hasten = asyncio.ensure_future(self._hastened.wait())
         await asyncio.wait((drain, hasten), return_when=asyncio.FIRST_COMPLETED)
         hasten.cancel()
+        await asyncio.wait((hasten,))  # or it would outlive the worker by a turn of the loop
         if not drain.done():
             self._public.close()
         cut = await drain

@@ -13,7 +13,11 @@ from pointsman.simulate import Settings
 from pointsman.simulate.settings import Price
 
 OUTPUT_ONLY = Price(input_pico=0, output_pico=1_000_000, cached_pico=0)
-FREE_INPUT = {"input_usd_per_million": "0", "cached_input_usd_per_million": "0", "output_usd_per_million": "1"}
+FREE_INPUT: dict[str, Any] = {
+    "input_usd_per_million": "0",
+    "cached_input_usd_per_million": "0",
+    "output_usd_per_million": "1",
+}
 WORKERS = [1, 3]
 
 

@@ -119,6 +119,7 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
             await until(is_all_stored, "the store has every attempt", timeout_s=RECOVERY_S)
             attempts, unsettled, total = stored(gateway)
             for name, entry in entries.items():
+                assert name is not None
                 if name in unsettled:
                     assert unsettled[name] == attempts[name]["cost_nano"] >= entry.charged_nano
                 elif attempts[name].get("usage_source") == "provider":

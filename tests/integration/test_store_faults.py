@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -64,7 +65,7 @@ async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def governed(**sections: object) -> AsyncIterator[Gateway]:
+async def governed(**sections: Any) -> AsyncIterator[Gateway]:
     async with serving(
         providers={"alpha": settings(output_tokens=5.0, kept_requests=100)},
         models={"chat": ["alpha/gpt-4o-mini"]},

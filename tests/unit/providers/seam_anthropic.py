@@ -45,13 +45,16 @@ class AnthropicStream:
         self.is_done = False
         self.usage: Usage | None = None
         self.failure: Failure | None = None
+        self.events = 0
         self._writer = writer
         self._splitter = EventSplitter()
         self._tools: dict[int, int] = {}  # index of a content block -> index of the tool call
         self._counts: dict[str, int] = {}
 
     def feed(self, data: bytes) -> bytes:
-        return b"".join(self._read(event) for event in split_events(self._splitter.feed(data)))
+        out = b"".join(self._read(event) for event in split_events(self._splitter.feed(data)))
+        self.events += out.count(b"\n\n")
+        return out
 
     def close(self) -> bytes:
         if not self.is_done and self.failure is None:

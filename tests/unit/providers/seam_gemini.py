@@ -25,13 +25,16 @@ class GeminiStream:
         self.is_done = False
         self.usage: Usage | None = None
         self.failure: Failure | None = None
+        self.events = 0
         self._writer = writer
         self._splitter = EventSplitter()
         self._calls = 0
         self._finish: str | None = None
 
     def feed(self, data: bytes) -> bytes:
-        return b"".join(self._read(event) for event in split_events(self._splitter.feed(data)))
+        out = b"".join(self._read(event) for event in split_events(self._splitter.feed(data)))
+        self.events += out.count(b"\n\n")
+        return out
 
     def close(self) -> bytes:
         """There is no closing event: the connection's regular end after a finish reason is the end."""

@@ -25,7 +25,7 @@ class AnthropicCodec:
 
     is_passthrough = False
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey) -> UpstreamRequest:
+    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         headers = f"x-api-key: {key.secret.reveal()}\r\nanthropic-version: 2023-06-01\r\n".encode()
         return UpstreamRequest(b"POST", f"{candidate.endpoint.base_path}/messages".encode(), headers, b"{}")
 
