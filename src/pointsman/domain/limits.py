@@ -112,6 +112,7 @@ class Limit(Struct, frozen=True, eq=False):
 
 def dollars(nano: int) -> str:
     """Nano-dollars as text, exact: `$0.000000002`, `$50`."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    whole, rest = divmod(nano, 1_000_000_000)
-    return f"{sign}${whole}" + (f".{rest:09d}".rstrip("0") if rest else "")
+    if nano < 0:
+        return "-" + dollars(-nano)
+    digits = f"{nano:010d}"
+    return f"${digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")

@@ -196,7 +196,7 @@ class Gateway:
                 time(),
                 identity,
                 head.method.decode("ascii", "replace") if head is not None else "",
-                logged_path(head) if head is not None else "",
+                logged_path(head.path) if head is not None else "",
                 status,
                 duration_us,
                 duration_us,

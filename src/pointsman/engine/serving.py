@@ -5,6 +5,7 @@ commits or nothing is left.
 """
 
 import asyncio
+from functools import lru_cache
 from random import Random
 from time import monotonic, time
 
@@ -330,7 +331,7 @@ class Serving:
                 time(),
                 self.identity,
                 call.method,
-                logged_path(exchange.head),
+                logged_path(exchange.head.path),
                 self.status,
                 int(total_s * 1e6),
                 int((total_s - self.waited_s) * 1e6),
@@ -374,9 +375,10 @@ def _verdicts(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)
 
 
-def logged_path(head: Head) -> str:
+@lru_cache(maxsize=4096)
+def logged_path(path: bytes) -> str:
     """The path of a request as it is logged: without its query, which may hold what a log should not."""
-    return head.path[:256].decode("ascii", "replace")
+    return path[:256].decode("ascii", "replace")
 
 
 def client_request_id(head: Head) -> str | None:

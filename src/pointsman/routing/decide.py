@@ -44,14 +44,12 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         ordered = (*ordered, *menu.others)
     if not ordered:
         return nothing_left(call.model, menu.verdicts, now)
-    choices: list[Choice] = []
-    for item in ordered:
-        keys = item.keys
-        if len(keys) > 1:
-            keys = order_keys(call, item, rng)
-        choices.append(Choice(item, keys))
+    ordered = tuple(ordered)
+    choices = _sole_choices(ordered)
+    if choices is None:
+        choices = tuple([Choice(item, order_keys(call, item, rng)) for item in ordered])
     return Plan(
-        tuple(choices),
+        choices,
         menu.verdicts,
         strategy,
         menu.source,
@@ -157,6 +155,14 @@ def _last_resort(found: dict[Candidate, Verdict], now: float) -> list[Candidate]
     """The candidates that are kept for the end, first the one whose reason ends first."""
     kept = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
     return sorted(kept, key=lambda item: found[item].reason.until or now) if kept else kept
+
+
+@lru_cache(maxsize=4096)
+def _sole_choices(ordered: tuple[Candidate, ...]) -> tuple[Choice, ...] | None:
+    """The choices where none of the candidates has several keys to choose from. Cached by their identity."""
+    if any(len(item.keys) > 1 for item in ordered):
+        return None
+    return tuple([Choice(item, item.keys) for item in ordered])
 
 
 def order_keys(call: Call, item: Candidate, rng: Dice) -> tuple[ProviderKey, ...]:

@@ -4,6 +4,10 @@ A reservation is an upper bound: no token takes less than one byte of the reques
 is fetched by address is bounded by a ceiling for each such part.
 """
 
+import re
+
+import msgspec
+
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
@@ -13,6 +17,7 @@ TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messag
 MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
 BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
 _MEDIA = (b'"image_url"', b'"input_audio"', b'"file"', b'"input_image"', b'"input_file"', b'"video_url"')
+_ESCAPED = re.compile(rb"\\u00[2-7]")  # a character of ASCII that need not be escaped
 _WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
@@ -84,8 +89,11 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
 
 
 def _media_parts(prompt: bytes) -> int:
-    """How many parts of a prompt are media: those named by address are few bytes and many tokens."""
-    if prompt.find(b'_url"') < 0 and prompt.find(b'"input_') < 0 and prompt.find(b'"file"') < 0:
+    """How many parts of a prompt are media: those named by address are few bytes and many tokens. Every part states a
+    type; a prompt without any is the usual case, and looking for one word is all it costs."""
+    if b"\\" in prompt and b"\\u00" in prompt and _ESCAPED.search(prompt):
+        prompt = msgspec.json.encode(msgspec.json.decode(prompt))  # a provider reads through escapes, and so must we
+    elif b'"type"' not in prompt:
         return 0
     return sum(prompt.count(mark) for mark in _MEDIA)
 

@@ -97,7 +97,11 @@ class Connection(asyncio.Protocol):
             known = self._known
             found = known.measure(data) if known is not None else None
             if found is None:
-                self._known = known = self._memo.find(data, data.find(b"\r\n\r\n") + 4)
+                memo = self._memo
+                another = memo.find_like(data, known) if known is not None else None
+                if another is None:
+                    another = memo.find(data, data.find(b"\r\n\r\n") + 4)
+                self._known = known = another
                 found = known.measure(data) if known is not None else None
             if known is not None and found is not None and known.head.mode is _BUFFER:
                 end, length = found

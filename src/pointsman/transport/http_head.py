@@ -196,27 +196,27 @@ def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
 class KnownHead:
     """A head that `parse` has accepted, recognised by its bytes. See the module's docstring."""
 
-    __slots__ = ("_cut", "_prefix", "_suffix", "_suffix_size", "head")
+    __slots__ = ("_prefix", "_suffix", "cut", "head", "suffix_size")
 
     def __init__(self, head: Head, prefix: bytes, suffix: bytes) -> None:
         self.head = head
         self._prefix = prefix
         self._suffix = suffix  # empty when the head has no Content-Length
-        self._cut = len(prefix)
-        self._suffix_size = len(suffix)
+        self.cut = len(prefix)
+        self.suffix_size = len(suffix)
 
     def measure(self, data: bytes) -> tuple[int, int] | None:
         """Where the head ends and the length of its body, if `data` begins with this head."""
         if not data.startswith(self._prefix):
             return None
-        cut = self._cut
-        if not self._suffix_size:
+        cut = self.cut
+        if not self.suffix_size:
             return cut, 0
         stop = data.find(b"\r", cut)
         digits = data[cut:stop]
         if not digits.isdigit() or len(digits) > _LENGTH_DIGITS or not data.startswith(self._suffix, stop):
             return None
-        return stop + self._suffix_size, int(digits)
+        return stop + self.suffix_size, int(digits)
 
 
 class HeadMemo:
@@ -238,6 +238,16 @@ class HeadMemo:
             return self._heads.get(data[:end])
         cut += len(_NAME_END)
         return self._heads.get(data[:cut] + data[data.find(b"\r", cut) : end])
+
+    def find_like(self, data: bytes, known: KnownHead) -> KnownHead | None:
+        """The head that `data` may well begin with if it is as long as `known`: one that differs from it in a
+        credential, say. Cheaper than to look for where the head ends."""
+        cut = known.cut
+        suffix_size = known.suffix_size
+        if not suffix_size or data[cut - len(_NAME_END) : cut] != _NAME_END:
+            return None
+        stop = data.find(b"\r", cut)
+        return self._heads.get(data[:cut] + data[stop : stop + suffix_size])
 
     def read(self, raw: bytes) -> tuple[Head, int]:
         """As `parse`, and the head is remembered. Heads that are known already are not parsed again."""
