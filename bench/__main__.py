@@ -24,7 +24,7 @@ from bench.workload import HEADERS, Workload, prepare
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
-_PARTS = ("plain", "rate", "stream", "tls", "large")
+_PARTS = ("plain", "rate", "stream", "tls", "large", "workers")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Bench:
     work: Workload
     gateway: Server
     gateway_port: int
+    several: Server
+    several_port: int
     nginx: Server
     ports: dict[str, int]
     direct: dict[str, int]
@@ -93,9 +95,9 @@ def _arguments() -> argparse.Namespace:
 def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(11)
-    plain, streaming, secure, listen = numbers[:2], numbers[2:4], numbers[4:6], numbers[6:8]
-    ports = dict(zip((PLAIN, STREAM, TLS), numbers[8:], strict=True))
+    numbers = free_ports(13)
+    plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
+    ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:], strict=True))
     routes = [
         nginx.Route(ports[PLAIN], plain),
         nginx.Route(ports[STREAM], streaming, is_stream=True),
@@ -112,8 +114,10 @@ def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bo
     proxy = stack.enter_context(nginx.proxy(folder / "nginx", GATEWAY_CORE, routes))
     measured = gateway(command, folder / "gateway", listen, urls, work.keys, certificate.authority)
     stack.enter_context(measured)
+    several = gateway(command, folder / "several", another, urls, work.keys, certificate.authority, workers=3)
+    stack.enter_context(several)
     direct = {PLAIN: plain[0], STREAM: streaming[0]}
-    return Bench(work, measured, listen[0], proxy, ports, direct, quick)
+    return Bench(work, measured, listen[0], several, another[0], proxy, ports, direct, quick)
 
 
 def _certificate(folder: Path) -> nginx.Certificate:
@@ -192,12 +196,22 @@ def _large(bench: Bench) -> list[tuple[str, Pairs]]:
     return [("50 KB prompts", bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds), count))]
 
 
+def _workers(bench: Bench) -> list[tuple[str, Pairs]]:
+    """One worker is measured again beside three, so that both see the same machine."""
+    bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 2 if bench.quick else 5
+    load = wrk(bench.work, bodies, 32, seconds)
+    load(bench.several_port)  # warm
+    beside = pairs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), load, count)
+    return [("saturated, one worker again", bench.pairs(PLAIN, load, count)), ("the same, three workers", beside)]
+
+
 _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Pairs]]]] = {
     "plain": _plain,
     "rate": _rate,
     "stream": _stream,
     "tls": _tls,
     "large": _large,
+    "workers": _workers,
 }
 
 
@@ -215,15 +229,16 @@ def _added_latency(bench: Bench) -> dict[str, float]:
 # What is shown.
 
 _HEAD = (
-    "| | worker µs | all µs | nginx µs | ratio (min to max) | requests/s: gateway, nginx | p50 µs: gateway, nginx |"
-    " others on core |\n|---|---|---|---|---|---|---|---|"
+    "| | worker µs | control µs | all µs | nginx µs | ratio (min to max) | requests/s: gateway, nginx |"
+    " p50 µs: gateway, nginx | others on core |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def _row(title: str, found: Pairs) -> str:
     one = found.summary()
     return (
-        f"| {title} | {one['gateway_worker_us']:.1f} | {one['gateway_all_us']:.1f} | {one['nginx_worker_us']:.1f}"
+        f"| {title} | {one['gateway_worker_us']:.1f} | {one['gateway_control_us']:.1f} | {one['gateway_all_us']:.1f}"
+        f" | {one['nginx_worker_us']:.1f}"
         f" | **{one['ratio']:.2f}** ({one['ratio_min']:.2f} to {one['ratio_max']:.2f})"
         f" | {one['gateway_rate']:,.0f}, {one['nginx_rate']:,.0f}"
         f" | {one['gateway_p50_us']:,.0f}, {one['nginx_p50_us']:,.0f} | {one['others_on_core']:.0%} |"

@@ -1,4 +1,5 @@
-"""The gateway under measurement: everything a gateway does is on: keys, weighted strategy, log to a file, metrics."""
+"""The gateway under measurement: everything a gateway does is on: keys, prices, six limits for each request, weighted
+strategy, journal, log to a file, metrics."""
 
 import hashlib
 import json
@@ -10,6 +11,12 @@ from pathlib import Path
 from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS = "bench", "bench-stream", "bench-tls"
+_PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_output_tokens": 16_384}
+# Of each key; with those of its team and customer they are six. None is ever reached.
+_LIMITS: dict[str, object] = {
+    "budgets": [{"limit_usd": 100_000, "per": "day"}, {"limit_usd": 1_000_000, "per": "month"}],
+    "rate_limits": [{"requests": 100_000_000, "per": "minute"}, {"tokens": 100_000_000_000, "per": "minute"}],
+}
 _KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
 
 
@@ -25,6 +32,7 @@ def gateway(
     upstreams: Mapping[str, Sequence[str]],
     keys: Sequence[str],
     authority: Path,
+    workers: int = 1,
 ) -> Server:
     """`command` with `{config}` and `{port}` filled in. `listen` are the public and the console's port; `upstreams`
     maps each public model to its two base URLs."""
@@ -45,18 +53,25 @@ def gateway(
         models[model] = {"strategy": "weighted", "targets": targets}
     configuration = {
         "version": 1,
-        "server": {"listen": f"127.0.0.1:{port}", "workers": 1},
+        "server": {"listen": f"127.0.0.1:{port}", "workers": workers},
         "console": {"listen": f"127.0.0.1:{console}"},
         "data_dir": str(folder / "data"),
         "egress": {"ca_file": str(authority)},
         "logging": {"file": str(folder / "requests.log")},
         "providers": providers,
         "models": models,
+        "pricing": {"overrides": [{"model": f"{name}/*", **_PRICE} for name in providers]},
         "governance": {
+            "customers": {"customer": {"budgets": [{"limit_usd": 1_000_000, "per": "year"}]}},
+            "teams": {"team": {"customer": "customer", "budgets": [{"limit_usd": 1_000_000, "per": "month"}]}},
             "virtual_keys": {
-                f"key-{number}": {"value": "sha256:" + hashlib.sha256(key.encode()).hexdigest()}
+                f"key-{number}": {
+                    "value": "sha256:" + hashlib.sha256(key.encode()).hexdigest(),
+                    "team": "team",
+                    **_LIMITS,
+                }
                 for number, key in enumerate(keys)
-            }
+            },
         },
     }
     path = folder / "pointsman.yaml"

@@ -15,12 +15,14 @@ from bench.workload import Workload
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of load. `*_us` of CPU are per request; `others` is the share of the core that was used by anyone
-    but the server, the kernel's interrupts for its traffic included."""
+    """One run of load. `*_us` of CPU are per request: `worker_us` while it lasted, `control_us` and `all_us` until all
+    that follows from it was done. `others` is the share of the core that was used by anyone but the server, the
+    kernel's interrupts for its traffic included."""
 
     requests: int
     rate: float
     worker_us: float
+    control_us: float
     all_us: float
     p50_us: float
     p99_us: float
@@ -43,6 +45,7 @@ class Pairs:
         """Medians over the pairs, and the range of the ratio."""
         return {
             "gateway_worker_us": _median(self.gateway, "worker_us"),
+            "gateway_control_us": _median(self.gateway, "control_us"),
             "gateway_all_us": _median(self.gateway, "all_us"),
             "nginx_worker_us": _median(self.nginx, "worker_us"),
             "ratio_min": min(self.ratios),
@@ -78,6 +81,8 @@ def sample(server: Server, port: int, load: Load) -> Sample:
     elapsed_s = monotonic() - started_at
     used = cpu_used(before, server.cpu_s())
     busy = core_busy_s(GATEWAY_CORE) - busy
+    server.settle()
+    afterwards = cpu_used(before, server.cpu_s())
     requests = int(result["requests"])
     if result["errors"] or not requests:
         raise RuntimeError(f"{server.name}: {result['errors']:.0f} of {requests} requests failed")
@@ -85,7 +90,8 @@ def sample(server: Server, port: int, load: Load) -> Sample:
         requests,
         requests / result["duration_s"],
         used.worker_s / requests * 1e6,
-        used.all_s / requests * 1e6,
+        afterwards.control_s / requests * 1e6,
+        afterwards.all_s / requests * 1e6,
         result["p50_us"],
         result["p99_us"],
         max(0.0, busy - used.all_s) / elapsed_s,

@@ -13,6 +13,7 @@ from typing import Self
 GATEWAY_CORE = 0
 LOAD_CORE = 1
 _PROC = Path("/proc")
+_CALM_S = 0.4
 
 
 class Server:
@@ -71,19 +72,41 @@ class Server:
         family = _descendants(self.process.pid)
         return {pid: _cpu_s(pid) for pid in family}
 
+    def settle(self, timeout_s: float = 60.0) -> None:
+        """Wait until what is done after the answers is done too: the books are kept by a process of their own. Returns
+        when the whole family uses less than a twentieth of a core."""
+        deadline = time.monotonic() + timeout_s
+        before = sum(self.cpu_s().values())
+        while time.monotonic() < deadline:
+            time.sleep(_CALM_S)
+            now = sum(self.cpu_s().values())
+            if now - before < _CALM_S / 20:
+                return
+            before = now
+        raise RuntimeError(f"{self.name} is still busy {timeout_s:g} s after its last request")
+
 
 @dataclass(frozen=True)
 class CpuUse:
-    """CPU seconds in a span of time. `worker_s` is that of the busiest process, `all_s` of the whole family."""
+    """CPU seconds in a span of time: of the processes that serve, of the one that keeps the books, and of the whole
+    family."""
 
     worker_s: float
+    control_s: float
     all_s: float
 
 
 def cpu_used(before: dict[int, float], after: dict[int, float]) -> CpuUse:
-    """What a family used between two readings."""
-    used = [total - before.get(pid, 0.0) for pid, total in after.items()]
-    return CpuUse(max(used), sum(used))
+    """What a family used between two readings. Where nothing says who serves, that is the busiest process."""
+    used = {pid: total - before.get(pid, 0.0) for pid, total in after.items()}
+    modules = {pid: _command(pid) for pid in used}
+    workers = [used[pid] for pid, command in modules.items() if b"pointsman.worker" in command]
+    control = [used[pid] for pid, command in modules.items() if b"pointsman.control" in command]
+    return CpuUse(sum(workers) or max(used.values()), sum(control), sum(used.values()))
+
+
+def _command(pid: int) -> bytes:
+    return (_PROC / str(pid) / "cmdline").read_bytes()
 
 
 def _cpu_s(pid: int) -> float:
