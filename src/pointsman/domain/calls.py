@@ -35,7 +35,7 @@ class Call(Struct, frozen=True, gc=False):
     `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
     value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
     `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
-    `max_tokens` counts output tokens.
+    `max_tokens` counts output tokens. `media` is the number of images, recordings and files in the prompt.
 
     Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
     nothing in it refers back to it.
@@ -60,6 +60,7 @@ class Call(Struct, frozen=True, gc=False):
     content_type: str = "application/json"
     forwarded: tuple[tuple[str, str], ...] = ()
     stateful: bool = False
+    media: int = 0
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -5,7 +5,8 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 After the first content nearly every piece is passed on after a look for four marks: `"usage"`, `"finish_reason"`,
 `"error"` and `[DONE]`. The quoted ones cannot hide in text, where the quotation marks around them would be escaped.
 Most events of a stream differ in nothing but their text. So one that begins and ends like an event that had no marks,
-with no quotation mark in between, has none either, and is passed on after a look at that text alone.
+with no quotation mark in between, has none either, and is passed on after a look at that text alone. OpenAI's events
+have a second text, `obfuscation`, of random length; they are looked at in the same way in two places.
 """
 
 from typing import Annotated
@@ -22,6 +23,7 @@ from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_ev
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _NULLS = (b":null", b": null")
 _TEXT = b'content":"'
+_PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
 _NO_VALUE = Raw(b"")
 
 Tokens = Annotated[int, Meta(ge=0)]
@@ -144,7 +146,7 @@ class OpenAIStream:
     the gateway, not by the client. A stream without `[DONE]` is whole when `choices` answers have finished."""
 
     __slots__ = (
-        "_choices", "_ending", "_finished", "_keep_usage", "_opening", "_splitter",
+        "_choices", "_ending", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
         "events", "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
@@ -158,19 +160,22 @@ class OpenAIStream:
         self._splitter = EventSplitter()
         self._choices = choices
         self._finished: set[int] = set()
-        self._opening = self._ending = b""  # of a plain event, before and after its text
+        self._opening = self._ending = b""  # of a plain event, before and after its texts
+        self._middle = b""  # between them, where there are two
 
     def feed(self, data: bytes) -> bytes:
         opening, ending = self._opening, self._ending
-        if (
-            opening
-            and data.startswith(opening)
-            and data.endswith(ending)
-            and data.find(b'"', len(opening), len(data) - len(ending)) < 0
-            and self._splitter.is_between
-        ):
-            self.events += 1
-            return data
+        if opening and data.startswith(opening) and data.endswith(ending) and self._splitter.is_between:
+            middle, last = self._middle, len(data) - len(ending)
+            quote = data.find(b'"', len(opening), last)
+            if middle and data.startswith(middle, quote):
+                quote = data.find(b'"', quote + len(middle), last)
+                is_like = quote < 0
+            else:
+                is_like = quote < 0 and not middle
+            if is_like:
+                self.events += 1
+                return data
         try:
             whole = self._splitter.feed(data)
         except EventTooLong:
@@ -189,8 +194,13 @@ class OpenAIStream:
         """Keep what surrounds the text of a plain event, if it is a single one."""
         before, mark, after = whole.partition(_TEXT)
         _, quote, ending = after.partition(b'"')
-        if quote and whole.count(b"\n\n") == 1:
-            self._opening, self._ending = before + mark, quote + ending
+        if not quote or whole.count(b"\n\n") != 1:
+            return
+        self._opening, self._ending, self._middle = before + mark, quote + ending, b""
+        between, padding, rest = ending.partition(_PADDING)
+        _, another, after = rest.partition(b'"')
+        if another:
+            self._middle, self._ending = quote + between + padding, another + after
 
     def close(self) -> bytes:
         if self._is_over():

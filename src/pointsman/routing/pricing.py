@@ -4,10 +4,6 @@ A reservation is an upper bound: no token takes less than one byte of the reques
 is fetched by address is bounded by a ceiling for each such part.
 """
 
-import re
-
-import msgspec
-
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
@@ -16,8 +12,6 @@ from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
 BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
-_MEDIA = (b'"image_url"', b'"input_audio"', b'"file"', b'"input_image"', b'"input_file"', b'"video_url"')
-_ESCAPED = re.compile(rb"\\u00[2-7]")  # a character of ASCII that need not be escaped
 _WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
@@ -77,25 +71,12 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
-    tokens_in = call.size + TEMPLATE_TOKENS
-    prompt = call.fields.get("messages") or call.fields.get("input")
-    if prompt is not None:
-        tokens_in += _media_parts(bytes(prompt)) * MEDIA_TOKENS
+    tokens_in = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS
     tokens_out = 0
     if call.operation in _WITH_OUTPUT:
         tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * call.choices
     pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
-
-
-def _media_parts(prompt: bytes) -> int:
-    """How many parts of a prompt are media: those named by address are few bytes and many tokens. Every part states a
-    type; a prompt without any is the usual case, and looking for one word is all it costs."""
-    if b"\\" in prompt and b"\\u00" in prompt and _ESCAPED.search(prompt):
-        prompt = msgspec.json.encode(msgspec.json.decode(prompt))  # a provider reads through escapes, and so must we
-    elif b'"type"' not in prompt:
-        return 0
-    return sum(prompt.count(mark) for mark in _MEDIA)
 
 
 def fitted_output(terms: Terms, call: Call, left_nano: int) -> int:

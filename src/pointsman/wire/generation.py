@@ -48,6 +48,7 @@ def generation_call(
     typed: Generation,
     size: int,
     max_completion_tokens: int | None = None,
+    media: int = 0,
 ) -> Call:
     """Build the call. Raises `Refusal` for what only the combination of fields shows."""
     refuse_variants(fields, ACTED_ON)
@@ -75,4 +76,5 @@ def generation_call(
         max_completion_tokens or typed.max_tokens,
         typed.n or 1,
         forwarded=asked.forwarded,
+        media=media,
     )

@@ -307,3 +307,36 @@ def test_recorded_streams_give_their_finish_and_their_usage() -> None:
 
 def _events(data: bytes) -> list[bytes]:
     return [item.strip(b"\n") for item in split_events(data.replace(b"\r\n", b"\n"))]
+
+
+def padded(text: str, padding: str, finish: str | None = None, **more: Any) -> bytes:
+    """An event as OpenAI sends it: its length says nothing of its text."""
+    return event({"content": text}, finish, usage=None, **more, obfuscation=padding)
+
+
+def test_events_with_padding_are_passed_on_and_what_concerns_the_gateway_is_seen() -> None:
+    sent = [padded("a", "x1"), padded("b", ""), padded("c", "y" * 30), padded(' "quoted" ', "z"), padded("d", "w")]
+    ends = [padded("e", "v", "stop"), event(usage=USAGE), DONE]
+    decoder = stream()
+    assert [decoder.feed(each) for each in sent] == sent
+    assert (decoder.events, decoder.usage, decoder.is_done) == (5, None, False)
+    assert [decoder.feed(each) for each in ends] == [ends[0], b"", DONE]
+    assert (decoder.events, decoder.usage, decoder.is_done) == (6, Usage(7, 5, 3, 2), True)
+
+
+def test_what_stands_between_text_and_padding_is_looked_at() -> None:
+    decoder = stream()
+    for each in (padded("a", "x"), padded("b", "y")):
+        decoder.feed(each)
+    with_error = padded("c", "z").replace(b'"usage":null', b'"error":{"message":"broken"},"usage":null')
+    assert decoder.feed(with_error) == b""
+    assert decoder.failure is not None
+
+
+def test_usage_in_the_place_of_padding_is_seen() -> None:
+    decoder = stream(keep_usage=True)
+    for each in (padded("a", "x"), padded("b", "y")):
+        decoder.feed(each)
+    bill = event({"content": "c"}, usage=USAGE, obfuscation="z")
+    assert decoder.feed(bill) == bill
+    assert decoder.usage == Usage(7, 5, 3, 2)

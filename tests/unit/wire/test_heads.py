@@ -200,6 +200,7 @@ def test_only_listed_headers_go_upstream() -> None:
     asked = read("/v1/files", "POST", **headers)
     call = parse({"a": 1}, PATH_OF[Operation.FILE], forwarded=asked.forwarded)
     candidate = target()
-    lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0]).headers
+    lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0], "id-1").headers
     names = {line.partition(b":")[0] for line in lines.split(b"\r\n") if line}
-    assert names == {b"user-agent", b"content-type", b"authorization", b"accept", b"range"}
+    ours = {b"user-agent", b"content-type", b"authorization", b"x-client-request-id"}
+    assert names == ours | {b"accept", b"range"}

@@ -12,11 +12,15 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import Call, Operation
 from pointsman.wire.generation import Generation, generation_call
 from pointsman.wire.json_object import read_object, read_typed
+from pointsman.wire.media import in_content
 from pointsman.wire.paths import ApiPath, Asked
+
+_NONE = Raw(b"")
 
 
 class _Message(Struct, gc=False):
     role: str
+    content: Raw = _NONE
 
 
 class _Chat(Generation):
@@ -38,7 +42,10 @@ def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body)
-    return generation_call(asked, Operation.CHAT, fields, typed, len(body), typed.max_completion_tokens)
+    media = 0
+    for message in typed.messages:
+        media += in_content(message.content)
+    return generation_call(asked, Operation.CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
 
 
 PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), Operation.CHAT, parse=parse),)
