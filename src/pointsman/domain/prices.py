@@ -26,20 +26,25 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
     `above` are rates that hold for the whole request from a number of input tokens on, ascending. `tiers` are rates by
     service tier as providers name them in their answers, such as `batch`, `flex` and `priority`; where the tier of an
-    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars.
+    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars. `tiers_above` is `above`
+    within a tier.
     """
 
     rates: Rates
     above: tuple[tuple[int, Rates], ...] = ()
     tiers: dict[str, Rates] = {}
     request_nano: int = 0
+    tiers_above: dict[str, tuple[tuple[int, Rates], ...]] = {}
 
 
 class ModelFacts(Struct, frozen=True, omit_defaults=True):
     """What the catalog knows of one model at one provider. `None` and empty mean not known.
 
     `name` is the canonical name, the same at every provider that serves this very model; `context` and `output` are
-    limits in tokens; `version` names the state of the table a price was read from.
+    limits in tokens; `version` names the state of the table a price was read from. `capabilities` are what it can do
+    and `lacks` what it is known not to; of the rest nothing is known. `region` is where the name itself says that
+    requests are served, such as `eu`; `global` says that they may leave their region, so no residency may be assumed of
+    it, nor where there is none.
     """
 
     name: str
@@ -51,6 +56,8 @@ class ModelFacts(Struct, frozen=True, omit_defaults=True):
     modalities_out: tuple[str, ...] = ()
     capabilities: frozenset[str] = frozenset()
     deprecated_on: str | None = None
+    lacks: frozenset[str] = frozenset()
+    region: str | None = None
 
 
 class Catalog(Protocol):

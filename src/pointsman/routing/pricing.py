@@ -59,13 +59,12 @@ def _split(total: int, plain: int, parts: tuple[tuple[int, int | None], ...]) ->
 
 
 def _rates_for(price: Price, usage: Usage) -> Rates:
-    rates = price.rates
-    if usage.tier is not None and price.tiers:
-        rates = price.tiers.get(usage.tier, rates)
-    if price.above and rates is price.rates:
-        for start, higher in price.above:
-            if usage.tokens_in >= start:
-                rates = higher
+    rates, above = price.rates, price.above
+    if usage.tier is not None and usage.tier in price.tiers:
+        rates, above = price.tiers[usage.tier], price.tiers_above.get(usage.tier, ())
+    for start, higher in above:
+        if usage.tokens_in >= start:
+            rates = higher
     return rates
 
 

@@ -60,7 +60,8 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
 
 def _dearest(price: Price) -> tuple[int, int]:
     """The highest rates of input and output, in every tier."""
-    every = (price.rates, *(rates for _, rates in price.above), *price.tiers.values())
+    above = (price.above, *price.tiers_above.values())
+    every = (price.rates, *price.tiers.values(), *(rates for steps in above for _, rates in steps))
     inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")
     outputs = ("output", "audio_out", "image_out", "reasoning")
     return (

@@ -1,0 +1,175 @@
+"""Canonical names: which names of different providers mean the very same model.
+
+A name passes the tables below from top to bottom. Two names are one model if the same key comes out. In doubt they stay
+apart: a missed fallback costs less than an answer by another model. So dated versions, sizes, base and instruct,
+quantised and sped-up re-hosts, and variants behind a colon keep names of their own; and a publisher that is not known
+stays in front of its models, since anybody may publish a tuned `llama-3.1-8b-instruct`.
+"""
+
+import re
+from functools import lru_cache
+
+# How providers wrap a model's name: (provider, or "" for all; pattern; replacement). All are tried, in this order.
+_WRAPPINGS = (
+    ("", r"^(publishers/[^/]+/)?models/", ""),
+    # Bedrock: [inference profile.]publisher.model[-v1][:0], https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
+    ("bedrock", r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.", ""),
+    ("bedrock", r"^deepseek\.v3-v1:0$", "deepseek-v3.1"),  # so says its model card
+    ("bedrock", r"^(us-gov\.)?nvidia\.nemotron-nano-12b-v2$", "nemotron-nano-12b-v2-vl"),  # it sees
+    ("bedrock", r"^deepseek\.(?=[rv]\d)", "deepseek-"),
+    ("bedrock", r"^anthropic\.claude-v2:1", "claude-2.1"),
+    ("bedrock", r"^anthropic\.claude-v2", "claude-2.0"),
+    ("bedrock", r"^[a-z0-9]+\.(?=[a-z])", ""),
+    ("bedrock", r"(?<=-\d{8})-v\d+:\d+(:\w+)?$", ""),
+    ("bedrock", r"-v0:(?=\d$)", "-v0."),
+    ("bedrock", r":(\d+k|mm)$", ""),
+    ("bedrock", r"(?<!-text)(?<!-image)(?<!-generator)-v1(:0)?$", ""),  # Titan's versions are models
+    ("bedrock", r"(-1)?:0$", ""),
+    # Vertex: [publisher/]model[@version][-maas], https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/use-partner-models
+    ("vertex", r"@default$", ""),
+    ("vertex", r"@(?=\d)", "-"),
+    ("vertex", r"-maas$", ""),
+    # Fireworks: accounts/ACCOUNT/models/NAME with `p` for the point, https://docs.fireworks.ai/getting-started/concepts
+    ("fireworks", r"^accounts/fireworks/(models|routers)/", ""),
+    ("fireworks", r"(?<=\d)p(?=\d)", "."),
+    ("fireworks", r"^llama-v(?=\d)", "llama-"),
+    ("azure", r"^(eu|us|us-gov|apac|global|global-standard)/", ""),
+    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),  # its version is chosen at deployment
+    ("azure", r"^gpt-35-", "gpt-3.5-"),
+    ("azure", r"^whisper$", "whisper-1"),
+    ("synthetic", r"^hf:", ""),
+    ("databricks", r"^databricks-", ""),
+    ("snowflake", r"^openai-", ""),
+    ("digitalocean", r"^(alibaba|anthropic|openai|mistral)-(?=(qwen|claude|gpt|o\d|mistral))", ""),
+    ("cloudflare", r"^(workers-ai/)?@(cf|hf)/", ""),
+    ("oci", r"^(meta|xai|cohere|google|openai)\.", ""),
+    ("sap-ai-core", r"^anthropic--", ""),
+    ("venice", r"^(openai|zai-org|z-ai|google|nvidia)-(?=(gpt|glm|gemma|nemotron))", ""),
+    ("venice", r"^(gpt-|minimax-m)(\d)(\d)(?=-|$)", r"\1\2.\3"),
+    ("together", r"^deepseek-ai/deepseek-v3$", "deepseek-v3-0324"),  # its page names this state
+    ("replicate", r"^deepseek-ai/deepseek-v3$", "deepseek-v3-0324"),
+    ("cerebras", r"^llama3\.1-8b$", "llama-3.1-8b-instruct"),
+    ("perplexity", r"^perplexity/", "perplexity-agent/"),  # its own versions, at prices of their own
+    ("", r"^perplexity/(?=(sonar|pplx|r1-1776))", ""),
+    ("groq", r"^llama-3\.3-70b-versatile$", "llama-3.3-70b-instruct"),  # its page names these weights
+    ("groq", r"^llama-3\.1-8b-instant$", "llama-3.1-8b-instruct"),
+)
+
+# Publishers whose name in front of a slash adds nothing, since the names of their models are their own.
+_PUBLISHERS = frozenset(
+    """
+    ai21 alibaba allenai amazon anthropic arcee arcee-ai baai baichuan baidu black-forest-labs bytedance bytedance-seed
+    codellama cohere cohereforai cohere-labs databricks deepcogito deepseek deepseek-ai essentialai google gryphe ibm
+    ibm-granite inception inceptionlabs inclusionai intfloat jetbrains kwaipilot lgai-exaone liquid liquidai meituan
+    meta meta-llama meta-models microsoft minimax minimaxai mistral mistralai moonshot moonshotai nousresearch nvidia
+    openai openrouter-openai poolside primeintellect prime-intellect qwen reka rekaai sao10k sarvamai
+    stabilityai stepfun stepfun-ai tencent thedrummer thinkingmachines thudm tiiuae upstage voyage voyageai writer x-ai
+    xai xiaomi xiaomimimo z-ai zai zai-org zhipu zhipuai
+    """.split()
+)
+
+# How families are spelt, after `.`, `_` and blanks have become `-`: (pattern, replacement). All are tried, in this order.
+_SPELLINGS = (
+    (r"^meta-llama-", "llama-"),
+    (r"^(llama|gemma|phi|glm|grok|nova|hermes)(?=\d)", r"\1-"),
+    (r"^qwen-(?=\d)", "qwen"),
+    (r"^nvidia-(?=(llama|nemotron))", ""),
+    (r"^llama-3-3-70b$", "llama-3-3-70b-instruct"),  # there is no other
+    (r"^llama-4-maverick(-17b(-128e)?-instruct)?$", "llama-4-maverick-17b-128e-instruct"),
+    (r"^llama-4-scout(-17b(-16e)?-instruct)?$", "llama-4-scout-17b-16e-instruct"),
+    (r"^claude-(opus|sonnet|haiku)(?=\d)", r"claude-\1-"),
+    (r"^claude-(opus|sonnet|haiku)-(3(?:-\d)?)(?=-|$)", r"claude-\2-\1"),
+    (r"^embed-v4$", "embed-v4-0"),
+    (r"^claude-(4)-(sonnet|opus|haiku)", r"claude-\2-\1"),
+    (r"^claude-(4)-(\d)-(sonnet|opus|haiku)", r"claude-\3-\1-\2"),
+    (r"^(claude-(?:sonnet|opus)-4)-0$", r"\1"),
+    # Each name of Claude has one dated version, which it always meant, except 3.5 Sonnet, which had two:
+    # https://docs.anthropic.com/en/docs/about-claude/models/overview
+    (r"^(claude-(?!3-5-sonnet)[a-z0-9-]+?)-20\d{6}$", r"\1"),
+    (r"^kimi-k2-(instruct-)?0905(-preview)?$", "kimi-k2-instruct-0905"),
+    (r"^mistral-small-3-2-24b-instruct-2506$", "mistral-small-2506"),
+    (r"^(nova-(?:2-)?(?:micro|lite|pro|premier))-v1$", r"\1"),
+)
+
+# Names that need not mean the same everywhere. Most mean one model today and another tomorrow. They are their vendor's; what another provider serves under such
+# a name need not be what the vendor serves, so it is kept apart as `name@provider`: (pattern, the vendor's own providers).
+_APART = (
+    (r"^deepseek-(chat|reasoner|coder)$", ("deepseek",)),
+    (
+        r"^(open-)?(mistral-(tiny|small|medium|large|moderation|ocr|embed)|codestral|devstral(-small|-medium)?)$",
+        ("mistral",),
+    ),
+    (
+        r"^(magistral-(small|medium)|ministral-(3b|8b)|pixtral-large|voxtral-(mini|small)|codestral-embed)$",
+        ("mistral",),
+    ),
+    (r"^(qwen|qvq|qwq)-(?!image)[a-z-]+$|^qwen3-(max|coder-plus|coder-flash)$", ("alibaba",)),
+    (r"^command(-light|-nightly|-r|-r-plus|-a)?$", ("cohere",)),
+    (r"^(claude-3-5-sonnet|claude-(opus|sonnet|haiku))$", ("anthropic",)),
+    (r"^(gemini-(pro|flash|flash-lite|pro-vision)(-latest)?)$", ("gemini", "vertex")),
+    (r"^(gpt|chatgpt)-.*latest$", ("openai",)),
+    (r"^(claude)-.*latest$", ("anthropic",)),
+    (r"^grok-.*latest$", ("xai",)),
+    (r"^(kimi|moonshot)-.*latest$", ("moonshot",)),
+    (r"^(.*stral|mistral)-.*latest$", ("mistral",)),
+    # Base at one provider, tuned at another: sizes of open weights without a word.
+    (r"^(llama|gemma|mistral|mixtral|codellama|falcon|starcoder)-[0-9-]*(x\d+)?\d*b$", ()),
+    (r"^qwen(1-5|2|2-5)?(-coder|-math|-vl)?-\d+b$", ()),
+    # Sped up, each host in its own way.
+    (r"^(glm|deepseek|qwen\d|minimax|gpt-oss|llama|nemotron|kimi)-?.*-(fast|tput|basic|high-throughput)$", ()),
+    (r"^(llama|deepseek|qwen\d|gemma).*-(turbo|lite)$", ()),
+    (r"(^|-)latest$|^(auto|default|model-router)", ()),
+)
+
+_wrappings = [(provider, re.compile(pattern), to) for provider, pattern, to in _WRAPPINGS]
+_spellings = [(re.compile(pattern), to) for pattern, to in _SPELLINGS]
+_apart = [(re.compile(pattern), homes) for pattern, homes in _APART]
+_separators = re.compile(r"[._\s-]+")
+
+# Where an id itself says where requests are served. Nothing may be inferred from any other id.
+# Azure's are named by the type of their deployment, https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/deployment-types
+_AZURE_REGIONS = {
+    "eu": "eu",
+    "us": "us",
+    "apac": "apac",
+    "us-gov": "us-gov",
+    "global": "global",
+    "global-standard": "global",
+}
+_PROFILES = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.")
+
+
+@lru_cache(maxsize=8192)
+def key_of(provider: str, model: str) -> str:
+    """What all names of one model have in common. `provider` is a provider of the catalog, or `""` for a name that a
+    client or a configuration asks for."""
+    name = model.strip().lower()
+    for only, pattern, to in _wrappings:
+        if not only or only == provider:
+            name = pattern.sub(to, name)
+    publisher, slash, rest = name.rpartition("/")
+    while slash and publisher.rpartition("/")[2] in _PUBLISHERS:
+        name = rest if "/" not in publisher else f"{publisher.rpartition('/')[0]}/{rest}"
+        publisher, slash, rest = name.rpartition("/")
+    publisher = f"{publisher}/" if slash else ""
+    name = _separators.sub("-", name.rpartition("/")[2]).strip("-")
+    for pattern, to in _spellings:
+        name = pattern.sub(to, name)
+    name = publisher + name
+    if provider:
+        for pattern, homes in _apart:
+            if pattern.search(name):
+                return name if provider in homes else f"{name}@{provider}"
+    return name
+
+
+def region_of(provider: str, model: str) -> str | None:
+    """Where requests under this id are served, as far as the id says so: `eu` for a European inference profile of
+    Bedrock, `global` for one that may leave its region, for which no residency may be assumed. `None`: nothing is
+    known."""
+    if provider == "bedrock":
+        found = _PROFILES.match(model.lower())
+        return found[1] if found else None
+    if provider == "azure":
+        return _AZURE_REGIONS.get(model.lower().partition("/")[0])
+    return None

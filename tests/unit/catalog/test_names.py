@@ -1,0 +1,86 @@
+"""The rules of canonical names, on the names they were written for."""
+
+import pytest
+
+from pointsman.catalog.names import key_of, region_of
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "asked"),
+    [
+        ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("bedrock", "us.anthropic.claude-3-5-sonnet-20241022-v2:0", "claude-3-5-sonnet-20241022"),
+        ("bedrock", "meta.llama3-1-70b-instruct-v1:0", "llama-3.1-70b-instruct"),
+        ("bedrock", "anthropic.claude-v2:1", "claude-2.1"),
+        ("bedrock", "deepseek.r1-v1:0", "deepseek-r1"),
+        ("bedrock", "openai.gpt-oss-20b-1:0", "gpt-oss-20b"),
+        ("bedrock", "mistral.mistral-7b-instruct-v0:2", "mistral-7b-instruct-v0.2"),
+        ("bedrock", "amazon.nova-lite-v1:0:300k", "nova-lite"),
+        ("vertex", "claude-opus-4-1@20250805", "claude-opus-4-1"),
+        ("vertex", "claude-opus-5@default", "claude-opus-5"),
+        ("vertex", "meta/llama-3.3-70b-instruct-maas", "llama-3.3-70b-instruct"),
+        ("vertex", "publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini", "models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("fireworks", "accounts/fireworks/models/llama-v3p3-70b-instruct", "Llama-3.3-70B-Instruct"),
+        ("fireworks", "accounts/fireworks/models/kimi-k2p5", "kimi-k2.5"),
+        ("azure", "eu/gpt-4o-mini", "gpt-4o-mini"),
+        ("databricks", "databricks-claude-sonnet-4-5", "claude-sonnet-4.5"),
+        ("cloudflare", "@cf/meta/llama-3.1-8b-instruct", "llama-3.1-8b-instruct"),
+        ("openrouter", "anthropic/claude-4.5-sonnet", "claude-sonnet-4-5"),
+        ("openrouter", "qwen/qwen-2.5-72b-instruct", "Qwen/Qwen2.5-72B-Instruct"),
+        ("groq", "llama-3.3-70b-versatile", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("sap-ai-core", "anthropic--claude-4.5-opus", "claude-opus-4-5"),
+        ("deepseek", "deepseek-chat", "deepseek-chat"),
+        ("openai", "chatgpt-4o-latest", "chatgpt-4o-latest"),
+    ],
+)
+def test_one_model_under_two_names(provider: str, model: str, asked: str) -> None:
+    assert key_of(provider, model) == key_of("", asked)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("openai", "gpt-4o"), ("openai", "gpt-4o-mini")),
+        (("openai", "gpt-4o"), ("openai", "gpt-4o-2024-08-06")),
+        (("bedrock", "anthropic.claude-3-5-sonnet-20240620-v1:0"), ("vertex", "claude-3-5-sonnet@20241022")),
+        (("bedrock", "amazon.titan-embed-text-v1"), ("bedrock", "amazon.titan-embed-text-v2:0")),
+        (("bedrock", "stability.stable-image-ultra-v1:0"), ("bedrock", "stability.stable-image-ultra-v1:1")),
+        (("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo"), ("nebius", "meta-llama/Llama-3.3-70B-Instruct")),
+        (("lambda", "llama3.1-70b-instruct-fp8"), ("deepinfra", "meta-llama/Meta-Llama-3.1-70B-Instruct")),
+        (("wandb", "OpenPipe/Qwen3-14B-Instruct"), ("nebius", "Qwen/Qwen3-14B")),
+        (("openrouter", "openai/gpt-oss-20b:free"), ("groq", "openai/gpt-oss-20b")),
+        # One name, two meanings: a vendor's newest, base or tuned, each host's own speed.
+        (("deepseek", "deepseek-chat"), ("openrouter", "deepseek/deepseek-chat")),
+        (("fireworks", "accounts/fireworks/models/llama-v3-8b"), ("snowflake", "llama3-8b")),
+        (("baseten", "zai-org/GLM-5.2-Fast"), ("fireworks", "accounts/fireworks/routers/glm-5p2-fast")),
+    ],
+)
+def test_two_models(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert key_of(*one) != key_of(*other)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [("openrouter", "deepseek/deepseek-chat"), ("bedrock", "us.anthropic.claude-opus-5"), ("snowflake", "llama3-8b")],
+)
+def test_a_key_is_its_own_key(provider: str, model: str) -> None:
+    key = key_of(provider, model)
+    assert key_of("", key) == key
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "region"),
+    [
+        ("bedrock", "eu.anthropic.claude-sonnet-4-6", "eu"),
+        ("bedrock", "us-gov.anthropic.claude-sonnet-4-6", "us-gov"),
+        ("bedrock", "global.anthropic.claude-sonnet-4-6", "global"),
+        ("bedrock", "anthropic.claude-sonnet-4-6", None),
+        ("azure", "eu/gpt-4o", "eu"),
+        ("azure", "global-standard/gpt-4o-mini", "global"),
+        ("azure", "gpt-4o", None),
+        ("openai", "eu.made-up", None),
+    ],
+)
+def test_a_region_is_only_what_an_id_says(provider: str, model: str, region: str | None) -> None:
+    assert region_of(provider, model) == region

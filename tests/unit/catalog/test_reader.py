@@ -1,0 +1,152 @@
+"""The reader, on the catalog that is shipped and on broken ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pointsman.catalog.reader
+from pointsman.catalog.reader import CatalogError, ModelCatalog
+
+FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
+FIXTURES = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def catalog() -> ModelCatalog:
+    return ModelCatalog(FILE.read_bytes(), "")
+
+
+def pairs(name: str) -> list[list[str]]:
+    return [line.split("\t") for line in (FIXTURES / name).read_text().splitlines()]
+
+
+def name_at(catalog: ModelCatalog, place: str) -> str:
+    provider, _, model = place.partition("/")
+    facts = catalog.find(provider, model)
+    assert facts is not None, f"{place} is gone from the catalog: judge another pair in its place"
+    return facts.name
+
+
+def test_it_is_large_enough(catalog: ModelCatalog) -> None:
+    pairs = sum(1 for provider in catalog.providers() for _ in catalog.models(provider))
+    names = list(catalog.canonical_names())
+    several = [name for name in names if len({provider for provider, _ in catalog.serving(name)}) > 1]
+    assert pairs >= 3000
+    assert len(names) >= 1000
+    assert len(several) >= 400
+
+
+def test_every_entry_can_be_read(catalog: ModelCatalog) -> None:
+    assert catalog.validate() >= 3000
+
+
+def test_models_held_to_be_the_same_are(catalog: ModelCatalog) -> None:
+    """The pairs of `python -m tools.catalog.pairs`, judged one by one by what is publicly said of them."""
+    judged = [
+        label == "same" for label, one, other in pairs("same_pairs.tsv") if name_at(catalog, one) == name_at(catalog, other)
+    ]
+    assert len(judged) >= 300
+    assert sum(judged) / len(judged) >= 0.995
+
+
+def test_models_that_look_alike_stay_apart(catalog: ModelCatalog) -> None:
+    misses = pairs("near_misses.tsv")
+    assert len(misses) >= 100
+    together = [(one, other) for one, other in misses if name_at(catalog, one) == name_at(catalog, other)]
+    assert not together
+
+
+def test_it_loads_fast_and_small() -> None:
+    """In a process of its own: no more than 100 ms and 30 MB."""
+    program = (
+        "import sys, time\n"
+        "from pointsman.catalog.reader import ModelCatalog\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "before, started = resident(), time.perf_counter()\n"
+        "catalog = ModelCatalog(open(sys.argv[1], 'rb').read(), '')\n"
+        "print((time.perf_counter() - started) * 1e3, (resident() - before) / 1e6)\n"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", program, str(FILE)], capture_output=True, text=True, check=True).stdout
+        for _ in range(3)
+    ]
+    figures = [tuple(map(float, run.split())) for run in runs]
+    assert min(duration for duration, _ in figures) <= 100
+    assert max(size for _, size in figures) <= 30
+
+
+def test_a_model_is_found_by_any_of_its_names(catalog: ModelCatalog) -> None:
+    assert catalog.name_of("Claude-Sonnet-4.5") == catalog.name_of("anthropic/claude-4.5-sonnet") == "claude-sonnet-4-5"
+    assert ("anthropic", "claude-sonnet-4-5") in catalog.serving("claude-sonnet-4.5")
+    assert catalog.name_of("no-such-model") is None
+    assert catalog.serving("no-such-model") == []
+    assert catalog.find("openai", "no-such-model") is None
+    assert catalog.find("no-such-provider", "gpt-4o") is None
+
+
+def test_facts_of_a_well_known_model(catalog: ModelCatalog) -> None:
+    facts = catalog.find("openai", "gpt-4o-mini")
+    assert facts is not None
+    assert (facts.context, facts.output) == (128_000, 16_384)
+    assert {"tools", "parallel_tools", "json_schema", "vision", "prompt_cache", "streaming_usage"} <= facts.capabilities
+    assert "reasoning" in facts.lacks
+    assert facts.price is not None
+    assert facts.price.rates.input == 150_000
+    assert facts.price.tiers["batch"].output == 300_000
+    assert catalog.origins("openai", "gpt-4o-mini")["price input"] == "genai-prices"
+    assert set(catalog.origins("openai", "gpt-4o-mini").values()) <= set(catalog.sources)
+
+
+def test_nothing_is_inferred_of_a_global_profile(catalog: ModelCatalog) -> None:
+    facts = catalog.find("bedrock", "global.anthropic.claude-sonnet-4-6")
+    assert facts is not None
+    assert facts.region == "global"
+
+
+def test_a_price_of_nothing_needs_a_name_that_says_so(catalog: ModelCatalog) -> None:
+    for provider in catalog.providers():
+        for model in catalog.models(provider):
+            facts = catalog.find(provider, model)
+            if facts is not None and facts.price is not None and not (facts.price.rates.input or facts.price.rates.output):
+                assert model.endswith(":free") or facts.price.request_nano or facts.price.rates.image_out, (provider, model)
+
+
+def test_a_host_tells_its_provider(catalog: ModelCatalog) -> None:
+    assert catalog.provider_at("api.deepinfra.com") == "deepinfra"
+    assert catalog.provider_at("eu.api.openai.com") == "openai"
+    assert catalog.provider_at("notapi.openai.com") is None
+    assert catalog.provider_at("127.0.0.1") is None
+
+
+BROKEN: list[tuple[str, Any]] = [
+    ("is not a catalog", b"[]"),
+    ("is not a catalog", b"{"),
+    ("has format 2", {"format": 2}),
+    ("cannot be read", {"context": "much"}),
+    ("outside of", {"price": {"rates": {"input": -1, "output": 0}}}),
+    ("outside of", {"price": {"rates": {"input": 1, "output": 1}, "tiers": {"flex": {"input": 10**13, "output": 0}}}}),
+    ("starts nowhere", {"price": {"rates": {"input": 1, "output": 1}, "above": [[0, {"input": 1, "output": 1}]]}}),
+    ("cannot be read", {"from": 7}),
+]
+
+
+@pytest.mark.parametrize(("said", "change"), BROKEN)
+def test_a_broken_catalog_says_what_is_wrong(said: str, change: Any) -> None:
+    content = change
+    if not isinstance(change, bytes):
+        entry = {"name": "m", "from": 0} | change
+        file = {"format": 1, "date": "2026-01-01", "sources": {}, "provenance": [{}], "names": {"m": ["m", "a/m"]}}
+        file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
+        content = json.dumps(file | ({"format": 2} if "format" in change else {})).encode()
+    with pytest.raises(CatalogError, match=said):
+        ModelCatalog(content, "").validate()
+
+
+def test_a_name_must_lead_somewhere() -> None:
+    file = {"format": 1, "date": "", "sources": {}, "provenance": [{}], "providers": {}, "names": {"m": ["m", "a/m"]}}
+    with pytest.raises(CatalogError, match="is not there"):
+        ModelCatalog(json.dumps(file).encode(), "").validate()

@@ -1,0 +1,105 @@
+"""The prices of `genai-prices` (MIT), for models that other tables know: its own names are patterns, not models."""
+
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+
+from genai_prices.data import providers
+from genai_prices.types import ConditionalPrice, ModelPrice, Provider, StartDateConstraint, TieredPrices
+from genai_prices.types import ModelInfo as Model
+
+from tools.catalog.providers import ROWS
+from tools.catalog.records import Draft, Partial, Record, Table
+
+_CLASSES = {
+    "input_mtok": "input",
+    "output_mtok": "output",
+    "cache_read_mtok": "cache_read",
+    "cache_write_mtok": "cache_write",
+    "cache_write_1h_mtok": "cache_write_1h",
+    "input_audio_mtok": "audio_in",
+    "output_audio_mtok": "audio_out",
+    "input_image_mtok": "image_in",
+    "output_image_mtok": "image_out",
+    "output_reasoning_mtok": "reasoning",
+}
+_TIERS = {("processing", "batch"): "batch", ("service_tier", "priority"): "priority", ("service_tier", "flex"): "flex",
+          ("service_tier", "fast"): "fast", ("speed", "fast"): "fast"}  # fmt: skip
+
+
+def read(known: set[tuple[str, str]], on: date) -> Table:
+    """Prices in force on a day, for these models. Where they change with the hour, the dearest hour counts: it is what
+    a reservation must cover."""
+    by_id = {provider.id: provider for provider in providers}
+    tables = {row.name: by_id[row.genai] for row in ROWS if row.genai}
+    found: Table = {}
+    for provider, model in sorted(known):
+        if provider in tables:
+            info = _find(tables[provider], model)
+            if info is not None:
+                found[provider, model] = Record(info.context_window, price=_draft(info, on))
+    return found
+
+
+def _find(provider: Provider, model: str) -> Model | None:
+    return provider.find_model(model.lower(), all_providers=providers)
+
+
+def _draft(info: Model, on: date) -> Draft:
+    draft = Draft()
+    for kind, steps in _rates(_standard(info, on)).items():
+        _add(steps, kind, draft.rates, draft.above)
+    for variant in info.price_variants or ():
+        if isinstance(variant.constraint, StartDateConstraint) and variant.constraint.start_date > on:
+            continue
+        tier = _TIERS.get(next(iter(variant.when.items())))
+        if tier is not None and len(variant.when) == 1:
+            changes, above = draft.tiers.setdefault(tier, {}), draft.tiers_above.setdefault(tier, {})
+            for kind, steps in _rates(variant.prices).items():
+                _add(steps, kind, changes, above)
+            # What a tier leaves out is as without it, at every length of the prompt.
+            for start, standard in draft.above.items():
+                missing = {kind: rate for kind, rate in standard.items() if kind not in changes}
+                if missing:
+                    above[start] = missing | above.get(start, {})
+    draft.tiers_above = {tier: above for tier, above in draft.tiers_above.items() if above}
+    return draft
+
+
+def _add(steps: dict[int, int], kind: str, rates: Partial, above: dict[int, Partial]) -> None:
+    for start, rate in steps.items():
+        (above.setdefault(start, {}) if start else rates)[kind] = rate
+
+
+def _standard(info: Model, on: date) -> ModelPrice:
+    if isinstance(info.prices, ModelPrice):
+        return info.prices
+    return max(
+        (_at(info.prices, datetime.combine(on, time(hour, 15), timezone.utc)) for hour in range(24)), key=_height
+    )
+
+
+def _at(prices: list[ConditionalPrice], now: datetime) -> ModelPrice:
+    for price in reversed(prices):
+        if price.constraint is None or price.constraint.active(now):
+            return price.prices
+    return prices[0].prices
+
+
+def _height(price: ModelPrice) -> int:
+    return _rates(price).get("input", {}).get(0, 0)
+
+
+def _rates(price: ModelPrice) -> dict[str, dict[int, int]]:
+    """By class and by the number of input tokens from which on it holds."""
+    found: dict[str, dict[int, int]] = {}
+    for name, kind in _CLASSES.items():
+        value = getattr(price, name)
+        if isinstance(value, TieredPrices):
+            found[kind] = {0: _pico(value.base), **{tier.start + 1: _pico(tier.price) for tier in value.tiers}}
+        elif value is not None:
+            found[kind] = {0: _pico(value)}
+    return found
+
+
+def _pico(usd_per_million: Decimal) -> int:
+    return round(usd_per_million * 1_000_000)

@@ -1,0 +1,128 @@
+"""LiteLLM's table: `model_prices_and_context_window_backup.json` of its wheel (MIT)."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from tools.catalog.providers import ROWS
+from tools.catalog.records import Draft, Record, Table
+
+_FILE = "litellm/model_prices_and_context_window_backup.json"
+_CLASSES = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_write",
+    "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "input_cost_per_audio_token": "audio_in",
+    "output_cost_per_audio_token": "audio_out",
+    "input_cost_per_image_token": "image_in",
+    "output_cost_per_image_token": "image_out",
+    "output_cost_per_reasoning_token": "reasoning",
+}
+_RATE = re.compile(rf"({'|'.join(sorted(_CLASSES, key=len, reverse=True))})(?:_above_(\d+)k_tokens)?(?:_([a-z]+))?")
+_TIERS = {"batches": "batch", "priority": "priority", "flex": "flex", "ultrafast": "ultrafast", "balanced": "balanced"}
+_FLAGS = {
+    "supports_function_calling": "tools",
+    "supports_parallel_function_calling": "parallel_tools",
+    "supports_response_schema": "json_schema",
+    "supports_native_structured_output": "json_schema",
+    "supports_vision": "vision",
+    "supports_audio_input": "audio_in",
+    "supports_audio_output": "audio_out",
+    "supports_reasoning": "reasoning",
+    "supports_assistant_prefill": "prefill",
+    "supports_prompt_caching": "prompt_cache",
+    "supports_pdf_input": "pdf",
+    "supports_web_search": "web_search",
+}
+_OUT = {"embedding": "embedding", "image_generation": "image", "image_edit": "image", "audio_speech": "audio",
+        "video_generation": "video", "rerank": "score", "moderation": "score"}  # fmt: skip
+_SKIPPED = frozenset({"search", "vector_store", "ocr", "guardrail"})
+# Sizes and qualities of pictures, stand-ins for whole classes of models, tuned models, and prices of one region.
+_NO_MODEL = re.compile(
+    r"-x-|^(low|medium|high|hd|standard)/|^(fireworks|together)-ai-|^ft:|/\*|^container$|^search_api$"
+    r"|commitment/|^[a-z]{2}(-gov)?-[a-z]+-\d/|^invoke/"
+)
+
+
+def read(wheel: Path) -> Table:
+    with ZipFile(wheel) as archive:
+        table: dict[str, dict[str, Any]] = json.loads(archive.read(_FILE))
+    providers = {name: row.name for row in ROWS for name in row.litellm}
+    found: Table = {}
+    for full_name, entry in table.items():
+        named = str(entry.get("litellm_provider"))
+        if named not in providers or entry.get("mode") in _SKIPPED:
+            continue
+        provider, model = providers[named], _model(full_name, named)
+        if _NO_MODEL.search(model) or (provider == "fireworks" and not model.startswith("accounts/")):
+            continue
+        found.setdefault((provider, model), _record(entry))
+    return found
+
+
+def _model(full_name: str, provider: str) -> str:
+    """The provider's own name: without the prefix the table puts in front."""
+    prefix, slash, rest = full_name.partition("/")
+    ours = {provider, provider.partition("-")[0], "azure", "bedrock", "vertex_ai", "text-completion-codestral"}
+    if slash and prefix in ours:
+        return rest.removeprefix("converse/")
+    return full_name
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    record = Record(_tokens(entry, "max_input_tokens"), _tokens(entry, "max_output_tokens"))
+    record.modalities_in = tuple(sorted(entry.get("supported_modalities") or ()))
+    mode = str(entry.get("mode"))
+    record.modalities_out = tuple(sorted(entry.get("supported_output_modalities") or ()))
+    if mode in _OUT:
+        record.modalities_out = (_OUT[mode],)
+        record.output = None
+    for flag, capability in _FLAGS.items():
+        if flag in entry:
+            is_so = bool(entry[flag]) or record.capabilities.get(capability, False)
+            record.capabilities[capability] = is_so
+    date = str(entry.get("deprecation_date") or "")
+    record.deprecated_on = date if re.fullmatch(r"\d{4}-\d\d-\d\d", date) else None
+    record.price = _draft(entry)
+    return record
+
+
+def _tokens(entry: dict[str, Any], name: str) -> int | None:
+    value = entry.get(name)
+    return int(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _draft(entry: dict[str, Any]) -> Draft:
+    draft = Draft(request_nano=round(float(entry.get("input_cost_per_request") or 0) * 1e9))
+    for name, value in entry.items():
+        match = _RATE.fullmatch(name)
+        if match is None or not isinstance(value, int | float):
+            continue
+        kind, thousands, suffix = match.groups()
+        if suffix is not None and suffix not in _TIERS:
+            continue
+        rate = round(value * 1e12)
+        changes = draft.rates
+        if suffix is not None and thousands is not None:
+            changes = draft.tiers_above.setdefault(_TIERS[suffix], {}).setdefault(int(thousands) * 1000 + 1, {})
+        elif suffix is not None:
+            changes = draft.tiers.setdefault(_TIERS[suffix], {})
+        elif thousands is not None:
+            changes = draft.above.setdefault(int(thousands) * 1000 + 1, {})
+        changes[_CLASSES[kind]] = rate
+    for step in entry.get("tiered_pricing") or ():
+        if "range" in step:
+            _add_step(draft, step)
+    return draft
+
+
+def _add_step(draft: Draft, step: dict[str, Any]) -> None:
+    start = int(step["range"][0])
+    changes = draft.above.setdefault(start + 1, {}) if start else draft.rates
+    for name, kind in _CLASSES.items():
+        if isinstance(step.get(name), int | float):
+            changes[kind] = round(step[name] * 1e12)
