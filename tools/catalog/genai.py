@@ -36,7 +36,8 @@ def read(known: set[tuple[str, str]], on: date) -> Table:
         if provider in tables:
             info = _find(tables[provider], model)
             if info is not None:
-                found[provider, model] = Record(info.context_window, price=_draft(info, on))
+                is_own = any(info is one for one in tables[provider].models)
+                found[provider, model] = Record(info.context_window, price=_draft(info, on, with_tiers=is_own))
     return found
 
 
@@ -44,21 +45,24 @@ def _find(provider: Provider, model: str) -> Model | None:
     return provider.find_model(model.lower(), all_providers=providers)
 
 
-def _draft(info: Model, on: date) -> Draft:
-    draft = Draft()
-    for kind, steps in _rates(_standard(info, on)).items():
+def _draft(info: Model, on: date, *, with_tiers: bool) -> Draft:
+    """Tiers are a provider's own: a price it shares with the publisher comes without them."""
+    standard = _standard(info, on)
+    draft = Draft(request_nano=round((standard.requests_kcount or 0) * 1_000_000))
+    for kind, steps in _rates(standard).items():
         _add(steps, kind, draft.rates, draft.above)
-    for variant in info.price_variants or ():
+    for variant in (info.price_variants or ()) if with_tiers else ():
         if isinstance(variant.constraint, StartDateConstraint) and variant.constraint.start_date > on:
             continue
         tier = _TIERS.get(next(iter(variant.when.items())))
         if tier is not None and len(variant.when) == 1:
             changes, above = draft.tiers.setdefault(tier, {}), draft.tiers_above.setdefault(tier, {})
             for kind, steps in _rates(variant.prices).items():
-                _add(steps, kind, changes, above)
+                if kind not in changes:  # of several that hold, the first does
+                    _add(steps, kind, changes, above)
             # What a tier leaves out is as without it, at every length of the prompt.
-            for start, standard in draft.above.items():
-                missing = {kind: rate for kind, rate in standard.items() if kind not in changes}
+            for start, plain in draft.above.items():
+                missing = {kind: rate for kind, rate in plain.items() if kind not in changes}
                 if missing:
                     above[start] = missing | above.get(start, {})
     draft.tiers_above = {tier: above for tier, above in draft.tiers_above.items() if above}

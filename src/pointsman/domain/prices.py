@@ -13,7 +13,7 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     output: int
     cache_read: int | None = None
     cache_write: int | None = None  # kept for minutes
-    cache_write_1h: int | None = None  # kept for an hour
+    cache_write_1h: int | None = None  # kept for an hour; where it has none, that of `cache_write` holds
     audio_in: int | None = None
     audio_out: int | None = None
     image_in: int | None = None

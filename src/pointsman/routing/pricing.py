@@ -29,7 +29,10 @@ def cost_nano(price: Price, usage: Usage) -> int:
         parts = (
             (usage.tokens_cached, rates.cache_read),
             (usage.tokens_cache_write, rates.cache_write),
-            (usage.tokens_cache_write_1h, rates.cache_write_1h),
+            (
+                usage.tokens_cache_write_1h,
+                rates.cache_write if rates.cache_write_1h is None else rates.cache_write_1h,
+            ),
             (usage.audio_in, rates.audio_in),
             (usage.image_in, rates.image_in),
         )
