@@ -3,6 +3,8 @@
 from itertools import product
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
@@ -10,6 +12,8 @@ from pointsman.domain.calls import Facts, Operation
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.plans import Reason
+from pointsman.domain.prices import ModelFacts
+from pointsman.domain.snapshots import Pricing
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.routing.policies import POLICIES, Check
 from pointsman.routing.view import CalmView, Exhausted
@@ -49,6 +53,26 @@ def cases() -> list[tuple[Candidate, Facts, FakeView]]:
     return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
 
 
+class SmallModels:
+    """A catalog in which every model is small and deaf to tools."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:
+        return ModelFacts(model, context=100, lacks=frozenset({"tools"}))
+
+    def name_of(self, model: str) -> str | None:
+        return model
+
+    def serving(self, model: str) -> list[tuple[str, str]]:
+        return []
+
+
+def demanding() -> list[tuple[Candidate, Facts, FakeView]]:
+    """Calls that ask for more than some models have."""
+    configuration = replace(CONFIGURATION, pricing=Pricing(catalog=SmallModels()))
+    calls = [replace(call(), fields={"tools": Raw(b"[1]")}), replace(call(), size=404), replace(call(), size=1700)]
+    return [(candidate(HEALTHY, "m"), Facts(one), FakeView(configuration)) for one in calls]
+
+
 def test_the_policies_are_found_in_the_order_of_their_names() -> None:
     names = [name for name, _ in POLICIES]
     assert {"drained", "health", "keys", "operation"} <= set(names)
@@ -63,7 +87,7 @@ def test_nothing_is_said_of_a_healthy_candidate(name: str, check: Check) -> None
 @every_policy
 def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: str, check: Check) -> None:
     refusals = 0
-    for item, facts, view in cases():
+    for item, facts, view in (*cases(), *demanding()):
         reason = check(item, facts, view, NOW)
         assert check(item, facts, view, NOW) == reason
         if reason is not None:
@@ -74,7 +98,7 @@ def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: 
 
 
 @every_policy
-def test_a_guess_says_when_it_ends_and_then_ends(name: str, check: Check) -> None:
+def test_a_guess_about_a_provider_says_when_it_ends_and_then_ends(name: str, check: Check) -> None:
     for item, facts, view in cases():
         reason = check(item, facts, view, NOW)
         if reason is not None and reason.is_last_resort:
@@ -124,6 +148,18 @@ def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation =
 def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None:
     reason = reason_of(name, item, troubled(), Operation.IMAGE)
     assert (None if reason is None else reason.code) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("capability", [("capability", False), None, None]),
+        ("context_window", [None, ("context_window", True), ("context_window", False)]),
+    ],
+)
+def test_what_a_demanding_call_is_refused(name: str, expected: list[tuple[str, bool] | None]) -> None:
+    reasons = [dict(POLICIES)[name](item, facts, view, NOW) for item, facts, view in demanding()]
+    assert [None if reason is None else (reason.code, reason.is_last_resort) for reason in reasons] == expected
 
 
 def test_a_key_of_weight_zero_does_not_make_a_provider_usable() -> None:

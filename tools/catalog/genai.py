@@ -1,6 +1,6 @@
 """The prices of `genai-prices` (MIT), for models that other tables know: its own names are patterns, not models."""
 
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from genai_prices.data import providers
@@ -48,7 +48,8 @@ def _find(provider: Provider, model: str) -> Model | None:
 def _draft(info: Model, on: date, *, with_tiers: bool) -> Draft:
     """Tiers are a provider's own: a price it shares with the publisher comes without them."""
     standard = _standard(info, on)
-    draft = Draft(request_nano=round((standard.requests_kcount or 0) * 1_000_000))
+    per_request = standard.requests_kcount
+    draft = Draft(request_nano=round(per_request * 1_000_000) if isinstance(per_request, Decimal) else 0)
     for kind, steps in _rates(standard).items():
         _add(steps, kind, draft.rates, draft.above)
     for variant in (info.price_variants or ()) if with_tiers else ():
@@ -77,9 +78,7 @@ def _add(steps: dict[int, int], kind: str, rates: Partial, above: dict[int, Part
 def _standard(info: Model, on: date) -> ModelPrice:
     if isinstance(info.prices, ModelPrice):
         return info.prices
-    return max(
-        (_at(info.prices, datetime.combine(on, time(hour, 15), timezone.utc)) for hour in range(24)), key=_height
-    )
+    return max((_at(info.prices, datetime.combine(on, time(hour, 15), UTC)) for hour in range(24)), key=_height)
 
 
 def _at(prices: list[ConditionalPrice], now: datetime) -> ModelPrice:

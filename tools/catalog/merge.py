@@ -1,7 +1,7 @@
 """From tables to one catalog: for each field the first table that has it, and a note of every other opinion."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from msgspec import Struct, field
@@ -11,7 +11,7 @@ from pointsman.domain.prices import ModelFacts
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Record, Table
 
-# Prices change most: the table that dates and cites each of them comes first. What models can do, models.dev keeps best.
+# Prices change most: the table that dates and cites each of them comes first. models.dev knows best what models can.
 PRICES = ("genai-prices", "litellm", "models.dev")
 FIELDS = ("models.dev", "litellm", "genai-prices")
 # Where publishers name their own models: these spellings become the canonical names.
@@ -20,7 +20,6 @@ _HOMES = (
     "perplexity", "voyage", "ai21", "upstage", "stepfun", "xiaomi", "inception", "arcee",
 )  # fmt: skip
 _KNOWABLE = ("tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning")  # of which absence is a statement
-_USES_REASONING = "reasoning"
 
 
 class Disagreement(Struct, frozen=True):
@@ -71,9 +70,8 @@ def _enter(merged: Merged, place: tuple[str, str], said: dict[str, Record]) -> N
             origins[name], values[name] = opinions[0]
             _compare(merged, place, name, opinions)
     can, lacks = _capabilities(merged, place, said, origins)
-    if any(row.name == provider and row.reports_usage for row in ROWS) and "text" in (
-        values.get("modalities_out") or ("text",)
-    ):
+    writes_text = "text" in str(values.get("modalities_out", "text"))
+    if writes_text and any(row.name == provider and row.reports_usage for row in ROWS):
         can.add("streaming_usage")
         origins["streaming_usage"] = "pointsman"
     price = _price(merged, place, said, origins)
@@ -159,7 +157,7 @@ def _fill(price: Draft, other: Draft) -> None:
         price.above = {start: other.above[start] | step for start, step in price.above.items()}
 
 
-def _compare(merged: Merged, place: tuple[str, str], name: str, opinions: list[tuple[str, object]]) -> None:
+def _compare(merged: Merged, place: tuple[str, str], name: str, opinions: Sequence[tuple[str, object]]) -> None:
     if any(value != opinions[0][1] for _, value in opinions):
         merged.disagreements.append(Disagreement(*place, name, tuple(opinions)))
 

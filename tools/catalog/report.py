@@ -18,9 +18,9 @@ def page(merged: Merged, sources: dict[str, str], on: date) -> str:
     lines = [
         _NOTICE,
         "# What the model catalog has\n",
-        f"As of {on}: {len(merged.entries)} models at {len(per_provider)} providers, under {len(merged.names)} canonical",
-        f"names that are still served, {several} of them by more than one provider. [Models](../models.md) says how it",
-        "is used.\n",
+        f"As of {on}: {len(merged.entries)} models at {len(per_provider)} providers, under {len(merged.names)}",
+        f"canonical names that are still served, {several} of them by more than one provider.",
+        "[Models](../models.md) says how it is used.\n",
         "| table | |",
         "|---|---|",
         *(f"| {name} | {said} |" for name, said in sources.items()),

@@ -56,19 +56,19 @@ _WRAPPINGS = (
 )
 
 # Publishers whose name in front of a slash adds nothing, since the names of their models are their own.
-_PUBLISHERS = frozenset(
-    """
-    ai21 alibaba allenai amazon anthropic arcee arcee-ai baai baichuan baidu black-forest-labs bytedance bytedance-seed
-    codellama cohere cohereforai cohere-labs databricks deepcogito deepseek deepseek-ai essentialai google gryphe ibm
-    ibm-granite inception inceptionlabs inclusionai intfloat jetbrains kwaipilot lgai-exaone liquid liquidai meituan
-    meta meta-llama meta-models microsoft minimax minimaxai mistral mistralai moonshot moonshotai nousresearch nvidia
-    openai openrouter-openai poolside primeintellect prime-intellect qwen reka rekaai sao10k sarvamai
-    stabilityai stepfun stepfun-ai tencent thedrummer thinkingmachines thudm tiiuae upstage voyage voyageai writer x-ai
-    xai xiaomi xiaomimimo z-ai zai zai-org zhipu zhipuai
-    """.split()
-)
+_PUBLISHERS = frozenset((
+    "ai21", "alibaba", "allenai", "amazon", "anthropic", "arcee", "arcee-ai", "baai", "baichuan", "baidu",
+    "black-forest-labs", "bytedance", "bytedance-seed", "codellama", "cohere", "cohereforai", "cohere-labs",
+    "databricks", "deepcogito", "deepseek", "deepseek-ai", "essentialai", "google", "gryphe", "ibm", "ibm-granite",
+    "inception", "inceptionlabs", "inclusionai", "intfloat", "jetbrains", "kwaipilot", "lgai-exaone", "liquid",
+    "liquidai", "meituan", "meta", "meta-llama", "meta-models", "microsoft", "minimax", "minimaxai", "mistral",
+    "mistralai", "moonshot", "moonshotai", "nousresearch", "nvidia", "openai", "openrouter-openai", "poolside",
+    "primeintellect", "prime-intellect", "qwen", "reka", "rekaai", "sao10k", "sarvamai", "stabilityai", "stepfun",
+    "stepfun-ai", "tencent", "thedrummer", "thinkingmachines", "thudm", "tiiuae", "upstage", "voyage", "voyageai",
+    "writer", "x-ai", "xai", "xiaomi", "xiaomimimo", "z-ai", "zai", "zai-org", "zhipu", "zhipuai",
+))  # fmt: skip
 
-# How families are spelt, after `.`, `_` and blanks have become `-`: (pattern, replacement). All are tried, in this order.
+# How families are spelt, after `.`, `_` and blanks have become `-`: (pattern, replacement). All are tried, in order.
 _SPELLINGS = (
     (r"^meta-llama-", "llama-"),
     (r"^(llama|gemma|phi|glm|grok|nova|hermes)(?=\d)", r"\1-"),
@@ -91,8 +91,9 @@ _SPELLINGS = (
     (r"^(nova-(?:2-)?(?:micro|lite|pro|premier))-v1$", r"\1"),
 )
 
-# Names that need not mean the same everywhere. Most mean one model today and another tomorrow. They are their vendor's; what another provider serves under such
-# a name need not be what the vendor serves, so it is kept apart as `name@provider`: (pattern, the vendor's own providers).
+# Names that need not mean the same everywhere. Most mean one model today and another tomorrow. They are their vendor's;
+# what another provider serves under such a name need not be what the vendor serves, so it is kept apart as
+# `name@provider`: (pattern, the vendor's own providers).
 _APART = (
     (r"^deepseek-(chat|reasoner|coder)$", ("deepseek",)),
     (

@@ -1,5 +1,6 @@
 """What providers charge. Pico-dollars per token: $0.15 per million tokens are 150,000."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -67,9 +68,23 @@ class Catalog(Protocol):
         """What is known of a provider's model under the provider's own name for it."""
         ...
 
+    def name_of(self, model: str) -> str | None:
+        """The canonical name of the model that is asked for by any of its names."""
+        ...
+
+    def serving(self, model: str) -> Sequence[tuple[str, str]]:
+        """Every provider that serves the model of this name, canonical or not, and its own name for it."""
+        ...
+
 
 class NoCatalog:
     """Knows nothing."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:  # noqa: ARG002
         return None
+
+    def name_of(self, model: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def serving(self, model: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        return ()

@@ -22,13 +22,25 @@ class Timeouts(Struct, frozen=True):
     queue_s: float = 5.0
 
 
+class Bounds(Struct, frozen=True):
+    """What the least able of several candidates is known not to be up to: `context` is its window in tokens, `lacks`
+    are capabilities. A request within them needs no look at any single one."""
+
+    context: int | None = None
+    lacks: frozenset[str] = frozenset()
+
+
 class PublicModel(Struct, frozen=True, eq=False):
-    """A public name: what it stands for, in order of mention. `strategy` is `None` where `routing` decides."""
+    """A name that can be asked for: what it stands for, in order of mention. `strategy` is `None` where `routing`
+    decides. `fallbacks` are the declared ones, then other providers of the same models. `source` says where a name is
+    from that the configuration does not list. `bounds` are what some of these are known not to be up to."""
 
     name: str
     targets: tuple[Candidate, ...]
     fallbacks: tuple[Candidate, ...] = ()
     strategy: str | None = None
+    source: str = ""
+    bounds: Bounds | None = None
 
 
 class Routing(Struct, frozen=True):
@@ -59,6 +71,15 @@ class Pricing(Struct, frozen=True, eq=False):
     catalog: Catalog = NoCatalog()
 
 
+class Names(Struct, frozen=True, eq=False):
+    """What names that the configuration does not list are resolved with. `siblings` says whether other providers of
+    the same model stand in for it."""
+
+    endpoints: dict[str, Endpoint]
+    catalog: Catalog
+    siblings: bool = True
+
+
 class Snapshot(Struct, frozen=True):
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`."""
 
@@ -70,6 +91,7 @@ class Snapshot(Struct, frozen=True):
     routing: Routing = Routing()
     key_headers: tuple[str, ...] = ("authorization", "x-api-key", "x-goog-api-key")
     pricing: Pricing = Pricing()
+    names: Names | None = None  # absent: of `endpoints` alone
 
 
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:

@@ -28,8 +28,9 @@ class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; empty means none are known. `network` is the way out to it. `limits`
-    hold for everything that is sent to it.
+    model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
+    `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
+    empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     tags: dict[str, str | tuple[str, ...]] = {}
     network: Network = Network()
     limits: tuple[Limit, ...] = ()
+    catalog: str = ""
+    listed: dict[str, tuple[str, ...]] = {}
 
 
 class Provenance(Enum):

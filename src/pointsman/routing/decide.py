@@ -13,13 +13,16 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Choice, Plan, Verdict
 from pointsman.domain.snapshots import PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
+from pointsman.domain.targets import Candidate, Provenance, ProviderKey, candidate
+from pointsman.routing.names import resolve
+from pointsman.routing.needs import exceeds
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import CalmView, Dice, View
 from pointsman.routing.weights import weighted_order
 
 FALLBACK = Provenance.FALLBACK  # members are slow to look up on an enum class
+_TARGET = Provenance.TARGET
 
 
 def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
@@ -31,8 +34,16 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     if key is not None and key.allow_models and not _may_ask(key, call):
         return _not_allowed(key, call)
     public = view.snapshot.models.get(call.model)
+    if public is None and call.provider is None:
+        public = resolve(view.snapshot, call.model)
     is_calm = not (view.conditions or view.key_blocks or view.exhausted)
-    if public is None or call.fallbacks or call.provider is not None or not is_calm:
+    if (
+        public is None
+        or call.fallbacks
+        or call.provider is not None
+        or not is_calm
+        or (public.bounds is not None and exceeds(call, public.bounds))
+    ):
         menu = _menu(facts, view, now)
         if isinstance(menu, Failure):
             return menu
@@ -86,8 +97,8 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
         source = f"virtual key {key.name}, {source}"
     found = _verdicts(candidates, facts, view, now)
     left = [item for item in candidates if item not in found]
-    targets = tuple(item for item in left if item.provenance is not FALLBACK)
-    fallbacks = tuple(item for item in left if item.provenance is FALLBACK)
+    targets = tuple(item for item in left if item.provenance is _TARGET)
+    fallbacks = tuple(item for item in left if item.provenance is not _TARGET)
     return _Menu(targets, (*fallbacks, *_last_resort(found, now)), tuple(found.values()), strategy, source)
 
 
@@ -179,8 +190,11 @@ def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
     """Everything that could serve the call by its name: the public name's targets, else the provider it names, else
     whatever serves a bare name; and the fallbacks the request or the public name declare."""
     public = snapshot.models.get(call.model)
+    listed = public
+    if public is None and call.provider is None:
+        public = resolve(snapshot, call.model)
     if public is not None:
-        found: Found = (public.targets, public.strategy, f"model {public.name}")
+        found: Found = (public.targets, public.strategy, public.source or f"model {public.name}")
         declared: Sequence[Candidate] = public.fallbacks
     else:
         named = _named(call, snapshot)
@@ -200,7 +214,7 @@ def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
             if item.id not in present:
                 present.add(item.id)
                 candidates.append(item)
-    if call.provider is not None and public is not None:
+    if call.provider is not None and listed is not None:
         candidates = [item for item in candidates if item.endpoint.name == call.provider]
         if not candidates:
             message = f"x-pointsman-provider: model {call.model!r} has no target at provider {call.provider!r}"
@@ -217,9 +231,9 @@ def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
             message = f"x-pointsman-provider: there is no provider {call.provider!r}; there are {_listed(endpoints)}"
             return Failure(failures.INVALID_REQUEST, message)
         model = rest if slash and prefix == call.provider else call.model
-        return [candidate(endpoint, model)], None, "x-pointsman-provider"
-    if slash and rest and prefix in endpoints:
-        return [candidate(endpoints[prefix], rest)], None, "provider/model"
+        public = resolve(snapshot, model)
+        named = [item for item in public.targets if item.endpoint is endpoint] if public is not None else []
+        return named or [candidate(endpoint, model)], None, "x-pointsman-provider"
     if not call.model:
         able = [endpoint for endpoint in endpoints.values() if call.operation in endpoint.operations]
         if len(able) == 1:
@@ -229,34 +243,16 @@ def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
             f"there are {_listed(endpoints)}"
         )
         return Failure(failures.INVALID_REQUEST, message)
-    serving = [endpoint for endpoint in endpoints.values() if _serves(endpoint, call.model)]
-    if serving:
-        return (
-            [candidate(endpoint, call.model) for endpoint in serving],
-            None,
-            "providers that serve the name",
-        )
     return model_not_found(call.model, snapshot, "model")
-
-
-def _serves(endpoint: Endpoint, model: str) -> bool:
-    """Whether a bare name may be resolved to this provider: only what it is said to serve, never by default."""
-    if endpoint.serves:
-        return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
-    return any(key.serves and key.serves_model(model) for key in endpoint.keys)
 
 
 def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot) -> list[Candidate] | Failure:
     resolved: list[Candidate] = []
     for index, name in enumerate(names):
-        public = snapshot.models.get(name)
-        prefix, slash, rest = name.partition("/")
-        if public is not None:
-            resolved += [replace(item, provenance=FALLBACK) for item in public.targets]
-        elif slash and rest and prefix in snapshot.endpoints:
-            resolved.append(candidate(snapshot.endpoints[prefix], rest, provenance=FALLBACK))
-        else:
+        public = snapshot.models.get(name) or resolve(snapshot, name)
+        if public is None:
             return model_not_found(name, snapshot, f"fallbacks[{index}]")
+        resolved += [replace(item, provenance=FALLBACK) for item in public.targets]
     return resolved
 
 
@@ -288,7 +284,10 @@ def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure
     """The refusal of a call for whose every candidate there is a verdict. `now` is in monotonic seconds."""
     said = "; ".join(f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts)
     codes = {verdict.reason.code for verdict in verdicts}
-    if codes and codes <= {"unsupported_operation"}:
+    if codes and codes <= {"context_window"}:
+        message = f"the request is too long for whatever serves {model!r}: {said}"
+        return Failure(failures.CONTEXT_TOO_LONG, message, param="messages")
+    if codes and codes <= {"unsupported_operation", "capability"}:
         return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
     if codes and codes <= _FORBIDDEN:
         return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")

@@ -44,7 +44,7 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
         named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
         owners = tuple(f"{kind}:{name}" for kind, name in named if name is not None)
     fitting = _fitting(snapshot.pricing.overrides, candidate.id, owners)
-    facts = snapshot.pricing.catalog.find(candidate.endpoint.type, candidate.model)
+    facts = snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
     price = next((override.price for override in fitting if override.price is not None), None)
     output = next((override.output for override in fitting if override.output is not None), None)
     version = "override" if price is not None else ""

@@ -6,7 +6,7 @@ the catalog takes the dearest. Everything else is equal within a nano-dollar per
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,13 +14,13 @@ import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices.data import providers
 from genai_prices.types import ModelInfo, Provider, TimeOfDateConstraint
+from tools.catalog.providers import ROWS
 
 import pointsman.catalog.reader
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ModelFacts
 from pointsman.routing.pricing import cost_nano
-from tools.catalog.providers import ROWS
 
 FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
 IN = 100_000
@@ -40,7 +40,10 @@ PARTS: dict[str, tuple[Usage, dict[str, int]]] = {
     "image_out": (Usage(IN, OUT, image_out=3_001), {"output_image_tokens": 3_001}),
     "reasoning": (Usage(IN, OUT, tokens_reasoning=6_007), {"output_reasoning_tokens": 6_007}),
     "short of the step": (Usage(200_000, OUT), {"input_tokens": 200_000}),
-    "above a step": (Usage(400_000, OUT, tokens_cached=100_001), {"input_tokens": 400_000, "cache_read_tokens": 100_001}),
+    "above a step": (
+        Usage(400_000, OUT, tokens_cached=100_001),
+        {"input_tokens": 400_000, "cache_read_tokens": 100_001},
+    ),
 }
 TIERS: dict[str, dict[str, str]] = {
     "batch": {"processing": "batch"},
@@ -69,7 +72,7 @@ def explanation(facts: ModelFacts, origins: dict[str, str], part: str, tier: str
     if origins["price input"] != "genai-prices":
         return "another table knows the region" if facts.region is not None else "they have no rate for tokens"
     theirs = ("", f"{tier} ") if tier is not None else ("",)
-    classes = [part] if part in ("plain", *facts.price.rates.__struct_fields__) else ["cache_read"]  # type: ignore[union-attr]
+    classes = [part] if part in ("plain", *facts.price.rates.__struct_fields__) else ["cache_read"]
     if part == "cache_write_1h":
         classes.append("cache_write")
     for prefix in theirs:
@@ -87,7 +90,7 @@ def explanation(facts: ModelFacts, origins: dict[str, str], part: str, tier: str
 
 def has_fine_rates(info: ModelInfo) -> bool:
     """Such as a third of something: the catalog rounds it to whole pico-dollars per token."""
-    prices = info.get_prices(datetime(2026, 11, 25, 12, tzinfo=timezone.utc))
+    prices = info.get_prices(datetime(2026, 11, 25, 12, tzinfo=UTC))
     return any(isinstance(rate, Decimal) and rate * 10**6 % 1 for rate in vars(prices).values())
 
 
@@ -103,7 +106,7 @@ def their_nano(info: ModelInfo, provider: Provider, extra: dict[str, int], tier:
             info.calc_price(
                 usage,
                 provider,
-                genai_request_timestamp=datetime(2026, 11, 25, hour, 15, tzinfo=timezone.utc),
+                genai_request_timestamp=datetime(2026, 11, 25, hour, 15, tzinfo=UTC),
                 price_context=TIERS[tier] if tier is not None else None,  # type: ignore[arg-type]
             ).total_price
         )

@@ -47,7 +47,9 @@ def test_every_entry_can_be_read(catalog: ModelCatalog) -> None:
 def test_models_held_to_be_the_same_are(catalog: ModelCatalog) -> None:
     """The pairs of `python -m tools.catalog.pairs`, judged one by one by what is publicly said of them."""
     judged = [
-        label == "same" for label, one, other in pairs("same_pairs.tsv") if name_at(catalog, one) == name_at(catalog, other)
+        label == "same"
+        for label, one, other in pairs("same_pairs.tsv")
+        if name_at(catalog, one) == name_at(catalog, other)
     ]
     assert len(judged) >= 300
     assert sum(judged) / len(judged) >= 0.995
@@ -111,8 +113,15 @@ def test_a_price_of_nothing_needs_a_name_that_says_so(catalog: ModelCatalog) -> 
     for provider in catalog.providers():
         for model in catalog.models(provider):
             facts = catalog.find(provider, model)
-            if facts is not None and facts.price is not None and not (facts.price.rates.input or facts.price.rates.output):
-                assert model.endswith(":free") or facts.price.request_nano or facts.price.rates.image_out, (provider, model)
+            if (
+                facts is not None
+                and facts.price is not None
+                and not (facts.price.rates.input or facts.price.rates.output)
+            ):
+                assert model.endswith(":free") or facts.price.request_nano or facts.price.rates.image_out, (
+                    provider,
+                    model,
+                )
 
 
 def test_a_host_tells_its_provider(catalog: ModelCatalog) -> None:

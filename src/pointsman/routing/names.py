@@ -1,0 +1,106 @@
+"""From a name that the configuration does not list to what serves it: `provider/model`, or a bare name that providers
+are said to serve, by their configuration, their own list or the catalog."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from pointsman.domain.prices import Catalog
+from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
+from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
+
+_SIBLING = Provenance.SIBLING
+
+
+def resolve(snapshot: Snapshot, model: str) -> PublicModel | None:
+    """What a name stands for that is none of the public names; `None` for nothing. Worked out once for each name."""
+    names = snapshot.names
+    if names is None:
+        names = Names(snapshot.endpoints, snapshot.pricing.catalog, siblings=False)
+    return _resolve(names, model)
+
+
+@lru_cache(maxsize=8192)  # names may come from clients
+def _resolve(names: Names, model: str) -> PublicModel | None:
+    prefix, slash, rest = model.partition("/")
+    if slash and rest and prefix in names.endpoints:
+        return named(model, [candidate(names.endpoints[prefix], rest)], names, "provider/model")
+    if not model:
+        return None
+    targets = [
+        candidate(endpoint, model) for endpoint in names.endpoints.values() if _is_said_to_serve(endpoint, model)
+    ]
+    present = {target.endpoint.name for target in targets}
+    targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
+    return named(model, targets, names, "providers that serve the name") if targets else None
+
+
+def named(model: str, targets: Sequence[Candidate], names: Names, source: str) -> PublicModel:
+    """The model of a name with these targets, their siblings behind them."""
+    fallbacks = siblings(targets, (), names)
+    return PublicModel(
+        model, tuple(targets), fallbacks, source=source, bounds=bounds((*targets, *fallbacks), names.catalog)
+    )
+
+
+def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
+    """The same models as the targets at other configured providers, as far as they are not among `others`."""
+    if not names.siblings:
+        return ()
+    taken = {item.id for item in (*targets, *others)}
+    found: list[Candidate] = []
+    for target in targets:
+        facts = names.catalog.find(target.endpoint.catalog, target.model)
+        for item in _by_catalog(facts.name, names, Provenance.SIBLING) if facts is not None else ():
+            if item.endpoint is not target.endpoint and item.id not in taken:
+                taken.add(item.id)
+                found.append(item)
+    return tuple(found)
+
+
+def bounds(candidates: Sequence[Candidate], catalog: Catalog) -> Bounds | None:
+    """What the least able of these is known not to be up to; `None` where nothing is known of any."""
+    known = [facts for item in candidates if (facts := catalog.find(item.endpoint.catalog, item.model)) is not None]
+    if not known:
+        return None
+    contexts = [facts.context for facts in known if facts.context is not None]
+    return Bounds(min(contexts, default=None), frozenset().union(*(facts.lacks for facts in known)))
+
+
+def _by_catalog(model: str, names: Names, provenance: Provenance = Provenance.TARGET) -> list[Candidate]:
+    """One candidate for each endpoint that has the model by the catalog or by its own list."""
+    by_provider: dict[str, list[str]] = {}
+    for provider, name in names.catalog.serving(model):
+        by_provider.setdefault(provider, []).append(name)
+    found: list[Candidate] = []
+    canonical = names.catalog.name_of(model) or model
+    for endpoint in names.endpoints.values():
+        listed = endpoint.listed.get(canonical, ())
+        every = dict.fromkeys((*by_provider.get(endpoint.catalog, ()), *listed))
+        served = [name for name in every if _may_serve(endpoint, model, name)]
+        if served:
+            best = min(served, key=lambda name: _preference(name, model, endpoint, names.catalog))
+            found.append(candidate(endpoint, best, provenance=provenance))
+    return found
+
+
+def _is_said_to_serve(endpoint: Endpoint, model: str) -> bool:
+    """Whether the configuration says that this provider serves a bare name."""
+    if endpoint.serves:
+        return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
+    return any(key.serves and key.serves_model(model) for key in endpoint.keys)
+
+
+def _may_serve(endpoint: Endpoint, asked: str, name: str) -> bool:
+    """Whether the configuration leaves it to the catalog what this provider serves."""
+    if endpoint.serves:
+        return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in (asked, name))
+    return any(key.serves_model(name) for key in endpoint.keys)
+
+
+def _preference(name: str, asked: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, int, int, str]:
+    """Among several names of one model at one provider: the one that was asked for, then one that is bound to no
+    region, and last one that may leave its region."""
+    facts = catalog.find(endpoint.catalog, name)
+    region = facts.region if facts is not None else None
+    return (name != asked, {None: 0, "global": 2}.get(region, 1), len(name), name)

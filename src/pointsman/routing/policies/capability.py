@@ -1,0 +1,17 @@
+"""A model that is known to lack what a request needs is left out: tools, a JSON schema, sight, hearing, reasoning."""
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.plans import Reason
+from pointsman.domain.targets import Candidate
+from pointsman.routing.needs import needs
+from pointsman.routing.view import View
+
+
+def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
+    known = view.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
+    if known is None or not known.lacks:
+        return None
+    missing = needs(facts.call, known.lacks)
+    if not missing:
+        return None
+    return Reason("capability", f"{candidate.model} cannot do what the request needs: {', '.join(sorted(missing))}")

@@ -1,0 +1,20 @@
+"""A model whose context is too small for a request is left out where that is certain, and kept for the end where it is
+likely: how many tokens a prompt has is known only to the model."""
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.plans import Reason
+from pointsman.domain.targets import Candidate
+from pointsman.routing.needs import MAX_BYTES_PER_TOKEN, tokens_needed
+from pointsman.routing.view import View
+
+
+def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
+    known = view.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
+    if known is None or known.context is None:
+        return None
+    likely = tokens_needed(facts.call)
+    if likely <= known.context:
+        return None
+    message = f"the request takes about {likely} tokens, the context of {candidate.model} is {known.context}"
+    is_certain = tokens_needed(facts.call, MAX_BYTES_PER_TOKEN) > known.context
+    return Reason("context_window", message, is_last_resort=not is_certain)
