@@ -59,6 +59,9 @@ class SmallModels:
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         return ModelFacts(model, context=100, lacks=frozenset({"tools"}))
 
+    def models(self, provider: str) -> list[str]:
+        return []
+
     def name_of(self, model: str) -> str | None:
         return model
 

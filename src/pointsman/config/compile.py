@@ -9,6 +9,7 @@ from time import time
 from msgspec import Struct
 
 from pointsman.config.addresses import is_loopback
+from pointsman.config.catalog import CURRENT, FOLDER, LISTS, CatalogInUse, read_catalog
 from pointsman.config.endpoints import EndpointCompiler
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.load import Loaded, load
@@ -20,8 +21,8 @@ from pointsman.config.schema import Document, RoutingSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.network import Network
-from pointsman.domain.prices import Catalog, NoCatalog
-from pointsman.domain.snapshots import Routing, Snapshot, Timeouts
+from pointsman.domain.prices import Catalog
+from pointsman.domain.snapshots import Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Provider
@@ -29,18 +30,20 @@ from pointsman.routing.strategies import STRATEGIES
 
 
 class Parts(Struct, frozen=True):
-    """What a configuration may name: provider records by name, strategies, and models."""
+    """What a configuration may name: provider records by name, strategies, and models; without a catalog, those of the
+    package and the data folder."""
 
     providers: Mapping[str, Provider]
     strategies: frozenset[str]
-    catalog: Catalog = NoCatalog()
+    catalog: Catalog | None = None
 
 
 INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
 
 
 class Compiled(Struct, frozen=True):
-    """A configuration ready for use. `secret_files` are the files its secrets were read from."""
+    """A configuration ready for use. `secret_files` are the files its secrets were read from, and those of the data
+    folder that change its catalog."""
 
     snapshot: Snapshot
     settings: Settings
@@ -79,11 +82,17 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     base = Network(connect_timeout_s=document.routing.timeouts.connect_s)
     network = compile_network(base, document.egress, ("egress",), references, findings)
     limits = LimitCompiler(findings)
-    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings))
-    models = ModelCompiler(document, endpoints, parts.strategies, findings).compile_all()
+    data_dir = settings.data_dir if settings is not None else None
+    in_use = read_catalog(data_dir)
+    if in_use.problem is not None:
+        findings.warning(("data_dir",), in_use.problem)
+    catalog = parts.catalog or in_use.catalog
+    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings, in_use))
+    names = Names(endpoints, catalog, document.routing.siblings)
+    models = ModelCompiler(document, names, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
     keys = KeyCompiler(document, references, limits, parts.strategies, findings).compile_all(time())
-    pricing = compile_pricing(document, parts.catalog, findings)
+    pricing = compile_pricing(document, catalog, findings)
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
@@ -93,10 +102,12 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     findings.forget(loaded.faulty)
     problems = in_order((*loaded.problems, *findings.in_order()))
     secret_files = frozenset(references.files)
+    if data_dir is not None:
+        secret_files |= {data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS}
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
     snapshot = Snapshot(
-        _digest(document, references),
+        _digest(document, references, in_use),
         endpoints,
         models,
         keys,
@@ -104,6 +115,7 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
         _routing(document.routing),
         key_headers,
         pricing,
+        names,
     )
     return Checked(Compiled(snapshot, settings, secret_files), problems, secret_files)
 
@@ -135,7 +147,7 @@ def _refuse_own_address(endpoints: Mapping[str, Endpoint], settings: Settings, f
             findings.error(("providers", endpoint.name), message)
 
 
-def _digest(document: Document, references: References) -> str:
-    """Identifies what the configuration says, secrets included, without giving any away."""
-    said = json.dumps([document.model_dump(mode="json"), sorted(references.digests.items())])
+def _digest(document: Document, references: References, in_use: CatalogInUse) -> str:
+    """Identifies what the configuration says, secrets and catalog included, without giving any secret away."""
+    said = json.dumps([document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest])
     return sha256(said.encode()).hexdigest()

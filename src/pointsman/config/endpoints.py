@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pointsman.config.addresses import is_loopback, parse_base_url
+from pointsman.config.catalog import CatalogInUse, by_name
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.references import BadReference, References
@@ -19,13 +20,15 @@ from pointsman.providers._provider import Provider
 
 
 class EndpointCompiler(Struct, frozen=True):
-    """What compiling a provider needs. `network` is the global way out."""
+    """What compiling a provider needs. `network` is the global way out, `models` the catalog and what providers
+    list."""
 
     records: Mapping[str, Provider]
     network: Network
     references: References
     limits: LimitCompiler
     findings: Findings
+    models: CatalogInUse
 
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
         """The endpoint; `None` when it is not usable, which is then among the findings."""
@@ -42,6 +45,8 @@ class EndpointCompiler(Struct, frozen=True):
         if address is None or keys is None:
             return None
         origin, base_path = address
+        catalog = self._catalog(record, settings, origin.host, location)
+        own_list = self.models.lists.providers.get(name)
         tags = {tag: tuple(value) if isinstance(value, list) else value for tag, value in settings.tags.items()}
         return Endpoint(
             name,
@@ -54,7 +59,20 @@ class EndpointCompiler(Struct, frozen=True):
             tags,
             network,
             self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location),
+            catalog,
+            by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
         )
+
+    def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
+        """The catalog's provider whose models these are: as stated, else that at the address, else the type's."""
+        known = list(self.models.catalog.providers())
+        if settings.catalog is not None:
+            if settings.catalog and settings.catalog not in known:
+                guess = nearest(settings.catalog, known) or f"; it has {listed(known, limit=80)}"
+                self.findings.error((*location, "catalog"), f"the catalog has no provider {settings.catalog!r}{guess}")
+            return settings.catalog
+        found = self.models.catalog.provider_at(host)
+        return found or (record.name if record.name in known else "")
 
     def _record(self, name: str, settings: ProviderSettings, location: Location) -> Provider | None:
         record = self.records.get(settings.type or name)

@@ -10,26 +10,29 @@ from pointsman.config.schema import Document, ModelSettings
 from pointsman.config.source import Location
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
-from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.snapshots import Names, PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance
 from pointsman.routing.decide import find_candidates
+from pointsman.routing.names import bounds, siblings
 
 
 class ModelCompiler:
-    """Compiles public names against the endpoints that could be compiled, which may be fewer than are configured."""
+    """Compiles public names against the endpoints that could be compiled, which may be fewer than are configured.
+    `names` has these and the catalog."""
 
     def __init__(
         self,
         document: Document,
-        endpoints: Mapping[str, Endpoint],
+        names: Names,
         strategies: frozenset[str],
         findings: Findings,
     ) -> None:
         self._document = document
-        self._endpoints = endpoints
+        self._endpoints = names.endpoints
+        self._names = names
         self._strategies = strategies
         self._findings = findings
-        self._bare = Snapshot("", dict(endpoints), {}, {})
+        self._bare = Snapshot("", names.endpoints, {}, {}, names=replace(names, siblings=False))
 
     def compile_all(self) -> dict[str, PublicModel]:
         self.check_strategy(self._document.routing.strategy, ("routing", "strategy"))
@@ -52,7 +55,9 @@ class ModelCompiler:
         targets = self._targets(settings, location)
         fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
-        return PublicModel(name, tuple(targets), tuple(fallbacks), settings.strategy)
+        others = (*fallbacks, *siblings(targets, fallbacks, self._names))
+        known = bounds((*targets, *others), self._names.catalog)
+        return PublicModel(name, tuple(targets), others, settings.strategy, bounds=known)
 
     def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
         strategy = settings.strategy or self._document.routing.strategy
@@ -98,6 +103,7 @@ class ModelCompiler:
                 if not any(key.weight > 0 for key in item.keys):
                     message = f"no usable key of {item.endpoint.name} serves {item.model}, so it is never used"
                     self._findings.warning(location, message)
+                self._check_known(item, location)
             return found[0]
         prefix, slash, rest = name.partition("/")
         if slash and prefix in providers:
@@ -109,8 +115,33 @@ class ModelCompiler:
             self._findings.error(location, f"there is no provider {prefix!r}{known}")
         elif len(self._endpoints) == len(providers):
             message = f"no configured provider serves {name!r}; write provider/model with one of {listed(providers)}"
-            self._findings.error(location, f"{message}{nearest(name, providers)}")
+            self._findings.error(location, f"{message}{nearest(name, [*providers, *self._served()])}")
         return ()
+
+    def _served(self) -> list[str]:
+        """Canonical names of what the configured providers have by the catalog."""
+        catalog = self._names.catalog
+        found: dict[str, None] = {}
+        for endpoint in self._endpoints.values():
+            for model in catalog.models(endpoint.catalog):
+                facts = catalog.find(endpoint.catalog, model)
+                if facts is not None:
+                    found[facts.name] = None
+        return list(found)
+
+    def _check_known(self, item: Candidate, location: Location) -> None:
+        """A model the catalog does not know at a provider it knows well is most likely misspelt."""
+        endpoint, catalog = item.endpoint, self._names.catalog
+        settings = self._document.providers.get(endpoint.name)
+        if settings is None or settings.base_url is not None or settings.serves or not endpoint.catalog:
+            return
+        if catalog.find(endpoint.catalog, item.model) is not None:
+            return
+        known = list(catalog.models(endpoint.catalog))
+        if known and not any(item.model in names for names in endpoint.listed.values()):
+            guess = nearest(item.model, known)
+            message = f"the catalog knows no model {item.model!r} of {endpoint.catalog}{guess}"
+            (self._findings.warning if guess else self._findings.note)(location, message)
 
     def _note_hidden(self, name: str, used: set[str], location: Location) -> None:
         """A bare name that a provider serves means something else once it is a public name."""

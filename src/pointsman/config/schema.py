@@ -198,7 +198,11 @@ class ProviderSettings(Section):
     ] = {}
     """API keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
     serves: list[Pattern] = []
-    """Shell-style patterns of bare model names that may be resolved to this provider."""
+    """Shell-style patterns of bare model names that may be resolved to this provider. Absent: what the catalog knows
+    it to serve."""
+    catalog: Annotated[str, Field(max_length=64)] | None = None
+    """The catalog's provider whose models and prices it has; `""` for none. Absent: that at its address, else its
+    type."""
     tags: dict[Name, Text | list[Text]] = {}
     """What is known of the provider, such as `region: eu`."""
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
@@ -274,6 +278,9 @@ class RoutingSettings(Section):
 
     strategy: Name = _ROUTING.strategy
     """How targets are chosen where the public name does not say."""
+    siblings: bool = True
+    """Whether a model that other configured providers serve too, by the catalog, is tried there when all else has
+    failed."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = _ROUTING.max_attempts
     """The most attempts one request may make, over all providers and keys."""
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -427,6 +434,14 @@ class PricingSettings(Section):
     """Prices that outrank the catalog's. The narrowest owner comes first, a name before a pattern."""
 
 
+class CatalogSettings(Section):
+    """What is known of models."""
+
+    list_models_s: Annotated[float, Field(ge=60, le=7 * 86_400)] | None = None
+    """How often every provider is asked which models it has, in seconds, so that new ones are known without a new
+    catalog. Absent: never, and nothing is sent that no client asked for."""
+
+
 class StoreSettings(Section):
     """Where what was spent is kept."""
 
@@ -495,6 +510,8 @@ class Document(Section):
     """Who may use the gateway, and how much."""
     pricing: PricingSettings = PricingSettings()
     """What things cost."""
+    catalog: CatalogSettings = CatalogSettings()
+    """What is known of models."""
     store: StoreSettings = StoreSettings()
     """Where what was spent is kept."""
     journal: JournalSettings = JournalSettings()

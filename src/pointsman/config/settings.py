@@ -42,6 +42,7 @@ class Settings(Struct, frozen=True):
     keep_requests_days: float = 30.0
     durability: str = "process"
     journal_bytes: int = 8 * 1024**3
+    list_models_s: float | None = None
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:
@@ -51,6 +52,7 @@ def changed_fields(old: Settings, new: Settings) -> list[str]:
     names |= {"workers": "server.workers", "max_stale_s": "governance.max_stale_s", "store_url": "store.url"}
     names |= {"keep_requests_days": "store.keep_requests_days"}
     names |= {"durability": "journal.durability", "journal_bytes": "journal.max_bytes"}
+    names |= {"list_models_s": "catalog.list_models_s"}
     return [
         names.get(field, field) for field in Settings.__struct_fields__ if getattr(old, field) != getattr(new, field)
     ]
@@ -90,6 +92,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
         document.store.keep_requests_days,
         document.journal.durability,
         document.journal.max_bytes,
+        document.catalog.list_models_s,
     )
 
 

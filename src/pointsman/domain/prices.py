@@ -1,6 +1,6 @@
 """What providers charge. Pico-dollars per token: $0.15 per million tokens are 150,000."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -68,6 +68,10 @@ class Catalog(Protocol):
         """What is known of a provider's model under the provider's own name for it."""
         ...
 
+    def models(self, provider: str) -> Iterable[str]:
+        """A provider's names for what it has."""
+        ...
+
     def name_of(self, model: str) -> str | None:
         """The canonical name of the model that is asked for by any of its names."""
         ...
@@ -82,6 +86,9 @@ class NoCatalog:
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:  # noqa: ARG002
         return None
+
+    def models(self, provider: str) -> Iterable[str]:  # noqa: ARG002
+        return ()
 
     def name_of(self, model: str) -> str | None:  # noqa: ARG002
         return None

@@ -19,7 +19,7 @@ from tools.catalog.providers import ROWS
 import pointsman.catalog.reader
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.prices import ModelFacts
+from pointsman.domain.prices import ModelFacts, Rates
 from pointsman.routing.pricing import cost_nano
 
 FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
@@ -72,7 +72,7 @@ def explanation(facts: ModelFacts, origins: dict[str, str], part: str, tier: str
     if origins["price input"] != "genai-prices":
         return "another table knows the region" if facts.region is not None else "they have no rate for tokens"
     theirs = ("", f"{tier} ") if tier is not None else ("",)
-    classes = [part] if part in ("plain", *facts.price.rates.__struct_fields__) else ["cache_read"]
+    classes = [part] if part in ("plain", *Rates.__struct_fields__) else ["cache_read"]
     if part == "cache_write_1h":
         classes.append("cache_write")
     for prefix in theirs:
@@ -107,7 +107,7 @@ def their_nano(info: ModelInfo, provider: Provider, extra: dict[str, int], tier:
                 usage,
                 provider,
                 genai_request_timestamp=datetime(2026, 11, 25, hour, 15, tzinfo=UTC),
-                price_context=TIERS[tier] if tier is not None else None,  # type: ignore[arg-type]
+                price_context=TIERS[tier] if tier is not None else None,
             ).total_price
         )
         * 1e9

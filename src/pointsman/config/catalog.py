@@ -1,0 +1,135 @@
+"""Where the model catalog is: one comes with the package, and the data folder may have a newer one, which was put there
+without a release, and what providers list themselves."""
+
+import os
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.catalog.names import key_of
+from pointsman.catalog.reader import CatalogError, ModelCatalog
+
+FOLDER = "catalog"  # in the data folder
+CURRENT = "models.json"
+PREVIOUS = "models.previous.json"
+LISTS = "lists.json"
+MAX_BYTES = 64 * 1024 * 1024
+MAX_LISTED = 20_000  # models of one provider
+
+
+class Lists(Struct, frozen=True):
+    """What configured providers said to have, by their names in the configuration."""
+
+    providers: dict[str, list[str]] = {}
+
+
+class CatalogInUse(Struct, frozen=True):
+    """A catalog with what adds to it. `problem` says why the data folder's own is not used."""
+
+    catalog: ModelCatalog
+    lists: Lists = Lists()
+    problem: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Identifies all of it."""
+        listed = msgspec.json.encode(self.lists.providers, order="sorted")
+        return sha256(self.catalog.digest.encode() + listed).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def packaged() -> ModelCatalog:
+    """The catalog of this release."""
+    content = files("pointsman.catalog").joinpath("models.json").read_bytes()
+    return ModelCatalog(content, sha256(content).hexdigest())
+
+
+def read_catalog(data_dir: Path | None) -> CatalogInUse:
+    """The newer of the release's catalog and that of the data folder, if it has a usable one."""
+    if data_dir is None:
+        return CatalogInUse(packaged())
+    folder = data_dir / FOLDER
+    catalog, problem = packaged(), None
+    try:
+        stat = (folder / CURRENT).stat()
+        own = _read(folder / CURRENT, stat.st_mtime_ns, stat.st_size)
+        catalog = own if own.date >= catalog.date else catalog
+    except FileNotFoundError:
+        pass
+    except (OSError, CatalogError) as error:
+        problem = f"{folder / CURRENT} is not used: {error}"
+    return CatalogInUse(catalog, _read_lists(folder / LISTS), problem)
+
+
+@lru_cache(maxsize=2)  # a configuration is compiled far more often than its catalog changes
+def _read(path: Path, _mtime_ns: int, _size: int) -> ModelCatalog:
+    content = path.read_bytes()
+    return ModelCatalog(content, sha256(content).hexdigest())
+
+
+def install(data_dir: Path, content: bytes) -> ModelCatalog:
+    """Put a catalog in force from the next look on, whole or not at all, and keep the one before it. Raises
+    `CatalogError` for one that is faulty in any place or older than what is in force, and `OSError`."""
+    catalog = ModelCatalog(content, sha256(content).hexdigest())
+    catalog.validate()
+    in_force = read_catalog(data_dir).catalog
+    if catalog.date < in_force.date:
+        raise CatalogError(f"it is of {catalog.date}, older than the one in force, of {in_force.date}")
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (folder / CURRENT).exists():
+        _write(folder / PREVIOUS, (folder / CURRENT).read_bytes())
+    _write(folder / CURRENT, content)
+    return catalog
+
+
+def revert(data_dir: Path) -> ModelCatalog:
+    """Go back to the catalog before the last `install`, or to the release's. Returns what is in force then. Raises
+    `OSError`; `FileNotFoundError` where nothing was installed."""
+    folder = data_dir / FOLDER
+    if (folder / PREVIOUS).exists():
+        (folder / PREVIOUS).replace(folder / CURRENT)
+    else:
+        (folder / CURRENT).unlink()
+    return read_catalog(data_dir).catalog
+
+
+def write_lists(data_dir: Path, lists: Lists) -> None:
+    """Keep what providers listed. Raises `OSError`."""
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / LISTS, msgspec.json.encode(lists))
+
+
+def _read_lists(path: Path) -> Lists:
+    """Whatever is wrong with it, it is only something that adds."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Lists)
+    except (OSError, msgspec.DecodeError):
+        return Lists()
+
+
+def by_name(catalog: ModelCatalog, provider: str, models: list[str]) -> dict[str, tuple[str, ...]]:
+    """A provider's own list by canonical names: the catalog's where it has one, else the provider's."""
+    found: dict[str, tuple[str, ...]] = {}
+    for model in models[:MAX_LISTED]:
+        name = catalog.name_of(key_of(provider, model)) or model
+        found[name] = (*found.get(name, ()), model)
+    return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
