@@ -15,7 +15,7 @@ providers:
 models:
   chat:
     strategy: weighted
-    targets: [{model: openai/a, weight: 3, variant: x}, {model: local/b}, {model: openai/c, weight: 0}]
+    targets: [{model: openai/gpt-4o, weight: 3, variant: x}, {model: local/b}, {model: openai/gpt-4.1, weight: 0}]
     fallbacks: [local/d]
 governance: {virtual_keys: {me: env.CLIENT_KEY}}
 """
@@ -47,9 +47,9 @@ def test_a_good_file(file: Path) -> None:
         "  local  (vllm)  http://127.0.0.1:9000/v1  1 key, serves smol",
         "models",
         "  chat  weighted",
-        "    openai/a  variant x, 75.0%",
+        "    openai/gpt-4o  variant x, 75.0%",
         "    local/b  25.0%",
-        "    openai/c  drained",
+        "    openai/gpt-4.1  drained",
         "    local/d  fallback",
     ]
 
@@ -81,7 +81,7 @@ def test_json(file: Path) -> None:
     assert data["passed"] is True
     assert data["problems"][0]["path"] == "models.chat.targets[2].weight"
     assert data["problems"][0]["line"] == 8
-    assert data["models"]["chat"]["targets"][0] == {"candidate": "openai/a", "weight": 3.0, "variant": "x"}
+    assert data["models"]["chat"]["targets"][0] == {"candidate": "openai/gpt-4o", "weight": 3.0, "variant": "x"}
     assert data["providers"]["local"]["keys"] == ["default"]
     assert data["virtual_keys"] == ["me"]
     assert "never-printed" not in result.output

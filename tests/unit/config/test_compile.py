@@ -86,7 +86,9 @@ def test_files(tmp_path: Path) -> None:
     path.write_text(TEXT.replace("env.OPENAI_API_KEY", "'file:key'"))
     outcome = compile_file(path, ENVIRON)
     assert outcome.compiled is not None
-    assert outcome.compiled.secret_files == outcome.secret_files == {tmp_path / "key"}
+    assert outcome.compiled.secret_files == outcome.secret_files
+    catalog = tmp_path / "data" / "catalog"
+    assert outcome.secret_files == {tmp_path / "key", catalog / "models.json", catalog / "lists.json"}
     assert outcome.compiled.snapshot.endpoints["openai"].keys[0].secret.reveal() == "sk-file"
 
 

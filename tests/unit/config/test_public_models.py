@@ -66,10 +66,10 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
         ("a: [zzzzzz/x]", "models.a[0]: there is no provider 'zzzzzz'; there are groq, one, openai, two"),
         ("a: [openai/]", "models.a[0]: the model is missing after the slash"),
         (
-            "a: [gpt-4o]",
+            "a: [gpt-4oo]",
             (
-                "models.a[0]: no configured provider serves 'gpt-4o'; "
-                "write provider/model with one of groq, one, openai, two"
+                "models.a[0]: no configured provider serves 'gpt-4oo'; "
+                "write provider/model with one of groq, one, openai, two; did you mean 'gpt-4o'?"
             ),
         ),
         ("a: [a]", "models.a[0]: 'a' is a public name; targets and fallbacks name provider/model"),
@@ -135,9 +135,36 @@ def test_warnings(text: str, warning: str) -> None:
     assert found(outcome, Severity.WARNING) == [warning]
 
 
+def test_a_misspelt_model_is_warned_of_with_the_nearest_name() -> None:
+    outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
+    warning = "models.a[0]: the catalog knows no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
+    assert found(outcome, Severity.WARNING) == [warning]
+
+
+def test_a_bare_name_is_every_provider_that_has_it_by_the_catalog() -> None:
+    text = OPEN + "providers: {openai: env.OPENAI_API_KEY, openrouter: env.GROQ_API_KEY, groq: env.GROQ_API_KEY}\n"
+    model = compiled(text + "models: {a: [gpt-4.1-mini]}").snapshot.models["a"]
+    assert [item.id for item in model.targets] == ["openai/gpt-4.1-mini", "openrouter/openai/gpt-4.1-mini"]
+    assert not model.fallbacks
+
+
+def test_siblings_stand_behind_declared_fallbacks() -> None:
+    text = OPEN + "providers: {openai: env.OPENAI_API_KEY, openrouter: env.GROQ_API_KEY, groq: env.GROQ_API_KEY}\n"
+    text += "models: {a: {strategy: priority, targets: [openai/gpt-4.1-mini], fallbacks: [groq/qwen/qwen3.6-27b]}}\n"
+    model = compiled(text).snapshot.models["a"]
+    assert [(item.id, item.provenance) for item in model.fallbacks] == [
+        ("groq/qwen/qwen3.6-27b", Provenance.FALLBACK),
+        ("openrouter/openai/gpt-4.1-mini", Provenance.SIBLING),
+    ]
+    alone = compiled(text + "routing: {siblings: false}").snapshot.models["a"]
+    assert [item.id for item in alone.fallbacks] == ["groq/qwen/qwen3.6-27b"]
+
+
 def test_notes() -> None:
     outcome = checked(f"{PROVIDERS}  a: {{targets: [openai/x, {{model: groq/gemma, weight: 0}}]}}\n")
     assert found(outcome, Severity.NOTE) == [
         "providers.groq.keys.small.serves: matches none of the models this file names for the provider",
+        "models.a.targets[0]: the catalog knows no model 'x' of openai",
         "models.a.targets[1].weight: weight 0: the target is drained",
+        "models.a.targets[1].model: the catalog knows no model 'gemma' of groq",
     ]
