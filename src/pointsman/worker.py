@@ -24,6 +24,7 @@ from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
+from pointsman.engine.model_list import ModelList
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import metrics_lines
 from pointsman.engine.tasks import Waiter
@@ -130,8 +131,11 @@ class Worker:
             self._engine.live.is_stale = monotonic() - link.cut_off_at > self._settings.max_stale_s
         self._aging = loop.call_later(1.0, self._watch_age, loop)
 
-    def swap(self, snapshot: Snapshot) -> None:
-        """Put a new configuration in force. Requests in progress keep the one they began with."""
+    def swap(self, snapshot: Snapshot, models: ModelList | None = None) -> None:
+        """Put a new configuration in force. Requests in progress keep the one they began with. `models` is its list of
+        models, where that has been prepared."""
+        if models is not None:
+            self._gateway.take_models(models)
         self._engine.live.swap(snapshot)
         self._ledger.reconfigure(limits_of(snapshot))
         _settle_memory()
@@ -250,9 +254,10 @@ async def _work(task: WorkerTask) -> int:
 
     async def on_snapshot(name: str) -> str:
         taken = await asyncio.to_thread(read_snapshot, Path(name), os.environ)
-        worker.swap(taken.snapshot)
+        worker.swap(taken.snapshot, await asyncio.to_thread(ModelList(taken.snapshot).prepare))
         return taken.snapshot.digest
 
+    worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     loop.add_signal_handler(signal.SIGTERM, stopping.set)

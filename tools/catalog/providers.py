@@ -19,33 +19,19 @@ class Row(NamedTuple):
     reports_usage: bool = True
 
 
+_VERTEX = (
+    "vertex_ai", "vertex_ai-language-models", "vertex_ai-anthropic_models", "vertex_ai-mistral_models",
+    "vertex_ai-llama_models", "vertex_ai-embedding-models", "vertex_ai-ai21_models", "vertex_ai-deepseek_models",
+    "vertex_ai-qwen_models", "vertex_ai-zai_models", "vertex_ai-openai_models", "vertex_ai-minimax_models",
+    "vertex_ai-moonshot_models", "vertex_ai-text-models",
+)  # fmt: skip
+
 # Where models.dev has a host for a provider, it is taken from there.
 ROWS = (
     Row("openai", "openai", ("openai", "text-completion-openai"), "openai", ("api.openai.com",)),
     Row("anthropic", "anthropic", ("anthropic",), "anthropic", ("api.anthropic.com",)),
     Row("gemini", "google", ("gemini",), "google", ("generativelanguage.googleapis.com",)),
-    Row(
-        "vertex",
-        "google-vertex",
-        (
-            "vertex_ai",
-            "vertex_ai-language-models",
-            "vertex_ai-anthropic_models",
-            "vertex_ai-mistral_models",
-            "vertex_ai-llama_models",
-            "vertex_ai-embedding-models",
-            "vertex_ai-ai21_models",
-            "vertex_ai-deepseek_models",
-            "vertex_ai-qwen_models",
-            "vertex_ai-zai_models",
-            "vertex_ai-openai_models",
-            "vertex_ai-minimax_models",
-            "vertex_ai-moonshot_models",
-            "vertex_ai-text-models",
-        ),
-        "google",
-        ("aiplatform.googleapis.com",),
-    ),  # fmt: skip
+    Row("vertex", "google-vertex", _VERTEX, "google", ("aiplatform.googleapis.com",)),
     Row("bedrock", "amazon-bedrock", ("bedrock", "bedrock_converse"), "aws"),
     Row("azure", "azure", ("azure", "azure_ai", "azure_text"), "azure"),
     Row("mistral", "mistral", ("mistral", "codestral", "text-completion-codestral"), "mistral", ("api.mistral.ai",)),

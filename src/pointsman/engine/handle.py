@@ -14,6 +14,7 @@ from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.ids import RequestIds
+from pointsman.engine.model_list import ModelList
 from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
@@ -22,7 +23,6 @@ from pointsman.routing.admit import REFUSED, Grant, admit
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
-from pointsman.wire.api import models
 from pointsman.wire.api.passthrough import streamed_call
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
@@ -55,6 +55,11 @@ class Gateway:
         self._entries: dict[tuple[bytes | None, ...], Entry] = {}  # of the snapshot they hold
         self._names: tuple[bytes, ...] = ()  # of the headers they were read from
         self._snapshot: Snapshot | None = None
+        self._models = ModelList(engine.live.snapshot)
+
+    def take_models(self, models: ModelList) -> None:
+        """The list of models of a snapshot that is about to be in force, or is, worked out elsewhere."""
+        self._models = models
 
     # What the server calls.
 
@@ -171,7 +176,9 @@ class Gateway:
             self._answer_itself(exchange, entry, identity)
 
     def _answer_itself(self, exchange: Exchange, entry: Entry, identity: str) -> None:
-        body = models.answer(entry.snapshot, entry.asked.path)
+        if self._models.snapshot is not entry.snapshot:
+            self._models = ModelList(entry.snapshot)
+        body = self._models.answer(entry.grant.virtual_key, entry.asked.path)
         lines = _JSON + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
         exchange.send(200, lines, body)
         self._record_plain(exchange.head, identity, 200, None, exchange.received_at)

@@ -1,0 +1,119 @@
+"""Put a newer model catalog in force without a release, or take it out again."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MAX_CHECKSUM_BYTES = 4096
+
+_HELP = {
+    "action": "`update`, `revert` to the catalog before, or `show` what is in force.",
+    "source": "With `update`: a file, or an https address, of a catalog. Its checksum is expected beside it, under the "
+    "same name with `.sha256`, unless --sha256 states it.",
+    "sha256": "The SHA-256 the catalog must have, in hexadecimal.",
+    "config": "The configuration file, for its data folder.",
+    "data_dir": "The data folder. Absent: that of the configuration file, or ./data.",
+}
+
+
+class Action(Enum):
+    """What to do with the catalog."""
+
+    UPDATE = "update"
+    REVERT = "revert"
+    SHOW = "show"
+
+
+def command(
+    action: Annotated[Action, typer.Argument(help=_HELP["action"])] = Action.SHOW,
+    source: Annotated[str | None, typer.Option("--from", help=_HELP["source"])] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help=_HELP["sha256"])] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
+) -> None:
+    """Update the model catalog from a file or an address, or go back to the one before.
+
+    A catalog is taken whole or not at all: only with the right checksum, with every entry readable, and no older than
+    the one in force. A running gateway takes it within seconds; without a configuration file, at SIGHUP.
+    """
+    from pointsman.catalog.reader import CatalogError
+    from pointsman.config.catalog import install, read_catalog, revert
+
+    if (action is Action.UPDATE) != (source is not None):
+        raise typer.BadParameter("goes with `update`, which needs it", param_hint="--from")
+    folder = data_dir or _data_dir(config)
+    try:
+        if source is not None:
+            content = _read(source)
+            _check(content, sha256 or _beside(source), source)
+            catalog = install(folder, content)
+        elif action is Action.REVERT:
+            catalog = revert(folder)
+        else:
+            in_use = read_catalog(folder)
+            catalog = in_use.catalog
+            if in_use.problem is not None:
+                typer.echo(in_use.problem, err=True)
+    except CatalogError as error:
+        raise _failed(f"{source} is not taken: {error}") from None
+    except FileNotFoundError as error:
+        missing = source if source is not None else f"catalog in {folder} to go back from"
+        raise _failed(f"there is no {missing}") from None
+    except OSError as error:
+        raise _failed(f"{source or folder}: {error.strerror or error}") from None
+    names = sum(1 for _ in catalog.canonical_names())
+    typer.echo(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
+
+
+def _data_dir(config: Path | None) -> Path:
+    if config is None:
+        return Path("data")
+    from pointsman.cli._configuration import compiled_or_exit
+
+    return compiled_or_exit(config).settings.data_dir
+
+
+def _read(source: str, limit: int | None = None) -> bytes:
+    """The content behind a path or an address. Raises `OSError`."""
+    from urllib.parse import urlsplit
+    from urllib.request import urlopen
+
+    from pointsman.config.addresses import is_loopback
+    from pointsman.config.catalog import MAX_BYTES
+
+    most = limit or MAX_BYTES
+    if "://" not in source:
+        with Path(source).open("rb") as file:
+            content = file.read(most + 1)
+    else:
+        parts = urlsplit(source)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            raise typer.BadParameter("an address begins with https://", param_hint="--from")
+        with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme was looked at
+            content = answer.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it has more than {most} bytes")
+    return bytes(content)
+
+
+def _beside(source: str) -> str:
+    """The checksum that stands beside it: the first word of the file, as `sha256sum` writes it."""
+    try:
+        return _read(f"{source}.sha256", MAX_CHECKSUM_BYTES).decode("ascii", "replace").split()[0]
+    except (OSError, IndexError):
+        raise _failed(f"{source}.sha256 cannot be read; state the checksum with --sha256") from None
+
+
+def _check(content: bytes, expected: str, source: str) -> None:
+    from hashlib import sha256
+
+    found = sha256(content).hexdigest()
+    if found != expected.strip().lower():
+        raise _failed(f"{source} is not taken: its sha256 is {found}, not {expected}")
+
+
+def _failed(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)

@@ -1,0 +1,135 @@
+"""Search the model catalog: who serves what, what it can do and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pointsman.catalog.reader import ModelCatalog
+    from pointsman.catalog.search import Found
+
+_HELP = {
+    "query": "Words that a model's name or a provider's own name for it has, in any order.",
+    "can": "Only models that can do this: tools, parallel_tools, json_schema, vision, audio_in, audio_out, reasoning, "
+    "prefill, prompt_cache, streaming_usage, pdf, web_search. May be repeated.",
+    "provider": "Only this provider of the catalog. May be repeated.",
+    "context": "Only models with at least this many tokens of context.",
+    "price": "Only models that cost at most this much, in dollars per million tokens of three parts prompt and one "
+    "part answer.",
+    "config": "Only what the providers of this configuration file serve.",
+    "data_dir": "A data folder, for the catalog that was put in it.",
+    "limit": "The most lines; 0 for all.",
+    "sources": "Also print which table each field is from.",
+    "json": "Print JSON.",
+}
+
+
+def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+    query: Annotated[list[str] | None, typer.Argument(help=_HELP["query"], show_default=False)] = None,
+    can: Annotated[list[str] | None, typer.Option("--can", help=_HELP["can"])] = None,
+    provider: Annotated[list[str] | None, typer.Option("--provider", "-p", help=_HELP["provider"])] = None,
+    context: Annotated[int | None, typer.Option("--context", min=1, help=_HELP["context"])] = None,
+    price: Annotated[float | None, typer.Option("--max-usd", min=0, help=_HELP["price"])] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP["limit"])] = 40,
+    sources: Annotated[bool, typer.Option("--sources", help=_HELP["sources"])] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
+) -> None:
+    """Search the models of the catalog, the cheapest first.
+
+    Every line is one model at one provider. Nothing is sent. Exits with 1 when nothing is found.
+    """
+    import json
+
+    from pointsman.catalog.search import CAPABILITIES, Wanted, search
+
+    if unknown := set(can or []) - CAPABILITIES:
+        raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(sorted(CAPABILITIES))}", param_hint="--can")
+    catalog, providers = _catalog(config, data_dir)
+    wanted = Wanted(
+        tuple(query or ()),
+        frozenset(can or ()),
+        frozenset(provider) if provider else providers,
+        context,
+        round(price * 1e6) if price is not None else None,
+    )
+    found = search(catalog, wanted)
+    shown = found[:limit] if limit else found
+    if as_json:
+        typer.echo(json.dumps([_as_data(one, catalog, sources=sources) for one in shown], indent=2))
+    else:
+        _print(shown, catalog, sources=sources)
+        if len(found) > len(shown):
+            typer.echo(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
+    raise typer.Exit(0 if found else 1)
+
+
+def _catalog(config: Path | None, data_dir: Path | None) -> tuple[ModelCatalog, frozenset[str] | None]:
+    """The catalog, and the providers of it that count; `None` for all."""
+    from pointsman.config.catalog import read_catalog
+
+    if config is None:
+        return read_catalog(data_dir).catalog, None
+    from pointsman.cli._configuration import compiled_or_exit
+
+    compiled = compiled_or_exit(config)
+    providers = {endpoint.catalog for endpoint in compiled.snapshot.endpoints.values()}
+    return read_catalog(data_dir or compiled.settings.data_dir).catalog, frozenset(providers - {""})
+
+
+def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
+    from rich.table import Table
+
+    from pointsman.cli._admin import print_table
+
+    table = Table()
+    for name, justify in (("model", "left"), ("provider", "left"), ("its name there", "left"), ("context", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for name in ("$ in", "$ cached", "$ out"):
+        table.add_column(name, justify="right")
+    table.add_column("can")
+    for one in found:
+        facts = one.facts
+        rates = facts.price.rates if facts.price is not None else None
+        amounts = (rates.input, rates.cache_read, rates.output) if rates is not None else (None, None, None)
+        context = str(facts.context) if facts.context is not None else ""
+        can = ", ".join(sorted(facts.capabilities))
+        table.add_row(facts.name, one.provider, one.model, context, *map(_usd, amounts), can)
+    if found:
+        print_table(table)
+        typer.echo(f"prices in dollars per million tokens, as of {catalog.date}; empty where unknown")
+    for one in found if sources else ():
+        typer.echo(f"{one.provider}/{one.model}")
+        for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
+            typer.echo(f"  {field}: {catalog.sources[table_name]}")
+
+
+def _usd(pico: int | None) -> str:
+    return f"{pico / 1e6:g}" if pico is not None else ""
+
+
+def _as_data(one: Found, catalog: ModelCatalog, *, sources: bool) -> dict[str, object]:
+    import msgspec
+
+    facts = one.facts
+    data: dict[str, object] = {
+        "name": facts.name,
+        "provider": one.provider,
+        "model": one.model,
+        "context": facts.context,
+        "max_output": facts.output,
+        "capabilities": sorted(facts.capabilities),
+        "lacks": sorted(facts.lacks),
+        "modalities_in": list(facts.modalities_in),
+        "modalities_out": list(facts.modalities_out),
+        "deprecated_on": facts.deprecated_on,
+        "region": facts.region,
+        "price_pico_usd_per_token": msgspec.to_builtins(facts.price),
+    }
+    if sources:
+        data["sources"] = catalog.origins(one.provider, one.model)
+    return data

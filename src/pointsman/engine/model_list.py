@@ -1,0 +1,163 @@
+"""GET /v1/models and /v1/models/{id}, answered by the gateway itself: the names a virtual key may ask for, with what
+they can do and cost in a field of the gateway's own, `pointsman`.
+
+Names are public names, models that providers are said to serve, and what configured providers have by the catalog. The
+list is worked out once for each snapshot; a key only leaves names out of it.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Raw, Struct
+from msgspec.json import encode
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.targets import Candidate
+from pointsman.routing.names import resolve
+from pointsman.routing.policies import rights
+from pointsman.routing.terms import terms_of
+from pointsman.routing.view import CalmView
+
+_USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
+_CALL = Call(Operation.CHAT, "GET", "/models", "", {}, 0)
+_MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
+
+
+class _Served(Struct, omit_defaults=True):
+    provider: str
+    model: str
+    context: int | None = None
+    max_output: int | None = None
+    capabilities: list[str] = []
+    input_usd_per_million: float | None = None
+    output_usd_per_million: float | None = None
+    cached_input_usd_per_million: float | None = None
+    region: str | None = None
+    deprecated_on: str | None = None
+
+
+class _Extension(Struct):
+    context: int | None  # of the roomiest provider
+    providers: list[_Served]
+
+
+class _Model(Struct):
+    id: str
+    object: str
+    created: int
+    owned_by: str
+    pointsman: _Extension
+
+
+class _List(Struct):
+    object: str
+    data: list[Raw]
+
+
+class _Row(Struct, frozen=True):
+    name: str
+    candidates: tuple[Candidate, ...]
+    body: Raw
+
+
+class ModelList:
+    """The list under one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._rows: list[_Row] | None = None
+        self._bodies: dict[VirtualKey | None, bytes] = {}
+
+    def prepare(self) -> "ModelList":
+        """Work it out now: a tenth of a second for a thousand models, which no request should wait for."""
+        self._all_rows()
+        return self
+
+    def answer(self, key: VirtualKey | None, path: str) -> bytes:
+        """The body for `path` below `/v1`. Raises `Refusal`: 404 for a name that is not there for this key."""
+        wanted = path.partition("?")[0].removeprefix("/models").strip("/")
+        if wanted:
+            for row in self._all_rows():
+                if row.name == wanted and _may_use(key, row):
+                    return bytes(row.body)
+            raise Refusal(Failure(failures.MODEL_NOT_FOUND, f"the model {wanted!r} does not exist here", param="model"))
+        everything = key is None or not (key.allow_models or key.entries)
+        body = self._bodies.get(None if everything else key)
+        if body is None:
+            body = encode(_List("list", [row.body for row in self._all_rows() if _may_use(key, row)]))
+            if len(self._bodies) >= _MAX_BODIES:
+                self._bodies.clear()
+            self._bodies[None if everything else key] = body
+        return body
+
+    def _all_rows(self) -> list[_Row]:
+        if self._rows is None:
+            models = dict.fromkeys(names_of(self.snapshot))
+            self._rows = [_row(name, self.snapshot) for name in models]
+        return self._rows
+
+
+def names_of(snapshot: Snapshot) -> list[str]:
+    """Public names; then the models that these stand for and providers are said to serve by their exact names; then
+    what providers have by the catalog and by their own lists."""
+    known = {target.id for model in snapshot.models.values() for target in (*model.targets, *model.fallbacks)}
+    for endpoint in snapshot.endpoints.values():
+        for pattern in endpoint.serves:
+            if not any(mark in pattern for mark in "*?["):
+                known.add(f"{endpoint.name}/{pattern}")
+    return [*snapshot.models, *sorted(known), *_catalog_names(snapshot)]
+
+
+def _catalog_names(snapshot: Snapshot) -> list[str]:
+    catalog = snapshot.pricing.catalog
+    candidates: set[str] = set()
+    for endpoint in snapshot.endpoints.values():
+        candidates.update(endpoint.listed)
+        for model in catalog.models(endpoint.catalog):
+            facts = catalog.find(endpoint.catalog, model)
+            if facts is not None:
+                candidates.add(facts.name)
+    return sorted(name for name in candidates if resolve(snapshot, name) is not None)
+
+
+def _row(name: str, snapshot: Snapshot) -> _Row:
+    public = snapshot.models.get(name) or resolve(snapshot, name) or PublicModel(name, ())
+    served = [_served(item, snapshot) for item in public.targets]
+    owners = ", ".join(dict.fromkeys(one.provider for one in served))
+    context = max((one.context for one in served if one.context is not None), default=None)
+    model = _Model(name, "model", 0, owners, _Extension(context, served))
+    return _Row(name, public.targets, Raw(encode(model)))
+
+
+def _served(item: Candidate, snapshot: Snapshot) -> _Served:
+    """At the prices that hold for everybody."""
+    served = _Served(item.endpoint.name, item.model)
+    facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
+    if facts is not None:
+        served.context, served.max_output, served.region = facts.context, facts.output, facts.region
+        served.capabilities, served.deprecated_on = sorted(facts.capabilities), facts.deprecated_on
+    price = terms_of(None, item, snapshot).price
+    if price is not None:
+        rates = price.rates
+        served.input_usd_per_million = rates.input / _USD
+        served.output_usd_per_million = rates.output / _USD
+        served.cached_input_usd_per_million = rates.cache_read / _USD if rates.cache_read is not None else None
+    return served
+
+
+def _may_use(key: VirtualKey | None, row: _Row) -> bool:
+    """Whether the key may ask for the name, and something is left to serve it."""
+    if key is None:
+        return True
+    if key.allow_models and not any(fnmatchcase(row.name, pattern) for pattern in key.allow_models):
+        return False
+    return not key.entries or _is_any_allowed(key, row.candidates)
+
+
+def _is_any_allowed(key: VirtualKey, candidates: Sequence[Candidate]) -> bool:
+    facts, view = Facts(_CALL, key), CalmView(Snapshot("", {}, {}, {}))
+    return any(rights.check(item, facts, view, 0.0) is None for item in candidates)
