@@ -58,7 +58,7 @@ def command(
                 typer.echo(in_use.problem, err=True)
     except CatalogError as error:
         raise _failed(f"{source} is not taken: {error}") from None
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         missing = source if source is not None else f"catalog in {folder} to go back from"
         raise _failed(f"there is no {missing}") from None
     except OSError as error:

@@ -60,12 +60,30 @@ class Configuration:
     async def reload(self) -> tuple[bool, list[str]]:
         """Read the file again. Whether it was taken and is in force with all workers, and what is to be said of it."""
         if self._watcher is None:
-            _logger.info("there is no configuration file to read again")
-            return False, ["there is no configuration file to read again"]
+            await self._read_again()
+            return self._outcome
         await self._watcher.reload()
         while self._tasks:
             await asyncio.gather(*self._tasks)
         return self._outcome
+
+    async def _read_again(self) -> None:
+        """Without a file the configuration stays; what it is compiled over, the catalog, may have changed."""
+        async with self._changing:
+            compiled = await asyncio.to_thread(read_snapshot, self.path, os.environ)
+            if compiled.snapshot.digest == self.digest:
+                self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
+                _logger.info(self._outcome[1][0])
+                return
+            self.current = compiled
+            self._on_new(compiled)
+            behind = await self._distribute(DISTRIBUTE_S)
+        if behind:
+            _logger.error("configuration %s was not taken by %d worker(s)", self.digest[:12], len(behind))
+            self._outcome = (False, [f"{len(behind)} worker(s) have not taken it"])
+        else:
+            _logger.info("configuration %s is in force", self.digest[:12])
+            self._outcome = (True, [])
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:

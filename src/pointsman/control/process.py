@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from random import SystemRandom
 from time import time
 
 import msgspec
@@ -20,6 +21,7 @@ from pointsman.control.auth import AdminToken, load_or_make
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
+from pointsman.control.listing import Listing
 from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.store import Store
@@ -79,6 +81,8 @@ class _Control:
             loop.create_task(services.configuration.run()),
             loop.create_task(self._prune(services)),
         ]
+        if (listing := self._listing(services)) is not None:
+            tasks.append(loop.create_task(listing.run()))
         serving = loop.create_task(server.serve(sockets=sockets))
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
@@ -153,6 +157,19 @@ class _Control:
             app, log_config=None, access_log=False, lifespan="off", loop="none", timeout_graceful_shutdown=2
         )
         return _Server(config)
+
+    def _listing(self, services: Services) -> Listing | None:
+        """What asks providers for their models, where the configuration wants it."""
+        period_s, configuration = self._settings.list_models_s, services.configuration
+        if period_s is None:
+            return None
+        return Listing(
+            period_s,
+            self._settings.data_dir,
+            lambda: configuration.current.snapshot,
+            configuration.reload,
+            SystemRandom().random,
+        )
 
     async def _prune(self, services: Services) -> None:
         """Delete single requests that are old, a few at a time."""

@@ -1,0 +1,164 @@
+"""Asks providers which models they have, now and then, so that new ones are known without a new catalog.
+
+It runs in the control process, where nothing waits for it, and only where the configuration says how often: otherwise
+nothing is sent that no client asked for. What a provider lists adds to what the catalog knows of it; that a model is
+missing from a list proves nothing, since lists are often incomplete. A provider that does not answer keeps its last
+list.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.messages import Headers
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Endpoint, candidate
+from pointsman.providers import PROVIDERS
+from pointsman.providers._openai_compatible import PassthroughCodec
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.errors import TransportFailure
+from pointsman.transport.http_client import HttpClient
+
+TIMEOUT_S = 30.0
+JITTER = 0.1  # of the period, to both sides: gateways that were started together do not ask together
+FIRST_S = 5.0  # the start has better things to do
+MAX_BYTES = 16 * 1024 * 1024
+_CALL = Call(Operation.OTHER, "GET", "/models", "", {}, 0)
+
+_logger = logging.getLogger("pointsman")
+
+
+class _Model(Struct):
+    id: str
+
+
+class _Page(Struct):
+    data: list[_Model]
+
+
+_ANSWER = msgspec.json.Decoder(_Page | list[_Model])
+
+
+class ListingError(Exception):
+    """Why a provider's list could not be had."""
+
+
+class Listing:
+    """`snapshot` says which providers there are, `on_change` is called when lists in the data folder have changed,
+    `random` gives numbers in [0, 1)."""
+
+    def __init__(
+        self,
+        period_s: float,
+        data_dir: Path,
+        snapshot: Callable[[], Snapshot],
+        on_change: Callable[[], Awaitable[object]],
+        random: Callable[[], float],
+    ) -> None:
+        self._period_s = period_s
+        self._data_dir = data_dir
+        self._snapshot = snapshot
+        self._on_change = on_change
+        self._random = random
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        await asyncio.sleep(FIRST_S * (1 + self._random()))
+        while True:
+            try:
+                await self.ask_all()
+            except Exception:
+                _logger.exception("the models of providers could not be listed")
+            await asyncio.sleep(self._period_s * (1 + JITTER * (2 * self._random() - 1)))
+
+    async def ask_all(self) -> Lists:
+        """Ask every provider that can be asked, one after the other, and keep what they say."""
+        before = read_catalog(self._data_dir).lists.providers
+        endpoints = self._snapshot().endpoints
+        found = {name: models for name, models in before.items() if name in endpoints}
+        for name, endpoint in endpoints.items():
+            if not can_list(endpoint):
+                continue
+            try:
+                found[name] = await ask(endpoint)
+            except ListingError as error:
+                _logger.warning("%s does not list its models: %s", name, error)
+        lists = Lists(found)
+        if found != before:
+            await asyncio.to_thread(write_lists, self._data_dir, lists)
+            _logger.info("providers list other models than before: %s", _counts(found))
+            await self._on_change()
+        return lists
+
+
+def can_list(endpoint: Endpoint) -> bool:
+    """Whether it speaks OpenAI's dialect, has a key to ask with, and the configuration does not say what it serves."""
+    record = PROVIDERS.get(endpoint.type)
+    speaks = record is not None and any(isinstance(codec, PassthroughCodec) for codec in record.codecs.values())
+    return speaks and not endpoint.serves and any(key.weight > 0 for key in endpoint.keys)
+
+
+async def ask(endpoint: Endpoint) -> list[str]:
+    """A provider's own names for its models, sorted. Raises `ListingError`."""
+    loop = asyncio.get_running_loop()
+    key = next(key for key in endpoint.keys if key.weight > 0)
+    request = PassthroughCodec().encode(_CALL, candidate(endpoint, ""), key)
+    deadlines = Deadlines(loop)
+    client = HttpClient(loop, deadlines, endpoint.network)
+    receiver = _Receiver(loop.create_future())
+    try:
+        leg = client.send(endpoint.origin, request, receiver, monotonic() + TIMEOUT_S)
+        try:
+            body = await receiver.done
+        finally:
+            leg.cancel()
+    finally:
+        await client.close()
+        deadlines.close()
+    try:
+        answer = _ANSWER.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ListingError(f"its answer is no list of models: {error}") from None
+    models = answer.data if isinstance(answer, _Page) else answer
+    return sorted({model.id for model in models if model.id})[:MAX_LISTED]
+
+
+class _Receiver:
+    """Puts an answer together."""
+
+    def __init__(self, done: "asyncio.Future[bytes]") -> None:
+        self.done = done
+        self._body = bytearray()
+        self._status = 0
+
+    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002
+        self._status = status
+
+    def on_data(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) > MAX_BYTES:
+            self._fail("its answer is too large")
+
+    def on_end(self) -> None:
+        if self._status != 200:
+            self._fail(f"it answers {self._status}")
+        elif not self.done.done():
+            self.done.set_result(bytes(self._body))
+
+    def on_failure(self, failure: TransportFailure) -> None:
+        self._fail(str(failure))
+
+    def _fail(self, message: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(ListingError(message))
+
+
+def _counts(found: Mapping[str, list[str]]) -> str:
+    return ", ".join(f"{name} {len(models)}" for name, models in sorted(found.items()))
