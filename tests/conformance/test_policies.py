@@ -156,7 +156,7 @@ def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("capability", [("capability", False), None, None]),
+        ("capability", [("capability", True), None, None]),
         ("context_window", [None, ("context_window", True), ("context_window", False)]),
     ],
 )

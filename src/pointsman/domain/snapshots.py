@@ -23,8 +23,8 @@ class Timeouts(Struct, frozen=True):
 
 
 class Bounds(Struct, frozen=True):
-    """What the least able of several candidates is known not to be up to: `context` is its window in tokens, `lacks`
-    are capabilities. A request within them needs no look at any single one."""
+    """What some of several candidates are known not to be up to: `context` is the smallest window in tokens, `lacks`
+    are capabilities that some have and others have not. A request within them needs no look at any single one."""
 
     context: int | None = None
     lacks: frozenset[str] = frozenset()

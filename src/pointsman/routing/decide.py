@@ -287,7 +287,7 @@ def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure
     if codes and codes <= {"context_window"}:
         message = f"the request is too long for whatever serves {model!r}: {said}"
         return Failure(failures.CONTEXT_TOO_LONG, message, param="messages")
-    if codes and codes <= {"unsupported_operation", "capability"}:
+    if codes and codes <= {"unsupported_operation"}:
         return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
     if codes and codes <= _FORBIDDEN:
         return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")

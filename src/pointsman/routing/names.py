@@ -59,12 +59,13 @@ def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: N
 
 
 def bounds(candidates: Sequence[Candidate], catalog: Catalog) -> Bounds | None:
-    """What the least able of these is known not to be up to; `None` where nothing is known of any."""
-    known = [facts for item in candidates if (facts := catalog.find(item.endpoint.catalog, item.model)) is not None]
-    if not known:
-        return None
-    contexts = [facts.context for facts in known if facts.context is not None]
-    return Bounds(min(contexts, default=None), frozenset().union(*(facts.lacks for facts in known)))
+    """What some of these are known not to be up to; `None` where there is nothing. What all of them lack is no reason
+    to prefer one, so no request needs to be looked at for it."""
+    found = [catalog.find(item.endpoint.catalog, item.model) for item in candidates]
+    contexts = [facts.context for facts in found if facts is not None and facts.context is not None]
+    lacks = [facts.lacks if facts is not None else frozenset[str]() for facts in found]
+    some = frozenset[str]().union(*lacks) - frozenset.intersection(*lacks) if lacks else frozenset[str]()
+    return Bounds(min(contexts, default=None), some) if contexts or some else None
 
 
 def _by_catalog(model: str, names: Names, provenance: Provenance = Provenance.TARGET) -> list[Candidate]:

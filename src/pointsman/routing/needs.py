@@ -16,7 +16,7 @@ _BY_FIELD = (
     ("audio", "audio_out"),
 )
 _FORMATS = ("response_format", "text")  # of chat completions and of responses
-_PROMPTS = ("messages", "input")
+_TELLING = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS))
 _BY_PART = (
     (b'"image_url"', "vision"),
     (b'"input_image"', "vision"),
@@ -27,17 +27,19 @@ _MEDIA = (b'"image_url"', b'"input_image"', b'"input_audio"', b'"input_file"', b
 
 def needs(call: Call, asked: Iterable[str]) -> set[str]:
     """Those of the capabilities `asked` about that the call needs."""
-    wanted = set(asked)
     fields = call.fields
     if not fields or call.operation not in _GENERATING:
         return set()
-    found = {capability for name, capability in _BY_FIELD if name in fields and bytes(fields[name]) not in _NOTHING}
-    if "json_schema" in wanted and any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
-        found.add("json_schema")
-    if "vision" in wanted or "audio_in" in wanted:
-        prompts = [bytes(fields[name]) for name in _PROMPTS if name in fields]
-        found |= {capability for mark, capability in _BY_PART for prompt in prompts if mark in prompt}
-    return found & wanted
+    found: set[str] = set()
+    if not _TELLING.isdisjoint(fields):
+        found = {need for name, need in _BY_FIELD if name in fields and bytes(fields[name]) not in _NOTHING}
+        if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
+            found.add("json_schema")
+    prompt = fields.get("messages") or fields.get("input")
+    # Every part that is not plain text states a type, so looking for one word is all that the usual prompt costs.
+    if prompt is not None and b'"type"' in (text := bytes(prompt)):
+        found |= {need for mark, need in _BY_PART if mark in text}
+    return found.intersection(asked) if found else found
 
 
 def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
@@ -45,8 +47,8 @@ def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
     there is more in it than text."""
     if call.operation not in _GENERATING:
         return 0
-    prompts = [bytes(call.fields[name]) for name in _PROMPTS if name in call.fields]
-    if any(mark in prompt for mark in _MEDIA for prompt in prompts):
+    prompt = call.fields.get("messages") or call.fields.get("input")
+    if prompt is not None and any(mark in bytes(prompt) for mark in _MEDIA):
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
 

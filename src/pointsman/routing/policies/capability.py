@@ -1,4 +1,7 @@
-"""A model that is known to lack what a request needs is left out: tools, a JSON schema, sight, hearing, reasoning."""
+"""A model that is known to lack what a request needs is tried last: tools, a JSON schema, sight, hearing, reasoning.
+
+Last, and not never: where every model lacks it, the provider knows better than the catalog what to make of it.
+"""
 
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
@@ -14,4 +17,5 @@ def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason 
     missing = needs(facts.call, known.lacks)
     if not missing:
         return None
-    return Reason("capability", f"{candidate.model} cannot do what the request needs: {', '.join(sorted(missing))}")
+    message = f"{candidate.model} is not known to do what the request needs: {', '.join(sorted(missing))}"
+    return Reason("capability", message, is_last_resort=True)
