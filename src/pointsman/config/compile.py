@@ -8,6 +8,7 @@ from time import time
 
 from msgspec import Struct
 
+from pointsman.catalog.reader import ModelCatalog
 from pointsman.config.addresses import is_loopback
 from pointsman.config.catalog import CURRENT, FOLDER, LISTS, CatalogInUse, read_catalog
 from pointsman.config.endpoints import EndpointCompiler
@@ -21,7 +22,6 @@ from pointsman.config.schema import Document, RoutingSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.network import Network
-from pointsman.domain.prices import Catalog
 from pointsman.domain.snapshots import Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
@@ -35,7 +35,7 @@ class Parts(Struct, frozen=True):
 
     providers: Mapping[str, Provider]
     strategies: frozenset[str]
-    catalog: Catalog | None = None
+    catalog: ModelCatalog | None = None
 
 
 INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
@@ -83,10 +83,10 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     network = compile_network(base, document.egress, ("egress",), references, findings)
     limits = LimitCompiler(findings)
     data_dir = settings.data_dir if settings is not None else None
-    in_use = read_catalog(data_dir)
+    in_use = read_catalog(data_dir) if parts.catalog is None else CatalogInUse(parts.catalog)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
-    catalog = parts.catalog or in_use.catalog
+    catalog = in_use.catalog
     endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings, in_use))
     names = Names(endpoints, catalog, document.routing.siblings)
     models = ModelCompiler(document, names, parts.strategies, findings).compile_all()

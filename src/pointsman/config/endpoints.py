@@ -69,7 +69,10 @@ class EndpointCompiler(Struct, frozen=True):
         if settings.catalog is not None:
             if settings.catalog and settings.catalog not in known:
                 guess = nearest(settings.catalog, known) or f"; it has {listed(known, limit=80)}"
-                self.findings.error((*location, "catalog"), f"the catalog has no provider {settings.catalog!r}{guess}")
+                # No error: an update of the catalog must not make a configuration unusable.
+                self.findings.warning(
+                    (*location, "catalog"), f"the catalog has no provider {settings.catalog!r}{guess}"
+                )
             return settings.catalog
         found = self.models.catalog.provider_at(host)
         return found or (record.name if record.name in known else "")

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from pointsman.config.compile import Compiled, compile_document
+from pointsman.config.catalog import packaged
+from pointsman.config.compile import INSTALLED, Compiled, compile_document
 from pointsman.config.load import load
 
 FORMAT = 1
@@ -66,7 +68,11 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     if sha256(body).digest() != data[head : head + 32]:
         raise SnapshotError(f"{path} is damaged")
     accepted = msgspec.msgpack.decode(body, type=Accepted)
-    checked = compile_document(load(accepted.content), Path(accepted.folder), environ)
+    loaded, folder = load(accepted.content), Path(accepted.folder)
+    checked = compile_document(loaded, folder, environ)
+    if checked.compiled is None:
+        # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
+        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()))
     if checked.compiled is None:
         said = "; ".join(str(problem) for problem in checked.problems if problem.severity.value == "error")
         raise SnapshotError(f"{path} no longer compiles: {said}")

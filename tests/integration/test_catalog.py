@@ -1,0 +1,121 @@
+"""The model catalog at work: names without a provider, siblings, prices, lists, updates, and silence when unasked."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+
+from integration.gateway import chat, run, serving, until
+from pointsman.config.catalog import install
+from pointsman.simulate import Settings
+
+# The same model under the names of two providers of the catalog.
+PROVIDERS = {"alpha": Settings(), "beta": Settings(models=("openai/gpt-4o-mini",))}
+FIELDS = {"alpha": {"catalog": "openai"}, "beta": {"catalog": "openrouter"}}
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "GPT-4o-mini", "alpha/gpt-4o-mini"])
+def test_the_same_model_elsewhere_stands_in(model: str) -> None:
+    async def main() -> None:
+        async with serving(providers=PROVIDERS, provider_settings=FIELDS) as gateway:
+            assert (await gateway.ask(chat(model))).headers["x-pointsman-provider"] == "alpha"
+            gateway.providers["alpha"].set_fault("status=500")
+            answer = await gateway.ask(chat(model))
+            assert answer.status == 200
+            assert answer.headers["x-pointsman-provider"] == "beta"
+            assert answer.headers["x-pointsman-model"] == "openai/gpt-4o-mini"
+            records = await gateway.wait_for_records(2)
+            assert all(record["cost_nano"] > 0 for record in records), "the catalog knows the price"
+
+    run(main())
+
+
+def test_siblings_can_be_forbidden() -> None:
+    async def main() -> None:
+        sections: dict[str, Any] = {"provider_settings": FIELDS, "routing": {"siblings": False}}
+        async with serving(providers=PROVIDERS, **sections) as gateway:
+            gateway.providers["alpha"].set_fault("status=500")
+            assert (await gateway.ask(chat("alpha/gpt-4o-mini"))).status == 502
+            assert (await gateway.ask(chat("gpt-4o-mini"))).status == 200, "a bare name names no provider"
+
+    run(main())
+
+
+def test_the_official_client_lists_models_with_price_and_context() -> None:
+    async def main() -> None:
+        async with (
+            serving(providers=PROVIDERS, provider_settings=FIELDS) as gateway,
+            AsyncOpenAI(base_url=gateway.base_url, api_key="none") as client,
+        ):
+            models = {model.id: model async for model in client.models.list()}
+            extension = (models["gpt-4o-mini"].model_extra or {})["pointsman"]
+            assert extension["context"] == 128_000
+            assert [one["provider"] for one in extension["providers"]] == ["alpha", "beta"]
+            assert extension["providers"][0]["input_usd_per_million"] == 0.15
+            assert (await client.models.retrieve("gpt-4o-mini")).owned_by == "alpha, beta"
+
+    run(main())
+
+
+def test_an_update_takes_force_in_a_running_gateway() -> None:
+    async def main() -> None:
+        async with serving(providers=PROVIDERS, provider_settings=FIELDS, as_process=True) as gateway:
+            assert (await gateway.ask(chat("brand-new"))).status == 404
+            entry = {"name": "brand-new", "from": 0}
+            file = {"format": 1, "date": "9999-01-01", "sources": {}, "provenance": [{}]}
+            file |= {"providers": {"openai": {"hosts": [], "models": {"gpt-4o-mini": entry}}}}
+            file |= {"names": {"brand-new": ["brand-new", "openai/gpt-4o-mini"]}}
+            install(gateway.config_file.parent / "data", json.dumps(file).encode())
+            await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is taken", 15)
+            assert (await gateway.ask(chat("brand-new"))).status == 200
+
+    run(main())
+
+
+HOOK = """
+import os, sys
+def hook(event, arguments):
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "127.0.0.1", "localhost"):
+        note(f"{event} {arguments[0]}")
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] != "127.0.0.1":
+        note(f"{event} {arguments[1]}")
+def note(text):
+    with open(os.environ["NOTES"], "a") as file:
+        file.write(text + "\\n")
+sys.addaudithook(hook)
+note(f"began {' '.join(sys.argv[:2])}")
+"""
+
+
+def test_a_start_without_a_network_tries_no_connection(tmp_path: Path) -> None:
+    """Everything a provider could be asked leads through the proxy of this test, which counts; what Python's own
+    sockets could do besides is noted in every process. A request at the end shows that both would be seen."""
+    notes = tmp_path / "notes"
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    connections: list[bytes] = []
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(await reader.readline())
+        writer.close()
+
+    async def main() -> None:
+        proxy = await asyncio.start_server(count, "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        environ = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes), "SOME_KEY": "sk-some-provider-key"}
+        fields = {name: {"type": name, "keys": {"only": "env.SOME_KEY"}} for name in ("openai", "groq", "mistral")}
+        sections: dict[str, Any] = {"egress": {"proxy": f"http://127.0.0.1:{port}"}, "as_process": True}
+        async with proxy, serving(provider_settings=fields, environ=environ, **sections) as gateway:
+            await gateway.ask(path="/v1/models", method="GET")
+            await gateway.admin("/readyz")
+            await asyncio.sleep(2)
+            assert not connections
+            assert (await gateway.ask(chat("openai/gpt-4o-mini"))).status in (502, 503)
+            assert connections[0].startswith(b"CONNECT api.openai.com:443")
+
+    run(main())
+    said = notes.read_text().splitlines()
+    assert sum(line.startswith("began") for line in said) >= 3, "supervisor, worker and control"
+    assert [line for line in said if not line.startswith("began")] == []

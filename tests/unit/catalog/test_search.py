@@ -1,0 +1,49 @@
+"""Searching the catalog that is shipped."""
+
+from pathlib import Path
+
+import pytest
+
+import pointsman.catalog.reader
+from pointsman.catalog.reader import ModelCatalog
+from pointsman.catalog.search import CAPABILITIES, Wanted, mixed_pico, search
+from pointsman.domain.prices import ModelFacts
+
+FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
+
+
+@pytest.fixture(scope="module")
+def catalog() -> ModelCatalog:
+    return ModelCatalog(FILE.read_bytes(), "")
+
+
+def test_words_are_looked_for_in_both_names_in_any_order(catalog: ModelCatalog) -> None:
+    found = search(catalog, Wanted(("Sonnet", "claude", "4-5")))
+    assert {one.facts.name for one in found} >= {"claude-sonnet-4-5"}
+    assert {"anthropic", "bedrock", "vertex"} <= {one.provider for one in found}
+    assert any("claude-4.5-sonnet" in one.model for one in found)
+
+
+def test_everything_found_is_as_wanted(catalog: ModelCatalog) -> None:
+    wanted = Wanted((), frozenset({"tools", "vision"}), frozenset({"openai", "groq"}), 100_000, 1_000_000)
+    found = search(catalog, wanted)
+    assert found
+    for one in found:
+        assert one.facts.capabilities >= {"tools", "vision"}
+        assert one.provider in ("openai", "groq")
+        assert one.facts.context is not None
+        assert one.facts.context >= 100_000
+        assert mixed_pico(one.facts) <= 1_000_000
+
+
+def test_the_cheapest_come_first_and_unknown_prices_last(catalog: ModelCatalog) -> None:
+    prices = [mixed_pico(one.facts) for one in search(catalog, Wanted(("gpt-oss-120b",)))]
+    assert prices == sorted(prices)
+    assert prices[-1] == mixed_pico(ModelFacts("unknown"))
+    assert not search(catalog, Wanted(("no-such-model",)))
+
+
+def test_every_capability_can_be_asked_for(catalog: ModelCatalog) -> None:
+    assert all(search(catalog, Wanted(capabilities=frozenset({name}))) for name in CAPABILITIES)
+    known = {name for one in search(catalog, Wanted()) for name in one.facts.capabilities}
+    assert known == CAPABILITIES

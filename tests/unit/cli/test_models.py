@@ -1,0 +1,59 @@
+"""`pointsman models`: what it finds and how it ends."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from pointsman.cli import build_app
+
+CONFIG = """
+providers: {openai: env.OPENAI_API_KEY, groq: env.GROQ_API_KEY}
+governance: {require_key: false}
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(build_app(), ["models", *arguments], env={"OPENAI_API_KEY": "x", "GROQ_API_KEY": "y"})
+
+
+def test_a_table_of_who_serves_it_cheapest_first() -> None:
+    result = run("gpt-4o-mini", "-p", "openai", "-p", "azure")
+    assert result.exit_code == 0
+    assert "gpt-4o-mini" in result.output
+    assert "0.15" in result.output
+    assert "in dollars per million tokens" in result.output
+
+
+def test_data_and_filters() -> None:
+    result = run("--json", "--can", "tools", "--can", "vision", "--context", "200000", "--max-usd", "1", "-n", "0")
+    models = json.loads(result.stdout)
+    assert models
+    costs = []
+    for model in models:
+        assert {"tools", "vision"} <= set(model["capabilities"])
+        assert model["context"] >= 200_000
+        rates = model["price_pico_usd_per_token"]["rates"]
+        costs.append((3 * rates["input"] + rates["output"]) // 4)
+    assert costs == sorted(costs)
+    assert costs[-1] <= 1_000_000
+
+
+def test_the_providers_of_a_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(CONFIG)
+    models = json.loads(run("--json", "-n", "0", "--config", str(file)).stdout)
+    assert {model["provider"] for model in models} == {"openai", "groq"}
+
+
+def test_where_each_field_is_from() -> None:
+    (model,) = json.loads(run("gpt-4o-mini-2024-07-18", "-p", "openai", "--json", "--sources").stdout)
+    assert model["sources"]["price input"] == "genai-prices"
+    assert "price input: genai-prices" in run("gpt-4o-mini-2024-07-18", "-p", "openai", "--sources").output
+
+
+def test_nothing_found_and_nonsense() -> None:
+    assert run("no-such-model").exit_code == 1
+    assert run("--can", "fly").exit_code == 2
+    limited = run("claude", "-n", "1")
+    assert "more; narrow the search" in limited.output

@@ -1,0 +1,141 @@
+"""Which catalog is in force, and how another takes its place."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fakes.configuration import ENVIRON, OPEN, checked, compiled, found
+from pointsman.catalog.reader import CatalogError
+from pointsman.config.catalog import (
+    CURRENT,
+    FOLDER,
+    LISTS,
+    Lists,
+    by_name,
+    install,
+    packaged,
+    read_catalog,
+    revert,
+    write_lists,
+)
+from pointsman.config.problems import Severity
+from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+
+TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}"
+
+
+def content(date: str, model: str = "brand-new") -> bytes:
+    """A catalog of one model."""
+    file = {
+        "format": 1,
+        "date": date,
+        "sources": {},
+        "provenance": [{}],
+        "providers": {"openai": {"hosts": [], "models": {model: {"name": model, "context": 1000, "from": 0}}}},
+        "names": {model: [model, f"openai/{model}"]},
+    }
+    return json.dumps(file).encode()
+
+
+def test_without_another_the_packages_own_is_in_force(tmp_path: Path) -> None:
+    assert read_catalog(None).catalog is read_catalog(tmp_path).catalog is packaged()
+    assert packaged().date > "2026"
+
+
+def test_an_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -> None:
+    install(tmp_path, content("9999-01-01"))
+    install(tmp_path, content("9999-01-02", "newer-still"))
+    assert read_catalog(tmp_path).catalog.name_of("newer-still") == "newer-still"
+    assert revert(tmp_path).name_of("brand-new") == "brand-new"
+    assert read_catalog(tmp_path).catalog.date == "9999-01-01"
+    assert revert(tmp_path) is packaged()
+    with pytest.raises(FileNotFoundError):
+        revert(tmp_path)
+
+
+def test_what_is_faulty_or_older_is_not_taken(tmp_path: Path) -> None:
+    install(tmp_path, content("9999-01-02"))
+    for bad, said in (
+        (b"{", "not a catalog"),
+        (content("9999-01-01"), "older"),
+        (content("9999")[:-40], "not a catalog"),
+    ):
+        with pytest.raises(CatalogError, match=said):
+            install(tmp_path, bad)
+    dangling = json.loads(content("9999-01-03")) | {"names": {"x": ["x", "openai/x"]}}
+    with pytest.raises(CatalogError, match="is not there"):
+        install(tmp_path, json.dumps(dangling).encode())
+    assert read_catalog(tmp_path).catalog.date == "9999-01-02"
+    assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {CURRENT}
+
+
+def test_the_newer_of_two_counts_and_a_damaged_one_never(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    (folder / CURRENT).write_bytes(content("2000-01-01"))
+    assert read_catalog(tmp_path).catalog is packaged()
+    (folder / CURRENT).write_bytes(b"damaged")
+    in_use = read_catalog(tmp_path)
+    assert in_use.catalog is packaged()
+    assert in_use.problem is not None
+    (tmp_path / "data").symlink_to(tmp_path)
+    (warning,) = found(checked(TEXT, folder=tmp_path), Severity.WARNING)
+    assert "is not used" in warning
+
+
+def test_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
+    before = compiled(TEXT, folder=tmp_path).snapshot
+    install(tmp_path / "data", content("9999-01-01"))
+    after = compiled(TEXT, folder=tmp_path).snapshot
+    assert after.digest != before.digest
+    assert after.pricing.catalog.name_of("brand-new") == "brand-new"
+    write_lists(tmp_path / "data", Lists({"openai": ["unheard-of", "brand-new"]}))
+    listed = compiled(TEXT, folder=tmp_path).snapshot
+    assert listed.digest not in (before.digest, after.digest)
+    assert listed.endpoints["openai"].listed == {"unheard-of": ("unheard-of",), "brand-new": ("brand-new",)}
+
+
+def test_a_catalog_cannot_keep_a_gateway_from_starting(tmp_path: Path) -> None:
+    """A configuration that was accepted may name a model that a later catalog no longer has."""
+    text = (TEXT + "\nmodels: {a: [gpt-4o-mini]}").encode()
+    write_snapshot(tmp_path / "snapshot", Accepted(text, str(tmp_path), ""))
+    install(tmp_path / "data", content("9999-01-01"))
+    compiled_ = read_snapshot(tmp_path / "snapshot", ENVIRON)
+    assert [item.id for item in compiled_.snapshot.models["a"].targets] == ["openai/gpt-4o-mini"]
+
+
+def test_a_damaged_list_adds_nothing(tmp_path: Path) -> None:
+    write_lists(tmp_path, Lists({"a": ["b"]}))
+    assert read_catalog(tmp_path).lists == Lists({"a": ["b"]})
+    (tmp_path / FOLDER / LISTS).write_bytes(b"[")
+    assert read_catalog(tmp_path).lists == Lists()
+
+
+def test_a_list_is_read_by_canonical_names() -> None:
+    models = ["accounts/fireworks/models/kimi-k2p5", "accounts/me/models/mine"]
+    assert by_name(packaged(), "fireworks", models) == {
+        "kimi-k2.5": ("accounts/fireworks/models/kimi-k2p5",),
+        "accounts/me/models/mine": ("accounts/me/models/mine",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("openai: env.OPENAI_API_KEY", "openai"),
+        ("x: {type: openai-compatible, base_url: 'https://api.deepinfra.com/v1/openai'}", "deepinfra"),
+        ("x: {type: openai-compatible, base_url: 'https://llm.example/v1', catalog: nebius}", "nebius"),
+        ("x: {type: openai-compatible, base_url: 'https://llm.example/v1'}", ""),
+        ("openai: {keys: {k: env.OPENAI_API_KEY}, catalog: ''}", ""),
+    ],
+)
+def test_a_providers_models_are_those_at_its_address_or_as_stated(provider: str, expected: str) -> None:
+    (endpoint,) = compiled(f"{OPEN}providers:\n  {provider}\n").snapshot.endpoints.values()
+    assert endpoint.catalog == expected
+
+
+def test_an_unknown_provider_of_the_catalog_is_warned_of() -> None:
+    outcome = checked(OPEN + "providers: {openai: {keys: {k: env.OPENAI_API_KEY}, catalog: opnai}}")
+    (message,) = found(outcome, Severity.WARNING)
+    assert message == "providers.openai.catalog: the catalog has no provider 'opnai'; did you mean 'openai'?"

@@ -1,0 +1,118 @@
+"""Asking providers for their models: what is sent, what is kept, and what a failure costs, which is nothing."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.origin import Peer, run, serving
+from fakes.routing import provider_key
+from pointsman.config.catalog import Lists, read_catalog, write_lists
+from pointsman.control.listing import JITTER, Listing, ListingError, ask, can_list
+from pointsman.domain.calls import Operation
+from pointsman.domain.origin import Origin
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Endpoint
+
+PAGE = b'{"object":"list","data":[{"id":"b","object":"model"},{"id":"a"},{"id":"a"}]}'
+
+
+def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+def endpoint(name: str, origin: Origin, type_: str = "openai") -> Endpoint:
+    keys = (provider_key("drained", 0), provider_key("k"))
+    return Endpoint(name, type_, origin, "/v1", keys, frozenset(Operation))
+
+
+def test_the_question_and_its_answer() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(answer(PAGE))
+
+        async with serving(script) as fake:
+            assert await ask(endpoint("a", fake.origin)) == ["a", "b"]
+            received = fake.peers[0].received
+            assert received.startswith(b"GET /v1/models HTTP/1.1\r\n")
+            assert b"authorization: Bearer secret of k\r\n" in received
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'[{"id":"x"}]', b"200 OK", None),
+        (b"<html>", b"200 OK", "no list of models"),
+        (b'{"data":[{"name":"x"}]}', b"200 OK", "no list of models"),
+        (PAGE, b"401 Unauthorized", "answers 401"),
+        (b"[" * 100_000, b"200 OK", "no list of models"),
+    ],
+)
+def test_odd_answers(body: bytes, status: bytes, said: str | None) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(answer(body, status))
+
+        async with serving(script) as fake:
+            if said is None:
+                assert await ask(endpoint("a", fake.origin)) == ["x"]
+            else:
+                with pytest.raises(ListingError, match=said):
+                    await ask(endpoint("a", fake.origin))
+
+    run(main())
+
+
+def test_a_provider_that_is_gone_keeps_its_list_and_one_no_longer_configured_loses_it(tmp_path: Path) -> None:
+    changes: list[Lists] = []
+
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(answer(PAGE))
+
+        async def on_change() -> None:
+            changes.append(read_catalog(tmp_path).lists)
+
+        async with serving(script) as fake:
+            nobody = Origin("http", "127.0.0.1", 1)
+            endpoints = {"here": endpoint("here", fake.origin), "gone": endpoint("gone", nobody)}
+            endpoints["told"] = replace(endpoint("told", nobody), serves=("x",))
+            write_lists(tmp_path, Lists({"gone": ["old"], "former": ["older"]}))
+            listing = Listing(60, tmp_path, lambda: Snapshot("", endpoints, {}, {}), on_change, lambda: 0.5)
+            await listing.ask_all()
+            await listing.ask_all()
+            assert len(fake.peers) == 2
+
+    run(main())
+    assert changes == [Lists({"gone": ["old"], "here": ["a", "b"]})], "what is as before is no change"
+
+
+def test_who_is_asked() -> None:
+    origin = Origin("http", "127.0.0.1", 1)
+    assert can_list(endpoint("a", origin))
+    assert not can_list(endpoint("a", origin, "of-no-known-type"))
+    assert not can_list(replace(endpoint("a", origin), serves=("x",)))
+    assert not can_list(replace(endpoint("a", origin), keys=(provider_key("k", 0),)))
+
+
+def test_it_asks_again_and_again_never_quite_on_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    dice = iter((0.0, 0.0, 1.0, 0.5))
+
+    async def sleep(delay_s: float) -> None:
+        pauses.append(delay_s)
+        if len(pauses) == 4:
+            raise asyncio.CancelledError
+
+    async def on_change() -> None:
+        raise AssertionError("nothing changes")
+
+    monkeypatch.setattr("pointsman.control.listing.asyncio.sleep", sleep)
+    listing = Listing(1000, tmp_path, lambda: Snapshot("", {}, {}, {}), on_change, lambda: next(dice))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(listing.run())
+    assert pauses[1:] == pytest.approx([1000 * (1 - JITTER), 1000 * (1 + JITTER), 1000])

@@ -1,0 +1,132 @@
+"""What names stand for that the configuration does not list."""
+
+from timeit import repeat
+
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, provider_key
+from pointsman.domain.calls import Facts
+from pointsman.domain.plans import Plan
+from pointsman.domain.prices import ModelFacts
+from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
+from pointsman.domain.targets import Endpoint, Provenance
+from pointsman.routing.decide import decide
+from pointsman.routing.names import resolve
+
+MODELS = {
+    ("alpha", "big"): ModelFacts("big", context=1000, lacks=frozenset({"audio_in"})),
+    ("beta", "vendor/big"): ModelFacts("big", context=500, lacks=frozenset({"audio_in", "tools"})),
+    ("beta", "vendor/big-global"): ModelFacts("big", region="global"),
+    ("beta", "vendor/big-eu"): ModelFacts("big", region="eu"),
+    ("beta", "only"): ModelFacts("only"),
+}
+
+
+class Catalog:
+    """Knows `big` at two providers and `only` at one."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:
+        return MODELS.get((provider_type, model))
+
+    def models(self, provider: str) -> list[str]:
+        return [model for name, model in MODELS if name == provider]
+
+    def name_of(self, model: str) -> str | None:
+        return next((facts.name for facts in MODELS.values() if facts.name == model.lower()), None)
+
+    def serving(self, model: str) -> list[tuple[str, str]]:
+        return [place for place, facts in MODELS.items() if facts.name == model.lower()]
+
+
+def at(name: str, catalog: str, *keys: str, serves: tuple[str, ...] = ()) -> Endpoint:
+    return replace(endpoint(name, *keys, serves=serves), catalog=catalog)
+
+
+def snapshot(*endpoints: Endpoint, siblings: bool = True) -> Snapshot:
+    by_name = {item.name: item for item in endpoints}
+    return Snapshot("digest", by_name, {}, {}, names=Names(by_name, Catalog(), siblings))
+
+
+def resolved(configuration: Snapshot, name: str) -> PublicModel:
+    found = resolve(configuration, name)
+    assert found is not None
+    return found
+
+
+A, B, C = at("a", "alpha"), at("b", "beta"), at("c", "")
+
+
+def test_a_bare_name_is_every_configured_provider_that_serves_it() -> None:
+    model = resolved(snapshot(A, B, C), "BIG")
+    assert [item.id for item in model.targets] == ["a/big", "b/vendor/big"]
+    assert not model.fallbacks
+    assert resolve(snapshot(A, C), "only") is None
+    assert resolve(snapshot(A, B), "nothing") is None
+    assert resolve(snapshot(A, B), "") is None
+
+
+def test_siblings_stand_in_for_a_named_provider() -> None:
+    model = resolved(snapshot(A, B, C), "b/vendor/big")
+    assert [(item.id, item.provenance) for item in (*model.targets, *model.fallbacks)] == [
+        ("b/vendor/big", Provenance.TARGET),
+        ("a/big", Provenance.SIBLING),
+    ]
+    assert not resolved(snapshot(A, B, siblings=False), "b/vendor/big").fallbacks
+    assert not resolved(snapshot(A, B), "b/unheard-of").fallbacks
+
+
+def test_the_name_that_was_asked_for_comes_first_and_one_that_leaves_its_region_last() -> None:
+    def chosen(configuration: Snapshot) -> str:
+        return resolved(configuration, "big").targets[0].model
+
+    assert chosen(snapshot(B)) == "vendor/big"
+    assert chosen(snapshot(at("b", "beta", serves=("vendor/big-*",)))) == "vendor/big-eu"
+    assert chosen(snapshot(at("b", "beta", serves=("*global",)))) == "vendor/big-global"
+    assert chosen(snapshot(replace(B, serves=("big",)))) == "big", "the configuration has said it"
+
+
+def test_the_configuration_outranks_the_catalog() -> None:
+    said = at("c", "alpha", serves=("house-*",))
+    assert [item.id for item in resolved(snapshot(said), "house-blend").targets] == ["c/house-blend"]
+    assert resolve(snapshot(said), "big") is None
+    keyed = replace(endpoint("a", provider_key("k", serves=("other",))), catalog="alpha")
+    assert resolve(snapshot(keyed), "big") is None
+
+
+def test_a_providers_own_list_adds_to_the_catalog() -> None:
+    listing = replace(C, listed={"big": ("big@newest",), "brand-new": ("brand-new",)})
+    model = resolved(snapshot(A, listing), "big")
+    assert [item.id for item in model.targets] == ["a/big", "c/big@newest"]
+    assert [item.id for item in resolved(snapshot(A, listing), "brand-new").targets] == ["c/brand-new"]
+
+
+def test_bounds_tell_what_some_are_not_up_to() -> None:
+    assert resolved(snapshot(A, B), "big").bounds == Bounds(500, frozenset({"tools"}))
+    assert resolved(snapshot(A), "big").bounds == Bounds(1000)
+    assert resolved(snapshot(C), "c/x").bounds is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "expected"),
+    [
+        ({}, 100, ["a/big", "b/vendor/big"]),
+        ({"tools": Raw(b"[{}]")}, 100, ["a/big", "b/vendor/big"]),
+        ({}, 2400, ["a/big", "b/vendor/big"]),
+        ({}, 12_000, ["a/big"]),
+    ],
+)
+def test_a_request_goes_first_to_what_is_up_to_it(fields: dict[str, Raw], size: int, expected: list[str]) -> None:
+    first_b = snapshot(B, A) if fields or size > 1000 else snapshot(A, B)
+    first_b = replace(first_b, pricing=replace(first_b.pricing, catalog=Catalog()))
+    plan = decide(Facts(replace(call("big"), fields=fields, size=size)), FakeView(first_b), ScriptedDice(0.0), NOW)
+    assert isinstance(plan, Plan)
+    assert [choice.candidate.id for choice in plan.choices] == expected
+
+
+def test_a_name_is_worked_out_once() -> None:
+    configuration = snapshot(A, B)
+    assert resolve(configuration, "big") is resolve(configuration, "big")
+    fastest = min(repeat(lambda: resolve(configuration, "big"), number=10_000, repeat=5)) / 10_000
+    assert fastest < 2e-6
