@@ -99,10 +99,13 @@ def _timeout_s(plan: Plan, history: Sequence[Attempt], choice: Choice, now: floa
 
 def _open_choices(plan: Plan, history: Sequence[Attempt]) -> Sequence[Choice]:
     """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
-    not refuse it too."""
-    refused = {attempt.candidate for attempt in history if _fault(attempt) is Fault.REQUEST}
-    if not refused:
+    not refuse it too. That one provider does not have a model says nothing of the next."""
+    refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
+    if not refusals:
         return plan.choices
+    refused = refusals.keys()
+    if all(failure is not None and failure.kind is failures.UPSTREAM_MODEL_MISSING for failure in refusals.values()):
+        return [choice for choice in plan.choices if choice.candidate.id not in refused]
     return [
         choice
         for choice in plan.choices

@@ -294,6 +294,13 @@ def test_a_declared_fallback_may_mend_what_another_model_would() -> None:
     assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).asked == [("a/m", "k1")]
 
 
+def test_a_model_that_one_provider_does_not_have_is_asked_of_the_next() -> None:
+    trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_MODEL_MISSING, None)
+    assert trace.asked == [("a/m", "k1"), ("b/m", "k1"), ("c/m", "k1")]
+    trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.CONTEXT_TOO_LONG, None)
+    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")], "of any other refusal targets stay out"
+
+
 def test_a_fallback_that_refuses_too_is_not_asked_with_another_key() -> None:
     trace = run(of(A, endpoint("b", "k1", "k2"), fallbacks=1), failures.CONTEXT_TOO_LONG)
     assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
