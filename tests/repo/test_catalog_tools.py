@@ -1,0 +1,103 @@
+"""How the tables of the catalog are put together."""
+
+import json
+from datetime import date
+
+from tools.catalog.__main__ import data_file
+from tools.catalog.merge import Merged, merge
+from tools.catalog.records import Draft, Record, Table
+from tools.catalog.report import page
+
+from pointsman.catalog.reader import ModelCatalog
+from pointsman.domain.prices import Price, Rates
+
+ON = date(2026, 1, 1)
+
+
+def merged(**tables: Table) -> Merged:
+    named = {"models.dev": tables.get("models_dev", {}), "litellm": tables.get("litellm", {})}
+    return merge(named | {"genai-prices": tables.get("genai", {})}, ON)
+
+
+def priced(input_: int, output: int, **more: int) -> Record:
+    return Record(price=Draft({"input": input_, "output": output, **more}))
+
+
+def test_the_first_table_that_has_a_field_is_taken_and_the_others_are_noted() -> None:
+    place = ("openai", "gpt-x")
+    result = merged(models_dev={place: Record(context=100)}, litellm={place: Record(context=200, output=50)})
+    facts = result.entries[place]
+    assert (facts.context, facts.output) == (100, 50)
+    assert result.provenance[place]["context"] == "models.dev"
+    assert result.provenance[place]["output"] == "litellm"
+    (noted,) = result.disagreements
+    assert (noted.name, noted.said) == ("context", (("models.dev", 100), ("litellm", 200)))
+    assert "| context | 1 |" in page(result, {}, ON)
+
+
+def test_what_one_table_says_a_model_can_it_can() -> None:
+    place = ("openai", "gpt-x")
+    no, yes = Record(capabilities={"tools": False, "vision": False}), Record(capabilities={"tools": True})
+    facts = merged(models_dev={place: no}, litellm={place: yes}).entries[place]
+    assert "tools" in facts.capabilities
+    assert facts.lacks == {"vision"}
+
+
+def test_rates_of_different_times_make_no_price() -> None:
+    place = ("openai", "gpt-x")
+    agreeing = merged(litellm={place: priced(2, 4, cache_read=1)}, genai={place: priced(2, 4)})
+    assert agreeing.entries[place].price == Price(Rates(2, 4, cache_read=1))
+    assert agreeing.provenance[place]["price cache_read"] == "litellm"
+    differing = merged(litellm={place: priced(3, 4, cache_read=1)}, genai={place: priced(2, 4)})
+    assert differing.entries[place].price == Price(Rates(2, 4))
+
+
+def test_a_tier_has_what_it_leaves_out_from_the_plain_rates() -> None:
+    draft = Draft({"input": 4, "output": 8, "cache_read": 2}, {101: {"input": 6}}, {"flex": {"input": 2}})
+    draft.tiers_above = {"flex": {101: {"input": 3}}}
+    place = ("openai", "gpt-x")
+    price = merged(litellm={place: Record(price=draft)}).entries[place].price
+    assert price is not None
+    assert price.above == ((101, Rates(6, 8, cache_read=2)),)
+    assert price.tiers == {"flex": Rates(2, 8, cache_read=2)}
+    assert price.tiers_above == {"flex": ((101, Rates(3, 8, cache_read=2)),)}
+
+
+def test_nothing_is_free_by_mistake() -> None:
+    table = {("openrouter", "a/x:free"): priced(0, 0), ("openrouter", "a/x"): priced(0, 0)}
+    entries = merged(litellm=table).entries
+    assert entries["openrouter", "a/x:free"].price == Price(Rates(0, 0))
+    assert entries["openrouter", "a/x"].price is None
+
+
+def test_where_an_id_names_a_region_the_table_of_exact_ids_comes_first() -> None:
+    for model, expected in (("eu.amazon.nova-x-v1:0", 3), ("amazon.nova-x-v1:0", 2)):
+        place = ("bedrock", model)
+        price = merged(litellm={place: priced(3, 3)}, genai={place: priced(2, 2)}).entries[place].price
+        assert price is not None
+        assert price.rates.input == expected
+
+
+def test_a_name_leads_to_all_that_serve_it_still_in_the_publishers_spelling() -> None:
+    gone = Record(deprecated_on="2025-12-31")
+    table = {
+        ("openai", "gpt-x.1"): Record(),
+        ("openrouter", "openai/gpt-x-1"): Record(),
+        ("azure", "gpt-x-1"): gone,
+        ("azure", "gpt-old"): gone,
+    }
+    result = merged(litellm=table)
+    assert result.names == {"gpt-x-1": ["gpt-x.1", "openai/gpt-x.1", "openrouter/openai/gpt-x-1"]}
+    assert result.entries["azure", "gpt-x-1"].name == "gpt-x.1"
+
+
+def test_the_file_is_one_the_reader_reads_and_the_same_each_time() -> None:
+    table = {("openai", "gpt-x"): priced(2, 4), ("groq", "openai/gpt-x"): Record(context=7)}
+    content = data_file(merged(litellm=table), {"groq": "api.groq.com"}, {"litellm": "it"})
+    assert content == data_file(
+        merged(litellm=dict(reversed(table.items()))), {"groq": "api.groq.com"}, {"litellm": "it"}
+    )
+    catalog = ModelCatalog(content, "")
+    assert catalog.validate() == 2
+    assert catalog.serving("gpt-x") == [("groq", "openai/gpt-x"), ("openai", "gpt-x")]
+    assert json.loads(content)["format"] == 1
