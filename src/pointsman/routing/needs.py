@@ -22,7 +22,6 @@ _BY_PART = (
     (b'"input_image"', "vision"),
     (b'"input_audio"', "audio_in"),
 )
-_MEDIA = (b'"image_url"', b'"input_image"', b'"input_audio"', b'"input_file"', b'"file"', b'"video_url"')
 
 
 def needs(call: Call, asked: Iterable[str]) -> set[str]:
@@ -36,8 +35,8 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
         if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
             found.add("json_schema")
     prompt = fields.get("messages") or fields.get("input")
-    # Every part that is not plain text states a type, so looking for one word is all that the usual prompt costs.
-    if prompt is not None and b'"type"' in (text := bytes(prompt)):
+    if call.media and prompt is not None:
+        text = bytes(prompt)
         found |= {need for mark, need in _BY_PART if mark in text}
     return found.intersection(asked) if found else found
 
@@ -45,10 +44,7 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
 def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
     """About how many tokens of context a call takes, its answer included; 0 where its size says nothing of that, since
     there is more in it than text."""
-    if call.operation not in _GENERATING:
-        return 0
-    prompt = call.fields.get("messages") or call.fields.get("input")
-    if prompt is not None and any(mark in bytes(prompt) for mark in _MEDIA):
+    if call.operation not in _GENERATING or call.media:
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
 
