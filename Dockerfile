@@ -1,6 +1,6 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock pyproject.toml README.md LICENSE NOTICE ./
 COPY src src
 RUN python -m venv /opt/pointsman \
     && /opt/pointsman/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \

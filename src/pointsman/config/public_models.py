@@ -135,7 +135,11 @@ class ModelCompiler:
         settings = self._document.providers.get(endpoint.name)
         if settings is None or settings.base_url is not None or settings.serves or not endpoint.catalog:
             return
-        if catalog.find(endpoint.catalog, item.model) is not None:
+        facts = catalog.find(endpoint.catalog, item.model)
+        if facts is not None:
+            if facts.deprecated_on is not None:
+                message = f"{endpoint.catalog} retires {item.model} on {facts.deprecated_on}, by the catalog"
+                self._findings.note(location, message)
             return
         known = list(catalog.models(endpoint.catalog))
         if known and not any(item.model in names for names in endpoint.listed.values()):

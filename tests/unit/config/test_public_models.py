@@ -3,6 +3,7 @@
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found
+from pointsman.config.catalog import packaged
 from pointsman.config.problems import Severity
 from pointsman.domain.snapshots import PublicModel
 from pointsman.domain.targets import Provenance
@@ -139,6 +140,15 @@ def test_a_misspelt_model_is_warned_of_with_the_nearest_name() -> None:
     outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
     warning = "models.a[0]: the catalog knows no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
     assert found(outcome, Severity.WARNING) == [warning]
+
+
+def test_a_model_that_is_going_to_end_is_noted() -> None:
+    catalog = packaged()
+    found_ = [(name, catalog.find("openai", name)) for name in catalog.models("openai")]
+    ending, facts = next((name, one) for name, one in found_ if one is not None and one.deprecated_on is not None)
+    outcome = checked(OPEN + f"providers: {{openai: env.OPENAI_API_KEY}}\nmodels: {{a: [openai/{ending}]}}")
+    expected = f"models.a[0]: openai retires {ending} on {facts.deprecated_on}, by the catalog"
+    assert found(outcome, Severity.NOTE) == [expected]
 
 
 def test_a_bare_name_is_every_provider_that_has_it_by_the_catalog() -> None:
