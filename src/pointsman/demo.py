@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from pointsman.serving import compile_or_exit, serve
-from pointsman.simulate.settings import Lognormal, ScheduledFault, Settings
+from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
+
+_KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine
 
 _CONFIG = """\
 version: 1
@@ -27,7 +30,19 @@ models:
       - {{model: steady/sim-1, weight: 80, variant: control}}
       - {{model: steady/sim-2, weight: 20, variant: trial}}
   embed: [steady/sim-embed]
-governance: {{require_key: false}}
+pricing:
+  overrides:
+    - {{model: "*/sim-*", input_usd_per_million: 2.5, output_usd_per_million: 10, max_output_tokens: 200}}
+governance:
+  require_key: false
+  teams:
+    research: {{budgets: [{{limit_usd: 1, per: day}}]}}
+  virtual_keys:
+    notebook:
+      value: "sha256:{digest}"
+      team: research
+      budgets: [{{limit_usd: 0.01, per: day}}]
+      rate_limits: [{{requests: 60, per: minute}}]
 """
 
 _WELCOME = """
@@ -37,13 +52,16 @@ Pointsman is running with two simulated providers: 'flaky' fails its first reque
     -d '{{"model": "chat", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
 The header x-pointsman-attempts tells that a failover happened: 'steady' served what 'flaky' could not.
-Add "stream": true for a stream.
-Models: chat, balanced, embed. Stop with Ctrl-C.
-Console: http://127.0.0.1:{console_port}/ (with the admin token above), metrics at /metrics there.
+Add "stream": true for a stream. Models: chat, balanced, embed.
+
+The virtual key 'notebook' may spend one cent a day; with -H 'authorization: Bearer {key}' it soon has.
+
+Console: http://127.0.0.1:{console_port}/ (with the admin token above). Stop with Ctrl-C.
 Every request is one line of JSON below.
 """
 
 _MODELS = ("sim-1", "sim-2", "sim-embed")
+_PRICE = Price(input_pico=2_500_000, output_pico=10_000_000, cached_pico=2_500_000)
 
 
 def run(port: int, console_port: int) -> int:
@@ -52,21 +70,21 @@ def run(port: int, console_port: int) -> int:
     length = Lognormal(40.0, 0.5)
     # The first request fails for certain, so that the first thing a newcomer sees is a failover.
     half = (ScheduledFault("status=500", to_request=1), ScheduledFault("status=500", from_request=1, probability=0.5))
-    flaky = Settings(
-        name="flaky", models=_MODELS, output_tokens=length, schedule=half, first_token_ms=first, token_gap_ms=gap
+    steady = Settings(
+        name="steady", models=_MODELS, price=_PRICE, output_tokens=length, first_token_ms=first, token_gap_ms=gap
     )
-    steady = Settings(name="steady", models=_MODELS, output_tokens=length, first_token_ms=first, token_gap_ms=gap)
+    flaky = msgspec.structs.replace(steady, name="flaky", schedule=half)
     providers = [_start(settings) for settings in (flaky, steady)]
     try:
         addresses = [_address(process) for process in providers]
         with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
             file = Path(folder) / "demo.yaml"
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
-            file.write_text(
-                _CONFIG.format(port=port, console_port=console_port, data_dir=Path(folder) / "data", **urls)
-            )
+            ports = {"port": port, "console_port": console_port}
+            digest = sha256(_KEY.encode()).hexdigest()
+            file.write_text(_CONFIG.format(data_dir=Path(folder) / "data", digest=digest, **ports, **urls))
             start = compile_or_exit(file, os.environ)
-            return serve(start, file, _WELCOME.format(port=port, console_port=console_port))
+            return serve(start, file, _WELCOME.format(key=_KEY, **ports))
     finally:
         for process in providers:
             process.terminate()
