@@ -6,7 +6,7 @@ left out, whatever breaks in between.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Table, delete, func, select, text
@@ -35,6 +35,19 @@ class JournalState(Struct, frozen=True):
     is_retired: bool = False
 
 
+class RequestRow(NamedTuple):
+    """One row of `requests`, in the order of its columns."""
+
+    request_id: str
+    at: float
+    virtual_key: str
+    model: str
+    provider: str
+    status: int
+    nano: int
+    record: bytes
+
+
 class Batch(Struct):
     """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`."""
 
@@ -42,7 +55,7 @@ class Batch(Struct):
     counters: list[Row] = []
     usage: list[Row] = []
     tags: list[Row] = []
-    requests: list[Row] = []
+    requests: list[RequestRow] = []
     unsettled: list[Row] = []
 
 
@@ -53,6 +66,9 @@ class Store:
         self._engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        # Requests are the one table with a row for each: their values go to the driver as they are.
+        statement = self._insert(REQUESTS).on_conflict_do_nothing()
+        self._insert_request = str(statement.compile(dialect=engine.dialect))
 
     @classmethod
     async def open(cls, url: URL) -> "Store":
@@ -153,7 +169,7 @@ class Store:
 
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
         """Delete some of the single requests from before `older_than`; returns how many."""
-        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.at < older_than).limit(at_most)
+        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
         try:
             async with self._engine.begin() as connection:
                 result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
@@ -179,9 +195,10 @@ class Store:
             await self._add(connection, USAGE, _USAGE_SUMS, batch.usage)
         if batch.tags:
             await self._add(connection, USAGE_TAGS, _TAG_SUMS, batch.tags)
-        for table, rows in ((REQUESTS, batch.requests), (UNSETTLED, batch.unsettled)):
-            if rows:
-                await connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+        if batch.requests:
+            await connection.exec_driver_sql(self._insert_request, list(batch.requests))
+        if batch.unsettled:
+            await connection.execute(self._insert(UNSETTLED).on_conflict_do_nothing(), batch.unsettled)
         if batch.journals:
             rows = [
                 {
@@ -211,6 +228,12 @@ class Store:
                 return [dict(row) for row in (await connection.execute(query)).mappings()]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
+
+
+def first_id(at: float) -> str:
+    """What sorts before the id of every request that began at `at` or later: UUIDs of version 7 begin with the time."""
+    milliseconds = f"{max(0, int(at * 1000)):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
 
 
 def describe(error: BaseException) -> str:
