@@ -17,6 +17,7 @@ from pointsman.journal.writer import JournalWriter
 from pointsman.routing.leases import LeaseBook
 
 KEYS = 53
+BURST = 100
 _COUNTERS = (("usd", "day"), ("usd", "month"), ("requests", "minute"), ("tokens", "minute"))
 
 
@@ -47,14 +48,12 @@ async def _measure(folder: Path, count: int, rate: int, url: str | None) -> tupl
     written_s, began = 0.0, time.monotonic()
     idle = _cpu_s()
     running = asyncio.create_task(ingest.run())
-    for number in range(count):
-        if number % 100 == 0:
-            if rate:
-                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-            elif number % 5_000 == 0:
-                await asyncio.sleep(0.01)  # for the next segment to be made
+    for first in range(0, count, BURST):
+        # At full speed: a pause now and then, for the next segment to be made.
+        await asyncio.sleep(max(0.0, began + first / rate - time.monotonic()) if rate else 0.002)
         before = time.thread_time()
-        _request(writer, scopes[number % KEYS], number)
+        for number in range(first, min(first + BURST, count)):
+            _request(writer, scopes[number % KEYS], number)
         written_s += time.thread_time() - before
     while ingest.state.records < 3 * count:
         await asyncio.sleep(0.01)

@@ -21,7 +21,6 @@ from pointsman.journal.segments import (
     FRAME,
     FRAME_BYTES,
     HEADER_BYTES,
-    LENGTH,
     SegmentError,
     padded,
     read_header,
@@ -86,7 +85,7 @@ class JournalReader:
                     segment, offset = newer[0], HEADER_BYTES
                     continue
                 break
-            length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
+            length, checksum = FRAME.unpack_from(data, offset) if offset + FRAME_BYTES <= len(data) else (END, 0)
             if length == END:
                 segment, offset = segment + 1, HEADER_BYTES
                 if not segment_path(self.folder, segment).exists():
@@ -94,7 +93,7 @@ class JournalReader:
                 continue
             if length == 0:
                 break
-            record = self._record(data, offset, length)
+            record = self._record(data, offset + FRAME_BYTES, length, checksum)
             if record is None:
                 following = self._resume(data, offset)
                 if following is None and is_live:
@@ -165,10 +164,10 @@ class JournalReader:
         self.scopes = {}
         at = HEADER_BYTES
         while at < offset:
-            (length,) = LENGTH.unpack_from(data, at)
+            length, checksum = FRAME.unpack_from(data, at)
             if length in (0, END):
                 break
-            record = self._record(data, at, length)
+            record = self._record(data, at + FRAME_BYTES, length, checksum)
             if record is None:
                 at = self._resume(data, at) or offset
                 continue
@@ -178,13 +177,10 @@ class JournalReader:
         return data
 
     @staticmethod
-    def _record(data: mmap.mmap, offset: int, length: int) -> Record | None:
-        """The record of a frame; `None` when it is not whole."""
-        start = offset + FRAME_BYTES
-        if start + length > len(data):
-            return None
+    def _record(data: mmap.mmap, start: int, length: int, checksum: int) -> Record | None:
+        """The record whose payload begins at `start`; `None` when it is not whole."""
         payload = data[start : start + length]
-        if crc32(payload) != FRAME.unpack_from(data, offset)[1]:
+        if len(payload) < length or crc32(payload) != checksum:
             return None
         try:
             record: Record = DECODER.decode(payload)
@@ -197,8 +193,8 @@ class JournalReader:
         at = offset + 4
         end = len(data) - FRAME_BYTES
         while at < end:
-            (length,) = LENGTH.unpack_from(data, at)
-            if 0 < length < 1 << 20 and self._record(data, at, length) is not None:
+            length, checksum = FRAME.unpack_from(data, at)
+            if 0 < length < 1 << 20 and self._record(data, at + FRAME_BYTES, length, checksum) is not None:
                 return at
             at += 4
             if at - offset > 1 << 20:
