@@ -43,7 +43,7 @@ async def _measure(folder: Path, count: int, rate: int, url: str | None) -> tupl
     async def open_store() -> Store:
         return await Store.open(store_url(url, folder))
 
-    ingest = Ingest(journals, LeaseBook(1), open_store, lambda shares: None)
+    ingest = Ingest(journals, LeaseBook(1), open_store, lambda _: None)
     await ingest.step()
     written_s, began = 0.0, time.monotonic()
     idle = _cpu_s()

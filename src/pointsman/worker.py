@@ -19,7 +19,7 @@ import uvloop
 from pointsman.config.settings import Settings
 from pointsman.config.snapshot_file import read_snapshot
 from pointsman.domain.leases import Grant, Share, Want
-from pointsman.domain.snapshots import Snapshot, limits_of
+from pointsman.domain.snapshots import Snapshot, counters_of
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
@@ -137,7 +137,7 @@ class Worker:
         if models is not None:
             self._gateway.take_models(models)
         self._engine.live.swap(snapshot)
-        self._ledger.reconfigure(limits_of(snapshot))
+        self._ledger.reconfigure(counters_of(snapshot))
         _settle_memory()
         for client in self._upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))

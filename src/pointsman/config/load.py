@@ -41,14 +41,15 @@ def load(content: bytes) -> Loaded:
         details = error.errors(include_url=False)
     findings = Findings(source)
     for item in details:
-        location = _location(item)
-        findings.error(location, _explain(location, item))
-    document = _without(source.data, [_location(item) for item in details])
-    faulty = tuple(_location(item)[:-1] for item in details if item["type"] != "extra_forbidden")
+        location = location_of(item)
+        findings.error(location, explain(location, item))
+    document = _without(source.data, [location_of(item) for item in details])
+    faulty = tuple(location_of(item)[:-1] for item in details if item["type"] != "extra_forbidden")
     return Loaded(document, source, findings.in_order(), faulty)
 
 
-def _location(details: ErrorDetails) -> Location:
+def location_of(details: ErrorDetails) -> Location:
+    """The place of an error in the document."""
     location = tuple(details["loc"])
     return location[:-1] if location and location[-1] == "[key]" else location
 
@@ -71,7 +72,7 @@ def _without(data: Mapping[str, object], locations: list[Location]) -> Document 
         return None
 
 
-def _explain(location: Location, details: ErrorDetails) -> str:
+def explain(location: Location, details: ErrorDetails) -> str:
     """The error in the words of this file format. Never repeats a value: it may be a secret in the wrong place."""
     if location == ("providers",) and details["type"] in ("missing", "too_short"):
         return "at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"

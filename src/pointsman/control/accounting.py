@@ -114,7 +114,7 @@ class OpenRequests:
 
 
 class _Tally(Struct):
-    """Sums over attempts of one scope in the same windows: those that hold from `since` until `until`. `sums` are in the
+    """Sums over attempts of one scope in the same windows, which hold from `since` until `until`. `sums` are in the
     order of `_USAGE_COLUMNS`; tokens count apart, since those of a lost attempt were reserved and not used."""
 
     epoch: int
@@ -200,9 +200,7 @@ class Accounting:
 
     def batch(self) -> Batch:
         """What is to be written."""
-        return Batch(
-            self._journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled
-        )
+        return Batch(self._journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
 
     def _counters(self) -> list[Row]:
         sums: dict[tuple[str, int, int], list[int]] = {}  # end, amount

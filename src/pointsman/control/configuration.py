@@ -107,7 +107,7 @@ class Configuration:
             folder = str(self._config.absolute().parent)
             accepted = Accepted(content, folder, compiled.snapshot.digest)
             try:
-                await asyncio.to_thread(write_snapshot, self.path, accepted)
+                await asyncio.to_thread(write_snapshot, self.path, accepted, compiled.keys)
             except OSError as error:
                 _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
                 self._outcome = (False, [f"{self.path} cannot be written: {error.strerror}"])

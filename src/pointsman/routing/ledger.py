@@ -8,7 +8,7 @@ A settlement goes to the window of its reservation. Windows never reopen: a cloc
 latest moment it has shown.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -212,12 +212,12 @@ class Ledger:
         self._share = share
         self._is_alone = share is ALONE
 
-    def reconfigure(self, limits: Iterable[Limit]) -> None:
+    def reconfigure(self, limits: Mapping[str, Limit]) -> None:
         """Amounts have changed; what was spent stays. Counters that are gone are forgotten when they are used up."""
         self._accounts.clear()
-        for limit in limits:
-            counter = self._counters.get(limit.counter)
-            if counter is not None:
+        for name, counter in self._counters.items():
+            limit = limits.get(name)
+            if limit is not None:
                 counter.set_limit(limit)
                 if self._is_alone:
                     counter.window.granted = limit.amount
