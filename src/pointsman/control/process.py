@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from pointsman.config.compile import Compiled
 from pointsman.control.app import make_app
-from pointsman.control.auth import AdminToken, load_or_make
+from pointsman.control.auth import AdminToken, load_or_make, metrics_token
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
@@ -68,10 +68,11 @@ class _Control:
         loop.add_reader(task.life_fd, stopping.set)
         try:
             token = load_or_make(self._data_dir, os.environ)
+            of_metrics = metrics_token(os.environ)
         except (OSError, ValueError) as error:
             _logger.error("the admin token cannot be had: %s", error)  # noqa: TRY400 -- the trace would not help
             return 1
-        services = self._services(token)
+        services = self._services(token, of_metrics)
         await services.lessor.listen(socket.socket(fileno=task.link_fd))
         server = self._server(services)
         sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
@@ -99,7 +100,7 @@ class _Control:
         except TimeoutError:
             _logger.warning("the store is not there yet; what was spent before is not known, so limits are not lent")
         if token.made is not None:
-            _logger.warning("admin token, shown this once: %s", token.made)
+            print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         os.write(task.ready_fd, b"1")
         os.close(task.ready_fd)
         await stopping.wait()
@@ -114,7 +115,7 @@ class _Control:
         await serving
         return 0
 
-    def _services(self, token: AdminToken) -> Services:
+    def _services(self, token: AdminToken, of_metrics: AdminToken | None) -> Services:
         task = self._task
         url_of = self._store_url
 
@@ -139,7 +140,8 @@ class _Control:
         self._settings = configuration.current.settings
         book.size = self._settings.workers
         book.configure(counters_of(configuration.current.snapshot))
-        return Services(book, ingest, lessor, configuration, token)
+        is_open = self._settings.console.is_loopback
+        return Services(book, ingest, lessor, configuration, token, of_metrics, is_open)
 
     def _store_url(self) -> URL:
         secret = self._settings.store_url
@@ -154,7 +156,13 @@ class _Control:
         hosts = loopback | {console.host} if console.is_loopback else frozenset[str]()
         app = make_app(services, hosts)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", loop="none", timeout_graceful_shutdown=2
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            loop="none",
+            timeout_graceful_shutdown=2,
         )
         return _Server(config)
 

@@ -6,7 +6,7 @@ what was read of its spending in its journal; so it falls as the journal is read
 journal is read to the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -138,14 +138,18 @@ class LeaseBook:
 
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""
-        known = [
-            Spent(counter, start, window.posted, window.lent(), self._limits.get(counter))
-            for (counter, start), window in self._windows.items()
-        ]
-        return known + [
-            Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
-            for (counter, start), read in self._posted.items()
-        ]
+        return list(self.spent())
+
+    def spent(self, owner: str | None = None) -> Iterator[Spent]:
+        """Every window that was spent in or lent from, one by one: there may be very many. `owner` is such as
+        `team:research`."""
+        prefix = f"{owner}|" if owner is not None else ""
+        for (counter, start), window in self._windows.items():
+            if counter.startswith(prefix):
+                yield Spent(counter, start, window.posted, window.lent(), self._limits.get(counter))
+        for (counter, start), read in self._posted.items():
+            if counter.startswith(prefix):
+                yield Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
 
     def forget_ended(self, now: float) -> None:
         """Windows that are over and in which nothing is held any more."""

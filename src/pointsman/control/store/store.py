@@ -24,7 +24,17 @@ _USAGE_SUMS = (
     "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
     "unpriced",
 )  # fmt: skip
+HOUR_S, DAY_S = 3600, 86_400
 _TAG_SUMS = ("requests", "tokens_in", "tokens_out", "nano")
+
+
+class Rows(NamedTuple):
+    """Which rows of a sum are wanted: those of whole hours from `since` up to `until`, in Unix seconds."""
+
+    since: float
+    until: float
+    limit: int = 1000
+    offset: int = 0
 
 
 class JournalState(Struct, frozen=True):
@@ -126,26 +136,29 @@ class Store:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
 
-    async def usage(self, group_by: Sequence[str], filters: Row, since: float, until: float) -> list[Row]:
-        """Sums over attempts by columns of `usage`; by `hour` where `group_by` names it."""
-        columns = [USAGE.c[name] for name in group_by]
-        query = (
-            select(*columns, *(func.sum(USAGE.c[name]).label(name) for name in _USAGE_SUMS))
-            .where(USAGE.c.hour >= int(since // 3600) * 3600, USAGE.c.hour < until)
-            .where(*(USAGE.c[name] == value for name, value in filters.items()))
-        )
-        if columns:
-            query = query.group_by(*columns).order_by(*columns)
-        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+    async def usage(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over attempts by columns of `usage`, or by `day`."""
+        chosen = [USAGE.c[name] == value for name, value in filters.items()]
+        return await self._summed(USAGE, _USAGE_SUMS, group_by, chosen, rows)
 
-    async def usage_by_tag(self, since: float, until: float) -> list[Row]:
-        """Sums over requests by tag."""
+    async def usage_by_tag(self, group_by: Sequence[str], tag: str | None, rows: "Rows") -> list[Row]:
+        """Sums over requests by `tag`, `hour` or `day`; of one tag, where it is given."""
+        chosen = [USAGE_TAGS.c.tag == tag] if tag is not None else []
+        return await self._summed(USAGE_TAGS, _TAG_SUMS, group_by, chosen, rows)
+
+    async def _summed(
+        self, table: Table, sums: Sequence[str], group_by: Sequence[str], chosen: Sequence[Any], rows: "Rows"
+    ) -> list[Row]:
+        hour: Any = table.c.hour
+        groups = [(hour // DAY_S * DAY_S).label("day") if name == "day" else table.c[name] for name in group_by]
         query = (
-            select(USAGE_TAGS.c.tag, *(func.sum(USAGE_TAGS.c[name]).label(name) for name in _TAG_SUMS))
-            .where(USAGE_TAGS.c.hour >= int(since // 3600) * 3600, USAGE_TAGS.c.hour < until)
-            .group_by(USAGE_TAGS.c.tag)
-            .order_by(USAGE_TAGS.c.tag)
+            select(*groups, *(func.sum(table.c[name]).label(name) for name in sums))
+            .where(hour >= int(rows.since // HOUR_S) * HOUR_S, hour < rows.until, *chosen)
+            .limit(rows.limit)
+            .offset(rows.offset)
         )
+        if groups:
+            query = query.group_by(*groups).order_by(*groups)
         return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
 
     async def requests(
