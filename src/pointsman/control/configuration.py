@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from pointsman.config.compile import Compiled
@@ -30,9 +30,10 @@ class Configuration:
         distribute: Callable[[float], Awaitable[list[int]]],
         *,
         public_is_loopback: bool,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
-        self.current = read_snapshot(path, os.environ)
+        self.current = read_snapshot(path, environ)
         self._config = config
         self._on_new = on_new
         self._distribute = distribute
@@ -43,7 +44,7 @@ class Configuration:
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
         if config is not None:
-            self._watcher = ConfigWatcher(config, os.environ, self.current, self._on_compiled, self._on_problems)
+            self._watcher = ConfigWatcher(config, environ, self.current, self._on_compiled, self._on_problems)
 
     @property
     def digest(self) -> str:

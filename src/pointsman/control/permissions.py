@@ -1,10 +1,12 @@
 """Every route of the admin API declares the permission it needs; one that does not is not served."""
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated
 
 from fastapi import FastAPI, Header, HTTPException
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from pointsman.control.services import Has
 
@@ -45,12 +47,24 @@ class Need:
 
 
 def undeclared(app: FastAPI) -> list[str]:
-    """The routes that declare no permission."""
-    return [
-        f"{sorted(route.methods or ())} {route.path}"
-        for route in app.routes
-        if isinstance(route, APIRoute) and permission_of(route) is None
-    ]
+    """The routes that declare no permission, and whatever else answers requests and is no route of ours."""
+    found: list[str] = []
+    for route in routes_of(app.routes):
+        if not isinstance(route, APIRoute):
+            found.append(repr(route))
+        elif permission_of(route) is None:
+            found.append(f"{sorted(route.methods or ())} {route.path}")
+    return found
+
+
+def routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """All routes, those of included routers as well."""
+    for route in routes:
+        included = getattr(route, "original_router", None)  # newer versions of the framework keep them apart
+        if included is not None:
+            yield from routes_of(included.routes)
+        else:
+            yield route
 
 
 def permission_of(route: APIRoute) -> Permission | None:
