@@ -67,6 +67,7 @@ class OpenRequests:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
+        self._drop_at = MAX_OPEN
 
     def __len__(self) -> int:
         return len(self._open)
@@ -74,9 +75,10 @@ class OpenRequests:
     def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
         found = self._open.get(intent.request_id)
         if found is None:
-            found = self._open[intent.request_id] = _Open(position)
-            if len(self._open) > MAX_OPEN:
+            if len(self._open) >= self._drop_at:
                 self._drop_settled()
+                self._drop_at = max(MAX_OPEN, 2 * len(self._open))
+            found = self._open[intent.request_id] = _Open(position)
         found.attempts[intent.ordinal] = _Attempt(intent, scope)
 
     def settled(self, outcome: Outcome) -> tuple[Intent, Scope] | None:

@@ -154,10 +154,29 @@ class Ingest:
         if not self._is_restored:
             self._book.restore(await store.counters(time()))
             self._is_restored = True
+        else:
+            await self._catch_up(store, states)
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
         self._must_rewind = False
+
+    async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
+        """Tell the book of what the store took though its answer was lost."""
+        ahead = {
+            journal.reader.epoch: state.is_retired and not journal.is_retired
+            for name, journal in self._journals.items()
+            if (state := states.get(name)) is not None
+            and (state.position > max(journal.booked, journal.position) or state.is_retired > journal.is_retired)
+        }
+        if not ahead:
+            return
+        for counter, start, epoch, amount in await store.counters(time()):
+            if epoch in ahead:
+                self._book.charged(epoch, counter, start, amount)
+        for epoch, is_over in ahead.items():
+            if is_over:
+                self._on_retired(self._book.retire(epoch, time()))
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
         """Put a journal to where the store has read it, with the requests that are open there."""

@@ -136,6 +136,12 @@ class LeaseBook:
         found.posted += amount
         found.read[epoch] = found.read.get(epoch, 0) + amount
 
+    def charged(self, epoch: int, counter: str, window: int, amount: int) -> None:
+        """The store has this much of a worker's spending, in all; some of it may not have been told yet."""
+        known = self._window(counter, window).read.get(epoch, 0)
+        if amount > known:
+            self.charge(epoch, counter, window, amount - known)
+
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""
         return list(self.spent())
