@@ -142,6 +142,7 @@ async def control_plane(
         try:
             yield plane
         finally:
-            writer.close()
+            if not writer._is_closed:
+                writer.close()
             await services.ingest.finish(5)
             services.lessor.close()

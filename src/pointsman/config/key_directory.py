@@ -1,7 +1,8 @@
 """Very many virtual keys in one block of bytes that is searched as it lies: opening it costs the same however many
 there are, and processes that map the same file share its memory.
 
-    magic, u32 format, u32 shards, u64 keys, 32 bytes SHA-256 of all that follows, u64 length of the policies
+    magic, u32 format, 32 bytes SHA-256 of all that follows
+    u32 shards, u64 keys, u64 length of the policies
     (shards + 1) u64 offsets into the entries by digest, the same by name
     policies       msgpack: a list of JSON objects, what a key's entry says besides its name and value; each once
     by digest      msgpack maps {digest: [name, number of the policy]}, one for each shard
@@ -24,7 +25,8 @@ FORMAT = 1
 SHARD_KEYS = 16  # keys in a shard, about
 
 _MAGIC = b"PMKEYS\r\n"
-_HEAD = struct.Struct("<8sIIQ32sQ")
+_HEAD = struct.Struct("<8sI32s")
+_SIZES = struct.Struct("<IQQ")
 _OFFSET = struct.Struct("<QQ")
 _BY_DIGEST = msgspec.msgpack.Decoder(dict[bytes, tuple[str, int]])
 _BY_NAME = msgspec.msgpack.Decoder(dict[str, tuple[bytes, int]])
@@ -55,8 +57,8 @@ def pack(entries: Iterable[Entry], policies: list[bytes]) -> bytes:
     blocks = [[encode(shard) for shard in index] for index in (by_digest, by_name)]
     said = encode(policies)
     tables = b"".join(struct.pack(f"<{shards + 1}Q", *_ends(index)) for index in blocks)
-    body = b"".join([tables, said, *blocks[0], *blocks[1]])
-    return _HEAD.pack(_MAGIC, FORMAT, shards, len(known), sha256(body).digest(), len(said)) + body
+    body = b"".join([_SIZES.pack(shards, len(known), len(said)), tables, said, *blocks[0], *blocks[1]])
+    return _HEAD.pack(_MAGIC, FORMAT, sha256(body).digest()) + body
 
 
 class KeyDirectory:
@@ -66,7 +68,7 @@ class KeyDirectory:
         """Raises `DirectoryError`."""
         if len(data) < _HEAD.size or data[: len(_MAGIC)] != _MAGIC:
             raise DirectoryError("is not a directory of virtual keys")
-        _, version, shards, count, checksum, policy_bytes = _HEAD.unpack_from(data)
+        _, version, checksum = _HEAD.unpack_from(data)
         if version != FORMAT:
             raise DirectoryError(f"has format {version}, this version reads {FORMAT}")
         with memoryview(data) as view, view[_HEAD.size :] as body:
@@ -74,10 +76,12 @@ class KeyDirectory:
                 raise DirectoryError("is damaged")
         self.data = data
         self.digest = checksum.hex()
-        self._shards, self._count = shards, count
+        shards, self._count, policy_bytes = _SIZES.unpack_from(data, _HEAD.size)
+        self._shards = shards
         table = _OFFSET.size // 2 * (shards + 1)
-        self._tables = (_HEAD.size, _HEAD.size + table)
-        policies = _HEAD.size + 2 * table
+        first = _HEAD.size + _SIZES.size
+        self._tables = (first, first + table)
+        policies = first + 2 * table
         self.policies: list[bytes] = msgspec.msgpack.decode(data[policies : policies + policy_bytes], type=list[bytes])
         first = policies + policy_bytes
         (length,) = struct.unpack_from("<Q", data, self._tables[0] + table - _OFFSET.size // 2)
