@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from integration.client import Answer, Client
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import ask, chat, connect
 from pointsman.config.compile import compile_file
@@ -125,6 +126,14 @@ def _check_records(records: list[dict[str, Any]]) -> None:
         assert len(attempts) <= 3
 
 
+async def _console(gateway: Gateway, path: str, method: str = "GET") -> Answer:
+    """One request to the console's address, without a token."""
+    client = await Client.connect(int(gateway.console_url.rpartition(":")[2]))
+    answer = await client.ask({} if method == "POST" else None, path=path, method=method, headers={"host": "127.0.0.1"})
+    await client.close()
+    return answer
+
+
 def test_metrics_and_log_have_a_place_of_their_own() -> None:
     async def main() -> None:
         settings = Settings(models=("sim-1",))
@@ -133,11 +142,11 @@ def test_metrics_and_log_have_a_place_of_their_own() -> None:
                 received = await ask(gateway.base_url, "GET", path)
                 assert received.status in (400, 404), path
             # On loopback whoever collects metrics needs no token.
-            assert (await ask(gateway.console_url, "GET", "/metrics")).headers["content-type"].startswith("text/plain")
-            assert (await ask(gateway.console_url, "GET", "/healthz")).status == 200
-            assert (await ask(gateway.console_url, "POST", "/metrics", b"{}")).status == 405
+            assert (await _console(gateway, "/metrics")).headers["content-type"].startswith("text/plain")
+            assert (await _console(gateway, "/healthz")).status == 200
+            assert (await _console(gateway, "/metrics", "POST")).status == 405
             for path, status in ((CHAT, 404), ("/v1/models", 404), ("/", 405)):
-                assert (await ask(gateway.console_url, "POST", path, chat())).status == status
+                assert (await _console(gateway, path, "POST")).status == status
             assert not gateway.providers["a"].bill.entries
 
     run(main())
@@ -152,7 +161,7 @@ def test_the_metrics_page_is_what_prometheus_reads() -> None:
             for _ in range(10):  # so that either worker has its part
                 await gateway.ask(msgspec.json.decode(chat()))
             await gateway.ask(msgspec.json.decode(chat(model='a/new\nline "quoted" back\\slash')))
-            text = (await ask(gateway.console_url, "GET", "/metrics")).body.decode()
+            text = (await _console(gateway, "/metrics")).body.decode()
             typed = set()
             for line in text.splitlines():
                 if line.startswith("# TYPE "):
