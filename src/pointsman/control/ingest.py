@@ -75,6 +75,7 @@ class Ingest:
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
         self._is_restored = False
+        self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
         self._failures = 0
         self._checkpoint_at = 0.0
@@ -137,7 +138,8 @@ class Ingest:
                 _logger.warning("the store works again")
             self.state.problem = None
             self._failures = 0
-        self.is_ready.set()
+        if not self._is_owed:
+            self.is_ready.set()
         return is_end
 
     def backlog_bytes(self) -> int:
@@ -210,7 +212,7 @@ class Ingest:
         self._discover()
         accounting = Accounting()
         retired: list[_Journal] = []
-        is_end = True
+        is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
         for name, journal in self._journals.items():
             if journal.is_retired or journal.is_unreadable:
@@ -222,6 +224,7 @@ class Ingest:
                 accounting.abandon(journal.reader.epoch, journal.requests)
                 retired.append(journal)
             is_end &= is_read
+            is_owed |= not is_read and not is_live
             if end != journal.position or is_over:
                 progress.append((journal, end))
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
@@ -236,6 +239,7 @@ class Ingest:
             for journal in retired:
                 journal.is_retired = True
                 self._on_retired(self._book.retire(journal.reader.epoch, time()))
+        self._is_owed = is_owed
         if is_end:
             self.state.caught_up_at = time()
         return is_end

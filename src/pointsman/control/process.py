@@ -77,12 +77,6 @@ class _Control:
         server = self._server(services)
         sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
         reading = loop.create_task(services.ingest.run())
-        tasks = [
-            loop.create_task(services.configuration.run()),
-            loop.create_task(self._prune(services)),
-        ]
-        if (listing := self._listing(services)) is not None:
-            tasks.append(loop.create_task(listing.run()))
         serving = loop.create_task(server.serve(sockets=sockets))
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
@@ -98,11 +92,15 @@ class _Control:
             async with asyncio.timeout(STORE_S):
                 await services.ingest.is_ready.wait()
         except TimeoutError:
-            _logger.warning("the store is not there yet; what was spent before is not known, so limits are not lent")
+            _logger.warning("the store or the journals are not read yet; what was spent is not known, so limits are not lent")
         if token.made is not None:
             print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         os.write(task.ready_fd, b"1")
         os.close(task.ready_fd)
+        # Only now: reading a large configuration again would delay the start.
+        tasks = [loop.create_task(services.configuration.run()), loop.create_task(self._prune(services))]
+        if (listing := self._listing(services)) is not None:
+            tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
         loop.remove_reader(task.life_fd)
         for one in tasks:

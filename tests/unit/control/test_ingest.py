@@ -272,6 +272,52 @@ def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: 
     writer.close()
 
 
+def test_the_book_is_ready_once_all_that_the_dead_have_spent_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 30)
+    monkeypatch.setattr(module, "MAX_RECORDS", 30)
+    dead, alive = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+    for number in range(100):
+        write_request(dead, number, time.time())
+        write_request(alive, 1000 + number, time.time())
+    dead.close()
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        steps = 0
+        while books.posted < 100 * 70 or not books.retired:
+            await books.ingest.step()
+            steps += 1
+            assert books.ingest.is_ready.is_set() == bool(books.retired)
+        assert steps > 5
+        assert books.ingest.is_ready.is_set(), "what the living hold, they say"
+        await books.ingest.finish(5)
+
+    run(main())
+    alive.close()
+
+
+def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
+    dead = writer_in(tmp_path, segment_bytes=1 << 26)
+    for number in range(10_000):
+        write_request(dead, number, time.time())
+    dead.close()
+
+    async def main() -> float:
+        books = Books(tmp_path)
+        reading = asyncio.create_task(books.ingest.run())
+        began = time.monotonic()
+        await books.ingest.is_ready.wait()
+        took_s = time.monotonic() - began
+        assert books.posted == 10_000 * 70
+        await books.ingest.finish(5)
+        await reading
+        return took_s
+
+    assert run(main()) < 5
+
+
 def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
 
