@@ -45,8 +45,8 @@ INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
 
 
 class Compiled(Struct, frozen=True):
-    """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and those
-    of the data folder that change its catalog; `keys` is the directory of further keys."""
+    """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
+    those of the data folder that change its catalog; `keys` is the directory of further keys."""
 
     snapshot: Snapshot
     settings: Settings

@@ -92,7 +92,9 @@ class _Control:
             async with asyncio.timeout(STORE_S):
                 await services.ingest.is_ready.wait()
         except TimeoutError:
-            _logger.warning("the store or the journals are not read yet; what was spent is not known, so limits are not lent")
+            _logger.warning(
+                "the store or the journals are not read yet; what was spent is not known, so limits are not lent"
+            )
         if token.made is not None:
             print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         os.write(task.ready_fd, b"1")
