@@ -33,6 +33,7 @@ class Configuration:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
+        self._environ = environ
         self.current = read_snapshot(path, environ)
         self._config = config
         self._on_new = on_new
@@ -71,7 +72,7 @@ class Configuration:
     async def _read_again(self) -> None:
         """Without a file the configuration stays; what it is compiled over, the catalog, may have changed."""
         async with self._changing:
-            compiled = await asyncio.to_thread(read_snapshot, self.path, os.environ)
+            compiled = await asyncio.to_thread(read_snapshot, self.path, self._environ)
             if compiled.snapshot.digest == self.digest:
                 self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
                 _logger.info(self._outcome[1][0])

@@ -111,7 +111,7 @@ def test_certificates_are_read_when_checked(pem: Path) -> None:
 def test_a_public_console_draws_a_warning() -> None:
     outcome = checked(BASE + "console: {listen: ':8081'}")
     assert found(outcome, Severity.WARNING) == [
-        "console.listen: can be reached from other machines, and asks for no credentials"
+        "console.listen: can be reached from other machines over plain HTTP, which shows the admin token on its way; put TLS in front of it"
     ]
 
 

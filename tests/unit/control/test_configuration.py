@@ -104,5 +104,8 @@ def test_a_change_that_needs_a_restart_is_said(tmp_path: Path, caplog: pytest.Lo
 
 def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path) -> None:
     one = Fixture(tmp_path, has_file=False)
-    assert one.reload() == (False, ["there is no configuration file to read again"])
+    is_taken, messages = one.reload()
+    assert is_taken
+    assert messages == ["there is no configuration file to read again, and the catalog is the same"]
+    assert one.distributed == []
     run(one.configuration.run())
