@@ -78,20 +78,23 @@ def test_they_do_not_delay_the_start(count: int, tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", count)
 
     async def main() -> float:
-        began = time.monotonic()
         async with serving(
             providers={"a": Settings()},
             governance={"keys_file": str(tmp_path / "keys.jsonl"), "teams": teams()},
             as_process=True,
-        ):
-            return time.monotonic() - began
+        ) as gateway:
+            assert gateway.process is not None
+            supervisor = gateway.process.pid
+            children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+            # What comes one after the other, in CPU time: others use this machine too.
+            return _cpu_s(supervisor) + max(_cpu_s(int(child)) for child in children)
 
-    best_s = START_S
-    for _ in range(5):  # others use this machine too
-        best_s = min(best_s, run(main()))
-        if best_s < START_S:
-            break
-    assert best_s < START_S
+    assert run(main()) < START_S
+
+
+def _cpu_s(pid: int) -> float:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 @pytest.mark.parametrize("count", SIZES)
