@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -106,7 +107,7 @@ class Supervisor:
             self._kill_all()
             return 1
         finally:
-            Path(self._sockets.link_path).unlink(missing_ok=True)
+            shutil.rmtree(Path(self._sockets.link_path).parent, ignore_errors=True)
             os.close(self._sockets.lock)
 
     # Starting.

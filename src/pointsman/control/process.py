@@ -1,6 +1,7 @@
 """The composition root of the control process."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
@@ -59,6 +60,7 @@ class _Control:
     def __init__(self, task: ControlTask) -> None:
         self._task = task
         self._data_dir = Path(task.data_dir)
+        self._lock: int | None = None  # held until the process ends
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -119,6 +121,7 @@ class _Control:
         url_of = self._store_url
 
         async def open_store() -> Store:
+            self._lock_books()
             return await Store.open(url_of())
 
         def on_new(compiled: Compiled) -> None:
@@ -140,6 +143,19 @@ class _Control:
         book.size = self._settings.workers
         book.configure(_limits(configuration.current))
         return Services(book, ingest, lessor, configuration, token)
+
+    def _lock_books(self) -> None:
+        """See to it that nobody else reads the journals into the store: what two read would count twice. The control
+        process of a supervisor that was killed may still be at its end. Raises `StoreError`."""
+        if self._lock is not None:
+            return
+        fd = os.open(self._data_dir / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise StoreError(f"another control process is still at work in {self._data_dir}") from error
+        self._lock = fd
 
     def _store_url(self) -> URL:
         secret = self._settings.store_url
