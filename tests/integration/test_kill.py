@@ -1,6 +1,7 @@
 """Money is exact when a process is killed at any moment. The provider's bill is the oracle."""
 
 import asyncio
+import fcntl
 import json
 import os
 import random
@@ -132,6 +133,34 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
                 f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(stored(gateway)[1])} without an outcome"
             )
             assert any("killed by SIGKILL" in line for line in gateway.stderr) or name == "supervisor"
+
+    run(main())
+
+
+def test_a_control_process_waits_for_another_to_leave_the_books() -> None:
+    """What two read into the store would count twice."""
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance({"free": {}, "me": {"budgets": usd(1000)}}),
+            pricing=prices("alpha/gpt-4o-mini"),
+            server={"workers": WORKERS},
+            as_process=True,
+        ) as gateway:
+            assert (await gateway.ask(chat(), headers=bearer("me"))).status == 200
+            with (gateway.config_file.parent / "data" / "control.lock").open("r+b") as lock:
+                await kill(gateway, "control")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                await until(lambda: "control" in gateway.children, "control is started again")
+                for name in ("free", "me"):
+                    assert (await gateway.ask(chat(), headers=bearer(name))).status == 200
+                with pytest.raises(AssertionError):
+                    await wait_for_recovery(gateway)
+                status = (await gateway.admin("/api/v1/status")).json
+                assert status["store"].startswith("another control process is still at work")
+            await wait_for_recovery(gateway)
 
     run(main())
 

@@ -33,7 +33,7 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
         ) as gateway:
             for provider in gateway.providers.values():
                 provider.set_fault(fault)
-            # Not all at once: the client gives up a connection that takes 5 s, as it may on a busy machine, and asks anew.
+            # Not all at once: on a busy machine connections would take longer than client and gateway wait for one.
             turn = asyncio.Semaphore(50)
             async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused", timeout=60) as client:
                 assert client.max_retries == 2
