@@ -125,10 +125,12 @@ class Worker:
         return metrics_lines(self._engine, self._public)
 
     def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Notice when control has been away for too long."""
-        link = self._link
-        if link is not None and link.cut_off_at is not None:
-            self._engine.live.is_stale = monotonic() - link.cut_off_at > self._settings.max_stale_s
+        """Notice when control is silent, or has been away for too long."""
+        if self._link is not None:
+            live, now = self._engine.live, monotonic()
+            away_since = self._link.away_since(now)
+            live.is_cut_off = away_since is not None
+            live.is_stale = away_since is not None and now - away_since > self._settings.max_stale_s
         self._aging = loop.call_later(1.0, self._watch_age, loop)
 
     def swap(self, snapshot: Snapshot, models: ModelList | None = None) -> None:

@@ -110,7 +110,7 @@ class Gateway:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         found: dict[str, int] = {}
         for pid in map(int, listed.split()):
-            with contextlib.suppress(OSError, IndexError):
+            with contextlib.suppress(OSError, ValueError):  # it is about to begin, or over
                 module, task = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[2:4]
                 slot = json.loads(task).get("slot")
                 found["control" if module == "pointsman.control" else f"worker {slot}"] = pid

@@ -19,6 +19,7 @@ from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
+    Beat,
     Draining,
     FrameReader,
     FromControl,
@@ -36,6 +37,7 @@ from pointsman.link.frames import (
 )
 from pointsman.routing.leases import LeaseBook
 
+BEAT_S = 1.0
 RECALL_S = 0.03  # how long an ask waits for others to give back
 
 _logger = logging.getLogger(__name__)
@@ -92,8 +94,11 @@ class Lessor:
 
     async def listen(self, listener: socket.socket) -> None:
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
+        self._start(self._beat())
 
     def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         if self._server is not None:
             self._server.close()
         for line in list(self._lines.values()):
@@ -173,6 +178,13 @@ class Lessor:
         finally:
             del self._metrics[number]
         return list(found.values())
+
+    async def _beat(self) -> None:
+        """Show the workers that control is there."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for line in self._lines.values():
+                line.send(Beat())
 
     def _welcome(self, line: Line, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:

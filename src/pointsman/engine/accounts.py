@@ -63,7 +63,10 @@ class Accounts:
             "pointsman_unpriced_attempts_total", "Attempts whose price is not known.", ("provider", "model")
         )
         self.lease_waits = HistogramFamily(
-            "pointsman_lease_wait_seconds", "What attempts waited for room in a limit; most wait not at all.", (), _WAIT_S
+            "pointsman_lease_wait_seconds",
+            "What attempts waited for room in a limit; most wait not at all.",
+            (),
+            _WAIT_S,
         )
         self._overhead = self.overhead.series()
         self._lease_wait = self.lease_waits.series()

@@ -32,6 +32,7 @@ from pointsman.link.frames import (
 )
 from pointsman.routing.ledger import Ledger
 
+SILENT_S = 3.0  # without a word, a line that stands counts as none
 ASK_S = 0.25  # control is taken to be silent after this
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
@@ -79,7 +80,7 @@ class LinkClient(asyncio.Protocol):
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.is_connected = False
-        self.cut_off_at: float | None = monotonic()  # since when there is no line
+        self._heard_at = monotonic()
         self.share: Share | None = None
 
     async def run(self) -> None:
@@ -95,6 +96,10 @@ class LinkClient(asyncio.Protocol):
                 continue
             failures = 0
             await self._lost.wait()
+
+    def away_since(self, now: float) -> float | None:
+        """When control was heard last, if it is out of reach or silent; `None` while it is there."""
+        return self._heard_at if not self.is_connected or now - self._heard_at > SILENT_S else None
 
     def close(self) -> None:
         """Give the line up. Whoever runs `run` has to cancel it."""
@@ -133,6 +138,7 @@ class LinkClient(asyncio.Protocol):
         self._send(self._hello())
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = monotonic()
         try:
             for body in self._reader.feed(data):
                 self._received(FROM_CONTROL.decode(body))
@@ -148,7 +154,6 @@ class LinkClient(asyncio.Protocol):
             self._answer(number, None)
         if self.is_connected:
             self.is_connected = False
-            self.cut_off_at = monotonic()
             self._on_line(False)
 
     # The rest is its own.
@@ -164,7 +169,6 @@ class LinkClient(asyncio.Protocol):
                 _logger.error("control speaks protocol %d, this worker %d", frame.protocol, PROTOCOL)
             self._reshare(frame.share)
             self.is_connected = True
-            self.cut_off_at = None
             self._on_line(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
