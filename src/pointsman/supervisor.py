@@ -312,18 +312,18 @@ class Supervisor:
                 child.ready = None
 
     def _replace_all(self) -> None:
-        """Start new workers on the sockets of the old, then have those drain; control one after the other, since only
-        one may keep the books."""
-        old = [child for child in self._children.values() if not child.is_leaving]
+        """Control first and one after the other, since only one may keep the books: the old workers have leases to go
+        on with meanwhile. Then start new workers on the sockets of the old, which hand on what they hold and drain."""
+        old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
         for child in old:
             if child.slot is None:
                 self._end([child], CONTROL_DRAIN_S)
                 self._wait_until_ready([self._start(None)])
-            elif child.slot < self._settings.workers:
+                continue
+            if child.slot < self._settings.workers:
                 self._wait_until_ready([self._start(child.slot)])
-            if child.slot is not None:
-                child.is_leaving = True
-                os.kill(child.pid, signal.SIGTERM)
+            child.is_leaving = True
+            os.kill(child.pid, signal.SIGTERM)
 
     # The rest.
 
@@ -355,6 +355,11 @@ class Supervisor:
         if welcome:
             console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
             print(welcome.replace("{console}", console), flush=True)  # noqa: T201
+
+
+def _order(child: Child) -> int:
+    """Control before the workers."""
+    return -1 if child.slot is None else child.slot
 
 
 def lock_data_dir(data_dir: Path) -> int:
