@@ -51,7 +51,8 @@ def main() -> int:
     logging.basicConfig(
         level=task.log_level.upper(), format="%(asctime)s %(levelname)s control: %(message)s", stream=sys.stderr
     )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
+        logging.getLogger(name).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Control(task).run())
 
