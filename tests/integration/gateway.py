@@ -158,9 +158,10 @@ class Gateway:
         """One request to the console's address, with the admin token."""
         client = await Client.connect(int(self.console_url.rpartition(":")[2]))
         headers = {"host": "127.0.0.1", "authorization": f"Bearer {ADMIN_TOKEN}"}
-        answer = await client.ask(body, path=path, method=method, headers=headers)
-        await client.close()
-        return answer
+        try:
+            return await client.ask(body, path=path, method=method, headers=headers)
+        finally:
+            await client.close()
 
     @property
     def live(self) -> Any:

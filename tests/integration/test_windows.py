@@ -9,16 +9,19 @@ import pytest
 
 from integration.client import Answer
 from integration.gateway import Gateway, chat, run, serving, until
-from integration.governance import NANO, bearer, billed_nano, governance, prices, settings, usd
+from integration.governance import NANO, bearer, billed_nano, governance, prices, usd
 from pointsman.engine import billing
+from pointsman.simulate import Settings
+from pointsman.simulate.settings import Price
 
+OUTPUT_ONLY = Price(input_pico=0, output_pico=600_000, cached_pico=0)
 MINUTE_S = 60
 TOKENS = 30
 
 
 def governed(limit_nano: int, gap_ms: float, **how: Any) -> Any:
     return serving(
-        providers={"alpha": settings(output_tokens="max_tokens", token_gap_ms=gap_ms)},
+        providers={"alpha": Settings(price=OUTPUT_ONLY, output_tokens="max_tokens", token_gap_ms=gap_ms)},
         models={"chat": ["alpha/gpt-4o-mini"]},
         governance=governance({"me": {"budgets": usd(f"{limit_nano / NANO:.9f}", "minute") + usd(1, "day")}}),
         pricing=prices("alpha/gpt-4o-mini", input_usd_per_million="0", cached_input_usd_per_million="0"),
@@ -35,16 +38,20 @@ def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatc
     next, where again exactly two have room."""
     fits_two = 2 * TOKENS * 600
     offset_s = MINUTE_S - time() % MINUTE_S - 1
-    monkeypatch.setattr(billing, "time", lambda: time() + offset_s)
-    edge = (int(time() + offset_s) // MINUTE_S + 1) * MINUTE_S
+
+    def moved() -> float:
+        return time() + offset_s
+
+    monkeypatch.setattr(billing, "time", moved)
+    edge = (int(moved()) // MINUTE_S + 1) * MINUTE_S
 
     async def main() -> None:
         async with governed(fits_two, 50.0) as gateway:
             streams = [asyncio.create_task(ask(gateway)) for _ in range(2)]
             await until(lambda: len(gateway.providers["alpha"].bill.entries) == 2, "both streams run")
             assert (await ask(gateway)).status == 402
-            assert billing.time() < edge
-            await until(lambda: billing.time() > edge, "the minute is over")
+            assert moved() < edge
+            await until(lambda: moved() > edge, "the minute is over")
             assert not any(stream.done() for stream in streams), "the streams are too short to show anything"
             third = asyncio.create_task(ask(gateway))
             for answer in await asyncio.gather(*streams):
