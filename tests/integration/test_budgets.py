@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,9 +12,10 @@ import pytest
 from msgspec import Struct
 
 from integration.client import Answer, Client
-from integration.gateway import Gateway, chat, run, serving
+from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, billed_nano, governance, prices, settings, usd
 from pointsman.routing.pricing import TEMPLATE_TOKENS
+from pointsman.routing.terms import DEFAULT_OUTPUT
 from pointsman.simulate import Settings
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price
@@ -295,6 +298,29 @@ def test_a_stream_costs_what_the_same_answer_costs_whole() -> None:
             assert first["cost_nano"] == second["cost_nano"] == costs[0] == costs[1] > 0
             assert whole.headers["x-pointsman-cost-usd"] == f"{costs[0] / NANO:.9f}".rstrip("0")
             assert "x-pointsman-cost-usd" not in streamed.headers
+
+    run(main())
+
+
+def test_what_nobody_counted_fills_a_limit_of_tokens_for_good() -> None:
+    """Speech comes without a word on its tokens, so all that was reserved counts: in the worker, and in the store."""
+    body = {"model": "alpha/tts-1", "input": "Say something", "voice": "alloy"}
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            governance=governance({"me": {"rate_limits": [{"tokens": 2 * (DEFAULT_OUTPUT + 1000), "per": "year"}]}}),
+            as_process=True,
+        ) as gateway:
+            served = 0
+            while (await gateway.ask(body, path="/v1/audio/speech", headers=bearer("me"))).status == 200:
+                served += 1
+            assert served >= 1
+            os.kill(gateway.children["worker 0"], signal.SIGKILL)
+            await until(lambda: "started again" in "".join(gateway.stderr), "the worker is started again")
+            answer = await gateway.ask(body, path="/v1/audio/speech", headers=bearer("me"))
+            assert answer.status == 429, answer
+            assert await posted(gateway, "me") > 0
 
     run(main())
 

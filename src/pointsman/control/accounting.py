@@ -220,7 +220,7 @@ class Accounting:
         if found is None:
             return
         intent, scope = found
-        self._charge(epoch, scope, intent, outcome.nano, outcome.tokens_in + outcome.tokens_out, is_booked=is_booked)
+        self._charge(epoch, scope, intent, outcome.nano, outcome.tokens_counted, is_booked=is_booked)
         sums = self._sums(intent.at, epoch, scope)
         sums[0] += 1
         sums[1] += outcome.outcome != "ok"

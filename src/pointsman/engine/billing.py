@@ -153,6 +153,7 @@ class Billing:
                 failure.kind.code if failure is not None else "ok",
                 _SOURCES[charge.source],
                 charge.is_priced,
+                charge.tokens,
             )
             self.journal.outcome(scope, outcome)
         return charge
