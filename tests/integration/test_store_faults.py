@@ -17,7 +17,7 @@ import pytest
 
 from integration.client import Client
 from integration.databases import Server, Way, database, own_server
-from integration.gateway import Gateway, chat, run, serving
+from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
 RATE = 50
@@ -161,19 +161,28 @@ def test_control_broken(fault: Fault, for_s: float) -> None:
     run(main())
 
 
+@contextlib.asynccontextmanager
+async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
+    """A database: its address, the way to it, and its address by that way."""
+    async with database() as url:
+        parts = urlsplit(url)
+        way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
+        await way.start()
+        user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        try:
+            yield url, way, urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+        finally:
+            await way.stop()
+
+
 @pytest.mark.parametrize("for_s", LENGTHS)
 @pytest.mark.parametrize("kind", ["reset", "frozen", "refusing", "read_only"])
 def test_postgresql(kind: str, for_s: float) -> None:
     async def main() -> None:
-        async with database() as url:
-            parts = urlsplit(url)
-            way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
-            await way.start()
-            user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-            through = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+        async with behind_a_way() as (url, way, through):
 
             async def fault(_: Gateway, seconds: float) -> None:
-                name = parts.path.strip("/")
+                name = urlsplit(url).path.strip("/")
                 if kind == "frozen":
                     way.freeze()
                 elif kind == "reset":
@@ -191,7 +200,32 @@ def test_postgresql(kind: str, for_s: float) -> None:
 
             async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway:
                 await withstand(gateway, fault, for_s)
-            await way.stop()
+
+    run(main())
+
+
+@pytest.mark.slow
+def test_a_control_process_ends_though_its_database_is_frozen() -> None:
+    """Nobody is there any more to kill it, and the one that is to take its place waits for it."""
+
+    async def main() -> None:
+        async with (
+            behind_a_way() as (_, way, through),
+            governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway,
+        ):
+            assert gateway.process is not None
+            assert await load(gateway, 1) == [200] * RATE
+            way.freeze()
+            assert await load(gateway, 1) == [200] * RATE
+            control = Path(f"/proc/{gateway.children['control']}")
+            gateway.process.kill()
+            await gateway.process.wait()
+            await until(lambda: not control.exists(), "control has left", 20)
+            await way.mend()
+            await gateway.start()
+            async with asyncio.timeout(RETURN_S):
+                while await spent_nano(gateway) != billed_nano(gateway):
+                    await asyncio.sleep(0.1)
 
     run(main())
 
