@@ -105,8 +105,8 @@ LIMITS = {
 }
 ROUNDS = [
     ("usd", 30),
-    ("requests", 10),
-    ("tokens", 10),
+    ("requests", 5),
+    ("tokens", 5),
     *(pytest.param(kind, 200, marks=pytest.mark.slow) for kind in LIMITS),
 ]
 
@@ -266,7 +266,7 @@ def test_what_fits_is_not_refused(workers: int, max_tokens: int | None) -> None:
             async def work() -> None:
                 nonlocal last_success
                 client = await Client.connect(gateway.port)
-                while loop.time() < ends_at and loop.time() < last_success + 6:
+                while loop.time() < ends_at and loop.time() < last_success + 3:
                     answer = await client.ask(body, headers=bearer("me"))
                     assert answer.status in (200, 402), answer
                     if answer.status == 200:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -67,7 +68,8 @@ async def echoing() -> AsyncIterator[FakeOrigin]:
 def test_no_secret_is_written_or_told(where: str) -> None:
     async def main() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            environ, store = dict(SECRETS), {}
+            environ = dict(SECRETS)
+            store: dict[str, Any] = {}
             if where == "postgresql":
                 # A server that trusts its own machine takes any password.
                 parts = urlsplit(await stack.enter_async_context(database()))

@@ -113,7 +113,7 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
             as_process=True,
         ) as gateway:
             gateway.providers["alpha"].set_fault("status=500", for_s=0.5)
-            traffic = Traffic(gateway, dice)
+            traffic = Traffic(gateway, random.Random(seed))
             running = asyncio.create_task(traffic.run(BEFORE_S + AFTER_S))
             await asyncio.sleep(BEFORE_S * dice.random())
             # The first eight take each process in turn, so that none is left out by chance.
