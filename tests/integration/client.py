@@ -161,5 +161,6 @@ class Client:
     def reset(self) -> None:
         """Leave with RST."""
         sock = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+        if sock is not None:  # the other side may have been faster
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
         cast("asyncio.Transport", self.writer.transport).abort()

@@ -76,11 +76,13 @@ class Ingest:
         self._failures = 0
         self._checkpoint_at = 0.0
         self._stopping = False
+        self._stepping = asyncio.Lock()
 
     async def run(self) -> None:
-        """Read until `finish`."""
+        """Read until `finish`. Not to be cancelled before: a commit that is under way may yet come to pass."""
         while not self._stopping:
-            is_end = await self.step()
+            async with self._stepping:
+                is_end = await self.step()
             if self.state.problem is not None:
                 await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
             elif is_end:
@@ -91,11 +93,14 @@ class Ingest:
         self._stopping = True
         ends_at = monotonic() + within_s
         while monotonic() < ends_at:
-            if await self.step() and self.state.problem is None:
+            async with self._stepping:
+                is_end = await self.step()
+            if is_end and self.state.problem is None:
                 break
             await asyncio.sleep(0.02)
-        if self.store is not None:
-            await self.store.close()
+        async with self._stepping:
+            if self.store is not None:
+                await self.store.close()
 
     async def step(self) -> bool:
         """One batch; whether there is nothing more to read for now."""
@@ -115,6 +120,9 @@ class Ingest:
             if self.store is not None:
                 await self.store.reconnect()
             return True
+        except BaseException:
+            self._must_rewind = True  # what was read is in no batch that was committed
+            raise
         if self.state.problem is not None:
             if self._failures:
                 _logger.warning("the store works again")

@@ -79,8 +79,8 @@ class _Control:
         await services.lessor.listen(socket.socket(fileno=task.link_fd))
         server = self._server(services)
         sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
+        reading = loop.create_task(services.ingest.run())
         tasks = [
-            loop.create_task(services.ingest.run()),
             loop.create_task(services.configuration.run()),
             loop.create_task(self._prune(services)),
         ]
@@ -112,6 +112,7 @@ class _Control:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.ingest.finish(FINISH_S)
+        await reading
         services.lessor.close()
         server.should_exit = True
         await serving
