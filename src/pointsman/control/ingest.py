@@ -127,9 +127,10 @@ class Ingest:
         """What is not read yet, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    def live_epochs(self) -> set[int]:
-        """The epochs of workers that are alive, whether they have called or not."""
-        return {reader.epoch for reader in discover(self._folder) if reader.is_live()}
+    def open_epochs(self) -> set[int]:
+        """The epochs of workers that may hold something: whose journals are not read to the end for good."""
+        retired = {name for name, journal in self._journals.items() if journal.is_retired}
+        return {reader.epoch for reader in discover(self._folder) if reader.folder.name not in retired}
 
     async def _rewind(self, store: Store) -> None:
         """Go on where the store is, which may be behind where we were."""
@@ -219,7 +220,7 @@ class Ingest:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
-        self._book.forget_ended(time())
+        self._book.forget_ended(time(), monotonic())
         if not await store.checkpoint():
             return
         for name, (is_retired, low) in safe.items():

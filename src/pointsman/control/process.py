@@ -25,8 +25,7 @@ from pointsman.control.listing import Listing
 from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.store import Store
-from pointsman.domain.limits import Limit
-from pointsman.domain.snapshots import limits_of
+from pointsman.domain.snapshots import counters_of
 from pointsman.processes import ControlTask
 from pointsman.routing.leases import LeaseBook
 
@@ -122,11 +121,11 @@ class _Control:
             return await Store.open(url_of())
 
         def on_new(compiled: Compiled) -> None:
-            book.configure(_limits(compiled))
+            book.configure(counters_of(compiled.snapshot))
 
         configuration: Configuration
         settings_path = Path(task.snapshot)
-        book = LeaseBook(1)
+        book = LeaseBook(1, knows_all=False)
         ingest = Ingest(self._data_dir / "journal", book, open_store, on_retired=lambda shares: lessor.reshare(shares))  # noqa: PLW0108 -- made below
         lessor = Lessor(book, ingest, lambda: (str(settings_path), configuration.digest))
         configuration = Configuration(
@@ -138,7 +137,7 @@ class _Control:
         )
         self._settings = configuration.current.settings
         book.size = self._settings.workers
-        book.configure(_limits(configuration.current))
+        book.configure(counters_of(configuration.current.snapshot))
         return Services(book, ingest, lessor, configuration, token)
 
     def _store_url(self) -> URL:
@@ -185,7 +184,3 @@ class _Control:
                     await asyncio.sleep(0.1)
             except StoreError as error:
                 _logger.warning("old requests were not deleted: %s", error)
-
-
-def _limits(compiled: Compiled) -> dict[str, Limit]:
-    return {limit.counter: limit for limit in limits_of(compiled.snapshot)}

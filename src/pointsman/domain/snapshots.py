@@ -102,3 +102,9 @@ def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
         yield from key.limits
         for entry in key.entries.values():
             yield from entry.limits
+
+
+def counters_of(snapshot: Snapshot) -> dict[str, Limit]:
+    """Every limit of a configuration by the name of its counter."""
+    once = {id(limit): limit for limit in limits_of(snapshot)}
+    return {limit.counter: limit for limit in once.values()}

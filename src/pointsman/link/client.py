@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Return, Share, Want
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
@@ -78,6 +78,9 @@ class LinkClient(asyncio.Protocol):
         self._in_flight: dict[tuple[str, int], int] = {}  # which question a counter's window is asked about in
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()
+        self._is_draining = False
+        self._was_welcome = False  # on this connection
         self.is_connected = False
         self.cut_off_at: float | None = monotonic()  # since when there is no line
         self.share: Share | None = None
@@ -87,14 +90,14 @@ class LinkClient(asyncio.Protocol):
         failures = 0
         while True:
             self._lost = asyncio.Event()
+            self._was_welcome = False
             try:
                 await self._loop.create_unix_connection(lambda: self, self._path)
+                await self._lost.wait()
             except OSError:
-                failures += 1
-                await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
-                continue
-            failures = 0
-            await self._lost.wait()
+                pass
+            failures = 1 if self._was_welcome else failures + 1
+            await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
 
     def close(self) -> None:
         """Give the line up. Whoever runs `run` has to cancel it."""
@@ -121,9 +124,14 @@ class LinkClient(asyncio.Protocol):
 
     def drain(self) -> None:
         """No window is opened any more."""
-        self.share = None
-        self._ledger.reshare(Share(0, 1, float("inf")))
+        self._is_draining = True
+        self._reshare(NO_SHARE)
         self._send(Draining())
+
+    def give_back(self, returns: Sequence[Return]) -> None:
+        """Give back what the ledger has taken from its leases. Where there is no line, control learns of it when there
+        is one."""
+        self._send(GiveBack(list(returns)))
 
     # What the event loop calls.
 
@@ -137,7 +145,7 @@ class LinkClient(asyncio.Protocol):
             for body in self._reader.feed(data):
                 self._received(FROM_CONTROL.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
-            _logger.error("control sent what is no frame: %s", error)  # noqa: TRY400
+            _logger.error("the line to control is given up, since what it sent is no frame: %s", error)  # noqa: TRY400
             if self._transport is not None:
                 self._transport.abort()
 
@@ -161,10 +169,12 @@ class LinkClient(asyncio.Protocol):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
             if frame.protocol != PROTOCOL:
-                _logger.error("control speaks protocol %d, this worker %d", frame.protocol, PROTOCOL)
+                raise ValueError(f"it speaks protocol {frame.protocol}, this worker {PROTOCOL}")
             self._reshare(frame.share)
-            self.is_connected = True
+            self.is_connected = self._was_welcome = True
             self.cut_off_at = None
+            if self._is_draining:
+                self._send(Draining())
             self._on_line(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
@@ -176,16 +186,19 @@ class LinkClient(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _reshare(self, share: Share) -> None:
+        if self._is_draining:
+            share = NO_SHARE
         self.share = share
         self._ledger.reshare(share)
 
     async def _take(self, path: str) -> None:
-        try:
-            digest = await self._on_snapshot(path)
-        except (OSError, ValueError) as error:
-            _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
-            return
-        self._send(InForce(digest))
+        async with self._taking:  # in the order they came
+            try:
+                digest = await self._on_snapshot(path)
+            except (OSError, ValueError) as error:
+                _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
+                return
+            self._send(InForce(digest))
 
     def _answer(self, number: int, grants: Sequence[Grant] | None) -> None:
         """Wake all who wait for an answer; without grants none came."""
