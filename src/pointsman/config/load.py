@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from decimal import Decimal
+from math import isfinite
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -38,7 +40,7 @@ def load(content: bytes) -> Loaded:
     try:
         return Loaded(Document.model_validate(source.data), source)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [item for item in error.errors(include_url=False) if not _is_of_other_form(item)]
     findings = Findings(source)
     for item in details:
         location = _location(item)
@@ -49,8 +51,17 @@ def load(content: bytes) -> Loaded:
 
 
 def _location(details: ErrorDetails) -> Location:
-    location = tuple(details["loc"])
+    location = tuple(part for part in details["loc"] if part != _HOURS and not str(part).startswith("literal["))
     return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _is_of_other_form(details: ErrorDetails) -> bool:
+    """Where a field has two forms, text and a mapping, each says why it does not fit: only that of the form the value
+    has is to the point."""
+    location, value = details["loc"], details["input"]
+    if not location or not (location[-1] == _HOURS or str(location[-1]).startswith("literal[")):
+        return False
+    return isinstance(value, dict) if location[-1] != _HOURS else not isinstance(value, dict)
 
 
 def _without(data: Mapping[str, object], locations: list[Location]) -> Document | None:
@@ -84,6 +95,8 @@ def _explain(location: Location, details: ErrorDetails) -> str:
             return _NAMING.get(details["ctx"]["pattern"], "has characters that are not allowed")
         case "literal_error":
             return f"must be {details['ctx']['expected']}"
+        case "decimal_max_places":
+            return f"may have at most {details['ctx']['decimal_places']} decimals"
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":
             return _length(details)
     expected = _EXPECTED.get(details["type"])
@@ -101,6 +114,7 @@ def _length(details: ErrorDetails) -> str:
     return f"may have at most {context['max_length']} {unit}"
 
 
+_HOURS = "HoursSettings"
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -111,6 +125,7 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "finite_number": "a finite number",
+    "is_instance_of": "a number",  # the only class that is asked for by name is `Decimal`
 }
 
 _NAMING = {
@@ -129,7 +144,7 @@ def _kind_of(value: object) -> str:
         (list, "a list"),
         (dict, "a mapping"),
     )
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
+    if isinstance(value, float | Decimal) and not isfinite(value):
         return "infinity or not-a-number"
     for kind, name in kinds:
         if isinstance(value, kind):

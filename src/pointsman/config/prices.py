@@ -37,8 +37,12 @@ def _override(settings: PriceSettings, document: Document, place: Location, find
     for kind, name, known in owners:
         if name not in known:
             findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known) or ''}")
-    if "/" not in settings.model and "*" not in settings.model:
+    if "/" not in settings.model and not _has_wildcard(settings.model):
         findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")
+    provider = settings.model.partition("/")[0]
+    if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
+        message = f"there is no provider {provider!r}{nearest(provider, document.providers) or ''}"
+        findings.error((*place, "model"), message)
     has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
     price = None
     if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
@@ -51,6 +55,10 @@ def _override(settings: PriceSettings, document: Document, place: Location, find
         findings.warning(place, "states neither a price nor max_output_tokens, so it changes nothing")
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
     return PriceOverride(settings.model, owner, price, settings.max_output_tokens)
+
+
+def _has_wildcard(pattern: str) -> bool:
+    return any(mark in pattern for mark in "*?[")
 
 
 def _rates(settings: PriceSettings) -> Rates:

@@ -67,7 +67,10 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     body = data[head + 32 :]
     if sha256(body).digest() != data[head : head + 32]:
         raise SnapshotError(f"{path} is damaged")
-    accepted = msgspec.msgpack.decode(body, type=Accepted)
+    try:
+        accepted = msgspec.msgpack.decode(body, type=Accepted)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None
     loaded, folder = load(accepted.content), Path(accepted.folder)
     checked = compile_document(loaded, folder, environ)
     if checked.compiled is None:
