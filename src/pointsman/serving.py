@@ -77,7 +77,9 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
             os.close(lock_data_dir(settings.data_dir))  # not to write where another gateway reads
         if settings.log_file is not None:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
-        write_snapshot(path, Accepted(start.content, str(start.folder), start.compiled.snapshot.digest))
+        write_snapshot(
+            path, Accepted(start.content, str(start.folder), start.compiled.snapshot.digest), start.compiled.keys
+        )
     except SupervisorError as error:
         logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
         return 1

@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,6 +61,7 @@ class Child(Struct):
     ready: int | None
     started_at: float
     is_leaving: bool = False
+    is_ready: bool = False
 
 
 class Handover(Struct):
@@ -106,7 +108,7 @@ class Supervisor:
             self._kill_all()
             return 1
         finally:
-            Path(self._sockets.link_path).unlink(missing_ok=True)
+            shutil.rmtree(Path(self._sockets.link_path).parent, ignore_errors=True)
             os.close(self._sockets.lock)
 
     # Starting.
@@ -165,12 +167,12 @@ class Supervisor:
     def _wait_until_ready(self, children: Sequence[Child]) -> None:
         """Raises `SupervisorError` when one dies, or does not get ready in time."""
         ends_at = time.monotonic() + START_S
-        while waiting := [child for child in children if child.ready is not None]:
+        while waiting := [child for child in children if not child.is_ready]:
             self._turn(0.5)
             for child in waiting:
                 if child.pid not in self._children:
                     raise SupervisorError(f"the {child.name} process could not start; what it said is above")
-            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
+            if self._asked_to_end():
                 return
             if time.monotonic() > ends_at:
                 raise SupervisorError(f"{waiting[0].name} was not ready within {START_S:.0f} s")
@@ -179,7 +181,7 @@ class Supervisor:
 
     def _watch(self) -> int:
         while True:
-            self._turn(self._until_restart())
+            self._turn(0.0 if self._signals else self._until_restart())
             signals, self._signals = self._signals, []
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 return self._drain()
@@ -196,7 +198,8 @@ class Supervisor:
             if child is None:
                 os.read(key.fd, 512)  # the wake-up of a signal
             else:
-                if os.read(key.fd, 1):
+                if os.read(key.fd, 1):  # else it has died, of which it may take a moment to hear
+                    child.is_ready = True
                     _logger.debug("%s is ready", child.name)
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
@@ -265,10 +268,11 @@ class Supervisor:
             child.is_leaving = True
             os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
+        heard = self._asked_to_end()
         while left := [child for child in children if child.pid in self._children]:
             self._turn(0.2)
-            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
-                self._signals = []
+            if self._asked_to_end() > heard:
+                heard = self._asked_to_end()
                 for child in left:
                     os.kill(child.pid, signal.SIGTERM)
             if time.monotonic() > ends_at:
@@ -276,6 +280,10 @@ class Supervisor:
                 for child in left:
                     os.kill(child.pid, signal.SIGKILL)
                 ends_at += 5
+
+    def _asked_to_end(self) -> int:
+        """How often, since signals were last acted on."""
+        return sum(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals)
 
     def _kill_all(self) -> None:
         for child in list(self._children.values()):
@@ -288,7 +296,7 @@ class Supervisor:
     # Handing over.
 
     def _hand_over(self) -> None:
-        """Become what is installed now. Does not return."""
+        """Become what is installed now. Returns only where that cannot be."""
         _logger.info("handing over to a new supervisor")
         for child in self._children.values():
             os.set_inheritable(child.life, True)
@@ -299,7 +307,10 @@ class Supervisor:
         for fd in (*listening, *sockets.console, sockets.link, sockets.lock):
             os.set_inheritable(fd, True)
         state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
-        os.execve(sys.executable, list(self._command), {**os.environ, HANDOVER: state})  # noqa: S606
+        try:
+            os.execve(sys.executable, list(self._command), {**os.environ, HANDOVER: state})  # noqa: S606
+        except OSError as error:
+            _logger.error("cannot hand over, so this one goes on: %s", error)  # noqa: TRY400
 
     def _adopt(self, left: Handover) -> None:
         self._sockets = left.sockets
@@ -311,15 +322,23 @@ class Supervisor:
                 child.ready = None
 
     def _replace_all(self) -> None:
-        """Start new workers on the sockets of the old, then have those drain; control one after the other, since only
-        one may keep the books."""
-        old = [child for child in self._children.values() if not child.is_leaving]
+        """Control first, since only one may keep the books: the old workers have leases to go on with. Then new
+        workers on the sockets of the old, which hand on what they hold and drain. Where a new one cannot start, those
+        there are go on."""
+        old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
         for child in old:
             if child.slot is None:
                 self._end([child], CONTROL_DRAIN_S)
-                self._wait_until_ready([self._start(None)])
-            elif child.slot < self._settings.workers:
-                self._wait_until_ready([self._start(child.slot)])
+            if child.slot is None or child.slot < self._settings.workers:
+                new = self._start(child.slot)
+                try:
+                    self._wait_until_ready([new])
+                except SupervisorError as error:
+                    _logger.error("%s; what has not been replaced goes on as it is", error)  # noqa: TRY400
+                    if new.slot is not None:
+                        self._restarts.pop(new.slot, None)
+                        self._end([new] if new.pid in self._children else [], 5.0)
+                    return
             if child.slot is not None:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
@@ -354,6 +373,11 @@ class Supervisor:
         if welcome:
             console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
             print(welcome.replace("{console}", console), flush=True)  # noqa: T201
+
+
+def _order(child: Child) -> int:
+    """Control before the workers."""
+    return -1 if child.slot is None else child.slot
 
 
 def lock_data_dir(data_dir: Path) -> int:

@@ -8,18 +8,19 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random, SystemRandom
-from time import monotonic
+from time import monotonic, time
 
 import msgspec
 import uvloop
 
 from pointsman.config.settings import Settings
 from pointsman.config.snapshot_file import read_snapshot
-from pointsman.domain.leases import Grant, Share, Want
-from pointsman.domain.snapshots import Snapshot, limits_of
+from pointsman.domain.leases import NO_SHARE, Grant, Want
+from pointsman.domain.limits import Limit
+from pointsman.domain.snapshots import Snapshot, counters_of
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
@@ -88,7 +89,7 @@ class Worker:
     async def connect(self, slot: int, epoch: int, path: str, on_snapshot: "OnSnapshot") -> None:
         """Hold a line to control: from now on limits are shared with other workers."""
         live, ledger, journal = self._engine.live, self._ledger, self._journal
-        ledger.reshare(Share(0, 1, float("inf")))
+        ledger.reshare(NO_SHARE)
         live.is_cut_off = True
 
         def hello() -> Hello:
@@ -125,19 +126,25 @@ class Worker:
         return metrics_lines(self._engine, self._public)
 
     def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Notice when control has been away for too long."""
-        link = self._link
-        if link is not None and link.cut_off_at is not None:
-            self._engine.live.is_stale = monotonic() - link.cut_off_at > self._settings.max_stale_s
+        """Notice when control is silent, or has been away for too long."""
+        if self._link is not None:
+            live, now = self._engine.live, monotonic()
+            away_since = self._link.away_since(now)
+            live.is_cut_off = away_since is not None
+            live.is_stale = away_since is not None and now - away_since > self._settings.max_stale_s
         self._aging = loop.call_later(1.0, self._watch_age, loop)
 
-    def swap(self, snapshot: Snapshot, models: ModelList | None = None) -> None:
+    def swap(
+        self, snapshot: Snapshot, models: ModelList | None = None, limits: Mapping[str, Limit] | None = None
+    ) -> None:
         """Put a new configuration in force. Requests in progress keep the one they began with. `models` is its list of
-        models, where that has been prepared."""
+        models and `limits` are its limits by their counters, where somebody has them already."""
         if models is not None:
             self._gateway.take_models(models)
         self._engine.live.swap(snapshot)
-        self._ledger.reconfigure(limits_of(snapshot))
+        returns = self._ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
+        if self._link is not None and returns:
+            self._link.give_back(returns)
         _settle_memory()
         for client in self._upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
@@ -253,9 +260,9 @@ async def _work(task: WorkerTask) -> int:
     worker = Worker(compiled.snapshot, settings, log_fd, journal)
 
     async def on_snapshot(name: str) -> str:
-        taken = await asyncio.to_thread(read_snapshot, Path(name), os.environ)
-        worker.swap(taken.snapshot, await asyncio.to_thread(ModelList(taken.snapshot).prepare))
-        return taken.snapshot.digest
+        snapshot, models, limits = await asyncio.to_thread(_read, Path(name))
+        worker.swap(snapshot, models, limits)
+        return snapshot.digest
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     stopping = asyncio.Event()
@@ -273,6 +280,12 @@ async def _work(task: WorkerTask) -> int:
     if cut:
         _logger.warning("%d requests were cut off", cut)
     return 0
+
+
+def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
+    """What takes its time of a new configuration, in a thread beside the loop."""
+    snapshot = read_snapshot(path, os.environ).snapshot
+    return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
 
 def _open_log(settings: Settings) -> int:

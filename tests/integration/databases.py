@@ -1,12 +1,18 @@
-"""A PostgreSQL for tests: one by its address in the environment or at the usual port, with a database of its own; and a
-way to it that can be broken."""
+"""A PostgreSQL for tests: one by its address in the environment or at the usual port, with a database of its own, and a
+way to it that can be broken; or a whole server."""
 
 import asyncio
 import contextlib
 import os
+import pwd
 import secrets
-from collections.abc import AsyncIterator
-from typing import Literal
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -49,11 +55,11 @@ async def database() -> AsyncIterator[str]:
 
 class Way:
     """A proxy to a database. `state` says what becomes of connections: `open` lets all through; `frozen` takes them and
-    passes nothing on; `reset` cuts every connection and refuses new ones."""
+    passes nothing on; `reset` cuts every connection, old and new; `refusing` cuts the old and takes no new ones."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self.state: Literal["open", "frozen", "reset"] = "open"
+        self.state: Literal["open", "frozen", "reset", "refusing"] = "open"
         self._thawed = asyncio.Event()
         self._thawed.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -78,6 +84,18 @@ class Way:
     def reset(self) -> None:
         self.state = "reset"
         self.cut()
+
+    def refuse(self) -> None:
+        self.state = "refusing"
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+
+    async def mend(self) -> None:
+        """As it was."""
+        if self.state == "refusing":
+            await self.start()
+        self.thaw()
 
     def thaw(self) -> None:
         self.state = "open"
@@ -109,3 +127,65 @@ class Way:
                 await sink.drain()
         finally:
             sink.transport.abort()
+
+
+class Server:
+    """A PostgreSQL of a test's own, in a folder of its own, which may be stopped and started as a machine's may not."""
+
+    def __init__(self, programs: Path, folder: Path, port: int) -> None:
+        self._programs = programs
+        self._data = folder / "data"
+        self._log = folder / "log"
+        self._port = port
+        # It refuses to run as root, and its files must be its own.
+        self._account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+        if self._account is not None:
+            os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def make(self) -> None:
+        self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-c port={self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        self._run("pg_ctl", "start", "--wait", f"--log={self._log}", f"--options={options}")
+
+    def stop(self) -> None:
+        """At once, as a crash would: what was not committed is gone."""
+        self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        account: dict[str, Any] = {}
+        if self._account is not None:
+            account = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+        subprocess.run(
+            [self._programs / program, f"--pgdata={self._data}", *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._data.parent,
+            **account,
+        )
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """A running server. Skips the test where PostgreSQL's programs are not installed."""
+    given = shutil.which("initdb")
+    found = Path(given) if given else max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+    if found is None:
+        pytest.skip("PostgreSQL is not installed: there is no initdb")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="pointsman-pg-") as folder:
+        server = Server(found.parent, Path(folder), port)
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

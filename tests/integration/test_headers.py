@@ -1,6 +1,7 @@
 """What must not pass the gateway does not: credentials, cookies, addresses, ids, in either direction, or into logs."""
 
 from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import Gateway, run, serving
-from integration.wire import ask, chat, connect
+from integration.wire import ask, chat
 from pointsman.simulate import Settings
 
 VIRTUAL_KEY = "pm-virtual-key-of-a-client-4242424242"
@@ -52,6 +53,8 @@ CLIENT_HEADERS = {
     "accept-encoding": f"br, {CANARY}",
     "accept-language": CANARY,
     "x-request-id": CANARY,
+    "x-client-request-id": CANARY,
+    "x-pointsman-attempt-id": CANARY,
     "traceparent": CANARY,
     "baggage": f"a={CANARY}",
     "x-stainless-lang": CANARY,
@@ -64,6 +67,8 @@ CLIENT_HEADERS = {
 }
 PASSED_ON = {"openai-beta": "assistants=v2", "idempotency-key": "id-1", "accept": "application/json"}
 SENT_ALWAYS = {"host", "user-agent", "content-type", "authorization", "content-length", "accept-encoding", "connection"}
+# Our own id of the attempt, by which the provider's bill can be held against ours.
+SENT_ALWAYS |= {"x-client-request-id"}
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/files", "/v1/moderations"])
@@ -100,6 +105,8 @@ def test_nothing_of_a_clients_headers_goes_upstream_but_what_is_listed(path: str
                 assert VIRTUAL_KEY not in text
                 assert CANARY.encode() not in request.target.encode()
                 assert request.headers["authorization"] == f"Bearer {PROVIDER_KEYS['KEY_A']}"
+                request_id, _, ordinal = request.headers["x-client-request-id"].rpartition("-")
+                assert (UUID(request_id).version, ordinal) == (7, "1")
                 assert request.headers["host"] == f"127.0.0.1:{gateway.providers['a'].port}"
                 assert request.headers.keys() <= SENT_ALWAYS | PASSED_ON.keys(), request.headers
                 assert {name: request.headers.get(name) for name in PASSED_ON} == PASSED_ON
@@ -230,7 +237,6 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
 
 async def _all_that_is_written(gateway: Gateway) -> str:
     """The request log, the metrics, and what logging caught."""
-    async with connect(gateway.console_url) as wire:
-        metrics = (await wire.ask("GET", "/metrics")).body.decode()
+    assert gateway.worker is not None
     await gateway.wait_for_records(1)
-    return metrics + gateway.log_file.read_text() + "".join(gateway.errors)
+    return "\n".join(gateway.worker.metrics_lines()) + gateway.log_file.read_text() + "".join(gateway.errors)

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from integration.client import Answer, Client
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import ask, chat, connect
 from pointsman.config.compile import compile_file
@@ -125,17 +126,27 @@ def _check_records(records: list[dict[str, Any]]) -> None:
         assert len(attempts) <= 3
 
 
+async def _console(gateway: Gateway, path: str, method: str = "GET") -> Answer:
+    """One request to the console's address, without a token."""
+    client = await Client.connect(int(gateway.console_url.rpartition(":")[2]))
+    answer = await client.ask({} if method == "POST" else None, path=path, method=method, headers={"host": "127.0.0.1"})
+    await client.close()
+    return answer
+
+
 def test_metrics_and_log_have_a_place_of_their_own() -> None:
     async def main() -> None:
-        async with serving(providers={"a": Settings(models=("sim-1",))}, models={"chat": ["a/sim-1"]}) as gateway:
-            for path in ("/metrics", "/v1/metrics", "/v1/../metrics", "/METRICS"):
+        settings = Settings(models=("sim-1",))
+        async with serving(providers={"a": settings}, models={"chat": ["a/sim-1"]}, as_process=True) as gateway:
+            for path in ("/metrics", "/v1/metrics", "/v1/../metrics", "/METRICS", "/api/v1/usage"):
                 received = await ask(gateway.base_url, "GET", path)
                 assert received.status in (400, 404), path
-            assert (await ask(gateway.console_url, "GET", "/metrics")).headers["content-type"].startswith("text/plain")
-            assert (await ask(gateway.console_url, "GET", "/healthz")).status == 200
-            assert (await ask(gateway.console_url, "POST", "/metrics", b"{}")).status == 405
-            for path in (CHAT, "/v1/models", "/"):
-                assert (await ask(gateway.console_url, "POST", path, chat())).status == 404
+            # On loopback whoever collects metrics needs no token.
+            assert (await _console(gateway, "/metrics")).headers["content-type"].startswith("text/plain")
+            assert (await _console(gateway, "/healthz")).status == 200
+            assert (await _console(gateway, "/metrics", "POST")).status == 405
+            for path, status in ((CHAT, 404), ("/v1/models", 404), ("/", 405)):
+                assert (await _console(gateway, path, "POST")).status == status
             assert not gateway.providers["a"].bill.entries
 
     run(main())
@@ -143,10 +154,14 @@ def test_metrics_and_log_have_a_place_of_their_own() -> None:
 
 def test_the_metrics_page_is_what_prometheus_reads() -> None:
     async def main() -> None:
-        async with serving(providers={"a": Settings(models=("sim-1",))}, models={"chat": ["a/sim-1"]}) as gateway:
-            await gateway.ask(msgspec.json.decode(chat()))
+        settings = Settings(models=("sim-1",))
+        async with serving(
+            providers={"a": settings}, models={"chat": ["a/sim-1"]}, server={"workers": 2}, as_process=True
+        ) as gateway:
+            for _ in range(10):  # so that either worker has its part
+                await gateway.ask(msgspec.json.decode(chat()))
             await gateway.ask(msgspec.json.decode(chat(model='a/new\nline "quoted" back\\slash')))
-            text = (await ask(gateway.console_url, "GET", "/metrics")).body.decode()
+            text = (await _console(gateway, "/metrics")).body.decode()
             typed = set()
             for line in text.splitlines():
                 if line.startswith("# TYPE "):
@@ -160,6 +175,8 @@ def test_the_metrics_page_is_what_prometheus_reads() -> None:
                     assert name in typed or base in typed, line
                     float(line.rpartition(" ")[2])
             assert text.endswith("\n")
+            assert "\npointsman_workers 2\n" in text
+            assert _sum(await gateway.metrics(), "pointsman_requests_total") == 11
 
     run(main())
 

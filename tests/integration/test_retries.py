@@ -33,12 +33,15 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
         ) as gateway:
             for provider in gateway.providers.values():
                 provider.set_fault(fault)
-            async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused") as client:
+            # Not all at once: on a busy machine connections would take longer than client and gateway wait for one.
+            turn = asyncio.Semaphore(50)
+            async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused", timeout=60) as client:
                 assert client.max_retries == 2
 
                 async def call() -> str:
-                    with pytest.raises(openai.InternalServerError) as caught:
-                        await client.chat.completions.create(**chat())
+                    async with turn:
+                        with pytest.raises(openai.InternalServerError) as caught:
+                            await client.chat.completions.create(**chat())
                     assert caught.value.response.headers["x-should-retry"] == "false"
                     assert caught.value.status_code in (502, 503)
                     return caught.value.message

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,14 +16,14 @@ import asyncpg
 import pytest
 
 from integration.client import Client
-from integration.databases import Way, database
-from integration.gateway import Gateway, chat, run, serving
+from integration.databases import Server, Way, database, own_server
+from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
 RATE = 50
 RETURN_S = 10.0
 LENGTHS = [8, pytest.param(30, marks=pytest.mark.slow)]
-Fault = Callable[[Gateway, float], Awaitable[None]]
+Fault = Callable[[Gateway, float], Coroutine[Any, Any, None]]
 
 
 async def load(gateway: Gateway, for_s: float) -> list[int]:
@@ -52,16 +53,28 @@ async def spent_nano(gateway: Gateway) -> int | None:
         return None
 
 
-async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
+async def withstand(gateway: Gateway, fault: Fault, for_s: float, *, breaks_store: bool = True) -> None:
+    """Load before, while and after `fault`: nothing fails, and all that was spent is in the store soon after."""
     assert await load(gateway, 0.5) == [200] * (RATE // 2)  # leases are there
     loading = asyncio.create_task(load(gateway, for_s + 1))
-    await fault(gateway, for_s)
+    breaking = asyncio.create_task(fault(gateway, for_s))
+    states: set[str] = set()
+    while not breaking.done():
+        await asyncio.sleep(0.2)
+        with contextlib.suppress(OSError, ValueError):
+            states.add((await gateway.admin("/readyz")).json["status"])
+    await breaking
+    returned_at = time.monotonic()
     statuses = await loading
     assert statuses == [200] * len(statuses), "".join(gateway.stderr)
-    ends_at = time.monotonic() + RETURN_S
     while (spent := await spent_nano(gateway)) != billed_nano(gateway):
-        assert time.monotonic() < ends_at, (spent, billed_nano(gateway), "".join(gateway.stderr))
+        assert time.monotonic() < returned_at + RETURN_S, (spent, billed_nano(gateway), "".join(gateway.stderr))
         await asyncio.sleep(0.1)
+    assert "degraded" in states or not breaks_store
+    after_s = time.monotonic() - returned_at
+    print(
+        f"{len(statuses)} requests, none failed; all {spent} nano-dollars in the store {after_s:.1f} s after its return"
+    )
 
 
 @contextlib.asynccontextmanager
@@ -72,6 +85,7 @@ async def governed(**sections: Any) -> AsyncIterator[Gateway]:
         governance=governance({"me": {"budgets": usd(1000), "rate_limits": [{"requests": 100_000, "per": "minute"}]}}),
         pricing=prices("alpha/gpt-4o-mini"),
         as_process=True,
+        is_alone=False,
         **sections,
     ) as gateway:
         yield gateway
@@ -79,13 +93,6 @@ async def governed(**sections: Any) -> AsyncIterator[Gateway]:
 
 def data_of(gateway: Gateway) -> Path:
     return gateway.config_file.parent / "data"
-
-
-def control_of(gateway: Gateway) -> int:
-    assert gateway.process is not None
-    pid = gateway.process.pid
-    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return next(child for child in found if b"pointsman.control" in Path(f"/proc/{child}/cmdline").read_bytes())
 
 
 async def exclusive_lock(gateway: Gateway, for_s: float) -> None:
@@ -97,9 +104,18 @@ async def exclusive_lock(gateway: Gateway, for_s: float) -> None:
     connection.close()
 
 
+async def no_space(gateway: Gateway, for_s: float) -> None:
+    """Files of the control process cannot grow: the database and its log are full."""
+    pid = gateway.children["control"]
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
+    await asyncio.sleep(for_s)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
 async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
     """What a machine that lost its power leaves behind: a log whose end was never written."""
-    pid = control_of(gateway)
+    pid = gateway.children["control"]
     os.kill(pid, signal.SIGSTOP)
     wal = data_of(gateway) / "pointsman.db-wal"
     with wal.open("r+b") as file:
@@ -111,60 +127,128 @@ async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
 
 
 async def control_stopped(gateway: Gateway, for_s: float) -> None:
-    pid = control_of(gateway)
+    pid = gateway.children["control"]
     os.kill(pid, signal.SIGSTOP)
     await asyncio.sleep(for_s)
     os.kill(pid, signal.SIGCONT)
 
 
 async def control_killed(gateway: Gateway, for_s: float) -> None:
+    """Again and again, while it is starting too."""
     ends_at = time.monotonic() + for_s
     while time.monotonic() < ends_at:
-        os.kill(control_of(gateway), signal.SIGKILL)
+        with contextlib.suppress(KeyError):  # it is about to be started
+            os.kill(gateway.children["control"], signal.SIGKILL)
         await asyncio.sleep(2)
 
 
+async def each(faults: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Several gateways beside each other: most of what they do is wait."""
+    async with asyncio.TaskGroup() as group:
+        for fault in faults:
+            group.create_task(fault)
+
+
 @pytest.mark.parametrize("for_s", LENGTHS)
-@pytest.mark.parametrize("fault", [exclusive_lock, corrupt_wal, control_stopped, control_killed])
-def test_sqlite(fault: Fault, for_s: float) -> None:
-    async def main() -> None:
+def test_sqlite(for_s: float) -> None:
+    async def break_by(fault: Fault) -> None:
         async with governed() as gateway:
             await withstand(gateway, fault, for_s)
 
+    run(each(map(break_by, (exclusive_lock, no_space))))
+
+
+@pytest.mark.parametrize("for_s", LENGTHS)
+def test_control(for_s: float) -> None:
+    async def break_by(fault: Fault) -> None:
+        async with governed() as gateway:
+            await withstand(gateway, fault, for_s, breaks_store=False)
+
+    run(each(map(break_by, (corrupt_wal, control_stopped, control_killed))))
+
+
+@contextlib.asynccontextmanager
+async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
+    """A database: its address, the way to it, and its address by that way."""
+    async with database() as url:
+        parts = urlsplit(url)
+        way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
+        await way.start()
+        user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        try:
+            yield url, way, urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+        finally:
+            await way.stop()
+
+
+@pytest.mark.parametrize("for_s", LENGTHS)
+@pytest.mark.parametrize("kinds", [("reset", "frozen"), ("refusing", "read_only")])
+def test_postgresql(kinds: tuple[str, ...], for_s: float) -> None:
+    async def break_by(kind: str) -> None:
+        async with behind_a_way() as (url, way, through):
+
+            async def fault(_: Gateway, seconds: float) -> None:
+                name = urlsplit(url).path.strip("/")
+                if kind == "frozen":
+                    way.freeze()
+                elif kind == "reset":
+                    way.reset()
+                elif kind == "refusing":
+                    way.refuse()
+                else:
+                    await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+                    way.cut()
+                await asyncio.sleep(seconds)
+                if kind == "read_only":
+                    await execute(url, "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET ALL")
+                    way.cut()
+                await way.mend()
+
+            async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway:
+                await withstand(gateway, fault, for_s)
+
+    run(each(map(break_by, kinds)))
+
+
+@pytest.mark.slow
+def test_a_control_process_ends_though_its_database_is_frozen() -> None:
+    """Nobody is there any more to kill it, and the one that is to take its place waits for it."""
+
+    async def main() -> None:
+        async with (
+            behind_a_way() as (_, way, through),
+            governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway,
+        ):
+            assert gateway.process is not None
+            assert await load(gateway, 1) == [200] * RATE
+            way.freeze()
+            assert await load(gateway, 1) == [200] * RATE
+            control = Path(f"/proc/{gateway.children['control']}")
+            gateway.process.kill()
+            await gateway.process.wait()
+            await until(lambda: not control.exists(), "control has left", 20)
+            await way.mend()
+            await gateway.start()
+            async with asyncio.timeout(RETURN_S):
+                while await spent_nano(gateway) != billed_nano(gateway):
+                    await asyncio.sleep(0.1)
+
     run(main())
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
-@pytest.mark.parametrize("kind", ["works", "stopped", "frozen", "read_only"])
-def test_postgresql(kind: str, for_s: float) -> None:
-    async def main() -> None:
-        async with database() as url:
-            parts = urlsplit(url)
-            way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
-            await way.start()
-            user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-            through = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+def test_postgresql_stopped(for_s: float) -> None:
+    async def main(server: Server) -> None:
+        async def fault(_: Gateway, seconds: float) -> None:
+            await asyncio.to_thread(server.stop)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(server.start)
 
-            async def fault(_: Gateway, seconds: float) -> None:
-                name = parts.path.strip("/")
-                if kind == "frozen":
-                    way.freeze()
-                elif kind == "stopped":
-                    way.reset()
-                elif kind == "read_only":
-                    await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-                    way.cut()
-                await asyncio.sleep(seconds if kind != "works" else 1)
-                if kind == "read_only":
-                    await execute(url, "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET ALL")
-                    way.cut()
-                way.thaw()
+        async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": server.url}) as gateway:
+            await withstand(gateway, fault, for_s)
 
-            async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway:
-                await withstand(gateway, fault, for_s)
-            await way.stop()
-
-    run(main())
+    with own_server() as server:
+        run(main(server))
 
 
 async def execute(url: str, *statements: str) -> None:

@@ -14,6 +14,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 def test_there_are_examples() -> None:
     assert {path.name for path in EXAMPLES} >= {
         "failover.yaml",
+        "governance.yaml",
         "local-models.yaml",
         "quickstart.yaml",
         "weighted.yaml",

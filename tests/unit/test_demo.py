@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
@@ -19,7 +21,22 @@ def free_ports(count: int) -> list[int]:
 
 
 def children_of(process: int) -> list[int]:
+    """Its providers, its worker and its control process."""
     return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def spend(address: str, body: dict[str, Any]) -> int:
+    """Ask with the demonstration's key, at once, until something else than an answer comes: its status."""
+    headers = {"content-type": "application/json", "authorization": "Bearer pm-demo-notebook"}
+    asked = {"model": "chat", "messages": body["messages"], "max_tokens": 200, "n": 4}
+    for _ in range(30):
+        try:
+            with urlopen(Request(address, json.dumps(asked).encode(), headers), timeout=20) as answer:
+                answer.read()
+        except HTTPError as error:
+            error.close()
+            return error.code
+    return 0
 
 
 def test_the_demonstration() -> None:
@@ -38,14 +55,17 @@ def test_the_demonstration() -> None:
                 assert json.load(answer)["choices"][0]["message"]["content"]
                 assert answer.headers["x-pointsman-provider"] == "steady"
                 assert answer.headers["x-pointsman-attempts"] == "2"
+            assert spend(address, body) == 402, "its key has a budget that is soon used up"
             with urlopen(f"http://127.0.0.1:{console_port}/metrics", timeout=10) as metrics:
                 assert b"pointsman_requests_total" in metrics.read()
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=10) == 0
         finally:
             process.kill()
-        *said, record = process.stdout.read().splitlines()
-    assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in said)
-    assert json.loads(record)["provider"] == "steady"
-    assert len(children) == 2
+        lines = process.stdout.read().splitlines()
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in lines)
+    assert records[0]["provider"] == "steady"
+    assert records[-1]["code"] == "budget_exceeded"
+    assert len(children) == 4
     assert not any(Path(f"/proc/{child}").exists() for child in children)

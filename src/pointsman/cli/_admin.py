@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -9,8 +10,6 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
 URL = "http://127.0.0.1:8081"
@@ -27,6 +26,8 @@ def ask(url: str, path: str, parameters: dict[str, Any], token_file: Path | None
     try:
         with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was looked at
             return json.load(answer)
+    except ValueError:
+        typer.echo(f"{url} answers what is no JSON; is it the console's address?", err=True)
     except HTTPError as error:
         try:
             said = json.load(error)["error"]["message"]
@@ -34,14 +35,33 @@ def ask(url: str, path: str, parameters: dict[str, Any], token_file: Path | None
             said = error.reason
         typer.echo(f"{url} answers {error.code}: {said}", err=True)
     except (URLError, OSError) as error:
-        typer.echo(f"{url} cannot be reached: {getattr(error, 'reason', error)}; is the gateway running?", err=True)
+        reason = getattr(error, "reason", error)
+        said = getattr(reason, "strerror", None) or reason
+        typer.echo(f"{url} cannot be reached: {said}; is the gateway running?", err=True)
     raise typer.Exit(1)
 
 
-def print_table(table: Table) -> None:
-    """Print as wide as the terminal; elsewhere, as wide as it takes."""
+def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: Collection[str] = ()) -> None:
+    """Print as wide as the terminal; elsewhere, as wide as it takes. The columns `numbers` are set to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))  # as it is: what clients send may look like markup
     console = Console()
-    (console if console.is_terminal else Console(width=240)).print(table)
+    (console if console.is_terminal else Console(width=1000)).print(table)
+
+
+def dollars(nano: int) -> str:
+    """Nano-dollars as dollars, exact, with no more digits than it takes but cents."""
+    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
+    rest = f"{nano % 1_000_000_000:09d}".rstrip("0").ljust(2, "0")
+    return f"{sign}${nano // 1_000_000_000:,}.{rest}"
 
 
 def _token(file: Path | None) -> str:

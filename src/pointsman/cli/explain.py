@@ -66,9 +66,15 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 
 
 def _find_key(snapshot: Snapshot, name: str) -> VirtualKey:
-    for key in snapshot.virtual_keys.values():
-        if key.name == name:
-            return key
+    from pointsman.domain.identity import KeyTable
+
+    keys = snapshot.virtual_keys
+    if isinstance(keys, KeyTable):
+        found = keys.named(name)
+    else:
+        found = next((key for key in keys.values() if key.name == name), None)
+    if found is not None:
+        return found
     raise typer.BadParameter(f"there is no virtual key {name!r}", param_hint="--key")
 
 

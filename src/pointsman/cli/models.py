@@ -82,25 +82,19 @@ def _catalog(config: Path | None, data_dir: Path | None) -> tuple[ModelCatalog, 
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
-    from rich.table import Table
-
     from pointsman.cli._admin import print_table
 
-    table = Table()
-    for name, justify in (("model", "left"), ("provider", "left"), ("its name there", "left"), ("context", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left")
-    for name in ("$ in", "$ cached", "$ out"):
-        table.add_column(name, justify="right")
-    table.add_column("can")
+    numbers = ("context", "$ in", "$ cached", "$ out")
+    lines: list[tuple[str, ...]] = []
     for one in found:
         facts = one.facts
         rates = facts.price.rates if facts.price is not None else None
         amounts = (rates.input, rates.cache_read, rates.output) if rates is not None else (None, None, None)
         context = str(facts.context) if facts.context is not None else ""
         can = ", ".join(sorted(facts.capabilities))
-        table.add_row(facts.name, one.provider, one.model, context, *map(_usd, amounts), can)
+        lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
     if found:
-        print_table(table)
+        print_table(("model", "provider", "its name there", *numbers, "can"), lines, numbers)
         typer.echo(f"prices in dollars per million tokens, as of {catalog.date}; empty where unknown")
     for one in found if sources else ():
         typer.echo(f"{one.provider}/{one.model}")

@@ -1,43 +1,115 @@
 """Print requests that were served, or why one went where it went."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pointsman.cli._admin import URL
 
-def command(
-    request_id: Annotated[str | None, typer.Argument(help="One request, with all that is known of it.")] = None,
+
+def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+    request_id: Annotated[
+        str | None, typer.Argument(help="One request, with all that is known of it.", show_default=False)
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", help="Of this virtual key.")] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="Served by this provider.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="That asked for this model.")] = None,
+    status: Annotated[int | None, typer.Option("--status", help="Answered with this status.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
-    url: Annotated[str, typer.Option("--url", help="The console's address.")] = "http://127.0.0.1:8081",
+    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the latest requests, or one with its attempts, verdicts and cost. The admin token comes from
     POINTSMAN_ADMIN_TOKEN or a file."""
     import json
-    from datetime import datetime
     from urllib.parse import quote
 
-    from rich.table import Table
-
-    from pointsman.cli._admin import ask, print_table
+    from pointsman.cli._admin import ask
 
     if request_id is not None:
-        one = ask(url, f"requests/{quote(request_id, safe='')}", {}, token_file)
-        typer.echo(json.dumps(one, indent=2))
-        return
-    found = ask(url, "requests", {"limit": limit, "key": key, "provider": provider}, token_file)
+        found = ask(url, f"requests/{quote(request_id, safe='')}", {}, token_file)
+    else:
+        asked = {"limit": limit, "key": key, "provider": provider, "model": model, "status": status}
+        found = ask(url, "requests", asked, token_file)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
-        return
-    table = Table()
-    for name in ("time", "key", "model", "served by", "status", "cost in $", "id"):
-        table.add_column(name)
-    for row in found:
-        moment = datetime.fromtimestamp(row["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        named = (row["virtual_key"], row["model"], row["provider"])
-        table.add_row(moment, *named, str(row["status"]), row["cost_usd"], row["request_id"])
-    print_table(table)
+    elif request_id is not None:
+        _print_one(found)
+    else:
+        _print_all(found)
+
+
+def _print_all(rows: list[dict[str, Any]]) -> None:
+    from pointsman.cli._admin import dollars, print_table
+
+    names = ("time", "key", "asked for", "served by", "status", "cost", "id")
+    lines = [
+        (
+            _moment(row["at"]),
+            row["virtual_key"],
+            row["model"],
+            row["provider"],
+            str(row["status"] or "worker died"),
+            dollars(row["cost_nano"]),
+            row["request_id"],
+        )
+        for row in rows
+    ]
+    print_table(names, lines, numbers={"cost"})
+
+
+def _print_one(one: dict[str, Any]) -> None:
+    from pointsman.cli._admin import dollars, print_table
+
+    served = f"{one['provider']}/{one['attempts'][-1]['model']}" if one["attempts"] else one["provider"]
+    status = one["status"] or "the worker died"
+    facts = {
+        "request": one["request_id"],
+        "time": _moment(one["at"]),
+        "status": f"{status} {one['code']}: {one['message']}" if one.get("code") else str(status),
+        "key, team, customer": ", ".join(filter(None, (one["virtual_key"], one.get("team"), one.get("customer")))),
+        "asked for": f"{one['model']} on {one['path']}{', streamed' if one['stream'] else ''}",
+        "served by": served,
+        "strategy": f"{one['strategy']}, from {one['source']}" if one.get("strategy") else "",
+        "variant": one.get("variant") or "",
+        "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
+        "took": f"{one['duration_us'] / 1000:.1f} ms, of it the gateway {one['gateway_us'] / 1000:.2f} ms",
+        "cost": dollars(one["cost_nano"]),
+        "tags": ", ".join(f"{name}={value}" for name, value in one["tags"].items()),
+    }
+    for name, value in facts.items():
+        if value:
+            typer.echo(f"{name + ':':21}{value}")
+    if one["attempts"]:
+        typer.echo("\nattempts, in order")
+        names = ("", "provider", "model", "key", "outcome", "took", "tokens", "cost")
+        lines = [_attempt(number, attempt) for number, attempt in enumerate(one["attempts"], 1)]
+        print_table(names, lines, numbers={"took", "cost"})
+    if one["verdicts"]:
+        typer.echo("\nleft out, and why")
+        for verdict in one["verdicts"]:
+            typer.echo(f"  {verdict}")
+
+
+def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
+    from pointsman.cli._admin import dollars
+
+    said = f": {attempt['message']}" if attempt.get("message") else ""
+    return (
+        str(number),
+        attempt["provider"] or "",
+        attempt["model"] or "",
+        attempt["key"] or "",
+        f"{attempt['outcome']}{said}",
+        f"{attempt['duration_us'] / 1000:.1f} ms",
+        f"{attempt['tokens_in']} in, {attempt['tokens_out']} out",
+        f"{dollars(attempt['cost_nano'])} ({attempt['usage_source']})",
+    )
+
+
+def _moment(at: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

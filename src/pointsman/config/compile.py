@@ -12,15 +12,18 @@ from pointsman.catalog.reader import ModelCatalog
 from pointsman.config.addresses import is_loopback
 from pointsman.config.catalog import CURRENT, FOLDER, LISTS, CatalogInUse, read_catalog
 from pointsman.config.endpoints import EndpointCompiler
+from pointsman.config.key_directory import KeyDirectory
+from pointsman.config.keys_file import FileKeys, KeysFileError, read_keys
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.load import Loaded, load
 from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.public_models import ModelCompiler, note_idle_keys
 from pointsman.config.references import References
-from pointsman.config.schema import Document, RoutingSettings
+from pointsman.config.schema import Document, GovernanceSettings, RoutingSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
 from pointsman.domain.snapshots import Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
@@ -42,12 +45,13 @@ INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
 
 
 class Compiled(Struct, frozen=True):
-    """A configuration ready for use. `secret_files` are the files its secrets were read from, and those of the data
-    folder that change its catalog."""
+    """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
+    those of the data folder that change its catalog; `keys` is the directory of further keys."""
 
     snapshot: Snapshot
     settings: Settings
     secret_files: frozenset[Path]
+    keys: KeyDirectory | None = None
 
 
 class Checked(Struct, frozen=True):
@@ -67,8 +71,14 @@ def compile_file(path: Path, environ: Mapping[str, str], parts: Parts = INSTALLE
     return compile_document(load(content), path.parent, environ, parts)
 
 
-def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
-    """Compile a document. `folder` is where its relative paths start.
+def compile_document(
+    loaded: Loaded,
+    folder: Path,
+    environ: Mapping[str, str],
+    parts: Parts = INSTALLED,
+    directory: KeyDirectory | None = None,
+) -> Checked:
+    """Compile a document. `folder` is where its relative paths start. `directory` stands in for its file of keys.
 
     A document that lost faulty fields is compiled all the same, for what else is wrong with it.
     """
@@ -91,8 +101,13 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     names = Names(endpoints, catalog, document.routing.siblings)
     models = ModelCompiler(document, names, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
-    keys = KeyCompiler(document, references, limits, parts.strategies, findings).compile_all(time())
-    pricing = compile_pricing(document, catalog, findings)
+    compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
+    keys: Mapping[bytes, VirtualKey] = compiler.compile_all(time())
+    if document.governance.keys_file is not None:
+        directory = directory or _read_keys(document.governance, keys, references, compiler, findings)
+    if directory is not None:
+        keys = FileKeys(keys, directory, compiler.compile_one)
+    pricing = compile_pricing(document, catalog, findings, lambda name: _is_key(directory, name))
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
@@ -107,7 +122,7 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
     snapshot = Snapshot(
-        _digest(document, references, in_use),
+        _digest(document, references, in_use, directory),
         endpoints,
         models,
         keys,
@@ -116,8 +131,37 @@ def compile_document(loaded: Loaded, folder: Path, environ: Mapping[str, str], p
         key_headers,
         pricing,
         names,
+        compiler.shared_limits() if directory is not None else (),
     )
-    return Checked(Compiled(snapshot, settings, secret_files), problems, secret_files)
+    return Checked(Compiled(snapshot, settings, secret_files, directory), problems, secret_files)
+
+
+def _read_keys(
+    governance: GovernanceSettings,
+    own: Mapping[bytes, VirtualKey],
+    references: References,
+    compiler: KeyCompiler,
+    findings: Findings,
+) -> KeyDirectory | None:
+    """The file of further keys; `None` where it is wrong, which is then among the findings."""
+    assert governance.keys_file is not None
+    place = ("governance", "keys_file")
+    path = Path(references.path(governance.keys_file))
+    references.files.add(path)
+    try:
+        return read_keys(path, governance.virtual_keys, own, compiler.compile_one)
+    except OSError as error:
+        findings.error(place, f"{path} cannot be read: {error.strerror}")
+    except KeysFileError as error:
+        for problem in error.problems:
+            findings.error(place, problem)
+        if error.more:
+            findings.error(place, f"{error.more} more lines are wrong")
+    return None
+
+
+def _is_key(directory: KeyDirectory | None, name: str) -> bool:
+    return directory is not None and directory.named(name) is not None
 
 
 def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endpoint]:
@@ -147,7 +191,8 @@ def _refuse_own_address(endpoints: Mapping[str, Endpoint], settings: Settings, f
             findings.error(("providers", endpoint.name), message)
 
 
-def _digest(document: Document, references: References, in_use: CatalogInUse) -> str:
-    """Identifies what the configuration says, secrets and catalog included, without giving any secret away."""
-    said = json.dumps([document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest])
+def _digest(document: Document, references: References, in_use: CatalogInUse, directory: KeyDirectory | None) -> str:
+    """Identifies what the configuration says, secrets, keys and catalog included, without giving any secret away."""
+    keys = directory.digest if directory is not None else None
+    said = json.dumps([document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest, keys])
     return sha256(said.encode()).hexdigest()

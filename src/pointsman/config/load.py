@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from decimal import Decimal
+from math import isfinite
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -38,19 +40,29 @@ def load(content: bytes) -> Loaded:
     try:
         return Loaded(Document.model_validate(source.data), source)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [item for item in error.errors(include_url=False) if not _is_of_other_form(item)]
     findings = Findings(source)
     for item in details:
-        location = _location(item)
-        findings.error(location, _explain(location, item))
-    document = _without(source.data, [_location(item) for item in details])
-    faulty = tuple(_location(item)[:-1] for item in details if item["type"] != "extra_forbidden")
+        location = location_of(item)
+        findings.error(location, explain(location, item))
+    document = _without(source.data, [location_of(item) for item in details])
+    faulty = tuple(location_of(item)[:-1] for item in details if item["type"] != "extra_forbidden")
     return Loaded(document, source, findings.in_order(), faulty)
 
 
-def _location(details: ErrorDetails) -> Location:
-    location = tuple(details["loc"])
+def location_of(details: ErrorDetails) -> Location:
+    """The place of an error in the document."""
+    location = tuple(part for part in details["loc"] if part != _HOURS and not str(part).startswith("literal["))
     return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _is_of_other_form(details: ErrorDetails) -> bool:
+    """Where a field has two forms, text and a mapping, each says why it does not fit: only that of the form the value
+    has is to the point."""
+    location, value = details["loc"], details["input"]
+    if not location or not (location[-1] == _HOURS or str(location[-1]).startswith("literal[")):
+        return False
+    return isinstance(value, dict) if location[-1] != _HOURS else not isinstance(value, dict)
 
 
 def _without(data: Mapping[str, object], locations: list[Location]) -> Document | None:
@@ -71,7 +83,7 @@ def _without(data: Mapping[str, object], locations: list[Location]) -> Document 
         return None
 
 
-def _explain(location: Location, details: ErrorDetails) -> str:
+def explain(location: Location, details: ErrorDetails) -> str:
     """The error in the words of this file format. Never repeats a value: it may be a secret in the wrong place."""
     if location == ("providers",) and details["type"] in ("missing", "too_short"):
         return "at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"
@@ -84,6 +96,8 @@ def _explain(location: Location, details: ErrorDetails) -> str:
             return _NAMING.get(details["ctx"]["pattern"], "has characters that are not allowed")
         case "literal_error":
             return f"must be {details['ctx']['expected']}"
+        case "decimal_max_places":
+            return f"may have at most {details['ctx']['decimal_places']} decimals"
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":
             return _length(details)
     expected = _EXPECTED.get(details["type"])
@@ -101,6 +115,7 @@ def _length(details: ErrorDetails) -> str:
     return f"may have at most {context['max_length']} {unit}"
 
 
+_HOURS = "HoursSettings"
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -111,6 +126,7 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "finite_number": "a finite number",
+    "is_instance_of": "a number",  # the only class that is asked for by name is `Decimal`
 }
 
 _NAMING = {
@@ -129,7 +145,7 @@ def _kind_of(value: object) -> str:
         (list, "a list"),
         (dict, "a mapping"),
     )
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
+    if isinstance(value, float | Decimal) and not isfinite(value):
         return "infinity or not-a-number"
     for kind, name in kinds:
         if isinstance(value, kind):

@@ -1,5 +1,6 @@
 """From `pricing` to prices."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from pointsman.config.limits import nano_dollars
@@ -10,18 +11,22 @@ from pointsman.domain.prices import Catalog, Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
 
 
-def compile_pricing(document: Document, catalog: Catalog, findings: Findings) -> Pricing:
-    """What things cost, over a catalog."""
+def compile_pricing(
+    document: Document, catalog: Catalog, findings: Findings, is_key: Callable[[str], bool] = lambda _: False
+) -> Pricing:
+    """What things cost, over a catalog. `is_key` knows names of virtual keys that the document does not have."""
     overrides: list[PriceOverride] = []
     for index, settings in enumerate(document.pricing.overrides):
         place: Location = ("pricing", "overrides", index)
-        override = _override(settings, document, place, findings)
+        override = _override(settings, document, place, findings, is_key)
         if override is not None:
             overrides.append(override)
     return Pricing(document.pricing.unknown, tuple(overrides), catalog)
 
 
-def _override(settings: PriceSettings, document: Document, place: Location, findings: Findings) -> PriceOverride | None:
+def _override(
+    settings: PriceSettings, document: Document, place: Location, findings: Findings, is_key: Callable[[str], bool]
+) -> PriceOverride | None:
     governance = document.governance
     owners = [
         (kind, name, known)
@@ -35,10 +40,14 @@ def _override(settings: PriceSettings, document: Document, place: Location, find
     if len(owners) > 1:
         findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
     for kind, name, known in owners:
-        if name not in known:
+        if name not in known and not (kind == "virtual_key" and is_key(name)):
             findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known) or ''}")
-    if "/" not in settings.model and "*" not in settings.model:
+    if "/" not in settings.model and not _has_wildcard(settings.model):
         findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")
+    provider = settings.model.partition("/")[0]
+    if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
+        message = f"there is no provider {provider!r}{nearest(provider, document.providers) or ''}"
+        findings.error((*place, "model"), message)
     has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
     price = None
     if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
@@ -51,6 +60,10 @@ def _override(settings: PriceSettings, document: Document, place: Location, find
         findings.warning(place, "states neither a price nor max_output_tokens, so it changes nothing")
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
     return PriceOverride(settings.model, owner, price, settings.max_output_tokens)
+
+
+def _has_wildcard(pattern: str) -> bool:
+    return any(mark in pattern for mark in "*?[")
 
 
 def _rates(settings: PriceSettings) -> Rates:

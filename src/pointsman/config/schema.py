@@ -380,6 +380,9 @@ class GovernanceSettings(Section):
         Annotated[VirtualKeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | VirtualKeySettings)],
     ] = {}
     """Keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
+    keys_file: Text | None = None
+    """A file of further keys, one JSON object a line: `{"name": …, "value": "sha256:…", …}` with the fields of
+    `virtual_keys`. For thousands of them: they are looked at when they are used."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = _KEY_HEADERS
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
     max_stale_s: Seconds = 900.0

@@ -75,7 +75,8 @@ def compile_settings(document: Document, folder: Path, references: References, f
     if listen.port == console.port != 0 and overlaps:
         findings.error(("console", "listen"), "is the address clients use; the two must differ")
     if not console.is_loopback:
-        findings.warning(("console", "listen"), "can be reached from other machines, and asks for no credentials")
+        message = "can be reached from other machines over plain HTTP, which shows the admin token on its way"
+        findings.warning(("console", "listen"), message + "; put TLS in front of it")
     data_dir = folder / document.data_dir
     return Settings(
         listen,

@@ -2,12 +2,14 @@
 
 It is the accepted document itself, with the folder its relative paths start at, behind a checksum. So it holds secrets
 only as the references `env.NAME` and `file:PATH` that the document has, and digests of virtual keys; whoever reads it
-resolves the references again.
+resolves the references again. Where there is a directory of further keys it is a file of its own beside it, named by
+its digest, which all processes map.
 """
 
 import os
 from collections.abc import Mapping
 from hashlib import sha256
+from mmap import mmap
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ from msgspec.structs import replace
 
 from pointsman.config.catalog import packaged
 from pointsman.config.compile import INSTALLED, Compiled, compile_document
+from pointsman.config.key_directory import DirectoryError, KeyDirectory
 from pointsman.config.load import load
 
 FORMAT = 1
@@ -27,17 +30,30 @@ class SnapshotError(ValueError):
 
 
 class Accepted(Struct, frozen=True):
-    """A document that compiled. `digest` is that of the compiled snapshot."""
+    """A document that compiled. `digest` is that of the compiled snapshot, `keys` the name of the directory of keys."""
 
     content: bytes
     folder: str
     digest: str
+    keys: str | None = None
 
 
-def write_snapshot(path: Path, accepted: Accepted) -> None:
+def write_snapshot(path: Path, accepted: Accepted, keys: KeyDirectory | None = None) -> None:
     """Put it in place, whole or not at all. Raises `OSError`."""
+    if keys is not None:
+        accepted = replace(accepted, keys=f"{path.name}-keys-{keys.digest[:32]}")
+        assert accepted.keys is not None
+        file = path.with_name(accepted.keys)
+        if not file.exists():
+            _put(file, keys.data)
     body = msgspec.msgpack.encode(accepted)
-    data = _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body
+    _put(path, _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body)
+    for old in path.parent.glob(f"{path.name}-keys-*"):  # who has one open keeps it until it lets go
+        if old.name != accepted.keys:
+            old.unlink(missing_ok=True)
+
+
+def _put(path: Path, data: bytes | mmap) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -67,12 +83,21 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     body = data[head + 32 :]
     if sha256(body).digest() != data[head : head + 32]:
         raise SnapshotError(f"{path} is damaged")
-    accepted = msgspec.msgpack.decode(body, type=Accepted)
+    try:
+        accepted = msgspec.msgpack.decode(body, type=Accepted)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None
+    keys = None
+    if accepted.keys is not None:
+        try:
+            keys = KeyDirectory.open(path.with_name(accepted.keys))
+        except DirectoryError as error:
+            raise SnapshotError(str(error)) from None
     loaded, folder = load(accepted.content), Path(accepted.folder)
-    checked = compile_document(loaded, folder, environ)
+    checked = compile_document(loaded, folder, environ, directory=keys)
     if checked.compiled is None:
         # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
-        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()))
+        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()), keys)
     if checked.compiled is None:
         said = "; ".join(str(problem) for problem in checked.problems if problem.severity.value == "error")
         raise SnapshotError(f"{path} no longer compiles: {said}")

@@ -98,7 +98,10 @@ def parse(content: bytes) -> Source:
 
 def _decode(content: bytes) -> str:
     if len(content) > MAX_BYTES:
-        raise SourceError(f"the file has {len(content)} bytes; at most {MAX_BYTES} are read")
+        raise SourceError(
+            f"the file has {len(content)} bytes; at most {MAX_BYTES} are read; "
+            "many virtual keys belong into a file of their own, see governance.keys_file"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from pointsman.config.references import BadReference, References
 from pointsman.config.schema import Document, GovernanceSettings, VirtualKeySettings
 from pointsman.config.source import Location
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level
+from pointsman.domain.limits import Level, Limit
 
 MIN_CHARACTERS = 20
 
@@ -33,6 +33,7 @@ class KeyCompiler:
         strategies: frozenset[str],
         findings: Findings,
     ) -> None:
+        self._document = document
         self._governance = document.governance
         self._providers = document.providers
         self._references = references
@@ -42,6 +43,34 @@ class KeyCompiler:
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
         """Virtual keys by the SHA-256 of their value."""
+        self._compile_owners()
+        keys: dict[bytes, VirtualKey] = {}
+        for name, settings in self._governance.virtual_keys.items():
+            place: Location = ("governance", "virtual_keys", name)
+            digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
+            if digest is None:
+                continue
+            if digest in keys:
+                message = f"is the same key as {keys[digest].name!r}; each needs one of its own"
+                self._findings.error((*place, "value"), message)
+            else:
+                keys[digest] = self._key(name, digest, settings, place, now_unix_s)
+        if self._governance.keys_file is None:
+            self._note_unused()
+        return keys
+
+    def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
+        """One key that stands elsewhere. `compile_all` comes first."""
+        limits = LimitCompiler(findings)
+        other = KeyCompiler(self._document, self._references, limits, self._strategies, findings)
+        other._of_customer, other._of_team = self._of_customer, self._of_team
+        return other._key(name, digest, settings, (), 0.0)
+
+    def shared_limits(self) -> tuple[Limit, ...]:
+        """Those of teams and customers."""
+        return tuple(limit for limits in (*self._of_team.values(), *self._of_customer.values()) for limit in limits)
+
+    def _compile_owners(self) -> None:
         governance = self._governance
         self._of_customer = {
             name: self._limits.compile(
@@ -55,19 +84,6 @@ class KeyCompiler:
         }
         for name, team in governance.teams.items():
             self._check_name(team.customer, governance.customers, ("governance", "teams", name, "customer"), "customer")
-        keys: dict[bytes, VirtualKey] = {}
-        for name, settings in governance.virtual_keys.items():
-            place: Location = ("governance", "virtual_keys", name)
-            digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
-            if digest is None:
-                continue
-            if digest in keys:
-                message = f"is the same key as {keys[digest].name!r}; each needs one of its own"
-                self._findings.error((*place, "value"), message)
-            else:
-                keys[digest] = self._key(name, digest, settings, place, now_unix_s)
-        self._note_unused()
-        return keys
 
     def _key(
         self, name: str, digest: bytes, settings: VirtualKeySettings, place: Location, now_unix_s: float
@@ -183,7 +199,7 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
 def check_access(governance: GovernanceSettings, listen: Address | None, findings: Findings) -> None:
     """Open mode is for this machine alone, and closed mode needs a key that opens it."""
     if governance.require_key:
-        if not governance.virtual_keys:
+        if not governance.virtual_keys and governance.keys_file is None:
             message = (
                 "no virtual key is defined, so every request would be refused; define one, such as "
                 "`virtual_keys: {me: {value: env.MY_KEY}}`, or set `require_key: false` on a loopback address"

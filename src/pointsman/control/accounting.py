@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import add
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
-from pointsman.control.store.store import Batch, JournalState, Row
-from pointsman.domain.limits import Period
+from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
+from pointsman.domain.limits import Metric, Period
 from pointsman.journal.reader import Position
-from pointsman.journal.records import CounterRef, Intent, Outcome, Record, RequestDone, Scope, amount, attempt_id
+from pointsman.journal.records import CounterRef, Intent, Outcome, Record, RequestDone, Scope, attempt_id
 
 HOUR_S = 3600
 MAX_OPEN = 200_000
@@ -42,6 +43,8 @@ class _Request(Struct):
 
 
 _REQUEST_DECODER = msgspec.json.Decoder(_Request)
+_USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
+_USAGE_KEYS = ("hour", "virtual_key", "team", "customer", "provider", "model", "variant")
 _USAGE_COLUMNS = (
     "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
     "unpriced",
@@ -64,6 +67,7 @@ class OpenRequests:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
+        self._drop_at = MAX_OPEN
 
     def __len__(self) -> int:
         return len(self._open)
@@ -71,9 +75,10 @@ class OpenRequests:
     def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
         found = self._open.get(intent.request_id)
         if found is None:
-            found = self._open[intent.request_id] = _Open(position)
-            if len(self._open) > MAX_OPEN:
+            if len(self._open) >= self._drop_at:
                 self._drop_settled()
+                self._drop_at = max(MAX_OPEN, 2 * len(self._open))
+            found = self._open[intent.request_id] = _Open(position)
         found.attempts[intent.ordinal] = _Attempt(intent, scope)
 
     def settled(self, outcome: Outcome) -> tuple[Intent, Scope] | None:
@@ -110,17 +115,40 @@ class OpenRequests:
         }
 
 
+class _Tally(Struct):
+    """Sums over attempts of one scope in the same windows, which hold from `since` until `until`. `sums` are in the
+    order of `_USAGE_COLUMNS`; tokens count apart, since those of a lost attempt were reserved and not used."""
+
+    epoch: int
+    scope: Scope
+    is_booked: bool
+    since: int
+    until: int
+    hour: int
+    windows: tuple[tuple[int, int], ...]  # of the scope's counters
+    sums: list[int]
+    tokens: int = 0
+    firsts: int = 0
+
+    def amount(self, ref: CounterRef) -> int:
+        """What all these attempts together count in a counter."""
+        if ref.metric == _USD:
+            return self.sums[6]
+        if ref.metric == _TOKENS:
+            return self.tokens
+        return self.sums[0] if ref.counts_attempts else self.firsts
+
+
 class Accounting:
     """Gathers one batch."""
 
     def __init__(self) -> None:
         self.records = 0
-        self.charged: list[Charged] = []
         self._journals: dict[str, JournalState] = {}
-        self._counters: dict[tuple[str, int, int], list[int]] = {}  # end, amount
-        self._usage: dict[tuple[int, int, int], tuple[Scope, list[int]]] = {}
+        self._tallies: list[_Tally] = []
+        self._latest: dict[tuple[int, int, bool], _Tally] = {}
         self._tags: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        self._requests: dict[str, Row] = {}
+        self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
     def add(
@@ -159,13 +187,56 @@ class Accounting:
                     self._charge_reserved(epoch, attempt.intent, attempt.scope)
             self._write(_record_of(request_id, attempts))
 
+    def read_to(self, name: str, state: JournalState) -> None:
+        """How far a journal was read for this batch."""
+        self._journals[name] = state
+
+    def charged(self) -> list[Charged]:
+        """What the lease book is to be told once the batch is committed."""
+        sums: dict[tuple[int, str, int], int] = defaultdict(int)
+        for tally in self._tallies:
+            if not tally.is_booked:
+                for ref, (start, _) in zip(tally.scope.counters, tally.windows, strict=True):
+                    sums[tally.epoch, ref.counter, start] += tally.amount(ref)
+        return [Charged(*key, amount) for key, amount in sums.items()]
+
+    def batch(self) -> Batch:
+        """What is to be written."""
+        return Batch(self._journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
+
+    def _counters(self) -> list[Row]:
+        sums: dict[tuple[str, int, int], list[int]] = {}  # end, amount
+        for tally in self._tallies:
+            for ref, (start, end) in zip(tally.scope.counters, tally.windows, strict=True):
+                sums.setdefault((ref.counter, start, tally.epoch), [end, 0])[1] += tally.amount(ref)
+        return [
+            {"counter": counter, "window_start": start, "epoch": epoch, "window_end": end, "posted": posted}
+            for (counter, start, epoch), (end, posted) in sums.items()
+        ]
+
+    def _usage(self) -> list[Row]:
+        usage: dict[tuple[str | int, ...], list[int]] = {}
+        for tally in self._tallies:
+            scope = tally.scope
+            owners = (scope.virtual_key or "", scope.team or "", scope.customer or "")
+            key = (tally.hour, *owners, scope.provider, scope.model, scope.variant or "")
+            found = usage.get(key)
+            usage[key] = tally.sums if found is None else list(map(add, found, tally.sums))
+        return [dict(zip((*_USAGE_KEYS, *_USAGE_COLUMNS), (*key, *sums), strict=True)) for key, sums in usage.items()]
+
+    def _tag_rows(self) -> list[Row]:
+        names = ("hour", "tag", "requests", "tokens_in", "tokens_out", "nano")
+        return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in self._tags.items()]
+
     def _charge_reserved(self, epoch: int, intent: Intent, scope: Scope) -> None:
-        self._charge(epoch, scope, intent, intent.nano, intent.tokens, is_booked=False)
-        sums = self._sums(intent.at, epoch, scope)
+        tally = self._tally(epoch, scope, intent.at, is_booked=False)
+        sums = tally.sums
         sums[0] += 1
         sums[1] += 1
         sums[6] += intent.nano
         sums[7] += intent.nano
+        tally.tokens += intent.tokens
+        tally.firsts += intent.ordinal == 1
         self._unsettled.append(
             {
                 "attempt_id": attempt_id(intent.request_id, intent.ordinal),
@@ -178,77 +249,41 @@ class Accounting:
             }
         )
 
-    def read_to(self, name: str, state: JournalState) -> None:
-        """How far a journal was read for this batch."""
-        self._journals[name] = state
-
-    def batch(self) -> Batch:
-        """What is to be written."""
-        usage: dict[tuple[str | int, ...], list[int]] = {}
-        for (hour, _, _), (scope, sums) in self._usage.items():
-            key = (
-                hour, scope.virtual_key or "", scope.team or "", scope.customer or "", scope.provider, scope.model,
-                scope.variant or "",
-            )  # fmt: skip
-            found = usage.get(key)
-            usage[key] = sums if found is None else [one + other for one, other in zip(found, sums, strict=True)]
-        names = ("hour", "virtual_key", "team", "customer", "provider", "model", "variant", *_USAGE_COLUMNS)
-        return Batch(
-            self._journals,
-            [
-                {"counter": counter, "window_start": start, "epoch": epoch, "window_end": end, "posted": posted}
-                for (counter, start, epoch), (end, posted) in self._counters.items()
-            ],
-            [dict(zip(names, (*key, *sums), strict=True)) for key, sums in usage.items()],
-            [
-                {
-                    "hour": hour,
-                    "tag": tag,
-                    "requests": sums[0],
-                    "tokens_in": sums[1],
-                    "tokens_out": sums[2],
-                    "nano": sums[3],
-                }
-                for (hour, tag), sums in self._tags.items()
-            ],
-            list(self._requests.values()),
-            self._unsettled,
-        )
-
     def _settle(self, epoch: int, outcome: Outcome, requests: OpenRequests, *, is_booked: bool) -> None:
         found = requests.settled(outcome)
         if found is None:
             return
         intent, scope = found
-        self._charge(epoch, scope, intent, outcome.nano, outcome.tokens_in + outcome.tokens_out, is_booked=is_booked)
-        sums = self._sums(intent.at, epoch, scope)
+        tally = self._tally(epoch, scope, intent.at, is_booked=is_booked)
+        sums = tally.sums
         sums[0] += 1
-        sums[1] += outcome.outcome != "ok"
+        if outcome.outcome != "ok":
+            sums[1] += 1
         sums[2] += outcome.tokens_in
         sums[3] += outcome.tokens_out
         sums[4] += outcome.tokens_cached
         sums[5] += outcome.tokens_reasoning
         sums[6] += outcome.nano
-        sums[8] += not outcome.is_priced
+        if not outcome.is_priced:
+            sums[8] += 1
+        tally.tokens += outcome.tokens_counted
+        if outcome.ordinal == 1:
+            tally.firsts += 1
 
-    def _charge(self, epoch: int, scope: Scope, intent: Intent, nano: int, tokens: int, *, is_booked: bool) -> None:
-        for ref in scope.counters:
-            counted = amount(ref, intent.ordinal, nano, tokens)
-            start, end = _window(ref, intent.at)
-            found = self._counters.get((ref.counter, start, epoch))
-            if found is None:
-                self._counters[ref.counter, start, epoch] = [end, counted]
-            else:
-                found[1] += counted
-            if not is_booked:
-                self.charged.append(Charged(epoch, ref.counter, start, counted))
-
-    def _sums(self, at: float, epoch: int, scope: Scope) -> list[int]:
-        key = (int(at // HOUR_S) * HOUR_S, epoch, scope.number)
-        found = self._usage.get(key)
-        if found is None:
-            found = self._usage[key] = (scope, [0] * len(_USAGE_COLUMNS))
-        return found[1]
+    def _tally(self, epoch: int, scope: Scope, at: float, *, is_booked: bool) -> _Tally:
+        """Where attempts of a scope at a moment are summed up."""
+        key = (epoch, scope.number, is_booked)
+        found = self._latest.get(key)
+        if found is not None and found.since <= at < found.until and found.scope is scope:
+            return found
+        hour = int(at // HOUR_S) * HOUR_S
+        windows = tuple(_window(ref, at) for ref in scope.counters)
+        since = max((hour, *(start for start, _ in windows)))
+        until = min((hour + HOUR_S, *(end for _, end in windows)))
+        made = _Tally(epoch, scope, is_booked, since, until, hour, windows, [0] * len(_USAGE_COLUMNS))
+        self._tallies.append(made)
+        self._latest[key] = made
+        return made
 
     def _request(self, line: bytes, requests: OpenRequests) -> None:
         try:
@@ -259,16 +294,18 @@ class Accounting:
 
     def _write(self, line: bytes) -> str:
         request = _REQUEST_DECODER.decode(line)
-        self._requests[request.request_id] = {
-            "request_id": request.request_id,
-            "at": request.time,
-            "virtual_key": request.virtual_key or "",
-            "model": request.model or "",
-            "provider": request.provider or "",
-            "status": request.status,
-            "nano": request.cost_nano,
-            "record": line,
-        }
+        self._requests.append(
+            RequestRow(
+                request.request_id,
+                request.time,
+                request.virtual_key or "",
+                request.model or "",
+                request.provider or "",
+                request.status,
+                request.cost_nano,
+                line,
+            )
+        )
         if request.tags:
             hour = int(request.time // HOUR_S) * HOUR_S
             for name, value in request.tags.items():

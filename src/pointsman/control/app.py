@@ -1,12 +1,16 @@
 """The console's listener: the admin API, the console's page, metrics and health."""
 
+import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from itertools import islice
 from time import time
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.control.api import ROUTERS
@@ -21,6 +25,11 @@ METRICS_S = 0.25
 MAX_LIMITS = 1000  # of which the metrics tell
 _FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css"}
 _TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+_PORT = re.compile(r":[0-9]*$")
+_OWN_WORDS = {
+    404: ("not_found", "there is nothing here; the API is below /api/v1"),
+    405: ("method_not_allowed", "this is not what can be done here; the header `allow` says what can"),
+}
 _HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -29,6 +38,7 @@ _HEADERS = {
 }
 
 _public = APIRouter(dependencies=[Depends(Need(Permission.PUBLIC))])
+_metrics = APIRouter(dependencies=[Depends(Need(Permission.METRICS_READ))])
 
 
 @_public.get("/healthz", include_in_schema=False)
@@ -43,7 +53,7 @@ async def readyz(services: Has) -> dict[str, str]:
     return {"status": "ok"} if problem is None else {"status": "degraded", "store": problem}
 
 
-@_public.get("/metrics", include_in_schema=False)
+@_metrics.get("/metrics", include_in_schema=False)
 async def metrics(services: Has) -> PlainTextResponse:
     pages = await services.lessor.metrics(METRICS_S)
     lines = merge([*pages, list(_own_lines(services, len(pages)))])
@@ -55,7 +65,7 @@ async def metrics(services: Has) -> PlainTextResponse:
 async def page(name: str = "") -> Response:
     file = _FILES.get(name)
     if file is None:
-        raise HTTPException(404, {"code": "not_found", "message": "there is nothing here; the API is below /api/v1"})
+        raise HTTPException(404)
     content = files("pointsman.control").joinpath("console", file).read_bytes()
     return Response(content, media_type=_TYPES[file.rpartition(".")[2]])
 
@@ -67,16 +77,18 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     app.state.services = services
     for router in ROUTERS.values():
         app.include_router(router)
-    app.include_router(_public)
+    app.include_router(_metrics)
+    app.include_router(_public)  # last: one of its paths is open
     if missing := undeclared(app):
         raise RuntimeError(f"routes without a permission: {', '.join(missing)}")
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        if hosts and host.strip("[]") not in hosts:
+        host = _PORT.sub("", request.headers.get("host", "")).strip("[]")
+        if hosts and host not in hosts:
             return _error(421, "wrong_host", f"this is not {host!r}; call it by the address it listens on")
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return _error(413, "too_large", "the body is too large")
         response = await call_next(request)
         for name, value in _HEADERS.items():
@@ -86,8 +98,9 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
         detail: object = error.detail
-        if not isinstance(detail, dict):
-            detail = {"code": "error", "message": str(detail)}
+        if not isinstance(detail, dict):  # the framework's own
+            code, message = _OWN_WORDS.get(error.status_code, ("error", str(detail)))
+            detail = {"code": code, "message": message}
         return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
 
     @app.exception_handler(StoreError)
@@ -96,8 +109,7 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
-        return _error(422, "invalid_request", said)
+        return _error(422, "invalid_request", "; ".join(map(_explain, error.errors())))
 
     return app
 
@@ -106,11 +118,19 @@ def _error(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers=_HEADERS)
 
 
+def _explain(error: dict[str, Any]) -> str:
+    """What is wrong with which field. Does not repeat the value."""
+    field = ".".join(map(str, error["loc"][1:]))
+    if error["type"] == "extra_forbidden":
+        return f"{field}: there is no such parameter"
+    return f"{field}: {error['msg']}"
+
+
 def _own_lines(services: Services, workers: int) -> list[str]:
     state = services.ingest.state
     lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
     backlog = services.ingest.backlog_bytes()
-    spent = services.book.status()[:MAX_LIMITS]
+    spent = list(islice(services.book.spent(), MAX_LIMITS))
     return [
         *gauge_lines("pointsman_workers", "Workers that answer.", [({}, workers)]),
         *gauge_lines("pointsman_store_up", "1 while the store works.", [({}, int(state.problem is None))]),

@@ -1,13 +1,16 @@
-"""Who may use the admin API: whoever has the admin token. Only its digest is kept."""
+"""Who may use the admin API: whoever has the admin token. Only its digest is kept. A second token may open the metrics
+alone, for whoever collects them."""
 
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
+METRICS_VARIABLE = "POINTSMAN_METRICS_TOKEN"
 FILE = "admin-token"
 MIN_CHARACTERS = 20
 
@@ -27,24 +30,40 @@ class AdminToken:
 def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
     """The token of the environment, else the one whose digest the data folder has, else a new one. Raises `OSError`,
     and `ValueError` for a token that could be guessed or a file that holds no digest."""
-    given = environ.get(VARIABLE)
-    if given:
-        if len(given) < MIN_CHARACTERS:
-            raise ValueError(
-                f"{VARIABLE} has fewer than {MIN_CHARACTERS} characters; a token that can be guessed opens all"
-            )
-        return AdminToken(sha256(given.encode()).digest())
+    given = _given(VARIABLE, environ)
+    if given is not None:
+        return given
     path = data_dir / FILE
     try:
         text = path.read_text().strip()
     except FileNotFoundError:
         made = f"pm-admin-{secrets.token_urlsafe(32)}"
         digest = sha256(made.encode())
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        new = path.with_name(f"{FILE}.new")
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(f"sha256:{digest.hexdigest()}\n")
+            file.flush()
+            os.fsync(fd)
+        new.replace(path)
         return AdminToken(digest.digest(), made)
-    try:
-        return AdminToken(bytes.fromhex(text.removeprefix("sha256:")))
-    except ValueError:
-        raise ValueError(f"{path} does not hold a digest; delete it to have a new admin token made") from None
+    match = re.fullmatch("sha256:([0-9a-f]{64})", text)
+    if match is None:
+        raise ValueError(f"{path} does not hold a digest; delete it to have a new admin token made")
+    return AdminToken(bytes.fromhex(match[1]))
+
+
+def metrics_token(environ: Mapping[str, str]) -> AdminToken | None:
+    """The token that opens the metrics alone, if there is one. Raises `ValueError` for one that could be guessed."""
+    return _given(METRICS_VARIABLE, environ)
+
+
+def _given(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
+    given = environ.get(variable)
+    if not given:
+        return None
+    if len(given) < MIN_CHARACTERS:
+        raise ValueError(
+            f"{variable} has fewer than {MIN_CHARACTERS} characters; a token that can be guessed opens all"
+        )
+    return AdminToken(sha256(given.encode()).digest())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from pointsman.config.compile import Compiled
@@ -30,10 +30,13 @@ class Configuration:
         distribute: Callable[[float], Awaitable[list[int]]],
         *,
         public_is_loopback: bool,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
-        self.current = read_snapshot(path, os.environ)
+        self._environ = environ
+        self.current = read_snapshot(path, environ)
         self._config = config
+        self._environ = environ
         self._on_new = on_new
         self._distribute = distribute
         self._public_is_loopback = public_is_loopback
@@ -43,7 +46,7 @@ class Configuration:
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
         if config is not None:
-            self._watcher = ConfigWatcher(config, os.environ, self.current, self._on_compiled, self._on_problems)
+            self._watcher = ConfigWatcher(config, environ, self.current, self._on_compiled, self._on_problems)
 
     @property
     def digest(self) -> str:
@@ -70,7 +73,7 @@ class Configuration:
     async def _read_again(self) -> None:
         """Without a file the configuration stays; what it is compiled over, the catalog, may have changed."""
         async with self._changing:
-            compiled = await asyncio.to_thread(read_snapshot, self.path, os.environ)
+            compiled = await asyncio.to_thread(read_snapshot, self.path, self._environ)
             if compiled.snapshot.digest == self.digest:
                 self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
                 _logger.info(self._outcome[1][0])
@@ -107,7 +110,7 @@ class Configuration:
             folder = str(self._config.absolute().parent)
             accepted = Accepted(content, folder, compiled.snapshot.digest)
             try:
-                await asyncio.to_thread(write_snapshot, self.path, accepted)
+                await asyncio.to_thread(write_snapshot, self.path, accepted, compiled.keys)
             except OSError as error:
                 _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
                 self._outcome = (False, [f"{self.path} cannot be written: {error.strerror}"])

@@ -21,8 +21,10 @@ from pointsman.journal.reader import JournalReader, Position, SegmentError, disc
 from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
-INTERVAL_S = 0.1
-MAX_RECORDS = 600  # of one journal in one batch: taking them in holds up the answers to workers
+IDLE_S = 0.1  # between looks at journals in which nothing was new
+PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
+MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
+MAX_BATCH = 6000  # records of one journal in one transaction
 CHECKPOINT_S = 5.0
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
@@ -39,6 +41,7 @@ class _Journal:
         self.requests = OpenRequests()
         self.scopes: dict[int, Scope] = {}
         self.is_retired = False
+        self.is_unreadable = False  # of a newer version, or no journal at all: told once, and left alone
 
 
 class IngestState(Struct):
@@ -72,33 +75,48 @@ class Ingest:
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
         self._is_restored = False
+        self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
         self._failures = 0
         self._checkpoint_at = 0.0
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
-        """Read until `finish`."""
-        while not self._stopping:
+        """Read until `finish`. Never cancel it: that could leave a transaction open, and the store locked."""
+        while not self._stopping.is_set():
+            commits = self.state.commits
             is_end = await self.step()
             if self.state.problem is not None:
-                await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
+                await self._pause(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
             elif is_end:
-                await asyncio.sleep(INTERVAL_S)
+                await self._pause(PAUSE_S if self.state.commits != commits else IDLE_S)
 
     async def finish(self, within_s: float) -> None:
-        """Read to the end of everything, if the store lets us."""
-        self._stopping = True
+        """End `run`, and read to the end of everything, if the store lets us."""
+        self._stopping.set()
         ends_at = monotonic() + within_s
         while monotonic() < ends_at:
             if await self.step() and self.state.problem is None:
                 break
             await asyncio.sleep(0.02)
-        if self.store is not None:
-            await self.store.close()
+        async with self._one_at_a_time:
+            if self.store is not None:
+                await self.store.close()
+
+    async def _pause(self, for_s: float) -> None:
+        try:
+            async with asyncio.timeout(for_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
 
     async def step(self) -> bool:
         """One batch; whether there is nothing more to read for now."""
+        async with self._one_at_a_time:
+            return await self._one_step()
+
+    async def _one_step(self) -> bool:
         try:
             if self.store is None:
                 self.store = await self._open_store()
@@ -115,21 +133,26 @@ class Ingest:
             if self.store is not None:
                 await self.store.reconnect()
             return True
+        except BaseException:
+            self._must_rewind = True  # what was read is in no batch that was committed
+            raise
         if self.state.problem is not None:
             if self._failures:
                 _logger.warning("the store works again")
             self.state.problem = None
             self._failures = 0
-        self.is_ready.set()
+        if not self._is_owed:
+            self.is_ready.set()
         return is_end
 
     def backlog_bytes(self) -> int:
         """What is not read yet, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    def live_epochs(self) -> set[int]:
-        """The epochs of workers that are alive, whether they have called or not."""
-        return {reader.epoch for reader in discover(self._folder) if reader.is_live()}
+    def open_epochs(self) -> set[int]:
+        """The epochs of workers that may hold something: whose journals are not read to the end for good."""
+        retired = {name for name, journal in self._journals.items() if journal.is_retired}
+        return {reader.epoch for reader in discover(self._folder) if reader.folder.name not in retired}
 
     async def _rewind(self, store: Store) -> None:
         """Go on where the store is, which may be behind where we were."""
@@ -137,10 +160,29 @@ class Ingest:
         if not self._is_restored:
             self._book.restore(await store.counters(time()))
             self._is_restored = True
+        else:
+            await self._catch_up(store, states)
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
         self._must_rewind = False
+
+    async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
+        """Tell the book of what the store took though its answer was lost."""
+        ahead = {
+            journal.reader.epoch: state.is_retired and not journal.is_retired
+            for name, journal in self._journals.items()
+            if (state := states.get(name)) is not None
+            and (state.position > max(journal.booked, journal.position) or state.is_retired > journal.is_retired)
+        }
+        if not ahead:
+            return
+        for counter, start, epoch, amount in await store.counters(time()):
+            if epoch in ahead:
+                self._book.charged(epoch, counter, start, amount)
+        for epoch, is_over in ahead.items():
+            if is_over:
+                self._on_retired(self._book.retire(epoch, time()))
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
         """Put a journal to where the store has read it, with the requests that are open there."""
@@ -174,44 +216,58 @@ class Ingest:
         self._discover()
         accounting = Accounting()
         retired: list[_Journal] = []
-        is_end = True
+        is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
         for name, journal in self._journals.items():
-            if journal.is_retired:
+            if journal.is_retired or journal.is_unreadable:
                 continue
             is_live = journal.reader.is_live()
-            try:
-                chunk = journal.reader.read(journal.position, MAX_RECORDS, is_live=is_live)
-            except SegmentError as error:
-                self._damaged(str(error))
-                continue
-            for damage in chunk.damage:
-                self._damaged(damage)
-            journal.scopes.update(journal.reader.scopes)
-            epoch = journal.reader.epoch
-            accounting.add(epoch, chunk.records, journal.scopes, journal.requests, journal.booked)
-            is_over = chunk.is_end and not is_live
+            end, is_read = await self._take_in(journal, accounting, is_live=is_live)
+            is_over = is_read and not is_live and not journal.is_unreadable
             if is_over:
-                accounting.abandon(epoch, journal.requests)
+                accounting.abandon(journal.reader.epoch, journal.requests)
                 retired.append(journal)
-            is_end &= chunk.is_end
-            if chunk.end != journal.position or is_over:
-                progress.append((journal, chunk.end))
-                accounting.read_to(name, JournalState(chunk.end, journal.requests.low(chunk.end), is_over))
+            is_end &= is_read
+            is_owed |= not is_read and not is_live
+            if end != journal.position or is_over:
+                progress.append((journal, end))
+                accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
         if progress:
             await store.commit(accounting.batch())
             self.state.commits += 1
             self.state.records += accounting.records
             for journal, end in progress:
                 journal.position = journal.booked = end
-            for one in accounting.charged:
+            for one in accounting.charged():
                 self._book.charge(one.epoch, one.counter, one.window, one.amount)
             for journal in retired:
                 journal.is_retired = True
                 self._on_retired(self._book.retire(journal.reader.epoch, time()))
+        self._is_owed = is_owed
         if is_end:
             self.state.caught_up_at = time()
         return is_end
+
+    async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
+        """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
+        position, epoch = journal.position, journal.reader.epoch
+        until = accounting.records + MAX_BATCH
+        while accounting.records < until:
+            try:
+                chunk = journal.reader.read(position, MAX_RECORDS, is_live=is_live)
+            except SegmentError as error:
+                self._damaged(str(error))
+                journal.is_unreadable = True
+                return position, True
+            for damage in chunk.damage:
+                self._damaged(damage)
+            journal.scopes.update(journal.reader.scopes)
+            accounting.add(epoch, chunk.records, journal.scopes, journal.requests, journal.booked)
+            position = chunk.end
+            if chunk.is_end:
+                return position, True
+            await asyncio.sleep(0)
+        return position, False
 
     async def _clean_up(self, store: Store) -> None:
         """Every few seconds: delete what the store has for good."""
@@ -219,7 +275,7 @@ class Ingest:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
-        self._book.forget_ended(time())
+        self._book.forget_ended(time(), monotonic())
         if not await store.checkpoint():
             return
         for name, (is_retired, low) in safe.items():

@@ -1,7 +1,8 @@
 """The line to the workers: leases, snapshots and metrics over a Unix socket.
 
 A grant counts as soon as it is made; what workers say they hold, when they call, is the truth after a break. So control
-keeps no leases on disk: after a start it grants nothing until every worker whose journal is locked has called.
+keeps no leases on disk: after a start it grants nothing until every worker has called, or is dead and its
+journal is read to the end.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
+    Beat,
     Draining,
     FrameReader,
     FromControl,
@@ -36,6 +38,7 @@ from pointsman.link.frames import (
 )
 from pointsman.routing.leases import LeaseBook
 
+BEAT_S = 1.0
 RECALL_S = 0.03  # how long an ask waits for others to give back
 
 _logger = logging.getLogger(__name__)
@@ -87,13 +90,16 @@ class Lessor:
         self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, list[str]]]] = {}
         self._number = 0
         self._changed = asyncio.Event()
-        self._has_all = False  # every worker that is alive has called since the start
+        self._has_all = False  # every worker has called since the start, or its journal is read to the end
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self, listener: socket.socket) -> None:
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
+        self._start(self._beat())
 
     def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         if self._server is not None:
             self._server.close()
         for line in list(self._lines.values()):
@@ -139,6 +145,7 @@ class Lessor:
         for epoch, share in shares:
             if epoch in self._lines:
                 self._lines[epoch].send(Reshare(share))
+        self._signal()
 
     async def distribute(self, within_s: float) -> list[int]:
         """Have all workers take the snapshot. Returns the epochs of those that have not after `within_s`."""
@@ -174,6 +181,13 @@ class Lessor:
             del self._metrics[number]
         return list(found.values())
 
+    async def _beat(self) -> None:
+        """Show the workers that control is there."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for line in self._lines.values():
+                line.send(Beat())
+
     def _welcome(self, line: Line, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
             _logger.error("a worker speaks protocol %d, this control %d", hello.protocol, PROTOCOL)
@@ -183,6 +197,7 @@ class Lessor:
         self._lines[hello.epoch] = line
         share = self._book.hello(hello.epoch, hello.slot, hello.share, hello.holdings, time())
         line.send(Welcome(PROTOCOL, share))
+        self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:
             line.send(NewSnapshot(path, digest))
@@ -194,6 +209,8 @@ class Lessor:
         await self._ingest.is_ready.wait()
         while not self._knows_all():
             await self._wait(1.0)
+        if self._lines.get(epoch) is not line:  # what is granted now would not arrive
+            return
         grants, recalls = self._book.ask(epoch, ask.wants)
         known = {(grant.counter, grant.window): grant for grant in grants}
         ends_at = asyncio.get_running_loop().time() + RECALL_S
@@ -203,6 +220,8 @@ class Lessor:
                     self._lines[other].send(Recall(counters))
             if not await self._wait(ends_at - asyncio.get_running_loop().time()):
                 break
+            if self._lines.get(epoch) is not line:
+                return
             unmet = {counter for counters in recalls.values() for counter in counters}
             grants, recalls = self._book.ask(
                 epoch, [want for want in ask.wants if (want.counter, want.window) in unmet]
@@ -212,7 +231,9 @@ class Lessor:
 
     def _knows_all(self) -> bool:
         if not self._has_all:
-            self._has_all = self._ingest.live_epochs() <= self._lines.keys()
+            self._has_all = self._ingest.open_epochs() <= self._lines.keys()
+            if self._has_all:
+                self.reshare(self._book.know_all(time()))
         return self._has_all
 
     def _signal(self) -> None:

@@ -1,10 +1,12 @@
 """Every route of the admin API declares the permission it needs; one that does not is not served."""
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated
 
 from fastapi import FastAPI, Header, HTTPException
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from pointsman.control.services import Has
 
@@ -17,31 +19,52 @@ class Permission(StrEnum):
     BUDGETS_READ = "budgets:read"
     STATUS_READ = "status:read"
     CONFIG_WRITE = "config:write"
-    PUBLIC = "public"  # health, metrics and the files of the console, which hold no secret
+    METRICS_READ = "metrics:read"
+    PUBLIC = "public"  # health and the files of the console, which hold no secret
 
 
 class Need:
-    """A dependency that lets through whoever has a permission. So far there is one token, which has them all."""
+    """A dependency that lets through whoever has a permission: the admin token has them all, the metrics token one.
+    On a loopback address metrics are open."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
     async def __call__(self, services: Has, authorization: Annotated[str | None, Header()] = None) -> None:
-        if self.permission is Permission.PUBLIC:
+        is_metrics = self.permission is Permission.METRICS_READ
+        if self.permission is Permission.PUBLIC or (is_metrics and services.metrics_are_open):
             return
         scheme, _, presented = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not services.token.opens(presented.strip()):
+        tokens = [services.token]
+        if is_metrics and services.metrics_token is not None:
+            tokens.append(services.metrics_token)
+        given = presented.strip() if scheme.lower() == "bearer" else ""
+        if not any([token.opens(given) for token in tokens]):  # noqa: C419 -- all of them, whichever it is
             message = "present the admin token as 'Authorization: Bearer <token>'"
+            if authorization is not None:
+                message = "this is not the admin token"
             raise HTTPException(401, {"code": "unauthorized", "message": message}, {"www-authenticate": "Bearer"})
 
 
 def undeclared(app: FastAPI) -> list[str]:
-    """The routes that declare no permission."""
-    return [
-        f"{sorted(route.methods or ())} {route.path}"
-        for route in app.routes
-        if isinstance(route, APIRoute) and permission_of(route) is None
-    ]
+    """The routes that declare no permission, and whatever else answers requests and is no route of ours."""
+    found: list[str] = []
+    for route in routes_of(app.routes):
+        if not isinstance(route, APIRoute):
+            found.append(repr(route))
+        elif permission_of(route) is None:
+            found.append(f"{sorted(route.methods or ())} {route.path}")
+    return found
+
+
+def routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """All routes, those of included routers as well."""
+    for route in routes:
+        included = getattr(route, "original_router", None)  # newer versions of the framework keep them apart
+        if included is not None:
+            yield from routes_of(included.routes)
+        else:
+            yield route
 
 
 def permission_of(route: APIRoute) -> Permission | None:

@@ -1,6 +1,7 @@
 """The composition root of the control process."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from pointsman.config.compile import Compiled
 from pointsman.control.app import make_app
-from pointsman.control.auth import AdminToken, load_or_make
+from pointsman.control.auth import AdminToken, load_or_make, metrics_token
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
@@ -25,8 +26,7 @@ from pointsman.control.listing import Listing
 from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.store import Store
-from pointsman.domain.limits import Limit
-from pointsman.domain.snapshots import limits_of
+from pointsman.domain.snapshots import counters_of
 from pointsman.processes import ControlTask
 from pointsman.routing.leases import LeaseBook
 
@@ -50,7 +50,8 @@ def main() -> int:
     logging.basicConfig(
         level=task.log_level.upper(), format="%(asctime)s %(levelname)s control: %(message)s", stream=sys.stderr
     )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
+        logging.getLogger(name).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Control(task).run())
 
@@ -59,6 +60,7 @@ class _Control:
     def __init__(self, task: ControlTask) -> None:
         self._task = task
         self._data_dir = Path(task.data_dir)
+        self._lock: int | None = None  # held until the process ends
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -69,20 +71,15 @@ class _Control:
         loop.add_reader(task.life_fd, stopping.set)
         try:
             token = load_or_make(self._data_dir, os.environ)
+            of_metrics = metrics_token(os.environ)
         except (OSError, ValueError) as error:
             _logger.error("the admin token cannot be had: %s", error)  # noqa: TRY400 -- the trace would not help
             return 1
-        services = self._services(token)
+        services = self._services(token, of_metrics)
         await services.lessor.listen(socket.socket(fileno=task.link_fd))
         server = self._server(services)
         sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
-        tasks = [
-            loop.create_task(services.ingest.run()),
-            loop.create_task(services.configuration.run()),
-            loop.create_task(self._prune(services)),
-        ]
-        if (listing := self._listing(services)) is not None:
-            tasks.append(loop.create_task(listing.run()))
+        reading = loop.create_task(services.ingest.run())
         serving = loop.create_task(server.serve(sockets=sockets))
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
@@ -98,35 +95,43 @@ class _Control:
             async with asyncio.timeout(STORE_S):
                 await services.ingest.is_ready.wait()
         except TimeoutError:
-            _logger.warning("the store is not there yet; what was spent before is not known, so limits are not lent")
+            _logger.warning(
+                "the store or the journals are not read yet; what was spent is not known, so limits are not lent"
+            )
         if token.made is not None:
-            _logger.warning("admin token, shown this once: %s", token.made)
+            print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         os.write(task.ready_fd, b"1")
         os.close(task.ready_fd)
+        # Only now: reading a large configuration again would delay the start.
+        tasks = [loop.create_task(services.configuration.run()), loop.create_task(self._prune(services))]
+        if (listing := self._listing(services)) is not None:
+            tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
         loop.remove_reader(task.life_fd)
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.ingest.finish(FINISH_S)
+        await reading
         services.lessor.close()
         server.should_exit = True
         await serving
         return 0
 
-    def _services(self, token: AdminToken) -> Services:
+    def _services(self, token: AdminToken, of_metrics: AdminToken | None) -> Services:
         task = self._task
         url_of = self._store_url
 
         async def open_store() -> Store:
+            self._lock_books()
             return await Store.open(url_of())
 
         def on_new(compiled: Compiled) -> None:
-            book.configure(_limits(compiled))
+            book.configure(counters_of(compiled.snapshot))
 
         configuration: Configuration
         settings_path = Path(task.snapshot)
-        book = LeaseBook(1)
+        book = LeaseBook(1, knows_all=False)
         ingest = Ingest(self._data_dir / "journal", book, open_store, on_retired=lambda shares: lessor.reshare(shares))  # noqa: PLW0108 -- made below
         lessor = Lessor(book, ingest, lambda: (str(settings_path), configuration.digest))
         configuration = Configuration(
@@ -138,8 +143,22 @@ class _Control:
         )
         self._settings = configuration.current.settings
         book.size = self._settings.workers
-        book.configure(_limits(configuration.current))
-        return Services(book, ingest, lessor, configuration, token)
+        book.configure(counters_of(configuration.current.snapshot))
+        is_open = self._settings.console.is_loopback
+        return Services(book, ingest, lessor, configuration, token, of_metrics, is_open)
+
+    def _lock_books(self) -> None:
+        """See to it that nobody else reads the journals into the store: what two read would count twice. The control
+        process of a supervisor that was killed may still be at its end. Raises `StoreError`."""
+        if self._lock is not None:
+            return
+        fd = os.open(self._data_dir / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise StoreError(f"another control process is still at work in {self._data_dir}") from error
+        self._lock = fd
 
     def _store_url(self) -> URL:
         secret = self._settings.store_url
@@ -154,7 +173,13 @@ class _Control:
         hosts = loopback | {console.host} if console.is_loopback else frozenset[str]()
         app = make_app(services, hosts)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", loop="none", timeout_graceful_shutdown=2
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            loop="none",
+            timeout_graceful_shutdown=2,
         )
         return _Server(config)
 
@@ -185,7 +210,3 @@ class _Control:
                     await asyncio.sleep(0.1)
             except StoreError as error:
                 _logger.warning("old requests were not deleted: %s", error)
-
-
-def _limits(compiled: Compiled) -> dict[str, Limit]:
-    return {limit.counter: limit for limit in limits_of(compiled.snapshot)}

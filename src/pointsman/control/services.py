@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.control.auth import AdminToken
 from pointsman.control.configuration import Configuration
@@ -15,13 +16,15 @@ from pointsman.routing.leases import LeaseBook
 
 
 class Services(Struct, eq=False):
-    """The parts of the control process."""
+    """The parts of the control process. `metrics_are_open` says that they may be read without a token."""
 
     book: LeaseBook
     ingest: Ingest
     lessor: Lessor
     configuration: Configuration
     token: AdminToken
+    metrics_token: AdminToken | None = None
+    metrics_are_open: bool = True
 
     @property
     def store(self) -> Store:
@@ -41,10 +44,25 @@ def services(request: Request) -> Services:
 Has = Annotated[Services, Depends(services)]
 
 
-def period(since: float | None, until: float | None) -> tuple[float, float]:
-    """A span of time in Unix seconds: the last 30 days where nothing is stated."""
-    end = until if until is not None else time() + 1
-    return (since if since is not None else end - 30 * 86_400, end)
+Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
+"""Unix seconds, up to the year 9999."""
+
+
+class Span(BaseModel):
+    """The parameters that state a span of time, and no unknown ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Annotated[Moment | None, Field(description="Unix seconds; 30 days before `until` when absent.")] = None
+    until: Annotated[Moment | None, Field(description="Unix seconds, no longer part of it; now when absent.")] = None
+
+    def bounds(self) -> tuple[float, float]:
+        """Start and end. Raises 422 when nothing lies between them."""
+        end = self.until if self.until is not None else time() + 1
+        start = self.since if self.since is not None else max(0.0, end - 30 * 86_400)
+        if start >= end:
+            raise HTTPException(422, {"code": "invalid_request", "message": "until: must be later than since"})
+        return start, end
 
 
 def usd(nano: int) -> str:

@@ -1,5 +1,8 @@
 """Who asks: virtual keys, what they may use and what limits hold for them."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from pointsman.domain.limits import Limit
@@ -34,3 +37,15 @@ class VirtualKey(Struct, frozen=True, eq=False):
     entries: dict[str, ProviderEntry] = {}
     strategy: str | None = None
     limits: tuple[Limit, ...] = ()
+
+
+class KeyTable(Mapping[bytes, VirtualKey]):
+    """Virtual keys by digest, where there are too many to hold them all: each is made when it is asked for."""
+
+    @abstractmethod
+    def named(self, name: str) -> VirtualKey | None:
+        """The key with a name."""
+
+    @abstractmethod
+    def limit(self, counter: str) -> Limit | None:
+        """A key's own limit by the name of its counter."""

@@ -5,7 +5,9 @@ settled and reserved there never exceeds it. Grants and returns are told as diff
 their way do not undo each other; the whole is told when a connection begins.
 
 A window that begins while a worker holds a share opens with that share of the limit granted, without a word: the shares
-of all workers never exceed the whole. So windows open even when control is silent.
+of all workers never exceed the whole. So windows open even when control is silent. What control takes such a window to
+have opened with may be more than it did, never less; so whatever a worker says of a window holds what it `opened` with,
+0 where it has not been opened, as it then will open with nothing.
 """
 
 from msgspec import Struct
@@ -17,6 +19,7 @@ class Holding(Struct, frozen=True, array_like=True):
     counter: str
     window: int
     granted: int
+    opened: int = 0
 
 
 class Want(Struct, frozen=True, array_like=True):
@@ -25,6 +28,7 @@ class Want(Struct, frozen=True, array_like=True):
     counter: str
     window: int
     more: int
+    opened: int = 0
 
 
 class Grant(Struct, frozen=True, array_like=True):
@@ -39,15 +43,12 @@ class Grant(Struct, frozen=True, array_like=True):
 
 
 class Return(Struct, frozen=True, array_like=True):
-    """`amount` is taken from what is granted; `EVERYTHING` where the window was never opened, so that no more than the
-    share was."""
+    """`amount` is taken from what is granted."""
 
     counter: str
     window: int
     amount: int
-
-
-EVERYTHING = -1
+    opened: int = 0
 
 
 class Share(Struct, frozen=True, array_like=True):
@@ -61,3 +62,6 @@ class Share(Struct, frozen=True, array_like=True):
 
 ALONE = Share(1, 1, float("-inf"))
 """The share of a worker that nobody else can spend beside."""
+
+NO_SHARE = Share(0, 1, float("inf"))
+"""Windows open with nothing."""

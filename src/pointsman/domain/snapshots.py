@@ -1,9 +1,10 @@
 """The compiled configuration: immutable, swapped whole; a request keeps the one it began with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from pointsman.domain.identity import KeyTable
 from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
 from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
 from pointsman.domain.limits import Limit
@@ -86,12 +87,13 @@ class Snapshot(Struct, frozen=True):
     digest: str
     endpoints: dict[str, Endpoint]
     models: dict[str, PublicModel]
-    virtual_keys: dict[bytes, VirtualKey]  # by digest
+    virtual_keys: Mapping[bytes, VirtualKey]  # by digest
     require_key: bool = True
     routing: Routing = Routing()
     key_headers: tuple[str, ...] = ("authorization", "x-api-key", "x-goog-api-key")
     pricing: Pricing = Pricing()
     names: Names | None = None  # absent: of `endpoints` alone
+    shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for
 
 
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
@@ -102,3 +104,36 @@ def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
         yield from key.limits
         for entry in key.entries.values():
             yield from entry.limits
+
+
+def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:
+    """Every limit of a configuration by the name of its counter."""
+    keys = snapshot.virtual_keys
+    if not isinstance(keys, KeyTable):
+        return {limit.counter: limit for limit in limits_of(snapshot)}
+    known = [limit for endpoint in snapshot.endpoints.values() for limit in endpoint.limits]
+    return _Counters({limit.counter: limit for limit in (*known, *snapshot.shared_limits)}, snapshot, keys)
+
+
+class _Counters(Mapping[str, Limit]):
+    """Limits of a table of keys: those of a key are looked up when they are asked for."""
+
+    def __init__(self, known: dict[str, Limit], snapshot: Snapshot, keys: KeyTable) -> None:
+        self._known = known
+        self._snapshot = snapshot
+        self._keys = keys
+
+    def get(self, counter: str, default: Limit | None = None) -> Limit | None:  # type: ignore[override]
+        return self._known.get(counter) or self._keys.limit(counter) or default
+
+    def __getitem__(self, counter: str) -> Limit:
+        found = self.get(counter)
+        if found is None:
+            raise KeyError(counter)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({limit.counter: None for limit in limits_of(self._snapshot)})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -10,6 +10,7 @@ from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, Counter, CounterFamily, Histogram, HistogramFamily
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 
 
@@ -61,7 +62,14 @@ class Accounts:
         self.unpriced = CounterFamily(
             "pointsman_unpriced_attempts_total", "Attempts whose price is not known.", ("provider", "model")
         )
+        self.lease_waits = HistogramFamily(
+            "pointsman_lease_wait_seconds",
+            "What attempts waited for room in a limit; most wait not at all.",
+            (),
+            _WAIT_S,
+        )
         self._overhead = self.overhead.series()
+        self._lease_wait = self.lease_waits.series()
         self._targets: dict[str, _Target] = {}
         self._requests: dict[tuple[str | None, int, str | None, bool], tuple[Counter, Histogram]] = {}
 
@@ -93,6 +101,10 @@ class Accounts:
         if not charge.is_priced:
             target.unpriced.value += 1
 
+    def lease_wait(self, waited_s: float) -> None:
+        """Count an attempt that had to ask control for room."""
+        self._lease_wait.observe(waited_s)
+
     def request(self, record: RequestRecord) -> None:
         """Count and write one request."""
         key = (record.operation, record.status, record.virtual_key, record.stream)
@@ -115,7 +127,7 @@ class Accounts:
         """Everything in the text format of Prometheus."""
         families = (
             self.requests, self.durations, self.overhead, self.attempts, self.attempt_durations, self.first_bytes,
-            self.tokens, self.variants, self.costs, self.unpriced,
+            self.tokens, self.variants, self.costs, self.unpriced, self.lease_waits,
         )  # fmt: skip
         dropped = [
             "# HELP pointsman_log_dropped_total Records the log lost.",

@@ -44,6 +44,7 @@ class Tab(Struct, frozen=True, eq=False):
     account: Account
     scope: Scope
     is_bounded: bool
+    price_unknown: Reason | None  # why nothing that costs may be sent
 
 
 class Hold(Struct, frozen=True, gc=False):
@@ -72,6 +73,8 @@ class Billing:
         self._spent_until: dict[str, float] = {}  # counters of which control had nothing, and nobody holds any
         self._tabs: dict[tuple[VirtualKey | None, Candidate], Tab] = {}
         self._scopes = 0
+        self._latest = 0.0  # Unix seconds
+        self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind that
 
     def tab(self, key: VirtualKey | None, candidate: Candidate) -> Tab:
         """The terms for attempts of a key at a candidate."""
@@ -86,17 +89,14 @@ class Billing:
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | Reason | list[Short]":
         """Reserve for an attempt and write down the intent. A `Reason` says why it must not be sent; a list, which
         limits have no room for it."""
-        if tab.terms.price is None and tab.terms.has_budget and not is_free(call):
-            message = (
-                f"the price of {tab.scope.provider}/{tab.scope.model} is not known, and a budget applies; "
-                "state it in pricing.overrides"
-            )
-            return Reason("price_unknown", message)
+        is_for_free = is_free(call)
+        if tab.price_unknown is not None and not is_for_free:
+            return tab.price_unknown
         if tab.is_bounded and call.max_tokens is None and call.operation in _OUTPUT_FIELDS:
             call = _bounded(call, tab.terms.output or DEFAULT_OUTPUT)
-        nano, tokens = upper_bound(tab.terms, call)
+        nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
         attempt = f"{request_id}-{ordinal}"
-        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, time())
+        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
         if type(found) is list:
             return found
         assert not isinstance(found, list)
@@ -124,7 +124,7 @@ class Billing:
 
     def refusal(self, shorts: Sequence[Short], lent: int) -> Reason:
         """Why an attempt that no room could be found for is not made. `lent` is what other workers hold unspent."""
-        now, now_unix_s = monotonic(), time()
+        now, now_unix_s = monotonic(), self._clock()
         worst = max(shorts, key=lambda short: short.ends_at)
         ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
         for short in shorts:
@@ -153,9 +153,23 @@ class Billing:
                 failure.kind.code if failure is not None else "ok",
                 _SOURCES[charge.source],
                 charge.is_priced,
+                charge.tokens,
             )
             self.journal.outcome(scope, outcome)
         return charge
+
+    def _clock(self) -> float:
+        """Unix seconds that never go back. After the clock was set back they go on at the pace of the steady one:
+        else windows would last until it has caught up."""
+        now = time()
+        if now >= self._latest:
+            self._latest, self._set_back_at = now, 0.0
+            return now
+        steady = monotonic()
+        if self._set_back_at:
+            self._latest += steady - self._set_back_at
+        self._set_back_at = steady
+        return self._latest
 
     def _open_tab(self, key: VirtualKey | None, candidate: Candidate) -> Tab:
         terms = terms_of(key, candidate, self._snapshot)
@@ -172,12 +186,24 @@ class Billing:
             tuple(_counter(limit) for limit in terms.limits),
         )
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
-        return Tab(terms, self.ledger.account(terms.limits), scope, is_bounded)
+        return Tab(terms, self.ledger.account(terms.limits), scope, is_bounded, self._price_unknown(terms, scope))
+
+    def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
+        if terms.price is not None:
+            return None
+        if terms.has_budget:
+            why = "and a budget applies"
+        elif self._snapshot.pricing.unknown == "deny":
+            why = "and pricing.unknown is deny"
+        else:
+            return None
+        message = f"the price of {scope.provider}/{scope.model} is not known, {why}; state it in pricing.overrides"
+        return Reason("price_unknown", message)
 
 
 def wants(shorts: Sequence[Short]) -> list[Want]:
     """What to ask control for."""
-    return [Want(short.limit.counter, short.window, short.more) for short in shorts]
+    return [short.want() for short in shorts]
 
 
 def _bounded(call: Call, output: int) -> Call:

@@ -147,12 +147,13 @@ class Serving:
 
     async def _attempt(self, step: Try, now: float) -> Failure | None:
         """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead."""
-        candidate = step.choice.candidate
-        billing = self.engine.billing
+        engine, candidate = self.engine, step.choice.candidate
+        billing = engine.billing
         tab = billing.tab(self.grant.virtual_key, candidate)
         hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
         if not isinstance(hold, Hold):
             hold = await self._find_room(hold, tab)
+            engine.accounts.lease_wait(monotonic() - now)
             if isinstance(hold, Reason):
                 assert self.plan is not None
                 self.plan = without(self.plan, candidate, Verdict(candidate.id, "billing", hold))
@@ -160,7 +161,7 @@ class Serving:
             now = monotonic()
         self.sent += 1
         codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
-        reception = Reception(hold.call, codec, self.exchange, self.begin, self.engine.live.snapshot.routing)
+        reception = Reception(hold.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
         self.reception = reception
         self.chosen = candidate
         self.started_at = now

@@ -54,6 +54,11 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[str]:
         yield from gauge_lines(
             "pointsman_journal_dropped", "Records the journal had no room for.", [({}, billing.journal.dropped)]
         )
+        yield from gauge_lines(
+            "pointsman_attempts_unkept",
+            "Attempts without a limit that were served though the journal could not take them.",
+            [({}, billing.unkept)],
+        )
     yield from gauge_lines("pointsman_cut_off", "1 while control cannot be reached.", [({}, int(live.is_cut_off))])
     yield from gauge_lines(
         "pointsman_config_info", "The configuration in force.", [({"digest": live.snapshot.digest[:12]}, 1)]

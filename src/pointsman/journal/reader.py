@@ -22,12 +22,15 @@ from pointsman.journal.segments import (
     FRAME_BYTES,
     HEADER_BYTES,
     LENGTH,
+    DamagedHeaderError,
     SegmentError,
     padded,
     read_header,
     segment_numbers,
     segment_path,
 )
+
+MAX_FRAME = 1 << 20  # of those that are looked for behind damage
 
 
 class Position(Struct, frozen=True, order=True):
@@ -78,7 +81,7 @@ class JournalReader:
         damage: list[str] = []
         segment, offset = position.segment, position.offset
         while len(records) < max_records:
-            data = self._open(segment, offset)
+            data = self._open(segment, offset, damage)
             if data is None:
                 newer = [number for number in segment_numbers(self.folder) if number > segment]
                 if newer and (self.folder / "lock").exists():
@@ -86,31 +89,34 @@ class JournalReader:
                     segment, offset = newer[0], HEADER_BYTES
                     continue
                 break
-            length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
+            length, checksum = FRAME.unpack_from(data, offset) if offset + FRAME_BYTES <= len(data) else (END, 0)
             if length == END:
                 segment, offset = segment + 1, HEADER_BYTES
-                if not segment_path(self.folder, segment).exists():
-                    return Chunk(records, Position(segment, offset), is_end=True, damage=tuple(damage))
                 continue
-            if length == 0:
-                break
-            record = self._record(data, offset, length)
-            if record is None:
-                following = self._resume(data, offset)
-                if following is None and is_live:
-                    break
-                where = f"{segment_path(self.folder, segment)} at byte {offset}"
-                if following is None:
-                    damage.append(f"{where}: a torn end was cut off")
-                    self._cut(segment, offset)
-                    break
+            record = self._record(data, offset + FRAME_BYTES, length, checksum) if length else None
+            if record is not None:
+                if isinstance(record, Scope):
+                    self.scopes[record.number] = record
+                records.append((Position(segment, offset), record))
+                offset += FRAME_BYTES + padded(length)
+                continue
+            # Nothing, or nothing whole: the end for now, unless there is more behind it.
+            where = f"{segment_path(self.folder, segment)} at byte {offset}"
+            is_over = self._is_in_use(segment + 1)
+            if LENGTH.unpack_from(data, offset)[0] != length:
+                continue  # it was written meanwhile
+            following = self._resume(data, offset) if length or is_over or not is_live else None
+            if following is not None:
                 damage.append(f"{where}: {following - offset} bytes are damaged and were passed over")
                 offset = following
-                continue
-            if isinstance(record, Scope):
-                self.scopes[record.number] = record
-            records.append((Position(segment, offset), record))
-            offset += FRAME_BYTES + padded(length)
+            elif is_over:
+                damage.append(f"{where}: the end of the segment is damaged")
+                segment, offset = segment + 1, HEADER_BYTES
+            else:
+                if length and not is_live:
+                    damage.append(f"{where}: a torn end was cut off")
+                    self._cut(segment, offset, damage)
+                break
         else:
             return Chunk(records, Position(segment, offset), is_end=False, damage=tuple(damage))
         return Chunk(records, Position(segment, offset), is_end=True, damage=tuple(damage))
@@ -140,8 +146,18 @@ class JournalReader:
             self._data = None
         self._segment = -1
 
-    def _open(self, segment: int, offset: int) -> mmap.mmap | None:
-        """The segment in memory, with the scopes that were defined in it before `offset`."""
+    def _is_in_use(self, segment: int) -> bool:
+        """Whether anything was written to a segment, so that all before it are over."""
+        try:
+            with segment_path(self.folder, segment).open("rb") as file:
+                file.seek(HEADER_BYTES)
+                return any(file.read(FRAME_BYTES))
+        except OSError:
+            return False
+
+    def _open(self, segment: int, offset: int, damage: list[str]) -> mmap.mmap | None:
+        """The segment in memory, with the scopes that were defined in it before `offset`. What is wrong with its header
+        is added to `damage`."""
         if self._segment == segment and self._data is not None:
             return self._data
         path = segment_path(self.folder, segment)
@@ -156,19 +172,25 @@ class JournalReader:
             data = mmap.mmap(fd, size, prot=mmap.PROT_READ)
         finally:
             os.close(fd)
-        if data[:4] == b"\0\0\0\0":  # it is being made
+        if data[:4] == b"\0\0\0\0" and not self._is_in_use(segment):  # it is being made
             data.close()
             return None
-        read_header(data[:HEADER_BYTES], path)
+        try:
+            read_header(data[:HEADER_BYTES], path)
+        except DamagedHeaderError as error:
+            damage.append(str(error))
+        except SegmentError:
+            data.close()
+            raise
         self.close()
         self._segment, self._data = segment, data
         self.scopes = {}
         at = HEADER_BYTES
         while at < offset:
-            (length,) = LENGTH.unpack_from(data, at)
+            length, checksum = FRAME.unpack_from(data, at)
             if length in (0, END):
                 break
-            record = self._record(data, at, length)
+            record = self._record(data, at + FRAME_BYTES, length, checksum)
             if record is None:
                 at = self._resume(data, at) or offset
                 continue
@@ -178,13 +200,10 @@ class JournalReader:
         return data
 
     @staticmethod
-    def _record(data: mmap.mmap, offset: int, length: int) -> Record | None:
-        """The record of a frame; `None` when it is not whole."""
-        start = offset + FRAME_BYTES
-        if start + length > len(data):
-            return None
+    def _record(data: mmap.mmap, start: int, length: int, checksum: int) -> Record | None:
+        """The record whose payload begins at `start`; `None` when it is not whole."""
         payload = data[start : start + length]
-        if crc32(payload) != FRAME.unpack_from(data, offset)[1]:
+        if len(payload) < length or crc32(payload) != checksum:
             return None
         try:
             record: Record = DECODER.decode(payload)
@@ -194,24 +213,25 @@ class JournalReader:
 
     def _resume(self, data: mmap.mmap, offset: int) -> int | None:
         """Where the next whole frame behind damage begins."""
-        at = offset + 4
-        end = len(data) - FRAME_BYTES
-        while at < end:
-            (length,) = LENGTH.unpack_from(data, at)
-            if 0 < length < 1 << 20 and self._record(data, at, length) is not None:
-                return at
-            at += 4
-            if at - offset > 1 << 20:
+        written = len(data[offset:].rstrip(b"\0"))
+        for at in range(offset + 4, offset + written, 4):
+            if at + FRAME_BYTES > len(data):
                 break
+            length, checksum = FRAME.unpack_from(data, at)
+            if 0 < length <= MAX_FRAME and self._record(data, at + FRAME_BYTES, length, checksum) is not None:
+                return at
         return None
 
-    def _cut(self, segment: int, offset: int) -> None:
+    def _cut(self, segment: int, offset: int, damage: list[str]) -> None:
         """Put zeros from `offset` on, as if nothing had been begun there."""
         self.close()
-        with segment_path(self.folder, segment).open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.truncate(offset)
-            file.truncate(size)
+        try:
+            with segment_path(self.folder, segment).open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.truncate(offset)
+                file.truncate(size)
+        except OSError as error:
+            damage.append(f"{segment_path(self.folder, segment)} cannot be mended: {error.strerror}")
 
 
 def discover(journals: Path) -> list[JournalReader]:

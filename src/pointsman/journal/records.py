@@ -55,7 +55,8 @@ class Intent(Struct, frozen=True, array_like=True, tag=2):
 class Outcome(Struct, frozen=True, array_like=True, tag=3):
     """Written once for each intent whose worker lived on. `nano` is what is charged, in the windows of the intent.
     `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`. `is_priced` is false where no price
-    is known."""
+    is known. `tokens` is what limits of tokens count, -1 for the sum of those in and out: it differs where nobody said
+    what was used and all that was reserved is charged."""
 
     scope: int
     request_id: str
@@ -69,6 +70,11 @@ class Outcome(Struct, frozen=True, array_like=True, tag=3):
     outcome: str
     source: str
     is_priced: bool = True
+    tokens: int = -1
+
+    @property
+    def tokens_counted(self) -> int:
+        return self.tokens if self.tokens >= 0 else self.tokens_in + self.tokens_out
 
 
 class RequestDone(Struct, frozen=True, array_like=True, tag=4):

@@ -33,6 +33,10 @@ class SegmentError(Exception):
     """A segment file that cannot be read. The message says which and why."""
 
 
+class DamagedHeaderError(SegmentError):
+    """A header that says nothing. The frames behind it have checksums of their own."""
+
+
 def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:08d}{SUFFIX}"
 
@@ -60,20 +64,19 @@ def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.
     finally:
         os.close(fd)
     head = _HEADER.pack(MAGIC, FORMAT, slot, epoch, number)
-    data[:HEADER_BYTES] = head + _CRC.pack(crc32(head))
+    data[4:HEADER_BYTES] = head[4:] + _CRC.pack(crc32(head))
+    data[:4] = head[:4]  # last: as long as they are zero, the segment is being made
     return data
 
 
 def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
-    """Slot, epoch and number. Raises `SegmentError`."""
+    """Slot, epoch and number. Raises `SegmentError`, and `DamagedHeaderError` where what follows may be whole."""
     if len(data) < HEADER_BYTES:
-        raise SegmentError(f"{path} is too short to be a segment of a journal")
+        raise DamagedHeaderError(f"{path} is too short to be a segment of a journal")
     magic, version, slot, epoch, number = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise SegmentError(f"{path} is not a segment of a journal")
+    (checksum,) = _CRC.unpack_from(data, _HEADER.size)
+    if magic != MAGIC or checksum != crc32(data[: _HEADER.size]):
+        raise DamagedHeaderError(f"the header of {path} is damaged")
     if version > FORMAT:
         raise SegmentError(f"{path} has format {version}; this version reads up to {FORMAT}, so a newer one wrote it")
-    (checksum,) = _CRC.unpack_from(data, _HEADER.size)
-    if checksum != crc32(data[: _HEADER.size]):
-        raise SegmentError(f"the header of {path} is damaged")
     return slot, epoch, number

@@ -11,6 +11,7 @@ that are already out are kept in memory meanwhile, and records of requests are d
 import fcntl
 import mmap
 import os
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -71,11 +72,19 @@ class JournalWriter:
         self._slot, self._epoch, self._size, self._max_bytes = slot, epoch, segment_bytes, max_bytes
         self._on_trouble = on_trouble
         self._encode = msgspec.msgpack.Encoder().encode
-        self.folder.mkdir(parents=True, mode=0o700)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._number = 0
-        self._data: mmap.mmap = create(self.folder, 0, slot, epoch, segment_bytes)
+        # Under another name first: a journal without a lock would be taken for a dead worker's.
+        making = journals / f".{self.name}"
+        making.mkdir(parents=True, mode=0o700)
+        self._lock = os.open(making / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._number = 0
+            self._data: mmap.mmap = create(making, 0, slot, epoch, segment_bytes)
+            making.rename(self.folder)
+        except OSError:
+            os.close(self._lock)
+            shutil.rmtree(making, ignore_errors=True)
+            raise
         self._at = HEADER_BYTES
         self._room = segment_bytes - LENGTH.size  # for the mark of the end
         self._defined: set[int] = set()
@@ -135,7 +144,7 @@ class JournalWriter:
         at = self._at
         end = at + FRAME_BYTES + padded(length)
         if end > self._room:
-            if not self._turn():
+            if HEADER_BYTES + end - at > self._room or not self._turn():
                 return False
             return self._store(record, scope)
         data = self._data
@@ -154,8 +163,8 @@ class JournalWriter:
             return False
         LENGTH.pack_into(self._data, self._at, END)
         self._data.close()
+        self._number += 1  # first: the other thread makes the one after it as soon as there is none
         self._data, self._next = following, None
-        self._number += 1
         self._at = HEADER_BYTES
         self._defined.clear()
         self._wanted.set()

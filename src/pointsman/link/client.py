@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Return, Share, Want
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
@@ -32,6 +32,7 @@ from pointsman.link.frames import (
 )
 from pointsman.routing.ledger import Ledger
 
+SILENT_S = 3.0  # without a word, a line that stands counts as none
 ASK_S = 0.25  # control is taken to be silent after this
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
@@ -78,8 +79,11 @@ class LinkClient(asyncio.Protocol):
         self._in_flight: dict[tuple[str, int], int] = {}  # which question a counter's window is asked about in
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()
+        self._is_draining = False
+        self._was_welcome = False  # on this connection
         self.is_connected = False
-        self.cut_off_at: float | None = monotonic()  # since when there is no line
+        self._heard_at = monotonic()
         self.share: Share | None = None
 
     async def run(self) -> None:
@@ -87,14 +91,18 @@ class LinkClient(asyncio.Protocol):
         failures = 0
         while True:
             self._lost = asyncio.Event()
+            self._was_welcome = False
             try:
                 await self._loop.create_unix_connection(lambda: self, self._path)
+                await self._lost.wait()
             except OSError:
-                failures += 1
-                await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
-                continue
-            failures = 0
-            await self._lost.wait()
+                pass
+            failures = 1 if self._was_welcome else failures + 1
+            await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
+
+    def away_since(self, now: float) -> float | None:
+        """When control was heard last, if it is out of reach or silent; `None` while it is there."""
+        return self._heard_at if not self.is_connected or now - self._heard_at > SILENT_S else None
 
     def close(self) -> None:
         """Give the line up. Whoever runs `run` has to cancel it."""
@@ -121,9 +129,14 @@ class LinkClient(asyncio.Protocol):
 
     def drain(self) -> None:
         """No window is opened any more."""
-        self.share = None
-        self._ledger.reshare(Share(0, 1, float("inf")))
+        self._is_draining = True
+        self._reshare(NO_SHARE)
         self._send(Draining())
+
+    def give_back(self, returns: Sequence[Return]) -> None:
+        """Give back what the ledger has taken from its leases. Where there is no line, control learns of it when there
+        is one."""
+        self._send(GiveBack(list(returns)))
 
     # What the event loop calls.
 
@@ -133,11 +146,12 @@ class LinkClient(asyncio.Protocol):
         self._send(self._hello())
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = monotonic()
         try:
             for body in self._reader.feed(data):
                 self._received(FROM_CONTROL.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
-            _logger.error("control sent what is no frame: %s", error)  # noqa: TRY400
+            _logger.error("the line to control is given up, since what it sent is no frame: %s", error)  # noqa: TRY400
             if self._transport is not None:
                 self._transport.abort()
 
@@ -148,7 +162,6 @@ class LinkClient(asyncio.Protocol):
             self._answer(number, None)
         if self.is_connected:
             self.is_connected = False
-            self.cut_off_at = monotonic()
             self._on_line(False)
 
     # The rest is its own.
@@ -161,10 +174,11 @@ class LinkClient(asyncio.Protocol):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
             if frame.protocol != PROTOCOL:
-                _logger.error("control speaks protocol %d, this worker %d", frame.protocol, PROTOCOL)
+                raise ValueError(f"it speaks protocol {frame.protocol}, this worker {PROTOCOL}")
             self._reshare(frame.share)
-            self.is_connected = True
-            self.cut_off_at = None
+            self.is_connected = self._was_welcome = True
+            if self._is_draining:
+                self._send(Draining())
             self._on_line(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
@@ -176,16 +190,19 @@ class LinkClient(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _reshare(self, share: Share) -> None:
+        if self._is_draining:
+            share = NO_SHARE
         self.share = share
         self._ledger.reshare(share)
 
     async def _take(self, path: str) -> None:
-        try:
-            digest = await self._on_snapshot(path)
-        except (OSError, ValueError) as error:
-            _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
-            return
-        self._send(InForce(digest))
+        async with self._taking:  # in the order they came
+            try:
+                digest = await self._on_snapshot(path)
+            except (OSError, ValueError) as error:
+                _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
+                return
+            self._send(InForce(digest))
 
     def _answer(self, number: int, grants: Sequence[Grant] | None) -> None:
         """Wake all who wait for an answer; without grants none came."""

@@ -89,8 +89,12 @@ class MetricsAsk(Struct, frozen=True, array_like=True, tag=22):
     number: int
 
 
+class Beat(Struct, frozen=True, array_like=True, tag=23):
+    """Sent every second: a control process that is stopped or stuck looks like one that has nothing to say."""
+
+
 FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics
-FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk
+FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat
 
 _ENCODER = msgspec.msgpack.Encoder()
 FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)

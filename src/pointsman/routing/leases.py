@@ -6,14 +6,16 @@ what was read of its spending in its journal; so it falls as the journal is read
 journal is read to the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 
 from msgspec import Struct
 
-from pointsman.domain.leases import EVERYTHING, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
+KEEP_S = 3600.0  # how long a window that is over is kept: attempts may still be charged in it
 
 
 class Spent(Struct, frozen=True):
@@ -33,12 +35,17 @@ class _Worker(Struct):
 
 
 class _Window:
-    __slots__ = ("granted", "posted", "read")
+    """All by epoch. `opened` is what a worker is taken to have opened it with, which is part of `granted`."""
 
-    def __init__(self, read: dict[int, int]) -> None:
+    __slots__ = ("end", "granted", "opened", "over_at", "posted", "read")
+
+    def __init__(self, read: dict[int, int], end: float) -> None:
+        self.end = end
+        self.over_at: float | None = None  # when it was first seen to be over, by a clock that is not set
         self.posted = sum(read.values())
-        self.granted: dict[int, int] = {}  # by epoch
-        self.read = read  # what was read of its spending, by epoch
+        self.granted: dict[int, int] = {}
+        self.opened: dict[int, int] = {}
+        self.read = read  # what was read of its spending
 
     def held(self, epoch: int) -> int:
         return max(0, self.granted.get(epoch, 0) - self.read.get(epoch, 0))
@@ -46,15 +53,26 @@ class _Window:
     def lent(self) -> int:
         return sum(self.held(epoch) for epoch in self.granted)
 
+    def states(self, epoch: int, opened: int) -> None:
+        """A worker says what it opened the window with."""
+        self.granted[epoch] = self.granted.get(epoch, 0) + opened - self.opened.get(epoch, 0)
+        self.opened[epoch] = opened
+
 
 class LeaseBook:
-    """All leases of one machine. Workers are known by their epochs."""
+    """All leases of one machine. Workers are known by their epochs.
 
-    def __init__(self, workers: int) -> None:
+    While it does not `know_all` workers that are alive, because it has just begun, it gives shares to none: one that
+    has not called may hold them.
+    """
+
+    def __init__(self, workers: int, *, knows_all: bool = True) -> None:
         self.size = workers
+        self._knows_all = knows_all
         self._limits: Mapping[str, Limit] = {}
         self._workers: dict[int, _Worker] = {}
         self._windows: dict[tuple[str, int], _Window] = {}
+        self._latest = 0  # the latest beginning of any window
         self._posted: dict[tuple[str, int], dict[int, int]] = {}  # of windows that nobody has asked about yet
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
@@ -67,14 +85,12 @@ class LeaseBook:
             self._posted.setdefault((counter, start), {})[epoch] = amount
 
     def join(self, epoch: int, slot: int, now: float) -> Share:
-        """A worker is new, or has lost its share. Where another holds the slot, it gets none until that one leaves."""
-        known = self._workers.get(epoch)
-        if known is not None:
-            return known.share
-        is_taken = any(one.slot == slot and one.until == NEVER for one in self._workers.values())
-        share = Share(0, self.size, NEVER) if is_taken else Share(1, self.size, now)
-        self._workers[epoch] = _Worker(slot, share)
-        return share
+        """A worker is new, or has lost its share. It gets none while others hold so much that it would be too much."""
+        worker = self._workers.get(epoch)
+        if worker is None:
+            worker = self._workers[epoch] = _Worker(slot, NO_SHARE)
+            self._give_shares(now, slot)
+        return worker.share if worker.until == NEVER else NO_SHARE
 
     def hello(self, epoch: int, slot: int, share: Share | None, holdings: Iterable[Holding], now: float) -> Share:
         """A worker says what it has. What it says holds: it alone knows what reached it."""
@@ -82,23 +98,30 @@ class LeaseBook:
             self._workers[epoch] = _Worker(slot, share)
         share = self.join(epoch, slot, now)
         for holding in holdings:
-            self._window(holding.counter, holding.window).granted[epoch] = holding.granted
+            window = self._window(holding.counter, holding.window)
+            window.granted[epoch] = holding.granted
+            window.opened[epoch] = holding.opened
         return share
+
+    def know_all(self, now: float) -> list[tuple[int, Share]]:
+        """Every worker that is alive has said what it has. Returns who gets a share."""
+        self._knows_all = True
+        return self._give_shares(now)
 
     def draining(self, epoch: int, now: float) -> list[tuple[int, Share]]:
         """A worker opens no window any more; returns who gets its share."""
         worker = self._workers.get(epoch)
         if worker is None or worker.until != NEVER:
             return []
-        worker.until = now
-        return self._hand_on(worker.slot, now)
+        worker.until = self._from(now)
+        return self._give_shares(now, worker.slot)
 
     def retire(self, epoch: int, now: float) -> list[tuple[int, Share]]:
         """A dead worker's journal was read to the end: what it held is free. Returns who gets its share."""
         for window in self._windows.values():
             window.granted.pop(epoch, None)
         worker = self._workers.pop(epoch, None)
-        return self._hand_on(worker.slot, now) if worker is not None and worker.until == NEVER else []
+        return self._give_shares(now, worker.slot) if worker is not None else []
 
     def ask(self, epoch: int, wants: Iterable[Want]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
         """Grants, and for each other worker what it is asked to give back."""
@@ -106,6 +129,7 @@ class LeaseBook:
         recalls: dict[int, list[tuple[str, int]]] = {}
         for want in wants:
             window = self._window(want.counter, want.window)
+            window.states(epoch, want.opened)
             limit = self._limits.get(want.counter)
             granted = window.granted.get(epoch, 0)
             lent = window.lent() - window.held(epoch)
@@ -127,8 +151,9 @@ class LeaseBook:
     def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
         """A worker has no need of these."""
         for one in returns:
-            granted = self._window(one.counter, one.window).granted
-            granted[epoch] = granted.get(epoch, 0) - one.amount if one.amount != EVERYTHING else 0
+            window = self._window(one.counter, one.window)
+            window.states(epoch, one.opened)
+            window.granted[epoch] -= one.amount
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
         """Spending was read in a worker's journal, and the store has it."""
@@ -136,24 +161,37 @@ class LeaseBook:
         found.posted += amount
         found.read[epoch] = found.read.get(epoch, 0) + amount
 
+    def charged(self, epoch: int, counter: str, window: int, amount: int) -> None:
+        """The store has this much of a worker's spending, in all; some of it may not have been told yet."""
+        known = self._window(counter, window).read.get(epoch, 0)
+        if amount > known:
+            self.charge(epoch, counter, window, amount - known)
+
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""
-        known = [
-            Spent(counter, start, window.posted, window.lent(), self._limits.get(counter))
-            for (counter, start), window in self._windows.items()
-        ]
-        return known + [
-            Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
-            for (counter, start), read in self._posted.items()
-        ]
+        return list(self.spent())
 
-    def forget_ended(self, now: float) -> None:
-        """Windows that are over and in which nothing is held any more."""
-        for (counter, start), window in list(self._windows.items()):
-            limit = self._limits.get(counter)
-            end = limit.period.window(start)[1] if limit is not None else start
-            if end + 3600 < now and not window.lent():
-                del self._windows[counter, start]
+    def spent(self, owner: str | None = None) -> Iterator[Spent]:
+        """Every window that was spent in or lent from, one by one: there may be very many. `owner` is such as
+        `team:research`."""
+        prefix = f"{owner}|" if owner is not None else ""
+        for (counter, start), window in self._windows.items():
+            if counter.startswith(prefix):
+                yield Spent(counter, start, window.posted, window.lent(), self._limits.get(counter))
+        for (counter, start), read in self._posted.items():
+            if counter.startswith(prefix):
+                yield Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
+
+    def forget_ended(self, now_unix_s: float, now: float) -> None:
+        """Drop windows that have been over for long. `now` is in monotonic seconds: a clock that shows a wrong time for
+        a moment must not have anything forgotten."""
+        for name, window in list(self._windows.items()):
+            if window.end > now_unix_s:
+                window.over_at = None
+            elif window.over_at is None:
+                window.over_at = now
+            elif window.over_at + KEEP_S < now:
+                del self._windows[name]
 
     def _given(self, more: int, free: int) -> int:
         """Alone, a worker gets all there is; else slices that shrink as the limit nears. Nothing, where it would not
@@ -166,19 +204,31 @@ class LeaseBook:
     def _window(self, counter: str, start: int) -> _Window:
         window = self._windows.get((counter, start))
         if window is None:
-            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}))
+            self._latest = max(self._latest, start)
             limit = self._limits.get(counter)
+            end = limit.period.window(start)[1] if limit is not None else NEVER
+            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}), end)
             if limit is not None:
                 for epoch, worker in self._workers.items():
                     share = worker.share
                     if share.part and share.since <= start < worker.until:
-                        window.granted[epoch] = limit.amount * share.part // share.whole
+                        window.opened[epoch] = window.granted[epoch] = limit.amount * share.part // share.whole
         return window
 
-    def _hand_on(self, slot: int, now: float) -> list[tuple[int, Share]]:
-        """The share of a slot goes to who waits for it, if anybody does."""
-        for epoch, worker in self._workers.items():
-            if worker.slot == slot and worker.until == NEVER and not worker.share.part:
-                worker.share = Share(1, self.size, now)
-                return [(epoch, worker.share)]
-        return []
+    def _from(self, now: float) -> float:
+        """The next second, behind every window that can have been opened: the clock may have been set back."""
+        return float(max(int(now), self._latest) + 1)
+
+    def _give_shares(self, now: float, slot: int | None = None) -> list[tuple[int, Share]]:
+        """Shares for those that wait for one, as far as the whole goes; first for who follows in a slot."""
+        if not self._knows_all:
+            return []
+        given: list[tuple[int, Share]] = []
+        living = [(epoch, worker) for epoch, worker in self._workers.items() if worker.until == NEVER]
+        taken = sum((Fraction(one.share.part, one.share.whole) for _, one in living), Fraction(0))
+        for epoch, worker in sorted(living, key=lambda found: found[1].slot != slot):
+            if not worker.share.part and taken + Fraction(1, self.size) <= 1:
+                worker.share = Share(1, self.size, self._from(now))
+                taken += Fraction(1, self.size)
+                given.append((epoch, worker.share))
+        return given

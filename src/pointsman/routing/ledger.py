@@ -1,37 +1,49 @@
 """What a worker has reserved and spent of each limit, held against what control has granted it.
 
 Two-phase: `reserve` takes an upper bound from every counter that applies, all or none; `settle` puts in its place what
-was used, `release` takes it back. Both are idempotent by attempt id. In each window `settled + reserved <= granted`,
+was used, `release` takes it back. All are idempotent by attempt id. In each window `settled + reserved <= granted`,
 but for soft limits and for attempts that used more than their bound.
 
 A settlement goes to the window of its reservation. Windows never reopen: a clock that runs backwards is held at the
 latest moment it has shown.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from pointsman.domain.leases import ALONE, EVERYTHING, Grant, Holding, Return, Share
+from pointsman.domain.leases import ALONE, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Limit, Metric
 
 _KINDS = {Metric.USD: 0, Metric.TOKENS: 1, Metric.REQUESTS: 2}
 _EACH_ATTEMPT = 3
-MAX_COUNTERS = 50_000
+MAX_ACCOUNTS = 50_000
+MAX_GIVEN_UP = 50_000
 
 
 class Window:
-    """One window of a counter."""
+    """One window of a counter. `free` is what is granted and neither reserved nor settled; below 0 where a soft limit
+    or an overrun went beyond. `opened` is what was granted as it opened, `kind` which of an attempt's amounts counts.
+    """
 
-    __slots__ = ("counter", "end", "granted", "reserved", "settled", "start")
+    __slots__ = ("counter", "end", "free", "granted", "kind", "opened", "reserved", "start")
 
     def __init__(self, counter: "Counter", start: int, end: int, granted: int) -> None:
         self.counter = counter
+        self.kind = counter.kind
         self.start = start
         self.end = end
-        self.granted = granted
+        self.opened = self.granted = self.free = granted
         self.reserved = 0
-        self.settled = 0
+
+    @property
+    def settled(self) -> int:
+        return self.granted - self.free - self.reserved
+
+    def grant(self, more: int) -> None:
+        """Add to what is granted; a negative number takes from it."""
+        self.granted += more
+        self.free += more
 
 
 class Counter:
@@ -41,13 +53,13 @@ class Counter:
 
     def __init__(self, limit: Limit, now_unix_s: float, granted: int) -> None:
         self.name = limit.counter
+        self.kind = _EACH_ATTEMPT if limit.counts_attempts and limit.metric is Metric.REQUESTS else _KINDS[limit.metric]
         self.set_limit(limit)
         self.window = Window(self, *limit.period.window(now_unix_s), granted)
 
     def set_limit(self, limit: Limit) -> None:
         self.limit = limit
         self.is_soft = limit.soft
-        self.kind = _EACH_ATTEMPT if limit.counts_attempts and limit.metric is Metric.REQUESTS else _KINDS[limit.metric]
 
 
 class Account:
@@ -74,7 +86,8 @@ class Reservation:
 
 class Short(Struct, frozen=True):
     """A limit without room: `amount` was needed, `available` is what is granted and free, `reserved` what attempts
-    in progress hold and may leave unused. `more` is what control would have to grant. `ends_at` is in Unix seconds."""
+    in progress hold and may leave unused. `more` is what control would have to grant on top of what the window
+    `opened` with and was granted since. `ends_at` is in Unix seconds."""
 
     limit: Limit
     window: int
@@ -83,6 +96,11 @@ class Short(Struct, frozen=True):
     available: int
     reserved: int
     more: int
+    opened: int = 0
+
+    def want(self) -> Want:
+        """What to ask control for."""
+        return Want(self.limit.counter, self.window, self.more, self.opened)
 
 
 class Ledger:
@@ -95,7 +113,8 @@ class Ledger:
         self._open: dict[str, Reservation] = {}
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
         self._accounts: dict[tuple[int, ...], tuple[tuple[Limit, ...], Account]] = {}
-        self._given_up: dict[tuple[str, int], None] = {}  # windows that open with nothing, in the order of the recalls
+        self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
+        self._shares_from = float("-inf")  # nor will any that began before
         self._now = float("-inf")
         self.overruns = 0
 
@@ -109,7 +128,7 @@ class Ledger:
         key = tuple(map(id, limits))
         found = self._accounts.get(key)
         if found is None:
-            if len(self._accounts) >= MAX_COUNTERS:
+            if len(self._accounts) >= MAX_ACCOUNTS:
                 self._accounts.clear()
             account = Account(tuple(self._counter(limit) for limit in limits))
             found = self._accounts[key] = (limits, account)  # the limits are kept, so that their ids stay theirs
@@ -123,21 +142,22 @@ class Ledger:
             self._now = now_unix_s
         else:
             now_unix_s = self._now
+        if attempt in self._open:
+            return self._open[attempt]
         amounts = (nano, tokens, 1 if ordinal == 1 else 0, 1)
         windows: list[Window] = []
         for counter in account.counters:
             window = counter.window
             if now_unix_s >= window.end:
                 window = self._turn(counter, now_unix_s)
-            if (
-                window.settled + window.reserved + amounts[counter.kind] > window.granted
-                and not counter.is_soft
-                and amounts[counter.kind]
-            ):
+            amount = amounts[window.kind]
+            if amount > window.free and amount and not counter.is_soft:
                 return self._shorts(account, amounts, now_unix_s)
             windows.append(window)
         for window in windows:
-            window.reserved += amounts[window.counter.kind]
+            amount = amounts[window.kind]
+            window.free -= amount
+            window.reserved += amount
         reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
 
@@ -149,52 +169,36 @@ class Ledger:
         if nano > reservation.nano or tokens > reservation.tokens:
             self.overruns += 1
         held = reservation.amounts
-        used = (nano, tokens, held[2], held[3])
-        now = self._now
-        for window in reservation.windows:
-            kind = window.counter.kind
-            window.reserved -= held[kind]
-            window.settled += used[kind]
-            if now >= window.end:
-                self._forget(window)
+        left = (reservation.nano - nano, reservation.tokens - tokens, 0, 0)
+        self._give_up(reservation, held, left)
         return reservation
 
     def release(self, attempt: str) -> None:
         """An attempt was never sent: as if it had not been."""
         reservation = self._open.pop(attempt, None)
-        if reservation is None:
-            return
-        for window in reservation.windows:
-            window.reserved -= reservation.amounts[window.counter.kind]
-            if self._now >= window.end:
-                self._forget(window)
+        if reservation is not None:
+            self._give_up(reservation, reservation.amounts, reservation.amounts)
 
     def granted(self, grants: Iterable[Grant]) -> None:
         """Control's answers. Those for windows that are over change nothing any more."""
         for grant in grants:
             counter = self._counters.get(grant.counter)
             if counter is not None and counter.window.start == grant.window:
-                counter.window.granted += grant.given
+                counter.window.grant(grant.given)
 
     def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:
         """Give back what is idle."""
         returned: list[Return] = []
         for name, start in counters:
-            counter = self._counters.get(name)
-            if counter is not None and counter.window.end <= start:
-                self._turn(counter, start)
             window = self._find(name, start)
-            if window is None:
-                # Not opened here yet: it will not open with its share.
-                if len(self._given_up) >= MAX_COUNTERS:
-                    self._given_up.pop(next(iter(self._given_up)))
+            counter = self._counters.get(name)
+            if window is not None:
+                returned.append(_idle(window))
+            elif counter is None or counter.window.start < start:
+                if len(self._given_up) >= MAX_GIVEN_UP:
+                    self._forego_shares()
                 self._given_up[name, start] = None
-                returned.append(Return(name, start, EVERYTHING))
-            else:
-                idle = window.granted - window.settled - window.reserved
-                if idle > 0:
-                    window.granted -= idle
-                    returned.append(Return(name, start, idle))
+                returned.append(Return(name, start, 0))
         return returned
 
     def holdings(self) -> list[Holding]:
@@ -203,7 +207,7 @@ class Ledger:
         now = self._now
         held = [window for window in windows if window.end > now or window.reserved]
         return [
-            *(Holding(window.counter.name, window.start, window.granted) for window in held),
+            *(Holding(window.counter.name, window.start, window.granted, window.opened) for window in held),
             *(Holding(name, start, 0) for name, start in self._given_up),
         ]
 
@@ -212,46 +216,80 @@ class Ledger:
         self._share = share
         self._is_alone = share is ALONE
 
-    def reconfigure(self, limits: Iterable[Limit]) -> None:
-        """Amounts have changed; what was spent stays. Counters that are gone are forgotten when they are used up."""
+    def reconfigure(self, limits: Mapping[str, Limit], now_unix_s: float) -> list[Return]:
+        """The limits in force have changed; what was spent stays. Returns what to give back of those that were
+        lowered.
+
+        Counters of limits that are gone are forgotten. Windows that have begun but not opened here will open with
+        nothing: control may take them to have opened under the limit of before."""
+        self._now = max(self._now, now_unix_s)
         self._accounts.clear()
-        for limit in limits:
-            counter = self._counters.get(limit.counter)
-            if counter is not None:
-                counter.set_limit(limit)
-                if self._is_alone:
-                    counter.window.granted = limit.amount
+        if not self._is_alone:
+            self._forego_shares()
+        returned: list[Return] = []
+        for name, counter in list(self._counters.items()):
+            limit, before = limits.get(name), counter.limit
+            if limit is None:
+                self._past_if_reserved(counter.window)
+                del self._counters[name]
+                continue
+            counter.set_limit(limit)
+            window = counter.window
+            if limit.period != before.period and limit.period.window(self._now) != (window.start, window.end):
+                self._turn(counter, self._now)  # other windows, of another zone
+            elif self._is_alone:
+                window.grant(limit.amount - window.granted)
+            elif limit.amount < before.amount:
+                returned.append(_idle(window))
+        return returned
 
     def _counter(self, limit: Limit) -> Counter:
         counter = self._counters.get(limit.counter)
         if counter is None:
-            if len(self._counters) >= MAX_COUNTERS:
-                self._drop_ended()
-            start = limit.period.window(max(self._now, 0.0))[0] if self._now > 0 else 0
-            counter = self._counters[limit.counter] = Counter(limit, max(self._now, 0.0), self._opening(limit, start))
-        elif counter.limit is not limit:
-            counter.set_limit(limit)
+            now = max(self._now, 0.0)
+            counter = self._counters[limit.counter] = Counter(limit, now, 0)
+            window = counter.window
+            window.opened = self._opening(limit, window.start)
+            window.grant(window.opened)
         return counter
 
     def _opening(self, limit: Limit, start: int) -> int:
         """What a window is granted as it opens."""
         share = self._share
-        if start < share.since or not share.part or (limit.counter, start) in self._given_up:
+        if self._is_alone:
+            return limit.amount
+        if start < share.since or start < self._shares_from or not share.part:
+            return 0
+        if self._given_up and (limit.counter, start) in self._given_up:
+            del self._given_up[limit.counter, start]
             return 0
         return limit.amount * share.part // share.whole
 
     def _turn(self, counter: Counter, now_unix_s: float) -> Window:
         """The next window of a counter."""
-        ended = counter.window
-        if ended.reserved:
-            self._past[counter.name, ended.start] = ended
+        self._past_if_reserved(counter.window)
         start, end = counter.limit.period.window(now_unix_s)
         counter.window = Window(counter, start, end, self._opening(counter.limit, start))
         return counter.window
 
-    def _forget(self, window: Window) -> None:
-        if not window.reserved:
-            self._past.pop((window.counter.name, window.start), None)
+    def _past_if_reserved(self, window: Window) -> None:
+        if window.reserved:
+            self._past[window.counter.name, window.start] = window
+
+    def _give_up(self, reservation: Reservation, held: tuple[int, ...], left: tuple[int, ...]) -> None:
+        """End a reservation: `left` of what it `held` was not used."""
+        past = self._past
+        for window in reservation.windows:
+            kind = window.kind
+            window.reserved -= held[kind]
+            window.free += left[kind]
+            if past and not window.reserved:
+                past.pop((window.counter.name, window.start), None)
+
+    def _forego_shares(self) -> None:
+        """Windows that have begun and are not open will open with nothing."""
+        self._shares_from = max(self._shares_from, self._now)
+        self._given_up.clear()
 
     def _find(self, name: str, start: int) -> Window | None:
         counter = self._counters.get(name)
@@ -259,20 +297,24 @@ class Ledger:
             return counter.window
         return self._past.get((name, start))
 
-    def _drop_ended(self) -> None:
-        """Make room: counters whose window is over come back when they are used."""
-        self._counters = {name: counter for name, counter in self._counters.items() if counter.window.end > self._now}
-        self._accounts.clear()
-
     def _shorts(self, account: Account, amounts: Sequence[int], now_unix_s: float) -> list[Short]:
         shorts: list[Short] = []
         for counter in account.counters:
             window, amount = counter.window, amounts[counter.kind]
             if now_unix_s >= window.end:
                 window = self._turn(counter, now_unix_s)
-            available = window.granted - window.settled - window.reserved
-            if amount > available and amount and not counter.is_soft:
-                more = amount - available
-                found = Short(counter.limit, window.start, window.end, amount, available, window.reserved, more)
-                shorts.append(found)
+            if amount > window.free and amount and not counter.is_soft:
+                shorts.append(
+                    Short(
+                        counter.limit, window.start, window.end, amount, window.free, window.reserved,
+                        amount - window.free, window.opened,
+                    )
+                )  # fmt: skip
         return shorts
+
+
+def _idle(window: Window) -> Return:
+    """Take from a window what is free in it."""
+    idle = max(window.free, 0)
+    window.grant(-idle)
+    return Return(window.counter.name, window.start, idle, window.opened)

@@ -4,6 +4,9 @@ A reservation is an upper bound: no token takes less than one byte of the reques
 is fetched by address is bounded by a ceiling for each such part.
 """
 
+import msgspec
+from msgspec import Raw
+
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
@@ -76,20 +79,24 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     tokens_in = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS
     tokens_out = 0
     if call.operation in _WITH_OUTPUT:
-        tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * call.choices
+        tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * _answers(call)
     pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
 
 
-def fitted_output(terms: Terms, call: Call, left_nano: int) -> int:
-    """The most tokens per choice an answer may have for its attempt to cost no more than `left_nano`; below 1 where
-    not even the prompt fits."""
-    asked = call.max_tokens or terms.output or DEFAULT_OUTPUT
-    if not terms.dearest_out:
-        return asked
-    prompt_tokens = upper_bound(terms, call)[1] - asked * call.choices
-    pico = (left_nano - terms.request_nano) * 1000 - prompt_tokens * terms.dearest_in
-    return min(asked, pico // (terms.dearest_out * call.choices))
+def _answers(call: Call) -> int:
+    """How many answers are charged: for each of several prompts, all that the best are chosen from."""
+    if call.operation is not Operation.COMPLETION:
+        return call.choices
+    prompt, best_of = call.fields.get("prompt"), call.fields.get("best_of")
+    prompts, count = 1, call.choices
+    if best_of is not None:
+        count = max(count, msgspec.json.decode(best_of, type=int | None) or 1)
+    if prompt is not None and bytes(prompt)[:1] == b"[":
+        listed = msgspec.json.decode(prompt, type=list[Raw])
+        is_tokens = bool(listed) and bytes(listed[0])[:1] not in (b'"', b"[")  # one prompt, as numbers of tokens
+        prompts = 1 if is_tokens else max(1, len(listed))
+    return prompts * count
 
 
 def counted_usage(call: Call, tokens_out: int) -> Usage:

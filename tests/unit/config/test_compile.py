@@ -93,8 +93,9 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:
-    (problem,) = checked(TEXT + "data_dir: ./data").problems
-    assert str(problem) == "data_dir: this version keeps nothing on disk"
+    text = "providers: {openai: {keys: {k: {value: env.OPENAI_API_KEY}}, tags: {region: eu}}}\n"
+    (problem,) = checked(text + "governance: {require_key: false}").problems
+    assert str(problem) == "providers.openai.tags: no rule of this version reads tags"
 
 
 ODD = st.recursive(

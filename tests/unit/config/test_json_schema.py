@@ -83,7 +83,7 @@ def test_every_form_validates(validator: jsonschema.Draft202012Validator) -> Non
         ("variant: control", "varient: control"),
         ("max_attempts: 5", "max_attempts: 0"),
         ("  local:", "  lo/cal:"),
-        ("notebook: {value: env.NOTEBOOK_KEY}", "notebook: {value: env.NOTEBOOK_KEY, team: x}"),
+        ("notebook: {value: env.NOTEBOOK_KEY}", "notebook: {value: env.NOTEBOOK_KEY, tema: x}"),
     ],
 )
 def test_slips_are_flagged(validator: jsonschema.Draft202012Validator, old: str, new: str) -> None:

@@ -99,20 +99,13 @@ def test_messages(text: str, problem: str | None) -> None:
     ("text", "path", "name"),
     [
         ("require: {}", "require", "require"),
-        ("pricing: {unknown: deny}", "pricing", "pricing"),
         ("routing: {rules: []}", "routing.rules", "rules"),
         ("routing: {duplicates: none}", "routing.duplicates", "duplicates"),
-        ("governance: {teams: {}}", "governance.teams", "teams"),
-        ("governance: {virtual_keys: {a: {value: x, team: b}}}", "governance.virtual_keys.a.team", "team"),
+        ("governance: {virtual_keys: {a: {value: x, require: {}}}}", "governance.virtual_keys.a.require", "require"),
     ],
 )
 def test_fields_of_later_versions_are_refused_as_such(text: str, path: str, name: str) -> None:
     assert problems(f"providers: {{a: x}}\n{text}") == [(2, f"{path}: {name!r} is not supported by this version")]
-
-
-def test_provider_budgets_are_refused_as_such() -> None:
-    text = "providers: {a: {budgets: []}}"
-    assert problems(text) == [(1, "providers.a.budgets: 'budgets' is not supported by this version")]
 
 
 def test_no_planned_field_is_also_a_field() -> None:

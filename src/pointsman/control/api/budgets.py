@@ -4,18 +4,29 @@ from time import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has
+from pointsman.routing.leases import Spent
 
 router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Need(Permission.BUDGETS_READ))])
+
+
+class Asked(BaseModel):
+    """What may be asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: Annotated[str | None, Field(max_length=200, description="Such as `team:research`.")] = None
+    past: Annotated[bool, Field(description="Also windows that are over.")] = False
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 
 class Budget(BaseModel):
     """One limit in one window. Amounts are nano-dollars, tokens or requests, as `metric` says. `posted` is spent and
     known, `lent` is in the hands of workers: reserved, or spent and not read yet, or idle. `limit` is absent for one
-    that is no longer configured. Times are Unix seconds."""
+    that is no longer configured; a `soft` one refuses nothing. Times are Unix seconds."""
 
     owner: str
     metric: str
@@ -23,38 +34,36 @@ class Budget(BaseModel):
     window_start: int
     window_end: int | None
     limit: int | None
+    soft: bool
     posted: int
     lent: int
 
 
 @router.get("/budgets")
-async def budgets(
-    services: Has,
-    owner: Annotated[str | None, Query(description="Such as `team:research`.")] = None,
-    past: Annotated[bool, Query(description="Also windows that are over.")] = False,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-) -> list[Budget]:
-    """Every limit that was used in its present window."""
+async def budgets(services: Has, asked: Annotated[Asked, Query()]) -> list[Budget]:
+    """Every limit that was used in its present window, up to `limit` of them, by owner."""
     now = time()
     found: list[Budget] = []
-    for spent in services.book.status():
-        whose, metric, period = spent.counter.rsplit("|", 2)
-        end = spent.limit.period.window(spent.window)[1] if spent.limit is not None else None
-        if (owner is not None and whose != owner) or (not past and end is not None and end <= now):
-            continue
-        amount = spent.limit.amount if spent.limit is not None else None
-        found.append(
-            Budget(
-                owner=whose,
-                metric=metric,
-                period=period,
-                window_start=spent.window,
-                window_end=end,
-                limit=amount,
-                posted=spent.posted,
-                lent=spent.lent,
-            )
-        )
-        if len(found) >= limit:
-            break
+    for spent in services.book.spent(asked.owner):
+        budget = _budget(spent)
+        if asked.past or budget.window_end is None or budget.window_end > now:
+            found.append(budget)
+            if len(found) >= asked.limit:
+                break
     return sorted(found, key=lambda one: (one.owner, one.metric, one.period, one.window_start))
+
+
+def _budget(spent: Spent) -> Budget:
+    owner, metric, period = spent.counter.rsplit("|", 2)
+    limit = spent.limit
+    return Budget(
+        owner=owner,
+        metric=metric,
+        period=period,
+        window_start=spent.window,
+        window_end=limit.period.window(spent.window)[1] if limit is not None else None,
+        limit=limit.amount if limit is not None else None,
+        soft=limit is not None and limit.soft,
+        posted=spent.posted,
+        lent=spent.lent,
+    )

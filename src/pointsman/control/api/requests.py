@@ -4,12 +4,32 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has, usd
+from pointsman.control.services import Has, Span, usd
+from pointsman.control.store.store import first_id
+
+Name = Annotated[str, Field(max_length=300)]
+_FOREVER = 253_402_300_799.0
+_LAST_ID = "g"  # sorts behind every id
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
+
+
+class Asked(Span):
+    """What may be asked for. `since` is the beginning of time when absent."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    after: Annotated[str | None, Field(max_length=64, description="Only newer ones than this id.")] = None
+    before: Annotated[str | None, Field(max_length=64, description="Only older ones than this id.")] = None
+    key: Name | None = None
+    provider: Name | None = None
+    model: Name | None = None
+    status: Annotated[int | None, Field(ge=0, le=999, description="0: the worker died.")] = None
+
+    def bounds(self) -> tuple[float, float]:
+        return super().bounds() if self.since is not None else (0.0, self.until or _FOREVER)
 
 
 class RequestRow(BaseModel):
@@ -84,20 +104,14 @@ class Unsettled(BaseModel):
 
 
 @router.get("/requests")
-async def requests(  # noqa: PLR0913, PLR0917 -- each is a parameter of the query
-    services: Has,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    after: Annotated[str | None, Query(description="Only newer ones than this id.")] = None,
-    before: Annotated[str | None, Query(description="Only older ones than this id.")] = None,
-    key: str | None = None,
-    provider: str | None = None,
-    model: str | None = None,
-    status: int | None = None,
-) -> list[RequestRow]:
-    """Requests, the newest first."""
-    given = {"virtual_key": key, "provider": provider, "model": model, "status": status}
+async def requests(services: Has, asked: Annotated[Asked, Query()]) -> list[RequestRow]:
+    """Requests, the newest first. To go on, ask with `before` the last id of the answer."""
+    given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
     filters = {name: value for name, value in given.items() if value is not None}
-    return [_row(row) for row in await services.store.requests(filters, limit, after=after, before=before)]
+    start, end = asked.bounds()
+    after = max(asked.after or "", first_id(start))
+    before = min(asked.before or _LAST_ID, first_id(end))
+    return [_row(row) for row in await services.store.requests(filters, asked.limit, after=after, before=before)]
 
 
 @router.get(

@@ -3,13 +3,14 @@
 import csv
 import io
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from pydantic import BaseModel, Field
 
 from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has, period, usd
+from pointsman.control.services import Has, Span, usd
+from pointsman.control.store.store import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
 
@@ -24,14 +25,18 @@ class By(StrEnum):
     MODEL = "model"
     VARIANT = "variant"
     HOUR = "hour"
+    DAY = "day"
     TAG = "tag"
 
 
 _COLUMNS = {By.KEY: "virtual_key"}
+_WITH_TAG = {By.TAG, By.HOUR, By.DAY}
+Name = Annotated[str, Field(max_length=300)]
 
 
 class UsageRow(BaseModel):
-    """Sums over attempts; by tag, over requests. Money in nano-dollars and, as text, in dollars."""
+    """Sums over attempts; by tag, over requests. Money in nano-dollars and, as text, in dollars. `hour` and `day` are
+    when they begin, in Unix seconds; days are UTC's."""
 
     key: str | None = None
     team: str | None = None
@@ -40,6 +45,7 @@ class UsageRow(BaseModel):
     model: str | None = None
     variant: str | None = None
     hour: int | None = None
+    day: int | None = None
     tag: str | None = None
     requests: int | None = None
     attempts: int | None = None
@@ -55,40 +61,55 @@ class UsageRow(BaseModel):
 
 
 class Usage(BaseModel):
-    """The answer: from `since` up to `until`, in Unix seconds; whole hours."""
+    """The answer: from `since` up to `until`, in Unix seconds; whole hours. `more` says that there are further rows:
+    ask again with `offset`."""
 
     since: float
     until: float
     rows: list[UsageRow]
+    more: bool = False
+
+
+class Asked(Span):
+    """What may be asked for."""
+
+    group_by: Annotated[tuple[By, ...], Field(max_length=9, description="Sum up by these.")] = ()
+    key: Name | None = None
+    team: Name | None = None
+    customer: Name | None = None
+    provider: Name | None = None
+    model: Name | None = None
+    variant: Name | None = None
+    tag: Annotated[str | None, Field(max_length=1000, description="`name=value`.")] = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    format: Literal["json", "csv"] = "json"
+
+    def filters(self) -> dict[str, str]:
+        """What is asked for of the columns of attempts."""
+        names = ("team", "customer", "provider", "model", "variant")
+        given = {"virtual_key": self.key, **{name: getattr(self, name) for name in names}}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @router.get("/usage", response_model_exclude_none=True)
-async def usage(  # noqa: PLR0913, PLR0917 -- each is a parameter of the query
-    services: Has,
-    group_by: Annotated[list[By], Query(description="Sum up by these; by tag alone only.")] = [],  # noqa: B006
-    since: Annotated[float | None, Query(description="Unix seconds; 30 days ago when absent.")] = None,
-    until: Annotated[float | None, Query(description="Unix seconds; now when absent.")] = None,
-    key: str | None = None,
-    team: str | None = None,
-    customer: str | None = None,
-    provider: str | None = None,
-    model: str | None = None,
-    variant: str | None = None,
-    format: Annotated[str, Query(pattern="^(json|csv)$")] = "json",  # noqa: A002
-) -> Any:
-    """What was used and spent, by virtual key, team, customer, provider, model, variant, hour or tag."""
-    start, end = period(since, until)
-    if group_by == [By.TAG]:
-        found = await services.store.usage_by_tag(start, end)
+async def usage(services: Has, asked: Annotated[Asked, Query()]) -> Any:
+    """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag."""
+    start, end = asked.bounds()
+    columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
+    filters = asked.filters()
+    span = Rows(start, end, asked.limit + 1, asked.offset)
+    if By.TAG in asked.group_by or asked.tag is not None:
+        if filters or not set(asked.group_by) <= _WITH_TAG:
+            message = "group_by: what was used is kept by tag alone; it goes with `hour`, `day` and the filter `tag`"
+            raise HTTPException(422, {"code": "invalid_request", "message": message})
+        found = await services.store.usage_by_tag(columns, asked.tag, span)
     else:
-        columns = [_COLUMNS.get(by, by.value) for by in group_by if by is not By.TAG]
-        given = {"virtual_key": key, "team": team, "customer": customer, "provider": provider, "model": model}
-        filters = {name: value for name, value in {**given, "variant": variant}.items() if value is not None}
-        found = await services.store.usage(columns, filters, start, end)
-    rows = [_row(row) for row in found if row.get("nano") is not None]
-    if format == "csv":
+        found = await services.store.usage(columns, filters, span)
+    rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
+    if asked.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
-    return Usage(since=start, until=end, rows=rows)
+    return Usage(since=start, until=end, rows=rows, more=len(found) > asked.limit)
 
 
 def _row(row: dict[str, Any]) -> UsageRow:
@@ -109,4 +130,5 @@ def _csv(rows: list[UsageRow]) -> str:
 
 def _safe(value: Any) -> Any:
     """What a spreadsheet does not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value[:1] else value
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value

@@ -3,10 +3,15 @@
 
 const KEEP = 200;
 const STEP_MS = 1000;
+const SUMS_MS = 3000; // sums and limits change slowly, and cost more to ask for
 const TOKEN = "pointsman-admin-token";
 const byId = (id) => document.getElementById(id);
-let newest = null;
+const shown = new Map(); // lines by request id
 let timer = null;
+let sumsAt = -Infinity;
+let session = 0; // answers to questions of one that has ended are dropped
+
+class Refused extends Error {}
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -17,12 +22,26 @@ function element(name, text, className) {
 
 function row(cells, className) {
   const made = element("tr", null, className);
-  for (const [text, kind] of cells) made.append(element("td", text, kind));
+  for (const [content, kind] of cells) {
+    const cell = element("td", content instanceof Node ? null : content, kind);
+    if (content instanceof Node) cell.append(content);
+    made.append(cell);
+  }
   return made;
 }
 
-const dollars = (text) => "$" + (text.replace(/0+$/, "").replace(/\.$/, "") || "0");
-const clock = (at) => new Date(at * 1000).toLocaleTimeString();
+// Nano-dollars, summed up and shown without a rounding of our own.
+function dollars(nano) {
+  const value = BigInt(nano);
+  const whole = value / 1000000000n;
+  const rest = String(value % 1000000000n).padStart(9, "0").replace(/0+$/, "").padEnd(2, "0");
+  return "$" + whole.toLocaleString("en-US") + "." + rest;
+}
+
+const many = (number) => number.toLocaleString("en-US");
+const sum = (rows, field) => rows.reduce((total, one) => total + BigInt(one[field] || 0), 0n);
+const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false });
+const milliseconds = (us) => (us / 1000 < 10 ? (us / 1000).toFixed(2) : many(Math.round(us / 1000))) + " ms";
 
 async function ask(path) {
   const headers = { authorization: "Bearer " + sessionStorage.getItem(TOKEN) };
@@ -33,152 +52,231 @@ async function ask(path) {
   return body;
 }
 
-class Refused extends Error {}
+function status(one) {
+  const isBad = one.status === 0 || one.status >= 500;
+  const kind = isBad ? "bad" : one.status >= 400 ? "warm" : "good";
+  return element("span", one.status || "worker died", "pill " + kind);
+}
+
+// One request, opened.
 
 function detail(one) {
   const cell = element("td");
   cell.colSpan = 6;
-  const facts = element("dl");
-  const say = (name, value) => {
-    if (value === null || value === undefined || value === "") return;
-    facts.append(element("dt", name), element("dd", String(value)));
-  };
-  say("Request", one.request_id);
-  say("Path", one.path);
-  say("Team, customer", [one.team, one.customer].filter(Boolean).join(", "));
-  say("Strategy", one.strategy && `${one.strategy}, from ${one.source}`);
-  say("Refused or failed", one.code && `${one.code}: ${one.message}`);
-  say("Tokens", one.tokens_in === null ? null : `${one.tokens_in} in, ${one.tokens_out} out, ${one.tokens_cached} cached`);
-  say("Took", `${(one.duration_us / 1000).toFixed(1)} ms, the gateway itself ${(one.gateway_us / 1000).toFixed(2)} ms`);
-  say("Cost", dollars(one.cost_usd));
-  cell.append(facts);
+  cell.append(facts(one));
   if (one.attempts.length) {
-    cell.append(element("strong", "Attempts, in order"));
-    const list = element("ol");
-    for (const attempt of one.attempts) {
-      const took = (attempt.duration_us / 1000).toFixed(1);
-      const cost = `${attempt.cost_nano} nano-dollars by ${attempt.usage_source}`;
-      const said = attempt.message ? `: ${attempt.message}` : "";
-      const text = `${attempt.provider}/${attempt.model} (key ${attempt.key}): ${attempt.outcome}${said}; ${took} ms, ${cost}`;
-      list.append(element("li", text, attempt.outcome === "ok" ? "good" : "bad"));
-    }
-    cell.append(list);
+    const made = element("div", null, "scroll");
+    made.append(attempts(one.attempts));
+    cell.append(element("h3", "Attempts, in order"), made);
   }
   if (one.verdicts.length) {
-    cell.append(element("strong", "Left out, and why"));
     const list = element("ul");
     for (const verdict of one.verdicts) list.append(element("li", verdict));
-    cell.append(list);
+    cell.append(element("h3", "Left out, and why"), list);
   }
   const made = element("tr", null, "detail");
   made.append(cell);
   return made;
 }
 
+function facts(one) {
+  const list = element("dl");
+  const say = (name, value) => {
+    if (value) list.append(element("dt", name), element("dd", String(value)));
+  };
+  say("Request", one.request_id);
+  say("Path", one.path + (one.stream ? ", streamed" : ""));
+  say("Team, customer", [one.team, one.customer].filter(Boolean).join(", "));
+  say("Strategy", one.strategy && one.strategy + (one.source ? `, from ${one.source}` : ""));
+  say("Variant", one.variant);
+  say("Said", one.code && `${one.code}: ${one.message}`);
+  if (one.tokens_in !== null) say("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
+  say("Took", `${milliseconds(one.duration_us)}, of it the gateway itself ${milliseconds(one.gateway_us)}`);
+  say("Cost", dollars(one.cost_nano));
+  say("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
+  return list;
+}
+
+function attempts(made) {
+  const table = element("table");
+  const head = table.createTHead().insertRow();
+  for (const name of ["", "Provider", "Model", "Key", "Outcome", "Took", "Tokens", "Cost"]) head.append(element("th", name));
+  const body = table.createTBody();
+  made.forEach((one, index) => {
+    const outcome = element("span");
+    outcome.append(element("span", one.outcome, "pill " + (one.outcome === "ok" ? "good" : "bad")));
+    if (one.message) outcome.append(" " + one.message);
+    body.append(row([
+      [index + 1, "soft"], [one.provider], [one.model], [one.key], [outcome, "wide"], [milliseconds(one.duration_us)],
+      [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source})`],
+    ]));
+  });
+  return table;
+}
+
 async function toggle(line, id) {
-  if (line.nextSibling && line.nextSibling.classList.contains("detail")) {
-    line.nextSibling.remove();
-    line.setAttribute("aria-expanded", "false");
+  const isOpen = line.getAttribute("aria-expanded") === "true";
+  line.setAttribute("aria-expanded", String(!isOpen));
+  if (isOpen) {
+    if (line.nextSibling && line.nextSibling.classList.contains("detail")) line.nextSibling.remove();
     return;
   }
-  line.after(detail(await ask("requests/" + encodeURIComponent(id))));
-  line.setAttribute("aria-expanded", "true");
+  const found = await ask("requests/" + encodeURIComponent(id));
+  if (line.getAttribute("aria-expanded") === "true" && line.isConnected) {
+    if (!line.nextSibling || !line.nextSibling.classList.contains("detail")) line.after(detail(found));
+  }
 }
+
+// The three tables.
 
 function showRequests(found) {
   const body = byId("requests").tBodies[0];
-  for (const one of found.reverse()) {
-    newest = one.request_id;
-    const bad = one.status === 0 || one.status >= 400;
+  const isFirst = shown.size === 0;
+  // A long request may come after others that began later, so each is put where its id belongs.
+  for (const one of found) {
+    if (shown.has(one.request_id)) continue;
     const line = row([
-      [clock(one.at)], [one.virtual_key], [one.model], [one.provider],
-      [one.status || "worker died", bad ? "bad" : "good"], [dollars(one.cost_usd), "number"],
-    ], "request");
+      [clock(one.at), "time"], [one.virtual_key || "–"], [one.model], [one.provider || "–"], [status(one)],
+      [dollars(one.cost_nano), "number"],
+    ], isFirst ? "request" : "request new");
+    line.dataset.id = one.request_id;
     line.tabIndex = 0;
     line.setAttribute("aria-expanded", "false");
     line.addEventListener("click", () => toggle(line, one.request_id).catch(failed));
-    line.addEventListener("keydown", (event) => { if (event.key === "Enter") line.click(); });
-    body.prepend(line);
+    line.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      line.click();
+    });
+    shown.set(one.request_id, line);
+    const older = [...body.querySelectorAll("tr.request")].find((other) => other.dataset.id < one.request_id);
+    body.insertBefore(line, older || null);
   }
-  while (body.rows.length > KEEP) body.lastChild.remove();
+  const lines = body.querySelectorAll("tr.request");
+  for (const line of [...lines].slice(KEEP)) {
+    if (line.nextSibling && line.nextSibling.classList.contains("detail")) line.nextSibling.remove();
+    shown.delete(line.dataset.id);
+    line.remove();
+  }
+  empty("requests", lines.length === 0);
 }
 
 function showMoney(usage) {
-  const rows = usage.rows.sort((a, b) => b.cost_nano - a.cost_nano);
-  const total = rows.reduce((sum, one) => sum + one.cost_nano, 0);
-  const unsettled = rows.reduce((sum, one) => sum + one.unsettled_nano, 0);
-  const unpriced = rows.reduce((sum, one) => sum + one.unpriced, 0);
-  byId("total").textContent = "Spent " + dollars((total / 1e9).toFixed(9)) +
-    (unsettled ? `, of it ${dollars((unsettled / 1e9).toFixed(9))} reserved by attempts whose outcome is unknown` : "") +
-    (unpriced ? `; ${unpriced} attempts have no known price` : "");
+  const rows = usage.rows.sort((a, b) => (BigInt(b.cost_nano) > BigInt(a.cost_nano) ? 1 : -1));
+  const unsettled = sum(rows, "unsettled_nano");
+  const unpriced = sum(rows, "unpriced");
+  const total = sum(rows, "attempts");
+  const failures = sum(rows, "failures");
+  const figures = [
+    [dollars(sum(rows, "cost_nano")), "spent in 30 days" + (usage.more ? ", of the first 1,000 keys and models" : "")],
+    [many(total), "attempts at providers"],
+    [total ? ((Number(failures) * 100) / Number(total)).toFixed(1) + " %" : "–", "of them failed"],
+    [many(sum(rows, "tokens_in")) + " / " + many(sum(rows, "tokens_out")), "tokens in / out"],
+  ];
+  if (unsettled) figures.push([dollars(unsettled), "reserved by attempts whose outcome is unknown"]);
+  if (unpriced) figures.push([many(unpriced), "attempts have no known price"]);
+  byId("figures").replaceChildren(...figures.map(([value, name]) => {
+    const made = element("div", null, "figure");
+    made.append(element("b", value), element("span", name));
+    return made;
+  }));
   byId("money").tBodies[0].replaceChildren(...rows.slice(0, 50).map((one) => row([
-    [one.key], [one.model], [one.attempts, "number"], [one.tokens_in, "number"], [one.tokens_out, "number"],
-    [dollars(one.cost_usd), "number"],
+    [one.key || "–"], [one.model], [many(one.attempts), "number"], [many(one.tokens_in), "number"],
+    [many(one.tokens_out), "number"], [dollars(one.cost_nano), "number"],
   ])));
+  empty("money", rows.length === 0);
 }
 
 function showLimits(limits) {
-  const amount = (one, value) => one.metric === "usd" ? dollars((value / 1e9).toFixed(9)) : `${value} ${one.metric}`;
-  byId("limits").tBodies[0].replaceChildren(...limits.filter((one) => one.limit !== null).slice(0, 100).map((one) => {
-    const line = row([[one.owner], [one.period], [amount(one, one.posted), "number"], [amount(one, one.limit), "number"]]);
-    const meter = element("meter");
-    meter.max = one.limit;
-    meter.high = one.limit * 0.9;
-    meter.value = one.posted;
-    const cell = element("td");
-    cell.append(meter);
-    line.append(cell);
-    return line;
+  const used = limits.filter((one) => one.limit !== null).map((one) => ({ ...one, part: one.posted / one.limit }));
+  used.sort((a, b) => b.part - a.part);
+  const amount = (one, value) => (one.metric === "usd" ? dollars(value) : many(value));
+  byId("limits").tBodies[0].replaceChildren(...used.slice(0, 50).map((one) => {
+    const bar = element("progress", null, one.part >= 1 ? "full" : one.part >= 0.9 ? "warm" : "");
+    bar.max = 1;
+    bar.value = Math.min(1, one.part);
+    bar.title = (one.part * 100).toFixed(1) + " %";
+    bar.setAttribute("aria-label", bar.title);
+    const unit = one.metric === "usd" ? "" : " " + one.metric;
+    const limit = `${amount(one, one.limit)}${unit} per ${one.period}${one.soft ? ", soft" : ""}`;
+    return row([[one.owner.replace(":", " ").replace("_", " ")], [limit], [amount(one, one.posted), "number"], [bar, "bar"]]);
   }));
+  empty("limits", used.length === 0);
 }
+
+function empty(id, isEmpty) {
+  const table = byId(id);
+  table.hidden = isEmpty;
+  table.closest("section").querySelector(".empty").hidden = !isEmpty;
+}
+
+function showState(found) {
+  const isWell = found.store === "ok" && found.workers.length > 0;
+  const state = byId("state");
+  state.className = isWell ? "" : "bad";
+  const workers = found.workers.length === 1 ? "1 worker" : `${found.workers.length} workers`;
+  state.textContent = `${workers}, configuration ${found.digest.slice(0, 12)}` +
+    (found.store === "ok" ? "" : `; the store is away, what is spent is kept in the journal: ${found.store}`);
+}
+
+// Living.
 
 function failed(error) {
   if (error instanceof Refused) {
     leave();
     byId("refused").textContent = error.message;
-  } else {
-    byId("state").textContent = error.message;
-    byId("state").className = "bad";
+    return;
   }
+  byId("state").textContent = error instanceof TypeError ? "the gateway does not answer" : error.message;
+  byId("state").className = "bad";
 }
 
 async function step() {
-  const after = newest ? "&after=" + encodeURIComponent(newest) : "";
-  const [found, usage, limits, status] = await Promise.all([
-    ask("requests?limit=100" + after), ask("usage?group_by=key&group_by=model"), ask("budgets"), ask("status"),
-  ]);
+  const mine = session;
+  const withSums = performance.now() - sumsAt >= SUMS_MS;
+  const questions = [ask("status"), ask("requests?limit=100")];
+  if (withSums) questions.push(ask("usage?group_by=key&group_by=model"), ask("budgets"));
+  const [state, found, usage, limits] = await Promise.all(questions);
+  if (mine !== session) return;
+  showState(state);
   showRequests(found);
+  if (!withSums) return;
+  sumsAt = performance.now();
   showMoney(usage);
   showLimits(limits);
-  const state = byId("state");
-  state.className = status.store === "ok" ? "" : "bad";
-  state.textContent = `${status.workers.length} worker(s), configuration ${status.digest.slice(0, 12)}, ` +
-    (status.store === "ok" ? "store works" : "store: " + status.store);
 }
 
 async function live() {
+  clearTimeout(timer);
+  const mine = session;
   byId("login").hidden = true;
   byId("live").hidden = byId("leave").hidden = false;
   try {
-    await step();
+    if (!document.hidden) await step();
   } catch (error) {
-    failed(error);
+    if (mine === session) failed(error);
   }
-  if (sessionStorage.getItem(TOKEN)) timer = setTimeout(live, STEP_MS);
+  if (mine === session && sessionStorage.getItem(TOKEN)) timer = setTimeout(live, STEP_MS);
 }
 
 function leave() {
   clearTimeout(timer);
+  session += 1;
   sessionStorage.removeItem(TOKEN);
-  newest = null;
-  byId("requests").tBodies[0].replaceChildren();
+  shown.clear();
+  sumsAt = -Infinity;
+  for (const id of ["requests", "money", "limits"]) byId(id).tBodies[0].replaceChildren();
+  byId("figures").replaceChildren();
+  byId("state").textContent = "";
   byId("live").hidden = byId("leave").hidden = true;
   byId("login").hidden = false;
+  byId("token").focus();
 }
 
 byId("leave").addEventListener("click", leave);
 byId("login").addEventListener("submit", (event) => {
   event.preventDefault();
+  session += 1;
   sessionStorage.setItem(TOKEN, byId("token").value.trim());
   byId("token").value = byId("refused").textContent = "";
   live();

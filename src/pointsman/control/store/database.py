@@ -61,6 +61,7 @@ def _upgrade(connection: Connection) -> None:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
+    cursor.execute("PRAGMA page_size=16384")  # of a new file: a record fills much of a smaller page
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA busy_timeout={int(TIMEOUT_S * 1000)}")

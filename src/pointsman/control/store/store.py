@@ -6,7 +6,7 @@ left out, whatever breaks in between.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Table, delete, func, select, text
@@ -24,7 +24,17 @@ _USAGE_SUMS = (
     "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
     "unpriced",
 )  # fmt: skip
+HOUR_S, DAY_S = 3600, 86_400
 _TAG_SUMS = ("requests", "tokens_in", "tokens_out", "nano")
+
+
+class Rows(NamedTuple):
+    """Which rows of a sum are wanted: those of whole hours from `since` up to `until`, in Unix seconds."""
+
+    since: float
+    until: float
+    limit: int = 1000
+    offset: int = 0
 
 
 class JournalState(Struct, frozen=True):
@@ -35,6 +45,19 @@ class JournalState(Struct, frozen=True):
     is_retired: bool = False
 
 
+class RequestRow(NamedTuple):
+    """One row of `requests`, in the order of its columns."""
+
+    request_id: str
+    at: float
+    virtual_key: str
+    model: str
+    provider: str
+    status: int
+    nano: int
+    record: bytes
+
+
 class Batch(Struct):
     """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`."""
 
@@ -42,7 +65,7 @@ class Batch(Struct):
     counters: list[Row] = []
     usage: list[Row] = []
     tags: list[Row] = []
-    requests: list[Row] = []
+    requests: list[RequestRow] = []
     unsettled: list[Row] = []
 
 
@@ -53,6 +76,9 @@ class Store:
         self._engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        # Requests are the one table with a row for each: their values go to the driver as they are.
+        statement = self._insert(REQUESTS).on_conflict_do_nothing()
+        self._insert_request = str(statement.compile(dialect=engine.dialect))
 
     @classmethod
     async def open(cls, url: URL) -> "Store":
@@ -110,26 +136,29 @@ class Store:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
 
-    async def usage(self, group_by: Sequence[str], filters: Row, since: float, until: float) -> list[Row]:
-        """Sums over attempts by columns of `usage`; by `hour` where `group_by` names it."""
-        columns = [USAGE.c[name] for name in group_by]
-        query = (
-            select(*columns, *(func.sum(USAGE.c[name]).label(name) for name in _USAGE_SUMS))
-            .where(USAGE.c.hour >= int(since // 3600) * 3600, USAGE.c.hour < until)
-            .where(*(USAGE.c[name] == value for name, value in filters.items()))
-        )
-        if columns:
-            query = query.group_by(*columns).order_by(*columns)
-        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+    async def usage(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over attempts by columns of `usage`, or by `day`."""
+        chosen = [USAGE.c[name] == value for name, value in filters.items()]
+        return await self._summed(USAGE, _USAGE_SUMS, group_by, chosen, rows)
 
-    async def usage_by_tag(self, since: float, until: float) -> list[Row]:
-        """Sums over requests by tag."""
+    async def usage_by_tag(self, group_by: Sequence[str], tag: str | None, rows: "Rows") -> list[Row]:
+        """Sums over requests by `tag`, `hour` or `day`; of one tag, where it is given."""
+        chosen = [USAGE_TAGS.c.tag == tag] if tag is not None else []
+        return await self._summed(USAGE_TAGS, _TAG_SUMS, group_by, chosen, rows)
+
+    async def _summed(
+        self, table: Table, sums: Sequence[str], group_by: Sequence[str], chosen: Sequence[Any], rows: "Rows"
+    ) -> list[Row]:
+        hour: Any = table.c.hour
+        groups = [(hour // DAY_S * DAY_S).label("day") if name == "day" else table.c[name] for name in group_by]
         query = (
-            select(USAGE_TAGS.c.tag, *(func.sum(USAGE_TAGS.c[name]).label(name) for name in _TAG_SUMS))
-            .where(USAGE_TAGS.c.hour >= int(since // 3600) * 3600, USAGE_TAGS.c.hour < until)
-            .group_by(USAGE_TAGS.c.tag)
-            .order_by(USAGE_TAGS.c.tag)
+            select(*groups, *(func.sum(table.c[name]).label(name) for name in sums))
+            .where(hour >= int(rows.since // HOUR_S) * HOUR_S, hour < rows.until, *chosen)
+            .limit(rows.limit)
+            .offset(rows.offset)
         )
+        if groups:
+            query = query.group_by(*groups).order_by(*groups)
         return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
 
     async def requests(
@@ -153,7 +182,7 @@ class Store:
 
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
         """Delete some of the single requests from before `older_than`; returns how many."""
-        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.at < older_than).limit(at_most)
+        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
         try:
             async with self._engine.begin() as connection:
                 result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
@@ -179,9 +208,10 @@ class Store:
             await self._add(connection, USAGE, _USAGE_SUMS, batch.usage)
         if batch.tags:
             await self._add(connection, USAGE_TAGS, _TAG_SUMS, batch.tags)
-        for table, rows in ((REQUESTS, batch.requests), (UNSETTLED, batch.unsettled)):
-            if rows:
-                await connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+        if batch.requests:
+            await connection.exec_driver_sql(self._insert_request, list(batch.requests))
+        if batch.unsettled:
+            await connection.execute(self._insert(UNSETTLED).on_conflict_do_nothing(), batch.unsettled)
         if batch.journals:
             rows = [
                 {
@@ -211,6 +241,12 @@ class Store:
                 return [dict(row) for row in (await connection.execute(query)).mappings()]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
+
+
+def first_id(at: float) -> str:
+    """What sorts before the id of every request that began at `at` or later: UUIDs of version 7 begin with the time."""
+    milliseconds = f"{max(0, int(at * 1000)):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
 
 
 def describe(error: BaseException) -> str:

@@ -68,7 +68,7 @@ REQUESTS = Table(
     "requests",
     METADATA,
     Column("request_id", Text, primary_key=True),  # sorts by time
-    Column("at", Float, nullable=False, index=True),
+    Column("at", Float, nullable=False),
     Column("virtual_key", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("provider", Text, nullable=False),

@@ -1,0 +1,44 @@
+"""A control plane on a real port, for the commands that ask one."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from fakes.control import ControlPlane, control_plane
+from pointsman.control.app import make_app
+
+
+@contextmanager
+def served(folder: Path, fill: Callable[[ControlPlane], object]) -> Iterator[str]:
+    """The address of a control plane with what `fill` writes into its journal."""
+    ready = threading.Event()
+    address: list[str] = []
+    stopping: list[Callable[[], None]] = []
+
+    async def main() -> None:
+        async with control_plane(folder) as plane:
+            fill(plane)
+            await plane.ingest()
+            app = make_app(plane.services, frozenset())
+            server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+            server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+            serving = asyncio.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.005)
+            address.append(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+            stopping.append(lambda: setattr(server, "should_exit", True))
+            ready.set()
+            await serving
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield address[0]
+    finally:
+        stopping[0]()
+        thread.join(20)

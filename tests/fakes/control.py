@@ -1,0 +1,148 @@
+"""A control plane in this process: a store in a folder or at an address, a journal to write in, and its API."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from pointsman.config.compile import Compiled
+from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.control.app import make_app
+from pointsman.control.auth import AdminToken
+from pointsman.control.configuration import Configuration
+from pointsman.control.ingest import Ingest
+from pointsman.control.lessor import Lessor
+from pointsman.control.services import Services
+from pointsman.control.store.database import store_url
+from pointsman.control.store.store import Store
+from pointsman.domain.snapshots import counters_of
+from pointsman.journal.records import CounterRef, Outcome, Scope
+from pointsman.journal.writer import JournalWriter
+from pointsman.routing.leases import LeaseBook
+
+TOKEN = "pm-admin-token-of-the-tests"
+ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests", "ME": "pm-key-of-the-tests-me"}
+CONFIG = """\
+providers: {openai: env.OPENAI_API_KEY}
+governance:
+  teams: {research: {budgets: [{limit_usd: 100, per: month}]}}
+  virtual_keys: {me: {value: env.ME, team: research, budgets: [{limit_usd: 5, per: day}]}}
+"""
+DAY_COUNTER = "virtual_key:me|usd|day"
+
+
+def scope(number: int = 1, **fields: Any) -> Scope:
+    counters = (
+        CounterRef(DAY_COUNTER, "usd", "day"),
+        CounterRef("team:research|usd|month", "usd", "month"),
+        CounterRef("virtual_key:me|requests|minute", "requests", "minute"),
+        CounterRef("provider:openai|requests|minute", "requests", "minute", 1, "", True),
+        CounterRef("virtual_key:me|tokens|hour", "tokens", "hour"),
+    )
+    known = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
+    given: dict[str, Any] = {**known, "variant": None, "price_version": "1", "counters": counters, **fields}
+    return Scope(number=number, **given)
+
+
+def request_id(number: int, at: float) -> str:
+    return str(UUID(int=(int(at * 1000) << 80) | (7 << 76) | (2 << 62) | number))
+
+
+def record(one: str, at: float, **fields: Any) -> bytes:
+    """A line of the request log."""
+    attempt = {
+        "provider": "openai", "model": "gpt-4o", "key": "default", "outcome": "ok", "status": 200, "start_us": 100,
+        "duration_us": 2000, "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
+    }  # fmt: skip
+    known = {
+        "event": "request", "time": at, "request_id": one, "method": "POST", "path": "/v1/chat/completions",
+        "operation": "chat", "status": 200, "duration_us": 2500, "gateway_us": 200, "stream": False,
+        "virtual_key": "me", "team": "research", "model": "chat", "strategy": "priority", "provider": "openai",
+        "upstream_model": "gpt-4o", "tokens_in": 10, "tokens_out": 5, "attempts": [attempt], "cost_nano": 70,
+        "verdicts": ["groq/llama: is excluded by the key"],
+    }  # fmt: skip
+    return json.dumps({**known, **fields}).encode()
+
+
+def write_request(
+    writer: JournalWriter, number: int, at: float, of: Scope | None = None, nano: int = 70, **fields: Any
+) -> str:
+    """One request with one attempt: 10 tokens in, 5 out."""
+    of = of or scope()
+    one = request_id(number, at)
+    writer.intent(of, one, 1, at, 1000, 100)
+    writer.outcome(of, Outcome(of.number, one, 1, at + 0.1, nano, 10, 5, 0, 0, "ok", "reported"))
+    writer.request(record(one, at, cost_nano=nano, virtual_key=of.virtual_key, **fields))
+    return one
+
+
+class ControlPlane:
+    """`services` are the real ones; `writer` is the journal of a worker that lives."""
+
+    def __init__(self, services: Services, writer: JournalWriter, client: httpx.AsyncClient) -> None:
+        self.services = services
+        self.writer = writer
+        self.client = client
+
+    def write(self, number: int, at: float | None = None, of: Scope | None = None, **fields: Any) -> str:
+        return write_request(self.writer, number, time.time() if at is None else at, of, **fields)
+
+    async def ingest(self) -> None:
+        while not await self.services.ingest.step():
+            pass
+        assert self.services.ingest.state.problem is None, self.services.ingest.state.problem
+
+    async def get(self, path: str, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}"} if token is not None else {}
+        return await self.client.get(path, params=parameters, headers=headers)
+
+    async def data(self, path: str, **parameters: Any) -> Any:
+        """The answer to a request that must succeed."""
+        answer = await self.get(path, **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Services:
+    """What a control process is made of, over a configuration file in `folder`."""
+    file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
+    file.write_text(config)
+    write_snapshot(snapshot, Accepted(file.read_bytes(), str(folder), ""))
+    book = LeaseBook(1)
+
+    async def open_store() -> Store:
+        return await Store.open(store_url(url, folder))
+
+    def on_new(compiled: Compiled) -> None:
+        book.configure(counters_of(compiled.snapshot))
+
+    ingest = Ingest(folder / "journal", book, open_store, lambda _: None)
+    lessor = Lessor(book, ingest, lambda: (str(snapshot), configuration.digest))
+    configuration = Configuration(snapshot, file, on_new, lessor.distribute, public_is_loopback=True, environ=ENVIRON)
+    on_new(read_snapshot(snapshot, ENVIRON))
+    return Services(book, ingest, lessor, configuration, AdminToken(sha256(TOKEN.encode()).digest()))
+
+
+@asynccontextmanager
+async def control_plane(
+    folder: Path, url: str | None = None, hosts: frozenset[str] = frozenset(), config: str = CONFIG
+) -> AsyncIterator[ControlPlane]:
+    services = services_in(folder, url, config)
+    writer = JournalWriter(folder / "journal", 0, time.time_ns(), segment_bytes=1 << 20)
+    transport = httpx.ASGITransport(make_app(services, hosts))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        plane = ControlPlane(services, writer, client)
+        await plane.ingest()
+        try:
+            yield plane
+        finally:
+            if not writer._is_closed:
+                writer.close()
+            await services.ingest.finish(5)
+            services.lessor.close()

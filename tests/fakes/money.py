@@ -1,0 +1,50 @@
+"""Limits, prices and terms for tests of money."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.prices import Price, Rates
+from pointsman.routing.terms import Terms
+
+PLAIN = Price(Rates(150_000, 600_000))  # $0.15 and $0.60 per million
+
+
+def limit(
+    metric: Metric = Metric.USD,
+    amount: int = 1000,
+    unit: str = "day",
+    *,
+    level: Level = Level.VIRTUAL_KEY,
+    name: str = "me",
+    soft: bool = False,
+) -> Limit:
+    return Limit(level, f"{level.value}:{name}", metric, Period(unit), amount, soft)
+
+
+def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None, has_budget: bool = False) -> Terms:
+    if price is None:
+        return Terms(limits, None, "", output, has_budget)
+    steps = [price.above, *price.tiers_above.values()]
+    rates = [price.rates, *price.tiers.values(), *(rates for above in steps for _, rates in above)]
+    every = [msgspec.structs.asdict(one) for one in rates]
+    inputs = [one[name] or 0 for one in every for name in one if name == "input" or "_in" in name or "cache" in name]
+    outputs = [one[name] or 0 for one in every for name in one if "out" in name or name == "reasoning"]
+    return Terms(limits, price, "v", output, has_budget, max(inputs), max(outputs), price.request_nano)
+
+
+def asking(
+    operation: Operation = Operation.CHAT,
+    size: int = 100,
+    max_tokens: int | None = None,
+    choices: int = 1,
+    method: str = "POST",
+    media: int = 0,
+    fields: Mapping[str, object] | None = None,
+) -> Call:
+    """A call of `size` bytes."""
+    raw = {name: Raw(msgspec.json.encode(value)) for name, value in (fields or {}).items()}
+    return Call(operation, method, "/x", "m", raw, size, max_tokens=max_tokens, choices=choices, media=media)

@@ -1,0 +1,159 @@
+"""A supervisor in a process of its own, whose workers and control are stand-ins that say who they are.
+
+A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Where a file
+`broken` is, workers end before they are ready.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pointsman
+
+_STAND_IN = """
+import json, os, select, signal, socket, sys, threading
+task = json.loads(sys.argv[1])
+folder = os.environ["STAND_INS"]
+kind = "control" if "config" in task else "worker"
+slot = task.get("slot", "-")
+def say(what):
+    with open(os.path.join(folder, "started"), "a") as file:
+        file.write(f"{what} {slot} {os.getpid()}\\n")
+if kind == "worker" and os.path.exists(os.path.join(folder, "broken")):
+    say(kind)
+    sys.exit(3)
+signal.signal(signal.SIGHUP, lambda *_: say("hangup"))
+busy = threading.Lock()
+def end(*_):
+    with busy:
+        say("ended")
+        os._exit(0)
+signal.signal(signal.SIGTERM, end)
+say(kind)
+def serve(listener):
+    listener.setblocking(False)
+    while True:
+        select.select([listener], [], [])
+        with busy:
+            try:
+                client, _ = listener.accept()
+            except BlockingIOError:
+                continue
+            client.sendall(str(os.getpid()).encode())
+            client.close()
+for fd in task.get("listen_fds", []):
+    threading.Thread(target=serve, args=(socket.socket(fileno=fd),), daemon=True).start()
+os.write(task["ready_fd"], b"1")
+os.close(task["ready_fd"])
+while True:
+    try:
+        select.select([task["life_fd"]], [], [])
+        end()
+    except InterruptedError:
+        pass
+"""
+
+_SUPERVISE = '''
+import logging, os, sys
+from pathlib import Path
+from fakes.configuration import compiled
+from pointsman.supervisor import Supervisor
+folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+logging.basicConfig(stream=sys.stderr, format="%(message)s", level="INFO")
+text = f"""
+server: {{listen: 127.0.0.1:0, workers: {workers}, drain_s: 5}}
+console: {{listen: 127.0.0.1:0}}
+data_dir: {folder / "data"}
+providers: {{openai: env.OPENAI_API_KEY}}
+governance: {{require_key: false}}
+"""
+found = compiled(text)
+command = [sys.executable, *sys.argv]
+sys.exit(Supervisor(found.settings, found.snapshot, folder / "snapshot", None, command).run())
+'''
+
+
+class Supervised:
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.process = process
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def said(self) -> list[tuple[str, str, int]]:
+        """What stand-ins said so far: what, slot and pid."""
+        path = self.folder / "started"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(what, slot, int(pid)) for what, slot, pid in map(str.split, lines)]
+
+    def started(self, slot: str) -> list[int]:
+        """The pids that were started in a slot; control's is `-`."""
+        return [pid for what, at, pid in self.said if at == slot and what in ("worker", "control")]
+
+    @property
+    def port(self) -> int:
+        line = next(line for line in self.log.splitlines() if line.startswith("listening on http://127.0.0.1:"))
+        return int(line.split(":")[2].partition("/")[0])
+
+    def ask(self) -> int:
+        """The pid of the worker that answers. Fails where a connection is refused or reset."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+            return int(client.recv(100))
+
+    def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+        ends_at = monotonic() + timeout_s
+        while not condition():
+            assert monotonic() < ends_at, self.log
+            sleep(0.005)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def listening(self) -> bool:
+        return "listening on" in self.log
+
+
+@contextmanager
+def supervised(folder: Path, workers: int = 1) -> Iterator[Supervised]:
+    """Ends the supervisor on leaving, if it still is."""
+    package = folder / "stand-ins" / "pointsman"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        f"__path__.append({str(Path(pointsman.__file__).parent)!r})\n__version__ = {pointsman.__version__!r}\n"
+    )
+    for name in ("worker.py", "control.py"):
+        (package / name).write_text(_STAND_IN)
+    script = folder / "supervise.py"
+    script.write_text(_SUPERVISE)
+    tests = Path(__file__).parents[1]
+    environ = {
+        **os.environ,
+        "STAND_INS": str(folder),
+        "PYTHONPATH": f"{package.parent}:{tests}",
+        "OPENAI_API_KEY": "sk",
+        "TMPDIR": str(folder),
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(folder), str(workers)], env=environ, stdout=log, stderr=log
+        )
+    try:
+        yield Supervised(folder, process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise

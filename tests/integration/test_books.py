@@ -1,0 +1,76 @@
+"""What control reads into the store counts once, however control ends."""
+
+import asyncio
+from pathlib import Path
+from time import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from integration.gateway import run
+from pointsman.control.ingest import Ingest
+from pointsman.control.store.database import store_url
+from pointsman.control.store.store import Batch, Rows, Store
+from pointsman.journal.records import Outcome, Scope
+from pointsman.journal.writer import JournalWriter
+from pointsman.routing.leases import LeaseBook
+
+SCOPE = Scope(1, "me", None, None, "alpha", "gpt-4o-mini", None, "v1", ())
+NANO = 1000
+
+
+def outcome(request_id: str) -> Outcome:
+    return Outcome(1, request_id, 1, time(), NANO, 10, 20, 0, 0, "ok", "provider")
+
+
+def done(request_id: str) -> bytes:
+    return msgspec.json.encode({"time": time(), "request_id": request_id, "status": 200, "cost_nano": NANO})
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_control_process_that_ends_in_the_middle_of_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    """One attempt is open when a commit begins that has its outcome, and another is new in it; the end comes then."""
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+    commit = Store.commit
+
+    async def slow(store: Store, batch: Batch) -> None:
+        if any(row for row in batch.usage):
+            begun.set()
+            await may_go_on.wait()
+        await commit(store, batch)
+
+    async def main() -> None:
+        writer = JournalWriter(tmp_path / "journal", 0, 1, segment_bytes=1 << 16)
+        url = store_url(None, tmp_path)
+        ingest = Ingest(tmp_path / "journal", LeaseBook(1), lambda: Store.open(url), lambda _: None)
+        writer.intent(SCOPE, "first", 1, time(), NANO, 100)
+        await ingest.step()
+        monkeypatch.setattr(Store, "commit", slow)
+        writer.outcome(SCOPE, outcome("first"))
+        writer.request(done("first"))
+        writer.intent(SCOPE, "second", 1, time(), NANO, 100)
+        writer.outcome(SCOPE, outcome("second"))
+        writer.request(done("second"))
+        running = asyncio.create_task(ingest.run())
+        await begun.wait()
+        if is_cancelled:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            may_go_on.set()
+            await ingest.finish(5)
+        else:
+            ending = asyncio.create_task(ingest.finish(5))
+            await asyncio.sleep(0.05)
+            may_go_on.set()
+            await ending
+            await running
+        writer.close()
+        store = await Store.open(url)
+        rows: list[dict[str, Any]] = await store.usage([], {}, Rows(0, time() + 1))
+        await store.close()
+        assert (rows[0]["attempts"], rows[0]["nano"]) == (2, 2 * NANO)
+
+    run(main())

@@ -1,0 +1,168 @@
+"""Secrets stay secret: nothing that the gateway writes or answers holds one, in clear or in disguise."""
+
+import base64
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from fakes.origin import FakeOrigin, Peer
+from fakes.origin import serving as serving_script
+from integration.client import Client
+from integration.databases import database
+from integration.gateway import ADMIN_TOKEN, Gateway, chat, run, serving, until
+from integration.governance import governance, prices, settings, usd, virtual_key
+
+SECRETS = {
+    "PROVIDER_KEY": "sk-proj-canary-of-a-provider/key+4711",
+    "ECHOED_KEY": "sk-proj-canary-that-is-repeated/back+0815",
+    "VIRTUAL_KEY": "pm-canary-of-a-virtual-key-1234567890",
+    "HASHED_KEY": "pm-key-of-the-tests-canary",  # of which the file has the SHA-256 only
+    "POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN,
+    "STORE_PASSWORD": "canary-of-a-password-2342",
+}
+PAGES = ["/metrics", "/readyz", "/", "/console.js", "/api/v1/status", "/api/v1/budgets?past=true", "/api/v1/unsettled"]
+PAGES += ["/api/v1/usage", "/api/v1/usage?group_by=key&group_by=provider&format=csv", "/api/v1/requests?limit=1000"]
+
+
+def disguises(secret: str) -> Iterator[bytes]:
+    """The secret as it may be found: as it is, in JSON and addresses, in hexadecimal, and in Base64 at any offset."""
+    data = secret.encode()
+    yield from (data, secret.replace("/", "\\/").encode(), quote(secret, safe="").encode())
+    yield from (data.hex().encode(), data.hex().upper().encode())
+    for offset in range(3):
+        coded = base64.b64encode(bytes(offset) + data).rstrip(b"=")
+        inner = coded[(0, 2, 3)[offset] : -1]  # without what its neighbours have a part in
+        yield from (inner, inner.translate(bytes.maketrans(b"+/", b"-_")))
+
+
+def find(text: bytes, where: str) -> list[str]:
+    return [
+        f"{name} is in {where}: {text[max(0, text.find(form) - 100) : text.find(form) + 20]!r}"
+        for name, secret in SECRETS.items()
+        for form in disguises(secret)
+        if form in text
+    ]
+
+
+@contextlib.asynccontextmanager
+async def echoing() -> AsyncIterator[FakeOrigin]:
+    """A provider that refuses every key and repeats it."""
+
+    async def script(peer: Peer) -> None:
+        while request := await peer.request():
+            key = request.partition(b"Bearer ")[2].partition(b"\r\n")[0]
+            said = b'{"error":{"message":"Incorrect API key provided: %b","code":"%b"}}' % (key, key)
+            peer.send(b"HTTP/1.1 401 X\r\nx-key: %b\r\ncontent-length: %d\r\n\r\n" % (key, len(said)), said)
+
+    async with serving_script(script) as fake:
+        yield fake
+        await fake.stop()
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
+def test_no_secret_is_written_or_told(where: str) -> None:
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            environ = dict(SECRETS)
+            store: dict[str, Any] = {}
+            if where == "postgresql":
+                # A server that trusts its own machine takes any password.
+                parts = urlsplit(await stack.enter_async_context(database()))
+                user, _, place = f"postgres@{parts.netloc}".rpartition("@")
+                name = user.rpartition("@")[2].partition(":")[0]
+                password = parts.password or SECRETS["STORE_PASSWORD"]
+                with_password = f"{name}:{password}@{place}"
+                environ["STORE"] = urlunsplit(parts._replace(netloc=with_password))
+                store = {"store": {"url": "env.STORE"}}
+            fake = await stack.enter_async_context(echoing())
+            keys = {
+                "hashed": virtual_key("canary", budgets=usd(1)),
+                "named": {"value": "env.VIRTUAL_KEY", "budgets": usd("0.000001", "day")},
+            }
+            gateway = await stack.enter_async_context(
+                serving(
+                    providers={"alpha": settings(keys={SECRETS["PROVIDER_KEY"]: ""})},
+                    provider_settings={
+                        "alpha": {"keys": {"one": "env.PROVIDER_KEY"}},
+                        "echo": {"base_url": f"{fake.origin}/v1", "keys": {"one": "env.ECHOED_KEY"}, "serves": ["*"]},
+                    },
+                    models={"chat": ["echo/gpt-4o-mini", "alpha/gpt-4o-mini"], "lost": ["echo/gpt-4o-mini"]},
+                    governance=governance({}, virtual_keys=keys),
+                    pricing=prices("alpha/gpt-4o-mini", "echo/gpt-4o-mini"),
+                    logging={"level": "debug"},
+                    environ=environ,
+                    as_process=True,
+                    **store,
+                )
+            )
+            found = await everything_is_asked(gateway)
+            found += await everything_is_read(gateway)
+            folder = gateway.config_file.parent
+            written = [path for path in folder.rglob("*") if path.is_file()]
+            names = {path.name for path in written} | {path.suffix for path in written}
+            assert {"snapshot", ".seg", "requests.log"} <= names
+            assert (where == "postgresql") != ("pointsman.db" in names)
+            for path in written:
+                found += find(path.read_bytes(), str(path.relative_to(folder)))
+            found += find("".join(gateway.stderr).encode(), "what the processes say")
+            for pid in gateway.children.values():  # anybody on the machine can read these
+                found += find(Path(f"/proc/{pid}/cmdline").read_bytes(), "the arguments of a process")
+            if where == "postgresql":
+                found += find(await dump(environ["STORE"]), "the database")
+            assert not found, "\n".join(found)
+
+    run(main())
+
+
+async def everything_is_asked(gateway: Gateway) -> list[str]:
+    """Requests that are served, refused, wrong, and rejected by a provider that repeats the key."""
+    found: list[str] = []
+    asked = 0
+    for key in (SECRETS["HASHED_KEY"], SECRETS["VIRTUAL_KEY"], SECRETS["PROVIDER_KEY"], ADMIN_TOKEN):
+        for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}, {"authorization": f"Basic {key}"}):
+            for body in (chat(), chat(stream=True), chat("lost"), chat("unknown"), b'{"model":'):
+                answer = await gateway.ask(body, headers=headers)
+                asked += 1
+                found += find(str(answer.headers).encode() + answer.body, "an answer")
+    await gateway.wait_for_records(asked)
+    assert {200, 400, 401, 402} <= {record["status"] for record in gateway.records}
+    return found
+
+
+async def everything_is_read(gateway: Gateway) -> list[str]:
+    """Every page of the console's listener, as the admin and as others."""
+    found: list[str] = []
+
+    def is_caught_up() -> bool:
+        return len(gateway.records) > 0
+
+    await until(is_caught_up, "requests are in the log")
+    port = int(gateway.console_url.rpartition(":")[2])
+    ids = [record["request_id"] for record in gateway.records[:20]]
+    for page in [*PAGES, *(f"/api/v1/requests/{name}" for name in ids)]:
+        answer = await gateway.admin(page)
+        assert answer.status in (200, 404), (page, answer)
+        found += find(str(answer.headers).encode() + answer.body, page)
+        for token in (ADMIN_TOKEN[:-1], SECRETS["VIRTUAL_KEY"], ADMIN_TOKEN + "x"):
+            client = await Client.connect(port)
+            headers = {"host": "127.0.0.1", "authorization": f"Bearer {token}"}
+            answer = await client.ask(path=page, method="GET", headers=headers)
+            await client.close()
+            assert (answer.status == 401) == page.startswith("/api/"), (page, answer)
+            found += find(str(answer.headers).encode() + answer.body, page)
+    return found
+
+
+async def dump(url: str) -> bytes:
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+    pages = [str(await connection.fetch(f"select * from {table['tablename']}")) for table in tables]
+    records = await connection.fetch("select record from requests")
+    await connection.close()
+    assert records
+    return "\n".join(pages).encode() + b"\n".join(row["record"] for row in records)

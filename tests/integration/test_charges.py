@@ -1,0 +1,124 @@
+"""What did not come to its end is charged for what was really used. The provider's bill is the oracle, as far as it can
+be known: a provider that charges for what it never sent is not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from integration.client import Answer, Client
+from integration.gateway import Gateway, chat, run, serving
+from integration.governance import PRICE, bearer, governance, prices, settings, usd
+from pointsman.simulate.bill import Entry
+
+COUNT = 20
+ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves
+MODELS = ("alpha/gpt-4o-mini",)
+
+
+def governed(**provider: Any) -> Any:
+    return serving(
+        providers={"alpha": settings(**{"output_tokens": 60.0, "token_gap_ms": 10.0, **provider})},
+        models={"chat": list(MODELS)},
+        governance=governance({"me": {"budgets": usd(1)}}),
+        pricing=prices(*MODELS),
+        routing={"max_attempts": 1, "timeouts": {"stall_s": 0.5}},
+    )
+
+
+async def charged(gateway: Gateway, count: int) -> list[tuple[dict[str, Any], Entry]]:
+    """Every attempt with its entry in the bill."""
+    records = await gateway.wait_for_records(count)
+    attempts = {
+        f"{record['request_id']}-{ordinal}": {"tokens_out": 0, **attempt}
+        for record in records
+        for ordinal, attempt in enumerate(record["attempts"], 1)
+    }
+    entries = gateway.providers["alpha"].bill.entries
+    assert len(attempts) == len(entries) == count
+    return [(attempts[entry.attempt_id or ""], entry) for entry in entries]
+
+
+async def leave_after(gateway: Gateway, events: int, *, stream: bool = True) -> None:
+    client = await Client.connect(gateway.port)
+    client.send(chat(stream=stream), headers=bearer("me"))
+
+    def is_enough(answer: Answer) -> bool:
+        return answer.body.count(b'"content":') >= events
+
+    if events:
+        await client.receive(stop=is_enough)
+    else:
+        await asyncio.sleep(0.2)
+    client.reset()
+    await asyncio.sleep(0.02)
+
+
+def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
+    """What arrived is charged, and a prompt, though nobody has said what it was."""
+    counted = attempt["tokens_out"]
+    assert entry.tokens_sent - ON_ITS_WAY <= counted <= entry.tokens_sent
+    assert attempt["usage_source"] == "counted"
+    assert attempt["tokens_in"] >= entry.tokens_in > 0
+    pico = attempt["tokens_in"] * PRICE.input_pico + counted * PRICE.output_pico
+    assert attempt["cost_nano"] == -(-pico // 1000)
+
+
+@pytest.mark.parametrize("billing", ["sent", "full", "none"])
+def test_a_stream_that_its_client_left_costs_what_was_sent(billing: str) -> None:
+    async def main() -> None:
+        async with governed(bill_cancelled=billing) as gateway:
+            await asyncio.gather(*(leave_after(gateway, 1 + number) for number in range(COUNT)))
+            for attempt, entry in await charged(gateway, COUNT):
+                check_counted(attempt, entry)
+                assert entry.outcome == "cancelled"
+                on_its_way_nano = ON_ITS_WAY * PRICE.output_pico // 1000
+                if billing == "sent":
+                    assert attempt["cost_nano"] + on_its_way_nano >= entry.charged_nano
+                elif billing == "none":
+                    assert attempt["cost_nano"] > entry.charged_nano == 0
+                else:
+                    assert entry.charged_nano > attempt["cost_nano"]  # beyond what anybody can know
+
+    run(main())
+
+
+def test_a_whole_answer_that_its_client_did_not_wait_for_costs_its_prompt() -> None:
+    async def main() -> None:
+        async with governed() as gateway:
+            await leave_after(gateway, 0, stream=False)
+            for attempt, entry in await charged(gateway, 1):
+                assert attempt["tokens_out"] == 0
+                check_counted(attempt, entry)
+                assert attempt["cost_nano"] >= entry.charged_nano > 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["error_mid_stream=5", "hang_mid_stream=5", "reset_at=3000", "close_at=3000"])
+def test_a_stream_that_breaks_off_costs_what_was_sent(fault: str) -> None:
+    async def main() -> None:
+        async with governed(bill_failed="sent") as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            answers = await gateway.ask_many(4, 4, chat(stream=True), headers=bearer("me"))
+            assert all('"error"' in answer.events[-1] for answer in answers)
+            for attempt, entry in await charged(gateway, 4):
+                check_counted(attempt, entry)
+                assert attempt["outcome"] != "ok"
+                assert attempt["tokens_out"] > 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["status=500", "status=400", "status=401", "rate_limit=1", "refuse", "reset"])
+def test_what_a_provider_did_not_serve_costs_nothing(fault: str) -> None:
+    async def main() -> None:
+        async with governed() as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            assert (await gateway.ask(chat(), headers=bearer("me"))).status >= 400
+            (record,) = await gateway.wait_for_records(1)
+            assert record["attempts"][0]["outcome"] != "ok"
+            assert sum(attempt.get("cost_nano", 0) for attempt in record["attempts"]) == 0
+            assert gateway.providers["alpha"].bill.totals().charged_nano == 0
+
+    run(main())

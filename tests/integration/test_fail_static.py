@@ -1,0 +1,115 @@
+"""Control may be away: known keys are served, unknown ones never, and nobody trusts an old configuration for ever."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from integration.gateway import Gateway, chat, run, serving, until
+from integration.governance import bearer, billed_nano, governance, prices, settings, usd
+
+# Known keys: one without limits, one whose lease covers what is asked.
+KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
+NOTICED_S = 5.0  # within which workers notice that control is silent, or there again
+
+
+def governed(**governed_by: Any) -> Any:
+    return serving(
+        providers={"alpha": settings()},
+        models={"chat": ["alpha/gpt-4o-mini"]},
+        governance=governance(KEYS, **governed_by),
+        pricing=prices("alpha/gpt-4o-mini"),
+        server={"workers": 2},
+        as_process=True,
+    )
+
+
+async def status(gateway: Gateway, key: str) -> int:
+    return (await gateway.ask(chat(), headers=bearer(key))).status
+
+
+async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
+    """Wait until every worker answers so: each connection may reach another."""
+    row = 0
+    for _ in range(int(NOTICED_S / 0.02)):
+        row = row + 1 if await status(gateway, key) == wanted else 0
+        if row >= 20:
+            return
+        await asyncio.sleep(0.02 if row == 0 else 0)
+    raise AssertionError(f"{key} is not answered with {wanted}:\n" + "".join(gateway.stderr))
+
+
+async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
+    """Freeze it; returns what wakes it."""
+    pid = gateway.children["control"]
+    os.kill(pid, signal.SIGSTOP)
+
+    async def wake() -> None:
+        os.kill(pid, signal.SIGCONT)
+
+    return wake
+
+
+async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
+    """Kill it, and have it stay away: the supervisor, which would start it again, is frozen."""
+    assert gateway.process is not None
+    supervisor = gateway.process.pid
+    pid = gateway.children["control"]
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+
+    async def wake() -> None:
+        os.kill(supervisor, signal.SIGCONT)
+        await until(lambda: gateway.children.get("control", pid) != pid, "control is started again")
+
+    return wake
+
+
+@pytest.mark.parametrize("away", [stop_control, kill_control])
+def test_known_keys_are_served_and_unknown_ones_never(
+    away: Callable[[Gateway], Awaitable[Callable[[], Awaitable[None]]]],
+) -> None:
+    async def main() -> None:
+        async with governed() as gateway:
+            await until_answered(gateway, "unknown", 401)
+            for key in KEYS:
+                await until_answered(gateway, key, 200)
+            back = await away(gateway)
+            try:
+                await until_answered(gateway, "unknown", 503)
+                refused = await gateway.ask(chat(), headers=bearer("unknown"))
+                assert refused.json["error"]["code"] == "control_unavailable"
+                for key in KEYS:
+                    await until_answered(gateway, key, 200)
+            finally:
+                await back()
+            await until_answered(gateway, "unknown", 401)
+            spent = None
+            while spent != billed_nano(gateway):
+                answer = await gateway.admin("/api/v1/usage")
+                spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
+            unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
+            assert not unknown
+
+    run(main())
+
+
+def test_an_old_configuration_is_not_trusted_for_ever() -> None:
+    async def main() -> None:
+        async with governed(max_stale_s=1) as gateway:
+            await until_answered(gateway, "free", 200)
+            back = await stop_control(gateway)
+            try:
+                await until_answered(gateway, "free", 503)
+                refused = await gateway.ask(chat(), headers=bearer("free"))
+                assert refused.json["error"]["code"] == "snapshot_stale"
+                assert (await gateway.ask(path="/readyz", method="GET")).status == 503
+                assert (await gateway.ask(path="/healthz", method="GET")).status == 200
+            finally:
+                await back()
+            await until_answered(gateway, "free", 200)
+
+    run(main())

@@ -1,0 +1,123 @@
+"""Processes are replaced while they serve, and no request fails for it."""
+
+import asyncio
+import os
+import signal
+
+from integration.client import Client
+from integration.gateway import Gateway, chat, run, serving, until
+from integration.governance import bearer, billed_nano, governance, prices, settings, usd
+
+RATE = 100
+
+
+def governed(gap_ms: float = 5.0):  # type: ignore[no-untyped-def]
+    return serving(
+        providers={"alpha": settings(first_token_ms=10.0, token_gap_ms=gap_ms, kept_requests=5000)},
+        models={"chat": ["alpha/gpt-4o-mini"]},
+        governance=governance({"me": {"budgets": usd(1000)}}),
+        pricing=prices("alpha/gpt-4o-mini"),
+        server={"workers": 2},
+        as_process=True,
+    )
+
+
+async def load(gateway: Gateway, over: asyncio.Event) -> list[int]:
+    """Requests at a steady pace until `over`, each on a connection of its own; their statuses, 0 for one that broke."""
+    statuses: list[int] = []
+
+    async def ask(number: int) -> None:
+        try:
+            client = await Client.connect(gateway.port)
+        except OSError:
+            statuses.append(0)
+            return
+        answer = await client.ask(chat(stream=number % 2 == 0), headers=bearer("me"))
+        statuses.append(answer.status if answer.ended == "complete" else 0)
+        await client.close()
+
+    asks: list[asyncio.Task[None]] = []
+    while not over.is_set():
+        asks.append(asyncio.create_task(ask(len(asks))))
+        await asyncio.sleep(1 / RATE)
+    await asyncio.gather(*asks)
+    return statuses
+
+
+async def spending_is_exact(gateway: Gateway) -> None:
+    spent = None
+    async with asyncio.timeout(10):
+        while spent != billed_nano(gateway):
+            answer = await gateway.admin("/api/v1/usage")
+            spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
+            await asyncio.sleep(0.05)
+
+
+def test_an_upgrade_fails_no_request() -> None:
+    """SIGUSR2: all processes are replaced, the supervisor by what is installed now."""
+
+    async def main() -> None:
+        async with governed() as gateway:
+            assert gateway.process is not None
+            over = asyncio.Event()
+            loading = asyncio.create_task(load(gateway, over))
+            before = dict(gateway.children)
+            await asyncio.sleep(0.5)
+            gateway.process.send_signal(signal.SIGUSR2)
+            await until(
+                lambda: len(gateway.children) == 3 and not set(before.values()) & set(gateway.children.values()),
+                "all processes are new",
+                30,
+            )
+            await asyncio.sleep(0.5)
+            over.set()
+            statuses = await loading
+            assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
+            await spending_is_exact(gateway)
+            print(f"{len(statuses)} requests, {len(statuses) - statuses.count(200)} failed")
+            # It can be done again, and it ends as any other.
+            assert gateway.process.returncode is None
+
+    run(main())
+
+
+def test_a_worker_that_is_told_to_end_fails_no_request() -> None:
+    async def main() -> None:
+        async with governed() as gateway:
+            over = asyncio.Event()
+            loading = asyncio.create_task(load(gateway, over))
+            for name in ("worker 0", "worker 1"):
+                await asyncio.sleep(0.3)
+                before = gateway.children[name]
+                os.kill(before, signal.SIGTERM)
+                await until(lambda: gateway.children.get(name, before) != before, f"{name} is a new one")  # noqa: B023
+                await asyncio.sleep(1.5)
+            over.set()
+            statuses = await loading
+            assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
+            await spending_is_exact(gateway)
+
+    run(main())
+
+
+def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
+    """Connections that it has not taken yet wait for the next one: the supervisor holds the socket."""
+
+    async def main() -> None:
+        async with governed() as gateway:
+            victims = {name: gateway.children[name] for name in ("worker 0", "worker 1")}
+            for pid in victims.values():
+                os.kill(pid, signal.SIGSTOP)
+            clients = [await Client.connect(gateway.port) for _ in range(60)]
+            for client in clients:
+                client.send(chat(), headers=bearer("me"))
+            await asyncio.sleep(0.2)
+            for pid in victims.values():
+                os.kill(pid, signal.SIGKILL)
+            answers = await asyncio.gather(*(client.receive() for client in clients))
+            assert [answer.status for answer in answers] == [200] * 60, "".join(gateway.stderr)
+            for client in clients:
+                await client.close()
+            await spending_is_exact(gateway)
+
+    run(main())

@@ -1,0 +1,90 @@
+"""An attempt is charged to the window it began in, and to no other. The provider's bill is the oracle."""
+
+import asyncio
+import json
+from time import time
+from typing import Any
+
+import pytest
+
+from integration.client import Answer
+from integration.gateway import Gateway, chat, run, serving, until
+from integration.governance import NANO, bearer, billed_nano, governance, prices, usd
+from pointsman.engine import billing
+from pointsman.simulate import Settings
+from pointsman.simulate.settings import Price
+
+OUTPUT_ONLY = Price(input_pico=0, output_pico=600_000, cached_pico=0)
+MINUTE_S = 60
+TOKENS = 30
+
+
+def governed(limit_nano: int, gap_ms: float, **how: Any) -> Any:
+    return serving(
+        providers={"alpha": Settings(price=OUTPUT_ONLY, output_tokens="max_tokens", token_gap_ms=gap_ms)},
+        models={"chat": ["alpha/gpt-4o-mini"]},
+        governance=governance({"me": {"budgets": usd(f"{limit_nano / NANO:.9f}", "minute") + usd(1, "day")}}),
+        pricing=prices("alpha/gpt-4o-mini", input_usd_per_million="0", cached_input_usd_per_million="0"),
+        **how,
+    )
+
+
+async def ask(gateway: Gateway) -> Answer:
+    return await gateway.ask(chat(stream=True, max_tokens=TOKENS), headers=bearer("me"))
+
+
+def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is moved to shortly before a full minute. Two streams fill the window they begin in; they end in the
+    next, where again exactly two have room."""
+    fits_two = 2 * TOKENS * 600
+    offset_s = MINUTE_S - time() % MINUTE_S - 1
+
+    def moved() -> float:
+        return time() + offset_s
+
+    monkeypatch.setattr(billing, "time", moved)
+    edge = (int(moved()) // MINUTE_S + 1) * MINUTE_S
+
+    async def main() -> None:
+        async with governed(fits_two, 50.0) as gateway:
+            streams = [asyncio.create_task(ask(gateway)) for _ in range(2)]
+            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 2, "both streams run")
+            assert (await ask(gateway)).status == 402
+            assert moved() < edge
+            await until(lambda: moved() > edge, "the minute is over")
+            assert not any(stream.done() for stream in streams), "the streams are too short to show anything"
+            third = asyncio.create_task(ask(gateway))
+            for answer in await asyncio.gather(*streams):
+                assert answer.is_done
+            assert (await ask(gateway)).status == (await third).status == 200
+            assert (await ask(gateway)).status == 402
+
+    run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stream_of_forty_seconds_is_charged_to_one_window(workers: int) -> None:
+    async def main() -> None:
+        async with governed(NANO, 40_000 / TOKENS, as_process=True, server={"workers": workers}) as gateway:
+            await asyncio.sleep(max(0.0, MINUTE_S - time() % MINUTE_S - 20))
+            began_at = time()
+            before = asyncio.create_task(ask(gateway))
+            edge = (int(began_at) // MINUTE_S + 1) * MINUTE_S
+            await asyncio.sleep(edge - time() + 1)
+            after = asyncio.create_task(ask(gateway))
+            assert (await before).is_done
+            assert edge < time()
+            assert (await after).is_done
+            rows: list[dict[str, Any]] = []
+            async with asyncio.timeout(10):
+                while sum(row["posted"] for row in rows if row["period"] == "minute") != billed_nano(gateway):
+                    rows = (await gateway.admin("/api/v1/budgets?past=true&owner=virtual_key:me")).json
+            entries = gateway.providers["alpha"].bill.entries
+            posted = {row["window_start"]: row["posted"] for row in rows if row["period"] == "minute" and row["posted"]}
+            assert posted == {edge - MINUTE_S: entries[0].charged_nano, edge: entries[1].charged_nano}
+            (day,) = [row["posted"] for row in rows if row["period"] == "day" and row["posted"]]
+            assert day == billed_nano(gateway)
+            print(json.dumps(posted))
+
+    run(main())

@@ -1,0 +1,83 @@
+"""Whatever is left of a journal, all that is whole in it is read, once, and no more."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.journal import read_all, write
+from pointsman.journal.reader import JournalReader, Position
+from pointsman.journal.records import Record, Scope
+from pointsman.journal.segments import FRAME_BYTES, LENGTH, segment_path
+from pointsman.journal.writer import JournalWriter
+
+BYTES = 4096
+
+
+def _journal(folder: Path, count: int) -> tuple[Path, list[Record], list[tuple[int, int]], int]:
+    """A journal of one segment, its records, where each begins and ends, padding left out, and where all ends."""
+    writer = JournalWriter(folder, 0, 1, segment_bytes=BYTES)
+    told = write(writer, 0, count)
+    writer.close()
+    content = segment_path(writer.folder, 0).read_bytes()
+    reader = JournalReader(writer.folder)
+    chunk = reader.read(Position(), 1000, is_live=True)
+    frames = []
+    for at, record in chunk.records:
+        if not isinstance(record, Scope):
+            frames.append((at.offset, at.offset + FRAME_BYTES + LENGTH.unpack_from(content, at.offset)[0]))
+    reader.close()
+    return writer.folder, told, frames, chunk.end.offset
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\xa5", b"\x04\0\0\0"])
+def test_a_tail_torn_at_every_byte(tmp_path: Path, filling: bytes) -> None:
+    folder, told, frames, end = _journal(tmp_path, 4)
+    path = segment_path(folder, 0)
+    whole = path.read_bytes()
+    for at in range(frames[0][0], end + 1):
+        torn = whole[:at] + (filling * (end - at))[: end - at] + whole[end:]
+        path.write_bytes(torn)
+        count = sum(whole[first:last] == torn[first:last] for first, last in frames)
+        records, position, _ = read_all(folder)
+        assert records == told[:count], f"torn at byte {at}"
+        assert read_all(folder) == (records, position, []), "mended once"
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_file_cut_short_at_every_byte(tmp_path: Path, size: int) -> None:
+    folder, told, frames, end = _journal(tmp_path, 4)
+    path = segment_path(folder, 0)
+    whole = path.read_bytes()
+    for at in range(frames[0][0], end + 1):
+        path.write_bytes(whole[:at] + bytes(size))
+        count = sum(
+            last <= at + size and (whole[:at] + bytes(size))[first:last] == whole[first:last] for first, last in frames
+        )
+        assert read_all(folder)[0] == told[:count], f"cut at byte {at}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    damage=st.lists(st.tuples(st.integers(0, BYTES - 1), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4)
+)
+def test_damage_anywhere_invents_nothing_and_costs_only_what_it_hit(damage: list[tuple[int, bytes]]) -> None:
+    with TemporaryDirectory() as name:
+        folder, told, frames, _ = _journal(Path(name), 12)
+        path = segment_path(folder, 0)
+        content = bytearray(path.read_bytes())
+        before = bytes(content)
+        for at, data in damage:
+            content[at : at + len(data)] = data[: BYTES - at]
+        path.write_bytes(content)
+        unhurt = [
+            record
+            for record, (first, last) in zip(told, frames, strict=True)
+            if before[first:last] == content[first:last]
+        ]
+        records, _, _ = read_all(folder)
+        assert [record for record in records if record in told] == unhurt
+        shutil.rmtree(folder)

@@ -1,0 +1,67 @@
+"""`pointsman requests`: the latest, or one and why it went where it went."""
+
+import json
+import time
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from fakes.admin_api import served
+from fakes.control import TOKEN, ControlPlane, request_id, scope
+from pointsman.cli import build_app
+
+ENV = {"POINTSMAN_ADMIN_TOKEN": TOKEN}
+NOW = time.time()
+
+
+def fill(plane: ControlPlane) -> None:
+    failed = {
+        "provider": "groq", "model": "llama", "key": "default", "outcome": "upstream_error", "status": 500,
+        "message": "it answered 500", "duration_us": 1500,
+    }  # fmt: skip
+    served_by = {
+        "provider": "openai", "model": "gpt-4o", "key": "spare", "outcome": "ok", "status": 200, "duration_us": 2000,
+        "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
+    }  # fmt: skip
+    plane.write(1, NOW, attempts=[failed, served_by], source="models.chat", tags={"env": "[red]dev"})
+    plane.write(2, NOW + 1, of=scope(2, virtual_key="you"), status=429, code="rate_limited", message="no more")
+    plane.writer.intent(scope(), request_id(3, NOW + 2), 1, NOW + 2, 1000, 10)
+    plane.writer.close()
+
+
+def test_the_latest_as_a_table(tmp_path: Path) -> None:
+    with served(tmp_path, fill) as url:
+        done = CliRunner().invoke(build_app(), ["requests", "--url", url], env=ENV)
+        assert done.exit_code == 0, done.output
+        lines = [line for line in done.output.splitlines() if request_id(0, NOW)[:8] in line]
+        assert ["worker died" in line for line in lines] == [True, False, False], "the newest first"
+        assert "$0.00000007 " in lines[2]
+        assert all(word in lines[1] for word in (" you ", " chat ", " openai ", " 429 ", request_id(2, NOW + 1)))
+
+        chosen = CliRunner().invoke(build_app(), ["requests", "--url", url, "--key", "you", "--json"], env=ENV)
+        assert [row["virtual_key"] for row in json.loads(chosen.output)] == ["you"]
+
+
+def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
+    with served(tmp_path, fill) as url:
+        done = CliRunner().invoke(build_app(), ["requests", request_id(1, NOW), "--url", url], env=ENV)
+        assert done.exit_code == 0, done.output
+        text = " ".join(done.output.split())
+        assert f"request: {request_id(1, NOW)}" in text
+        assert "key, team, customer: me, research" in text
+        assert "served by: openai/gpt-4o" in text
+        assert "strategy: priority, from models.chat" in text
+        assert "tags: env=[red]dev" in text
+        assert "1 groq llama default upstream_error: it answered 500 1.5 ms" in text
+        assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
+        assert "left out, and why groq/llama: is excluded by the key" in text
+
+        dead = CliRunner().invoke(build_app(), ["requests", request_id(3, NOW + 2), "--url", url], env=ENV)
+        assert "status: the worker died worker_died: " in " ".join(dead.output.split())
+
+        as_json = CliRunner().invoke(build_app(), ["requests", request_id(2, NOW + 1), "--url", url, "--json"], env=ENV)
+        assert json.loads(as_json.output)["code"] == "rate_limited"
+
+        none = CliRunner().invoke(build_app(), ["requests", "no-such", "--url", url], env=ENV)
+        assert none.exit_code == 1
+        assert "answers 404: there is no request 'no-such' here" in none.output

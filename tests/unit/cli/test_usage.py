@@ -1,0 +1,69 @@
+"""`pointsman usage`: readable, exact, and of help when it cannot be."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fakes.admin_api import served
+from fakes.control import TOKEN, ControlPlane, scope
+from pointsman.cli import build_app
+
+ENV = {"POINTSMAN_ADMIN_TOKEN": TOKEN}
+
+
+def fill(plane: ControlPlane) -> None:
+    plane.write(1, nano=1_234_567_890_123, tags={"env": "[red]dev"})
+    plane.write(2, of=scope(2, virtual_key="you", team=None), nano=5)
+
+
+def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
+    with served(tmp_path, fill) as url:
+        done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "key,team"], env=ENV)
+        assert done.exit_code == 0, done.output
+        lines = [line.split() for line in done.output.splitlines() if line.strip()]
+        assert lines[0] == ["key", "team", "attempts", "failures", "tokens", "in", "tokens", "out", "cost"]
+        assert ["me", "research", "1", "0", "10", "5", "$1,234.567890123"] in lines
+        assert ["you", "-", "1", "0", "10", "5", "$0.000000005"] in lines
+        assert lines.index(["me", "research", "1", "0", "10", "5", "$1,234.567890123"]) == 2
+        assert done.output.splitlines()[-1] == "together $1,234.567890128"
+
+        by_tag = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "tag"], env=ENV)
+        assert "env=[red]dev" in by_tag.output, "what clients send is no markup"
+        by_day = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "day", "--key", "you"], env=ENV)
+        assert time.strftime("%Y-%m-%d 00:00Z", time.gmtime()) in by_day.output
+
+
+def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    with served(tmp_path, fill) as url:
+        arguments = ["usage", "--url", url, "--json", "--by", "key", "--token-file", str(file)]
+        done = CliRunner().invoke(build_app(), arguments, env={"POINTSMAN_ADMIN_TOKEN": ""})
+        assert done.exit_code == 0, done.output
+        assert {row["key"]: row["cost_nano"] for row in json.loads(done.output)["rows"]} == {
+            "me": 1_234_567_890_123,
+            "you": 5,
+        }
+        wrong = CliRunner().invoke(build_app(), ["usage", "--url", url], env={"POINTSMAN_ADMIN_TOKEN": "wrong"})
+        assert wrong.exit_code == 1
+        assert f"{url} answers 401: this is not the admin token" in wrong.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (["--by", "colour"], ENV, "'colour' is none of key, team"),
+        (["--url", "ftp://here"], ENV, "begins with http:// or https://"),
+        (["--url", "http://127.0.0.1:1"], ENV, "cannot be reached: Connection refused; is the gateway running?"),
+        ([], {"POINTSMAN_ADMIN_TOKEN": ""}, "set POINTSMAN_ADMIN_TOKEN to the admin token"),
+        (["--token-file", "/nowhere"], ENV, "/nowhere cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments: list[str], environ: dict[str, str], said: str) -> None:
+    done = CliRunner().invoke(build_app(), ["usage", *arguments], env={**environ, "COLUMNS": "200"})
+    assert done.exit_code != 0
+    assert said in " ".join(done.output.replace("│", " ").split())
+    assert TOKEN not in done.output

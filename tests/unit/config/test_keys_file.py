@@ -1,0 +1,176 @@
+"""A file of further keys means the same as its entries in the configuration, and says what is wrong with each line."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.configuration import checked, compiled, errors
+from fakes.many_keys import entry
+from pointsman.config import keys_file as module
+from pointsman.config.keys_file import FileKeys
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.snapshots import counters_of
+
+TEXT = """\
+providers: {openai: env.OPENAI_API_KEY, groq: env.GROQ_API_KEY}
+governance:
+  keys_file: keys.jsonl
+  customers: {acme: {budgets: [{limit_usd: 9, per: year}]}}
+  teams: {research: {customer: acme, budgets: [{limit_usd: 8, per: month}]}}
+  virtual_keys: {me: env.CLIENT_KEY}
+"""
+DIGEST = "sha256:" + sha256(b"pm-key-of-the-tests").hexdigest()
+FULL: dict[str, Any] = {
+    "team": "research",
+    "labels": {"tier": "free"},
+    "expires_at": "2999-01-01T00:00:00Z",
+    "allow_models": ["gpt-*"],
+    "providers": {"openai": {"weight": 2, "rate_limits": [{"requests": 5, "per": "minute"}]}, "groq": None},
+    "strategy": "weighted",
+    "budgets": [{"limit_usd": 0.1, "per": "day", "zone": "Europe/Berlin"}, {"limit_usd": "2.5", "per": {"hours": 6}}],
+    "rate_limits": [{"tokens": 1000, "per": "hour", "soft": True}],
+}
+
+
+def write(folder: Path, *lines: Mapping[str, Any] | str) -> None:
+    said = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    (folder / "keys.jsonl").write_text("\n".join(said) + "\n")
+
+
+def as_data(key: VirtualKey) -> Any:
+    """A key as something that can be compared."""
+    entries = {
+        name: (one.weight, one.allow_models, list(map(limit_data, one.limits))) for name, one in key.entries.items()
+    }
+    fields = (key.name, key.digest, key.team, key.customer, key.labels, key.expires_at, key.allow_models, key.strategy)
+    return (*fields, entries, list(map(limit_data, key.limits)))
+
+
+def limit_data(limit: Any) -> Any:
+    return (limit.counter, limit.amount, limit.soft, str(limit.period.zone))
+
+
+def test_a_line_means_what_an_entry_of_the_configuration_means(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST, **FULL}, "", entry(1) | {"team": "research"})
+    keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
+    assert isinstance(keys, FileKeys)
+    inline = TEXT.replace("  keys_file: keys.jsonl\n", "").replace(
+        "{me: env.CLIENT_KEY}", json.dumps({"me": "env.CLIENT_KEY", "you": {"value": DIGEST, **FULL}})
+    )
+    expected = compiled(inline, folder=tmp_path).snapshot.virtual_keys
+    assert len(keys) == 3
+    for digest, key in expected.items():
+        assert as_data(keys[digest]) == as_data(key)
+    assert {key.name for key in keys.values()} == {"me", "you", "user-000001"}
+
+
+def test_keys_are_found_by_digest_and_by_name_and_are_the_same_object(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST})
+    keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
+    assert isinstance(keys, FileKeys)
+    digest = bytes.fromhex(DIGEST[7:])
+    assert keys[digest] is keys.get(digest) is keys.named("you")
+    me = keys.named("me")
+    assert me is not None
+    assert keys[me.digest] is me
+    assert keys.named("nobody") is None
+    assert keys.get(b"\0" * 32) is None
+    with pytest.raises(KeyError):
+        keys[b"\0" * 32]
+
+
+def test_limits_are_found_by_their_counters(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST, **FULL})
+    snapshot = compiled(TEXT + "provider: {}\n".replace("provider: {}\n", ""), folder=tmp_path).snapshot
+    counters = counters_of(snapshot)
+    assert {name: counters[name].amount for name in counters} == {
+        "virtual_key:you|usd|day": 100_000_000,
+        "virtual_key:you|usd|6h": 2_500_000_000,
+        "virtual_key:you|tokens|hour": 1000,
+        "entry:you/openai|requests|minute": 5,
+        "team:research|usd|month": 8_000_000_000,
+        "customer:acme|usd|year": 9_000_000_000,
+    }
+    assert len(counters) == 6
+    for name in ("virtual_key:nobody|usd|day", "virtual_key:you|usd|week", "entry:you/groq|usd|day", "nonsense"):
+        assert counters.get(name) is None
+        assert name not in counters
+
+
+def test_only_keys_that_were_used_lately_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_COMPILED", 10)
+    write(tmp_path, *({**entry(number), "team": "research"} for number in range(50)))
+    keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
+    assert isinstance(keys, FileKeys)
+    for number in range(50):
+        assert keys[bytes.fromhex(entry(number)["value"][7:])].name == f"user-{number:06d}"
+    assert len(keys._compiled) == len(keys._policies) == 10
+
+
+def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST})
+    one = compiled(TEXT, folder=tmp_path)
+    assert tmp_path / "keys.jsonl" in one.secret_files, "it is watched"
+    write(tmp_path, {"name": "you", "value": DIGEST, "allow_models": ["gpt-*"]})
+    assert compiled(TEXT, folder=tmp_path).snapshot.digest != one.snapshot.digest
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not a JSON object on one line"),
+        ("[1]", "not a JSON object on one line"),
+        ("[" * 10_000, "not a JSON object on one line"),
+        ({"value": DIGEST}, "name: is needed"),
+        ({"name": "no spaces", "value": DIGEST}, "name: is needed: 1 to 64 letters"),
+        ({"name": "you"}, "value: is needed: `sha256:` and the digest"),
+        ({"name": "you", "value": "env.KEY"}, "value: is needed: `sha256:`"),
+        ({"name": "you", "value": "pm-a-key-in-the-clear"}, "value: is needed: `sha256:`"),
+        ({"name": "me", "value": DIGEST}, "name: 'me' stands in the configuration file already"),
+        ({"name": "first", "value": DIGEST}, "name: 'first' stands on line 1 already"),
+        ({"name": "you", "value": entry(0)["value"]}, "value: the same key stands on line 1 already"),
+        (
+            {"name": "you", "value": DIGEST, "team": "reserch"},
+            "team: there is no team 'reserch'; did you mean 'research'?",
+        ),
+        ({"name": "you", "value": DIGEST, "budget": []}, "budget: unknown field; did you mean 'budgets'?"),
+        (
+            {"name": "you", "value": DIGEST, "budgets": [{"limit_usd": -1, "per": "day"}]},
+            "budgets.0.limit_usd: must be",
+        ),
+        ({"name": "you", "value": DIGEST, "budgets": [{"limit_usd": 1}]}, "budgets.0.per: this field is needed"),
+        ({"name": "you", "value": DIGEST, "providers": ["openay"]}, "providers.openay: there is no provider 'openay'"),
+        ({"name": "you", "value": DIGEST, "strategy": "best"}, "strategy: there is no strategy 'best'"),
+        ({"name": "you", "value": DIGEST, "labels": 5}, "labels: must be a mapping, not a number"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said(line: Any, said: str, tmp_path: Path) -> None:
+    write(tmp_path, {"name": "first", "value": entry(0)["value"]}, "", line)
+    (message,) = errors(TEXT, folder=tmp_path)
+    assert message.startswith(f"governance.keys_file: line 3: {said}")
+    assert "in-the-clear" not in message, "it may be a secret in the wrong place"
+
+
+def test_of_many_errors_the_first_are_told(tmp_path: Path) -> None:
+    write(tmp_path, *(["{"] * 30))
+    found = errors(TEXT, folder=tmp_path)
+    assert len(found) == module.MAX_TOLD + 1
+    assert found[-1] == "governance.keys_file: 10 more lines are wrong"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (message,) = errors(TEXT, folder=tmp_path)
+    assert message.endswith("keys.jsonl cannot be read: No such file or directory")
+    assert tmp_path / "keys.jsonl" in checked(TEXT, folder=tmp_path).secret_files, "it may yet come"
+
+
+def test_prices_may_name_a_key_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST})
+    price = "{model: openai/x, virtual_key: %s, input_usd_per_million: 1, output_usd_per_million: 1}"
+    compiled(TEXT + f"pricing: {{overrides: [{price % 'you'}]}}\n", folder=tmp_path)
+    (message,) = errors(TEXT + f"pricing: {{overrides: [{price % 'nobody'}]}}\n", folder=tmp_path)
+    assert "there is no virtual key 'nobody'" in message

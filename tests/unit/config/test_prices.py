@@ -1,0 +1,109 @@
+"""Prices that outrank the catalog's: exact, and refused where they are half a price."""
+
+import pytest
+
+from fakes.configuration import OPEN, checked, compiled, errors, found
+from pointsman.config.problems import Severity
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing
+
+BASE = "providers: {openai: env.OPENAI_API_KEY}\n"
+GOVERNANCE = (
+    "governance: {customers: {acme: {}}, teams: {research: {customer: acme}}, "
+    "virtual_keys: {me: {value: env.CLIENT_KEY, team: research}}}\n"
+)
+RATES = "input_usd_per_million: 0.15, output_usd_per_million: 0.6"
+
+
+def pricing(text: str) -> Pricing:
+    return compiled(f"{BASE}{GOVERNANCE}pricing: {text}").snapshot.pricing
+
+
+def override(text: str) -> PriceOverride:
+    (one,) = pricing(f"{{overrides: [{{model: openai/gpt-4o, {text}}}]}}").overrides
+    return one
+
+
+def test_a_price_of_every_class() -> None:
+    text = f"""{RATES}, cached_input_usd_per_million: 0.075, cache_write_usd_per_million: 0.2,
+      audio_input_usd_per_million: 1, audio_output_usd_per_million: 2, image_input_usd_per_million: 3,
+      image_output_usd_per_million: 4, reasoning_usd_per_million: 0.000001, per_request_usd: 0.000000005"""
+    found = override(text)
+    assert found.price == Price(
+        Rates(150_000, 600_000, 75_000, 200_000, None, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 1), request_nano=5
+    )
+    assert (found.model, found.owner, found.output) == ("openai/gpt-4o", None, None)
+
+
+def test_what_is_not_stated_costs_as_the_others_and_what_is_0_is_free() -> None:
+    found = override("input_usd_per_million: 0, output_usd_per_million: 0.1, cached_input_usd_per_million: 0").price
+    assert found == Price(Rates(0, 100_000, cache_read=0))
+
+
+@pytest.mark.parametrize(
+    ("text", "owner"),
+    [("virtual_key: me", "virtual_key:me"), ("team: research", "team:research"), ("customer: acme", "customer:acme")],
+)
+def test_prices_of_one_owner(text: str, owner: str) -> None:
+    assert override(f"{text}, {RATES}").owner == owner
+
+
+def test_a_bound_without_a_price() -> None:
+    found = override("max_output_tokens: 500")
+    assert (found.price, found.output) == (None, 500)
+
+
+def test_the_policy_for_unknown_prices() -> None:
+    assert pricing("{}").unknown == "allow-and-flag"
+    assert pricing("{unknown: deny}").unknown == "deny"
+
+
+def test_patterns() -> None:
+    overrides = "[{model: 'openai/gpt-4o*', max_output_tokens: 1}, {model: '*', max_output_tokens: 1}]"
+    models = [one.model for one in pricing(f"{{overrides: {overrides}}}").overrides]
+    assert models == ["openai/gpt-4o*", "*"]
+
+
+OUTPUT = "output_usd_per_million: 0.6"
+HALF = ": a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"input_usd_per_million: -1, {OUTPUT}", ".input_usd_per_million: must be greater than or equal to 0"),
+        (f"input_usd_per_million: 1e9, {OUTPUT}", ".input_usd_per_million: must be less than or equal to 1000000"),
+        (f"input_usd_per_million: 0.0000001, {OUTPUT}", ".input_usd_per_million: may have at most 6 decimals"),
+        (f"per_request_usd: -1, {RATES}", ".per_request_usd: must be greater than or equal to 0"),
+        ("max_output_tokens: 0", ".max_output_tokens: must be greater than or equal to 1"),
+        ("input_usd_per_million: 1", HALF),
+        ("reasoning_usd_per_million: 1", HALF),
+        ("per_request_usd: 1", HALF),
+        (f"team: research, customer: acme, {RATES}", ": is for one of a virtual key, a team or a customer"),
+        (f"team: reserch, {RATES}", ".team: there is no team 'reserch'; did you mean 'research'?"),
+        (f"virtual_key: you, {RATES}", ".virtual_key: there is no virtual key 'you'"),
+        (f"input_usd: 1, {RATES}", ".input_usd: unknown field; did you mean 'input_usd_per_million'?"),
+    ],
+)
+def test_refusals(text: str, problem: str) -> None:
+    (message,) = errors(f"{BASE}{GOVERNANCE}pricing: {{overrides: [{{model: openai/x, {text}}}]}}")
+    assert message.startswith(f"pricing.overrides[0]{problem}")
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("gpt-4o", "is written as `provider/model`, or as a pattern such as `openai/*`"),
+        ("oepnai/x", "there is no provider 'oepnai'; did you mean 'openai'?"),
+    ],
+)
+def test_models_that_are_none(model: str, problem: str) -> None:
+    (message,) = errors(f"{BASE}{GOVERNANCE}pricing: {{overrides: [{{model: {model}, {RATES}}}]}}")
+    assert message == f"pricing.overrides[0].model: {problem}"
+
+
+def test_an_override_that_changes_nothing_draws_a_warning() -> None:
+    outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
+    assert found(outcome, Severity.WARNING) == [
+        "pricing.overrides[0]: states neither a price nor max_output_tokens, so it changes nothing"
+    ]

@@ -1,0 +1,44 @@
+"""GET /api/v1/budgets: limits in their windows."""
+
+import time
+from pathlib import Path
+
+from fakes.control import control_plane
+from integration.gateway import run
+
+
+def test_limits_that_were_used_are_listed_with_what_they_are_of(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            assert await plane.data("/api/v1/budgets") == []
+            plane.write(1)
+            await plane.ingest()
+            found = {(one["owner"], one["metric"], one["period"]): one for one in await plane.data("/api/v1/budgets")}
+            day = found["virtual_key:me", "usd", "day"]
+            assert (day["limit"], day["posted"], day["soft"]) == (5_000_000_000, 70, False)
+            assert day["window_start"] <= time.time() < day["window_end"] == day["window_start"] + 86_400
+            assert found["team:research", "usd", "month"]["limit"] == 100_000_000_000
+            gone = found["virtual_key:me", "tokens", "hour"]
+            assert (gone["limit"], gone["window_end"], gone["posted"]) == (None, None, 15), "no longer configured"
+
+    run(main())
+
+
+def test_by_owner_and_of_the_past(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1)
+            plane.write(2, time.time() - 86_400)
+            await plane.ingest()
+            now = await plane.data("/api/v1/budgets", owner="virtual_key:me")
+            assert {one["owner"] for one in now} == {"virtual_key:me"}
+            days = [one for one in now if one["period"] == "day"]
+            assert len(days) == 1
+            past = await plane.data("/api/v1/budgets", owner="virtual_key:me", past=True)
+            assert len([one for one in past if one["period"] == "day"]) == 2
+            assert len(await plane.data("/api/v1/budgets", limit=1)) == 1
+            assert await plane.data("/api/v1/budgets", owner="virtual_key:m") == [], "names are whole"
+            assert (await plane.get("/api/v1/budgets", limit=0)).status_code == 422
+            assert (await plane.get("/api/v1/budgets", whose="me")).status_code == 422
+
+    run(main())

@@ -1,0 +1,95 @@
+"""GET /api/v1/requests and /{id}: what came, where it went and why."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import control_plane, record, request_id, scope
+from integration.gateway import run
+
+
+def test_the_newest_come_first_in_pages_and_can_be_chosen(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            ids = [plane.write(n, now + n, scope(n % 2 + 1, virtual_key=f"key-{n % 2}")) for n in range(6)]
+            await plane.ingest()
+
+            async def found(**parameters: Any) -> list[int]:
+                return [ids.index(row["request_id"]) for row in await plane.data("/api/v1/requests", **parameters)]
+
+            assert await found() == [5, 4, 3, 2, 1, 0]
+            assert await found(limit=2) == [5, 4]
+            assert await found(limit=2, before=ids[4]) == [3, 2]
+            assert await found(after=ids[3]) == [5, 4]
+            assert await found(key="key-1") == [5, 3, 1]
+            assert await found(provider="openai", model="chat", status=200, limit=1) == [5]
+            assert await found(status=500) == []
+            assert await found(since=now + 1.5, until=now + 3.5) == [3, 2]
+
+    run(main())
+
+
+def test_one_request_tells_why_it_went_where_it_went(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            one = plane.write(1, variant="trial", tags={"env": "dev"}, session="s-1")
+            await plane.ingest()
+            told = await plane.data(f"/api/v1/requests/{one}")
+            assert told["verdicts"] == ["groq/llama: is excluded by the key"]
+            (attempt,) = told["attempts"]
+            assert (attempt["provider"], attempt["key"], attempt["outcome"]) == ("openai", "default", "ok")
+            assert (told["cost_nano"], told["cost_usd"]) == (70, "0.000000070")
+            assert (told["strategy"], told["variant"], told["tags"]) == ("priority", "trial", {"env": "dev"})
+            assert told["team"] == "research"
+
+    run(main())
+
+
+def test_a_request_that_is_not_there(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            answer = await plane.get("/api/v1/requests/00000000-0000")
+            assert answer.status_code == 404
+            assert answer.json()["error"]["code"] == "not_found"
+            assert (await plane.get("/api/v1/requests/" + "x" * 65)).status_code == 422
+
+    run(main())
+
+
+def test_attempts_whose_worker_died_are_listed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            plane.writer.intent(scope(), request_id(1, now), 1, now, 1000, 100)
+            plane.writer.request(record(request_id(2, now), now))
+            plane.writer.close()
+            await plane.ingest()
+            (lost,) = await plane.data("/api/v1/unsettled")
+            assert lost["attempt_id"] == f"{request_id(1, now)}-1"
+            assert (lost["cost_nano"], lost["cost_usd"], lost["tokens"]) == (1000, "0.000001000", 100)
+            told = await plane.data(f"/api/v1/requests/{request_id(1, now)}")
+            assert (told["status"], told["code"]) == (0, "worker_died")
+            assert [row["request_id"] for row in await plane.data("/api/v1/requests", status=0)] == [request_id(1, now)]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"limit": "many"}, "limit"), ({"status": 1000}, "status"),
+        ({"status": "ok"}, "status"), ({"after": "x" * 65}, "after"), ({"user": "me"}, "user"),
+        ({"since": 5, "until": 4}, "until"),
+    ],
+)  # fmt: skip
+def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            answer = await plane.get("/api/v1/requests", **parameters)
+            assert answer.status_code == 422
+            assert answer.json()["error"]["message"].startswith(f"{field}: ")
+
+    run(main())

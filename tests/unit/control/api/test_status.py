@@ -1,0 +1,47 @@
+"""GET /api/v1/status and POST /api/v1/config/reload."""
+
+import time
+from pathlib import Path
+
+from fakes.control import CONFIG, TOKEN, control_plane
+from integration.gateway import run
+
+
+def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1)
+            await plane.ingest()
+            told = await plane.data("/api/v1/status")
+            assert told["store"] == "ok"
+            assert told["workers"] == []
+            assert told["digest"] == plane.services.configuration.digest
+            assert (told["records"], told["journal_damage"], told["backlog_bytes"]) == (4, 0, 0)
+            assert 0 <= told["caught_up_s"] < 60
+            plane.services.ingest.state.problem = "it is gone"
+            assert (await plane.data("/api/v1/status"))["store"] == "it is gone"
+            plane.services.ingest.state.problem = None
+
+    run(main())
+
+
+def test_a_reload_says_whether_it_was_taken(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            headers = {"authorization": f"Bearer {TOKEN}"}
+            before = plane.services.configuration.digest
+            (tmp_path / "pointsman.yaml").write_text(CONFIG.replace("limit_usd: 5", "limit_usd: 6"))
+            answer = await plane.client.post("/api/v1/config/reload", headers=headers)
+            assert answer.status_code == 200
+            assert answer.json()["digest"] == plane.services.configuration.digest != before
+            plane.write(1, time.time())
+            await plane.ingest()
+            days = [one for one in await plane.data("/api/v1/budgets") if one["period"] == "day"]
+            assert days[0]["limit"] == 6_000_000_000, "the book has the new limits"
+
+            (tmp_path / "pointsman.yaml").write_text(CONFIG.replace("limit_usd: 5", "limit_usd: -5"))
+            answer = await plane.client.post("/api/v1/config/reload", headers=headers)
+            assert answer.status_code == 409
+            assert "governance.virtual_keys.me.budgets[0].limit_usd" in answer.json()["error"]["message"]
+
+    run(main())

@@ -1,0 +1,130 @@
+"""GET /api/v1/usage: sums by everything there is, pages, CSV, and parameters that make no sense."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import control_plane, scope
+from integration.gateway import run
+
+HOUR = 3600
+
+
+def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
+    """Three requests of two keys, some hours and a day apart; then each question with its rows."""
+
+    async def main() -> None:
+        async with control_plane(folder) as plane:
+            day = int(time.time() // 86_400) * 86_400 - 86_400
+            you = scope(2, virtual_key="you", team=None, customer=None, provider="groq", model="llama", variant="trial")
+            plane.write(1, day + HOUR, nano=70, tags={"env": "dev"})
+            plane.write(2, day + HOUR + 1, you, nano=5)
+            plane.write(3, day - HOUR, nano=100, tags={"env": "prod"})
+            await plane.ingest()
+            for parameters, expected in asked:
+                shifted = {
+                    name: day + value if name in ("since", "until") else value for name, value in parameters.items()
+                }
+                rows = (await plane.data("/api/v1/usage", **shifted))["rows"]
+                by = parameters.get("group_by", [])
+                found = [(*(row.get(name) for name in by), row["cost_nano"]) for row in rows]
+                assert found == [tuple(v(day) if callable(v) else v for v in row) for row in expected], parameters
+
+    run(main())
+
+
+def test_sums_by_everything(tmp_path: Path) -> None:
+    ask_all(
+        tmp_path,
+        ({}, [(175,)]),
+        ({"group_by": ["key"]}, [("me", 170), ("you", 5)]),
+        ({"group_by": ["team"]}, [("", 5), ("research", 170)]),
+        ({"group_by": ["customer"]}, [("", 5), ("acme", 170)]),
+        ({"group_by": ["provider"]}, [("groq", 5), ("openai", 170)]),
+        ({"group_by": ["model"]}, [("gpt-4o", 170), ("llama", 5)]),
+        ({"group_by": ["variant"]}, [("", 170), ("trial", 5)]),
+        ({"group_by": ["tag"]}, [("env=dev", 70), ("env=prod", 100)]),
+        ({"group_by": ["day"]}, [(lambda day: day - 86_400, 100), (lambda day: day, 75)]),
+        ({"group_by": ["hour"], "key": "me"}, [(lambda day: day - HOUR, 100), (lambda day: day + HOUR, 70)]),
+        ({"group_by": ["key", "model"]}, [("me", "gpt-4o", 170), ("you", "llama", 5)]),
+        ({"group_by": ["tag", "day"], "tag": "env=dev"}, [("env=dev", lambda day: day, 70)]),
+        ({"team": "research", "since": 0}, [(70,)]),
+        ({"since": 0, "until": HOUR}, []),
+        ({"key": "nobody"}, []),
+    )
+
+
+def test_money_is_exact_and_said_in_dollars(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1, nano=123_456_789_012_345_678)
+            await plane.ingest()
+            (row,) = (await plane.data("/api/v1/usage", group_by=["key"]))["rows"]
+            assert row["cost_nano"] == 123_456_789_012_345_678
+            assert row["cost_usd"] == "123456789.012345678"
+            assert (row["attempts"], row["failures"], row["tokens_in"], row["tokens_out"]) == (1, 0, 10, 5)
+
+    run(main())
+
+
+def test_rows_come_in_pages(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            for number in range(7):
+                plane.write(number, of=scope(number, virtual_key=f"key-{number}"))
+            await plane.ingest()
+            keys: list[str] = []
+            while True:
+                page = await plane.data("/api/v1/usage", group_by=["key"], limit=3, offset=len(keys))
+                keys += [row["key"] for row in page["rows"]]
+                if not page["more"]:
+                    break
+            assert keys == [f"key-{number}" for number in range(7)]
+
+    run(main())
+
+
+def test_csv_is_safe_to_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1, of=scope(virtual_key="=HYPERLINK(1)"))
+            await plane.ingest()
+            answer = await plane.get("/api/v1/usage", group_by=["key"], format="csv")
+            assert answer.headers["content-type"].startswith("text/csv")
+            (row,) = csv.DictReader(io.StringIO(answer.text))
+            assert row["key"] == "'=HYPERLINK(1)"
+            assert row["cost_nano"] == "70"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"group_by": ["colour"]}, "group_by"),
+        ({"group_by": ["tag", "key"]}, "group_by"),
+        ({"group_by": ["tag"], "key": "me"}, "group_by"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "nan"}, "since"),
+        ({"since": -5}, "since"),
+        ({"since": 20, "until": 10}, "until"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 100_000}, "limit"),
+        ({"offset": -1}, "offset"),
+        ({"format": "xml"}, "format"),
+        ({"keys": "me"}, "keys: there is no such parameter"),
+        ({"key": "x" * 400}, "key"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            answer = await plane.get("/api/v1/usage", **parameters)
+            assert answer.status_code == 422
+            assert answer.json()["error"]["message"].startswith(field)
+
+    run(main())

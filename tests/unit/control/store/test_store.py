@@ -1,0 +1,229 @@
+"""The store, the same on SQLite and PostgreSQL: whole batches or nothing, sums, pages, what is old."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import record, request_id
+from integration.databases import database
+from integration.gateway import run
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.store import Batch, JournalState, RequestRow, Row, Rows, Store, describe, first_id
+from pointsman.journal.reader import Position
+
+DAY = 20_000 * 86_400
+ALL = Rows(0, 1e11)
+STORES = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+
+
+@asynccontextmanager
+async def opened(kind: str, folder: Path) -> AsyncIterator[Store]:
+    async with database() if kind == "postgresql" else _nothing() as url:
+        store = await Store.open(store_url(url, folder))
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield None
+
+
+def on_store(kind: str, folder: Path, test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        async with opened(kind, folder) as store:
+            await test(store)
+
+    run(main())
+
+
+def usage(hour: int, key: str = "me", nano: int = 5, **fields: Any) -> Row:
+    sums = ("attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+    names = {"team": "", "customer": "", "provider": "openai", "model": "gpt-4o", "variant": ""}
+    return {
+        "hour": hour, "virtual_key": key, **names, **dict.fromkeys(sums, 1), "nano": nano, "unsettled_nano": 0,
+        "unpriced": 0, **fields,
+    }  # fmt: skip
+
+
+def request(number: int, at: float, key: str = "me", **fields: Any) -> RequestRow:
+    one = request_id(number, at)
+    return RequestRow(one, at, key, "chat", "openai", 200, 70, record(one, at))._replace(**fields)
+
+
+def counter(epoch: int, posted: int, start: int = DAY, end: int = DAY + 86_400) -> Row:
+    name = "virtual_key:me|usd|day"
+    return {"counter": name, "window_start": start, "epoch": epoch, "window_end": end, "posted": posted}
+
+
+@STORES
+def test_batches_add_up(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        state = JournalState(Position(1, 200), Position(0, 48))
+        await store.commit(Batch({"j": state}, [counter(1, 10), counter(2, 1)], [usage(DAY)]))
+        state = JournalState(Position(2, 48), Position(2, 48), is_retired=True)
+        await store.commit(Batch({"j": state}, [counter(1, 5)], [usage(DAY, nano=2**62)]))
+        assert await store.journals() == {"j": state}
+        assert sorted(await store.counters(DAY)) == [
+            (counter(1, 0)["counter"], DAY, 1, 15),
+            (*[counter(1, 0)["counter"], DAY], 2, 1),
+        ]
+        (row,) = await store.usage([], {}, ALL)
+        assert row["nano"] == 2**62 + 5
+        assert row["attempts"] == 2
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_a_batch_is_written_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        bad = request(1, DAY, status=None)
+        batch = Batch({"j": JournalState(Position(), Position())}, [counter(1, 10)], [usage(DAY)], requests=[bad])
+        with pytest.raises(StoreError):
+            await store.commit(batch)
+        assert await store.journals() == {}
+        assert await store.counters(DAY) == []
+        assert [row["nano"] for row in await store.usage([], {}, ALL)] == [None]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_what_was_written_is_not_written_again(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        lost = {
+            "attempt_id": "a-1",
+            "at": DAY,
+            "virtual_key": "me",
+            "provider": "p",
+            "model": "m",
+            "nano": 3,
+            "tokens": 1,
+        }
+        for _ in range(2):
+            await store.commit(Batch(requests=[request(1, DAY), request(2, DAY)], unsettled=[lost]))
+        assert len(await store.requests({}, 10)) == 2
+        assert [row["attempt_id"] for row in await store.unsettled(10)] == ["a-1"]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_counters_of_windows_that_are_long_over_are_not_needed(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        await store.commit(Batch(counters=[counter(1, 1), counter(1, 2, DAY - 86_400, DAY)]))
+        assert sorted(row[3] for row in await store.counters(DAY + 1)) == [1, 2], "attempts may still be charged to it"
+        assert [row[3] for row in await store.counters(DAY + 3601)] == [1]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_sums_by_column_hour_and_day(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        rows = [usage(DAY, "a"), usage(DAY + 3600, "a"), usage(DAY + 86_400, "a", nano=7), usage(DAY, "b", nano=9)]
+        await store.commit(Batch(usage=rows))
+
+        async def nanos(by: list[str], filters: Row | None = None, rows: Rows = ALL) -> list[tuple[Any, ...]]:
+            found = await store.usage(by, filters or {}, rows)
+            return [(*(row[name] for name in by), row["nano"]) for row in found]
+
+        assert await nanos(["virtual_key"]) == [("a", 17), ("b", 9)]
+        assert await nanos(["day"], {"virtual_key": "a"}) == [(DAY, 10), (DAY + 86_400, 7)]
+        assert await nanos(["hour"], {"virtual_key": "a"}) == [(DAY, 5), (DAY + 3600, 5), (DAY + 86_400, 7)]
+        assert await nanos(["virtual_key", "day"], {}, Rows(DAY + 1800, DAY + 3600)) == [("a", DAY, 5), ("b", DAY, 9)]
+        assert await nanos(["virtual_key"], {}, Rows(0, 1e11, limit=1, offset=1)) == [("b", 9)]
+        assert all(type(row["nano"]) is int for row in await store.usage(["day"], {}, ALL))
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        sums = {"requests": 1, "tokens_in": 2, "tokens_out": 3, "nano": 4}
+        tags = [{"hour": DAY + 3600 * n, "tag": tag, **sums} for n in range(2) for tag in ("env=dev", "env=prod")]
+        await store.commit(Batch(tags=tags))
+        assert [(row["tag"], row["nano"]) for row in await store.usage_by_tag(["tag"], None, ALL)] == [
+            ("env=dev", 8),
+            ("env=prod", 8),
+        ]
+        (row,) = await store.usage_by_tag(["day"], "env=dev", ALL)
+        assert (row["day"], row["requests"]) == (DAY, 2)
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_requests_come_the_newest_first_in_pages(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        rows = [request(number, DAY + number, "a" if number % 2 else "b") for number in range(10)]
+        await store.commit(Batch(requests=rows))
+        ids = [row.request_id for row in rows]
+        found = [row["request_id"] for row in await store.requests({}, 4)]
+        assert found == ids[:5:-1]
+        assert [row["request_id"] for row in await store.requests({}, 4, before=found[-1])] == ids[5:1:-1]
+        assert [row["request_id"] for row in await store.requests({"virtual_key": "a"}, 3)] == [ids[9], ids[7], ids[5]]
+        assert [row["request_id"] for row in await store.requests({}, 9, after=first_id(DAY + 8))] == [ids[9], ids[8]]
+        one = await store.request(ids[3])
+        assert one is not None
+        assert bytes(one["record"]) == rows[3].record
+        assert await store.request("none") is None
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_old_requests_are_deleted_some_at_a_time(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        await store.commit(Batch(requests=[request(number, DAY + number) for number in range(10)]))
+        assert await store.prune(DAY + 5, at_most=3) == 3
+        assert await store.prune(DAY + 5, at_most=3) == 2
+        assert await store.prune(DAY + 5, at_most=3) == 0
+        assert len(await store.requests({}, 100)) == 5
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_it_goes_on_after_its_connections_were_given_up(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        await store.commit(Batch(usage=[usage(DAY)]))
+        await store.reconnect()
+        assert await store.checkpoint()
+        assert len(await store.usage(["virtual_key"], {}, ALL)) == 1
+
+    on_store(kind, tmp_path, test)
+
+
+def test_a_locked_store_says_so_and_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.control.store.database.TIMEOUT_S", 0.05)
+
+    async def test(store: Store) -> None:
+        other = sqlite3.connect(tmp_path / "pointsman.db", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="database is locked"):
+            await store.commit(Batch(usage=[usage(DAY)]))
+        other.execute("ROLLBACK")
+        other.close()
+        await store.commit(Batch(usage=[usage(DAY)]))
+        assert len(await store.usage(["virtual_key"], {}, ALL)) == 1
+
+    on_store("sqlite", tmp_path, test)
+
+
+def test_ids_sort_by_their_moment() -> None:
+    for at in (0.0, 1_764_000_000.123, 4e9):
+        assert first_id(at) <= request_id(0, at) < first_id(at + 0.01)
+
+
+def test_errors_are_one_line_without_the_statement() -> None:
+    assert describe(OSError("first\nsecond")) == "OSError: first"
+    assert describe(TimeoutError()) == "TimeoutError"

@@ -1,0 +1,199 @@
+"""What records become: sums by counter, by scope and hour, by tag; compared with adding up one by one."""
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.control import DAY_COUNTER, record, request_id, scope
+from pointsman.control import accounting
+from pointsman.control.accounting import Accounting, OpenRequests
+from pointsman.domain.limits import Period
+from pointsman.journal.reader import Position
+from pointsman.journal.records import Intent, Outcome, Record, RequestDone, Scope, amount
+
+DAY = 20_000 * 86_400
+START = Position()
+
+
+def intent(number: int, ordinal: int = 1, at: float = DAY, of: int = 1, nano: int = 1000) -> Intent:
+    return Intent(of, request_id(number, DAY), ordinal, at, nano, 100)
+
+
+def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, said: str = "ok") -> Outcome:
+    return Outcome(of, request_id(number, DAY), ordinal, DAY + 1, nano, 10, 5, 2, 1, said, "reported")
+
+
+def read(
+    *records: Record, open_requests: OpenRequests | None = None, booked: Position = START, of: Scope | None = None
+) -> tuple[Accounting, OpenRequests]:
+    """Take records in, each at a position of its own."""
+    found, requests = Accounting(), open_requests or OpenRequests()
+    known = {one.number: one for one in (of or scope(),)}
+    numbered = [(Position(0, 100 + number), one) for number, one in enumerate(records)]
+    found.add(7, numbered, known, requests, booked)
+    return found, requests
+
+
+def counters(found: Accounting) -> dict[tuple[str, int], int]:
+    return {(row["counter"], row["window_start"]): row["posted"] for row in found.batch().counters}
+
+
+def test_an_attempt_counts_in_every_counter_of_its_scope() -> None:
+    found, requests = read(intent(1), outcome(1))
+    minute = "requests|minute"
+    assert counters(found) == {
+        (DAY_COUNTER, DAY): 70,
+        ("team:research|usd|month", Period("month").window(DAY)[0]): 70,
+        (f"virtual_key:me|{minute}", DAY): 1,
+        (f"provider:openai|{minute}", DAY): 1,
+        ("virtual_key:me|tokens|hour", DAY): 15,
+    }
+    (row,) = found.batch().usage
+    assert (row["hour"], row["virtual_key"], row["attempts"], row["failures"], row["nano"]) == (DAY, "me", 1, 0, 70)
+    assert (row["tokens_in"], row["tokens_out"], row["tokens_cached"], row["tokens_reasoning"]) == (10, 5, 2, 1)
+    assert {one.counter: one.amount for one in found.charged()}[DAY_COUNTER] == 70
+    assert len(requests) == 1
+
+
+def test_a_request_counts_once_and_each_attempt_where_attempts_count() -> None:
+    found, _ = read(intent(1), outcome(1, said="upstream_error", nano=0), intent(1, 2), outcome(1, 2))
+    sums = {name: posted for (name, _), posted in counters(found).items()}
+    assert sums["virtual_key:me|requests|minute"] == 1
+    assert sums["provider:openai|requests|minute"] == 2
+    (row,) = found.batch().usage
+    assert (row["attempts"], row["failures"]) == (2, 1)
+
+
+def test_an_outcome_is_charged_in_the_windows_of_its_intent() -> None:
+    found, _ = read(intent(1, at=DAY - 0.5), intent(2, at=DAY + 0.5), outcome(2, nano=1), outcome(1, nano=2))
+    assert {key: nano for key, nano in counters(found).items() if key[0] == DAY_COUNTER} == {
+        (DAY_COUNTER, DAY - 86_400): 2,
+        (DAY_COUNTER, DAY): 1,
+    }
+    assert {row["hour"]: row["nano"] for row in found.batch().usage} == {DAY - 3600: 2, DAY: 1}
+
+
+def test_an_outcome_counts_once_and_only_with_its_intent() -> None:
+    found, requests = read(intent(1), outcome(1), outcome(1), outcome(2))
+    assert counters(found)[DAY_COUNTER, DAY] == 70
+    again, _ = read(outcome(1), open_requests=requests)
+    assert again.batch().counters == []
+
+
+def test_what_the_book_was_told_it_is_not_told_again() -> None:
+    found, _ = read(intent(1), outcome(1), intent(2), outcome(2, nano=5), booked=Position(0, 102))
+    assert counters(found)[DAY_COUNTER, DAY] == 75
+    assert {one.counter: one.amount for one in found.charged()}[DAY_COUNTER] == 5
+
+
+def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
+    found, requests = read(intent(1), outcome(1), intent(1, 2), intent(3, nano=30))
+    found.abandon(7, requests)
+    batch = found.batch()
+    assert counters(found)[DAY_COUNTER, DAY] == 70 + 1000 + 30
+    assert {row["attempt_id"]: row["nano"] for row in batch.unsettled} == {
+        f"{request_id(1, DAY)}-2": 1000,
+        f"{request_id(3, DAY)}-1": 30,
+    }
+    (row,) = batch.usage
+    assert (row["unsettled_nano"], row["nano"], row["tokens_in"]) == (1030, 1100, 10), (
+        "reserved tokens are not used ones"
+    )
+    told = {row.request_id: json.loads(row.record) for row in batch.requests}
+    assert told[request_id(1, DAY)]["code"] == "worker_died"
+    assert [one["outcome"] for one in told[request_id(1, DAY)]["attempts"]] == ["ok", "worker_died"]
+    assert told[request_id(1, DAY)]["cost_nano"] == 1070
+    assert len(requests) == 0
+
+
+def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
+    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9)
+    found, requests = read(intent(1), outcome(1), RequestDone(line))
+    assert len(requests) == 0
+    (row,) = found.batch().requests
+    assert (row.request_id, row.virtual_key, row.nano, row.record) == (request_id(1, DAY), "me", 9, line)
+    assert found.batch().tags == [
+        {"hour": DAY, "tag": "env=dev", "requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
+    ]
+
+
+def test_a_line_that_is_no_record_is_left_out() -> None:
+    found, _ = read(RequestDone(b"{"), RequestDone(b'{"time": 1}'))
+    assert found.batch().requests == []
+
+
+def test_reading_goes_on_at_the_oldest_open_request() -> None:
+    _, requests = read(intent(1), intent(2), outcome(1), RequestDone(record(request_id(1, DAY), DAY)))
+    assert requests.low(Position(0, 500)) == Position(0, 101)
+    requests.done(request_id(2, DAY))
+    assert requests.low(Position(0, 500)) == Position(0, 500)
+
+
+def test_requests_whose_record_never_comes_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "MAX_OPEN", 10)
+    requests = OpenRequests()
+    for number in range(11):
+        requests.begun(START, intent(number), scope())
+        if number % 2 == 0:
+            requests.settled(outcome(number))
+    assert len(requests) == 6, "those that still await an outcome stay"
+    for number in (1, 3, 5, 7, 9):
+        assert requests.settled(outcome(number)) is not None
+    assert requests.settled(outcome(0)) is None
+
+
+def test_a_request_that_begins_when_there_are_too_many_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "MAX_OPEN", 3)
+    requests = OpenRequests()
+    for number in range(20):
+        requests.begun(START, intent(number), scope())
+    assert all(requests.settled(outcome(number)) is not None for number in range(20))
+
+
+def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
+    requests, known = OpenRequests(), {1: scope()}
+    found = Accounting()
+    found.add(7, [(START, intent(1)), (START, outcome(1))], known, requests, START)
+    known[1] = scope(virtual_key="you", counters=())
+    found.add(7, [(START, intent(2)), (START, outcome(2, nano=1))], known, requests, START)
+    assert {row["virtual_key"]: row["nano"] for row in found.batch().usage} == {"me": 70, "you": 1}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),  # scope
+            st.integers(1, 2),  # attempts
+            st.floats(DAY - 90_000, DAY + 90_000),
+            st.integers(0, 10**15),
+            st.booleans(),  # settled
+        ),
+        max_size=40,
+    )
+)
+def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, float, int, bool]]) -> None:
+    scopes = {number: scope(number, virtual_key=f"key-{number}") for number in range(4)}
+    records: list[tuple[Position, Record]] = []
+    expected: Counter[tuple[str, int]] = Counter()
+    spent = 0
+    for number, (of, attempts, at, nano, is_settled) in enumerate(asked):
+        for ordinal in range(1, attempts + 1):
+            records.append((START, intent(number, ordinal, at, of, nano)))
+            if is_settled:
+                records.append((START, outcome(number, ordinal, nano, of)))
+            spent += nano
+            for ref in scopes[of].counters:
+                start = Period(ref.unit, ref.count).window(at)[0]
+                expected[ref.counter, start] += amount(ref, ordinal, nano, 15 if is_settled else 100)
+    found, requests = Accounting(), OpenRequests()
+    found.add(7, records, dict(scopes), requests, START)
+    found.abandon(7, requests)
+    assert counters(found) == dict(expected)
+    assert sum(row["nano"] for row in found.batch().usage) == spent
+    charged: Counter[tuple[str, int]] = Counter()
+    for one in found.charged():
+        charged[one.counter, one.window] += one.amount
+    assert charged == expected

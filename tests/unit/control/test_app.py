@@ -1,0 +1,111 @@
+"""The console's listener: who may call it by which name, what errors look like, metrics."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from fakes.control import TOKEN, control_plane
+from integration.gateway import run
+from pointsman.control.auth import AdminToken
+
+SCRAPE = "a-token-for-prometheus-alone"
+
+
+def test_the_console_is_served_with_headers_that_keep_it_safe(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            for path, kind in (("/", "text/html"), ("/console.js", "text/javascript"), ("/console.css", "text/css")):
+                answer = await plane.get(path, token=None)
+                assert answer.status_code == 200
+                assert answer.headers["content-type"].startswith(kind)
+                assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+                assert answer.headers["x-content-type-options"] == "nosniff"
+            assert (await plane.get("/index.html", token=None)).status_code == 404
+            assert (await plane.get("/..%2fapp.py", token=None)).status_code == 404
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8081", 200), ("localhost", 200), ("[::1]:8081", 200), ("[::1]", 200), ("::1", 421),
+        ("evil.example", 421), ("evil.example:8081", 421), ("127.0.0.1.evil.example", 421), ("", 421),
+    ],
+)  # fmt: skip
+def test_on_loopback_it_answers_to_names_of_loopback_alone(host: str, status: int, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path, hosts=frozenset({"127.0.0.1", "localhost", "::1"})) as plane:
+            assert (await plane.client.get("/healthz", headers={"host": host})).status_code == status
+
+    run(main())
+
+
+def test_errors_have_one_shape(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            for method, path, status, code in (
+                ("GET", "/api/v1/nothing", 404, "not_found"),
+                ("GET", "/nothing", 404, "not_found"),
+                ("POST", "/v1/chat/completions", 404, "not_found"),
+                ("POST", "/metrics", 405, "method_not_allowed"),
+                ("DELETE", "/api/v1/usage", 405, "method_not_allowed"),
+                ("GET", "/api/v1/usage?nonsense=1", 422, "invalid_request"),
+            ):
+                answer = await plane.client.request(method, path, headers={"authorization": f"Bearer {TOKEN}"})
+                assert answer.status_code == status, path
+                assert answer.json()["error"]["code"] == code
+                assert answer.json()["error"]["message"]
+            for length in (str(2**20 + 1), "-1", "1e3"):
+                large = await plane.client.post("/api/v1/config/reload", headers={"content-length": length})
+                assert large.status_code == 413
+
+    run(main())
+
+
+def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
+            plane.services.ingest.state.problem = "OperationalError: it is gone"
+            kept, plane.services.ingest.store = plane.services.ingest.store, None
+            answer = await plane.get("/api/v1/usage")
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "store_unavailable"
+            assert "it is gone" in answer.text
+            assert (await plane.get("/healthz", token=None)).status_code == 200
+            degraded = await plane.get("/readyz", token=None)
+            assert degraded.json() == {"status": "degraded", "store": "OperationalError: it is gone"}
+            plane.services.ingest.store = kept
+
+    run(main())
+
+
+def test_metrics_tell_of_the_store_the_journals_and_limits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1)
+            await plane.ingest()
+            page = await plane.get("/metrics", token=None)
+            assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+            assert "\npointsman_store_up 1\n" in page.text
+            assert "\npointsman_ingest_backlog_bytes 0\n" in page.text
+            assert 'pointsman_limit_posted{counter="virtual_key:me|usd|day"' in page.text
+
+    run(main())
+
+
+def test_where_others_can_reach_them_metrics_need_a_token(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.services.metrics_are_open = False
+            assert (await plane.get("/metrics", token=None)).status_code == 401
+            assert (await plane.get("/metrics", token=SCRAPE)).status_code == 401
+            assert (await plane.get("/metrics")).status_code == 200, "the admin token opens everything"
+            plane.services.metrics_token = AdminToken(sha256(SCRAPE.encode()).digest())
+            assert (await plane.get("/metrics", token=SCRAPE)).status_code == 200
+            assert (await plane.get("/metrics", token="")).status_code == 401
+            assert (await plane.get("/api/v1/usage", token=SCRAPE)).status_code == 401, "it opens nothing else"
+
+    run(main())

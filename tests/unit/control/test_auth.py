@@ -1,0 +1,68 @@
+"""The admin token: made once, kept as a digest, and hard to guess."""
+
+import stat
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from pointsman.control.auth import FILE, METRICS_VARIABLE, VARIABLE, load_or_make, metrics_token
+
+GIVEN = "a-token-of-twenty-characters-or-more"
+
+
+def test_the_first_start_makes_one_and_keeps_its_digest_alone(tmp_path: Path) -> None:
+    first = load_or_make(tmp_path, {})
+    assert first.made is not None
+    assert len(first.made) > 40
+    assert first.opens(first.made)
+    assert not first.opens(first.made + "x")
+    assert not first.opens("")
+    file = tmp_path / FILE
+    assert file.read_text() == f"sha256:{sha256(first.made.encode()).hexdigest()}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [FILE], "nothing half-written is left"
+
+    second = load_or_make(tmp_path, {})
+    assert second.made is None
+    assert second.opens(first.made)
+
+
+def test_two_folders_have_two_tokens(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (load_or_make(folder, {}) for folder in folders)
+    assert one.made != other.made
+    assert not one.opens(other.made or "")
+
+
+def test_the_environment_outranks_the_file_and_leaves_it_alone(tmp_path: Path) -> None:
+    token = load_or_make(tmp_path, {VARIABLE: GIVEN})
+    assert token.opens(GIVEN)
+    assert token.made is None
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("variable", [VARIABLE, METRICS_VARIABLE])
+def test_a_token_that_could_be_guessed_is_refused_without_being_repeated(variable: str, tmp_path: Path) -> None:
+    load = partial(load_or_make, tmp_path) if variable == VARIABLE else metrics_token
+    with pytest.raises(ValueError, match=f"{variable} has fewer than 20 characters") as caught:
+        load({variable: "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "sha256:", "sha256:12", "pm-admin-in-the-clear", "sha256:" + "g" * 64])
+def test_a_file_without_a_digest_says_what_to_do(content: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ValueError, match="does not hold a digest; delete it to have a new admin token made"):
+        load_or_make(tmp_path, {})
+
+
+def test_the_metrics_token_is_optional() -> None:
+    assert metrics_token({}) is None
+    assert metrics_token({METRICS_VARIABLE: ""}) is None
+    found = metrics_token({METRICS_VARIABLE: GIVEN})
+    assert found is not None
+    assert found.opens(GIVEN)

@@ -1,0 +1,111 @@
+"""A configuration is taken whole, by everybody, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.control import CONFIG, ENVIRON
+from integration.gateway import run
+from pointsman.config.compile import Compiled
+from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.control.configuration import Configuration
+
+OTHER = CONFIG.replace("limit_usd: 5", "limit_usd: 6")
+
+
+class Fixture:
+    def __init__(self, folder: Path, *, has_file: bool = True, public_is_loopback: bool = True) -> None:
+        self.file, self.snapshot = folder / "pointsman.yaml", folder / "snapshot"
+        self.file.write_text(CONFIG)
+        write_snapshot(self.snapshot, Accepted(CONFIG.encode(), str(folder), ""))
+        self.new: list[str] = []
+        self.behind: list[int] = []
+        self.distributed: list[str] = []
+        self.configuration = Configuration(
+            self.snapshot,
+            self.file if has_file else None,
+            self._on_new,
+            self._distribute,
+            public_is_loopback=public_is_loopback,
+            environ=ENVIRON,
+        )
+
+    def _on_new(self, compiled: Compiled) -> None:
+        self.new.append(compiled.snapshot.digest)
+
+    async def _distribute(self, within_s: float) -> list[int]:
+        self.distributed.append(read_snapshot(self.snapshot, ENVIRON).snapshot.digest)
+        return self.behind
+
+    def reload(self) -> tuple[bool, list[str]]:
+        return run(self.configuration.reload())
+
+
+def test_a_new_configuration_is_on_disk_before_workers_are_told(tmp_path: Path) -> None:
+    one = Fixture(tmp_path)
+    before = one.configuration.digest
+    one.file.write_text(OTHER)
+    assert one.reload() == (True, [])
+    assert one.new == one.distributed == [one.configuration.digest]
+    assert one.configuration.digest != before
+
+
+def test_one_with_errors_changes_nothing_and_says_where(tmp_path: Path) -> None:
+    one = Fixture(tmp_path)
+    before = (one.configuration.digest, one.snapshot.read_bytes())
+    one.file.write_text(CONFIG.replace("team: research", "team: reserch"))
+    is_taken, messages = one.reload()
+    assert not is_taken
+    assert any(
+        one.startswith("governance.virtual_keys.me.team: there is no team 'reserch'; did you") for one in messages
+    )
+    assert (one.configuration.digest, one.snapshot.read_bytes()) == before
+    assert one.new == []
+
+
+def test_workers_that_have_not_taken_it_are_told_of(tmp_path: Path) -> None:
+    one = Fixture(tmp_path)
+    one.file.write_text(OTHER)
+    one.behind = [17]
+    assert one.reload() == (False, ["1 worker(s) have not taken it"])
+
+
+def test_open_mode_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
+    one = Fixture(tmp_path, public_is_loopback=False)
+    one.file.write_text("providers: {openai: env.OPENAI_API_KEY}\ngovernance: {require_key: false}\n")
+    is_taken, messages = one.reload()
+    assert not is_taken
+    assert "open mode is allowed on a loopback address only" in messages[0]
+    assert one.new == []
+
+
+def test_a_disk_that_takes_nothing_leaves_the_old_one_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Fixture(tmp_path)
+    before = one.configuration.digest
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pointsman.control.configuration.write_snapshot", full)
+    one.file.write_text(OTHER)
+    is_taken, messages = one.reload()
+    assert not is_taken
+    assert "No space left on device" in messages[0]
+    assert one.configuration.digest == before
+    assert one.new == one.distributed == []
+
+
+def test_a_change_that_needs_a_restart_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one = Fixture(tmp_path)
+    one.file.write_text(CONFIG + "server: {workers: 2}\n")
+    assert one.reload()[0]
+    assert "a change of server.workers takes effect only at a restart" in caplog.text
+
+
+def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path) -> None:
+    one = Fixture(tmp_path, has_file=False)
+    is_taken, messages = one.reload()
+    assert is_taken
+    assert messages == ["there is no configuration file to read again, and the catalog is the same"]
+    assert one.distributed == []
+    run(one.configuration.run())

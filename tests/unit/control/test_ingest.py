@@ -1,0 +1,340 @@
+"""From journals into the store: once, in order, whatever breaks in between."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import DAY_COUNTER, scope, write_request
+from integration.gateway import run
+from pointsman.control import ingest as module
+from pointsman.control.ingest import Ingest
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.store import Batch, Rows, Store
+from pointsman.domain.leases import Share
+from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.journal.segments import segment_path
+from pointsman.journal.writer import JournalWriter
+from pointsman.routing.leases import LeaseBook
+
+ALL = Rows(0, 1e11)
+
+
+class Books:
+    """An ingestion over a folder, with the store and the book it fills."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.retired: list[list[tuple[int, Share]]] = []
+        self.book = LeaseBook(1)
+        limit = Limit(Level.VIRTUAL_KEY, "virtual_key:me", Metric.USD, Period("day"), 1000)
+        self.book.configure({limit.counter: limit})
+        self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)
+        self.failures = 0  # how often the store cannot be opened
+
+    async def _open(self) -> Store:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise StoreError("it is not there")
+        return await Store.open(store_url(None, self.folder))
+
+    async def read(self) -> None:
+        while not await self.ingest.step():
+            pass
+
+    async def total(self) -> Any:
+        assert self.ingest.store is not None
+        (row,) = await self.ingest.store.usage([], {}, ALL)
+        return row["nano"]
+
+    @property
+    def posted(self) -> int:
+        return sum(one.posted for one in self.book.status() if one.counter == DAY_COUNTER)
+
+
+def writer_in(folder: Path, epoch: int = 1, **how: Any) -> JournalWriter:
+    return JournalWriter(folder / "journal", 0, epoch, segment_bytes=how.pop("segment_bytes", 1 << 20), **how)
+
+
+def test_everything_is_read_once_over_any_number_of_starts(tmp_path: Path) -> None:
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        for start in range(4):
+            books = Books(tmp_path)
+            await books.read()
+            for number in range(25):
+                write_request(writer, start * 25 + number, time.time())
+            await books.read()
+            assert await books.total() == (start + 1) * 25 * 70
+            assert books.posted == (start + 1) * 25 * 70, "restored from the store, then told"
+            await books.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_a_request_that_is_open_over_a_restart_is_charged_once(tmp_path: Path) -> None:
+    writer = writer_in(tmp_path)
+    now = time.time()
+
+    async def main() -> None:
+        from pointsman.journal.records import Outcome
+
+        of = scope()
+        writer.intent(of, "00000000-open", 1, now, 1000, 10)
+        first = Books(tmp_path)
+        await first.read()
+        await first.ingest.finish(5)
+        writer.outcome(of, Outcome(of.number, "00000000-open", 1, now, 33, 1, 1, 0, 0, "ok", "reported"))
+        second = Books(tmp_path)
+        await second.read()
+        assert await second.total() == 33
+        assert second.posted == 33
+        await second.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_the_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        writer.intent(scope(), "00000000-open", 1, time.time(), 1000, 10)
+        await books.read()
+        assert books.retired == []
+        assert books.ingest.open_epochs() == {1}
+        writer.close()
+        await books.read()
+        assert await books.total() == 1000
+        assert len(books.retired) == 1
+        assert books.ingest.open_epochs() == set()
+        await books.read()
+        assert list((tmp_path / "journal").iterdir()) == []
+        await books.ingest.finish(5)
+
+    run(main())
+
+
+def test_while_the_store_fails_nothing_is_lost_or_doubled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        commit = store.commit
+
+        async def after_commit(batch: Batch) -> None:
+            await commit(batch)
+            raise StoreError("the answer was lost")
+
+        for number in range(10):
+            write_request(writer, number, time.time())
+            if number % 3 == 0:
+                store.commit = after_commit  # type: ignore[method-assign]
+                await books.ingest.step()
+                assert books.ingest.state.problem == "the answer was lost"
+                store.commit = commit  # type: ignore[method-assign]
+            await books.read()
+            assert books.ingest.state.problem is None
+        assert await books.total() == 700
+        assert books.posted == 700
+        assert caplog.text.count("stays in the journal") == caplog.text.count("the store works again") == 4
+        await books.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_the_end_of_a_worker_is_told_though_the_answer_of_the_store_was_lost(tmp_path: Path) -> None:
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        commit = store.commit
+
+        async def after_commit(batch: Batch) -> None:
+            await commit(batch)
+            raise StoreError("the answer was lost")
+
+        write_request(writer, 1, time.time())
+        writer.close()
+        store.commit = after_commit  # type: ignore[method-assign]
+        await books.ingest.step()
+        assert books.retired == []
+        store.commit = commit  # type: ignore[method-assign]
+        await books.read()
+        assert len(books.retired) == 1
+        assert books.posted == await books.total() == 70
+        await books.read()
+        assert len(books.retired) == 1
+        await books.ingest.finish(5)
+
+    run(main())
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        books = Books(tmp_path)
+        books.failures = 2
+        reading = asyncio.create_task(books.ingest.run())
+        async with asyncio.timeout(10):
+            await books.ingest.is_ready.wait()
+            await books.ingest.finish(5)
+            await reading
+        assert books.ingest.state.problem is None
+
+    run(main())
+
+
+def test_segments_that_are_safe_are_deleted_and_the_backlog_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
+    writer = writer_in(tmp_path, segment_bytes=1 << 16)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.read()
+        for number in range(600):
+            write_request(writer, number, time.time())
+            while writer.dropped or (number % 20 == 0 and writer._next is None):
+                await asyncio.sleep(0.001)
+        assert books.ingest.backlog_bytes() > 1 << 17
+        await books.read()
+        await books.read()
+        assert books.ingest.backlog_bytes() <= 1 << 16
+        assert not segment_path(writer.folder, 0).exists()
+        assert await books.total() == 600 * 70
+        await books.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_a_journal_that_cannot_be_read_is_told_once_and_keeps_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "journal" / "001-00000000000000000009"
+    other.mkdir(parents=True)
+    segment_path(other, 0).write_bytes(b"not a segment" * 100)
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        write_request(writer, 1, time.time())
+        await books.read()
+        await books.read()
+        assert await books.total() == 70
+        assert books.ingest.state.damage == 2, "its header, and what follows"
+        assert caplog.text.count(f"the header of {segment_path(other, 0)} is damaged") == 1
+        async with asyncio.timeout(5):
+            await books.ingest.finish(4)
+        assert segment_path(other, 0).exists()
+
+    run(main())
+    writer.close()
+
+
+def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = writer_in(tmp_path, segment_bytes=1 << 23)
+    for number in range(2000):
+        write_request(writer, number, time.time())
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.ingest.step()  # opens the store
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(others())
+        await books.read()
+        assert turns > 6000 / module.MAX_RECORDS
+        beside.cancel()
+        await books.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_the_book_is_ready_once_all_that_the_dead_have_spent_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 30)
+    monkeypatch.setattr(module, "MAX_RECORDS", 30)
+    dead, alive = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+    for number in range(100):
+        write_request(dead, number, time.time())
+        write_request(alive, 1000 + number, time.time())
+    dead.close()
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        steps = 0
+        while books.posted < 100 * 70 or not books.retired:
+            await books.ingest.step()
+            steps += 1
+            assert books.ingest.is_ready.is_set() == bool(books.retired)
+        assert steps > 5
+        assert books.ingest.is_ready.is_set(), "what the living hold, they say"
+        await books.ingest.finish(5)
+
+    run(main())
+    alive.close()
+
+
+def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
+    dead = writer_in(tmp_path, segment_bytes=1 << 26)
+    for number in range(10_000):
+        write_request(dead, number, time.time())
+    dead.close()
+
+    async def main() -> float:
+        books = Books(tmp_path)
+        reading = asyncio.create_task(books.ingest.run())
+        began = time.monotonic()
+        await books.ingest.is_ready.wait()
+        took_s = time.monotonic() - began
+        assert books.posted == 10_000 * 70
+        await books.ingest.finish(5)
+        await reading
+        return took_s
+
+    assert run(main()) < 5
+
+
+def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        reading = asyncio.create_task(books.ingest.run())
+        await books.ingest.is_ready.wait()
+        for number in range(50):
+            write_request(writer, number, time.time())
+            await asyncio.sleep(0)
+        await books.ingest.finish(5)
+        await reading
+        again = Books(tmp_path)
+        await again.read()
+        assert await again.total() == 50 * 70
+        assert again.ingest.state.records == 0, "all had been read"
+        await again.ingest.finish(5)
+
+    run(main())
+    writer.close()

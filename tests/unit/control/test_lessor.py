@@ -1,0 +1,218 @@
+"""The line to workers, spoken by the bytes of its frames."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fakes.control import DAY_COUNTER, ControlPlane, control_plane
+from integration.gateway import run
+from pointsman.domain.leases import Want
+from pointsman.domain.limits import Period
+from pointsman.link.frames import (
+    FROM_CONTROL,
+    PROTOCOL,
+    Ask,
+    Draining,
+    FrameReader,
+    FromControl,
+    FromWorker,
+    Granted,
+    Hello,
+    InForce,
+    Metrics,
+    MetricsAsk,
+    NewSnapshot,
+    Welcome,
+    encode,
+)
+
+
+class FakeWorker:
+    """The worker's end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._frames = FrameReader()
+        self._waiting: list[FromControl] = []
+
+    def send(self, frame: FromWorker) -> None:
+        self._writer.write(encode(frame))
+
+    def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def next(self) -> FromControl:
+        async with asyncio.timeout(5):
+            while not self._waiting:
+                data = await self._reader.read(65536)
+                if not data:
+                    raise EOFError
+                self._waiting += [FROM_CONTROL.decode(body) for body in self._frames.feed(data)]
+        return self._waiting.pop(0)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@asynccontextmanager
+async def listening(folder: Path) -> AsyncIterator[tuple[ControlPlane, str]]:
+    path = str(folder / "link")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    async with control_plane(folder) as plane:
+        await plane.services.lessor.listen(listener)
+        yield plane, path
+
+
+async def call(plane: ControlPlane, path: str, digest: str | None = None, epoch: int = 0) -> FakeWorker:
+    """A worker that has said hello. Without an epoch it is the one whose journal `plane.writer` is."""
+    worker = FakeWorker(*await asyncio.open_unix_connection(path))
+    epoch = epoch or int(plane.writer.name.partition("-")[2])
+    known = digest if digest is not None else plane.services.configuration.digest
+    worker.send(Hello(PROTOCOL, 0, epoch, 4711, plane.writer.name, known, None, []))
+    return worker
+
+
+def day() -> int:
+    return Period("day").window(time.time())[0]
+
+
+def test_a_worker_is_welcomed_and_told_of_a_snapshot_it_has_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            current = await call(plane, path)
+            assert isinstance(await current.next(), Welcome)
+            current.close()
+            behind = await call(plane, path, digest="old")
+            assert isinstance(await behind.next(), Welcome)
+            told = await behind.next()
+            assert isinstance(told, NewSnapshot)
+            assert told.digest == plane.services.configuration.digest
+            behind.close()
+
+    run(main())
+
+
+def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            worker = await call(plane, path)
+            await worker.next()
+            worker.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            answer = await worker.next()
+            assert isinstance(answer, Granted)
+            assert answer.number == 1
+            spent = [one for one in plane.services.book.status() if one.counter == DAY_COUNTER]
+            assert sum(one.posted + one.lent for one in spent) <= 5_000_000_000
+            worker.close()
+
+    run(main())
+
+
+def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            stranger = await call(plane, path, epoch=1)
+            await stranger.next()
+            stranger.send(Ask(7, [Want(DAY_COUNTER, day(), 1000)]))
+            answer = asyncio.ensure_future(stranger.next())
+            await asyncio.sleep(0.2)
+            assert not answer.done(), "what the other holds is not known"
+            other = await call(plane, path)
+            granted = await answer
+            assert isinstance(granted, Granted)
+            assert granted.number == 7
+            for worker in (stranger, other):
+                worker.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 64, encode(Draining()), b"\x05\0\0\0nooo!"])
+def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            worker = FakeWorker(*await asyncio.open_unix_connection(path))
+            worker.send_bytes(data)
+            with pytest.raises((EOFError, ConnectionResetError)):
+                await worker.next()
+            worker.close()
+            assert plane.services.lessor.lines == []
+
+    run(main())
+
+
+def test_a_worker_of_another_protocol_is_cut_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (_, path):
+            worker = FakeWorker(*await asyncio.open_unix_connection(path))
+            worker.send(Hello(PROTOCOL + 1, 0, 1, 1, "", "", None, []))
+            with pytest.raises((EOFError, ConnectionResetError)):
+                await worker.next()
+            worker.close()
+
+    run(main())
+    assert f"speaks protocol {PROTOCOL + 1}" in caplog.text
+
+
+def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            worker = await call(plane, path, digest="old")
+            await worker.next()
+            await worker.next()
+            lessor = plane.services.lessor
+            (line,) = lessor.lines
+            assert line.hello is not None
+            assert await lessor.distribute(0.05) == [line.hello.epoch]
+            distributing = asyncio.ensure_future(lessor.distribute(5))
+            await asyncio.sleep(0)
+            worker.send(InForce(plane.services.configuration.digest))
+            assert await distributing == []
+            worker.close()
+
+    run(main())
+
+
+def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            worker = await call(plane, path, digest="old")
+            await worker.next()
+            worker.send(Draining())
+            assert await plane.services.lessor.distribute(5) == []
+            worker.close()
+
+    run(main())
+
+
+def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            lessor = plane.services.lessor
+            assert await lessor.metrics(0.1) == []
+            worker, silent = await call(plane, path), await call(plane, path, epoch=1)
+            for one in (worker, silent):
+                await one.next()
+            asking = asyncio.ensure_future(lessor.metrics(0.3))
+            asked = await worker.next()
+            assert isinstance(asked, MetricsAsk)
+            worker.send(Metrics(asked.number, ["up 1"]))
+            assert await asking == [["up 1"]]
+            worker.send(Metrics(asked.number, ["late 1"]))  # changes nothing
+            silent.close()
+            await asyncio.sleep(0.05)
+            asking = asyncio.ensure_future(lessor.metrics(5))
+            asked = await worker.next()
+            assert isinstance(asked, MetricsAsk)
+            worker.send(Metrics(asked.number, ["up 2"]))
+            assert await asking == [["up 2"]], "who has gone is not waited for"
+            worker.close()
+
+    run(main())

@@ -1,0 +1,45 @@
+"""Money as text, and spans of time."""
+
+import time
+
+import pytest
+from fastapi import HTTPException
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pointsman.control.services import Span, usd
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [(0, "0.000000000"), (1, "0.000000001"), (1_500_000_000, "1.500000000"), (-2, "-0.000000002")],
+)
+def test_dollars(nano: int, text: str) -> None:
+    assert usd(nano) == text
+
+
+@given(st.integers(-(10**24), 10**24))
+def test_dollars_are_exact(nano: int) -> None:
+    whole, _, rest = usd(nano).partition(".")
+    assert int(whole + rest) == nano or (whole == "-0" and -int(rest) == nano)
+
+
+def test_a_span_is_the_last_thirty_days_unless_stated() -> None:
+    start, end = Span().bounds()
+    assert end == pytest.approx(time.time() + 1, abs=5)
+    assert end - start == 30 * 86_400
+    assert Span(since=10, until=20).bounds() == (10, 20)
+    assert Span(until=86_400).bounds() == (0, 86_400), "time begins in 1970"
+
+
+def test_nothing_lies_between_a_later_and_an_earlier_moment() -> None:
+    with pytest.raises(HTTPException) as caught:
+        Span(since=20, until=20).bounds()
+    assert caught.value.status_code == 422
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e18])
+def test_absurd_moments_are_refused(value: float) -> None:
+    with pytest.raises(ValidationError):
+        Span(since=value)

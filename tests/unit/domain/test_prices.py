@@ -1,0 +1,20 @@
+"""Where no catalog is, nothing is known: no price is made up."""
+
+import msgspec
+
+from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates
+
+
+def test_no_catalog_knows_nothing() -> None:
+    catalog = NoCatalog()
+    assert catalog.find("openai", "gpt-4o") is None
+    assert catalog.name_of("gpt-4o") is None
+    assert (*catalog.models("openai"), *catalog.serving("gpt-4o")) == ()
+
+
+def test_facts_are_kept_small_and_whole() -> None:
+    facts = ModelFacts("m", price=Price(Rates(1, 2, cache_read=0), above=((5, Rates(3, 4)),)))
+    encoded = msgspec.json.encode(facts)
+    assert b"audio" not in encoded
+    assert b'"cache_read":0' in encoded, "free is not unknown"
+    assert msgspec.json.decode(encoded, type=ModelFacts) == facts

@@ -1,0 +1,25 @@
+"""The limits of a configuration."""
+
+from msgspec.structs import replace
+
+from fakes.money import limit
+from fakes.routing import endpoint
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.limits import Level
+from pointsman.domain.snapshots import Snapshot, counters_of, limits_of
+
+TEAM, PROVIDER = limit(level=Level.TEAM, name="t"), limit(level=Level.PROVIDER, name="alpha")
+FIRST, ENTRY = limit(name="first"), limit(level=Level.ENTRY, name="second/alpha")
+KEYS = {
+    b"1": VirtualKey("first", b"1", "t", limits=(FIRST, TEAM)),
+    b"2": VirtualKey("second", b"2", "t", entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))}, limits=(TEAM,)),
+}
+SNAPSHOT = Snapshot("", {"alpha": replace(endpoint("alpha"), limits=(PROVIDER,))}, {}, KEYS)
+
+
+def test_every_limit_is_found() -> None:
+    assert list(limits_of(SNAPSHOT)) == [PROVIDER, FIRST, TEAM, TEAM, ENTRY]
+
+
+def test_limits_by_their_counters() -> None:
+    assert counters_of(SNAPSHOT) == {one.counter: one for one in (PROVIDER, FIRST, TEAM, ENTRY)}

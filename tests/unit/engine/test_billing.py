@@ -1,0 +1,309 @@
+"""Room is reserved and the intent stored before an attempt is sent; what it used is charged when it is over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from fakes.exchange import exchange_of
+from fakes.journal import read_all
+from fakes.money import PLAIN, asking, limit
+from fakes.routing import endpoint, failure, snapshot
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.leases import NO_SHARE, Grant, Want
+from pointsman.domain.limits import Level, Limit, Metric
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
+from pointsman.domain.targets import candidate
+from pointsman.engine import billing as module
+from pointsman.engine.billing import Billing, Hold, wants
+from pointsman.engine.live import Live
+from pointsman.engine.reception import Reception
+from pointsman.journal import writer as writing
+from pointsman.journal.records import CounterRef, Intent, Outcome
+from pointsman.journal.writer import JournalWriter
+from pointsman.providers import PROVIDERS
+from pointsman.routing.ledger import Ledger, Short
+from pointsman.routing.terms import DEFAULT_OUTPUT
+
+ALPHA = candidate(endpoint("alpha"), "gpt-4o")
+ROOMY = 10**12
+BUDGET = limit(Metric.USD, ROOMY)
+
+
+def configured(
+    *limits: Limit, price: bool = True, unknown: str = "allow-and-flag", output: int | None = None
+) -> Snapshot:
+    key = VirtualKey("me", b"d", "t", "c", limits=limits)
+    override = PriceOverride("*", None, PLAIN if price else None, output)
+    built = snapshot([ALPHA.endpoint])
+    return replace(built, virtual_keys={b"d": key}, pricing=Pricing(unknown, (override,)))
+
+
+class Scene:
+    def __init__(
+        self, configuration: Snapshot, journal: JournalWriter | None = None, ledger: Ledger | None = None
+    ) -> None:
+        self.live = Live(configuration)
+        self.billing = Billing(self.live, ledger or Ledger(), journal, None)
+        self.key = configuration.virtual_keys[b"d"]
+        self.tab = self.billing.tab(self.key, ALPHA)
+
+    def hold(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> Hold:
+        found = self.try_to_hold(call, request_id, ordinal)
+        assert isinstance(found, Hold)
+        return found
+
+    def try_to_hold(
+        self, call: Call | None = None, request_id: str = "r", ordinal: int = 1
+    ) -> Hold | Reason | list[Short]:
+        return self.billing.hold(self.tab, call or asking(max_tokens=100), request_id, ordinal)
+
+    def settled(self, counter: Limit) -> int:
+        return self.billing.ledger.account((counter,)).counters[0].window.settled
+
+
+def reception_of(usage: Usage | None) -> Reception:
+    exchange, _ = exchange_of()
+    reception = Reception(
+        asking(), PROVIDERS["openai"].codecs[Operation.CHAT], exchange, lambda *_: None, snapshot([]).routing
+    )
+    reception.usage = usage
+    return reception
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[JournalWriter]:
+    writer = JournalWriter(tmp_path, 0, 1, segment_bytes=1 << 16)
+    yield writer
+    writer.close()
+
+
+def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -> None:
+    provider = limit(Metric.REQUESTS, 9, "minute", level=Level.PROVIDER, name="alpha")
+    scene = Scene(configured(BUDGET, provider), journal)
+    hold = scene.hold()
+    assert (hold.attempt, hold.nano, hold.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
+    (intent,) = read_all(journal.folder, is_live=True)[0]
+    assert isinstance(intent, Intent)
+    assert (intent.request_id, intent.ordinal, intent.nano, intent.tokens) == ("r", 1, hold.nano, hold.tokens)
+    charge = scene.billing.settle(hold, reception_of(Usage(10, 5, tokens_cached=3, tokens_reasoning=2)), None)
+    assert charge.nano == 10 * 150 + 5 * 600
+    assert scene.settled(BUDGET) == charge.nano
+    _, outcome = read_all(journal.folder, is_live=True)[0]
+    assert isinstance(outcome, Outcome)
+    told = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15)
+    assert outcome == Outcome(hold.tab.scope.number, "r", 1, outcome.at, *told)
+    assert hold.tab.scope.counters == (
+        CounterRef(BUDGET.counter, "usd", "day"),
+        CounterRef(provider.counter, "requests", "minute", counts_attempts=True),
+    )
+    assert (hold.tab.scope.virtual_key, hold.tab.scope.team, hold.tab.scope.customer) == ("me", "t", "c")
+    assert hold.tab.scope.price_version == "override"
+
+
+def test_a_failure_is_named_and_charged_nothing(journal: JournalWriter) -> None:
+    scene = Scene(configured(BUDGET), journal)
+    charge = scene.billing.settle(scene.hold(), reception_of(None), failure(failures.CONNECT_FAILED))
+    assert (charge.nano, scene.settled(BUDGET), scene.billing.ledger.open_attempts) == (0, 0, 0)
+    outcome = read_all(journal.folder, is_live=True)[0][-1]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.outcome, outcome.source) == ("connect_failed", "none")
+
+
+def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None:
+    scene = Scene(configured(limit(Metric.USD, 10)), journal)
+    shorts = scene.try_to_hold()
+    assert isinstance(shorts, list)
+    assert wants(shorts) == [Want(shorts[0].limit.counter, shorts[0].window, shorts[0].amount - 10, 10)]
+    assert read_all(journal.folder, is_live=True)[0] == []
+
+
+# Bounds.
+
+
+@pytest.mark.parametrize(
+    ("limits", "operation", "field"),
+    [
+        ((BUDGET,), Operation.CHAT, "max_completion_tokens"),
+        ((limit(Metric.TOKENS, ROOMY),), Operation.COMPLETION, "max_tokens"),
+        ((limit(Metric.REQUESTS, 9),), Operation.CHAT, None),
+        ((limit(Metric.USD, 9, soft=True),), Operation.CHAT, None),
+        ((BUDGET,), Operation.RESPONSES, None),
+        ((), Operation.CHAT, None),
+    ],
+)
+def test_an_answer_without_a_bound_is_given_one_where_it_counts(
+    limits: tuple[Limit, ...], operation: Operation, field: str | None
+) -> None:
+    for known, bound in ((50, 50), (None, DEFAULT_OUTPUT)):
+        scene = Scene(configured(*limits, output=known))
+        asked = asking(operation)
+        sent = scene.hold(asked).call
+        assert sent.fields == ({field: Raw(b"%d" % bound)} if field is not None else {})
+        assert sent.max_tokens == (bound if field is not None else None)
+        assert asked.fields == {}, "the client's call is not touched: another attempt may need another bound"
+        assert scene.hold(asking(operation, max_tokens=7), "r2").call.fields == {}
+
+
+def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
+    scene = Scene(configured(limit(Metric.USD, 1), limit(Metric.TOKENS, 1), price=False), journal)
+    for number, call in enumerate((asking(Operation.FILE, size=10**8), asking(Operation.OTHER, method="GET"))):
+        hold = scene.hold(call, str(number))
+        assert (hold.nano, hold.tokens) == (0, 0)
+    assert len(read_all(journal.folder, is_live=True)[0]) == 2
+
+
+# Prices that are not known.
+
+
+@pytest.mark.parametrize(
+    ("limits", "unknown", "said"),
+    [
+        ((BUDGET,), "allow-and-flag", "and a budget applies"),
+        ((BUDGET,), "deny", "and a budget applies"),
+        ((), "deny", "and pricing.unknown is deny"),
+        ((limit(Metric.USD, 9, soft=True),), "deny", "and pricing.unknown is deny"),
+        ((limit(Metric.USD, 9, soft=True),), "allow-and-flag", None),
+        ((limit(Metric.TOKENS, ROOMY),), "allow-and-flag", None),
+        ((), "allow-and-flag", None),
+    ],
+)
+def test_an_unknown_price_is_a_policy_and_under_a_budget_a_refusal(
+    limits: tuple[Limit, ...], unknown: str, said: str | None
+) -> None:
+    scene = Scene(configured(*limits, price=False, unknown=unknown))
+    found = scene.try_to_hold()
+    if said is None:
+        assert isinstance(found, Hold)
+        assert scene.billing.settle(found, reception_of(Usage(1, 1)), None).is_priced is False
+    else:
+        message = f"the price of alpha/gpt-4o is not known, {said}; state it in pricing.overrides"
+        assert found == Reason("price_unknown", message)
+    assert scene.billing.ledger.open_attempts == 0
+
+
+# The journal in trouble.
+
+
+def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JournalWriter(tmp_path, 0, 1, segment_bytes=4096, max_bytes=4096)
+    ends_at = monotonic() + 5
+    while writer.trouble is None:
+        assert monotonic() < ends_at
+        sleep(0.001)
+    monkeypatch.setattr(writing, "KEEP_FREE", 4096)
+    scene = Scene(configured(BUDGET), writer)
+    found = scene.try_to_hold()
+    assert isinstance(found, Reason)
+    assert found.code == "journal_unavailable"
+    assert "has reached its limit" in found.message
+    assert scene.billing.ledger.open_attempts == 0, "nothing stays reserved"
+    free = Scene(configured(), writer)
+    free.hold()
+    assert free.billing.unkept == 1
+    writer.close()
+
+
+# Refusals.
+
+
+def test_a_refusal_names_the_limit_and_what_is_left() -> None:
+    tight = limit(Metric.USD, 100_000)
+    scene = Scene(configured(tight, limit(Metric.REQUESTS, 5, "minute")))
+    shorts = scene.try_to_hold(asking(max_tokens=1000))
+    assert isinstance(shorts, list)
+    reason = scene.billing.refusal(shorts, 0)
+    assert reason.code == "over_budget"
+    message = (
+        "the budget of $0.0001 per day of virtual key me has $0.0001 left here; this attempt may take up to $0.0006918"
+    )
+    assert reason.message == message
+    assert reason.until is not None
+    assert 0 < reason.until - monotonic() <= 86_400
+    assert scene.live.exhausted == {}, "something is left: a smaller request may fit"
+
+
+def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
+    tight = limit(Metric.REQUESTS, 1, "minute")
+    scene = Scene(configured(tight))
+    hold = scene.hold()
+    shorts = scene.try_to_hold(request_id="r2")
+    assert isinstance(shorts, list)
+    assert scene.billing.refusal(shorts, 0).code == "over_rate_limit"
+    assert scene.live.exhausted == {}, "what is reserved may be given back"
+    scene.billing.settle(hold, reception_of(Usage(1, 1)), None)
+    shorts = scene.try_to_hold(request_id="r2")
+    assert isinstance(shorts, list)
+    scene.billing.refusal(shorts, 5)
+    assert scene.live.exhausted == {}, "others may give something back"
+    scene.billing.refusal(shorts, 0)
+    assert scene.live.exhausted.keys() == {tight.counter}
+
+
+def test_control_is_not_asked_again_at_once_for_what_it_has_nothing_of() -> None:
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE))
+    shorts = scene.try_to_hold()
+    assert isinstance(shorts, list)
+    assert not scene.billing.is_spent(shorts, 10.0)
+    scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, 0, 1)], 10.0)
+    assert not scene.billing.is_spent(shorts, 10.0), "others hold some"
+    scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, 0, 0)], 10.0)
+    assert scene.billing.is_spent(shorts, 10.0)
+    assert not scene.billing.is_spent(shorts, 10.0 + module.SPENT_S)
+
+
+# Tabs.
+
+
+def test_tabs_are_made_once_and_anew_with_every_snapshot() -> None:
+    scene = Scene(configured(BUDGET))
+    billing = scene.billing
+    assert billing.tab(scene.key, ALPHA) is scene.tab
+    scene.live.swap(configured(BUDGET, price=False))
+    after = billing.tab(scene.key, ALPHA)
+    assert after.terms.price is None
+    assert after.scope.number != scene.tab.scope.number, "what stands in the journal under a number never changes"
+
+
+def test_tabs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TABS", 3)
+    scene = Scene(configured(BUDGET))
+    numbers = {scene.billing.tab(scene.key, candidate(ALPHA.endpoint, f"m{one}")).scope.number for one in range(20)}
+    assert len(numbers) == 20
+    assert len(scene.billing._tabs) <= 4
+
+
+# The clock.
+
+
+def test_after_the_clock_was_set_back_windows_go_on_at_the_pace_of_the_steady_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall, steady = 1_764_000_000.0, 50.0
+    monkeypatch.setattr(module, "time", lambda: wall)
+    monkeypatch.setattr(module, "monotonic", lambda: steady)
+    tight = limit(Metric.REQUESTS, 1, "minute")
+    scene = Scene(configured(tight))
+    scene.billing.settle(scene.hold(), reception_of(Usage(1, 1)), None)
+    wall -= 3600
+    assert isinstance(scene.try_to_hold(request_id="r2"), list), "the same window"
+    steady += 61
+    wall += 61
+    scene.billing.settle(scene.hold(request_id="r2"), reception_of(Usage(1, 1)), None)
+    for _ in range(5):
+        assert isinstance(scene.try_to_hold(request_id="r3"), list)
+    steady += 60
+    wall += 60
+    scene.hold(request_id="r3")
+    wall += 7200
+    scene.hold(request_id="r4")
+    assert scene.billing.ledger.account((tight,)).counters[0].window.start == wall // 60 * 60

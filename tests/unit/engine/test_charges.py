@@ -1,0 +1,181 @@
+"""What an attempt is charged when it is over: what the provider says, else what can be known; never a silent zero."""
+
+from time import monotonic
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.exchange import exchange_of
+from fakes.money import PLAIN, asking
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.outcomes import Usage, UsageSource
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import Routing
+from pointsman.engine.charges import Bound, Charge, charge_for, is_free
+from pointsman.engine.reception import Reception
+from pointsman.providers import PROVIDERS
+from pointsman.transport.leg import Leg
+
+BOUND = Bound(5000, 900)
+CODEC = PROVIDERS["openai"].codecs[Operation.CHAT]
+SSE = [(b"content-type", b"text/event-stream")]
+JSON = [(b"content-type", b"application/json")]
+
+
+def reception_of(call: Call, *, was_sent: bool = True) -> Reception:
+    exchange, _ = exchange_of()
+    reception = Reception(call, CODEC, exchange, lambda *_: exchange.start(200, b"", None), Routing())
+    reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
+    reception.leg.was_sent = was_sent
+    return reception
+
+
+def event(**fields: object) -> bytes:
+    return b"data: " + msgspec.json.encode({"object": "chat.completion.chunk", **fields}) + b"\n\n"
+
+
+def piece(text: str) -> bytes:
+    return event(choices=[{"index": 0, "delta": {"content": text}}])
+
+
+def charged(
+    kind: Kind | None = None,
+    *,
+    status: int | None = 200,
+    events: int = 0,
+    usage: Usage | None = None,
+    was_sent: bool = True,
+    call: Call | None = None,
+    price: Price | None = PLAIN,
+) -> Charge:
+    call = call or msgspec.structs.replace(asking(size=400), stream=True)
+    reception = reception_of(call, was_sent=was_sent)
+    if status is not None:
+        reception.on_head(status, SSE)
+        for _ in range(events):
+            reception.on_data(piece("x"))
+    reception.usage = usage
+    return charge_for(call, price, BOUND, reception, Failure(kind, "") if kind is not None else None)
+
+
+def test_the_providers_own_account_comes_first() -> None:
+    assert charged(usage=Usage(8, 5)) == Charge(8 * 150 + 5 * 600, 13, UsageSource.PROVIDER, Usage(8, 5))
+    assert charged(failures.CLIENT_GONE, usage=Usage(8, 5)).nano == 8 * 150 + 5 * 600
+    assert charged(failures.TRUNCATED, usage=Usage(8, 5)).source is UsageSource.PROVIDER
+
+
+def test_what_arrived_of_a_stream_is_counted_and_its_prompt_estimated() -> None:
+    told = Charge(100 * 150 + 3 * 600, 103, UsageSource.COUNTED, Usage(100, 3))
+    assert charged(events=3) == told
+    for kind in (failures.CLIENT_GONE, failures.STALLED, failures.TRUNCATED, failures.CONNECTION_LOST):
+        assert charged(kind, events=3) == told
+
+
+@pytest.mark.parametrize(
+    "kind", [failures.CLIENT_GONE, failures.COMMIT_TIMEOUT, failures.DEADLINE_EXCEEDED, failures.INTERNAL]
+)
+def test_what_was_broken_off_is_never_free_once_it_was_sent(kind: Kind) -> None:
+    for status in (None, 200):
+        charge = charged(kind, status=status)
+        assert (charge.source, charge.usage) == (UsageSource.COUNTED, Usage(100, 0))
+        assert charge.nano > 0
+    assert charged(kind, status=None, was_sent=False) == Charge(0, 0, UsageSource.NONE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (failures.CONNECT_FAILED, None),
+        (failures.DNS_FAILED, None),
+        (failures.UPSTREAM_RATE_LIMITED, 429),
+        (failures.CREDENTIAL_REJECTED, 401),
+        (failures.UPSTREAM_REFUSED, 400),
+        (failures.UPSTREAM_ERROR, 500),
+        (failures.UPSTREAM_OVERLOADED, 503),
+        (failures.COMMIT_TIMEOUT, 500),
+    ],
+)
+def test_what_the_provider_refused_or_never_got_costs_nothing(kind: Kind, status: int | None) -> None:
+    assert charged(kind, status=status) == Charge(0, 0, UsageSource.NONE)
+
+
+def test_a_success_of_which_nothing_is_known_costs_what_was_reserved() -> None:
+    assert charged() == Charge(5000, 900, UsageSource.RESERVED)
+    assert charged(price=None) == Charge(5000, 900, UsageSource.RESERVED, is_priced=False)
+
+
+def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
+    assert charged(usage=Usage(8, 5), price=None) == Charge(0, 13, UsageSource.PROVIDER, Usage(8, 5), is_priced=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "free"),
+    [
+        (asking(Operation.OTHER, method="GET"), True),
+        (asking(Operation.OTHER, method="DELETE"), True),
+        (asking(Operation.FILE), True),
+        (asking(Operation.OTHER), False),
+        (asking(Operation.BATCH), False),
+        (asking(), False),
+    ],
+)
+def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
+    assert is_free(call) is free
+    if free:
+        assert charged(call=call) == Charge(0, 0, UsageSource.NONE)
+        assert charged(failures.CLIENT_GONE, status=None, call=call) == Charge(0, 0, UsageSource.NONE)
+
+
+TOKENS = st.integers(0, 10**6)
+RATES = st.builds(Rates, *[st.integers(0, 10**8)] * 2, *[st.none() | st.integers(0, 10**8)] * 8)
+
+
+@given(
+    RATES,
+    TOKENS,
+    TOKENS,
+    st.fixed_dictionaries({}, optional={"cached_tokens": TOKENS, "audio_tokens": TOKENS}),
+    st.fixed_dictionaries({}, optional={"reasoning_tokens": TOKENS, "audio_tokens": TOKENS}),
+    st.sampled_from([None, "default", "flex"]),
+    st.integers(1, 4),
+)
+def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
+    rates: Rates,
+    tokens_in: int,
+    tokens_out: int,
+    inputs: dict[str, int],
+    outputs: dict[str, int],
+    tier: str | None,
+    pieces: int,
+) -> None:
+    price = Price(rates, above=((1000, Rates(7, 9)),), tiers={"flex": Rates(1, 2)}, request_nano=3)
+    usage: dict[str, object] = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
+    usage |= {"prompt_tokens_details": inputs} if inputs else {}
+    usage |= {"completion_tokens_details": outputs} if outputs else {}
+    said = {"service_tier": tier} if tier is not None else {}
+    whole = asking(size=50)
+    once = reception_of(whole)
+    once.on_head(200, JSON)
+    message = {"role": "assistant", "content": "x" * pieces}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    once.on_data(msgspec.json.encode({"object": "chat.completion", "choices": choices, "usage": usage, **said}))
+    once.on_end()
+    streamed = msgspec.structs.replace(whole, stream=True)
+    parts = reception_of(streamed)
+    parts.on_head(200, SSE)
+    for _ in range(pieces):
+        parts.on_data(event(choices=[{"index": 0, "delta": {"content": "x"}}], **said))
+    parts.on_data(event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], **said))
+    parts.on_data(event(choices=[], usage=usage, **said))
+    parts.on_data(b"data: [DONE]\n\n")
+    parts.on_end()
+    one, other = (
+        charge_for(call, price, BOUND, reception, None) for call, reception in ((whole, once), (streamed, parts))
+    )
+    assert one == other
+    assert one.source is UsageSource.PROVIDER

@@ -1,0 +1,326 @@
+"""A worker's end of the line: control may be silent, gone, or odd, and no request hears of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from fakes.money import limit
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.limits import Metric
+from pointsman.link import client as module
+from pointsman.link.client import LinkClient
+from pointsman.link.frames import (
+    FROM_WORKER,
+    PROTOCOL,
+    Ask,
+    Draining,
+    FrameReader,
+    FromControl,
+    FromWorker,
+    GiveBack,
+    Granted,
+    Hello,
+    InForce,
+    Metrics,
+    MetricsAsk,
+    NewSnapshot,
+    Recall,
+    Reshare,
+    Welcome,
+    encode,
+)
+from pointsman.routing.ledger import Ledger
+
+USD = limit(Metric.USD, 1000)
+NOW = 1_764_000_000.0
+DAY = int(NOW // 86_400) * 86_400
+SHARE = Share(1, 2, 0.0)
+
+
+class Control:
+    """The other end, by hand."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[FromWorker] = asyncio.Queue()
+        self.lines: list[asyncio.Transport] = []
+
+    def line(self) -> asyncio.Protocol:
+        return _Line(self)
+
+    def send(self, frame: FromControl) -> None:
+        self.lines[-1].write(encode(frame))
+
+    async def next(self) -> FromWorker:
+        async with asyncio.timeout(5):
+            return await self.frames.get()
+
+    async def welcome(self, share: Share = SHARE) -> Hello:
+        hello = await self.next()
+        assert isinstance(hello, Hello)
+        self.send(Welcome(PROTOCOL, share))
+        return hello
+
+
+class _Line(asyncio.Protocol):
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._frames = FrameReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._control.lines.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._frames.feed(data):
+            self._control.frames.put_nowait(FROM_WORKER.decode(body))
+
+
+class Scene:
+    def __init__(self, path: Path) -> None:
+        self.control = Control()
+        self.ledger = Ledger(NO_SHARE)
+        self.lines: list[bool] = []
+        self.taken: list[str] = []
+        self.server: asyncio.Server | None = None
+        self.path = str(path / "link")
+        self.link = LinkClient(self.path, self.ledger, self.hello, self.take, lambda: ["m 1"], self.lines.append)
+
+    def hello(self) -> Hello:
+        return Hello(PROTOCOL, 0, 7, 1, "j", "digest", self.link.share, self.ledger.holdings())
+
+    async def take(self, path: str) -> str:
+        if path == "bad":
+            raise ValueError("it is damaged")
+        await asyncio.sleep(0.05 if path == "slow" else 0)
+        self.taken.append(path)
+        return f"digest of {path}"
+
+    async def listen(self) -> None:
+        self.server = await asyncio.get_running_loop().create_unix_server(self.control.line, self.path)
+
+    async def hang_up(self) -> None:
+        assert self.server is not None
+        self.server.close()
+        for line in self.control.lines:
+            line.close()
+        await self.until(lambda: not self.link.is_connected)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    async def connected(self) -> None:
+        await self.control.welcome()
+        await self.until(lambda: self.link.is_connected)
+
+    def ask(self, more: int = 5) -> "asyncio.Future[Sequence[Grant] | None]":
+        answer: asyncio.Future[Sequence[Grant] | None] = asyncio.get_running_loop().create_future()
+        self.link.ask([Want(USD.counter, DAY, more)], answer.set_result)
+        return answer
+
+
+@asynccontextmanager
+async def scene_in(path: Path) -> AsyncIterator[Scene]:
+    scene = Scene(path)
+    running = asyncio.create_task(scene.link.run())
+    try:
+        await scene.listen()
+        yield scene
+    finally:
+        running.cancel()
+        scene.link.close()
+        if scene.server is not None:
+            scene.server.close()
+        for line in scene.control.lines:
+            line.abort()
+        await asyncio.sleep(0.01)
+
+
+Test = Callable[[Scene], Coroutine[Any, Any, None]]
+
+
+def run(path: Path, test: Test) -> None:
+    async def main() -> None:
+        async with scene_in(path) as scene, asyncio.timeout(10):
+            await test(scene)
+
+    asyncio.run(main())
+
+
+def test_the_line_begins_with_a_hello_and_gives_the_share(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        hello = await scene.control.welcome()
+        assert (hello.epoch, hello.share, hello.holdings) == (7, None, [])
+        await scene.until(lambda: scene.link.is_connected)
+        assert (scene.lines, scene.link.share) == ([True], SHARE)
+        assert scene.link.away_since(monotonic()) is None
+        scene.ledger.reserve(scene.ledger.account((USD,)), "a", 500, 0, 1, NOW)  # half of the limit
+        scene.control.send(Reshare(NO_SHARE))
+        await scene.until(lambda: scene.link.share == NO_SHARE)
+
+    run(tmp_path, test)
+
+
+def test_an_answer_is_in_the_ledger_before_who_asked_is_told(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
+        holdings: list[Holding] = []
+        scene.link.ask([Want(USD.counter, DAY, 400)], lambda _: holdings.extend(scene.ledger.holdings()))
+        ask = await scene.control.next()
+        assert isinstance(ask, Ask)
+        assert ask.wants == [Want(USD.counter, DAY, 400)]
+        scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 450, 0, 0)]))
+        await scene.until(lambda: holdings)
+        assert holdings == [Holding(USD.counter, DAY, 950, 500)]
+
+    run(tmp_path, test)
+
+
+def test_those_who_ask_for_the_same_share_one_question(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        answers = [scene.ask() for _ in range(50)]
+        ask = await scene.control.next()
+        assert isinstance(ask, Ask)
+        grants = [Grant(USD.counter, DAY, 5, 0, 0)]
+        scene.control.send(Granted(ask.number, grants))
+        assert await asyncio.gather(*answers) == [grants] * 50
+        assert scene.control.frames.empty()
+        scene.ask()
+        assert isinstance(await scene.control.next(), Ask), "who asks later asks anew"
+
+    run(tmp_path, test)
+
+
+def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S", 0.02)
+
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
+        assert await scene.ask() is None
+        ask = await scene.control.next()
+        assert isinstance(ask, Ask)
+        scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 70, 0, 0)]))
+        await scene.until(lambda: scene.ledger.holdings() == [Holding(USD.counter, DAY, 570, 500)])
+
+    run(tmp_path, test)
+
+
+def test_without_a_line_the_answer_is_none_at_once(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.control.next()  # no welcome yet
+        assert await scene.ask() is None
+        scene.control.send(Welcome(PROTOCOL, SHARE))
+        await scene.until(lambda: scene.link.is_connected)
+        answer = scene.ask()
+        await scene.control.next()
+        await scene.hang_up()
+        assert await answer is None, "nobody waits for a line that is gone"
+        assert scene.lines == [True, False]
+        assert scene.link.away_since(monotonic()) is not None
+
+    run(tmp_path, test)
+
+
+def test_the_line_is_made_again_and_says_what_is_held(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
+        await scene.hang_up()
+        Path(scene.path).unlink(missing_ok=True)
+        await scene.listen()
+        hello = await scene.control.welcome(NO_SHARE)
+        assert (hello.share, hello.holdings) == (SHARE, [Holding(USD.counter, DAY, 500, 500)])
+        await scene.until(lambda: scene.link.is_connected)
+        assert scene.lines == [True, False, True]
+
+    run(tmp_path, test)
+
+
+def test_idle_leases_are_given_back_when_others_need_them(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
+        scene.control.send(Recall([(USD.counter, DAY)]))
+        assert await scene.control.next() == GiveBack([Return(USD.counter, DAY, 400, 500)])
+        scene.link.give_back([Return(USD.counter, DAY, 1, 500)])
+        assert await scene.control.next() == GiveBack([Return(USD.counter, DAY, 1, 500)])
+
+    run(tmp_path, test)
+
+
+def test_a_worker_that_drains_takes_no_share_any_more(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.link.drain()
+        assert await scene.control.next() == Draining()
+        scene.control.send(Reshare(SHARE))
+        await scene.hang_up()
+        Path(scene.path).unlink(missing_ok=True)
+        await scene.listen()
+        assert (await scene.control.welcome(SHARE)).share == NO_SHARE
+        assert await scene.control.next() == Draining(), "the new control does not know"
+        assert scene.link.share == NO_SHARE
+        shorts = scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
+        assert isinstance(shorts, list)
+
+    run(tmp_path, test)
+
+
+def test_snapshots_are_taken_in_the_order_they_came(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        for path in ("slow", "bad", "quick"):
+            scene.control.send(NewSnapshot(path, "digest"))
+        assert [await scene.control.next() for _ in range(2)] == [
+            InForce("digest of slow"),
+            InForce("digest of quick"),
+        ]
+        assert scene.taken == ["slow", "quick"]
+        assert scene.link.is_connected
+
+    with caplog.at_level(logging.ERROR):
+        run(tmp_path, test)
+    assert "the new configuration cannot be taken: it is damaged" in caplog.text
+
+
+def test_metrics_are_given(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.control.send(MetricsAsk(3))
+        assert await scene.control.next() == Metrics(3, ["m 1"])
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("said", [b"\0\0\0\x01\xc1", b"\xff\xff\xff\xff", encode(Welcome(PROTOCOL + 1, SHARE))])
+def test_a_control_that_talks_nonsense_is_left_and_called_again_after_a_pause(
+    tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(scene: Scene) -> None:
+        ends_at = asyncio.get_running_loop().time() + 0.5
+        count = 0
+        while asyncio.get_running_loop().time() < ends_at:
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    await scene.control.frames.get()
+            except TimeoutError:
+                break
+            count += 1
+            scene.control.lines[-1].write(said)
+        assert 2 <= count <= 8, "it is no hot loop"
+        assert scene.link.share is None
+        assert scene.lines == []
+
+    with caplog.at_level(logging.ERROR):
+        run(tmp_path, test)
+    assert "the line to control is given up" in caplog.text

@@ -1,0 +1,79 @@
+"""Frames survive any cut of the stream, and refuse to fill the memory."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.link.frames import (
+    FROM_CONTROL,
+    FROM_WORKER,
+    MAX_FRAME,
+    PROTOCOL,
+    Ask,
+    Draining,
+    FrameReader,
+    FromControl,
+    FromWorker,
+    GiveBack,
+    Granted,
+    Hello,
+    InForce,
+    Metrics,
+    MetricsAsk,
+    NewSnapshot,
+    Recall,
+    Reshare,
+    Welcome,
+    encode,
+)
+
+FROM_WORKERS: list[FromWorker] = [
+    Hello(PROTOCOL, 0, 2**62, 5, "000-1", "digest", None, [Holding("c", 60, 10**18, 5)]),
+    Hello(PROTOCOL, 0, 1, 5, "000-1", "digest", Share(1, 2, 1.5), []),
+    Ask(1, [Want("c", 60, 5, 3)]),
+    GiveBack([Return("c", 60, 5, 3)]),
+    InForce("digest"),
+    Draining(),
+    Metrics(3, ["a 1", "b 2"]),
+]
+FROM_CONTROLS: list[FromControl] = [
+    Welcome(PROTOCOL, NO_SHARE),
+    Granted(1, [Grant("c", 60, 5, 4, 3)]),
+    Recall([("c", 60)]),
+    Reshare(Share(1, 3, 2.0)),
+    NewSnapshot("/path", "digest"),
+    MetricsAsk(3),
+]
+
+
+@given(st.lists(st.sampled_from(FROM_WORKERS), max_size=8), st.lists(st.integers(1, 40), min_size=1))
+def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(frames: list[FromWorker], sizes: list[int]) -> None:
+    stream = b"".join(map(encode, frames))
+    reader, found, at, turn = FrameReader(), [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        found += [FROM_WORKER.decode(body) for body in reader.feed(stream[at : at + size])]
+        at, turn = at + size, turn + 1
+    assert found == frames
+
+
+@pytest.mark.parametrize("frame", FROM_CONTROLS)
+def test_what_control_sends(frame: FromControl) -> None:
+    (body,) = FrameReader().feed(encode(frame))
+    assert FROM_CONTROL.decode(body) == frame
+
+
+def test_no_direction_takes_the_others_frames() -> None:
+    for frame in FROM_WORKERS:
+        with pytest.raises(msgspec.ValidationError):
+            FROM_CONTROL.decode(encode(frame)[4:])
+    for one in FROM_CONTROLS:
+        with pytest.raises(msgspec.ValidationError):
+            FROM_WORKER.decode(encode(one)[4:])
+
+
+def test_a_length_beyond_the_limit_is_refused_before_anything_is_kept() -> None:
+    with pytest.raises(ValueError, match=f"over the limit of {MAX_FRAME}"):
+        FrameReader().feed((MAX_FRAME + 1).to_bytes(4, "big"))

@@ -1,0 +1,252 @@
+"""What control has lent: never more than the limit, and never lost."""
+
+import pytest
+
+from fakes.money import limit
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.limits import Limit, Metric
+from pointsman.routing.leases import KEEP_S, LeaseBook, Spent
+
+NOW = 1_764_000_000.0
+DAY = int(NOW // 86_400) * 86_400
+USD = limit(Metric.USD, 1000)
+NAME = USD.counter
+EARLY = Share(1, 2, 0.0)
+
+
+def book_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = True) -> LeaseBook:
+    """A book whose workers came in the middle of the day."""
+    book = LeaseBook(workers, knows_all=knows_all)
+    configure(book, amount)
+    for slot, epoch in enumerate(epochs):
+        book.join(epoch, slot, NOW)
+    return book
+
+
+def configure(book: LeaseBook, amount: int) -> Limit:
+    changed = limit(Metric.USD, amount)
+    book.configure({changed.counter: changed})
+    return changed
+
+
+def ask(book: LeaseBook, epoch: int, more: int, opened: int = 0) -> Grant:
+    grants, _ = book.ask(epoch, [Want(NAME, DAY, more, opened)])
+    return grants[0]
+
+
+def spent(book: LeaseBook) -> tuple[int, int]:
+    (found,) = book.status()
+    assert (found.counter, found.window) == (NAME, DAY)
+    return found.posted, found.lent
+
+
+def test_a_worker_alone_holds_the_whole_remainder() -> None:
+    book = book_of(1, 7)
+    assert ask(book, 7, 10) == Grant(NAME, DAY, 1000, 0, 0)
+    assert spent(book) == (0, 1000)
+    book.charge(7, NAME, DAY, 300)
+    assert spent(book) == (300, 700), "what is held unspent falls as the journal is read"
+
+
+def test_slices_shrink_as_the_limit_nears() -> None:
+    book = book_of(2, 1, 2)
+    given = [ask(book, 1 + turn % 2, 5).given for turn in range(12)]
+    assert given == sorted(given, reverse=True)
+    assert given[0] == 250
+    assert given[-1] < 20
+    assert sum(given) <= 1000
+    assert spent(book) == (0, sum(given))
+
+
+def test_nothing_is_granted_where_it_would_not_be_enough_and_the_others_are_asked_to_give_back() -> None:
+    book = book_of(2, 1, 2)
+    assert ask(book, 1, 900).given == 900
+    grants, recalls = book.ask(2, [Want(NAME, DAY, 200)])
+    assert grants == [Grant(NAME, DAY, 0, 100, 900)]
+    assert recalls == {1: [(NAME, DAY)]}
+    book.give_back(1, [Return(NAME, DAY, 850, 0)])
+    assert ask(book, 2, 200) == Grant(NAME, DAY, 237, 713, 50)
+
+
+def test_grants_and_returns_that_cross_do_not_undo_each_other() -> None:
+    book = book_of(2, 1, 2)
+    ask(book, 1, 300)
+    ask(book, 1, 100)  # on its way
+    book.give_back(1, [Return(NAME, DAY, 300, 0)])  # told before that arrived
+    assert spent(book)[1] == ask(book, 2, 1000 - 100 - 300).lent
+
+
+def test_a_worker_says_what_its_windows_opened_with() -> None:
+    """Control thought that a window opened with 500; it did not, or did with less."""
+    for opened in (0, 5):
+        book = LeaseBook(2)
+        configure(book, 1000)
+        book.hello(1, 0, EARLY, [], NOW)
+        book.hello(2, 1, EARLY, [], NOW)
+        assert ask(book, 2, 100, 500) == Grant(NAME, DAY, 0, 0, 500)
+        book.give_back(1, [Return(NAME, DAY, 0, opened)])
+        book.give_back(1, [Return(NAME, DAY, 0, opened)])
+        assert spent(book) == (0, 500 + opened)
+        assert ask(book, 1, 1, opened).lent == 500, "saying it again changes nothing"
+
+
+def test_what_is_held_is_what_the_worker_says_when_it_calls() -> None:
+    book = book_of(2, 1, 2)
+    ask(book, 1, 400)  # and the grant is lost with the line
+    book.hello(1, 0, None, [Holding(NAME, DAY, 120, 20)], NOW)
+    assert spent(book) == (0, 120)
+    book.give_back(1, [Return(NAME, DAY, 100, 20)])
+    assert spent(book) == (0, 20)
+
+
+def test_a_dead_workers_lease_is_free_only_after_its_journal_was_read() -> None:
+    book = book_of(2, 1, 2)
+    ask(book, 1, 900)
+    assert ask(book, 2, 500).given == 0
+    book.charge(1, NAME, DAY, 250)
+    assert ask(book, 2, 500).given == 0
+    book.charge(1, NAME, DAY, 50)  # an open intent
+    book.retire(1, NOW)
+    assert spent(book) == (300, 0)
+    assert ask(book, 2, 500) == Grant(NAME, DAY, 700, 0, 0), "and the other is alone now"
+
+
+def test_an_overrun_leaves_less_for_the_others() -> None:
+    book = book_of(2, 1, 2)
+    ask(book, 1, 100)
+    book.charge(1, NAME, DAY, 990)
+    assert spent(book) == (990, 0)
+    assert ask(book, 2, 11).given == 0
+    assert ask(book, 2, 10).given == 10
+
+
+def test_a_lowered_limit_is_lent_no_further_and_a_raised_one_is() -> None:
+    book = book_of(1, 1)
+    ask(book, 1, 1000)
+    book.charge(1, NAME, DAY, 400)
+    book.give_back(1, [Return(NAME, DAY, 600, 0)])
+    configure(book, 300)
+    assert ask(book, 1, 1) == Grant(NAME, DAY, 0, 0, 0)
+    raised = configure(book, 500)
+    assert ask(book, 1, 1).given == 100
+    assert book.status() == [Spent(NAME, DAY, 400, 100, raised)]
+
+
+def test_a_limit_that_is_gone_refuses_nothing_and_its_spending_is_kept() -> None:
+    book = book_of(1, 1)
+    ask(book, 1, 10)
+    book.charge(1, NAME, DAY, 990)
+    book.configure({})
+    assert ask(book, 1, 5000).given == 5000
+    book.give_back(1, [Return(NAME, DAY, 5010, 0)])
+    book.forget_ended(NOW, 0.0)
+    book.forget_ended(NOW, KEEP_S + 1)
+    configure(book, 1000)
+    assert book.status()[0].posted == 990
+
+
+# After a start.
+
+
+def test_what_was_spent_is_known_from_the_store() -> None:
+    book = book_of(1, 7)
+    book.restore([(NAME, DAY, 5, 300), (NAME, DAY, 7, 100)])
+    assert spent(book) == (400, 0)
+    book.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 250, 0)], NOW)
+    assert spent(book) == (400, 150), "of what it holds, it has spent 100"
+    assert ask(book, 7, 1).given == 450
+
+
+def test_no_share_is_given_before_every_worker_has_called() -> None:
+    book = book_of(1, knows_all=False)
+    assert book.join(2, 0, NOW) == NO_SHARE
+    assert book.hello(1, 0, Share(1, 1, 5.0), [], NOW) == Share(1, 1, 5.0)
+    assert book.know_all(NOW) == [], "the first has all there is"
+    assert book.draining(1, NOW) == [(2, Share(1, 1, NOW + 1))]
+
+
+# Shares.
+
+
+def test_shares_never_exceed_the_whole() -> None:
+    book = book_of(2)
+    assert [book.join(epoch, slot, NOW) for epoch, slot in ((1, 0), (2, 1), (3, 0), (4, 1))] == [
+        Share(1, 2, NOW + 1),
+        Share(1, 2, NOW + 1),
+        NO_SHARE,
+        NO_SHARE,
+    ]
+    assert book.draining(2, NOW + 5.5) == [(4, Share(1, 2, NOW + 6))], "who follows in the slot comes first"
+    assert book.draining(2, NOW + 6) == []
+    assert book.retire(2, NOW + 7) == []
+    assert book.retire(1, NOW + 8) == [(3, Share(1, 2, NOW + 9))], "a killed one keeps its share until it is read"
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 4), (4, 2), (3, 2), (1, 3)])
+def test_nor_do_they_while_the_number_of_workers_changes(before: int, after: int) -> None:
+    book = book_of(before, *range(before))
+    book.size = after
+    shares = {epoch: book.join(epoch, 0, NOW) for epoch in range(before)}
+
+    def total() -> float:
+        return sum(share.part / share.whole for share in shares.values())
+
+    for number in range(max(before, after)):
+        if number < after:
+            shares[100 + number] = book.join(100 + number, number, NOW)
+        if number < before:
+            shares[number] = NO_SHARE
+            shares.update(book.draining(number, NOW))
+        assert total() <= 1 + 1e-9
+    assert total() == pytest.approx(1)
+
+
+def test_a_worker_that_drains_gets_no_share_again() -> None:
+    book = book_of(1, 1)
+    book.draining(1, NOW)
+    assert book.hello(1, 0, NO_SHARE, [], NOW) == NO_SHARE
+
+
+def test_windows_that_begin_with_a_share_are_taken_to_be_opened() -> None:
+    book = LeaseBook(2)
+    configure(book, 1000)
+    book.hello(1, 0, EARLY, [], NOW)
+    book.join(2, 1, NOW)  # in the middle of this window
+    book.charge(1, NAME, DAY, 100)
+    assert spent(book) == (100, 400)
+    book.draining(1, NOW + 5)
+    tomorrow = DAY + 86_400
+    book.charge(2, NAME, tomorrow, 1)
+    found = next(found for found in book.status() if found.window == tomorrow)
+    assert (found.posted, found.lent) == (1, 499), "the one that drains opens it no more"
+
+
+def test_a_clock_that_was_set_back_gives_no_window_twice() -> None:
+    book = book_of(1)
+    book.hello(1, 0, Share(1, 1, 0.0), [], NOW)
+    book.charge(1, NAME, DAY, 1)
+    book.draining(1, DAY - 10.0)
+    assert book.join(2, 0, DAY - 10.0).since > DAY
+
+
+# Memory.
+
+
+def test_windows_that_are_over_are_forgotten_whatever_was_left_in_them() -> None:
+    book = book_of(1, 1)
+    ask(book, 1, 10)
+    after = DAY + 86_400.0
+    book.forget_ended(after, 50.0)
+    book.forget_ended(after, 50.0 + KEEP_S)
+    assert book.status(), "attempts that began in it may still be charged"
+    book.forget_ended(after, 51.0 + KEEP_S)
+    assert book.status() == []
+
+
+def test_a_clock_that_is_wrong_for_a_moment_has_nothing_forgotten() -> None:
+    book = book_of(1, 1)
+    book.charge(1, NAME, DAY, 990)
+    book.forget_ended(NOW + 1e9, 50.0)
+    book.forget_ended(NOW, 60.0)
+    book.forget_ended(NOW + 1e9, 51.0 + KEEP_S)
+    assert book.status()[0].posted == 990

@@ -1,0 +1,211 @@
+"""Money from tokens: exact, rounded up once, and never more than was reserved."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
+
+from fakes.money import PLAIN, asking, terms
+from pointsman.domain.calls import Operation
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.prices import Price, Rates
+from pointsman.routing.pricing import (
+    MEDIA_TOKENS,
+    TEMPLATE_TOKENS,
+    cost_nano,
+    counted_usage,
+    upper_bound,
+)
+from pointsman.routing.terms import DEFAULT_OUTPUT
+
+RATES = Rates(
+    1_000, 10_000, cache_read=100, cache_write=2_000, cache_write_1h=4_000, audio_in=8_000, audio_out=90_000,
+    image_in=16_000, image_out=70_000, reasoning=50_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("usage", "nano"),
+    [
+        (Usage(8, 0), 8),
+        (Usage(0, 3), 30),
+        (Usage(10, 0, tokens_cached=4), 6 + 1),  # 6.4, rounded up
+        (Usage(10, 0, tokens_cache_write=4), 6 + 8),
+        (Usage(10, 0, tokens_cache_write_1h=4), 6 + 16),
+        (Usage(10, 0, audio_in=4), 6 + 32),
+        (Usage(10, 0, image_in=4), 6 + 64),
+        (Usage(0, 10, tokens_reasoning=4), 60 + 200),
+        (Usage(0, 10, audio_out=4), 60 + 360),
+        (Usage(0, 10, image_out=4), 60 + 280),
+        (Usage(10, 10, 1, 1, 1, 1, 1, 1, 1, 1), 5 + 1 + 2 + 4 + 8 + 16 + 7 * 10 + 50 + 90 + 70),
+        (Usage(0, 0), 0),
+        # What providers say of the parts may exceed the whole: no token is charged twice.
+        (Usage(3, 0, tokens_cached=5), 1),
+        (Usage(4, 0, tokens_cached=3, audio_in=3), 1 + 8),
+    ],
+)
+def test_every_class_of_tokens_has_its_price(usage: Usage, nano: int) -> None:
+    assert cost_nano(Price(RATES), usage) == nano
+
+
+def test_classes_without_a_price_cost_what_plain_ones_do() -> None:
+    plain = Price(Rates(1_000, 10_000))
+    usage = Usage(10, 10, 2, 2, 2, 2, 2, 2, 2, 2)
+    assert cost_nano(plain, usage) == cost_nano(plain, Usage(10, 10)) == 110
+    free_cache = Price(Rates(1_000, 10_000, cache_read=0))
+    assert cost_nano(free_cache, Usage(10, 0, tokens_cached=10)) == 0, "free is not unknown"
+
+
+def test_what_is_cached_for_an_hour_costs_what_other_writes_do_where_it_has_no_price() -> None:
+    assert cost_nano(Price(Rates(1_000, 0, cache_write=2_000)), Usage(10, 0, tokens_cache_write_1h=4)) == 6 + 8
+
+
+def test_it_is_rounded_up_once() -> None:
+    one_third = Price(Rates(333, 333))
+    assert cost_nano(one_third, Usage(1, 0)) == 1
+    assert cost_nano(one_third, Usage(1, 1)) == 1
+    assert cost_nano(one_third, Usage(3, 0)) == 1
+    assert cost_nano(one_third, Usage(3, 1)) == 2
+    assert cost_nano(Price(Rates(20_000, 0)), Usage(8, 0)) == 160  # $0.02 per million: 0.16 micro-dollars
+
+
+def test_tiers_and_thresholds() -> None:
+    price = Price(
+        Rates(1_000, 10_000),
+        above=((100, Rates(2_000, 20_000)), (1000, Rates(3_000, 30_000))),
+        tiers={"batch": Rates(500, 5_000), "priority": Rates(4_000, 40_000)},
+        request_nano=7,
+    )
+    assert cost_nano(price, Usage(99, 1)) == 99 + 10 + 7
+    assert cost_nano(price, Usage(100, 1)) == 200 + 20 + 7, "for the whole request"
+    assert cost_nano(price, Usage(1000, 1)) == 3000 + 30 + 7
+    assert cost_nano(price, Usage(100, 1, tier="batch")) == 50 + 5 + 7
+    assert cost_nano(price, Usage(10, 1, tier="priority")) == 40 + 40 + 7
+    assert cost_nano(price, Usage(10, 1, tier="default")) == 10 + 10 + 7
+    stepped = replace(price, tiers_above={"batch": ((50, Rates(600, 6_000)),)})
+    assert cost_nano(stepped, Usage(49, 0, tier="batch")) == 25 + 7
+    assert cost_nano(stepped, Usage(50, 0, tier="batch")) == 30 + 7
+    assert cost_nano(stepped, Usage(100, 1, tier="priority")) == 400 + 40 + 7
+
+
+# Properties.
+
+RATE = st.integers(0, 100_000_000)
+SOME_RATES = st.builds(Rates, RATE, RATE, *(st.none() | RATE for _ in range(8)))
+THRESHOLDS = st.lists(st.tuples(st.integers(0, 100_000), SOME_RATES), max_size=2)
+
+
+def _ascending(steps: list[tuple[int, Rates]]) -> tuple[tuple[int, Rates], ...]:
+    return tuple(sorted(steps, key=lambda one: one[0]))
+
+
+PRICES = st.builds(
+    Price,
+    SOME_RATES,
+    THRESHOLDS.map(_ascending),
+    st.dictionaries(st.sampled_from(("batch", "flex", "priority")), SOME_RATES, max_size=2),
+    st.integers(0, 10**9),
+    st.dictionaries(st.sampled_from(("batch", "flex")), THRESHOLDS.map(_ascending), max_size=2),
+)
+TIERS = st.none() | st.sampled_from(("batch", "flex", "priority", "default"))
+
+
+@st.composite
+def usages(draw: st.DrawFn, most_in: int, most_out: int) -> Usage:
+    """Parts may be said to be larger than the whole."""
+    inputs, outputs = st.integers(0, 2 * most_in), st.integers(0, 2 * most_out)
+    return Usage(
+        draw(st.integers(0, most_in)), draw(st.integers(0, most_out)), draw(inputs), draw(outputs), draw(inputs),
+        draw(inputs), draw(inputs), draw(outputs), draw(inputs), draw(outputs), draw(TIERS),
+    )  # fmt: skip
+
+
+@given(
+    PRICES,
+    st.integers(0, 200_000),
+    st.integers(1, 200_000),
+    st.integers(1, 8),
+    st.data(),
+)
+def test_no_usage_within_bounds_costs_more_than_the_upper_bound(
+    price: Price, size: int, max_tokens: int, choices: int, data: st.DataObject
+) -> None:
+    nano, tokens = upper_bound(terms(price), asking(size=size, max_tokens=max_tokens, choices=choices))
+    usage = data.draw(usages(size + TEMPLATE_TOKENS, max_tokens * choices))
+    assert cost_nano(price, usage) <= nano
+    assert usage.tokens_in + usage.tokens_out <= tokens
+
+
+@given(PRICES, usages(100_000, 100_000))
+def test_a_cost_is_the_exact_sum_rounded_up(price: Price, usage: Usage) -> None:
+    rates, steps = price.rates, price.above
+    if usage.tier in price.tiers:
+        rates, steps = price.tiers[usage.tier or ""], price.tiers_above.get(usage.tier or "", ())
+    for start, higher in steps:
+        rates = higher if usage.tokens_in >= start else rates
+    each = asdict(rates)
+    told = {name: each["input" if name in _INPUTS else "output"] if each[name] is None else each[name] for name in each}
+    if rates.cache_write_1h is None:
+        told["cache_write_1h"] = told["cache_write"]
+    read, written, kept = usage.tokens_cached, usage.tokens_cache_write, usage.tokens_cache_write_1h
+    inputs = dict(zip(_INPUTS, (read, written, kept, usage.audio_in, usage.image_in), strict=True))
+    outputs = {"audio_out": usage.audio_out, "image_out": usage.image_out, "reasoning": usage.tokens_reasoning}
+    pico = 0
+    for left, parts, plain in ((usage.tokens_in, inputs, "input"), (usage.tokens_out, outputs, "output")):
+        rest = left
+        for name, number in parts.items():
+            pico += min(number, rest) * told[name]
+            rest -= min(number, rest)
+        pico += rest * told[plain]
+    exact = Fraction(pico, 1000) + price.request_nano
+    assert exact <= cost_nano(price, usage) < exact + 1
+
+
+_INPUTS = ("cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")
+
+
+# Upper bounds.
+
+
+def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> None:
+    assert upper_bound(terms(), asking(size=488, max_tokens=100, choices=3)) == (1000 * 150 + 300 * 600, 1300)
+    assert upper_bound(terms(), asking(size=488)) == (1000 * 150 + DEFAULT_OUTPUT * 600, 1000 + DEFAULT_OUTPUT)
+    assert upper_bound(terms(output=50), asking(size=488)) == (1000 * 150 + 50 * 600, 1050)
+    assert upper_bound(terms(output=50), asking(Operation.EMBEDDING, size=488)) == (1000 * 150, 1000)
+    assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
+
+
+def test_media_are_bounded_each() -> None:
+    without = upper_bound(terms(), asking(max_tokens=1))[1]
+    assert upper_bound(terms(), asking(max_tokens=1, media=3))[1] == without + 3 * MEDIA_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"prompt": "a"}, 2),
+        ({"prompt": ["a", "b", "c"]}, 6),
+        ({"prompt": []}, 2),
+        ({"prompt": [1, 2, 3]}, 2),
+        ({"prompt": [[1, 2], [3]]}, 4),
+        ({"prompt": "a", "best_of": 5}, 5),
+        ({"prompt": ["a", "b"], "best_of": 5}, 10),
+        ({"prompt": "a", "best_of": 1}, 2),
+        ({"prompt": "a", "best_of": None}, 2),
+    ],
+)
+def test_text_completions_are_charged_for_every_answer(fields: dict[str, object], answers: int) -> None:
+    call = asking(Operation.COMPLETION, max_tokens=100, choices=2, fields=fields)
+    assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + answers * 100
+
+
+@given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))
+@example(size=0, pieces=0)
+def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, pieces: int) -> None:
+    usage = counted_usage(asking(size=size), pieces)
+    assert usage.tokens_in >= 1
+    assert usage.tokens_in <= size + TEMPLATE_TOKENS
+    assert usage.tokens_out == pieces
+    assert cost_nano(PLAIN, usage) > 0

@@ -1,0 +1,112 @@
+"""What attempts of a key at a candidate cost, and which limits they count in."""
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.money import PLAIN, limit
+from fakes.routing import endpoint, snapshot
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.limits import Level, Metric
+from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing
+from pointsman.domain.targets import candidate
+from pointsman.routing.terms import Terms, terms_of
+
+OWN = limit(level=Level.VIRTUAL_KEY)
+TEAM = limit(level=Level.TEAM, name="t")
+ENTRY = limit(Metric.REQUESTS, level=Level.ENTRY, name="me/alpha")
+PROVIDER = limit(Metric.TOKENS, level=Level.PROVIDER, name="alpha")
+KEY = VirtualKey("me", b"", "t", "c", entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))}, limits=(OWN, TEAM))
+ALPHA = candidate(replace(endpoint("alpha"), limits=(PROVIDER,), catalog="openai"), "gpt-4o")
+
+
+def price(number: int) -> Price:
+    return Price(Rates(number, number))
+
+
+class Catalog(NoCatalog):
+    """Knows `gpt-4o` of `openai`."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:
+        known = provider_type == "openai" and model == "gpt-4o"
+        return ModelFacts(model, output=4096, price=PLAIN, version="2026-11") if known else None
+
+
+def terms(
+    *overrides: PriceOverride, key: VirtualKey | None = KEY, model: str = "gpt-4o", catalog: bool = True
+) -> Terms:
+    pricing = Pricing(overrides=overrides, catalog=Catalog()) if catalog else Pricing(overrides=overrides)
+    target = candidate(ALPHA.endpoint, model)
+    return terms_of(key, target, replace(snapshot([target.endpoint]), pricing=pricing))
+
+
+def test_limits_of_every_level_from_the_narrowest_on() -> None:
+    assert terms().limits == (ENTRY, OWN, TEAM, PROVIDER)
+    assert terms(key=None).limits == (PROVIDER,)
+    assert terms(key=replace(KEY, entries={})).limits == (OWN, TEAM, PROVIDER)
+
+
+def test_the_catalogs_price_and_bound() -> None:
+    found = terms()
+    assert (found.price, found.version, found.output) == (PLAIN, "2026-11", 4096)
+    assert (found.dearest_in, found.dearest_out) == (150_000, 600_000)
+
+
+def test_what_nobody_knows() -> None:
+    found = terms(model="other")
+    assert (found.price, found.version, found.output, found.dearest_in) == (None, "", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "number"),
+    [
+        ([PriceOverride("alpha/*", None, price(1)), PriceOverride("alpha/gpt-4o", None, price(2))], 2),
+        ([PriceOverride("*", None, price(1)), PriceOverride("alpha/*", None, price(2))], 1),  # what is written first
+        ([PriceOverride("alpha/gpt-4o", None, price(1)), PriceOverride("*", "customer:c", price(2))], 2),
+        ([PriceOverride("alpha/gpt-4o", "customer:c", price(1)), PriceOverride("*", "team:t", price(2))], 2),
+        ([PriceOverride("alpha/gpt-4o", "team:t", price(1)), PriceOverride("*", "virtual_key:me", price(2))], 2),
+        ([PriceOverride("*", "team:other", price(1)), PriceOverride("*", None, price(2))], 2),
+        ([PriceOverride("beta/*", None, price(1)), PriceOverride("*/gpt-4?", None, price(2))], 2),
+    ],
+)
+def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int) -> None:
+    found = terms(*overrides)
+    assert (found.price, found.version) == (price(number), "override")
+    assert (found.dearest_in, found.output) == (number, 4096)
+
+
+def test_those_of_owners_are_not_for_open_mode() -> None:
+    assert terms(PriceOverride("*", "team:t", price(1)), key=None).price is PLAIN
+
+
+def test_price_and_bound_are_overridden_each_by_itself() -> None:
+    found = terms(PriceOverride("*", "team:t", None, output=10), PriceOverride("*", None, price(5), output=20))
+    assert (found.price, found.output) == (price(5), 10)
+    alone = terms(PriceOverride("*", None, None, output=10), catalog=False)
+    assert (alone.price, alone.version, alone.output) == (None, "", 10)
+
+
+@pytest.mark.parametrize(
+    ("limits", "has_budget"),
+    [
+        ((limit(Metric.USD),), True),
+        ((limit(Metric.USD, soft=True),), False),
+        ((limit(Metric.TOKENS), limit(Metric.REQUESTS)), False),
+        ((), False),
+    ],
+)
+def test_a_budget_is_a_limit_of_money_that_refuses(limits: tuple[object, ...], has_budget: bool) -> None:
+    key = replace(KEY, limits=limits, entries={})
+    assert terms(key=key).has_budget is has_budget
+
+
+def test_the_dearest_of_every_class_tier_and_threshold() -> None:
+    dear = Price(
+        Rates(1, 2, cache_write=7),
+        above=((100, Rates(3, 4, audio_in=30)),),
+        tiers={"priority": Rates(5, 6, reasoning=40)},
+        request_nano=9,
+        tiers_above={"flex": ((5, Rates(50, 60)),)},
+    )
+    found = terms(PriceOverride("*", None, dear))
+    assert (found.dearest_in, found.dearest_out, found.request_nano) == (50, 60, 9)

@@ -1,0 +1,235 @@
+"""Processes that die are replaced, sockets and the lock of the data folder outlive them all."""
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.configuration import OPEN, compiled
+from fakes.supervised import supervised
+from pointsman.config.settings import Settings
+from pointsman.supervisor import (
+    PAUSES_S,
+    STABLE_S,
+    Child,
+    Supervisor,
+    SupervisorError,
+    lock_data_dir,
+    open_sockets,
+    port_of,
+)
+
+TEXT = f"""
+providers: {{openai: env.OPENAI_API_KEY}}
+server: {{listen: '127.0.0.1:0'}}
+console: {{listen: '127.0.0.1:0'}}
+{OPEN}
+"""
+
+
+def settings(folder: Path, workers: int = 1) -> Settings:
+    return replace(compiled(TEXT).settings, data_dir=folder / "data", workers=workers)
+
+
+# The lock and the sockets.
+
+
+def test_one_gateway_has_a_data_folder(tmp_path: Path) -> None:
+    fd = lock_data_dir(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    with pytest.raises(SupervisorError, match=rf"another gateway \(pid {os.getpid()}\) uses the data folder"):
+        lock_data_dir(tmp_path / "data")
+    os.close(fd)
+    os.close(lock_data_dir(tmp_path / "data"))
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisorError, match=r"the data folder .* cannot be used: "):
+        lock_data_dir(tmp_path / "file" / "data")
+
+
+def test_every_worker_has_a_socket_of_its_own_at_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    sockets = open_sockets(settings(tmp_path, workers=3))
+    ports = {port_of(fd) for fds in sockets.listen for fd in fds}
+    assert len(ports) == 1
+    assert len({fd for fds in sockets.listen for fd in fds}) == 3
+    assert port_of(sockets.console[0]) not in ports
+    assert Path(sockets.link_path).is_socket()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", ports.pop()))
+    for fd in (*(fd for fds in sockets.listen for fd in fds), *sockets.console, sockets.link, sockets.lock):
+        assert not os.get_inheritable(fd)
+        os.close(fd)
+
+
+def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = settings(tmp_path)
+        taken = replace(taken, console=replace(taken.console, port=other.getsockname()[1]))
+        with pytest.raises(SupervisorError, match="cannot listen: Address already in use"):
+            open_sockets(taken)
+    os.close(lock_data_dir(tmp_path / "data"))
+
+
+# Restarts.
+
+
+def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(tmp_path: Path) -> None:
+    found = compiled(TEXT)
+    supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, [])
+
+    def pause(lived_s: float) -> float:
+        child = Child("worker 0", 0, 1, -1, None, monotonic() - lived_s)
+        supervisor._plan_restart(child, 9)
+        return round(supervisor._restarts[0][0] - monotonic(), 1)
+
+    assert [pause(0.0) for _ in range(9)] == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
+    assert pause(STABLE_S + 1) == PAUSES_S[0]
+    assert pause(0.0) == PAUSES_S[1]
+    assert supervisor._restarts.keys() == {0}, "each slot by itself"
+    until = supervisor._until_restart()
+    assert until is not None
+    assert 0 <= until <= PAUSES_S[1]
+
+
+def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        first = gateway.ask()
+        assert gateway.started("0") == [first]
+        os.kill(first, signal.SIGSTOP)
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as waiting:
+            os.kill(first, signal.SIGKILL)
+            second = int(waiting.recv(100))
+        assert gateway.started("0") == [first, second]
+        assert f"worker 0 (pid {first}) was killed by SIGKILL; it is started again in 0 s" in gateway.log
+        (control,) = gateway.started("-")
+        os.kill(control, signal.SIGKILL)
+        gateway.until(lambda: len(gateway.started("-")) == 2)
+        assert gateway.ask() == second, "the others go on"
+
+
+def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "broken").touch()
+        os.kill(gateway.ask(), signal.SIGKILL)
+        sleep(1.5)
+        assert 3 <= len(gateway.started("0")) <= 5  # after 0, 0.2, 0.4 and 0.8 s
+        (tmp_path / "broken").unlink()
+        assert gateway.ask() == gateway.started("0")[-1]
+
+
+def test_a_gateway_whose_worker_cannot_start_ends(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    with supervised(tmp_path) as gateway:
+        assert gateway.process.wait(15) == 1
+        assert "the worker 0 process could not start" in gateway.log
+        assert not list(tmp_path.glob("pointsman-*")), "the folder of the link is gone"
+
+
+# Signals.
+
+
+def test_the_end(tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        gateway.signal(signal.SIGTERM)
+        assert gateway.process.wait(15) == 0
+        ended = [slot for what, slot, _ in gateway.said if what == "ended"]
+        assert sorted(ended[:2]) == ["0", "1"]
+        assert ended[2:] == ["-"], "control reads what workers have written before it ends"
+        assert not list(tmp_path.glob("pointsman-*"))
+        os.close(lock_data_dir(tmp_path / "data"))
+
+
+def test_a_gateway_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=3) as gateway:
+        gateway.until(lambda: gateway.started("0"))
+        gateway.signal(signal.SIGTERM)
+        assert gateway.process.wait(15) == 0
+        assert not gateway.started("0") or ("ended", "0", gateway.started("0")[0]) in gateway.said
+
+
+def test_a_hangup_is_for_control(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        gateway.signal(signal.SIGHUP)
+        gateway.until(lambda: any(what == "hangup" for what, _, _ in gateway.said))
+        assert [slot for what, slot, _ in gateway.said if what == "hangup"] == ["-"]
+
+
+def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway.until(lambda: sorted(slot for what, slot, _ in gateway.said if what == "ended") == ["-", "0", "1"])
+
+
+# Handing over.
+
+
+def test_a_hand_over_replaces_every_process_and_loses_no_connection(tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        before = [gateway.started(slot)[0] for slot in ("0", "1", "-")]
+        gateway.signal(signal.SIGUSR2)
+        answers = []
+        while gateway.log.count("listening on") < 2 or len([1 for what, *_ in gateway.said if what == "ended"]) < 3:
+            answers.append(gateway.ask())
+        after = [gateway.started(slot)[1] for slot in ("0", "1", "-")]
+        assert set(answers) <= {*before, *after}
+        assert gateway.process.poll() is None, "it is the same process"
+        assert gateway.ask() in after
+        assert {pid for what, _, pid in gateway.said if what == "ended"} == set(before)
+        os.kill(after[0], signal.SIGKILL)  # and it keeps them as its predecessor did
+        gateway.until(lambda: len(gateway.started("0")) == 3)
+        with pytest.raises(SupervisorError, match=rf"pid {gateway.process.pid}\)"):
+            lock_data_dir(tmp_path / "data")
+
+
+@pytest.mark.parametrize("after_s", [0.2, 0.5, 0.7, 0.9])
+def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, after_s: float) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: len(gateway.started("0")) == 2)
+        sleep(after_s / 4)
+        gateway.signal(signal.SIGTERM)
+        assert gateway.process.wait(15) == 0
+        gone = {pid for what, _, pid in gateway.said if what == "ended"}
+        assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control")}
+
+
+def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (first,) = gateway.started("0")
+        (tmp_path / "broken").touch()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: "what has not been replaced goes on as it is" in gateway.log)
+        gateway.until(lambda: gateway.log.count("listening on") == 2)
+        sleep(0.3)
+        assert gateway.ask() == first
+        assert len(gateway.started("0")) == 2, "it is not tried again and again"
+
+
+def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = compiled(TEXT)
+    supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, ["gone"])
+    supervisor._sockets = open_sockets(settings(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    supervisor._hand_over()
+    sockets = supervisor._sockets
+    for fd in (*sockets.listen[0], *sockets.console, sockets.link, sockets.lock):
+        os.close(fd)
