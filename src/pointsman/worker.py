@@ -252,7 +252,12 @@ async def _work(task: WorkerTask) -> int:
     try:
         log_fd = _open_log(settings)
         journal = JournalWriter(
-            journals, task.slot, task.epoch, max_bytes=settings.journal_bytes, on_trouble=_journal_in_trouble
+            journals,
+            task.slot,
+            task.epoch,
+            max_bytes=settings.journal_bytes,
+            on_trouble=_journal_in_trouble,
+            is_synced=settings.durability == "power",
         )
     except OSError as error:
         _logger.error("cannot write: %s", error)  # noqa: TRY400 -- the trace would not help

@@ -458,8 +458,8 @@ class JournalSettings(Section):
     """What is kept of attempts before the store has them."""
 
     durability: Literal["process", "power"] = "process"
-    """`process`: nothing is lost when processes die. `power`: nor when the machine does; each attempt then waits for
-    the disk."""
+    """`process`: nothing is lost when processes die. `power`: nor, but for the last tenth of a second, when the machine
+    does."""
     max_bytes: Annotated[int, Field(ge=64 * _MIB, le=1024 * 1024 * _MIB)] = 8 * 1024 * _MIB
     """How much each worker may keep while the store is away. Beyond it, requests under a limit are refused."""
 

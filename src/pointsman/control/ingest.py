@@ -41,7 +41,8 @@ class _Journal:
         self.requests = OpenRequests()
         self.scopes: dict[int, Scope] = {}
         self.is_retired = False
-        self.is_unreadable = False  # of a newer version, or no journal at all: told once, and left alone
+        self.is_unreadable = False  # of a newer version: told once, and left alone
+        self.is_damaged = False  # what could be read of it was
 
 
 class IngestState(Struct):
@@ -261,6 +262,7 @@ class Ingest:
                 return position, True
             for damage in chunk.damage:
                 self._damaged(damage)
+                journal.is_damaged = True
             journal.scopes.update(journal.reader.scopes)
             accounting.add(epoch, chunk.records, journal.scopes, journal.requests, journal.booked)
             position = chunk.end
@@ -281,7 +283,10 @@ class Ingest:
         for name, (is_retired, low) in safe.items():
             journal = self._journals[name]
             if is_retired:
-                journal.reader.remove()
+                if journal.is_damaged:
+                    journal.reader.set_aside()
+                else:
+                    journal.reader.remove()
                 del self._journals[name]
             else:
                 journal.reader.remove_before(low.segment)

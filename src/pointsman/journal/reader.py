@@ -140,6 +140,12 @@ class JournalReader:
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def set_aside(self) -> None:
+        """Keep a journal that was damaged for somebody to look at, under a name that nobody reads. All that could be
+        read of it is safe."""
+        self.close()
+        self.folder.rename(self.folder.with_name(f"damaged-{self.folder.name}"))
+
     def close(self) -> None:
         if self._data is not None:
             self._data.close()

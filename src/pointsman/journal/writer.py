@@ -1,8 +1,8 @@
 """The worker's end of the journal.
 
 An intent is stored before bytes leave for a provider, an outcome when the attempt is over. Both are in the file as soon
-as the call returns: what the process does next, or whether it is still there, changes nothing. `power` durability adds
-that whoever waits for `synced` also survives the machine.
+as the call returns: what the process does next, or whether it is still there, changes nothing. Where the machine's end is
+to be survived too, a thread has the disk keep what was stored, in groups, at most `SYNC_S` later.
 
 When no segment can be made (disk full, limit reached) intents are refused, loudly, until one can; outcomes of attempts
 that are already out are kept in memory meanwhile, and records of requests are dropped and counted.
@@ -36,6 +36,7 @@ from pointsman.journal.segments import (
 SEGMENT_BYTES = 16 * 1024 * 1024
 MAX_BYTES = 8 * 1024 * 1024 * 1024
 RETRY_S = 1.0
+SYNC_S = 0.05
 MAX_KEPT = 100_000  # outcomes in memory
 KEEP_FREE = 256 * 1024  # of the last segment there is room for: left to outcomes
 
@@ -64,6 +65,7 @@ class JournalWriter:
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
         on_trouble: Callable[[str | None], None] | None = None,
+        is_synced: bool = False,
     ) -> None:
         self.name = folder_name(slot, epoch)
         self.folder = journals / self.name
@@ -90,6 +92,11 @@ class JournalWriter:
         self._defined: set[int] = set()
         self._kept: deque[tuple[Scope, bytes]] = deque()
         self._next: mmap.mmap | None = None
+        self._synced = (0, 0)  # segment and place up to which all is on the disk
+        self._ending = threading.Event()
+        self._syncer = threading.Thread(target=self._keep_synced, name="journal-sync", daemon=True)
+        if is_synced:
+            self._syncer.start()
         self._wanted = threading.Event()
         self._is_closed = False
         self._wanted.set()
@@ -119,14 +126,30 @@ class JournalWriter:
             self.dropped += 1
 
     def sync(self) -> None:
-        """Have all that was stored survive the machine. Takes as long as the disk; may be called from any thread."""
-        self._data.flush()
+        """Have all that was stored before survive the machine. Takes as long as the disk; for one thread at a time.
+        Raises `OSError`."""
+        number, at = self._number, self._at
+        if (number, at) == self._synced:
+            return
+        for each in range(self._synced[0], number + 1):
+            try:
+                fd = os.open(segment_path(self.folder, each), os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # control has read it, and deleted it
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        self._synced = number, at
 
     def close(self) -> None:
         """Give the lock up: the journal is whole."""
         self._is_closed = True
         self._wanted.set()
         self._maker.join(timeout=5)
+        self._ending.set()
+        if self._syncer.is_alive():
+            self._syncer.join(timeout=5)
         self._store_kept()
         self._data.close()
         if self._next is not None:
@@ -179,6 +202,16 @@ class JournalWriter:
                     self.dropped += 1
                 return
             self._kept.popleft()
+
+    def _keep_synced(self) -> None:
+        """A thread of its own: group what is stored, and have the disk keep it."""
+        while not self._ending.wait(SYNC_S):
+            try:
+                self.sync()
+            except OSError as error:
+                if self._on_trouble is not None:
+                    self._on_trouble(f"the journal {self.folder} is not safe from a loss of power: {error.strerror}")
+                self._ending.wait(RETRY_S)
 
     def _make_segments(self) -> None:
         """The other thread: whenever the next segment is wanted, make it; while it cannot be made, try again."""

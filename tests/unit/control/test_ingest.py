@@ -222,9 +222,10 @@ def test_segments_that_are_safe_are_deleted_and_the_backlog_is_told(
     writer.close()
 
 
-def test_a_journal_that_cannot_be_read_is_told_once_and_keeps_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_journal_that_cannot_be_read_is_told_once_and_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
     other = tmp_path / "journal" / "001-00000000000000000009"
     other.mkdir(parents=True)
     segment_path(other, 0).write_bytes(b"not a segment" * 100)
@@ -240,7 +241,8 @@ def test_a_journal_that_cannot_be_read_is_told_once_and_keeps_nobody(
         assert caplog.text.count(f"the header of {segment_path(other, 0)} is damaged") == 1
         async with asyncio.timeout(5):
             await books.ingest.finish(4)
-        assert segment_path(other, 0).exists()
+        kept = other.with_name(f"damaged-{other.name}")
+        assert segment_path(kept, 0).read_bytes().startswith(b"not a segment")
 
     run(main())
     writer.close()

@@ -204,3 +204,29 @@ def test_what_was_stored_survives_the_death_of_the_process(tmp_path: Path) -> No
     outcomes = [record for record in records if not isinstance(record, Intent)]
     assert len(outcomes) in (last + 1, last + 2)
     assert len(records) - 2 * len(outcomes) in (0, 1), "at most one intent is open"
+
+
+def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    for is_synced in (False, True):
+        writer = JournalWriter(tmp_path, int(is_synced), 1, segment_bytes=1 << 16, is_synced=is_synced)
+        for number in range(600):
+            writer.intent(scope(), f"request-{number:06d}", 1, 1.5, 10, 20)
+        ends_at = monotonic() + 5
+        while is_synced and monotonic() < ends_at and not synced:
+            sleep(0.01)
+        sleeping = len(synced)
+        sleep(0.2)
+        assert len(synced) - sleeping <= 1, "what is on the disk is not written again"
+        writer.close()
+        assert bool(synced) is is_synced
+    assert synced[0] == "00000000.seg"
