@@ -1,8 +1,8 @@
 """The worker's end of the journal.
 
 An intent is stored before bytes leave for a provider, an outcome when the attempt is over. Both are in the file as soon
-as the call returns: what the process does next, or whether it is still there, changes nothing. Where the machine's end is
-to be survived too, a thread has the disk keep what was stored, in groups, at most `SYNC_S` later.
+as the call returns: what the process does next, or whether it is still there, changes nothing. Where the end of the
+machine is to be survived too, a thread has the disk keep what was stored, in groups, at most `SYNC_S` later.
 
 When no segment can be made (disk full, limit reached) intents are refused, loudly, until one can; outcomes of attempts
 that are already out are kept in memory meanwhile, and records of requests are dropped and counted.

@@ -65,7 +65,6 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
             "console: {listen: '127.0.0.1:8080'}",
             "console.listen: is the address clients use; the two must differ",
         ),
-        ("server: {workers: 2}", "server.workers: more than one worker is not supported by this version"),
         (
             "server: {limits: {body_bytes: 4096, body_memory_bytes: 2048}}",
             "server.limits.body_memory_bytes: must not be less than body_bytes",

@@ -213,7 +213,7 @@ def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
     real = os.fdatasync
 
     def fdatasync(fd: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
         real(fd)
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
