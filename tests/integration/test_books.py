@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from integration.gateway import run
+from integration.gateway import run, until
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Batch, Rows, Store
+from pointsman.journal.reader import JournalReader
 from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.writer import JournalWriter
 from pointsman.routing.leases import LeaseBook
@@ -74,3 +75,34 @@ def test_a_control_process_that_ends_in_the_middle_of_a_commit(
         assert (rows[0]["attempts"], rows[0]["nano"]) == (2, 2 * NANO)
 
     run(main())
+
+
+def test_reading_goes_on_after_an_error_that_nobody_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told loudly, and tried again: a journal that nobody reads grows until requests are refused."""
+    read = JournalReader.read
+    errors = [OSError("this disk is bad"), RuntimeError("this program is bad")]
+
+    def failing(reader: JournalReader, *arguments: Any, **named: Any) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return read(reader, *arguments, **named)
+
+    async def main() -> None:
+        writer = JournalWriter(tmp_path / "journal", 0, 1, segment_bytes=1 << 16)
+        url = store_url(None, tmp_path)
+        ingest = Ingest(tmp_path / "journal", LeaseBook(1), lambda: Store.open(url), lambda _: None)
+        writer.intent(SCOPE, "first", 1, time(), NANO, 100)
+        writer.outcome(SCOPE, outcome("first"))
+        monkeypatch.setattr(JournalReader, "read", failing)
+        running = asyncio.create_task(ingest.run())
+        await until(lambda: "bad" in str(ingest.state.problem), "the problem is stated")
+        await until(lambda: ingest.state.records, "the journal is read")
+        assert ingest.state.problem is None
+        await ingest.finish(5)
+        await running
+        writer.close()
+
+    run(main())
+    assert caplog.text.count("Traceback") == 2

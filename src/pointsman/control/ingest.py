@@ -128,11 +128,11 @@ class Ingest:
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
                 _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
-            self.state.problem = str(error)
-            self._failures += 1
-            self._must_rewind = True
-            if self.store is not None:
-                await self.store.reconnect()
+            await self._failed(str(error))
+            return True
+        except Exception as error:
+            _logger.exception("what is spent stays in the journal")
+            await self._failed(f"the journals cannot be read into it: {error}")
             return True
         except BaseException:
             self._must_rewind = True  # what was read is in no batch that was committed
@@ -145,6 +145,13 @@ class Ingest:
         if not self._is_owed:
             self.is_ready.set()
         return is_end
+
+    async def _failed(self, problem: str) -> None:
+        self.state.problem = problem
+        self._failures += 1
+        self._must_rewind = True
+        if self.store is not None:
+            await self.store.reconnect()
 
     def backlog_bytes(self) -> int:
         """What is not read yet, in whole segments."""
