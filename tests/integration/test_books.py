@@ -98,8 +98,7 @@ def test_reading_goes_on_after_an_error_that_nobody_thought_of(
         monkeypatch.setattr(JournalReader, "read", failing)
         running = asyncio.create_task(ingest.run())
         await until(lambda: "bad" in str(ingest.state.problem), "the problem is stated")
-        await until(lambda: ingest.state.records, "the journal is read")
-        assert ingest.state.problem is None
+        await until(lambda: ingest.state.records and ingest.state.problem is None, "the journal is read")
         await ingest.finish(5)
         await running
         writer.close()

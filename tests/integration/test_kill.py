@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sqlite3
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -130,10 +131,11 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
             check(entries, *stored(gateway), in_flight)
             if name == "control":
                 assert traffic.statuses == [200] * len(traffic.statuses)
-            assert traffic.statuses.count(200) >= len(traffic.statuses) - in_flight - RATE
-            print(
-                f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(stored(gateway)[1])} without an outcome"
-            )
+            elif name in gateway.children:
+                assert traffic.statuses.count(200) >= len(traffic.statuses) - in_flight
+            unsettled = stored(gateway)[1]
+            said = f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(unsettled)} without an outcome"
+            print(f"{said}; answers by status: {dict(Counter(traffic.statuses))}")
             assert any("killed by SIGKILL" in line for line in gateway.stderr) == (name in gateway.children)
 
     run(main())
