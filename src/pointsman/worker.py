@@ -93,7 +93,7 @@ class Worker:
         live.is_cut_off = True
 
         def hello() -> Hello:
-            share = self._link.share if self._link is not None else None
+            share = ledger.share if self._link is not None and self._link.share is not None else None
             name = journal.name if journal is not None else ""
             digest = live.snapshot.digest
             return Hello(PROTOCOL, slot, epoch, os.getpid(), name, digest, share, ledger.holdings())

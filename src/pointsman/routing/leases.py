@@ -94,8 +94,12 @@ class LeaseBook:
 
     def hello(self, epoch: int, slot: int, share: Share | None, holdings: Iterable[Holding], now: float) -> Share:
         """A worker says what it has. What it says holds: it alone knows what reached it."""
-        if epoch not in self._workers and share is not None:
-            self._workers[epoch] = _Worker(slot, share)
+        if share is not None:
+            known = self._workers.get(epoch)
+            if known is None:
+                self._workers[epoch] = _Worker(slot, share)
+            elif known.share.part and share.part:
+                known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)
         for holding in holdings:
             window = self._window(holding.counter, holding.window)

@@ -123,6 +123,12 @@ class Ledger:
         """Attempts that hold a reservation."""
         return len(self._open)
 
+    @property
+    def share(self) -> Share:
+        """What windows open with that are not open yet, for control to know after a break of the line."""
+        share = self._share
+        return Share(share.part, share.whole, max(share.since, self._shares_from))
+
     def account(self, limits: tuple[Limit, ...]) -> Account:
         """The handle for attempts that count in these limits."""
         key = tuple(map(id, limits))
@@ -220,8 +226,9 @@ class Ledger:
         """The limits in force have changed; what was spent stays. Returns what to give back of those that were
         lowered.
 
-        Counters of limits that are gone are forgotten. Windows that have begun but not opened here will open with
-        nothing: control may take them to have opened under the limit of before."""
+        Counters of limits that are gone are kept until their window is over: they may come back. Windows that have
+        begun but not opened here will open with nothing: control may take them to have opened under the limit of
+        before."""
         self._now = max(self._now, now_unix_s)
         self._accounts.clear()
         if not self._is_alone:
@@ -230,8 +237,9 @@ class Ledger:
         for name, counter in list(self._counters.items()):
             limit, before = limits.get(name), counter.limit
             if limit is None:
-                self._past_if_reserved(counter.window)
-                del self._counters[name]
+                if counter.window.end <= self._now:
+                    self._past_if_reserved(counter.window)
+                    del self._counters[name]
                 continue
             counter.set_limit(limit)
             window = counter.window
@@ -258,10 +266,10 @@ class Ledger:
         share = self._share
         if self._is_alone:
             return limit.amount
-        if start < share.since or start < self._shares_from or not share.part:
-            return 0
         if self._given_up and (limit.counter, start) in self._given_up:
-            del self._given_up[limit.counter, start]
+            del self._given_up[limit.counter, start]  # from here on the window itself says what it holds
+            return 0
+        if start < share.since or start < self._shares_from or not share.part:
             return 0
         return limit.amount * share.part // share.whole
 

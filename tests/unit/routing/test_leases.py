@@ -165,6 +165,17 @@ def test_no_share_is_given_before_every_worker_has_called() -> None:
     assert book.draining(1, NOW) == [(2, Share(1, 1, NOW + 1))]
 
 
+def test_a_worker_that_opens_no_window_of_before_is_not_taken_to_hold_any() -> None:
+    book = LeaseBook(2)
+    configure(book, 1000)
+    late = Share(1, 2, NOW)
+    assert book.hello(1, 0, late, [], NOW) == late
+    assert book.hello(2, 1, EARLY, [], NOW) == EARLY
+    assert book.hello(2, 1, late, [], NOW) == late, "its configuration has changed since"
+    book.hello(1, 0, late, [Holding(NAME, DAY, 700, 500)], NOW)
+    assert spent(book) == (0, 700)
+
+
 # Shares.
 
 

@@ -204,6 +204,15 @@ def test_a_window_that_was_recalled_before_it_was_opened_opens_with_nothing() ->
     take(ledger, "a", limits=(TOKENS,), now=NOW + 60)
 
 
+def test_a_window_that_was_recalled_is_told_once_whatever_it_opened_with() -> None:
+    """Told twice, once with nothing, control would take what was granted since for free."""
+    ledger = Ledger(NO_SHARE)
+    ledger.recall([(USD.counter, DAY)])
+    refused(ledger, limits=(USD,))
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 300, 0)]
+
+
 def test_a_window_that_is_over_is_not_said_to_be_unopened() -> None:
     ledger = Ledger(HALF)
     take(ledger, "a", limits=(TOKENS,))
@@ -260,6 +269,7 @@ def test_a_raise_is_not_taken_before_control_has_granted_it() -> None:
     ledger.reconfigure(changed(raised, TOKENS), NOW)
     (short,) = refused(ledger, 1, limits=(raised,))
     assert (short.available, short.opened) == (0, 0)
+    assert ledger.share == Share(1, 2, NOW), "and control learns of it when the line is made again"
     take(ledger, "b", 50_000, limits=(raised,), now=NOW + 86_400)
 
 
@@ -281,13 +291,25 @@ def test_requests_of_before_do_not_bring_the_old_limit_back() -> None:
     assert refused(ledger, 500, limits=(USD,))[0].limit is lowered
 
 
-def test_a_limit_that_is_gone_is_forgotten_once_nothing_is_reserved() -> None:
+def test_a_limit_that_is_gone_is_forgotten_once_its_window_is_over() -> None:
     ledger = Ledger()
     take(ledger, "a", limits=(USD,))
-    ledger.reconfigure({}, NOW)
-    assert ledger.holdings() == [Holding(USD.counter, DAY, 1000, 1000)]
+    ledger.reconfigure({}, NOW + 86_400)
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 1000, 1000)], "something is reserved"
     ledger.settle("a", 50, 5)
     assert ledger.holdings() == []
+
+
+def test_a_limit_that_comes_back_goes_on_where_it_was() -> None:
+    """Else its lease would be told anew, and what was spent of it before be counted against that of others."""
+    ledger = Ledger(HALF)
+    take(ledger, "a", 400, limits=(USD,))
+    ledger.settle("a", 400, 0)
+    ledger.reconfigure({}, NOW)
+    back = limit(Metric.USD, 1000)
+    ledger.reconfigure(changed(back), NOW)
+    (short,) = refused(ledger, 101, limits=(back,))
+    assert (short.available, short.opened) == (100, 500)
 
 
 def test_another_zone_means_other_windows() -> None:
