@@ -90,6 +90,17 @@ def test_a_worker_says_what_its_windows_opened_with() -> None:
         assert ask(book, 1, 1, opened).lent == 500, "saying it again changes nothing"
 
 
+def test_who_asks_is_given_what_it_was_only_thought_to_hold() -> None:
+    book = LeaseBook(2)
+    configure(book, 1000)
+    book.hello(1, 0, EARLY, [], NOW)
+    book.hello(2, 1, EARLY, [], NOW)
+    book.charge(1, NAME, DAY, 0)
+    assert spent(book) == (0, 1000), "both may have opened it with their share"
+    assert ask(book, 2, 100, opened=5) == Grant(NAME, DAY, 123, 372, 500)
+    assert spent(book) == (0, 500 + 5 + 123)
+
+
 def test_what_is_held_is_what_the_worker_says_when_it_calls() -> None:
     book = book_of(2, 1, 2)
     ask(book, 1, 400)  # and the grant is lost with the line
