@@ -36,7 +36,6 @@ class Configuration:
         self._environ = environ
         self.current = read_snapshot(path, environ)
         self._config = config
-        self._environ = environ
         self._on_new = on_new
         self._distribute = distribute
         self._public_is_loopback = public_is_loopback
@@ -78,15 +77,7 @@ class Configuration:
                 self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
                 _logger.info(self._outcome[1][0])
                 return
-            self.current = compiled
-            self._on_new(compiled)
-            behind = await self._distribute(DISTRIBUTE_S)
-        if behind:
-            _logger.error("configuration %s was not taken by %d worker(s)", self.digest[:12], len(behind))
-            self._outcome = (False, [f"{len(behind)} worker(s) have not taken it"])
-        else:
-            _logger.info("configuration %s is in force", self.digest[:12])
-            self._outcome = (True, [])
+            await self._put_in_force(compiled, [])
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:
@@ -115,10 +106,13 @@ class Configuration:
                 _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
                 self._outcome = (False, [f"{self.path} cannot be written: {error.strerror}"])
                 return
-            self.current = compiled
-            self._on_new(compiled)
-            behind = await self._distribute(DISTRIBUTE_S)
-        said = [str(problem) for problem in warnings]
+            await self._put_in_force(compiled, [str(problem) for problem in warnings])
+
+    async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
+        """Have everybody take what is on the disk by now."""
+        self.current = compiled
+        self._on_new(compiled)
+        behind = await self._distribute(DISTRIBUTE_S)
         if behind:
             _logger.error("configuration %s was not taken by %d worker(s)", self.digest[:12], len(behind))
             self._outcome = (False, [*said, f"{len(behind)} worker(s) have not taken it"])

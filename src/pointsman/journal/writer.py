@@ -95,6 +95,7 @@ class JournalWriter:
         self._synced = (0, 0)  # segment and place up to which all is on the disk
         self._ending = threading.Event()
         self._syncer = threading.Thread(target=self._keep_synced, name="journal-sync", daemon=True)
+        self._is_synced = is_synced
         if is_synced:
             self._syncer.start()
         self._wanted = threading.Event()
@@ -151,6 +152,8 @@ class JournalWriter:
         if self._syncer.is_alive():
             self._syncer.join(timeout=5)
         self._store_kept()
+        if self._is_synced:
+            self._sync_or_tell()
         self._data.close()
         if self._next is not None:
             self._next.close()
@@ -206,12 +209,17 @@ class JournalWriter:
     def _keep_synced(self) -> None:
         """A thread of its own: group what is stored, and have the disk keep it."""
         while not self._ending.wait(SYNC_S):
-            try:
-                self.sync()
-            except OSError as error:
-                if self._on_trouble is not None:
-                    self._on_trouble(f"the journal {self.folder} is not safe from a loss of power: {error.strerror}")
+            if not self._sync_or_tell():
                 self._ending.wait(RETRY_S)
+
+    def _sync_or_tell(self) -> bool:
+        try:
+            self.sync()
+        except OSError as error:
+            if self._on_trouble is not None:
+                self._on_trouble(f"the journal {self.folder} is not safe from a loss of power: {error.strerror}")
+            return False
+        return True
 
     def _make_segments(self) -> None:
         """The other thread: whenever the next segment is wanted, make it; while it cannot be made, try again."""

@@ -9,7 +9,6 @@ from pointsman.domain.prices import Catalog
 from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
-_SIBLING = Provenance.SIBLING
 
 
 def resolve(snapshot: Snapshot, model: str) -> PublicModel | None:

@@ -3,6 +3,8 @@
 https://platform.openai.com/docs/api-reference/chat/create (`messages`), …/responses/create (`input`)
 """
 
+import re
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -14,6 +16,7 @@ class _Part(Struct, gc=False):
 
 
 _PARTS = msgspec.json.Decoder(list[_Part])
+_ESCAPED = re.compile(rb"\\u00[2-7]")  # of a character that needs no escape
 _MARKS = tuple(f'"{name}"'.encode() for name in sorted(TYPES))
 
 
@@ -25,7 +28,7 @@ def in_content(content: Raw) -> int:
         return 0
     try:
         return sum(part.type in TYPES for part in _PARTS.decode(text))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return 0
 
 
@@ -35,6 +38,10 @@ def in_value(value: Raw | None) -> int:
     if value is None:
         return 0
     text = bytes(value)
+    hidden = 0
     if b"\\u" in text:
-        text = msgspec.json.encode(msgspec.json.decode(text))
-    return sum(text.count(mark) for mark in _MARKS)
+        try:
+            text = msgspec.json.encode(msgspec.json.decode(text))
+        except (msgspec.DecodeError, RecursionError):  # half of a pair, say: any escape may then hide a mark
+            hidden = len(_ESCAPED.findall(text))
+    return sum(text.count(mark) for mark in _MARKS) + hidden

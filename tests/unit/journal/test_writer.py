@@ -227,6 +227,9 @@ def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
         sleeping = len(synced)
         sleep(0.2)
         assert len(synced) - sleeping <= 1, "what is on the disk is not written again"
+        writer.intent(scope(), "the-last", 1, 1.5, 10, 20)
+        before = len(synced)
         writer.close()
+        assert len(synced) - before >= is_synced, "what was stored last is kept too"
         assert bool(synced) is is_synced
     assert synced[0] == "00000000.seg"

@@ -36,3 +36,15 @@ def test_escapes_hide_nothing() -> None:
     assert json.loads(hidden) == [{"type": "image_url"}]
     assert in_content(Raw(hidden)) == 1
     assert in_value(Raw(b'[{"content": ' + hidden + b"}]")) == 1
+
+
+def test_what_cannot_be_read_as_a_provider_would_is_counted_at_its_most() -> None:
+    half = b'[{"text":"\\ud800","type":"\\u0069mage_url"},{"type":"input_image"}]'
+    assert in_value(Raw(half)) == 2
+    assert in_value(Raw(b'["\\ud800 \\u00e9"]')) == 0
+
+
+def test_depth_is_no_error_here() -> None:
+    deep = b"[" * 100_000 + b'"\\u0061"' + b"]" * 100_000
+    assert in_content(Raw(deep)) == 0
+    assert in_value(Raw(deep)) == 1
