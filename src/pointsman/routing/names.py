@@ -10,7 +10,6 @@ from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
 
-
 def resolve(snapshot: Snapshot, model: str) -> PublicModel | None:
     """What a name stands for that is none of the public names; `None` for nothing. Worked out once for each name."""
     names = snapshot.names
