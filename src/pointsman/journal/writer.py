@@ -23,12 +23,10 @@ import msgspec
 from pointsman.journal.records import Intent, Outcome, RequestDone, Scope
 from pointsman.journal.segments import (
     END,
-    FRAME,
     FRAME_BYTES,
     HEADER_BYTES,
     LENGTH,
     create,
-    padded,
     segment_numbers,
     segment_path,
 )
@@ -39,6 +37,8 @@ RETRY_S = 1.0
 SYNC_S = 0.05
 MAX_KEPT = 100_000  # outcomes in memory
 KEEP_FREE = 256 * 1024  # of the last segment there is room for: left to outcomes
+_LENGTH_BYTES = LENGTH.size
+_pack = LENGTH.pack  # of checksums, too
 
 
 class JournalUnavailable(Exception):  # noqa: N818 -- a state of the disk, not an error of the program
@@ -168,16 +168,15 @@ class JournalWriter:
             self._defined.add(scope.number)
         length = len(record)
         at = self._at
-        end = at + FRAME_BYTES + padded(length)
+        payload = at + FRAME_BYTES
+        end = payload + ((length + 3) & ~3)  # as `segments.padded`, without a call
         if end > self._room:
             if HEADER_BYTES + end - at > self._room or not self._turn():
                 return False
             return self._store(record, scope)
         data = self._data
-        payload = at + FRAME_BYTES
-        data[payload : payload + length] = record
-        FRAME.pack_into(data, at, 0, crc32(record))
-        LENGTH.pack_into(data, at, length)  # last: now it is there
+        data[at + _LENGTH_BYTES : payload + length] = _pack(crc32(record)) + record
+        data[at : at + _LENGTH_BYTES] = _pack(length)  # last: now it is there
         self._at = end
         return True
 

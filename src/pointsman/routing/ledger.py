@@ -63,12 +63,16 @@ class Counter:
 
 
 class Account:
-    """Everything that one kind of attempt counts in."""
+    """Everything that one kind of attempt counts in. `windows` are the present ones of its counters, good until the
+    first of them ends at `until`, or until the ledger is at another `edition`."""
 
-    __slots__ = ("counters",)
+    __slots__ = ("counters", "edition", "until", "windows")
 
     def __init__(self, counters: tuple[Counter, ...]) -> None:
         self.counters = counters
+        self.windows: tuple[Window, ...] = ()
+        self.until = float("-inf")
+        self.edition = 0
 
 
 class Reservation:
@@ -76,7 +80,9 @@ class Reservation:
 
     __slots__ = ("amounts", "at", "nano", "tokens", "windows")
 
-    def __init__(self, windows: list[Window], amounts: tuple[int, ...], nano: int, tokens: int, at: float) -> None:
+    def __init__(
+        self, windows: tuple[Window, ...], amounts: tuple[int, ...], nano: int, tokens: int, at: float
+    ) -> None:
         self.windows = windows
         self.amounts = amounts
         self.nano = nano
@@ -116,6 +122,7 @@ class Ledger:
         self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
         self._shares_from = float("-inf")  # nor will any that began before
         self._now = float("-inf")
+        self._edition = 0  # counts the times that windows were replaced before their end
         self.overruns = 0
 
     @property
@@ -136,7 +143,7 @@ class Ledger:
         if found is None:
             if len(self._accounts) >= MAX_ACCOUNTS:
                 self._accounts.clear()
-            account = Account(tuple(self._counter(limit) for limit in limits))
+            account = Account(tuple(dict.fromkeys(self._counter(limit) for limit in limits)))
             found = self._accounts[key] = (limits, account)  # the limits are kept, so that their ids stay theirs
         return found[1]
 
@@ -150,19 +157,17 @@ class Ledger:
             now_unix_s = self._now
         if attempt in self._open:
             return self._open[attempt]
+        if now_unix_s >= account.until or account.edition != self._edition:
+            self._find_windows(account, now_unix_s)
         amounts = (nano, tokens, 1 if ordinal == 1 else 0, 1)
-        windows: list[Window] = []
-        for counter in account.counters:
-            window = counter.window
-            if now_unix_s >= window.end:
-                window = self._turn(counter, now_unix_s)
-            amount = amounts[window.kind]
-            if amount > window.free and amount and not counter.is_soft:
-                return self._shorts(account, amounts, now_unix_s)
-            windows.append(window)
+        windows = account.windows
         for window in windows:
             amount = amounts[window.kind]
-            window.free -= amount
+            free = window.free - amount
+            if free < 0 and amount and not window.counter.is_soft:
+                _put_back(windows, window, amounts)
+                return self._shorts(windows, amounts)
+            window.free = free
             window.reserved += amount
         reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
@@ -245,6 +250,7 @@ class Ledger:
             window = counter.window
             if limit.period != before.period and limit.period.window(self._now) != (window.start, window.end):
                 self._turn(counter, self._now)  # other windows, of another zone
+                self._edition += 1
             elif self._is_alone:
                 window.grant(limit.amount - window.granted)
             elif limit.amount < before.amount:
@@ -280,19 +286,29 @@ class Ledger:
         counter.window = Window(counter, start, end, self._opening(counter.limit, start))
         return counter.window
 
+    def _find_windows(self, account: Account, now_unix_s: float) -> None:
+        """Bring the windows of an account up to date."""
+        for counter in account.counters:
+            if now_unix_s >= counter.window.end:
+                self._turn(counter, now_unix_s)
+        account.windows = tuple([counter.window for counter in account.counters])
+        account.until = min([window.end for window in account.windows], default=float("inf"))
+        account.edition = self._edition
+
     def _past_if_reserved(self, window: Window) -> None:
         if window.reserved:
             self._past[window.counter.name, window.start] = window
 
     def _give_up(self, reservation: Reservation, held: tuple[int, ...], left: tuple[int, ...]) -> None:
         """End a reservation: `left` of what it `held` was not used."""
-        past = self._past
         for window in reservation.windows:
             kind = window.kind
             window.reserved -= held[kind]
             window.free += left[kind]
-            if past and not window.reserved:
-                past.pop((window.counter.name, window.start), None)
+        if self._past:
+            for window in reservation.windows:
+                if not window.reserved:
+                    self._past.pop((window.counter.name, window.start), None)
 
     def _forego_shares(self) -> None:
         """Windows that have begun and are not open will open with nothing."""
@@ -305,12 +321,10 @@ class Ledger:
             return counter.window
         return self._past.get((name, start))
 
-    def _shorts(self, account: Account, amounts: Sequence[int], now_unix_s: float) -> list[Short]:
+    def _shorts(self, windows: Sequence[Window], amounts: Sequence[int]) -> list[Short]:
         shorts: list[Short] = []
-        for counter in account.counters:
-            window, amount = counter.window, amounts[counter.kind]
-            if now_unix_s >= window.end:
-                window = self._turn(counter, now_unix_s)
+        for window in windows:
+            counter, amount = window.counter, amounts[window.kind]
             if amount > window.free and amount and not counter.is_soft:
                 shorts.append(
                     Short(
@@ -319,6 +333,16 @@ class Ledger:
                     )
                 )  # fmt: skip
         return shorts
+
+
+def _put_back(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -> None:
+    """Undo what was taken from the windows in front of the one that is `full`."""
+    for window in windows:
+        if window is full:
+            return
+        amount = amounts[window.kind]
+        window.free += amount
+        window.reserved -= amount
 
 
 def _idle(window: Window) -> Return:
