@@ -137,7 +137,7 @@ def test_every_status_has_a_class(name: str, operation: Operation) -> None:
     expected = {400: Fault.REQUEST, 401: Fault.CREDENTIAL, 403: Fault.CREDENTIAL, 429: Fault.QUOTA, 500: Fault.PROVIDER}
     for status, fault in expected.items():
         for body in (b"", b"<html>", b'{"error":{"message":"m"}}', b'{"detail":"m"}'):
-            failure = codec.failure(status, [(b"retry-after", b"3")], body, 0.0)
+            failure = codec.failure(status, {b"retry-after": b"3"}, body, 0.0)
             assert (failure.kind.fault, failure.status, failure.retry_after_s) == (fault, status, 3.0)
 
 

@@ -164,7 +164,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.status: int | None = None
-        self.headers: Headers = []
+        self.headers: Headers = {}
         self.pieces: list[bytes] = []
         self.failure: TransportFailure | None = None
         self.calls: list[str] = []

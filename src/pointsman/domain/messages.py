@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-Headers = list[tuple[bytes, bytes]]  # names in lower case, in order of arrival, duplicates kept
+Headers = dict[bytes, bytes]  # names in lower case, in order of arrival; the values of a repeated one joined by ", "
 
 
 class UpstreamRequest(Struct, frozen=True, gc=False):

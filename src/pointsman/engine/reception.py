@@ -247,9 +247,9 @@ class Reception(Waiter[None]):
 
     def _length(self) -> int | None:
         """The length of what is relayed unchanged."""
-        if self._mode is not RELAY or any(name == b"content-encoding" for name, _ in self.headers):
+        if self._mode is not RELAY or b"content-encoding" in self.headers or b"content-length" not in self.headers:
             return None
-        return next((int(value) for name, value in self.headers if name == b"content-length"), None)
+        return int(self.headers[b"content-length"])
 
     def _write(self, data: bytes) -> None:
         leg = self.leg
@@ -281,8 +281,8 @@ class Reception(Waiter[None]):
 
 
 def _is_json(headers: Headers) -> bool:
-    return any(name == b"content-type" and b"json" in value for name, value in headers)
+    return b"json" in headers.get(b"content-type", b"")
 
 
 def _is_event_stream(headers: Headers) -> bool:
-    return any(name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers)
+    return headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")

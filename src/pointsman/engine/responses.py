@@ -16,9 +16,9 @@ PASSED = frozenset(
 def provider_lines(headers: Headers) -> bytes:
     """Those of a provider's header lines a client may see."""
     lines = b""
-    for name, value in headers:
+    for name in headers:
         if name in PASSED:
-            lines += name + b": " + value + b"\r\n"
+            lines += b"%b: %b\r\n" % (name, headers[name])
     return lines
 
 

@@ -154,7 +154,7 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
 
     Never more than `MAX_WAIT_S`: whoever asks for longer is asked again after that.
     """
-    found = {name: value.decode("latin-1").strip() for name, value in headers if name in _WAIT_HEADERS}
+    found = {name: value.decode("latin-1").strip() for name, value in headers.items() if name in _WAIT_HEADERS}
     if not found:
         return None
     wait_s = _scaled(_number(found.get(b"retry-after-ms", "")), 0.001)

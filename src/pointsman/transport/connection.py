@@ -16,6 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
 from pointsman.domain.messages import Headers
+from pointsman.transport._answer_head import headers_of
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.decoding import BodyDecoder, UndecodableError
 from pointsman.transport.errors import TransportFailure, shown
@@ -28,7 +29,6 @@ MAX_INTERIM = 10  # informational answers before the final one
 MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers on end, without a byte of body
 
 _LAST_CHUNK = b"0\r\n\r\n"
-_SHORTEST_SPECIAL = len(b"content-encoding")
 _DECODABLE = (b"gzip", b"x-gzip", b"deflate")
 _LOST_BY_DECODING = (b"content-encoding", b"content-length")
 
@@ -57,10 +57,10 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_connect_deadline", "_decoder", "_encoding", "_fault", "_framing_bytes", "_has_head", "_head_bytes",
+        "_body", "_connect_deadline", "_decoder", "_fault", "_found", "_framing_bytes", "_has_head", "_head",
         "_headers", "_idle_deadline", "_interim", "_is_chunked", "_is_closed", "_is_done", "_is_keep_alive",
         "_is_plain", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner", "_parser", "_phase",
-        "_pieces", "_reused_at", "_status", "_tail", "_transport", "_upcoming", "deadline", "leg", "on_body",
+        "_pieces", "_reused_at", "_status", "_tail", "_transport", "deadline", "leg", "on_body", "on_header",
         "stop_connecting", "watched_until",
     )  # fmt: skip
 
@@ -79,13 +79,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.leg: Leg | None = leg
         leg.carrier = self
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # called by the parser without a Python frame
+        self.on_body = self._pieces.append  # called by the parser without a Python frame, as is `on_header`
+        self._found: dict[bytes, bytes] = {}  # what the parser is collecting: headers, later trailers
+        self.on_header = self._found.setdefault
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._is_silent = True  # not a byte of an answer yet
         self._has_head = False  # a final head was parsed and found good
         self._is_done = False  # the answer was parsed to its end
-        self._headers: Headers = []
-        self._upcoming: Headers = []  # what the parser is collecting: headers, later trailers
+        self._head = b""  # the reads that have brought of the head so far
+        self._headers: Headers = {}
         self._body = b""
         self._status = 0
         self._is_keep_alive = False
@@ -98,9 +100,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_until_eof = False
         self._is_stray = False
         self._fault: str | None = None
-        self._encoding = b""
         self._decoder: BodyDecoder | None = None
-        self._head_bytes = 0
         self._framing_bytes = 0
         self._interim = 0
         self._tail = b""
@@ -210,22 +210,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- what the parser finds ------------------------------------------------------------------------------------
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if len(name) >= _SHORTEST_SPECIAL and not self._has_head:
-            if name == b"transfer-encoding":
-                self._note_transfer_encoding(value)
-            elif name == b"content-encoding":
-                self._is_plain = False
-                self._encoding = b"%b, %b" % (self._encoding, value) if self._encoding else value
-        self._upcoming.append((name, value))
-
-    def _note_transfer_encoding(self, value: bytes) -> None:
-        self._is_plain = False
-        if self._is_chunked or value.strip().lower() != b"chunked":
-            self._fault = f"the answer has a transfer encoding that is not supported ({shown(value)})"
-        self._is_chunked = True
-
     def on_headers_complete(self) -> None:
         if self._is_done:
             self._is_stray = True
@@ -236,14 +220,27 @@ class UpstreamConnection(asyncio.Protocol):
         if self._fault is not None or parser is None or leg is None:
             return
         status: int = parser.get_status_code()
-        headers = self._upcoming
-        self._upcoming = []
+        raw, self._head = self._head, b""
+        end = raw.find(b"\r\n\r\n")
         if status < 200 or status > 599:
-            self._take_interim(status)
+            self._take_interim(status, raw, end)
             return
-        if len(headers) > MAX_HEADERS:
+        lines = raw.count(b"\r\n", 0, end)
+        headers = headers_of(self._found, raw, lines)
+        self._found.clear()
+        if end > MAX_HEAD_BYTES:
+            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
+            return
+        if lines > MAX_HEADERS:
             self._reject(f"the answer has more than {MAX_HEADERS} headers")
             return
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None:
+            self._is_plain = False
+            self._is_chunked = True
+            if coding.strip().lower() != b"chunked":
+                self._reject(f"the answer has a transfer encoding that is not supported ({shown(coding)})")
+                return
         self._status = status
         self._headers = headers
         self._is_keep_alive = parser.should_keep_alive()
@@ -251,16 +248,18 @@ class UpstreamConnection(asyncio.Protocol):
             # Whatever the head says of a body: there is none. The parser does not know, so it is not used again.
             self._is_done = True
             self._is_keep_alive = False
-        elif not (self._is_keep_alive and self._is_plain):
+        elif not (self._is_keep_alive and self._is_plain) or b"content-encoding" in headers:
             self._frame(status)
         self._has_head = self._fault is None
 
-    def _take_interim(self, status: int) -> None:
+    def _take_interim(self, status: int, raw: bytes, end: int) -> None:
         self._is_plain = False
         self._interim += 1
-        self._encoding = b""
-        self._is_chunked = False
-        if status == 101:
+        self._found.clear()
+        self._head = raw[end + 4 :].lstrip(b"\r\n")
+        if end < 0:
+            self._fault = "the head of the answer has line ends that are not those of HTTP"
+        elif status == 101:
             self._fault = "the answer wants to switch protocols"
         elif status < 100 or status > 599:
             self._fault = f"the answer has the impossible status {status:03}"
@@ -273,13 +272,14 @@ class UpstreamConnection(asyncio.Protocol):
         if status in {204, 304}:
             return
         if not self._is_keep_alive and not self._is_chunked:
-            self._is_until_eof = not any(name == b"content-length" for name, _ in self._headers)
-        encoding = self._encoding.strip().lower()
+            self._is_until_eof = b"content-length" not in self._headers
+        said = self._headers.get(b"content-encoding", b"")
+        encoding = said.strip().lower()
         if encoding in _DECODABLE:
             self._decoder = BodyDecoder(encoding)
-            self._headers = [header for header in self._headers if header[0] not in _LOST_BY_DECODING]
+            self._headers = {name: self._headers[name] for name in self._headers if name not in _LOST_BY_DECODING}
         elif encoding not in {b"", b"identity"}:
-            self._fault = f"the answer has a content encoding that was not asked for ({shown(self._encoding)})"
+            self._fault = f"the answer has a content encoding that was not asked for ({shown(said)})"
 
     def on_message_complete(self) -> None:
         if self._has_head and not self._is_done:
@@ -301,12 +301,14 @@ class UpstreamConnection(asyncio.Protocol):
             return
         had_head = self._has_head
         self._is_silent = False
+        if not had_head:
+            self._head += data
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._take_parse_error(error)
-        if not had_head and self._head_bytes + len(data) > MAX_HEAD_BYTES:
-            self._check_head_size()
+        if len(self._head) > MAX_HEAD_BYTES and self._fault is None:
+            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
         handler = leg.handler
         if self._is_done and self._is_plain:
             headers = None if had_head else self._headers
@@ -392,19 +394,11 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep heads, chunk extensions and trailers from growing without end."""
         if not self._has_head:
             self._is_plain = False
-            self._head_bytes += len(data)
         elif self._is_chunked and not self._is_done:
             self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
             self._framing_bytes = 0 if body_bytes else self._framing_bytes + len(data)
             if self._framing_bytes > MAX_FRAMING_BYTES and self._fault is None:
                 self._fault = "the answer's chunks carry no body"
-
-    def _check_head_size(self) -> None:
-        """Many bytes came before the body: see whether the head is too large."""
-        if not self._has_head or sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD_BYTES:
-            self._is_plain = False
-            self._has_head = False
-            self._fault = f"the answer's head is larger than {MAX_HEAD_BYTES} bytes"
 
     def _ends_cleanly(self, data: bytes, had_head: bool, body_bytes: int) -> bool:
         """Whether nothing follows the end of the answer in the read that brought it.
@@ -454,7 +448,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._has_head = False
         self._is_done = False
         if not self._is_plain:
-            self._upcoming = []  # trailers
+            self._found.clear()  # of trailers
             self._expect_anything()
         self._idle_deadline = monotonic() + self._owner.idle_timeout_s
         if self._idle_deadline < self.watched_until:
@@ -583,7 +577,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._idle_deadline = NEVER
         self._parser = None  # it refers back to us
         self._decoder = None
-        self._headers = self._upcoming = []
+        self._headers = {}
+        self._found.clear()
+        self._head = b""
         self._body = b""
         self._pieces.clear()
         if self.stop_connecting is not None:

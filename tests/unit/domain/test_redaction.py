@@ -17,7 +17,7 @@ from pointsman.providers._openai_errors import classify
 
 def test_a_key_that_a_provider_repeats_is_masked() -> None:
     body = json.dumps({"error": {"message": f"bad key {SECRET}, yes {SECRET}", "param": "p"}}).encode()
-    failure = redact(classify(400, [], body, 0.0), Secret(SECRET))
+    failure = redact(classify(400, {}, body, 0.0), Secret(SECRET))
     assert failure.message == f"the provider answered 400: bad key {MASK}, yes {MASK}"
     assert failure.body is not None
     assert json.loads(failure.body) == {"error": {"message": f"bad key {MASK}, yes {MASK}", "param": "p"}}
@@ -26,7 +26,7 @@ def test_a_key_that_a_provider_repeats_is_masked() -> None:
 
 def test_a_key_cut_off_at_the_end_of_a_message_is_masked() -> None:
     said = "x" * 488 + SECRET
-    failure = redact(classify(500, [], json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
+    failure = redact(classify(500, {}, json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
     assert failure.message.endswith("x" + MASK)
     assert SECRET[:8] not in failure.message
 

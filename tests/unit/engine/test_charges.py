@@ -23,8 +23,8 @@ from pointsman.transport.leg import Leg
 
 BOUND = Bound(5000, 900)
 CODEC = PROVIDERS["openai"].codecs[Operation.CHAT]
-SSE = [(b"content-type", b"text/event-stream")]
-JSON = [(b"content-type", b"application/json")]
+SSE = {b"content-type": b"text/event-stream"}
+JSON = {b"content-type": b"application/json"}
 
 
 def reception_of(call: Call, *, was_sent: bool = True) -> Reception:

@@ -22,9 +22,9 @@ from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
 
-JSON = (b"content-type", b"application/json")
-SSE = (b"content-type", b"text/event-stream; charset=utf-8")
-MP3 = (b"content-type", b"audio/mpeg")
+JSON = {b"content-type": b"application/json"}
+SSE = {b"content-type": b"text/event-stream; charset=utf-8"}
+MP3 = {b"content-type": b"audio/mpeg"}
 TIMEOUTS = Timeouts(commit_s=600.0, stall_s=60.0, stream_s=3600.0)
 BROKEN = Failure(failures.UPSTREAM_ERROR, "said so inside")
 
@@ -147,7 +147,7 @@ def test_a_stream_commits_at_its_first_content(
     pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]
 ) -> None:
     scene = Scene()
-    scene.give(200, [SSE], *pieces)
+    scene.give(200, SSE, *pieces)
     assert scene.outcome() == expected
     assert (scene.reception.committed_at is not None) == (expected[0] is not None)
     assert scene.lengths in ([], [None])
@@ -164,19 +164,19 @@ def test_a_stream_commits_at_its_first_content(
 )
 def test_the_end_of_a_stream(pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]) -> None:
     scene = Scene()
-    scene.give(200, [SSE], *pieces).on_end()
+    scene.give(200, SSE, *pieces).on_end()
     assert scene.outcome() == expected
 
 
 def test_a_connection_may_fail_behind_the_end_of_a_stream() -> None:
     scene = Scene()
-    scene.give(200, [SSE], b"C1 D").on_failure(TransportFailure(failures.CONNECTION_LOST, "reset", was_sent=True))
+    scene.give(200, SSE, b"C1 D").on_failure(TransportFailure(failures.CONNECTION_LOST, "reset", was_sent=True))
     assert scene.outcome() == (b"C1 D", "finished", None)
 
 
 def test_a_provider_that_said_done_may_take_a_moment_to_end_its_answer() -> None:
     scene = Scene()
-    scene.give(200, [SSE], b"C1 D")
+    scene.give(200, SSE, b"C1 D")
     assert scene.leg.deadline == pytest.approx(monotonic() + AFTER_DONE_S, abs=0.5)
     assert scene.carrier.calls[-1] == "watch", "a deadline that was moved forward is to be observed"
 
@@ -187,7 +187,7 @@ def test_a_provider_that_said_done_may_take_a_moment_to_end_its_answer() -> None
 )
 def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected: Usage | None) -> None:
     scene = Scene()
-    scene.give(200, [SSE], *pieces).on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
+    scene.give(200, SSE, *pieces).on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
     assert scene.reception.usage == expected
     assert scene.outcome()[2] == "stream_stalled"
 
@@ -195,7 +195,7 @@ def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected
 @pytest.mark.parametrize(("body", "code"), [(b'{"choices":[]}', "malformed_answer"), (b"bad", "malformed_answer")])
 def test_a_whole_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(body: bytes, code: str) -> None:
     scene = Scene()
-    scene.give(200, [JSON], body).on_end()
+    scene.give(200, JSON, body).on_end()
     assert scene.outcome() == (None, None, code)
 
 
@@ -208,7 +208,7 @@ def test_a_whole_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(
 )
 def test_a_whole_answer_commits_when_it_is_whole(pieces: list[bytes], body: bytes) -> None:
     scene = Scene(stream=False)
-    reception = scene.give(200, [JSON], *pieces)
+    reception = scene.give(200, JSON, *pieces)
     assert (reception.committed_at, reception.body) == (None, None)
     reception.on_end()
     assert scene.outcome() == (None, None, None), "sending it is the engine's part"
@@ -218,7 +218,7 @@ def test_a_whole_answer_commits_when_it_is_whole(pieces: list[bytes], body: byte
 
 def test_a_whole_answer_that_cannot_be_read_does_not_commit() -> None:
     scene = Scene(stream=False)
-    reception = scene.give(200, [JSON], b"bad")
+    reception = scene.give(200, JSON, b"bad")
     reception.on_end()
     assert scene.outcome() == (None, None, "malformed_answer")
     assert (reception.body, reception.committed_at) == (None, None)
@@ -226,7 +226,7 @@ def test_a_whole_answer_that_cannot_be_read_does_not_commit() -> None:
 
 def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
     scene = Scene(stream=False)
-    scene.give(200, [JSON], b"half").on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    scene.give(200, JSON, b"half").on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
     assert scene.outcome() == (None, None, "truncated")
     assert scene.reception.committed_at is None
 
@@ -234,9 +234,9 @@ def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
 @pytest.mark.parametrize(
     ("headers", "length"),
     [
-        ([JSON], None),
-        ([JSON, (b"content-length", b"150")], 150),
-        ([JSON, (b"content-length", b"90"), (b"content-encoding", b"br")], None),
+        (JSON, None),
+        ({**JSON, b"content-length": b"150"}, 150),
+        ({**JSON, b"content-length": b"90", b"content-encoding": b"br"}, None),
     ],
 )
 def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: Headers, length: int | None) -> None:
@@ -254,7 +254,7 @@ def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: H
 
 def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine() -> None:
     scene = Scene(stream=False, commit_buffer=10)
-    scene.give(200, [JSON], b"x" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    scene.give(200, JSON, b"x" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
     assert scene.outcome() == (b"x" * 11, None, "truncated")
     assert scene.reception.committed_at is not None
 
@@ -264,7 +264,7 @@ def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine()
 
 def test_a_binary_answer_commits_at_its_first_byte() -> None:
     scene = Scene(stream=False, is_passthrough=True)
-    reception = scene.give(200, [MP3, (b"content-length", b"4")])
+    reception = scene.give(200, {**MP3, b"content-length": b"4"})
     assert scene.outcome() == (None, None, None)
     reception.on_data(b"\x00\xff")
     assert scene.outcome() == (b"\x00\xff", None, None)
@@ -276,14 +276,14 @@ def test_a_binary_answer_commits_at_its_first_byte() -> None:
 
 def test_a_binary_answer_without_a_byte_is_an_answer() -> None:
     scene = Scene(stream=False, is_passthrough=True)
-    scene.give(204, []).on_end()
+    scene.give(204, {}).on_end()
     assert scene.outcome() == (b"", "finished", None)
 
 
 @pytest.mark.parametrize(("stream", "is_held"), [(False, True), (True, False)])
 def test_json_that_is_passed_through_is_held_unless_it_was_to_be_a_stream(stream: bool, is_held: bool) -> None:
     scene = Scene(stream=stream, is_passthrough=True)
-    reception = scene.give(200, [JSON], b"{}")
+    reception = scene.give(200, JSON, b"{}")
     assert scene.outcome() == ((None if is_held else b"{}"), None, None)
     reception.on_end()
     assert reception.body == (b"{}" if is_held else None)
@@ -296,7 +296,7 @@ def test_json_that_is_passed_through_is_held_unless_it_was_to_be_a_stream(stream
 @pytest.mark.parametrize("status", [301, 400, 429, 500])
 def test_an_error_status_goes_to_the_providers_table(status: int, stream: bool) -> None:
     scene = Scene(stream=stream)
-    scene.give(status, [JSON], b"ab", b"c").on_end()
+    scene.give(status, JSON, b"ab", b"c").on_end()
     failure = scene.reception.failure
     assert failure is not None
     assert (failure.status, failure.message) == (status, "3 bytes")
@@ -305,7 +305,7 @@ def test_an_error_status_goes_to_the_providers_table(status: int, stream: bool) 
 
 def test_an_endless_error_is_read_to_its_limit_only() -> None:
     scene = Scene()
-    reception = scene.give(500, [JSON], *[b"x" * 10_000] * 20)
+    reception = scene.give(500, JSON, *[b"x" * 10_000] * 20)
     reception.on_end()
     assert reception.failure is not None
     assert reception.failure.message == f"{MAX_ERROR_BYTES} bytes"
@@ -329,7 +329,7 @@ def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
 )
 def test_an_attempt_is_over_once(end: Callable[[Reception], None]) -> None:
     scene = Scene()
-    reception = scene.give(200, [SSE], b"C1 ", b"E")
+    reception = scene.give(200, SSE, b"C1 ", b"E")
     assert reception.failure is BROKEN
     reception.on_data(b"late")
     end(reception)
@@ -342,7 +342,7 @@ def test_an_attempt_is_over_once(end: Callable[[Reception], None]) -> None:
 def test_the_deadline_of_a_committed_stream_is_its_next_stall() -> None:
     scene = Scene()
     before = scene.leg.deadline
-    reception = scene.give(200, [SSE], b"role ")
+    reception = scene.give(200, SSE, b"role ")
     assert (scene.leg.deadline, scene.leg.timeout_kind) == (before, failures.COMMIT_TIMEOUT)
     reception.on_data(b"C1 ")
     assert scene.leg.deadline == pytest.approx(monotonic() + TIMEOUTS.stall_s, abs=0.5)
@@ -355,7 +355,7 @@ def test_the_deadline_of_a_committed_stream_is_its_next_stall() -> None:
 
 def test_a_stream_as_a_whole_has_an_end() -> None:
     scene = Scene(timeouts=Timeouts(stall_s=60.0, stream_s=30.0))
-    scene.give(200, [SSE], b"C1 ")
+    scene.give(200, SSE, b"C1 ")
     ends_at = monotonic() + 30.0
     assert scene.leg.deadline == pytest.approx(ends_at, abs=0.5)
     assert scene.leg.timeout_kind is failures.STREAM_TOO_LONG
@@ -365,7 +365,7 @@ def test_a_stream_as_a_whole_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "header"),
+    ("make", "headers"),
     [
         (Scene, SSE),
         (partial(Scene, stream=False, is_passthrough=True), MP3),
@@ -374,11 +374,11 @@ def test_a_stream_as_a_whole_has_an_end() -> None:
     ids=["stream", "binary", "large"],
 )
 def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
-    make: Callable[[], Scene], header: tuple[bytes, bytes]
+    make: Callable[[], Scene], headers: Headers
 ) -> None:
     scene = make()
     scene.client.is_write_paused = True
-    scene.give(200, [header], b"C1 ")
+    scene.give(200, headers, b"C1 ")
     assert scene.carrier.calls[-1] == "pause"
     assert scene.leg.deadline == NEVER
     scene.reception.on_data(b"C2 ")  # what was read already still arrives
@@ -391,7 +391,7 @@ def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
 
 def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:
     scene = Scene()
-    scene.give(200, [SSE], b"C1 D")
+    scene.give(200, SSE, b"C1 D")
     before = list(scene.carrier.calls)
     scene.reception.on_drain()
     assert scene.carrier.calls == before
@@ -400,7 +400,7 @@ def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:
 def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:
     scene = Scene()
     assert scene.reception.first_byte_at is None
-    scene.give(200, [SSE])
+    scene.give(200, SSE)
     first = scene.reception.first_byte_at
     assert first == pytest.approx(monotonic(), abs=0.5)
     scene.reception.on_data(b"C1 ")
@@ -412,7 +412,7 @@ def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:
 
 def test_an_error_answer_that_does_not_end_holds_up_nobody() -> None:
     scene = Scene(stream=False)
-    scene.give(500, [JSON], b"so ", b"far")
+    scene.give(500, JSON, b"so ", b"far")
     assert scene.leg.deadline == pytest.approx(monotonic() + ERROR_BODY_S, abs=0.5)
     assert scene.carrier.calls[-1] == "watch"
     scene.reception.on_failure(TransportFailure(failures.COMMIT_TIMEOUT, "too long", was_sent=True))
@@ -421,11 +421,11 @@ def test_an_error_answer_that_does_not_end_holds_up_nobody() -> None:
 
 def test_not_modified_is_an_answer() -> None:
     scene = Scene(stream=False, is_passthrough=True)
-    scene.give(304, [(b"etag", b'"x"')]).on_end()
+    scene.give(304, {b"etag": b'"x"'}).on_end()
     assert scene.outcome() == (b"", "finished", None)
 
 
 def test_a_stream_without_content_is_not_held_for_ever() -> None:
     scene = Scene(commit_buffer=100)
-    scene.give(200, [SSE], *[b": nothing to say "] * 7)
+    scene.give(200, SSE, *[b": nothing to say "] * 7)
     assert scene.outcome() == (None, None, "malformed_answer")

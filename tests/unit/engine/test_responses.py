@@ -8,22 +8,19 @@ from pointsman.engine.responses import answer_lines, provider_lines
 
 
 def test_only_listed_headers_pass_in_their_order() -> None:
-    headers = [
-        (b"set-cookie", b"session=1"),
-        (b"content-type", b"audio/mpeg"),
-        (b"x-ratelimit-remaining-requests", b"3"),
-        (b"openai-organization", b"acme"),
-        (b"cache-control", b"no-cache"),
-        (b"cache-control", b"no-store"),
-        (b"content-length", b"5"),
-        (b"transfer-encoding", b"chunked"),
-        (b"x-request-id", b"req_1"),
-        (b"server", b"cloudflare"),
-    ]
-    assert provider_lines(headers) == (
-        b"content-type: audio/mpeg\r\ncache-control: no-cache\r\ncache-control: no-store\r\n"
-    )
-    assert provider_lines([]) == b""
+    headers = {
+        b"set-cookie": b"session=1",
+        b"content-type": b"audio/mpeg",
+        b"x-ratelimit-remaining-requests": b"3",
+        b"openai-organization": b"acme",
+        b"cache-control": b"no-cache, no-store",
+        b"content-length": b"5",
+        b"transfer-encoding": b"chunked",
+        b"x-request-id": b"req_1",
+        b"server": b"cloudflare",
+    }
+    assert provider_lines(headers) == (b"content-type: audio/mpeg\r\ncache-control: no-cache, no-store\r\n")
+    assert provider_lines({}) == b""
 
 
 def test_the_gateways_own_lines() -> None:

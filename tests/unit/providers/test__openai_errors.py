@@ -15,7 +15,7 @@ NOW = 1_800_000_000.0
 
 
 def kind_of(status: int, **error: object) -> Kind:
-    return classify(status, [], json.dumps({"error": {"message": "said", **error}}).encode(), NOW).kind
+    return classify(status, {}, json.dumps({"error": {"message": "said", **error}}).encode(), NOW).kind
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def kind_of(status: int, **error: object) -> Kind:
 )
 def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind) -> None:
     for body in (b"", b"<html>Bad Gateway</html>", b"{}", b"[]", b"null", b'{"error":', b"\xff\xfe", b'{"error":null}'):
-        failure = classify(status, [], body, NOW)
+        failure = classify(status, {}, body, NOW)
         assert failure.kind is kind
         assert (failure.status, failure.body) == (status, None)
         refused = ": it does not accept the key" if kind is failures.CREDENTIAL_REJECTED else ""
@@ -101,7 +101,7 @@ def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, o
     ],
 )
 def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(body: object, message: str) -> None:
-    failure = classify(400, [], json.dumps(body).encode(), NOW)
+    failure = classify(400, {}, json.dumps(body).encode(), NOW)
     assert failure.message == f"the provider answered 400: {message}"
     is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
     assert (failure.body is not None) is is_openai
@@ -109,25 +109,25 @@ def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(bod
 
 def test_a_code_in_another_shape_counts_too() -> None:
     body = {"object": "error", "message": "m", "type": "rate_limit_error", "param": "messages", "code": None}
-    failure = classify(400, [], json.dumps(body).encode(), NOW)
+    failure = classify(400, {}, json.dumps(body).encode(), NOW)
     assert (failure.kind, failure.param) == (failures.UPSTREAM_RATE_LIMITED, "messages")
 
 
 def test_the_openai_shape_is_kept_word_for_word() -> None:
     body = b'{ "error": {"message": "bad temperature", "param": "temperature", "type": "x", "code": null} }'
-    failure = classify(400, [], body, NOW)
+    failure = classify(400, {}, body, NOW)
     assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
     assert failure.message == "the provider answered 400: bad temperature"
 
 
 def test_a_long_message_is_cut() -> None:
-    failure = classify(400, [], json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
+    failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
     assert len(failure.message) < MAX_MESSAGE + 50
 
 
 def test_a_depth_bomb_is_no_crash() -> None:
-    assert classify(500, [], b'{"error":' * 100_000, NOW).kind is failures.UPSTREAM_ERROR
-    assert classify(500, [], b"[" * 100_000, NOW).kind is failures.UPSTREAM_ERROR
+    assert classify(500, {}, b'{"error":' * 100_000, NOW).kind is failures.UPSTREAM_ERROR
+    assert classify(500, {}, b"[" * 100_000, NOW).kind is failures.UPSTREAM_ERROR
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_recorded_errors_blame_the_right_one() -> None:
     seen = 0
     for exchange in recorded("/chat/completions"):
         if exchange.status >= 400:
-            failure = classify(exchange.status, [], exchange.body, NOW)
+            failure = classify(exchange.status, {}, exchange.body, NOW)
             assert failure.kind.fault is Fault.REQUEST
             assert failure.body == exchange.body
             seen += 1
@@ -208,7 +208,7 @@ DATE = datetime.fromtimestamp(NOW + 90, UTC)
     ],
 )
 def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None:
-    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    lines = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     found = retry_after_s(lines, NOW)
     assert found == (None if wait_s is None else pytest.approx(wait_s))
     assert classify(429, lines, b"", NOW).retry_after_s == found
@@ -216,6 +216,6 @@ def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None
 
 def test_a_provider_is_not_quoted_about_a_key() -> None:
     body = b'{"error":{"message":"Incorrect API key provided: sk-secre****6789","code":"invalid_api_key"}}'
-    failure = classify(401, [], body, NOW)
+    failure = classify(401, {}, body, NOW)
     assert failure.body is None
     assert "sk-" not in failure.message
