@@ -18,7 +18,7 @@ from pathlib import Path
 import trustme
 from bench import nginx
 from bench.gateway import PLAIN, STREAM, TLS, default_command, gateway
-from bench.measure import Load, Pairs, own, pairs, wrk
+from bench.measure import Load, Runs, own, runs, wrk
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
@@ -38,11 +38,13 @@ class Bench:
     several_port: int
     nginx: Server
     ports: dict[str, int]
+    relays: dict[str, tuple[Server, int]]
     direct: dict[str, int]
     quick: bool
 
-    def pairs(self, model: str, load: Load, count: int) -> Pairs:
-        return pairs((self.gateway, self.gateway_port), (self.nginx, self.ports[model]), load, count)
+    def runs(self, model: str, load: Load, count: int, *, beside_relay: bool = False) -> Runs:
+        relay = self.relays[model] if beside_relay else None
+        return runs((self.gateway, self.gateway_port), (self.nginx, self.ports[model]), relay, load, count)
 
 
 def main() -> int:
@@ -56,7 +58,7 @@ def main() -> int:
     machine = _machine()
     print(machine)
     results: dict[str, dict[str, object]] = {}
-    rows: list[tuple[str, Pairs]] = []
+    rows: list[tuple[str, Runs]] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
         bench = _start(stack, folder, given.gateway_command or default_command(), quick=given.quick)
@@ -95,9 +97,9 @@ def _arguments() -> argparse.Namespace:
 def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(13)
+    numbers = free_ports(15)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
-    ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:], strict=True))
+    ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:13], strict=True))
     routes = [
         nginx.Route(ports[PLAIN], plain),
         nginx.Route(ports[STREAM], streaming, is_stream=True),
@@ -116,8 +118,22 @@ def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bo
     stack.enter_context(measured)
     several = gateway(command, folder / "several", another, urls, work.keys, certificate.authority, workers=3)
     stack.enter_context(several)
+    relays: dict[str, tuple[Server, int]] = {}
+    for model, port, upstreams in ((PLAIN, numbers[13], plain), (STREAM, numbers[14], streaming)):
+        bare = [
+            sys.executable,
+            "-m",
+            "bench.relay",
+            "--listen",
+            str(port),
+            "--keys",
+            str(work.keys_file),
+            "--upstreams",
+        ]
+        server = Server("relay", [*bare, *map(str, upstreams)], GATEWAY_CORE, [port], folder / f"relay-{model}.log")
+        relays[model] = stack.enter_context(server), port
     direct = {PLAIN: plain[0], STREAM: streaming[0]}
-    return Bench(work, measured, listen[0], several, another[0], proxy, ports, direct, quick)
+    return Bench(work, measured, listen[0], several, another[0], proxy, ports, relays, direct, quick)
 
 
 def _certificate(folder: Path) -> nginx.Certificate:
@@ -132,14 +148,15 @@ def _certificate(folder: Path) -> nginx.Certificate:
 
 
 def _check(bench: Bench, parts: list[str]) -> None:
-    """One request of each kind through either server, so that a wrong answer is not measured as a quick one."""
+    """One request of each kind through each server, so that a wrong answer is not measured as a quick one."""
     models = {"stream": STREAM, "tls": TLS}
     for part in parts:
         model = models.get(part, PLAIN)
         body = bench.work.bodies(model, stream=model == STREAM).read_bytes().splitlines()[0]
         headers = dict(line.split(": ", 1) for line in HEADERS.strip().split("\r\n"))
         headers["Authorization"] = f"Bearer {bench.work.keys[0]}"
-        for server, port in ((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[model])):
+        targets = [(bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[model])]
+        for server, port in targets + ([bench.relays[model]] if model in bench.relays else []):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             connection.request("POST", "/v1/chat/completions", body, headers)
             answer = connection.getresponse()
@@ -152,60 +169,66 @@ def _check(bench: Bench, parts: list[str]) -> None:
 # What is measured.
 
 
-def _plain(bench: Bench) -> list[tuple[str, Pairs]]:
+def _plain(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 3 if bench.quick else 5
     wrk(bench.work, bodies, 32, 1)(bench.gateway_port)  # warm
     return [
-        ("saturated, 32 connections", bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds), count)),
+        (
+            "saturated, 32 connections",
+            bench.runs(PLAIN, wrk(bench.work, bodies, 32, seconds), count, beside_relay=True),
+        ),
         (
             "the same, a header unique per request",
-            bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds, unique=True), count),
+            bench.runs(PLAIN, wrk(bench.work, bodies, 32, seconds, unique=True), count),
         ),
     ]
 
 
-def _rate(bench: Bench) -> list[tuple[str, Pairs]]:
+def _rate(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(PLAIN), 1.5 if bench.quick else 4.0, 2 if bench.quick else 5
     return [
-        ("2,000 requests/s", bench.pairs(PLAIN, own(bench.work, bodies, "rate", seconds), count)),
+        ("2,000 requests/s", bench.runs(PLAIN, own(bench.work, bodies, "rate", seconds), count, beside_relay=True)),
         (
             "the same, a header unique per request",
-            bench.pairs(PLAIN, own(bench.work, bodies, "rate", seconds, unique=True), count),
+            bench.runs(PLAIN, own(bench.work, bodies, "rate", seconds, unique=True), count),
         ),
     ]
 
 
-def _stream(bench: Bench) -> list[tuple[str, Pairs]]:
+def _stream(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = (
         bench.work.bodies(STREAM, stream=True),
         1.5 if bench.quick else 4.0,
         2 if bench.quick else 5,
     )
     return [
-        ("streams of 53 events, 2 ms apart", bench.pairs(STREAM, own(bench.work, bodies, "streams", seconds), count))
+        (
+            "streams of 53 events, 2 ms apart",
+            bench.runs(STREAM, own(bench.work, bodies, "streams", seconds), count, beside_relay=True),
+        )
     ]
 
 
-def _tls(bench: Bench) -> list[tuple[str, Pairs]]:
+def _tls(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(TLS), 1 if bench.quick else 3, 2 if bench.quick else 5
-    return [("TLS to the upstream", bench.pairs(TLS, wrk(bench.work, bodies, 32, seconds), count))]
+    return [("TLS to the upstream", bench.runs(TLS, wrk(bench.work, bodies, 32, seconds), count))]
 
 
-def _large(bench: Bench) -> list[tuple[str, Pairs]]:
+def _large(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(PLAIN, large=True), 1 if bench.quick else 3, 2 if bench.quick else 5
-    return [("50 KB prompts", bench.pairs(PLAIN, wrk(bench.work, bodies, 32, seconds), count))]
+    return [("50 KB prompts", bench.runs(PLAIN, wrk(bench.work, bodies, 32, seconds), count))]
 
 
-def _workers(bench: Bench) -> list[tuple[str, Pairs]]:
+def _workers(bench: Bench) -> list[tuple[str, Runs]]:
     """One worker is measured again beside three, so that both see the same machine."""
     bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 2 if bench.quick else 5
     load = wrk(bench.work, bodies, 32, seconds)
     load(bench.several_port)  # warm
-    beside = pairs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), load, count)
-    return [("saturated, one worker again", bench.pairs(PLAIN, load, count)), ("the same, three workers", beside)]
+    beside = runs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+    return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", beside)]
 
 
-_MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Pairs]]]] = {
+_MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
     "plain": _plain,
     "rate": _rate,
     "stream": _stream,
@@ -229,18 +252,19 @@ def _added_latency(bench: Bench) -> dict[str, float]:
 # What is shown.
 
 _HEAD = (
-    "| | worker µs | control µs | all µs | nginx µs | ratio (min to max) | requests/s: gateway, nginx |"
-    " p50 µs: gateway, nginx | others on core |\n|---|---|---|---|---|---|---|---|---|"
+    "| | worker µs | control µs | all µs | nginx µs | ratio (min to max) | bare relay µs, ratio |"
+    " requests/s: gateway, nginx | p50 µs: gateway, nginx | others on core |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
-def _row(title: str, found: Pairs) -> str:
-    one = found.summary()
+def _row(title: str, found: Runs) -> str:
+    one, relay = found.summary(), found.relay_ratio
+    bare = f"{one['relay_worker_us']:.1f}, **{relay:.2f}**" if relay is not None else ""
     return (
         f"| {title} | {one['gateway_worker_us']:.1f} | {one['gateway_control_us']:.1f} | {one['gateway_all_us']:.1f}"
         f" | {one['nginx_worker_us']:.1f}"
         f" | **{one['ratio']:.2f}** ({one['ratio_min']:.2f} to {one['ratio_max']:.2f})"
-        f" | {one['gateway_rate']:,.0f}, {one['nginx_rate']:,.0f}"
+        f" | {bare} | {one['gateway_rate']:,.0f}, {one['nginx_rate']:,.0f}"
         f" | {one['gateway_p50_us']:,.0f}, {one['nginx_p50_us']:,.0f} | {one['others_on_core']:.0%} |"
     )
 

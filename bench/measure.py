@@ -1,4 +1,4 @@
-"""One measurement, and pairs of them: load is put on a server while its CPU time is read."""
+"""One measurement, and rows of them: load is put on a server while its CPU time is read."""
 
 import json
 import statistics
@@ -30,20 +30,28 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Runs of gateway and nginx, in pairs that followed each other at once."""
+class Runs:
+    """Runs of gateway, nginx and, in some rows, the bare relay, which followed each other at once."""
 
     gateway: list[Sample]
     nginx: list[Sample]
+    relay: list[Sample]
 
     @property
     def ratios(self) -> list[float]:
-        """Worker CPU of the gateway over that of nginx, pair by pair."""
+        """Worker CPU of the gateway over that of nginx, run by run."""
         return [mine.worker_us / theirs.worker_us for mine, theirs in zip(self.gateway, self.nginx, strict=True)]
 
+    @property
+    def relay_ratio(self) -> float | None:
+        """Median worker CPU of the gateway over that of the bare relay."""
+        pairs = zip(self.gateway, self.relay, strict=False)
+        return statistics.median([mine.worker_us / theirs.worker_us for mine, theirs in pairs]) if self.relay else None
+
     def summary(self) -> dict[str, float]:
-        """Medians over the pairs, and the range of the ratio."""
-        return {
+        """Medians over the runs, and the range of the ratio."""
+        relayed = {"relay_worker_us": _median(self.relay, "worker_us")} if self.relay else {}
+        return relayed | {
             "gateway_worker_us": _median(self.gateway, "worker_us"),
             "gateway_control_us": _median(self.gateway, "control_us"),
             "gateway_all_us": _median(self.gateway, "all_us"),
@@ -57,12 +65,13 @@ class Pairs:
             "nginx_p50_us": _median(self.nginx, "p50_us"),
             "gateway_p99_us": _median(self.gateway, "p99_us"),
             "nginx_p99_us": _median(self.nginx, "p99_us"),
-            "others_on_core": max(sample.others for sample in (*self.gateway, *self.nginx)),
+            "others_on_core": max(sample.others for sample in (*self.gateway, *self.nginx, *self.relay)),
         }
 
     def as_json(self) -> dict[str, object]:
         """Summary and samples."""
-        samples = {"gateway": [asdict(each) for each in self.gateway], "nginx": [asdict(each) for each in self.nginx]}
+        named = {"gateway": self.gateway, "nginx": self.nginx, "relay": self.relay}
+        samples = {name: [asdict(each) for each in found] for name, found in named.items()}
         return {"summary": self.summary(), "samples": samples}
 
 
@@ -98,12 +107,19 @@ def sample(server: Server, port: int, load: Load) -> Sample:
     )
 
 
-def pairs(gateway: tuple[Server, int], nginx: tuple[Server, int], load: Load, count: int) -> Pairs:
-    """Measure `count` pairs; who goes first alternates."""
-    result = Pairs([], [])
+Target = tuple[Server, int]
+"""A server and the port of it that load is put on."""
+
+
+def runs(gateway: Target, nginx: Target, relay: Target | None, load: Load, count: int) -> Runs:
+    """Measure each `count` times in turn; who goes first changes from turn to turn."""
+    result = Runs([], [], [])
+    order = [(gateway, result.gateway), (nginx, result.nginx)]
+    if relay is not None:
+        order.append((relay, result.relay))
     for number in range(count):
-        order = [(gateway, result.gateway), (nginx, result.nginx)]
-        for (server, port), samples in order if number % 2 == 0 else order[::-1]:
+        first = number % len(order)
+        for (server, port), samples in order[first:] + order[:first]:
             samples.append(sample(server, port, load))
     return result
 
