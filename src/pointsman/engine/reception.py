@@ -66,6 +66,7 @@ class Reception(Waiter[None]):
     _mode = HEAD
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
+    _stall_s = 0.0  # from the commit on
 
     def __init__(self, call: Call, codec: Codec, exchange: Exchange, begin: Begin, routing: Routing) -> None:
         self._call = call
@@ -239,6 +240,7 @@ class Reception(Waiter[None]):
         now = monotonic()
         self.committed_at = now
         self._ends_at = now + self._routing.timeouts.stream_s
+        self._stall_s = self._routing.timeouts.stall_s
         if self.leg is not None:
             self.leg.timeout_kind = failures.STALLED
             self._expect_more(self.leg)
@@ -255,15 +257,19 @@ class Reception(Waiter[None]):
         leg = self.leg
         if leg is None:
             return
-        if self._exchange.write(data):
-            self._expect_more(leg)
+        if self._exchange.write(data):  # what follows is `_expect_more`, for every event of every stream
+            stalled_at = monotonic() + self._stall_s
+            if stalled_at < self._ends_at:
+                leg.deadline = stalled_at
+            else:
+                self._expect_more(leg)
         else:
             # A slow client suspends the stall timer: it is never held against the provider.
             leg.pause()
             leg.deadline = NEVER
 
     def _expect_more(self, leg: Leg) -> None:
-        stalled_at = monotonic() + self._routing.timeouts.stall_s
+        stalled_at = monotonic() + self._stall_s
         if stalled_at >= self._ends_at:
             leg.timeout_kind = failures.STREAM_TOO_LONG
             stalled_at = self._ends_at

@@ -300,33 +300,36 @@ class UpstreamConnection(asyncio.Protocol):
             self._unsolicited()
             return
         had_head = self._has_head
-        self._is_silent = False
         if not had_head:
+            self._is_silent = False
             self._head += data
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._take_parse_error(error)
-        if len(self._head) > MAX_HEAD_BYTES and self._fault is None:
-            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
         handler = leg.handler
+        if had_head and self._pieces and handler is not None and not (self._fault or self._decoder or self._is_done):
+            self._pass_on(leg, handler, data)
+            return
         if self._is_done and self._is_plain:
             headers = None if had_head else self._headers
             body = self._body
             head_size = 0 if had_head else data.find(b"\r\n\r\n") + 4
             self._release(leg, len(data) == head_size + len(body))
             self._hand_over(leg, handler, headers, body)
-        elif had_head and handler is not None and self._pieces and not (self._fault or self._decoder or self._is_done):
-            self._pass_on(leg, handler, data)
-        else:
-            self._advance(leg, data, had_head)
+            return
+        if len(self._head) > MAX_HEAD_BYTES and self._fault is None:
+            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
+        self._advance(leg, data, had_head)
 
     def _pass_on(self, leg: Leg, handler: ResponseHandler, data: bytes) -> None:
         """Hand over what one read brought of the middle of a body. The short form of `_advance` for streams."""
-        body = b"".join(self._pieces)
-        self._pieces.clear()
-        self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
-        self._framing_bytes = 0
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if self._is_chunked:
+            self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+            self._framing_bytes = 0
         try:
             handler.on_data(body)
         except Exception as error:  # noqa: BLE001 -- logged, with the handler told
