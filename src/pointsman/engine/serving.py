@@ -146,27 +146,30 @@ class Serving:
             self._account(failure)
 
     async def _attempt(self, step: Try, now: float) -> Failure | None:
-        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead."""
+        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead.
+
+        Between what reserves and the `try` whose end settles stands nothing that may fail."""
         engine, candidate = self.engine, step.choice.candidate
         billing = engine.billing
+        codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
+        reception = Reception(self.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
         tab = billing.tab(self.grant.virtual_key, candidate)
-        hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
+        hold, started_at = billing.hold(tab, self.call, self.identity, self.sent + 1), now
         if not isinstance(hold, Hold):
-            hold = await self._find_room(hold, tab)
-            engine.accounts.lease_wait(monotonic() - now)
+            hold, started_at = await self._find_room(hold, tab), monotonic()
             if isinstance(hold, Reason):
+                engine.accounts.lease_wait(started_at - now)
                 assert self.plan is not None
                 self.plan = without(self.plan, candidate, Verdict(candidate.id, "billing", hold))
                 return _LEFT_OUT
-            now = monotonic()
         self.sent += 1
-        codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
-        reception = Reception(hold.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
         self.reception = reception
         self.chosen = candidate
-        self.started_at = now
+        self.started_at = started_at
         try:
-            self._send(step, codec, reception, hold, now)
+            self._send(step, codec, reception, hold, started_at)
+            if started_at != now:
+                engine.accounts.lease_wait(started_at - now)
             await reception
         except Exception as error:
             reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
@@ -174,7 +177,7 @@ class Serving:
                 reception.leg.cancel()
             raise
         finally:
-            self._settle(step, reception, hold, now)
+            self._settle(step, reception, hold, started_at)
         return reception.failure
 
     async def _find_room(self, found: Reason | list[Short], tab: Tab) -> Hold | Reason:

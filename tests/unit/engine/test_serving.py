@@ -14,6 +14,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.network import Network
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import Routing, Timeouts, VirtualKey
+from pointsman.engine import serving as module
 from pointsman.engine.serving import ClientGone, Serving
 from pointsman.engine.tasks import EagerTask
 from pointsman.routing.admit import Grant
@@ -252,6 +253,23 @@ def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pyt
 
     run(main())
     assert "FileNotFoundError" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["Reception", "PROVIDERS"])
+def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what no test could think of: nothing that may fail stands between a reservation and its end."""
+
+    async def main() -> None:
+        monkeypatch.setattr(module, broken, {})  # neither to be called nor to be asked
+        async with engine_before(answering(whole())) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, record.code) == (500, "internal_error")
+            assert rig.ledger.open_attempts == 0
+
+    run(main())
 
 
 def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
