@@ -39,13 +39,15 @@ _SOURCES = {source: source.value for source in UsageSource}
 
 class Tab(Struct, frozen=True, eq=False):
     """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
+    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
+    what the provider charges for whole answers that were broken off."""
 
     terms: Terms
     account: Account
     scope: Scope
     is_bounded: bool
     may_shorten: bool
+    unfinished: str
     price_unknown: Reason | None  # why nothing that costs may be sent
 
 
@@ -169,9 +171,9 @@ class Billing:
 
     def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
-        bound = Bound(hold.nano, hold.tokens)
-        charge = charge_for(hold.call, hold.tab.terms.price, bound, reception, failure)
-        usage, scope = charge.usage, hold.tab.scope
+        bound, tab = Bound(hold.nano, hold.tokens), hold.tab
+        charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure)
+        usage, scope = charge.usage, tab.scope
         self.ledger.settle(hold.attempt, charge.nano, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
@@ -222,7 +224,8 @@ class Billing:
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or self._snapshot.near_limit
         account, price_unknown = self.ledger.account(terms.limits), self._price_unknown(terms, scope)
-        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", price_unknown)
+        unfinished = candidate.endpoint.bills_unfinished
+        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", unfinished, price_unknown)
 
     def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
         if terms.price is not None:
