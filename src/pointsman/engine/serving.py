@@ -148,7 +148,7 @@ class Serving:
         except ClientGone:
             failure = _GONE
             self.status = failures.CLIENT_GONE.status
-        except Exception:
+        except Exception:  # whatever it is, the client must not wait for an answer
             failure = _BROKEN
             self._give_in()
             raise
@@ -189,7 +189,7 @@ class Serving:
             if started_at != now:
                 engine.accounts.lease_wait(started_at - now)
             await reception
-        except Exception as error:
+        except Exception as error:  # whatever it is, the provider must not work on
             reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
             if reception.leg is not None:
                 reception.leg.cancel()
