@@ -81,7 +81,7 @@ class FakeCarrier:
 class Rig:
     """An engine in front of scripted origins. `chat` stands for model `m` at each of them, in their order."""
 
-    def __init__(self, origins: Mapping[str, FakeOrigin], routing: Routing, network: Network) -> None:
+    def __init__(self, origins: Mapping[str, FakeOrigin], routing: Routing, network: Network, ledger: Ledger) -> None:
         loop = asyncio.get_running_loop()
         self.origins = origins
         self.log = FakeLog()
@@ -96,7 +96,7 @@ class Rig:
         self.snapshot = Snapshot("digest-of-the-tests", endpoints, models, {}, require_key=False, routing=routing)
         self.live = Live(self.snapshot)
         upstreams = Upstreams(loop, self.deadlines)
-        self.ledger = Ledger()
+        self.ledger = ledger
         billing = Billing(self.live, self.ledger, None, None)
         self.engine = Engine(self.live, upstreams, Accounts(self.log), billing, Random(1))
 
@@ -108,14 +108,14 @@ class Rig:
 
 @asynccontextmanager
 async def engine_before(
-    *scripts: Script, routing: Routing | None = None, network: Network | None = None
+    *scripts: Script, routing: Routing | None = None, network: Network | None = None, ledger: Ledger | None = None
 ) -> AsyncIterator[Rig]:
     """An engine before one origin for each script: `alpha`, `beta`, `gamma`. Fails on leaving if an attempt leaked."""
     async with AsyncExitStack() as stack:
         names = ("alpha", "beta", "gamma")[: len(scripts)]
         pairs = zip(names, scripts, strict=True)
         origins = {name: await stack.enter_async_context(serving(script)) for name, script in pairs}
-        rig = Rig(origins, routing or Routing(), network or Network())
+        rig = Rig(origins, routing or Routing(), network or Network(), ledger or Ledger())
         try:
             yield rig
         finally:

@@ -71,6 +71,7 @@ TYPES = [
         _wrong_type("/responses", '"input":"x",', field, value)
         for field, value in (("model", "7"), ("stream", '"x"'), ("fallbacks", "1"), ("store", '"x"'))
     ),
+    _wrong_type("/responses", '"input":"x",', "max_output_tokens", "0"),
 ]  # fmt: skip
 
 PLACES = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from integration.client import Answer, Client
-from integration.gateway import Gateway, chat, run, serving
+from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
 from pointsman.simulate.bill import Entry
 
@@ -16,11 +16,12 @@ ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not 
 MODELS = ("alpha/gpt-4o-mini",)
 
 
-def governed(**provider: Any) -> Any:
+def governed(unfinished: str = "full", limit_usd: str = "1", **provider: Any) -> Any:
     return serving(
         providers={"alpha": settings(**{"output_tokens": 60.0, "token_gap_ms": 10.0, **provider})},
+        provider_settings={"alpha": {"bills_unfinished": unfinished}},
         models={"chat": list(MODELS)},
-        governance=governance({"me": {"budgets": usd(1)}}),
+        governance=governance({"me": {"budgets": usd(limit_usd)}}),
         pricing=prices(*MODELS),
         routing={"max_attempts": 1, "timeouts": {"stall_s": 0.5}},
     )
@@ -41,7 +42,7 @@ async def charged(gateway: Gateway, count: int) -> list[tuple[dict[str, Any], En
 
 async def leave_after(gateway: Gateway, events: int, *, stream: bool = True) -> None:
     client = await Client.connect(gateway.port)
-    client.send(chat(stream=stream), headers=bearer("me"))
+    client.send(chat(stream=stream, max_tokens=100), headers=bearer("me"))
 
     def is_enough(answer: Answer) -> bool:
         return answer.body.count(b'"content":') >= events
@@ -83,14 +84,84 @@ def test_a_stream_that_its_client_left_costs_what_was_sent(billing: str) -> None
     run(main())
 
 
-def test_a_whole_answer_that_its_client_did_not_wait_for_costs_its_prompt() -> None:
+# What the gateway is told of a provider, and what the simulated one does.
+UNFINISHED = [
+    ("full", "full"),
+    ("full", "sent"),
+    ("full", "none"),
+    ("prompt", "sent"),
+    ("prompt", "none"),
+    ("none", "none"),
+]
+SOURCES = {"full": "reserved", "prompt": "counted", "none": "none"}
+
+
+def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> None:
+    """At least the bill of a provider that is what it is said to be."""
+    assert attempt.get("usage_source", "none") == SOURCES[unfinished]
+    assert attempt.get("cost_nano", 0) >= entry.charged_nano
+    if unfinished == "full":
+        assert attempt["cost_nano"] > entry.tokens_in * PRICE.input_pico // 1000 + 100 * PRICE.output_pico // 1000
+    elif unfinished == "prompt":
+        check_counted(attempt, entry)
+
+
+@pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
+def test_a_whole_answer_that_its_client_did_not_wait_for_costs_what_its_provider_charges(
+    unfinished: str, billing: str
+) -> None:
     async def main() -> None:
-        async with governed() as gateway:
+        async with governed(unfinished, bill_cancelled=billing) as gateway:
             await leave_after(gateway, 0, stream=False)
             for attempt, entry in await charged(gateway, 1):
                 assert attempt["tokens_out"] == 0
-                check_counted(attempt, entry)
-                assert attempt["cost_nano"] >= entry.charged_nano > 0
+                assert (entry.outcome, entry.charged_nano > 0) == ("cancelled", billing != "none")
+                check_unfinished(attempt, entry, unfinished)
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["close_at=700", "reset_at=700"])
+@pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
+def test_a_whole_answer_that_breaks_off_costs_what_its_provider_charges(
+    unfinished: str, billing: str, fault: str
+) -> None:
+    async def main() -> None:
+        async with governed(unfinished, bill_failed=billing, token_gap_ms=0.0) as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            assert (await gateway.ask(chat(max_tokens=100), headers=bearer("me"))).status == 502
+            for attempt, entry in await charged(gateway, 1):
+                assert (attempt["status"], attempt["outcome"]) == (200, "connection_lost")
+                assert (entry.outcome, entry.charged_nano > 0) == ("failed", billing != "none")
+                check_unfinished(attempt, entry, unfinished)
+
+    run(main())
+
+
+def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
+    """Of a provider that charges for what nobody waited for."""
+    limit_nano = 14_000_000  # some twenty requests
+    body = chat(max_tokens=1000)
+
+    async def main() -> None:
+        async with governed(limit_usd="0.014", bill_cancelled="full", output_tokens="max_tokens") as gateway:
+
+            async def leave(number: int) -> None:
+                client = await Client.connect(gateway.port)
+                client.send(body, headers=bearer("me"))
+                await asyncio.sleep(0.05 + 0.001 * number)
+                client.reset()
+                await asyncio.sleep(0.02)
+
+            bill = gateway.providers["alpha"].bill
+            async with asyncio.timeout(20):
+                while len(bill.entries) < 20:  # so many fit
+                    await asyncio.gather(*(leave(number) for number in range(60)))
+                    await until(lambda: not gateway.live.in_progress, "all of them are gone")
+            assert (await gateway.ask(body, headers=bearer("me"))).status == 402
+            billed = bill.totals()
+            assert billed.cancelled == billed.requests
+            assert limit_nano / 2 < billed.charged_nano <= limit_nano
 
     run(main())
 

@@ -141,9 +141,8 @@ def test_a_failed_provider_comes_back_by_itself() -> None:
             unhealthy = [name for name in await gateway.metrics() if name.startswith("pointsman_unhealthy")]
             assert unhealthy == ['pointsman_unhealthy{candidate="alpha/gpt-4o-mini",state="failed"}']
             alpha.set_fault(None)
-            await until(
-                lambda: gateway.live.health_of("alpha/gpt-4o-mini", monotonic()).value == "recovering", "the block ends"
-            )
+            condition = gateway.live.conditions["alpha/gpt-4o-mini"]
+            await until(lambda: condition.health(monotonic()).value == "recovering", "the block ends")
             answer = await gateway.ask(chat())
             assert answer.headers["x-pointsman-provider"] == "alpha"
             assert not [name for name in await gateway.metrics() if name.startswith("pointsman_unhealthy")]

@@ -37,16 +37,16 @@ def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatc
     """The clock is moved to shortly before a full minute. Two streams fill the window they begin in; they end in the
     next, where again exactly two have room."""
     fits_two = 2 * TOKENS * 600
-    offset_s = MINUTE_S - time() % MINUTE_S - 1
-
-    def moved() -> float:
-        return time() + offset_s
-
-    monkeypatch.setattr(billing, "time", moved)
-    edge = (int(moved()) // MINUTE_S + 1) * MINUTE_S
 
     async def main() -> None:
         async with governed(fits_two, 50.0) as gateway:
+            offset_s = MINUTE_S - time() % MINUTE_S - 1
+
+            def moved() -> float:
+                return time() + offset_s
+
+            monkeypatch.setattr(billing, "time", moved)
+            edge = (int(moved()) // MINUTE_S + 1) * MINUTE_S
             streams = [asyncio.create_task(ask(gateway)) for _ in range(2)]
             await until(lambda: len(gateway.providers["alpha"].bill.entries) == 2, "both streams run")
             assert (await ask(gateway)).status == 402

@@ -88,7 +88,7 @@ def _print_one(one: dict[str, Any]) -> None:
         lines = [_attempt(number, attempt) for number, attempt in enumerate(one["attempts"], 1)]
         print_table(names, lines, numbers={"took", "cost"})
     if one["verdicts"]:
-        typer.echo("\nleft out, and why")
+        typer.echo("\nleft out or shortened, and why")
         for verdict in one["verdicts"]:
             typer.echo(f"  {verdict}")
 

@@ -1,7 +1,6 @@
 """Where the model catalog is: one comes with the package, and the data folder may have a newer one, which was put there
 without a release, and what providers list themselves."""
 
-import os
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from pointsman.catalog.names import key_of
 from pointsman.catalog.reader import CatalogError, ModelCatalog
+from pointsman.config.whole_file import write_whole
 
 FOLDER = "catalog"  # in the data folder
 CURRENT = "models.json"
@@ -82,8 +82,8 @@ def install(data_dir: Path, content: bytes) -> ModelCatalog:
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / CURRENT).exists():
-        _write(folder / PREVIOUS, (folder / CURRENT).read_bytes())
-    _write(folder / CURRENT, content)
+        write_whole(folder / PREVIOUS, (folder / CURRENT).read_bytes())
+    write_whole(folder / CURRENT, content)
     return catalog
 
 
@@ -102,7 +102,7 @@ def write_lists(data_dir: Path, lists: Lists) -> None:
     """Keep what providers listed. Raises `OSError`."""
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(folder / LISTS, msgspec.json.encode(lists))
+    write_whole(folder / LISTS, msgspec.json.encode(lists))
 
 
 def _read_lists(path: Path) -> Lists:
@@ -120,16 +120,3 @@ def by_name(catalog: ModelCatalog, provider: str, models: list[str]) -> dict[str
         name = catalog.name_of(key_of(provider, model)) or model
         found[name] = (*found.get(name, ()), model)
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

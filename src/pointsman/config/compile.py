@@ -132,6 +132,7 @@ def compile_document(
         pricing,
         names,
         compiler.shared_limits() if directory is not None else (),
+        document.governance.near_limit,
     )
     return Checked(Compiled(snapshot, settings, secret_files, directory), problems, secret_files)
 

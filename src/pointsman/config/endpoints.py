@@ -61,6 +61,7 @@ class EndpointCompiler(Struct, frozen=True):
             self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location),
             catalog,
             by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
+            settings.bills_unfinished,
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:

@@ -209,6 +209,10 @@ class ProviderSettings(Section):
     """Money that may be spent at this provider."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
     """Attempts and tokens that this provider may be asked for."""
+    bills_unfinished: Literal["full", "prompt", "none"] = "full"
+    """What the provider charges for an answer in one piece that did not come to its end, because the client left, time
+    ran out or the connection broke: `full`, as if it had, so that all that was reserved is charged; only the `prompt`,
+    where it stops working at once; or `none`. Streams are charged for what came of them."""
     egress: EgressSettings | None = None
     """Overrides fields of the global `egress` for this provider."""
 
@@ -318,6 +322,7 @@ def _read_moment(value: object) -> object:
 
 
 Labels = dict[Name, Text]
+NearLimit = Literal["refuse", "shorten"]
 
 
 class OwnerSettings(Section):
@@ -364,6 +369,8 @@ class VirtualKeySettings(OwnerSettings):
     """The providers it may use: a list of names, or entries by name. All, when absent."""
     strategy: Name | None = None
     """How its targets are chosen. Absent: as the public name or `routing` says."""
+    near_limit: NearLimit | None = None
+    """As in `governance`. Absent: what is said there."""
 
 
 class GovernanceSettings(Section):
@@ -383,6 +390,9 @@ class GovernanceSettings(Section):
     keys_file: Text | None = None
     """A file of further keys, one JSON object a line: `{"name": …, "value": "sha256:…", …}` with the fields of
     `virtual_keys`. For thousands of them: they are looked at when they are used."""
+    near_limit: NearLimit = "refuse"
+    """What becomes of a request that fits into its budgets and token limits only with a shorter answer: `refuse`, or
+    `shorten` its `max_tokens` to what fits, down to 16, and say so in the header `x-pointsman-max-tokens`."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = _KEY_HEADERS
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
     max_stale_s: Seconds = 900.0

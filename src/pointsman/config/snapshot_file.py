@@ -6,10 +6,8 @@ resolves the references again. Where there is a directory of further keys it is 
 its digest, which all processes map.
 """
 
-import os
 from collections.abc import Mapping
 from hashlib import sha256
-from mmap import mmap
 from pathlib import Path
 
 import msgspec
@@ -20,6 +18,7 @@ from pointsman.config.catalog import packaged
 from pointsman.config.compile import INSTALLED, Compiled, compile_document
 from pointsman.config.key_directory import DirectoryError, KeyDirectory
 from pointsman.config.load import load
+from pointsman.config.whole_file import write_whole
 
 FORMAT = 1
 _MAGIC = b"PMSNAP\r\n"
@@ -45,30 +44,12 @@ def write_snapshot(path: Path, accepted: Accepted, keys: KeyDirectory | None = N
         assert accepted.keys is not None
         file = path.with_name(accepted.keys)
         if not file.exists():
-            _put(file, keys.data)
+            write_whole(file, keys.data)
     body = msgspec.msgpack.encode(accepted)
-    _put(path, _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body)
+    write_whole(path, _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body)
     for old in path.parent.glob(f"{path.name}-keys-*"):  # who has one open keeps it until it lets go
         if old.name != accepted.keys:
             old.unlink(missing_ok=True)
-
-
-def _put(path: Path, data: bytes | mmap) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:

@@ -116,6 +116,7 @@ class KeyCompiler:
             self._entries(name, settings, place),
             settings.strategy,
             limits,
+            settings.near_limit,
         )
 
     def _entries(self, name: str, settings: VirtualKeySettings, place: Location) -> dict[str, ProviderEntry]:

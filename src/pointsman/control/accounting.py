@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
+from pointsman.control.store.tables import USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.journal.reader import Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, Record, RequestDone, Scope, attempt_id
@@ -44,11 +45,6 @@ class _Request(Struct):
 
 _REQUEST_DECODER = msgspec.json.Decoder(_Request)
 _USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
-_USAGE_KEYS = ("hour", "virtual_key", "team", "customer", "provider", "model", "variant")
-_USAGE_COLUMNS = (
-    "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
-    "unpriced",
-)  # fmt: skip
 
 
 class _Attempt(Struct):
@@ -117,7 +113,7 @@ class OpenRequests:
 
 class _Tally(Struct):
     """Sums over attempts of one scope in the same windows, which hold from `since` until `until`. `sums` are in the
-    order of `_USAGE_COLUMNS`; tokens count apart, since those of a lost attempt were reserved and not used."""
+    order of `USAGE_SUMS`; tokens count apart, since those of a lost attempt were reserved and not used."""
 
     epoch: int
     scope: Scope
@@ -222,7 +218,7 @@ class Accounting:
             key = (tally.hour, *owners, scope.provider, scope.model, scope.variant or "")
             found = usage.get(key)
             usage[key] = tally.sums if found is None else list(map(add, found, tally.sums))
-        return [dict(zip((*_USAGE_KEYS, *_USAGE_COLUMNS), (*key, *sums), strict=True)) for key, sums in usage.items()]
+        return [dict(zip((*USAGE_KEYS, *USAGE_SUMS), (*key, *sums), strict=True)) for key, sums in usage.items()]
 
     def _tag_rows(self) -> list[Row]:
         names = ("hour", "tag", "requests", "tokens_in", "tokens_out", "nano")
@@ -280,7 +276,7 @@ class Accounting:
         windows = tuple(_window(ref, at) for ref in scope.counters)
         since = max((hour, *(start for start, _ in windows)))
         until = min((hour + HOUR_S, *(end for _, end in windows)))
-        made = _Tally(epoch, scope, is_booked, since, until, hour, windows, [0] * len(_USAGE_COLUMNS))
+        made = _Tally(epoch, scope, is_booked, since, until, hour, windows, [0] * len(USAGE_SUMS))
         self._tallies.append(made)
         self._latest[key] = made
         return made

@@ -24,7 +24,8 @@ class VirtualKey(Struct, frozen=True, eq=False):
 
     `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
     model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer.
-    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides.
+    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides, `near_limit` where
+    the snapshot does.
     """
 
     name: str
@@ -37,6 +38,7 @@ class VirtualKey(Struct, frozen=True, eq=False):
     entries: dict[str, ProviderEntry] = {}
     strategy: str | None = None
     limits: tuple[Limit, ...] = ()
+    near_limit: str | None = None
 
 
 class KeyTable(Mapping[bytes, VirtualKey]):

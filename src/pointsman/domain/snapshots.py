@@ -82,7 +82,8 @@ class Names(Struct, frozen=True, eq=False):
 
 
 class Snapshot(Struct, frozen=True):
-    """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`."""
+    """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
+    `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -94,6 +95,7 @@ class Snapshot(Struct, frozen=True):
     pricing: Pricing = Pricing()
     names: Names | None = None  # absent: of `endpoints` alone
     shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for
+    near_limit: str = "refuse"
 
 
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:

@@ -31,6 +31,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
     `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
+    `bills_unfinished` is what it charges for a whole answer that was broken off: `full`, `prompt` or `none`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     limits: tuple[Limit, ...] = ()
     catalog: str = ""
     listed: dict[str, tuple[str, ...]] = {}
+    bills_unfinished: str = "full"
 
 
 class Provenance(Enum):

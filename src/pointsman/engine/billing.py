@@ -2,16 +2,16 @@
 journal knows of both.
 
 Whoever counts in a limit reserves an upper bound. An attempt that is limited in what it may produce, but whose request
-does not say how much it wants, is sent with the model's own bound, so that the reservation is one.
+does not say how much it wants, is sent with the model's own bound, so that the reservation is one. Near a limit, where
+that is wanted, it is sent with a lower bound: the longest answer that there is room for.
 """
 
 from collections.abc import Sequence
 from time import monotonic, time
 
-from msgspec import Raw, Struct
-from msgspec.structs import replace
+from msgspec import Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
@@ -27,23 +27,27 @@ from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.routing.ledger import Account, Ledger, Short
 from pointsman.routing.policies.headroom import over_limit
-from pointsman.routing.pricing import upper_bound
+from pointsman.routing.pricing import longest_answer, upper_bound
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms, terms_of
+from pointsman.wire.output_bound import bounded, takes_bound
 
 MAX_TABS = 20_000
-SPENT_S = 0.05  # how long control is not asked again for what it had nothing of
+TOLD_S = 0.05  # how long it is believed what control said is left of a limit
+MIN_OUTPUT = 16  # tokens: a shorter answer helps nobody, and OpenAI's Responses take no lower bound
 _SOURCES = {source: source.value for source in UsageSource}
-_OUTPUT_FIELDS = {Operation.CHAT: "max_completion_tokens", Operation.COMPLETION: "max_tokens"}
 
 
 class Tab(Struct, frozen=True, eq=False):
     """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses."""
+    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
+    what the provider charges for whole answers that were broken off."""
 
     terms: Terms
     account: Account
     scope: Scope
     is_bounded: bool
+    may_shorten: bool
+    unfinished: str
     price_unknown: Reason | None  # why nothing that costs may be sent
 
 
@@ -60,6 +64,13 @@ class Hold(Struct, frozen=True, gc=False):
     tokens: int
 
 
+class Shortened(Struct, frozen=True, gc=False):
+    """A call whose answer is shorter than was asked for, and why."""
+
+    call: Call
+    reason: Reason
+
+
 class Billing:
     """The ledger, the journal and the terms they are kept by."""
 
@@ -70,7 +81,7 @@ class Billing:
         self.unkept = 0  # attempts that were served though the journal could not take them
         self._live = live
         self._snapshot = live.snapshot
-        self._spent_until: dict[str, float] = {}  # counters of which control had nothing, and nobody holds any
+        self._told: dict[str, tuple[Grant, float]] = {}  # what control said of a counter, and until when that counts
         self._tabs: dict[tuple[VirtualKey | None, Candidate], Tab] = {}
         self._scopes = 0
         self._latest = 0.0  # Unix seconds
@@ -92,8 +103,8 @@ class Billing:
         is_for_free = is_free(call)
         if tab.price_unknown is not None and not is_for_free:
             return tab.price_unknown
-        if tab.is_bounded and call.max_tokens is None and call.operation in _OUTPUT_FIELDS:
-            call = _bounded(call, tab.terms.output or DEFAULT_OUTPUT)
+        if tab.is_bounded and call.max_tokens is None and takes_bound(call):
+            call = bounded(call, tab.terms.output or DEFAULT_OUTPUT)
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
         attempt = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
@@ -110,17 +121,42 @@ class Billing:
                 self.unkept += 1
         return Hold(tab, call, request_id, ordinal, attempt, nano, tokens)
 
+    def shortened(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float) -> Shortened | None:
+        """The call with the longest answer that these limits may have room for, here and at control. `None` where that
+        is not wanted, or would not help."""
+        if not tab.may_shorten or call.max_tokens == 0 or not takes_bound(call):
+            return None
+        terms, worst, left = tab.terms, shorts[0], 0
+        wanted = longest = call.max_tokens or terms.output or DEFAULT_OUTPUT
+        for short in shorts:
+            told = self._told_of(short, now)
+            room = short.available + (told.left if told is not None else 0)
+            fitting = longest_answer(terms, call, short.limit.metric, room)
+            if fitting <= longest:
+                longest, worst, left = fitting, short, room
+        if longest < MIN_OUTPUT:
+            return None
+        message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
+        return Shortened(call if longest == wanted else bounded(call, longest), Reason("shortened", message))
+
     def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
-        """Whether control said a moment ago that there is no more of one of these."""
-        return any(self._spent_until.get(short.limit.counter, 0.0) > now for short in shorts)
+        """Whether control said a moment ago that there is not that much of one of these."""
+        for short in shorts:
+            told = self._told_of(short, now)
+            if told is not None and not told.lent and told.left < short.more:
+                return True
+        return False
 
     def answered(self, grants: Sequence[Grant], now: float) -> None:
-        """Remember for a moment of what there is no more."""
+        """Remember for a moment what is left."""
         for grant in grants:
-            if not grant.lent:
-                if len(self._spent_until) > MAX_TABS:
-                    self._spent_until.clear()
-                self._spent_until[grant.counter] = now + SPENT_S
+            if len(self._told) > MAX_TABS:
+                self._told.clear()
+            self._told[grant.counter] = (grant, now + TOLD_S)
+
+    def _told_of(self, short: Short, now: float) -> Grant | None:
+        grant, until = self._told.get(short.limit.counter, _NEVER_TOLD)
+        return grant if now < until and grant is not None and grant.window == short.window else None
 
     def refusal(self, shorts: Sequence[Short], lent: int) -> Reason:
         """Why an attempt that no room could be found for is not made. `lent` is what other workers hold unspent."""
@@ -135,9 +171,9 @@ class Billing:
 
     def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
-        bound = Bound(hold.nano, hold.tokens)
-        charge = charge_for(hold.call, hold.tab.terms.price, bound, reception, failure)
-        usage, scope = charge.usage, hold.tab.scope
+        bound, tab = Bound(hold.nano, hold.tokens), hold.tab
+        charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure)
+        usage, scope = charge.usage, tab.scope
         self.ledger.settle(hold.attempt, charge.nano, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
@@ -186,7 +222,10 @@ class Billing:
             tuple(_counter(limit) for limit in terms.limits),
         )
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
-        return Tab(terms, self.ledger.account(terms.limits), scope, is_bounded, self._price_unknown(terms, scope))
+        near_limit = (key.near_limit if key is not None else None) or self._snapshot.near_limit
+        account, price_unknown = self.ledger.account(terms.limits), self._price_unknown(terms, scope)
+        unfinished = candidate.endpoint.bills_unfinished
+        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", unfinished, price_unknown)
 
     def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
         if terms.price is not None:
@@ -201,15 +240,12 @@ class Billing:
         return Reason("price_unknown", message)
 
 
+_NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)
+
+
 def wants(shorts: Sequence[Short]) -> list[Want]:
     """What to ask control for."""
     return [short.want() for short in shorts]
-
-
-def _bounded(call: Call, output: int) -> Call:
-    """The call with a bound on its answer that its client did not state."""
-    fields = {**call.fields, _OUTPUT_FIELDS[call.operation]: Raw(b"%d" % output)}
-    return replace(call, fields=fields, max_tokens=output)
 
 
 def _counter(limit: Limit) -> CounterRef:

@@ -1,7 +1,8 @@
 """What an attempt is charged when it is over: by the provider's own account, else by what can be known of it.
 
-A call that was broken off is charged for what arrived; where nothing did, for its prompt, since the provider may have
-been at work on it. What the provider refused, or never got, costs nothing.
+A stream that was broken off is charged for what arrived; where nothing did, for its prompt, since the provider may have
+been at work on it. An answer in one piece that did not come to its end may have cost anything up to its bound: what its
+provider charges then is said where the provider is configured. What the provider refused, or never got, costs nothing.
 """
 
 from msgspec import Struct
@@ -31,6 +32,10 @@ _BROKEN_OFF = frozenset(
     }
 )
 
+# What becomes of an answer whose head says that it is there.
+_CUT = frozenset({failures.TRUNCATED, failures.CONNECTION_LOST, failures.MALFORMED_ANSWER})
+_UNFINISHED = {"full": UsageSource.RESERVED, "prompt": UsageSource.COUNTED, "none": UsageSource.NONE}
+
 
 class Bound(Struct, frozen=True, gc=False):
     """What was reserved, in nano-dollars and tokens."""
@@ -49,12 +54,14 @@ class Charge(Struct, frozen=True, gc=False):
     is_priced: bool = True
 
 
-def charge_for(call: Call, price: Price | None, bound: Bound, reception: Reception, failure: Failure | None) -> Charge:
-    """What to charge for an attempt that is over."""
+def charge_for(
+    call: Call, price: Price | None, bound: Bound, unfinished: str, reception: Reception, failure: Failure | None
+) -> Charge:
+    """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`."""
     usage = reception.used()
     source = UsageSource.PROVIDER
     if usage is None:
-        source = _source(call, reception, failure)
+        source = _source(call, unfinished, reception, failure)
         if source is UsageSource.NONE:
             return Charge(0, 0, source)
         if source is UsageSource.RESERVED:
@@ -71,7 +78,7 @@ def is_free(call: Call) -> bool:
     return call.method in _READING or call.operation is Operation.FILE
 
 
-def _source(call: Call, reception: Reception, failure: Failure | None) -> UsageSource:
+def _source(call: Call, unfinished: str, reception: Reception, failure: Failure | None) -> UsageSource:
     """How to charge what the provider gave no account of."""
     counted = UsageSource.COUNTED if reception.events else UsageSource.NONE
     if failure is None:
@@ -81,6 +88,9 @@ def _source(call: Call, reception: Reception, failure: Failure | None) -> UsageS
     kind, status = failure.kind, reception.status
     if kind in NEVER_SENT or kind.fault in _NOTHING_SERVED or (status is not None and status >= 400):
         return UsageSource.NONE
-    if kind in _BROKEN_OFF and reception.leg is not None and reception.leg.was_sent:
-        return UsageSource.NONE if is_free(call) else UsageSource.COUNTED
-    return counted
+    is_broken_off = kind in _BROKEN_OFF and reception.leg is not None and reception.leg.was_sent
+    if is_free(call):
+        return UsageSource.NONE
+    if not reception.is_counted and (is_broken_off or (status is not None and kind in _CUT)):
+        return _UNFINISHED[unfinished]
+    return UsageSource.COUNTED if is_broken_off else counted

@@ -6,7 +6,6 @@ pure reducers of `routing`.
 
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
-from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import health
@@ -101,7 +100,3 @@ class Live:
             self.key_blocks.pop(key_name, None)
         else:
             self.key_blocks[key_name] = block
-
-    def health_of(self, candidate_id: str, now: float) -> Health:
-        condition = self.conditions.get(candidate_id)
-        return Health.HEALTHY if condition is None else condition.health(now)

@@ -156,6 +156,11 @@ class Reception(Waiter[None]):
         """Events with content that came of a stream so far."""
         return self._decoder.events if self._decoder is not None else 0
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether what comes of the answer is counted as it comes: that of a stream which is read."""
+        return self._call.stream and not self._codec.is_passthrough
+
     def used(self) -> Usage | None:
         """What the provider has said of the tokens so far."""
         if self.usage is None and self._decoder is not None:

@@ -5,7 +5,8 @@ from msgspec import Struct
 
 class AttemptRecord(Struct, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
-    the request was received. `usage_source` is a value of `UsageSource`."""
+    the request was received. `usage_source` is a value of `UsageSource`. `max_tokens` is what its answer was limited to
+    where a limit had room for no more."""
 
     provider: str | None
     model: str | None
@@ -21,6 +22,7 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     usage_source: str = "none"
     tokens_in: int = 0
     tokens_out: int = 0
+    max_tokens: int | None = None
 
 
 class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):

@@ -23,16 +23,23 @@ def provider_lines(headers: Headers) -> bytes:
 
 
 def answer_lines(
-    identity: str, served_by: Candidate | None, attempts: int, own_s: float, cost_nano: int | None = None
+    identity: str,
+    served_by: Candidate | None,
+    attempts: int,
+    own_s: float,
+    cost_nano: int | None = None,
+    max_tokens: int | None = None,
 ) -> bytes:
     """The gateway's own lines: who served the request, at which attempt, the time the gateway took for itself (since
-    the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), and what it cost,
-    where that is known by now."""
+    the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), what its answer was
+    shortened to, where it was, and what it cost, where that is known by now."""
     lines = b"x-pointsman-request-id: %b%b%.3f\r\n" % (
         identity.encode(),
         _served_lines(served_by, attempts),
         own_s * 1e3,
     )
+    if max_tokens is not None:
+        lines += b"x-pointsman-max-tokens: %d\r\n" % max_tokens
     return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano)[1:].encode() if cost_nano else lines
 
 

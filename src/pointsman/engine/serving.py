@@ -10,6 +10,7 @@ from random import Random
 from time import monotonic, time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
@@ -20,7 +21,7 @@ from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
 from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
-from pointsman.engine.billing import Billing, Hold, Tab, wants
+from pointsman.engine.billing import Billing, Hold, Shortened, Tab, wants
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
 from pointsman.engine.record import AttemptRecord, RequestRecord
@@ -44,6 +45,7 @@ _GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION})
 
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
 ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
+SHORTENINGS = 4  # how often others may take what an answer was shortened to
 _FOR_RECALL = Wait(0.01, "others are asked to give back what they do not need")
 _FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled")
 _SOURCES = {source: source.value for source in UsageSource}
@@ -70,7 +72,8 @@ class Serving:
     gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses
     before it. `upload` is a body that is passed on as it arrives. `sent` counts the attempts that were begun, and
     `cost_nano` is what those that are over cost. `may_fit` says that a limit would have room if what is reserved in it
-    came free.
+    came free, `may_shorten` that there may be room for a shorter answer; with `is_shortening` one is sought.
+    `shortened` is what became of the attempt's call.
     """
 
     plan: Plan | None = None
@@ -85,6 +88,9 @@ class Serving:
     sent = 0
     cost_nano = 0
     may_fit = False
+    may_shorten = False
+    is_shortening = False
+    shortened: Shortened | None = None
 
     def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
         self.engine = engine
@@ -117,12 +123,14 @@ class Serving:
                     if failure is _LEFT_OUT:
                         plan = self.plan
                         if not plan.choices and not self.history:
-                            if not self.may_fit or now >= waits_until:
+                            if self.may_fit and now < waits_until:
+                                await self._pause(_FOR_ROOM)
+                            elif not self._may_shorten_now():
                                 failure = nothing_left(self.call.model, plan.verdicts, now)
                                 self._refuse(GiveUp(failure))
                                 return
-                            await self._pause(_FOR_ROOM)
-                            plan, self.may_fit = first_plan, False
+                            plan = self.plan = first_plan
+                            self.may_fit = False
                         now = monotonic()
                         continue
                     if self.reception is not None and self.reception.committed_at is not None:
@@ -130,6 +138,8 @@ class Serving:
                         return
                 elif isinstance(step, Wait):
                     await self._pause(step)
+                elif self._may_shorten_now():
+                    plan = self.plan = first_plan
                 else:
                     failure = step.failure if isinstance(step, GiveUp) else _BROKEN
                     self._refuse(step if isinstance(step, GiveUp) else GiveUp(_BROKEN))
@@ -138,66 +148,84 @@ class Serving:
         except ClientGone:
             failure = _GONE
             self.status = failures.CLIENT_GONE.status
-        except Exception:
+        except Exception:  # whatever it is, the client must not wait for an answer
             failure = _BROKEN
             self._give_in()
             raise
         finally:
             self._account(failure)
 
+    def _may_shorten_now(self) -> bool:
+        """Whether, before the request is refused, shorter answers are to be tried with the plan as it was."""
+        if self.is_shortening or not self.may_shorten:
+            return False
+        self.is_shortening = True
+        return True
+
     async def _attempt(self, step: Try, now: float) -> Failure | None:
-        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead."""
+        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead.
+
+        Between what reserves and the `try` whose end settles stands nothing that may fail."""
         engine, candidate = self.engine, step.choice.candidate
         billing = engine.billing
+        codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
+        reception = Reception(self.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
         tab = billing.tab(self.grant.virtual_key, candidate)
-        hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
+        self.shortened = None
+        hold, started_at = billing.hold(tab, self.call, self.identity, self.sent + 1), now
         if not isinstance(hold, Hold):
-            hold = await self._find_room(hold, tab)
-            engine.accounts.lease_wait(monotonic() - now)
+            hold, started_at = await self._find_room(hold, tab), monotonic()
             if isinstance(hold, Reason):
+                engine.accounts.lease_wait(started_at - now)
                 assert self.plan is not None
                 self.plan = without(self.plan, candidate, Verdict(candidate.id, "billing", hold))
                 return _LEFT_OUT
-            now = monotonic()
         self.sent += 1
-        codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
-        reception = Reception(hold.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
         self.reception = reception
         self.chosen = candidate
-        self.started_at = now
+        self.started_at = started_at
         try:
-            self._send(step, codec, reception, hold, now)
+            self._send(step, codec, reception, hold, started_at)
+            if started_at != now:
+                engine.accounts.lease_wait(started_at - now)
             await reception
-        except Exception as error:
+        except Exception as error:  # whatever it is, the provider must not work on
             reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
             if reception.leg is not None:
                 reception.leg.cancel()
             raise
         finally:
-            self._settle(step, reception, hold, now)
+            self._settle(step, reception, hold, started_at)
         return reception.failure
 
-    async def _find_room(self, found: Reason | list[Short], tab: Tab) -> Hold | Reason:
-        """Ask control for room in the limits that have none, for as long as others may give some back."""
-        billing = self.engine.billing
+    async def _find_room(self, found: Hold | Reason | list[Short], tab: Tab) -> Hold | Reason:
+        """Ask control for room in the limits that have none, for as long as others may give some back; while answers
+        are being shortened, for as long a one as there may be room for."""
+        billing, call, shortened, shortenings = self.engine.billing, self.call, None, 0
         lessor, asked_until = billing.lessor, monotonic() + LENT_S
-        while not isinstance(found, Reason):
-            shorts = found
-            if lessor is None or billing.is_spent(shorts, monotonic()):
-                return self._no_room(shorts, 0)
-            grants = await lessor.ask(wants(shorts))
-            if grants is None:
-                names = ", ".join(str(short.limit) for short in shorts)
-                return Reason("budget_unavailable", f"how much is left of the {names} cannot be found out now")
-            hold = billing.hold(tab, self.call, self.identity, self.sent + 1)
-            if isinstance(hold, Hold):
-                return hold
-            found = hold
-            billing.answered(grants, monotonic())
-            lent = sum(grant.lent for grant in grants)
-            if isinstance(found, list) and (not lent or monotonic() >= asked_until):
+        while isinstance(found, list):
+            lent = 0
+            if lessor is not None and not billing.is_spent(found, monotonic()):
+                grants = await lessor.ask(wants(found))
+                if grants is None:
+                    names = ", ".join(str(short.limit) for short in found)
+                    return Reason("budget_unavailable", f"how much is left of the {names} cannot be found out now")
+                billing.answered(grants, monotonic())
+                found = billing.hold(tab, call, self.identity, self.sent + 1)
+                if not isinstance(found, list):
+                    break
+                lent = sum(grant.lent for grant in grants)
+                if lent and not self.is_shortening and monotonic() < asked_until:
+                    await self._pause(_FOR_RECALL)
+                    continue
+            shortened = billing.shortened(tab, call, found, monotonic())
+            if shortened is None or not self.is_shortening or shortenings == SHORTENINGS:
+                self.may_shorten = self.may_shorten or shortened is not None
                 return self._no_room(found, lent)
-            await self._pause(_FOR_RECALL)
+            call, shortenings = shortened.call, shortenings + 1
+            found = billing.hold(tab, call, self.identity, self.sent + 1)
+        if call is not self.call and isinstance(found, Hold):
+            self.shortened = shortened
         return found
 
     def _no_room(self, shorts: list[Short], lent: int) -> Reason:
@@ -239,6 +267,7 @@ class Serving:
             self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
         engine.live.finish(candidate, step.key, failure, now)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
+        max_tokens = self._note_shortened(candidate) if self.shortened is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = AttemptRecord(
             candidate.endpoint.name,
@@ -255,8 +284,17 @@ class Serving:
             _SOURCES[charge.source],
             charge.usage.tokens_in,
             charge.usage.tokens_out,
+            max_tokens,
         )
         self.records += (record,)
+
+    def _note_shortened(self, candidate: Candidate) -> int | None:
+        """Put into the decision why an answer is shorter than was asked for. Returns its bound."""
+        plan, shortened = self.plan, self.shortened
+        assert plan is not None
+        assert shortened is not None
+        self.plan = replace(plan, verdicts=(*plan.verdicts, Verdict(candidate.id, "billing", shortened.reason)))
+        return shortened.call.max_tokens
 
     async def _pause(self, step: Wait) -> None:
         elapsed: Waiter[None] = Waiter()
@@ -312,7 +350,8 @@ class Serving:
             own_s -= now - self.started_at
             count += 1
             cost_nano = None
-        return answer_lines(self.identity, self.chosen, count, own_s, cost_nano)
+        max_tokens = self.shortened.call.max_tokens if self.shortened is not None else None
+        return answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
 
     def _drained(self) -> None:
         if self.reception is not None:

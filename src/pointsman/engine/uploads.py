@@ -46,7 +46,7 @@ class Upload:
                 return ""
             try:
                 self._field = find_model(self._prefix, self._boundary)
-            except Exception:
+            except Exception:  # what cannot be read is the provider's matter, where the client has named one
                 if self._asked.provider is not None:
                     return ""
                 raise

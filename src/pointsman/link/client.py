@@ -33,7 +33,10 @@ from pointsman.link.frames import (
 from pointsman.routing.ledger import Ledger
 
 SILENT_S = 3.0  # without a word, a line that stands counts as none
-ASK_S = 0.25  # control is taken to be silent after this
+# Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back
+# (`lessor.RECALL_S`), and on a machine whose cores are all taken one in a hundred takes over 50: a shorter time would
+# have requests refused that fit. Nobody waits while the line is down.
+ASK_S = 0.25
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)

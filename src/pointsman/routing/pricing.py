@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.calls import Call, Operation
+from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
@@ -82,6 +83,23 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
         tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * _answers(call)
     pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
+    """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
+    than are wanted; 0 where no length would do."""
+    wanted = call.max_tokens or terms.output or DEFAULT_OUTPUT
+    tokens_in, answers = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS, _answers(call)
+    if metric is Metric.TOKENS:
+        left, each = room - tokens_in, answers
+    elif metric is Metric.USD:
+        left = (room - terms.request_nano) * 1000 - tokens_in * terms.dearest_in
+        each = answers * terms.dearest_out
+    else:
+        return 0
+    if left < 0:
+        return 0
+    return min(wanted, left // each) if each else wanted
 
 
 def _answers(call: Call) -> int:

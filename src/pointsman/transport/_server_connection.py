@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal.failure, head, length)
             return
-        except Exception:
+        except Exception:  # the client gets an answer, whatever the handler's error
             _logger.exception("the handler failed to accept a request")
             self._refuse(_INTERNAL, head, length)
             return
@@ -479,7 +479,7 @@ class Connection(asyncio.Protocol):
         closes = not is_read or self._shared.is_draining
         try:
             status, headers, body = self._handler.refuse(failure, head)
-        except Exception:
+        except Exception:  # a refusal without words is better than none
             _logger.exception("the handler failed to word a refusal")
             status, headers, body = 500, b"", b""
         is_bodiless = head is not None and head.method == b"HEAD"

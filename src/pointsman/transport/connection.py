@@ -561,7 +561,7 @@ class UpstreamConnection(asyncio.Protocol):
         if handler is not None:
             try:
                 handler.on_failure(failure)
-            except Exception:
+            except Exception:  # the handler's error must not stop what else ends here
                 _logger.exception("a failure of %s could not be handled", self._owner.name)
 
     def _handler_raised(self, leg: Leg, error: Exception) -> None:

@@ -67,7 +67,7 @@ class Deadlines:
             if item.deadline <= now:
                 try:
                     item.expired(now)
-                except Exception:
+                except Exception:  # one that cannot be handled must not keep the others from expiring
                     _logger.exception("an expired deadline could not be handled")
             if now < item.deadline < NEVER:  # one left in the past would come due again and again in this very loop
                 self.watch(item)

@@ -139,7 +139,7 @@ class OriginPool:
             await self._connector.connect(self._origin, connection, connection.enter_phase)
         except ConnectError as error:
             kind, message = error.kind, str(error)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the leg that waits must be told
             _logger.exception("connecting to %s failed", self.name)
             kind, message = failures.CONNECT_FAILED, f"connecting to {self.name} failed: {type(error).__name__}"
         connection.stop_connecting = None
@@ -178,7 +178,7 @@ class _Waiter:
         if handler is not None:
             try:
                 handler.on_failure(TransportFailure(kind, message, was_sent=False))
-            except Exception:
+            except Exception:  # the handler's error must not stop what else ends here
                 _logger.exception("a failure of %s could not be handled", self._pool.name)
 
     def watch(self) -> None:

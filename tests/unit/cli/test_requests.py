@@ -54,7 +54,7 @@ def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
         assert "tags: env=[red]dev" in text
         assert "1 groq llama default upstream_error: it answered 500 1.5 ms" in text
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
-        assert "left out, and why groq/llama: is excluded by the key" in text
+        assert "left out or shortened, and why groq/llama: is excluded by the key" in text
 
         dead = CliRunner().invoke(build_app(), ["requests", request_id(3, NOW + 2), "--url", url], env=ENV)
         assert "status: the worker died worker_died: " in " ".join(dead.output.split())

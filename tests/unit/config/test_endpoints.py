@@ -18,6 +18,7 @@ def test_a_known_name_brings_everything_but_the_key() -> None:
     assert found_endpoint.type == "openai"
     assert found_endpoint.origin == Origin("https", "api.openai.com", 443)
     assert found_endpoint.base_path == "/v1"
+    assert found_endpoint.bills_unfinished == "full", "what may have been charged is"
     assert found_endpoint.operations == PROVIDERS["openai"].operations
     (key,) = found_endpoint.keys
     assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
@@ -32,11 +33,13 @@ providers:
     keys: {only: {value: "", weight: 2, serves: ["smol*"]}}
     serves: [smollm2]
     tags: {region: eu, certifications: [hipaa, soc2]}
+    bills_unfinished: prompt
 """
     found_endpoint = endpoint(text, "local")
     assert found_endpoint.type == "openai-compatible"
     assert found_endpoint.origin == Origin("http", "127.0.0.1", 8000)
     assert found_endpoint.serves == ("smollm2",)
+    assert found_endpoint.bills_unfinished == "prompt"
     assert found_endpoint.tags == {"region": "eu", "certifications": ("hipaa", "soc2")}
     (key,) = found_endpoint.keys
     assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))

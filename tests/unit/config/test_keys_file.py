@@ -31,6 +31,7 @@ FULL: dict[str, Any] = {
     "allow_models": ["gpt-*"],
     "providers": {"openai": {"weight": 2, "rate_limits": [{"requests": 5, "per": "minute"}]}, "groq": None},
     "strategy": "weighted",
+    "near_limit": "shorten",
     "budgets": [{"limit_usd": 0.1, "per": "day", "zone": "Europe/Berlin"}, {"limit_usd": "2.5", "per": {"hours": 6}}],
     "rate_limits": [{"tokens": 1000, "per": "hour", "soft": True}],
 }
@@ -47,7 +48,7 @@ def as_data(key: VirtualKey) -> Any:
         name: (one.weight, one.allow_models, list(map(limit_data, one.limits))) for name, one in key.entries.items()
     }
     fields = (key.name, key.digest, key.team, key.customer, key.labels, key.expires_at, key.allow_models, key.strategy)
-    return (*fields, entries, list(map(limit_data, key.limits)))
+    return (*fields, key.near_limit, entries, list(map(limit_data, key.limits)))
 
 
 def limit_data(limit: Any) -> Any:

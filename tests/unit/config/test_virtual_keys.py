@@ -24,6 +24,17 @@ def test_a_digest_in_the_file() -> None:
     assert compiled(BASE + text).snapshot.virtual_keys.keys() == {DIGEST.digest()}
 
 
+def test_what_becomes_of_requests_near_a_limit_is_said_for_all_and_for_one() -> None:
+    text = "governance: {%svirtual_keys: {me: {value: env.CLIENT_KEY%s}}}"
+    for said, of_key, all_of_them, one in (
+        ("", "", "refuse", None),
+        ("near_limit: shorten, ", "", "shorten", None),
+        ("near_limit: shorten, ", ", near_limit: refuse", "shorten", "refuse"),
+    ):
+        snapshot = compiled(BASE + text % (said, of_key)).snapshot
+        assert (snapshot.near_limit, snapshot.virtual_keys[DIGEST.digest()].near_limit) == (all_of_them, one)
+
+
 def test_key_headers_are_lower_case_and_in_order() -> None:
     text = "governance: {require_key: false, key_headers: [X-My-Key, authorization]}"
     assert compiled(BASE + text).snapshot.key_headers == ("x-my-key", "authorization")

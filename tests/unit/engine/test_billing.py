@@ -22,7 +22,7 @@ from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
-from pointsman.engine.billing import Billing, Hold, wants
+from pointsman.engine.billing import Billing, Hold, Shortened, wants
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
 from pointsman.journal import writer as writing
@@ -249,16 +249,70 @@ def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     assert scene.live.exhausted.keys() == {tight.counter}
 
 
-def test_control_is_not_asked_again_at_once_for_what_it_has_nothing_of() -> None:
+def test_control_is_not_asked_again_at_once_for_what_it_has_not() -> None:
     scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE))
     shorts = scene.try_to_hold()
     assert isinstance(shorts, list)
+    more, window = shorts[0].more, shorts[0].window
+
+    def is_spent(left: int, lent: int, window: int, *, after_s: float = 0.0) -> bool:
+        scene.billing.answered([Grant(BUDGET.counter, window, 0, left, lent)], 10.0)
+        return scene.billing.is_spent(shorts, 10.0 + after_s)
+
     assert not scene.billing.is_spent(shorts, 10.0)
-    scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, 0, 1)], 10.0)
-    assert not scene.billing.is_spent(shorts, 10.0), "others hold some"
-    scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, 0, 0)], 10.0)
-    assert scene.billing.is_spent(shorts, 10.0)
-    assert not scene.billing.is_spent(shorts, 10.0 + module.SPENT_S)
+    assert not is_spent(0, 1, window), "others hold some"
+    assert is_spent(0, 0, window)
+    assert is_spent(more - 1, 0, window)
+    assert not is_spent(more, 0, window), "there is enough, though others were given theirs"
+    assert not is_spent(0, 0, window - 86_400), "that was another window"
+    assert not is_spent(0, 0, window, after_s=module.TOLD_S)
+
+
+# Shorter answers.
+
+
+def shorten(call: Call, *limits: Limit, left: int = 0) -> Shortened | None:
+    scene = Scene(replace(configured(*limits, output=1000), near_limit="shorten"))
+    shorts = scene.try_to_hold(call)
+    assert isinstance(shorts, list)
+    scene.billing.answered([Grant(short.limit.counter, short.window, 0, left, 0) for short in shorts], 10.0)
+    return scene.billing.shortened(scene.tab, call, shorts, 10.0)
+
+
+def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> None:
+    money, tokens = limit(Metric.USD, 612 * 150 + 50 * 600), limit(Metric.TOKENS, 612 + 40)
+    for limits, longest, named in (((money,), 50, "budget of"), ((money, tokens), 40, "limit of 652 tokens")):
+        found = shorten(asking(max_tokens=100), *limits)
+        assert found is not None
+        assert found.call.max_tokens == longest
+        assert found.reason.code == "shortened"
+        assert found.reason.message.startswith(f"the answer is limited to {longest} tokens: the {named}")
+    found = shorten(asking(), money, left=10 * 600)
+    assert found is not None
+    assert found.call.max_tokens == 60, "what control has left counts, and the model's bound where none is stated"
+    assert found.call.fields == {"max_completion_tokens": Raw(b"60")}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        asking(Operation.EMBEDDING, size=10**6),
+        asking(Operation.IMAGE),
+        asking(Operation.RESPONSES),  # of which nothing is known but its size
+        asking(max_tokens=0),
+        asking(max_tokens=module.MIN_OUTPUT - 1),
+        asking(size=10**6, max_tokens=100),
+    ],
+)
+def test_what_cannot_be_shortened(call: Call) -> None:
+    assert shorten(call, limit(Metric.USD, 512 * 150)) is None
+
+
+def test_an_answer_that_fits_by_now_is_not_shortened() -> None:
+    call = asking(max_tokens=100)
+    found = shorten(call, limit(Metric.USD, 612 * 150), left=100 * 600)
+    assert found is not None
+    assert found.call is call
 
 
 # Tabs.

@@ -22,14 +22,16 @@ from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
 
 BOUND = Bound(5000, 900)
-CODEC = PROVIDERS["openai"].codecs[Operation.CHAT]
 SSE = {b"content-type": b"text/event-stream"}
 JSON = {b"content-type": b"application/json"}
+WHOLE = asking(size=400)
+STREAMED = msgspec.structs.replace(WHOLE, stream=True)
 
 
 def reception_of(call: Call, *, was_sent: bool = True) -> Reception:
     exchange, _ = exchange_of()
-    reception = Reception(call, CODEC, exchange, lambda *_: exchange.start(200, b"", None), Routing())
+    codec = PROVIDERS["openai"].codecs[call.operation]
+    reception = Reception(call, codec, exchange, lambda *_: exchange.start(200, b"", None), Routing())
     reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     reception.leg.was_sent = was_sent
     return reception
@@ -52,15 +54,16 @@ def charged(
     was_sent: bool = True,
     call: Call | None = None,
     price: Price | None = PLAIN,
+    unfinished: str = "full",
 ) -> Charge:
-    call = call or msgspec.structs.replace(asking(size=400), stream=True)
+    call = call or STREAMED
     reception = reception_of(call, was_sent=was_sent)
     if status is not None:
-        reception.on_head(status, SSE)
+        reception.on_head(status, SSE if call.stream else JSON)
         for _ in range(events):
             reception.on_data(piece("x"))
     reception.usage = usage
-    return charge_for(call, price, BOUND, reception, Failure(kind, "") if kind is not None else None)
+    return charge_for(call, price, BOUND, unfinished, reception, Failure(kind, "") if kind is not None else None)
 
 
 def test_the_providers_own_account_comes_first() -> None:
@@ -85,6 +88,40 @@ def test_what_was_broken_off_is_never_free_once_it_was_sent(kind: Kind) -> None:
         assert (charge.source, charge.usage) == (UsageSource.COUNTED, Usage(100, 0))
         assert charge.nano > 0
     assert charged(kind, status=None, was_sent=False) == Charge(0, 0, UsageSource.NONE)
+
+
+@pytest.mark.parametrize("call", [WHOLE, msgspec.structs.replace(asking(Operation.RESPONSES, size=400), stream=True)])
+@pytest.mark.parametrize(
+    ("unfinished", "charge"),
+    [
+        ("full", Charge(5000, 900, UsageSource.RESERVED)),
+        ("prompt", Charge(100 * 150, 100, UsageSource.COUNTED, Usage(100, 0))),
+        ("none", Charge(0, 0, UsageSource.NONE)),
+    ],
+)
+def test_what_cannot_be_counted_and_did_not_come_to_its_end_costs_what_its_provider_charges(
+    unfinished: str, charge: Charge, call: Call
+) -> None:
+    """An answer in one piece, and a stream that is passed on unread."""
+    for kind, status in (
+        (failures.CLIENT_GONE, None),
+        (failures.CLIENT_GONE, 200),
+        (failures.COMMIT_TIMEOUT, None),
+        (failures.STALLED, 200),
+        (failures.TRUNCATED, 200),
+        (failures.CONNECTION_LOST, 200),
+        (failures.MALFORMED_ANSWER, 200),
+    ):
+        assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
+    for kind, status in (
+        (failures.CONNECTION_LOST, None),
+        (failures.UPSTREAM_ERROR, 200),  # an error that came as an answer
+        (failures.UPSTREAM_ERROR, 502),
+        (failures.CONNECT_FAILED, None),
+    ):
+        assert charged(kind, status=status, call=call, unfinished=unfinished).nano == 0
+    assert charged(failures.CLIENT_GONE, status=None, call=call, unfinished=unfinished, was_sent=False).nano == 0
+    assert charged(failures.CLIENT_GONE, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
 
 
 @pytest.mark.parametrize(
@@ -175,7 +212,8 @@ def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
     parts.on_data(b"data: [DONE]\n\n")
     parts.on_end()
     one, other = (
-        charge_for(call, price, BOUND, reception, None) for call, reception in ((whole, once), (streamed, parts))
+        charge_for(call, price, BOUND, "none", reception, None)
+        for call, reception in ((whole, once), (streamed, parts))
     )
     assert one == other
     assert one.source is UsageSource.PROVIDER

@@ -43,13 +43,12 @@ def test_failures_change_the_health_of_that_candidate_only_and_a_success_restore
     states = []
     for _ in range(THRESHOLD):
         attempt(state, A, failures.UPSTREAM_ERROR)
-        states.append(state.health_of("alpha/m", NOW))
+        states.append(state.conditions["alpha/m"].health(NOW))
     assert states == [Health.DEGRADED, Health.DEGRADED, Health.FAILED]
-    assert state.health_of("beta/m", NOW) is Health.HEALTHY
+    assert "beta/m" not in state.conditions
     later = NOW + FIRST_BLOCK_S
-    assert state.health_of("alpha/m", later) is Health.RECOVERING
+    assert state.conditions["alpha/m"].health(later) is Health.RECOVERING
     attempt(state, A, None, later)
-    assert state.health_of("alpha/m", later) is Health.HEALTHY
     assert state.conditions == {}
 
 
@@ -68,7 +67,7 @@ def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys
     state = live()
     attempt(state, A, kind, key=1)
     assert list(state.key_blocks) == [("alpha", "k2")]
-    assert state.health_of("alpha/m", NOW) is Health.HEALTHY
+    assert state.conditions == {}
     attempt(state, A, None, state.key_blocks["alpha", "k2"].until, key=1)
     assert state.key_blocks == {}
 

@@ -40,6 +40,11 @@ def test_without_an_attempt_there_is_nobody_to_name() -> None:
     )
 
 
+def test_an_answer_that_was_shortened_says_to_what() -> None:
+    lines = answer_lines("id-3", None, 0, 0.5, 2_000_000_000, 20)
+    assert lines.endswith(b"x-pointsman-max-tokens: 20\r\nx-pointsman-cost-usd: 2\r\n")
+
+
 def test_every_candidate_and_count_has_its_own_lines() -> None:
     one, other = candidate(endpoint("alpha"), "m"), candidate(endpoint("beta"), "m")
     lines = [answer_lines("id", item, count, 0) for item in (one, other) for count in (1, 2)]

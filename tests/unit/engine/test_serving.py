@@ -2,21 +2,33 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
+from time import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.engine import Rig, engine_before
 from fakes.exchange import FakeClient, exchange_of
+from fakes.money import limit
 from fakes.origin import Peer, Script, run
 from fakes.wire import parse
 from pointsman.domain.calls import Call
+from pointsman.domain.leases import NO_SHARE, Want
+from pointsman.domain.leases import Grant as Lease
+from pointsman.domain.limits import Metric
 from pointsman.domain.network import Network
 from pointsman.domain.plans import Health
-from pointsman.domain.snapshots import Routing, Timeouts, VirtualKey
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Timeouts, VirtualKey
+from pointsman.engine import serving as module
+from pointsman.engine.billing import MIN_OUTPUT
 from pointsman.engine.serving import ClientGone, Serving
-from pointsman.engine.tasks import EagerTask
+from pointsman.engine.tasks import EagerTask, Waiter
 from pointsman.routing.admit import Grant
+from pointsman.routing.leases import LeaseBook
+from pointsman.routing.ledger import Ledger
 from pointsman.transport.http_exchange import Exchange
 
 BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'
@@ -34,6 +46,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+BAD_KEY = whole(b'{"error":{"message":"no such key"}}', b"401 Unauthorized")
 OVERLOADED = whole(b'{"error":{"message":"too busy"}}', b"500 Internal Server Error")
 BAD_REQUEST = whole(b'{"error":{"message":"no such field","type":"invalid_request_error"}}', b"400 Bad Request")
 
@@ -52,10 +65,10 @@ def chat(**fields: Any) -> Call:
     return parse({"model": "chat", "messages": [{"role": "user", "content": "hi"}], **fields})
 
 
-def begin(rig: Rig, call: Call) -> tuple[Exchange, FakeClient]:
+def begin(rig: Rig, call: Call, me: Grant = ME) -> tuple[Exchange, FakeClient]:
     """Start to serve a call as the gateway does."""
     exchange, client = exchange_of()
-    task = EagerTask(Serving(rig.engine, exchange, call, ME, "id-1").run(), ClientGone)
+    task = EagerTask(Serving(rig.engine, exchange, call, me, "id-1").run(), ClientGone)
     exchange.on_disconnect = task.cancel
     task.resume()
     return exchange, client
@@ -123,8 +136,8 @@ def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
             assert client.headers[b"x-pointsman-attempts"] == b"2"
             assert [one.provider for one in record.attempts] == ["alpha", "beta"]
             assert (record.code, record.provider) == (None, "beta")
-            assert rig.live.health_of("alpha/m", 0.0) is Health.DEGRADED
-            assert rig.live.health_of("beta/m", 0.0) is Health.HEALTHY
+            assert rig.live.conditions["alpha/m"].health(0.0) is Health.DEGRADED
+            assert "beta/m" not in rig.live.conditions
 
     run(main())
 
@@ -254,6 +267,23 @@ def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pyt
     assert "FileNotFoundError" in caplog.text
 
 
+@pytest.mark.parametrize("broken", ["Reception", "PROVIDERS"])
+def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what no test could think of: nothing that may fail stands between a reservation and its end."""
+
+    async def main() -> None:
+        monkeypatch.setattr(module, broken, {})  # neither to be called nor to be asked
+        async with engine_before(answering(whole())) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, record.code) == (500, "internal_error")
+            assert rig.ledger.open_attempts == 0
+
+    run(main())
+
+
 def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
     async def main() -> None:
         async def hang(peer: Peer) -> None:
@@ -267,5 +297,212 @@ def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
             assert [one.provider for one in record.attempts] == ["alpha", "beta"]
             first = record.attempts[0].duration_us
             assert 90_000 < first < 190_000, "an attempt gets half of the time while another is left"
+
+    run(main())
+
+
+# Near a limit. A token of an answer costs a nano-dollar, a prompt nothing: budgets are in tokens.
+
+GOOD_STREAM = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+BUDGET = limit(Metric.USD, 130)
+ME_LIMITED = Grant(VirtualKey("me", b"", limits=(BUDGET,)))
+
+
+def priced(rig: Rig, near_limit: str = "shorten", **dearest: int) -> None:
+    """Put in force what an answer's tokens cost at each provider, in pico-dollars; 1000 unless stated."""
+    overrides = [PriceOverride(f"{name}/*", None, Price(Rates(0, rate))) for name, rate in dearest.items()]
+    overrides.append(PriceOverride("*", None, Price(Rates(0, 1000))))
+    rig.live.swap(replace(rig.snapshot, pricing=Pricing("deny", tuple(overrides)), near_limit=near_limit))
+
+
+def hold(rig: Rig, amount: int) -> None:
+    """Reserve for another request."""
+    rig.ledger.reserve(rig.ledger.account((BUDGET,)), "another", amount, 0, 1, time())
+
+
+def bodies(rig: Rig, name: str) -> list[Any]:
+    received = b"".join(peer.received for peer in rig.origins[name].peers)
+    return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in received.split(b"POST ")[1:]]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_near_a_limit_an_answer_is_shortened_to_what_fits_and_it_is_said(stream: bool) -> None:
+    async def main() -> None:
+        async with engine_before(answering(GOOD_STREAM if stream else whole())) as rig:
+            priced(rig)
+            hold(rig, 100)
+            _, client = begin(rig, chat(stream=stream, max_tokens=200), ME_LIMITED)
+            record = await rig.log.next()
+            assert client.status == 200
+            assert client.headers[b"x-pointsman-max-tokens"] == b"30"
+            assert [body["max_tokens"] for body in bodies(rig, "alpha")] == [30]
+            assert record.attempts[0].max_tokens == 30
+            (verdict,) = record.verdicts
+            assert verdict.startswith("alpha/m: the answer is limited to 30 tokens: ")
+            assert verdict.endswith("the budget of $0.00000013 per day of virtual key me has $0.00000003 left")
+            rig.ledger.release("another")
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("near_limit", "of_key", "held", "status"),
+    [
+        ("refuse", None, 100, 402),
+        ("shorten", "refuse", 100, 402),
+        ("refuse", "shorten", 100, 200),
+        ("shorten", None, 130 - MIN_OUTPUT, 200),
+        ("shorten", None, 130 - MIN_OUTPUT + 1, 402),
+        ("shorten", None, 0, 200),
+    ],
+)
+def test_only_where_it_is_wanted_and_not_to_nothing(
+    near_limit: str, of_key: str | None, held: int, status: int
+) -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole())) as rig:
+            priced(rig, near_limit)
+            if held:
+                hold(rig, held)
+            me = Grant(VirtualKey("me", b"", limits=(BUDGET,), near_limit=of_key))
+            _, client = begin(rig, chat(max_tokens=200 if held else 130), me)
+            record = await rig.log.next()
+            assert client.status == status
+            if status == 402:
+                assert "the budget of $0.00000013 per day of virtual key me has" in client.body.decode()
+                assert record.code == "budget_exceeded"
+                assert rig.asked == [0]
+            if not held:
+                assert b"x-pointsman-max-tokens" not in client.headers, "it fits as it is"
+                assert record.attempts[0].max_tokens is None
+            rig.ledger.release("another")
+
+    run(main())
+
+
+def test_a_limit_of_requests_is_no_matter_of_length() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole())) as rig:
+            priced(rig)
+            me = Grant(VirtualKey("me", b"", limits=(limit(Metric.REQUESTS, 1, "minute"),)))
+            begin(rig, chat(), me)
+            await rig.log.next()
+            _, client = begin(rig, chat(), me)
+            await rig.log.next()
+            assert client.status == 429
+
+    run(main())
+
+
+def test_every_candidate_is_looked_at_for_a_shorter_answer_and_none_is_shortened_while_another_fits() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole()), answering(whole())) as rig:
+            priced(rig, alpha=100_000)
+            hold(rig, 100)
+            for wanted, told in ((20, None), (200, b"28")):
+                _, client = begin(rig, chat(max_tokens=wanted), ME_LIMITED)
+                record = await rig.log.next()
+                assert (client.status, record.provider) == (200, "beta")
+                assert client.headers.get(b"x-pointsman-max-tokens") == told
+                assert record.verdicts[0].startswith("alpha/m: the budget of")
+            assert record.verdicts[1].startswith("beta/m: the answer is limited to 28 tokens")
+            rig.ledger.release("another")
+
+    run(main())
+
+
+def test_who_stands_in_for_a_provider_that_failed_may_give_a_shorter_answer() -> None:
+    async def main() -> None:
+        async with engine_before(answering(BAD_KEY), answering(whole())) as rig:
+            priced(rig, beta=4_000)
+            _, client = begin(rig, chat(max_tokens=100), ME_LIMITED)
+            record = await rig.log.next()
+            assert (client.status, record.provider) == (200, "beta")
+            assert client.headers[b"x-pointsman-max-tokens"] == b"32"
+            assert [one.max_tokens for one in record.attempts] == [None, 32]
+
+    run(main())
+
+
+def test_every_candidate_is_tried_again_when_room_has_come_free() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole()), answering(whole())) as rig:
+            priced(rig, "refuse", alpha=100_000)
+            hold(rig, 100)
+            _, client = begin(rig, chat(max_tokens=100), ME_LIMITED)
+            await asyncio.sleep(0.1)
+            rig.ledger.release("another")
+            record = await rig.log.next()
+            assert (client.status, record.provider) == (200, "beta")
+            assert len(record.verdicts) == 1, "of the last round"
+
+    run(main())
+
+
+class BookLessor:
+    """Control with one worker more, `before` each of whose answers something may happen."""
+
+    def __init__(self, rig: Rig, before: Callable[[], None] = lambda: None) -> None:
+        self.book = LeaseBook(2)
+        self.book.configure({BUDGET.counter: BUDGET})
+        self.asked: list[list[Want]] = []
+        self._ledger = rig.ledger
+        self._before = before
+        for epoch in (1, 2):
+            self.book.hello(epoch, epoch, NO_SHARE, [], time())
+
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | None]:
+        waiter: Waiter[Sequence[Lease] | None] = Waiter()
+
+        def answer() -> None:
+            self._before()
+            grants, _ = self.book.ask(1, wants)
+            self._ledger.granted(grants)
+            waiter.set(grants)
+
+        self.asked.append(list(wants))
+        asyncio.get_running_loop().call_soon(answer)
+        return waiter
+
+
+def test_what_control_has_left_is_part_of_what_fits() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
+            priced(rig)
+            rig.engine.billing.lessor = lessor = BookLessor(rig)
+            window = BUDGET.period.window(time())[0]
+            lessor.book.ask(2, [Want(BUDGET.counter, window, 70)])
+            _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
+            await rig.log.next()
+            assert client.headers[b"x-pointsman-max-tokens"] == b"60"
+            assert [wants[0].more for wants in lessor.asked[-1:]] == [60], "and what it has is asked for at last"
+            assert lessor.book.status()[0].lent == 130
+            _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
+            await rig.log.next()
+            assert client.headers[b"x-pointsman-max-tokens"] == b"58", "two were used"
+
+    run(main())
+
+
+def test_others_may_be_faster() -> None:
+    """While a shorter answer is being asked for, another worker takes some of what was left, time and again."""
+
+    async def main() -> None:
+        async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
+            priced(rig)
+            window = BUDGET.period.window(time())[0]
+            taken: list[int] = []
+
+            def take() -> None:
+                if len(taken) < 3:
+                    taken.append(len(lessor.asked))
+                    lessor.book.ask(2, [Want(BUDGET.counter, window, 20)])
+
+            rig.engine.billing.lessor = lessor = BookLessor(rig, take)
+            _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
+            await rig.log.next()
+            left = int(client.headers[b"x-pointsman-max-tokens"])
+            assert MIN_OUTPUT <= left < 130
+            assert lessor.book.status()[0].lent <= 130
 
     run(main())

@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 
 from fakes.money import PLAIN, asking, terms
 from pointsman.domain.calls import Operation
+from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.pricing import (
@@ -16,6 +17,7 @@ from pointsman.routing.pricing import (
     TEMPLATE_TOKENS,
     cost_nano,
     counted_usage,
+    longest_answer,
     upper_bound,
 )
 from pointsman.routing.terms import DEFAULT_OUTPUT
@@ -209,3 +211,54 @@ def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, piece
     assert usage.tokens_in <= size + TEMPLATE_TOKENS
     assert usage.tokens_out == pieces
     assert cost_nano(PLAIN, usage) > 0
+
+
+# What fits.
+
+
+@given(
+    PRICES,
+    st.integers(0, 100_000),
+    st.none() | st.integers(1, 100_000),
+    st.integers(1, 8),
+    st.sampled_from((Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES)),
+    st.tuples(st.sampled_from((Metric.USD, Metric.TOKENS)), st.integers(-1000, 10**15) | st.integers(-1000, 10**6)),
+    st.none() | st.integers(1, 100_000),
+)
+def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
+    price: Price,
+    size: int,
+    max_tokens: int | None,
+    choices: int,
+    operation: Operation,
+    left: tuple[Metric, int],
+    output: int | None,
+) -> None:
+    metric, room = left
+    fields = {"prompt": ["a", "b"], "best_of": 3} if operation is Operation.COMPLETION else None
+    call = asking(operation, size=size, max_tokens=max_tokens, choices=choices, fields=fields)
+    given_terms = terms(price, output=output)
+
+    def bound(tokens: int) -> int:
+        nano, used = upper_bound(given_terms, replace(call, max_tokens=tokens))
+        return nano if metric is Metric.USD else used
+
+    longest = longest_answer(given_terms, call, metric, room)
+    wanted = max_tokens or output or DEFAULT_OUTPUT
+    assert 0 <= longest <= wanted
+    if longest:
+        assert bound(longest) <= room
+    if longest < wanted:
+        assert bound(longest + 1) > room
+
+
+def test_what_has_room_for_no_prompt_has_none_for_an_answer() -> None:
+    call = asking(size=488, max_tokens=100)
+    assert longest_answer(terms(), call, Metric.USD, 1000 * 150) == 0
+    assert longest_answer(terms(), call, Metric.USD, 1000 * 150 + 599) == 0
+    assert longest_answer(terms(), call, Metric.USD, 1000 * 150 + 600) == 1
+    assert longest_answer(terms(), call, Metric.TOKENS, 1020) == 20
+    assert longest_answer(terms(), call, Metric.REQUESTS, 10**9) == 0, "no length makes a request less than one"
+    free = Price(Rates(150_000, 0))
+    assert longest_answer(terms(free), call, Metric.USD, 1000 * 150) == 100
+    assert longest_answer(terms(free), call, Metric.USD, 1000 * 150 - 1) == 0

@@ -46,7 +46,8 @@ class RequestRow(BaseModel):
 
 
 class Attempt(BaseModel):
-    """One attempt at a provider. Durations are microseconds; `start_us` counts from the request's arrival."""
+    """One attempt at a provider. Durations are microseconds; `start_us` counts from the request's arrival. `max_tokens`
+    is what its answer was limited to where a limit had room for no more."""
 
     provider: str | None
     model: str | None
@@ -62,6 +63,7 @@ class Attempt(BaseModel):
     usage_source: str = "none"
     tokens_in: int = 0
     tokens_out: int = 0
+    max_tokens: int | None = None
 
 
 class Request(RequestRow):

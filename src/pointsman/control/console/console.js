@@ -72,7 +72,7 @@ function detail(one) {
   if (one.verdicts.length) {
     const list = element("ul");
     for (const verdict of one.verdicts) list.append(element("li", verdict));
-    cell.append(element("h3", "Left out, and why"), list);
+    cell.append(element("h3", "Left out or shortened, and why"), list);
   }
   const made = element("tr", null, "detail");
   made.append(cell);

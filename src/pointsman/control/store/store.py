@@ -16,16 +16,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import StoreError, connect, migrate
-from pointsman.control.store.tables import COUNTERS, JOURNALS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS
+from pointsman.control.store.tables import (
+    COUNTERS,
+    JOURNALS,
+    REQUESTS,
+    TAG_SUMS,
+    UNSETTLED,
+    USAGE,
+    USAGE_SUMS,
+    USAGE_TAGS,
+)
 from pointsman.journal.reader import Position
 
 Row = dict[str, Any]
-_USAGE_SUMS = (
-    "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano", "unsettled_nano",
-    "unpriced",
-)  # fmt: skip
 HOUR_S, DAY_S = 3600, 86_400
-_TAG_SUMS = ("requests", "tokens_in", "tokens_out", "nano")
 
 
 class Rows(NamedTuple):
@@ -139,12 +143,12 @@ class Store:
     async def usage(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
         """Sums over attempts by columns of `usage`, or by `day`."""
         chosen = [USAGE.c[name] == value for name, value in filters.items()]
-        return await self._summed(USAGE, _USAGE_SUMS, group_by, chosen, rows)
+        return await self._summed(USAGE, USAGE_SUMS, group_by, chosen, rows)
 
     async def usage_by_tag(self, group_by: Sequence[str], tag: str | None, rows: "Rows") -> list[Row]:
         """Sums over requests by `tag`, `hour` or `day`; of one tag, where it is given."""
         chosen = [USAGE_TAGS.c.tag == tag] if tag is not None else []
-        return await self._summed(USAGE_TAGS, _TAG_SUMS, group_by, chosen, rows)
+        return await self._summed(USAGE_TAGS, TAG_SUMS, group_by, chosen, rows)
 
     async def _summed(
         self, table: Table, sums: Sequence[str], group_by: Sequence[str], chosen: Sequence[Any], rows: "Rows"
@@ -205,9 +209,9 @@ class Store:
         if batch.counters:
             await self._add(connection, COUNTERS, ("posted",), batch.counters)
         if batch.usage:
-            await self._add(connection, USAGE, _USAGE_SUMS, batch.usage)
+            await self._add(connection, USAGE, USAGE_SUMS, batch.usage)
         if batch.tags:
-            await self._add(connection, USAGE_TAGS, _TAG_SUMS, batch.tags)
+            await self._add(connection, USAGE_TAGS, TAG_SUMS, batch.tags)
         if batch.requests:
             await connection.exec_driver_sql(self._insert_request, list(batch.requests))
         if batch.unsettled:

@@ -51,6 +51,9 @@ USAGE = Table(
     Column("unpriced", _BIG, nullable=False),
 )
 
+USAGE_KEYS = tuple(column.name for column in USAGE.columns if column.primary_key)
+USAGE_SUMS = tuple(column.name for column in USAGE.columns if not column.primary_key)
+
 # Sums over requests by hour and tag. `tag` is `name=value`.
 USAGE_TAGS = Table(
     "usage_tags",
@@ -62,6 +65,8 @@ USAGE_TAGS = Table(
     Column("tokens_out", _BIG, nullable=False),
     Column("nano", _BIG, nullable=False),
 )
+
+TAG_SUMS = tuple(column.name for column in USAGE_TAGS.columns if not column.primary_key)
 
 # Single requests; `record` is the line of the request log.
 REQUESTS = Table(

@@ -14,6 +14,7 @@ from pointsman.domain.calls import STATEFUL, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import read_object, read_typed, refuse_variants
 from pointsman.wire.media import in_value
+from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 
 
@@ -22,6 +23,7 @@ class _Any(Struct):
     stream: bool | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     store: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     previous_response_id: Raw = Raw(b"null")
     conversation: Raw = Raw(b"null")
 
@@ -52,6 +54,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         timeout_s=asked.timeout_s,
         session=asked.session,
         tags=asked.tags,
+        max_tokens=typed.max_output_tokens if asked.api.operation is Operation.RESPONSES else None,
         raw_body=None if fields else body,
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
@@ -66,8 +69,7 @@ def _is_stateful(asked: Asked, typed: _Any) -> bool:
         return operation in STATEFUL
     # A response is stored unless the client says otherwise; what refers to a stored one must find its account.
     refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
-    is_creation = asked.method == "POST" and asked.path.partition("?")[0] == "/responses"
-    return refers or not is_creation or typed.store is not False
+    return refers or not is_response_creation(asked.method, asked.path) or typed.store is not False
 
 
 def streamed_call(asked: Asked, model: str, size: int) -> Call:

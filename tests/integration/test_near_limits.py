@@ -1,0 +1,159 @@
+"""Near a limit answers are shortened to what fits, where that is wanted: the limit is used up and never gone over. The
+provider's bill is the oracle."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from integration.client import Answer, Client
+from integration.gateway import Gateway, chat, run, serving
+from integration.governance import NANO, bearer, billed_nano, governance, prices, settings, usd
+from pointsman.engine.billing import MIN_OUTPUT
+from pointsman.simulate import Settings
+from pointsman.simulate.settings import Price
+
+PER_TOKEN = 1000  # nano-dollars for a token of an answer; a prompt costs nothing
+OUTPUT_ONLY = Price(input_pico=0, output_pico=PER_TOKEN * 1000, cached_pico=0)
+FREE_INPUT = {"input_usd_per_million": "0", "cached_input_usd_per_million": "0", "output_usd_per_million": "1"}
+WORKERS = [1, 3]
+REFUSALS = 3  # in a row, before it is believed that nothing fits any more: what others hold may be late
+COMPLETION = {"model": "chat", "prompt": "Say something"}
+
+
+def governed(tokens: int, workers: int, near_limit: str = "shorten", **provider: Any) -> Any:
+    """A gateway whose one key may spend on so many tokens. Answers are as long as they may be."""
+    fields = {"price": OUTPUT_ONLY, "output_tokens": "max_tokens", "kept_requests": 1000, **provider}
+    return serving(
+        providers={"alpha": Settings(**fields)},
+        models={"chat": ["alpha/gpt-4o-mini"]},
+        governance=governance({"me": {"budgets": usd(f"{tokens * PER_TOKEN / NANO:.9f}")}}, near_limit=near_limit),
+        pricing=prices("alpha/gpt-4o-mini", output_tokens=500, **FREE_INPUT),
+        server={"workers": workers},
+        as_process=True,
+    )
+
+
+async def ask(gateway: Gateway, body: Any, path: str) -> Answer:
+    """On a connection of its own, so that every worker has its turn."""
+    client = await Client.connect(gateway.port)
+    try:
+        return await client.ask(body, path=path, headers=bearer("me"), quiet_s=30)
+    finally:
+        await client.close()
+
+
+async def ask_until_refused(gateway: Gateway, body: Any, path: str) -> list[Answer]:
+    answers: list[Answer] = []
+    while [answer.status for answer in answers[-REFUSALS:]] != [402] * REFUSALS:
+        answers.append(await ask(gateway, body, path))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "workers"),
+    [
+        ("/v1/chat/completions", chat(max_tokens=100), "max_tokens", 1),
+        ("/v1/chat/completions", chat(max_tokens=100, stream=True), "max_tokens", 3),
+        ("/v1/chat/completions", chat(max_completion_tokens=100, stream=True), "max_completion_tokens", 1),
+        ("/v1/chat/completions", chat(n=2), "max_completion_tokens", 3),
+        ("/v1/completions", {**COMPLETION, "max_tokens": 100}, "max_tokens", 3),
+        ("/v1/responses", {"model": "chat", "input": "Say", "max_output_tokens": 100}, "max_output_tokens", 1),
+    ],
+)
+def test_a_limit_is_used_up_to_the_last_answer_worth_having(
+    path: str, body: dict[str, Any], field: str, workers: int
+) -> None:
+    limit = 630
+    wanted = body.get(field, 500)
+
+    async def main() -> None:
+        async with governed(limit, workers) as gateway:
+            answers = await ask_until_refused(gateway, body, path)
+            assert {answer.status for answer in answers} == {200, 402}
+            told = [answer.headers.get("x-pointsman-max-tokens") for answer in answers if answer.status == 200]
+            shortened = [int(tokens) for tokens in told if tokens is not None]
+            sent = [json.loads(request.body)[field] for request in gateway.providers["alpha"].requests]
+            assert [int(tokens or wanted) for tokens in told] == sent, "what the client is told is what was sent"
+            assert shortened
+            assert all(MIN_OUTPUT <= tokens < wanted for tokens in shortened)
+            spent = billed_nano(gateway) // PER_TOKEN
+            assert limit - MIN_OUTPUT * body.get("n", 1) < spent <= limit
+            message = answers[-1].json["error"]["message"]
+            assert "the budget of $0.00063 per year of virtual key me has" in message
+            records = await gateway.wait_for_records(len(answers))
+            served = [record for record in records if record["status"] == 200 and "verdicts" in record]
+            said = [(record["attempts"][0]["max_tokens"], record["verdicts"][0]) for record in served]
+            assert sorted(tokens for tokens, _ in said) == sorted(shortened)
+            assert all(f"the answer is limited to {tokens} tokens: the budget" in verdict for tokens, verdict in said)
+            while (found := await gateway.admin(f"/api/v1/requests/{served[0]['request_id']}")).status == 404:
+                await asyncio.sleep(0.05)
+            assert found.json["attempts"][0]["max_tokens"] == said[0][0]
+
+    run(main())
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_many_at_once_do_not_go_over_together(workers: int) -> None:
+    limit = 3 * 100 + 70
+
+    async def main() -> None:
+        async with governed(limit, workers, first_token_ms=20.0) as gateway:
+            body = chat(max_tokens=100)
+            answers = await asyncio.gather(*(ask(gateway, body, "/v1/chat/completions") for _ in range(60)))
+            assert {answer.status for answer in answers} <= {200, 402}
+            answers += await ask_until_refused(gateway, body, "/v1/chat/completions")
+            spent = billed_nano(gateway) // PER_TOKEN
+            assert limit - MIN_OUTPUT < spent <= limit
+            metrics = await gateway.metrics()
+            assert metrics["pointsman_reservations"] == metrics["pointsman_overruns"] == 0
+
+    run(main())
+
+
+def test_a_limit_of_tokens_counts_the_prompt_too() -> None:
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings(output_tokens="max_tokens")},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance(
+                {"me": {"rate_limits": [{"tokens": 3000, "per": "year"}], "near_limit": "shorten"}, "you": {}}
+            ),
+        ) as gateway:
+            shortened, answer = [], await ask(gateway, chat(max_tokens=1000), "/v1/chat/completions")
+            while answer.status == 200:
+                shortened += [value] if (value := answer.headers.get("x-pointsman-max-tokens")) else []
+                answer = await ask(gateway, chat(max_tokens=1000), "/v1/chat/completions")
+            assert answer.status == 429
+            assert "the limit of 3000 tokens per year of virtual key me has" in answer.json["error"]["message"]
+            assert shortened
+            totals = gateway.providers["alpha"].bill.totals()
+            assert 2000 < totals.tokens_in + totals.tokens_out <= 3000
+
+    run(main())
+
+
+def test_where_it_is_not_wanted_nothing_is_shortened() -> None:
+    async def main() -> None:
+        async with governed(130, 1, near_limit="refuse") as gateway:
+            answers = [await ask(gateway, chat(max_tokens=100), "/v1/chat/completions") for _ in range(2)]
+            assert [answer.status for answer in answers] == [200, 402]
+            assert not any("x-pointsman-max-tokens" in answer.headers for answer in answers)
+
+    run(main())
+
+
+def test_what_has_no_answer_to_shorten_is_refused_as_ever() -> None:
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"embed": ["alpha/text-embedding-3-small"]},
+            governance=governance({"me": {"budgets": usd("0.000001")}}, near_limit="shorten"),
+            pricing=prices("alpha/*"),
+        ) as gateway:
+            answer = await ask(gateway, {"model": "embed", "input": "x" * 1000}, "/v1/embeddings")
+            assert (answer.status, answer.json["error"]["code"]) == (402, "budget_exceeded")
+            assert not gateway.providers["alpha"].requests
+
+    run(main())
