@@ -17,7 +17,7 @@ from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.domain.leases import Share
-from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
+from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
@@ -158,6 +158,10 @@ class Ingest:
         """What is not read yet, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
+    def set_aside(self) -> tuple[int, int]:
+        """How many damaged journals are kept for somebody to look at, and their bytes."""
+        return set_aside(self._folder)
+
     def open_epochs(self) -> set[int]:
         """The epochs of workers that may hold something: whose journals are not read to the end for good."""
         retired = {name for name, journal in self._journals.items() if journal.is_retired}
@@ -281,12 +285,12 @@ class Ingest:
         return position, False
 
     async def _clean_up(self, store: Store) -> None:
-        """Every few seconds: delete what the store has for good."""
+        """Forget windows that are long over; every few seconds, delete what the store has for good."""
+        self._book.forget_ended(time(), monotonic())
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
-        self._book.forget_ended(time(), monotonic())
         if not self._is_changed or not await store.checkpoint():
             return
         self._is_changed = False
