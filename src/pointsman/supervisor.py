@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -342,6 +343,26 @@ class Supervisor:
             if child.slot is not None:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
+        self._change_number()
+
+    def _change_number(self) -> None:
+        """Have as many workers as the configuration wants now."""
+        listen, wanted = self._sockets.listen, self._settings.workers
+        for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would go on choosing them
+            os.close(fd)
+        del listen[wanted:]
+        while len(listen) < wanted:
+            try:
+                listen.append(_listen_beside(listen[0]))
+            except OSError as error:
+                _logger.error("no socket for worker %d, so there are fewer: %s", len(listen), error.strerror)  # noqa: TRY400
+                return
+            new = self._start(len(listen) - 1)
+            try:
+                self._wait_until_ready([new])
+            except SupervisorError as error:
+                _logger.error("%s; it is tried again", error)  # noqa: TRY400
+                return
 
     # The rest.
 
@@ -424,23 +445,39 @@ def _listen(host: str, port: int, *, is_shared: bool) -> list[int]:
     """Listening sockets for every address of a host, all at one port."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     fds: list[int] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if is_shared:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((address[0], port or (port_of(fds[0]) if fds else 0), *address[2:]))
-            sock.listen(2048)
-        except OSError:
-            sock.close()
-            for fd in fds:
-                os.close(fd)
-            raise
-        fds.append(sock.detach())
+    for family, _, _, _, address in dict.fromkeys(found):
+        there = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
+        _add_listener(fds, family, there, is_shared=is_shared)
     return fds
+
+
+def _listen_beside(others: Sequence[int]) -> list[int]:
+    """Listening sockets at the addresses of others, which share them."""
+    fds: list[int] = []
+    for other in others:
+        with socket.socket(fileno=os.dup(other)) as sock:
+            family, address = sock.family, sock.getsockname()
+        _add_listener(fds, family, address, is_shared=True)
+    return fds
+
+
+def _add_listener(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool) -> None:
+    """Add a listening socket; where that cannot be, close all. Raises `OSError`."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(2048)
+    except OSError:
+        sock.close()
+        for fd in fds:
+            os.close(fd)
+        raise
+    fds.append(sock.detach())
 
 
 def port_of(fd: int) -> int:

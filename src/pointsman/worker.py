@@ -1,7 +1,6 @@
 """The composition root of the data plane: builds one worker from a snapshot and runs it until it is told to stop."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -33,14 +32,13 @@ from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
-from pointsman.processes import WorkerTask
+from pointsman.processes import WorkerTask, settle_memory
 from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.http_server import HttpServer, Limits
 
-GC_THRESHOLD = 20_000  # objects made and not freed
 RETIREMENT_CHECK_S = 5.0
 CONNECT_S = 5.0  # how long a start waits for control
 OnSnapshot = Callable[[str], Awaitable[str]]
@@ -84,7 +82,7 @@ class Worker:
             await self._public.listen(sock=sock, ssl=context)
         if not sockets:
             await self._public.listen(listen.host or None, listen.port, ssl=context)
-        _settle_memory()
+        settle_memory()
 
     async def connect(self, slot: int, epoch: int, path: str, on_snapshot: "OnSnapshot") -> None:
         """Hold a line to control: from now on limits are shared with other workers."""
@@ -145,7 +143,7 @@ class Worker:
         returns = self._ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
         if self._link is not None and returns:
             self._link.give_back(returns)
-        _settle_memory()
+        settle_memory()
         for client in self._upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
             self._retiring[task] = client
@@ -184,14 +182,6 @@ class Worker:
 
     def _retired(self, task: "asyncio.Task[None]") -> None:
         del self._retiring[task]
-
-
-def _settle_memory() -> None:
-    """Have the garbage collector look at young objects only, and less often: what there is now stays, and requests
-    leave nothing behind that refers to itself."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 
 def _limits(settings: Settings) -> Limits:

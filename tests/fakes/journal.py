@@ -41,7 +41,7 @@ def read_all(
     position = position or Position()
     while True:
         chunk = reader.read(position, at_once, is_live=is_live)
-        records += [record for _, record in chunk.records if not isinstance(record, Scope)]
+        records += [record for record in chunk.records if not isinstance(record, Scope)]
         damage += chunk.damage
         position = chunk.end
         if chunk.is_end:

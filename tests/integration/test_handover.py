@@ -4,6 +4,9 @@ import asyncio
 import os
 import signal
 
+import pytest
+import yaml
+
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
@@ -119,5 +122,39 @@ def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
             for client in clients:
                 await client.close()
             await spending_is_exact(gateway)
+
+    run(main())
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
+    """From two to one or three: all that there are serve, and no connection waits for one that is gone."""
+
+    async def main() -> None:
+        async with governed() as gateway:
+            assert gateway.process is not None
+            before = dict(gateway.children)
+            text = gateway.config_file.read_text()
+            document = yaml.safe_load(text)
+            document["server"]["workers"] = number
+            gateway.config_file.write_text(yaml.safe_dump(document))
+            gateway.process.send_signal(signal.SIGUSR2)
+            await until(
+                lambda: (
+                    len(gateway.children) == 1 + number and not set(before.values()) & set(gateway.children.values())
+                ),
+                "there are as many workers as the configuration says, all new",
+                60,
+            )
+            async with asyncio.timeout(60):
+                while len((await gateway.admin("/api/v1/status")).json["workers"]) != number:
+                    await asyncio.sleep(0.1)
+            over = asyncio.Event()
+            loading = asyncio.create_task(load(gateway, over))
+            await asyncio.sleep(0.5)
+            over.set()
+            async with asyncio.timeout(30):
+                statuses = await loading
+            assert statuses == [200] * len(statuses), "".join(gateway.stderr)
 
     run(main())

@@ -26,9 +26,9 @@ def _journal(folder: Path, count: int) -> tuple[Path, list[Record], list[tuple[i
     reader = JournalReader(writer.folder)
     chunk = reader.read(Position(), 1000, is_live=True)
     frames = []
-    for at, record in chunk.records:
+    for at, record in zip(chunk.offsets, chunk.records, strict=True):
         if not isinstance(record, Scope):
-            frames.append((at.offset, at.offset + FRAME_BYTES + LENGTH.unpack_from(content, at.offset)[0]))
+            frames.append((at, at + FRAME_BYTES + LENGTH.unpack_from(content, at)[0]))
     reader.close()
     return writer.folder, told, frames, chunk.end.offset
 

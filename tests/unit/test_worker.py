@@ -20,7 +20,8 @@ from fakes.origin import run, serving
 from fakes.serving import Answer, Peer, post, until
 from pointsman.config.compile import Compiled
 from pointsman.domain.snapshots import Snapshot
-from pointsman.worker import GC_THRESHOLD, Worker
+from pointsman.processes import GC_THRESHOLD
+from pointsman.worker import Worker
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

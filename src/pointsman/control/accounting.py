@@ -1,7 +1,6 @@
 """From records of a journal to what a transaction of the store writes. No I/O."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from operator import add
 from zoneinfo import ZoneInfo
 
@@ -11,10 +10,11 @@ from msgspec import Struct
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
 from pointsman.control.store.tables import USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
-from pointsman.journal.reader import Position
-from pointsman.journal.records import CounterRef, Intent, Outcome, Record, RequestDone, Scope, attempt_id
+from pointsman.journal.reader import Chunk, Position
+from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
 
 HOUR_S = 3600
+NEVER = 1 << 62  # behind every byte of a segment
 MAX_OPEN = 200_000
 WORKER_DIED = "worker_died"
 
@@ -28,7 +28,7 @@ class Charged(Struct, frozen=True):
     amount: int
 
 
-class _Request(Struct):
+class _Request(Struct, gc=False):
     """The columns of a request's record."""
 
     time: float
@@ -47,44 +47,55 @@ _REQUEST_DECODER = msgspec.json.Decoder(_Request)
 _USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
 
 
-class _Attempt(Struct):
+class Attempt(Struct, gc=False):
+    """An attempt whose request is open. `position` is that of its intent; `outcome` is `None` until it has come."""
+
+    position: Position
     intent: Intent
     scope: Scope
     outcome: Outcome | None = None
 
 
-class _Open(Struct):
-    position: Position  # of its first intent
-    attempts: dict[int, _Attempt] = {}  # by ordinal
+class Span(Struct, gc=False):
+    """The windows of a scope's counters that hold from `since` until `until`, and the hour they are in."""
+
+    scope: Scope
+    since: int
+    until: int
+    hour: int
+    windows: tuple[tuple[int, int], ...]
 
 
 class OpenRequests:
-    """The requests of one journal whose record has not come yet, with their attempts."""
+    """The requests of one journal whose record has not come yet, with their attempts; and the windows that its scopes
+    were seen in last."""
 
     def __init__(self) -> None:
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, list[Attempt]] = {}
         self._drop_at = MAX_OPEN
+        self._spans: dict[int, Span] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
     def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
+        attempt = Attempt(position, intent, scope)
         found = self._open.get(intent.request_id)
-        if found is None:
-            if len(self._open) >= self._drop_at:
-                self._drop_settled()
-                self._drop_at = max(MAX_OPEN, 2 * len(self._open))
-            found = self._open[intent.request_id] = _Open(position)
-        found.attempts[intent.ordinal] = _Attempt(intent, scope)
+        if found is not None:
+            found.append(attempt)
+            return
+        if len(self._open) >= self._drop_at:
+            self._drop_settled()
+            self._drop_at = max(MAX_OPEN, 2 * len(self._open))
+        self._open[intent.request_id] = [attempt]
 
-    def settled(self, outcome: Outcome) -> tuple[Intent, Scope] | None:
-        """The intent of an outcome; `None` where it is not known, or had its outcome already."""
-        request = self._open.get(outcome.request_id)
-        attempt = request.attempts.get(outcome.ordinal) if request is not None else None
-        if attempt is None or attempt.outcome is not None:
-            return None
-        attempt.outcome = outcome
-        return attempt.intent, attempt.scope
+    def settled(self, outcome: Outcome) -> Attempt | None:
+        """The attempt of an outcome; `None` where it is not known, or had its outcome already."""
+        for attempt in self._open.get(outcome.request_id, ()):
+            if attempt.outcome is None and attempt.intent.ordinal == outcome.ordinal:
+                attempt.outcome = outcome
+                return attempt
+        return None
 
     def done(self, request_id: str) -> None:
         """The record of a request has come: it has no more attempts."""
@@ -92,47 +103,69 @@ class OpenRequests:
 
     def low(self, position: Position) -> Position:
         """Where the oldest open request begins, or `position` where none is open."""
-        for first in self._open.values():  # in the order they were read
-            return min(first.position, position)
+        for attempts in self._open.values():  # in the order they were read
+            return min(attempts[0].position, position)
         return position
 
-    def take_all(self) -> list[tuple[str, list[_Attempt]]]:
+    def span(self, scope: Scope, at: float) -> Span:
+        """The windows of a scope at a moment."""
+        found = self._spans.get(scope.number)
+        if found is not None and found.since <= at < found.until and found.scope is scope:
+            return found
+        hour = int(at // HOUR_S) * HOUR_S
+        windows = tuple(_window(ref, at) for ref in scope.counters)
+        since = max((hour, *(start for start, _ in windows)))
+        until = min((hour + HOUR_S, *(end for _, end in windows)))
+        found = self._spans[scope.number] = Span(scope, since, until, hour, windows)
+        return found
+
+    def take_all(self) -> list[tuple[str, list[Attempt]]]:
         """All that are open, which are then forgotten."""
-        taken = [(request_id, list(one.attempts.values())) for request_id, one in self._open.items()]
-        self._open.clear()
+        taken = list(self._open.items())
+        self._open = {}
         return taken
 
     def _drop_settled(self) -> None:
         """Requests whose record was dropped for want of room in the journal."""
         self._open = {
-            name: one
-            for name, one in self._open.items()
-            if any(attempt.outcome is None for attempt in one.attempts.values())
+            name: attempts
+            for name, attempts in self._open.items()
+            if any(attempt.outcome is None for attempt in attempts)
         }
 
 
 class _Tally(Struct):
-    """Sums over attempts of one scope in the same windows, which hold from `since` until `until`. `sums` are in the
-    order of `USAGE_SUMS`; tokens count apart, since those of a lost attempt were reserved and not used."""
+    """Sums over attempts of one scope in the same windows. `sums` are in the order of `USAGE_SUMS`; tokens count
+    apart, since those of a lost attempt were reserved and not used."""
 
     epoch: int
-    scope: Scope
+    span: Span
     is_booked: bool
-    since: int
-    until: int
-    hour: int
-    windows: tuple[tuple[int, int], ...]  # of the scope's counters
     sums: list[int]
     tokens: int = 0
     firsts: int = 0
 
-    def amount(self, ref: CounterRef) -> int:
-        """What all these attempts together count in a counter."""
-        if ref.metric == _USD:
-            return self.sums[6]
-        if ref.metric == _TOKENS:
-            return self.tokens
-        return self.sums[0] if ref.counts_attempts else self.firsts
+    def amounts(self) -> list[int]:
+        """What all these attempts together count in each of the scope's counters."""
+        nano, tokens, attempts, firsts = self.sums[6], self.tokens, self.sums[0], self.firsts
+        return [
+            nano
+            if ref.metric == _USD
+            else tokens
+            if ref.metric == _TOKENS
+            else attempts
+            if ref.counts_attempts
+            else firsts
+            for ref in self.span.scope.counters
+        ]
+
+
+class _Sum(Struct, gc=False):
+    """What was spent in a window of a counter: in all, and what the lease book does not know of yet."""
+
+    end: int
+    posted: int
+    fresh: int | None
 
 
 class Accounting:
@@ -142,45 +175,45 @@ class Accounting:
         self.records = 0
         self._journals: dict[str, JournalState] = {}
         self._tallies: list[_Tally] = []
+        self._sums: dict[tuple[str, int, int], _Sum] | None = None
         self._latest: dict[tuple[int, int, bool], _Tally] = {}
         self._tags: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
-    def add(
-        self,
-        epoch: int,
-        records: Iterable[tuple[Position, Record]],
-        scopes: dict[int, Scope],
-        requests: OpenRequests,
-        booked: Position,
-    ) -> None:
+    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests, booked: Position) -> None:
         """Take records in. What begins before `booked` was told to the lease book before."""
-        for position, record in records:
-            self.records += 1
-            kind = type(record)
-            if kind is Intent:
-                assert isinstance(record, Intent)
+        self.records += len(chunk.records)
+        self._sums = None
+        segment = chunk.segment
+        booked_to = booked.offset if booked.segment == segment else NEVER if booked.segment > segment else 0
+        for offset, record in zip(chunk.offsets, chunk.records, strict=True):
+            if type(record) is Intent:
                 scope = scopes.get(record.scope)
                 if scope is not None:
-                    requests.begun(position, record, scope)
-            elif kind is Outcome:
-                assert isinstance(record, Outcome)
-                self._settle(epoch, record, requests, is_booked=position < booked)
-            elif kind is RequestDone:
-                assert isinstance(record, RequestDone)
-                self._request(record.record, requests)
-            elif kind is Scope:
-                assert isinstance(record, Scope)
+                    requests.begun(Position(segment, offset), record, scope)
+            elif type(record) is Outcome:
+                attempt = requests.settled(record)
+                if attempt is not None:
+                    span = requests.span(attempt.scope, attempt.intent.at)
+                    _settle(self._tally(epoch, span, offset < booked_to), record)
+            elif type(record) is RequestDone:
+                try:
+                    request_id = self._write(record.record)
+                except msgspec.DecodeError:
+                    continue
+                requests.done(request_id)
+            elif type(record) is Scope:
                 scopes[record.number] = record
 
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
         """A worker died: attempts without an outcome are charged at what was reserved, and their requests get a record
         of what is known."""
+        self._sums = None
         for request_id, attempts in requests.take_all():
             for attempt in attempts:
                 if attempt.outcome is None:
-                    self._charge_reserved(epoch, attempt.intent, attempt.scope)
+                    self._charge_reserved(epoch, attempt.intent, requests.span(attempt.scope, attempt.intent.at))
             self._write(_record_of(request_id, attempts))
 
     def read_to(self, name: str, state: JournalState) -> None:
@@ -189,33 +222,46 @@ class Accounting:
 
     def charged(self) -> list[Charged]:
         """What the lease book is to be told once the batch is committed."""
-        sums: dict[tuple[int, str, int], int] = defaultdict(int)
-        for tally in self._tallies:
-            if not tally.is_booked:
-                for ref, (start, _) in zip(tally.scope.counters, tally.windows, strict=True):
-                    sums[tally.epoch, ref.counter, start] += tally.amount(ref)
-        return [Charged(*key, amount) for key, amount in sums.items()]
+        return [
+            Charged(epoch, counter, start, found.fresh)
+            for (counter, start, epoch), found in self._counter_sums().items()
+            if found.fresh is not None
+        ]
 
     def batch(self) -> Batch:
         """What is to be written."""
         return Batch(self._journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
 
     def _counters(self) -> list[Row]:
-        sums: dict[tuple[str, int, int], list[int]] = {}  # end, amount
-        for tally in self._tallies:
-            for ref, (start, end) in zip(tally.scope.counters, tally.windows, strict=True):
-                sums.setdefault((ref.counter, start, tally.epoch), [end, 0])[1] += tally.amount(ref)
         return [
-            {"counter": counter, "window_start": start, "epoch": epoch, "window_end": end, "posted": posted}
-            for (counter, start, epoch), (end, posted) in sums.items()
+            {"counter": counter, "window_start": start, "epoch": epoch, "window_end": found.end, "posted": found.posted}
+            for (counter, start, epoch), found in self._counter_sums().items()
         ]
+
+    def _counter_sums(self) -> "dict[tuple[str, int, int], _Sum]":
+        """By counter, beginning of the window, and epoch."""
+        if self._sums is not None:
+            return self._sums
+        sums = self._sums = {}
+        for tally in self._tallies:
+            epoch, span, is_fresh = tally.epoch, tally.span, not tally.is_booked
+            for ref, (start, end), amount in zip(span.scope.counters, span.windows, tally.amounts(), strict=True):
+                key = (ref.counter, start, epoch)
+                found = sums.get(key)
+                if found is None:
+                    sums[key] = _Sum(end, amount, amount if is_fresh else None)
+                    continue
+                found.posted += amount
+                if is_fresh:
+                    found.fresh = (found.fresh or 0) + amount
+        return sums
 
     def _usage(self) -> list[Row]:
         usage: dict[tuple[str | int, ...], list[int]] = {}
         for tally in self._tallies:
-            scope = tally.scope
+            scope = tally.span.scope
             owners = (scope.virtual_key or "", scope.team or "", scope.customer or "")
-            key = (tally.hour, *owners, scope.provider, scope.model, scope.variant or "")
+            key = (tally.span.hour, *owners, scope.provider, scope.model, scope.variant or "")
             found = usage.get(key)
             usage[key] = tally.sums if found is None else list(map(add, found, tally.sums))
         return [dict(zip((*USAGE_KEYS, *USAGE_SUMS), (*key, *sums), strict=True)) for key, sums in usage.items()]
@@ -224,8 +270,8 @@ class Accounting:
         names = ("hour", "tag", "requests", "tokens_in", "tokens_out", "nano")
         return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
-    def _charge_reserved(self, epoch: int, intent: Intent, scope: Scope) -> None:
-        tally = self._tally(epoch, scope, intent.at, is_booked=False)
+    def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
+        scope, tally = span.scope, self._tally(epoch, span, False)
         sums = tally.sums
         sums[0] += 1
         sums[1] += 1
@@ -245,63 +291,30 @@ class Accounting:
             }
         )
 
-    def _settle(self, epoch: int, outcome: Outcome, requests: OpenRequests, *, is_booked: bool) -> None:
-        found = requests.settled(outcome)
-        if found is None:
-            return
-        intent, scope = found
-        tally = self._tally(epoch, scope, intent.at, is_booked=is_booked)
-        sums = tally.sums
-        sums[0] += 1
-        if outcome.outcome != "ok":
-            sums[1] += 1
-        sums[2] += outcome.tokens_in
-        sums[3] += outcome.tokens_out
-        sums[4] += outcome.tokens_cached
-        sums[5] += outcome.tokens_reasoning
-        sums[6] += outcome.nano
-        if not outcome.is_priced:
-            sums[8] += 1
-        tally.tokens += outcome.tokens_counted
-        if outcome.ordinal == 1:
-            tally.firsts += 1
-
-    def _tally(self, epoch: int, scope: Scope, at: float, *, is_booked: bool) -> _Tally:
-        """Where attempts of a scope at a moment are summed up."""
-        key = (epoch, scope.number, is_booked)
+    def _tally(self, epoch: int, span: Span, is_booked: bool) -> _Tally:
+        """Where attempts of a scope in these windows are summed up."""
+        key = (epoch, span.scope.number, is_booked)
         found = self._latest.get(key)
-        if found is not None and found.since <= at < found.until and found.scope is scope:
-            return found
-        hour = int(at // HOUR_S) * HOUR_S
-        windows = tuple(_window(ref, at) for ref in scope.counters)
-        since = max((hour, *(start for start, _ in windows)))
-        until = min((hour + HOUR_S, *(end for _, end in windows)))
-        made = _Tally(epoch, scope, is_booked, since, until, hour, windows, [0] * len(USAGE_SUMS))
-        self._tallies.append(made)
-        self._latest[key] = made
-        return made
-
-    def _request(self, line: bytes, requests: OpenRequests) -> None:
-        try:
-            request_id = self._write(line)
-        except msgspec.DecodeError:
-            return
-        requests.done(request_id)
+        if found is None or found.span is not span:
+            found = self._latest[key] = _Tally(epoch, span, is_booked, [0] * len(USAGE_SUMS))
+            self._tallies.append(found)
+        return found
 
     def _write(self, line: bytes) -> str:
+        """Take in the record of a request. Returns its id. Raises `msgspec.DecodeError` when it is none."""
         request = _REQUEST_DECODER.decode(line)
-        self._requests.append(
-            RequestRow(
-                request.request_id,
-                request.time,
-                request.virtual_key or "",
-                request.model or "",
-                request.provider or "",
-                request.status,
-                request.cost_nano,
-                line,
-            )
+        request_id = request.request_id
+        row = (
+            request_id,
+            request.time,
+            request.virtual_key or "",
+            request.model or "",
+            request.provider or "",
+            request.status,
+            request.cost_nano,
+            line,
         )
+        self._requests.append(row)
         if request.tags:
             hour = int(request.time // HOUR_S) * HOUR_S
             for name, value in request.tags.items():
@@ -310,10 +323,29 @@ class Accounting:
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0
                 sums[3] += request.cost_nano
-        return request.request_id
+        return request_id
 
 
-def _record_of(request_id: str, attempts: list[_Attempt]) -> bytes:
+def _settle(tally: _Tally, outcome: Outcome) -> None:
+    tokens_in, tokens_out, sums = outcome.tokens_in, outcome.tokens_out, tally.sums
+    sums[0] += 1
+    if outcome.outcome != "ok":
+        sums[1] += 1
+    sums[2] += tokens_in
+    sums[3] += tokens_out
+    if outcome.tokens_cached:
+        sums[4] += outcome.tokens_cached
+    if outcome.tokens_reasoning:
+        sums[5] += outcome.tokens_reasoning
+    sums[6] += outcome.nano
+    if not outcome.is_priced:
+        sums[8] += 1
+    tally.tokens += outcome.tokens if outcome.tokens >= 0 else tokens_in + tokens_out
+    if outcome.ordinal == 1:
+        tally.firsts += 1
+
+
+def _record_of(request_id: str, attempts: list[Attempt]) -> bytes:
     """The record of a request whose worker died, in the form of the request log."""
     first, last = attempts[0], attempts[-1]
     told = [

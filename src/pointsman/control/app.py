@@ -130,6 +130,7 @@ def _own_lines(services: Services, workers: int) -> list[str]:
     state = services.ingest.state
     lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
     backlog = services.ingest.backlog_bytes()
+    aside, aside_bytes = services.ingest.set_aside()
     spent = list(islice(services.book.spent(), MAX_LIMITS))
     return [
         *gauge_lines("pointsman_workers", "Workers that answer.", [({}, workers)]),
@@ -137,6 +138,8 @@ def _own_lines(services: Services, workers: int) -> list[str]:
         *gauge_lines("pointsman_ingest_lag_seconds", "Since all journals were read to their end.", [({}, lag_s)]),
         *gauge_lines("pointsman_ingest_backlog_bytes", "Of journals, not read yet.", [({}, backlog)]),
         *gauge_lines("pointsman_journal_damage", "Places where a journal was damaged.", [({}, state.damage)]),
+        *gauge_lines("pointsman_damaged_journals", "Set aside for somebody to look at.", [({}, aside)]),
+        *gauge_lines("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", [({}, aside_bytes)]),
         *gauge_lines(
             "pointsman_limit_posted",
             "Spent in the present windows of limits: nano-dollars, tokens or requests.",

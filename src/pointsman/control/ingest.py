@@ -17,11 +17,11 @@ from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.domain.leases import Share
-from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
+from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
-IDLE_S = 0.1  # between looks at journals in which nothing was new
+IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
@@ -80,6 +80,7 @@ class Ingest:
         self._must_rewind = True
         self._failures = 0
         self._checkpoint_at = 0.0
+        self._is_changed = False  # the store has what no checkpoint has made safe yet
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -157,6 +158,10 @@ class Ingest:
         """What is not read yet, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
+    def set_aside(self) -> tuple[int, int]:
+        """How many damaged journals are kept for somebody to look at, and their bytes."""
+        return set_aside(self._folder)
+
     def open_epochs(self) -> set[int]:
         """The epochs of workers that may hold something: whose journals are not read to the end for good."""
         retired = {name for name, journal in self._journals.items() if journal.is_retired}
@@ -173,6 +178,7 @@ class Ingest:
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
+        self._is_changed = True
         self._must_rewind = False
 
     async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
@@ -205,9 +211,8 @@ class Ingest:
         accounting = Accounting()
         while position < end:
             chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
-            known = [(at, record) for at, record in chunk.records if at < end]
             journal.scopes.update(journal.reader.scopes)
-            accounting.add(journal.reader.epoch, known, journal.scopes, journal.requests, end)
+            accounting.add(journal.reader.epoch, chunk.before(end), journal.scopes, journal.requests, end)
             position = chunk.end
             if chunk.is_end:
                 break
@@ -241,6 +246,7 @@ class Ingest:
                 progress.append((journal, end))
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
         if progress:
+            self._is_changed = True
             await store.commit(accounting.batch())
             self.state.commits += 1
             self.state.records += accounting.records
@@ -271,7 +277,7 @@ class Ingest:
                 self._damaged(damage)
                 journal.is_damaged = True
             journal.scopes.update(journal.reader.scopes)
-            accounting.add(epoch, chunk.records, journal.scopes, journal.requests, journal.booked)
+            accounting.add(epoch, chunk, journal.scopes, journal.requests, journal.booked)
             position = chunk.end
             if chunk.is_end:
                 return position, True
@@ -279,14 +285,15 @@ class Ingest:
         return position, False
 
     async def _clean_up(self, store: Store) -> None:
-        """Every few seconds: delete what the store has for good."""
+        """Forget windows that are long over; every few seconds, delete what the store has for good."""
+        self._book.forget_ended(time(), monotonic())
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
-        self._book.forget_ended(time(), monotonic())
-        if not await store.checkpoint():
+        if not self._is_changed or not await store.checkpoint():
             return
+        self._is_changed = False
         for name, (is_retired, low) in safe.items():
             journal = self._journals[name]
             if is_retired:

@@ -5,10 +5,12 @@ is cut off, since nothing after it can have been relied upon. Damage in the midd
 goes on at the next frame that is whole.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
 import shutil
+from bisect import bisect_left
 from pathlib import Path
 from zlib import crc32
 
@@ -30,10 +32,11 @@ from pointsman.journal.segments import (
     segment_path,
 )
 
+DAMAGED = "damaged-"  # in front of the name of a journal that was set aside
 MAX_FRAME = 1 << 20  # of those that are looked for behind damage
 
 
-class Position(Struct, frozen=True, order=True):
+class Position(Struct, frozen=True, order=True, gc=False):
     """Where reading goes on: in which segment, and how many bytes in."""
 
     segment: int = 0
@@ -41,13 +44,23 @@ class Position(Struct, frozen=True, order=True):
 
 
 class Chunk(Struct, frozen=True):
-    """Records with the positions they begin at, and where reading goes on. `damage` holds what was wrong on the way.
-    `is_end` says that there is nothing more for now."""
+    """Records of one segment with the bytes they begin at (`offsets`), and where reading goes on. `damage` holds what
+    was wrong on the way. `is_end` says that there is nothing more for now; without it there may be no records either.
+    """
 
-    records: list[tuple[Position, Record]]
+    segment: int
+    offsets: list[int]
+    records: list[Record]
     end: Position
     is_end: bool
     damage: tuple[str, ...] = ()
+
+    def before(self, end: Position) -> "Chunk":
+        """What of it begins before a position."""
+        if self.end <= end:
+            return self
+        count = bisect_left(self.offsets, end.offset) if self.segment == end.segment else 0
+        return Chunk(self.segment, self.offsets[:count], self.records[:count], end, self.is_end, self.damage)
 
 
 class JournalReader:
@@ -77,49 +90,91 @@ class JournalReader:
 
     def read(self, position: Position, max_records: int, *, is_live: bool) -> Chunk:
         """The next records from `position` on. `is_live` as found out *before* reading."""
-        records: list[tuple[Position, Record]] = []
         damage: list[str] = []
         segment, offset = position.segment, position.offset
+        data = self._open(segment, offset, damage)
+        if data is None:
+            newer = [number for number in segment_numbers(self.folder) if number > segment]
+            is_end = not newer or not (self.folder / "lock").exists()
+            if not is_end:
+                damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
+                segment, offset = newer[0], HEADER_BYTES
+            return Chunk(segment, [], [], Position(segment, offset), is_end, tuple(damage))
+        offsets: list[int] = []
+        records: list[Record] = []
+        end = Position(segment, offset)
+        is_end = False
         while len(records) < max_records:
-            data = self._open(segment, offset, damage)
-            if data is None:
-                newer = [number for number in segment_numbers(self.folder) if number > segment]
-                if newer and (self.folder / "lock").exists():
-                    damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
-                    segment, offset = newer[0], HEADER_BYTES
-                    continue
+            offset = self._take(data, offset, max_records - len(records), offsets, records)
+            end = Position(segment, offset)
+            if len(records) >= max_records:
                 break
-            length, checksum = FRAME.unpack_from(data, offset) if offset + FRAME_BYTES <= len(data) else (END, 0)
+            # Nothing, or nothing whole: the end of the segment, or for now, unless there is more behind it.
+            length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
             if length == END:
-                segment, offset = segment + 1, HEADER_BYTES
-                continue
-            record = self._record(data, offset + FRAME_BYTES, length, checksum) if length else None
-            if record is not None:
-                if isinstance(record, Scope):
-                    self.scopes[record.number] = record
-                records.append((Position(segment, offset), record))
-                offset += FRAME_BYTES + padded(length)
-                continue
-            # Nothing, or nothing whole: the end for now, unless there is more behind it.
-            where = f"{segment_path(self.folder, segment)} at byte {offset}"
-            is_over = self._is_in_use(segment + 1)
-            if LENGTH.unpack_from(data, offset)[0] != length:
-                continue  # it was written meanwhile
-            following = self._resume(data, offset) if length or is_over or not is_live else None
-            if following is not None:
-                damage.append(f"{where}: {following - offset} bytes are damaged and were passed over")
-                offset = following
-            elif is_over:
-                damage.append(f"{where}: the end of the segment is damaged")
-                segment, offset = segment + 1, HEADER_BYTES
-            else:
-                if length and not is_live:
-                    damage.append(f"{where}: a torn end was cut off")
-                    self._cut(segment, offset, damage)
+                end = Position(segment + 1)
                 break
-        else:
-            return Chunk(records, Position(segment, offset), is_end=False, damage=tuple(damage))
-        return Chunk(records, Position(segment, offset), is_end=True, damage=tuple(damage))
+            following = self._behind(data, end, length, damage, is_live=is_live)
+            if following is None:
+                continue  # it was written meanwhile
+            if following == end:
+                is_end = True
+                break
+            end = following
+            if end.segment != segment:
+                break
+            offset = end.offset
+        return Chunk(segment, offsets, records, end, is_end, tuple(damage))
+
+    def _take(self, data: mmap.mmap, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
+        """Take up to so many frames that are whole. Returns where the first that was not taken begins. It runs for
+        every record there is, so there is no line in it that is not needed."""
+        unpack, decode, size = FRAME.unpack_from, DECODER.decode, len(data)
+        last = size - FRAME_BYTES
+        for _ in range(count):
+            if offset > last:
+                break
+            length, checksum = unpack(data, offset)
+            begin = offset + FRAME_BYTES
+            end = begin + length
+            if not length or end > size:
+                break
+            payload = data[begin:end]
+            if crc32(payload) != checksum:
+                break
+            try:
+                record = decode(payload)
+            except msgspec.DecodeError:
+                break
+            offsets.append(offset)
+            records.append(record)
+            offset = (end + 3) & ~3  # as `padded`
+            if type(record) is Scope:
+                self.scopes[record.number] = record
+        return offset
+
+    def _behind(
+        self, data: mmap.mmap, at: Position, length: int, damage: list[str], *, is_live: bool
+    ) -> Position | None:
+        """Where reading goes on when there is no whole frame at a position, which had this length in front: there, when
+        that is the end for now. `None` when it was written meanwhile."""
+        segment, offset = at.segment, at.offset
+        where = f"{segment_path(self.folder, segment)} at byte {offset}"
+        is_over = self._is_in_use(segment + 1)
+        found, checksum = FRAME.unpack_from(data, offset)
+        if found != length or (length and self._record(data, offset + FRAME_BYTES, length, checksum) is not None):
+            return None
+        following = self._resume(data, offset) if length or is_over or not is_live else None
+        if following is not None:
+            damage.append(f"{where}: {following - offset} bytes are damaged and were passed over")
+            return Position(segment, following)
+        if is_over:
+            damage.append(f"{where}: the end of the segment is damaged")
+            return Position(segment + 1)
+        if length and not is_live:
+            damage.append(f"{where}: a torn end was cut off")
+            self._cut(segment, offset, damage)
+        return at
 
     def backlog_bytes(self, position: Position) -> int:
         """How much there may be to read from `position` on: whole segments but for the present one."""
@@ -144,7 +199,7 @@ class JournalReader:
         """Keep a journal that was damaged for somebody to look at, under a name that nobody reads. All that could be
         read of it is safe."""
         self.close()
-        self.folder.rename(self.folder.with_name(f"damaged-{self.folder.name}"))
+        self.folder.rename(self.folder.with_name(f"{DAMAGED}{self.folder.name}"))
 
     def close(self) -> None:
         if self._data is not None:
@@ -248,4 +303,14 @@ def discover(journals: Path) -> list[JournalReader]:
     return sorted(map(JournalReader, folders), key=lambda reader: (reader.epoch, reader.slot))
 
 
-__all__ = ["Chunk", "JournalReader", "Position", "SegmentError", "discover"]
+def set_aside(journals: Path) -> tuple[int, int]:
+    """How many damaged journals are kept for somebody to look at, and their bytes."""
+    folders = list(journals.glob(f"{DAMAGED}*"))
+    size = 0
+    for file in (file for folder in folders for file in folder.glob("*")):
+        with contextlib.suppress(FileNotFoundError):  # somebody is deleting them
+            size += file.stat().st_size
+    return len(folders), size
+
+
+__all__ = ["Chunk", "JournalReader", "Position", "SegmentError", "discover", "set_aside"]

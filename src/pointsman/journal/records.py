@@ -13,7 +13,7 @@ from pointsman.domain.limits import Metric
 FORMAT = 1
 
 
-class CounterRef(Struct, frozen=True, array_like=True):
+class CounterRef(Struct, frozen=True, array_like=True, gc=False):
     """A counter that a scope's attempts count in, with what it takes to find the window of a moment: `zone` is a name
     of the tz database, empty for UTC."""
 
@@ -25,7 +25,7 @@ class CounterRef(Struct, frozen=True, array_like=True):
     counts_attempts: bool = False
 
 
-class Scope(Struct, frozen=True, array_like=True, tag=1):
+class Scope(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """Who pays and who is paid, under a number that later records of the same segment use. Written once a segment."""
 
     number: int
@@ -39,7 +39,7 @@ class Scope(Struct, frozen=True, array_like=True, tag=1):
     counters: tuple[CounterRef, ...]
 
 
-class Intent(Struct, frozen=True, array_like=True, tag=2):
+class Intent(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """Written before bytes leave for the provider. `at` is in Unix seconds and decides the windows. `nano` and `tokens`
     are reserved: upper bounds. The attempt's id is `request_id`, a dash and `ordinal`, which counts from 1; a counter
     that does not count attempts counts a request at ordinal 1."""
@@ -52,7 +52,7 @@ class Intent(Struct, frozen=True, array_like=True, tag=2):
     tokens: int
 
 
-class Outcome(Struct, frozen=True, array_like=True, tag=3):
+class Outcome(Struct, frozen=True, array_like=True, tag=3, gc=False):
     """Written once for each intent whose worker lived on. `nano` is what is charged, in the windows of the intent.
     `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`. `is_priced` is false where no price
     is known. `tokens` is what limits of tokens count, -1 for the sum of those in and out: it differs where nobody said
@@ -77,7 +77,7 @@ class Outcome(Struct, frozen=True, array_like=True, tag=3):
         return self.tokens if self.tokens >= 0 else self.tokens_in + self.tokens_out
 
 
-class RequestDone(Struct, frozen=True, array_like=True, tag=4):
+class RequestDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
     """A request and its decision, as the request log has it: one JSON object."""
 
     record: bytes

@@ -8,6 +8,7 @@ journal is read to the end.
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from itertools import chain
 
 from msgspec import Struct
 
@@ -16,6 +17,10 @@ from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
 KEEP_S = 3600.0  # how long a window that is over is kept: attempts may still be charged in it
+FORGET_AT_ONCE = 3000  # windows: nothing else happens meanwhile
+
+Name = tuple[str, int]
+"""A window: its counter and its start in Unix seconds."""
 
 
 class Spent(Struct, frozen=True):
@@ -37,11 +42,9 @@ class _Worker(Struct):
 class _Window:
     """All by epoch. `opened` is what a worker is taken to have opened it with, which is part of `granted`."""
 
-    __slots__ = ("end", "granted", "opened", "over_at", "posted", "read")
+    __slots__ = ("granted", "opened", "posted", "read")
 
-    def __init__(self, read: dict[int, int], end: float) -> None:
-        self.end = end
-        self.over_at: float | None = None  # when it was first seen to be over, by a clock that is not set
+    def __init__(self, read: dict[int, int]) -> None:
         self.posted = sum(read.values())
         self.granted: dict[int, int] = {}
         self.opened: dict[int, int] = {}
@@ -59,6 +62,13 @@ class _Window:
         self.opened[epoch] = opened
 
 
+class _Ending(Struct):
+    """The windows that end at one moment."""
+
+    names: list[Name]
+    over_at: float | None = None  # when they were first seen to be over, by a clock that is not set
+
+
 class LeaseBook:
     """All leases of one machine. Workers are known by their epochs.
 
@@ -71,9 +81,11 @@ class LeaseBook:
         self._knows_all = knows_all
         self._limits: Mapping[str, Limit] = {}
         self._workers: dict[int, _Worker] = {}
-        self._windows: dict[tuple[str, int], _Window] = {}
+        self._windows: dict[Name, _Window] = {}
+        self._ends: dict[float, _Ending] = {}
+        self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
         self._latest = 0  # the latest beginning of any window
-        self._posted: dict[tuple[str, int], dict[int, int]] = {}  # of windows that nobody has asked about yet
+        self._posted: dict[Name, dict[int, int]] = {}  # of windows that nobody has asked about yet
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
         """The limits in force, by the names of their counters."""
@@ -83,6 +95,7 @@ class LeaseBook:
         """What the store says was spent, before anything else is known: counter, window, epoch, amount."""
         for counter, start, epoch, amount in rows:
             self._posted.setdefault((counter, start), {})[epoch] = amount
+            self._owned.setdefault(_owner(counter), {})[counter, start] = None
 
     def join(self, epoch: int, slot: int, now: float) -> Share:
         """A worker is new, or has lost its share. It gets none while others hold so much that it would be too much."""
@@ -175,27 +188,48 @@ class LeaseBook:
         """Every window that was spent in or lent from."""
         return list(self.spent())
 
-    def spent(self, owner: str | None = None) -> Iterator[Spent]:
-        """Every window that was spent in or lent from, one by one: there may be very many. `owner` is such as
-        `team:research`."""
-        prefix = f"{owner}|" if owner is not None else ""
-        for (counter, start), window in self._windows.items():
-            if counter.startswith(prefix):
-                yield Spent(counter, start, window.posted, window.lent(), self._limits.get(counter))
-        for (counter, start), read in self._posted.items():
-            if counter.startswith(prefix):
-                yield Spent(counter, start, sum(read.values()), 0, self._limits.get(counter))
+    def spent(self) -> Iterator[Spent]:
+        """The same, one by one: there may be very many."""
+        for name in chain(self._windows, self._posted):
+            yield self.spent_in(name)
+
+    def names(self, owner: str | None = None) -> list[Name]:
+        """The windows that were spent in or lent from; those of an owner such as `team:research`."""
+        return [*self._windows, *self._posted] if owner is None else list(self._owned.get(owner, ()))
+
+    def spent_in(self, name: Name) -> Spent:
+        """What was spent in and lent from a window."""
+        counter, start = name
+        window, limit = self._windows.get(name), self._limits.get(counter)
+        if window is None:
+            return Spent(counter, start, sum(self._posted.get(name, {}).values()), 0, limit)
+        return Spent(counter, start, window.posted, window.lent(), limit)
 
     def forget_ended(self, now_unix_s: float, now: float) -> None:
-        """Drop windows that have been over for long. `now` is in monotonic seconds: a clock that shows a wrong time for
-        a moment must not have anything forgotten."""
-        for name, window in list(self._windows.items()):
-            if window.end > now_unix_s:
-                window.over_at = None
-            elif window.over_at is None:
-                window.over_at = now
-            elif window.over_at + KEEP_S < now:
-                del self._windows[name]
+        """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds: a clock that shows
+        a wrong time for a moment must not have anything forgotten."""
+        left = FORGET_AT_ONCE
+        for end, ending in list(self._ends.items()):
+            if end > now_unix_s:
+                ending.over_at = None
+            elif ending.over_at is None:
+                ending.over_at = now
+            elif left and ending.over_at + KEEP_S < now:
+                gone = ending.names[-left:]
+                del ending.names[-left:]
+                left -= len(gone)
+                self._forget(gone)
+                if not ending.names:
+                    del self._ends[end]
+
+    def _forget(self, names: Iterable[Name]) -> None:
+        for name in names:
+            del self._windows[name]
+            owner = _owner(name[0])
+            owned = self._owned[owner]
+            del owned[name]
+            if not owned:
+                del self._owned[owner]
 
     def _given(self, more: int, free: int) -> int:
         """Alone, a worker gets all there is; else slices that shrink as the limit nears. Nothing, where it would not
@@ -211,7 +245,9 @@ class LeaseBook:
             self._latest = max(self._latest, start)
             limit = self._limits.get(counter)
             end = limit.period.window(start)[1] if limit is not None else NEVER
-            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}), end)
+            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}))
+            self._ends.setdefault(end, _Ending([])).names.append((counter, start))
+            self._owned.setdefault(_owner(counter), {})[counter, start] = None
             if limit is not None:
                 for epoch, worker in self._workers.items():
                     share = worker.share
@@ -236,3 +272,8 @@ class LeaseBook:
                 taken += Fraction(1, self.size)
                 given.append((epoch, worker.share))
         return given
+
+
+def _owner(counter: str) -> str:
+    """Whose a counter is: its name is owner, metric and period."""
+    return counter.rsplit("|", 2)[0]

@@ -11,7 +11,7 @@ from fakes.control import DAY_COUNTER, record, request_id, scope
 from pointsman.control import accounting
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.domain.limits import Period
-from pointsman.journal.reader import Position
+from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Intent, Outcome, Record, RequestDone, Scope, amount
 
 DAY = 20_000 * 86_400
@@ -32,9 +32,14 @@ def read(
     """Take records in, each at a position of its own."""
     found, requests = Accounting(), open_requests or OpenRequests()
     known = {one.number: one for one in (of or scope(),)}
-    numbered = [(Position(0, 100 + number), one) for number, one in enumerate(records)]
-    found.add(7, numbered, known, requests, booked)
+    found.add(7, chunk_of(*records, first=100), known, requests, booked)
     return found, requests
+
+
+def chunk_of(*records: Record, first: int = START.offset) -> Chunk:
+    """Records that begin at a byte each from `first` on."""
+    offsets = [first + number for number in range(len(records))]
+    return Chunk(0, offsets, list(records), Position(0, first + len(records)), is_end=True)
 
 
 def counters(found: Accounting) -> dict[tuple[str, int], int]:
@@ -102,7 +107,7 @@ def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
     assert (row["unsettled_nano"], row["nano"], row["tokens_in"]) == (1030, 1100, 10), (
         "reserved tokens are not used ones"
     )
-    told = {row.request_id: json.loads(row.record) for row in batch.requests}
+    told = {row[0]: json.loads(row[-1]) for row in batch.requests}
     assert told[request_id(1, DAY)]["code"] == "worker_died"
     assert [one["outcome"] for one in told[request_id(1, DAY)]["attempts"]] == ["ok", "worker_died"]
     assert told[request_id(1, DAY)]["cost_nano"] == 1070
@@ -114,7 +119,7 @@ def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
     found, requests = read(intent(1), outcome(1), RequestDone(line))
     assert len(requests) == 0
     (row,) = found.batch().requests
-    assert (row.request_id, row.virtual_key, row.nano, row.record) == (request_id(1, DAY), "me", 9, line)
+    assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line)
     assert found.batch().tags == [
         {"hour": DAY, "tag": "env=dev", "requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
     ]
@@ -156,9 +161,9 @@ def test_a_request_that_begins_when_there_are_too_many_is_charged(monkeypatch: p
 def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
     requests, known = OpenRequests(), {1: scope()}
     found = Accounting()
-    found.add(7, [(START, intent(1)), (START, outcome(1))], known, requests, START)
+    found.add(7, chunk_of(intent(1), outcome(1)), known, requests, START)
     known[1] = scope(virtual_key="you", counters=())
-    found.add(7, [(START, intent(2)), (START, outcome(2, nano=1))], known, requests, START)
+    found.add(7, chunk_of(intent(2), outcome(2, nano=1)), known, requests, START)
     assert {row["virtual_key"]: row["nano"] for row in found.batch().usage} == {"me": 70, "you": 1}
 
 
@@ -176,20 +181,20 @@ def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
 )
 def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, float, int, bool]]) -> None:
     scopes = {number: scope(number, virtual_key=f"key-{number}") for number in range(4)}
-    records: list[tuple[Position, Record]] = []
+    records: list[Record] = []
     expected: Counter[tuple[str, int]] = Counter()
     spent = 0
     for number, (of, attempts, at, nano, is_settled) in enumerate(asked):
         for ordinal in range(1, attempts + 1):
-            records.append((START, intent(number, ordinal, at, of, nano)))
+            records.append(intent(number, ordinal, at, of, nano))
             if is_settled:
-                records.append((START, outcome(number, ordinal, nano, of)))
+                records.append(outcome(number, ordinal, nano, of))
             spent += nano
             for ref in scopes[of].counters:
                 start = Period(ref.unit, ref.count).window(at)[0]
                 expected[ref.counter, start] += amount(ref, ordinal, nano, 15 if is_settled else 100)
     found, requests = Accounting(), OpenRequests()
-    found.add(7, records, dict(scopes), requests, START)
+    found.add(7, chunk_of(*records), dict(scopes), requests, START)
     found.abandon(7, requests)
     assert counters(found) == dict(expected)
     assert sum(row["nano"] for row in found.batch().usage) == spent

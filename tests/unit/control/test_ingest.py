@@ -340,3 +340,32 @@ def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
 
     run(main())
     writer.close()
+
+
+def test_while_nothing_is_written_the_disk_is_left_in_peace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
+    checkpoints = 0
+    checkpoint = Store.checkpoint
+
+    async def counting(store: Store) -> bool:
+        nonlocal checkpoints
+        checkpoints += 1
+        return await checkpoint(store)
+
+    monkeypatch.setattr(Store, "checkpoint", counting)
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.read()
+        for number in range(3):
+            before = checkpoints
+            write_request(writer, number, time.time())
+            await books.read()
+            for _ in range(3):
+                await books.read()
+            assert checkpoints == before + 1
+        await books.ingest.finish(5)
+
+    run(main())
+    writer.close()

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.journal import SMALL, read_all, scope, write
 from pointsman.journal import segments
-from pointsman.journal.reader import JournalReader, Position, discover
+from pointsman.journal.reader import Chunk, JournalReader, Position, discover, set_aside
 from pointsman.journal.records import FORMAT, Intent, Outcome, Record, Scope
 from pointsman.journal.segments import HEADER_BYTES, SegmentError, segment_numbers, segment_path
 from pointsman.journal.writer import JournalWriter
@@ -29,7 +29,11 @@ def journal_of(folder: Path, count: int, segment_bytes: int = 1 << 16) -> tuple[
 def positions(folder: Path) -> list[Position]:
     """Where each record begins."""
     reader = JournalReader(folder)
-    found = [at for at, _ in reader.read(Position(), 100_000, is_live=True).records]
+    found, at, is_end = list[Position](), Position(), False
+    while not is_end:
+        chunk = reader.read(at, 100_000, is_live=True)
+        found += [Position(chunk.segment, offset) for offset in chunk.offsets]
+        at, is_end = chunk.end, chunk.is_end
     reader.close()
     return found
 
@@ -50,7 +54,7 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path, at_once: int) -> None:
     while not is_end:
         reader = JournalReader(folder)  # as after a restart: it knows the position alone
         chunk = reader.read(position, at_once, is_live=False)
-        for _, record in chunk.records:
+        for record in chunk.records:
             if isinstance(record, Scope):
                 continue
             assert reader.scopes[1] == scope(), "scopes from before the position are known"
@@ -77,7 +81,7 @@ def test_a_live_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
         is_over = not thread.is_alive()
         chunk = reader.read(position, 50, is_live=True)
         assert not chunk.damage
-        records += [record for _, record in chunk.records if not isinstance(record, Scope)]
+        records += [record for record in chunk.records if not isinstance(record, Scope)]
         position = chunk.end
         if chunk.is_end and is_over:
             break
@@ -210,5 +214,40 @@ def test_journals_are_found_the_oldest_first(tmp_path: Path) -> None:
 def test_records_come_with_their_kinds(tmp_path: Path) -> None:
     folder, _ = journal_of(tmp_path, 1)
     reader = JournalReader(folder)
-    kinds = [type(record) for _, record in reader.read(Position(), 10, is_live=False).records]
+    kinds = [type(record) for record in reader.read(Position(), 10, is_live=False).records]
     assert kinds == [Scope, Intent, Outcome]
+
+
+def test_a_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
+    folder, _ = journal_of(tmp_path, 5)
+    chunk = JournalReader(folder).read(Position(), 100, is_live=True)
+    for count, offset in enumerate(chunk.offsets):
+        cut = chunk.before(Position(0, offset))
+        assert (cut.records, cut.offsets) == (chunk.records[:count], chunk.offsets[:count])
+        assert cut.end == Position(0, offset)
+    assert chunk.before(chunk.end) is chunk
+    assert chunk.before(Position(1)) is chunk
+    later = Chunk(1, chunk.offsets, chunk.records, Position(1, chunk.end.offset), is_end=True)
+    assert later.before(Position(0, 100)).records == []
+
+
+def test_a_chunk_is_of_one_segment(tmp_path: Path) -> None:
+    folder, told = journal_of(tmp_path, 250, SMALL)
+    reader, position, records = JournalReader(folder), Position(), list[Record]()
+    while True:
+        chunk = reader.read(position, 100_000, is_live=False)
+        assert chunk.segment == position.segment
+        records += [record for record in chunk.records if not isinstance(record, Scope)]
+        position = chunk.end
+        if chunk.is_end:
+            break
+    assert records == told
+    assert position.segment > 2
+
+
+def test_what_damaged_journals_take_is_told(tmp_path: Path) -> None:
+    assert set_aside(tmp_path) == (0, 0)
+    folder, _ = journal_of(tmp_path, 3)
+    assert set_aside(tmp_path) == (0, 0)
+    JournalReader(folder).set_aside()
+    assert set_aside(tmp_path) == (1, 1 << 16)

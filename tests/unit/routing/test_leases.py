@@ -4,7 +4,8 @@ import pytest
 
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.routing import leases
 from pointsman.routing.leases import KEEP_S, LeaseBook, Spent
 
 NOW = 1_764_000_000.0
@@ -272,3 +273,37 @@ def test_a_clock_that_is_wrong_for_a_moment_has_nothing_forgotten() -> None:
     book.forget_ended(NOW, 60.0)
     book.forget_ended(NOW + 1e9, 51.0 + KEEP_S)
     assert book.status()[0].posted == 990
+
+
+def test_windows_are_found_by_their_owner() -> None:
+    book = book_of(1, 1)
+    other = "virtual_key:you|usd|day"
+    book.restore([(other, DAY, 5, 300)])
+    ask(book, 1, 10)
+    assert set(book.names()) == {(NAME, DAY), (other, DAY)}
+    assert book.names("virtual_key:you") == [(other, DAY)]
+    assert book.spent_in((other, DAY)).posted == 300
+    book.charge(1, other, DAY, 1)
+    assert book.names("virtual_key:you") == [(other, DAY)]
+    assert book.spent_in((other, DAY)).posted == 301
+    assert book.names("virtual_key:yo") == []
+
+
+def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "FORGET_AT_ONCE", 10)
+    made = [Limit(Level.VIRTUAL_KEY, f"virtual_key:{number}", Metric.USD, Period("day"), 1000) for number in range(25)]
+    limits = {one.counter: one for one in made}
+    book = LeaseBook(1)
+    book.configure(limits)
+    for counter in limits:
+        book.charge(1, counter, DAY, 7)
+    book.charge(1, next(iter(limits)), DAY + 86_400, 7)
+    after = DAY + 86_400.0
+    book.forget_ended(after, 0.0)
+    left = []
+    for _ in range(4):
+        book.forget_ended(after, KEEP_S + 1)
+        left.append(len(book.names()))
+    assert left == [16, 6, 1, 1]
+    assert book.names("virtual_key:24") == book.names("virtual_key:3") == []
+    assert book.names("virtual_key:0") == [(next(iter(limits)), DAY + 86_400)]

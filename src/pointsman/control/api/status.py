@@ -23,7 +23,8 @@ class Worker(BaseModel):
 
 class Status(BaseModel):
     """How the gateway is. `backlog_bytes` is what is in journals and not in the store yet, in whole segments;
-    `caught_up_s` is how long ago there was nothing."""
+    `caught_up_s` is how long ago there was nothing. `damaged_journals` were set aside for somebody to look at; they
+    stay until somebody deletes them."""
 
     digest: str
     workers: list[Worker]
@@ -31,6 +32,8 @@ class Status(BaseModel):
     commits: int
     records: int
     journal_damage: int
+    damaged_journals: int
+    damaged_journal_bytes: int
     backlog_bytes: int
     caught_up_s: float | None
 
@@ -57,6 +60,7 @@ async def status(services: Has) -> Status:
         for line in services.lessor.lines
         if line.hello is not None
     ]
+    damaged, damaged_bytes = services.ingest.set_aside()
     return Status(
         digest=services.configuration.digest,
         workers=sorted(workers, key=lambda one: (one.slot, one.epoch)),
@@ -64,6 +68,8 @@ async def status(services: Has) -> Status:
         commits=state.commits,
         records=state.records,
         journal_damage=state.damage,
+        damaged_journals=damaged,
+        damaged_journal_bytes=damaged_bytes,
         backlog_bytes=services.ingest.backlog_bytes(),
         caught_up_s=time() - state.caught_up_at if state.caught_up_at else None,
     )

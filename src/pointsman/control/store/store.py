@@ -5,7 +5,8 @@ left out, whatever breaks in between.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -49,17 +50,8 @@ class JournalState(Struct, frozen=True):
     is_retired: bool = False
 
 
-class RequestRow(NamedTuple):
-    """One row of `requests`, in the order of its columns."""
-
-    request_id: str
-    at: float
-    virtual_key: str
-    model: str
-    provider: str
-    status: int
-    nano: int
-    record: bytes
+RequestRow = tuple[str, float, str, str, str, int, int, bytes]
+"""One row of `requests`, in the order of its columns. A plain tuple: there is one for every request."""
 
 
 class Batch(Struct):
@@ -79,10 +71,14 @@ class Store:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
-        # Requests are the one table with a row for each: their values go to the driver as they are.
-        statement = self._insert(REQUESTS).on_conflict_do_nothing()
-        self._insert_request = str(statement.compile(dialect=engine.dialect))
+        insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        # What a batch is written with, made once: the values go to the driver as they are.
+        self._add_counters = _Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
+        self._add_usage = _Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
+        self._add_tags = _Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
+        self._insert_requests = _Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
+        self._insert_unsettled = _Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
+        self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
 
     @classmethod
     async def open(cls, url: URL) -> "Store":
@@ -206,38 +202,24 @@ class Store:
         return bool(row[0] == 0 and row[1] == row[2])
 
     async def _write(self, connection: AsyncConnection, batch: Batch) -> None:
-        if batch.counters:
-            await self._add(connection, COUNTERS, ("posted",), batch.counters)
-        if batch.usage:
-            await self._add(connection, USAGE, USAGE_SUMS, batch.usage)
-        if batch.tags:
-            await self._add(connection, USAGE_TAGS, TAG_SUMS, batch.tags)
+        await self._add_counters.run(connection, batch.counters)
+        await self._add_usage.run(connection, batch.usage)
+        await self._add_tags.run(connection, batch.tags)
         if batch.requests:
-            await connection.exec_driver_sql(self._insert_request, list(batch.requests))
-        if batch.unsettled:
-            await connection.execute(self._insert(UNSETTLED).on_conflict_do_nothing(), batch.unsettled)
-        if batch.journals:
-            rows = [
-                {
-                    "name": name,
-                    "segment": state.position.segment,
-                    "byte": state.position.offset,
-                    "low_segment": state.low.segment,
-                    "low_byte": state.low.offset,
-                    "retired": int(state.is_retired),
-                }
-                for name, state in batch.journals.items()
-            ]
-            insert = self._insert(JOURNALS)
-            changes = {name: insert.excluded[name] for name in rows[0] if name != "name"}
-            await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=changes), rows)
-
-    async def _add(self, connection: AsyncConnection, table: Table, sums: Iterable[str], rows: list[Row]) -> None:
-        """Add to what is there."""
-        insert = self._insert(table)
-        changes = {name: table.c[name] + insert.excluded[name] for name in sums}
-        keys = [column.name for column in table.primary_key]
-        await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+            await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
+        await self._insert_unsettled.run(connection, batch.unsettled)
+        rows = [
+            {
+                "name": name,
+                "segment": state.position.segment,
+                "byte": state.position.offset,
+                "low_segment": state.low.segment,
+                "low_byte": state.low.offset,
+                "retired": int(state.is_retired),
+            }
+            for name, state in batch.journals.items()
+        ]
+        await self._set_journals.run(connection, rows)
 
     async def _rows(self, query: Any) -> list[Row]:
         try:
@@ -245,6 +227,31 @@ class Store:
                 return [dict(row) for row in (await connection.execute(query)).mappings()]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
+
+
+class _Statement:
+    """An insert of rows, compiled once."""
+
+    def __init__(self, engine: AsyncEngine, statement: Any) -> None:
+        compiled = statement.compile(dialect=engine.dialect)
+        self.text = str(compiled)
+        self._values = itemgetter(*compiled.positiontup)
+
+    async def run(self, connection: AsyncConnection, rows: list[Row]) -> None:
+        if rows:
+            await connection.exec_driver_sql(self.text, list(map(self._values, rows)))
+
+
+def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
+    """Add to what is there."""
+    changes = {name: table.c[name] + insert.excluded[name] for name in sums}
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
+
+
+def _setting(insert: Any, table: Table) -> Any:
+    """Put in the place of what is there."""
+    changes = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
 def first_id(at: float) -> str:

@@ -17,6 +17,15 @@ def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
             assert told["workers"] == []
             assert told["digest"] == plane.services.configuration.digest
             assert (told["records"], told["journal_damage"], told["backlog_bytes"]) == (4, 0, 0)
+            assert (told["damaged_journals"], told["damaged_journal_bytes"]) == (0, 0)
+            kept = tmp_path / "journal" / "damaged-001-00000000000000000009"
+            kept.mkdir()
+            (kept / "00000000.seg").write_bytes(b"x" * 1000)
+            told = await plane.data("/api/v1/status")
+            assert (told["damaged_journals"], told["damaged_journal_bytes"]) == (1, 1000)
+            page = await plane.get("/metrics")
+            assert "pointsman_damaged_journals 1\n" in page.text
+            assert "pointsman_damaged_journal_bytes 1000\n" in page.text
             assert 0 <= told["caught_up_s"] < 60
             plane.services.ingest.state.problem = "it is gone"
             assert (await plane.data("/api/v1/status"))["store"] == "it is gone"
