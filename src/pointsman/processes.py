@@ -9,7 +9,8 @@ GC_THRESHOLD = 20_000  # objects made and not freed
 
 
 class WorkerTask(Struct, frozen=True):
-    """One worker. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does."""
+    """One worker. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does. It waits for control
+    for `patience_s` before it serves without."""
 
     slot: int
     epoch: int
@@ -19,6 +20,7 @@ class WorkerTask(Struct, frozen=True):
     data_dir: str
     snapshot: str
     link: str
+    patience_s: float
 
 
 class ControlTask(Struct, frozen=True):

@@ -33,6 +33,8 @@ START_S = 60.0  # within which a child must be ready
 PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is started again
 STABLE_S = 10.0  # a child that has lived this long has recovered
 CONTROL_DRAIN_S = 15.0
+PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
+RESTART_PATIENCE_S = 3.0  # one in the place of a dead one is missed
 HANDOVER = "POINTSMAN_HANDOVER"
 
 _logger = logging.getLogger("pointsman")
@@ -120,7 +122,7 @@ class Supervisor:
         self._start(None)
         self._wait_until_ready(list(self._children.values()))
 
-    def _start(self, slot: int | None) -> Child:
+    def _start(self, slot: int | None, patience_s: float = PATIENCE_S) -> Child:
         """Start a worker, or control where there is no slot."""
         ready, their_ready = os.pipe()
         their_life, life = os.pipe()
@@ -150,6 +152,7 @@ class Supervisor:
                 data_dir,
                 str(self._snapshot_path),
                 sockets.link_path,
+                patience_s,
             )
         arguments = [sys.executable, "-m", module, msgspec.json.encode(task).decode()]
         # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
@@ -246,7 +249,7 @@ class Supervisor:
         for slot, (when, count) in list(self._restarts.items()):
             if when and time.monotonic() >= when:
                 self._restarts[slot] = (0.0, count)
-                self._start(slot)
+                self._start(slot, RESTART_PATIENCE_S)
 
     def _tell_control(self, number: int) -> None:
         for child in self._children.values():

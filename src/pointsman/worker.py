@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random, SystemRandom
 from time import monotonic, time
@@ -40,7 +41,6 @@ from pointsman.transport.http_client import HttpClient
 from pointsman.transport.http_server import HttpServer, Limits
 
 RETIREMENT_CHECK_S = 5.0
-CONNECT_S = 5.0  # how long a start waits for control
 OnSnapshot = Callable[[str], Awaitable[str]]
 
 _logger = logging.getLogger(__name__)
@@ -84,8 +84,9 @@ class Worker:
             await self._public.listen(listen.host or None, listen.port, ssl=context)
         settle_memory()
 
-    async def connect(self, slot: int, epoch: int, path: str, on_snapshot: "OnSnapshot") -> None:
-        """Hold a line to control: from now on limits are shared with other workers."""
+    async def connect(self, slot: int, epoch: int, path: str, on_snapshot: "OnSnapshot", patience_s: float) -> None:
+        """Hold a line to control: from now on limits are shared with other workers. Returns when control can lend, at
+        the latest after `patience_s`: from then on the worker serves what it can all the same."""
         live, ledger, journal = self._engine.live, self._ledger, self._journal
         ledger.reshare(NO_SHARE)
         live.is_cut_off = True
@@ -109,11 +110,12 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._linking = loop.create_task(self._link.run())
         self._watch_age(loop)
-        try:
-            async with asyncio.timeout(CONNECT_S):
+        able = asyncio.Event()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
                 await connected.wait()
-        except TimeoutError:
-            pass  # it serves all the same, from the snapshot it has
+                self._link.ask((), lambda _: able.set(), patience_s)
+                await able.wait()
 
     @property
     def public_port(self) -> int:
@@ -264,7 +266,7 @@ async def _work(task: WorkerTask) -> int:
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_reader(task.life_fd, stopping.set)
-    await worker.connect(task.slot, task.epoch, task.link, on_snapshot)
+    await worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s)
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     os.write(task.ready_fd, b"1")
     os.close(task.ready_fd)

@@ -35,8 +35,8 @@ from pointsman.routing.ledger import Ledger
 SILENT_S = 3.0  # without a word, a line that stands counts as none
 # Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back
 # (`lessor.RECALL_S`), and on a machine whose cores are all taken one in a hundred takes over 50: a shorter time would
-# have requests refused that fit. Nobody waits while the line is down.
-ASK_S = 0.25
+# have requests refused that fit. Nobody waits while the line is down, or after a silence of `SILENT_S`.
+ASK_S = 1.0
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
@@ -112,20 +112,21 @@ class LinkClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def ask(self, wants: Sequence[Want], answered: Answered) -> None:
+    def ask(self, wants: Sequence[Want], answered: Answered, within_s: float | None = None) -> None:
         """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with
-        `None` when control is silent. Who asks for what is being asked for already waits for the same answer."""
+        `None` when control is silent. Who asks for what is being asked for already waits for the same answer. Who
+        asks for nothing is answered as soon as control can lend."""
         if not self.is_connected:
             self._loop.call_soon(answered, None)
             return
         names = [(want.counter, want.window) for want in wants]
-        number = self._in_flight.get(names[0])
+        number = self._in_flight.get(names[0]) if names else None
         if number is not None and all(self._in_flight.get(name) == number for name in names):
             self._asked[number].answered.append(answered)
             return
         self._number += 1
         number = self._number
-        timer = self._loop.call_later(ASK_S, self._answer, number, None)
+        timer = self._loop.call_later(within_s or ASK_S, self._answer, number, None)
         self._asked[number] = _Question(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
         self._send(Ask(number, list(wants)))
