@@ -19,7 +19,9 @@ from fakes.origin import Peer as Upstream
 from fakes.origin import run, serving
 from fakes.serving import Answer, Peer, post, until
 from pointsman.config.compile import Compiled
+from pointsman.domain.leases import Share
 from pointsman.domain.snapshots import Snapshot
+from pointsman.link.frames import FROM_WORKER, PROTOCOL, Ask, FrameReader, Granted, Hello, Welcome, encode
 from pointsman.processes import GC_THRESHOLD
 from pointsman.worker import Worker
 
@@ -228,5 +230,39 @@ def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collect
             assert frozen > 0
             worker.swap(configured("new").snapshot)
             assert gc.get_freeze_count() != frozen
+
+    run(main())
+
+
+def test_a_worker_waits_until_control_can_lend_but_not_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "link"
+    lends = asyncio.Event()
+
+    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = FrameReader()
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                for frame in map(FROM_WORKER.decode, frames.feed(data)):
+                    if isinstance(frame, Hello):
+                        writer.write(encode(Welcome(PROTOCOL, Share(0, 1, 0.0))))
+                    elif isinstance(frame, Ask):
+                        await lends.wait()
+                        writer.write(encode(Granted(frame.number, [])))
+        writer.close()
+
+    async def nothing_new(_path: str) -> str:
+        return ""
+
+    async def main() -> None:
+        async with await asyncio.start_unix_server(control, path), working(configured()) as worker:
+            waiting = asyncio.ensure_future(worker.connect(0, 1, str(path), nothing_new, 60.0))
+            done, _ = await asyncio.wait((waiting,), timeout=0.2)
+            assert not done
+            lends.set()
+            await waiting
+        lends.clear()
+        async with await asyncio.start_unix_server(control, path), working(configured()) as worker:
+            await worker.connect(0, 1, str(path), nothing_new, 0.1)
+            lends.set()
 
     run(main())
