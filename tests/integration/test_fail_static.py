@@ -11,6 +11,8 @@ import pytest
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
+pytestmark = pytest.mark.xdist_group("alone")
+
 # Known keys: one without limits, one whose lease covers what is asked.
 KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
 NOTICED_S = 5.0  # within which workers notice that control is silent, or there again
@@ -88,9 +90,10 @@ def test_known_keys_are_served_and_unknown_ones_never(
                 await back()
             await until_answered(gateway, "unknown", 401)
             spent = None
-            while spent != billed_nano(gateway):
-                answer = await gateway.admin("/api/v1/usage")
-                spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
+            async with asyncio.timeout(10):  # until control has read it all
+                while spent != billed_nano(gateway):
+                    answer = await gateway.admin("/api/v1/usage")
+                    spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
             unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
             assert not unknown
 

@@ -5,9 +5,13 @@ import contextlib
 import signal
 from time import monotonic
 
+import pytest
+
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
 from pointsman.simulate import Settings
+
+pytestmark = pytest.mark.xdist_group("alone")
 
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}
@@ -118,8 +122,8 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
         assert await process.wait() == 0
     assert any("20 requests were cut off" in line for line in gateway.stderr), gateway.stderr
     gateway.stderr.clear()
-    cancelled = [entry for entry in gateway.providers["a"].bill.entries if entry.outcome == "cancelled"]
-    await until(lambda: len(cancelled) == 20, "the provider sees them end")
+    entries = gateway.providers["a"].bill.entries
+    await until(lambda: [entry.outcome for entry in entries] == ["cancelled"] * 20, "the provider sees them end")
 
 
 def test_a_second_signal_cuts_the_rest_explicitly() -> None:
