@@ -26,8 +26,8 @@ setup: $(VENV)/.dev ## create the virtual environment with everything the target
 run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky
 	$(BIN)/pointsman demo
 
-# Two at a time, for many tests wait most of the time. Those of the group `alone` run one after the other.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two at a time, for many tests wait most of the time; tests/conftest.py says which not.
+PYTEST := $(BIN)/python -m pytest -n 2
 
 test: setup ## run the tests (six minutes on two cores)
 	$(PYTEST) -m "not slow and not real"

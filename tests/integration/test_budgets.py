@@ -20,8 +20,6 @@ from pointsman.simulate import Settings
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price
 
-pytestmark = pytest.mark.xdist_group("alone")
-
 OUTPUT_ONLY = Price(input_pico=0, output_pico=1_000_000, cached_pico=0)
 FREE_INPUT: dict[str, Any] = {
     "input_usd_per_million": "0",

@@ -21,7 +21,6 @@ ALPHA_AND_BETA = {"alpha": Settings(output_tokens=500.0), "beta": Settings()}
 P99_S = 0.1
 
 pytestmark = [
-    pytest.mark.xdist_group("alone"),
     pytest.mark.parametrize("leaving", ["fin", "rst"]),
     pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)]),
 ]

@@ -11,8 +11,6 @@ import pytest
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
-pytestmark = pytest.mark.xdist_group("alone")
-
 # Known keys: one without limits, one whose lease covers what is asked.
 KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
 NOTICED_S = 5.0  # within which workers notice that control is silent, or there again

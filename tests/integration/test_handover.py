@@ -4,13 +4,9 @@ import asyncio
 import os
 import signal
 
-import pytest
-
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
-
-pytestmark = pytest.mark.xdist_group("alone")
 
 RATE = 100
 

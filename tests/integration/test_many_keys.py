@@ -18,8 +18,6 @@ from pointsman.routing.admit import Grant, admit
 from pointsman.simulate import Settings
 from pointsman.worker import Worker
 
-pytestmark = pytest.mark.xdist_group("alone")
-
 SIZES = [5_000, pytest.param(100_000, marks=pytest.mark.slow)]
 START_S = 3.0
 STALL_S = 0.02

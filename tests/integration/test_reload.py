@@ -13,8 +13,6 @@ from integration.wire import ask, chat, connect, deltas, request
 from pointsman.config.watch import POLL_S
 from pointsman.simulate import Settings
 
-pytestmark = pytest.mark.xdist_group("alone")
-
 CHAT = "/v1/chat/completions"
 TOKENS = 20
 IN_FORCE = "is in force"

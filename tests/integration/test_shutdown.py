@@ -5,13 +5,9 @@ import contextlib
 import signal
 from time import monotonic
 
-import pytest
-
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
 from pointsman.simulate import Settings
-
-pytestmark = pytest.mark.xdist_group("alone")
 
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}

@@ -17,8 +17,6 @@ from integration.gateway import Gateway, run, serving, until
 from integration.wire import chat, connect, deltas, request
 from pointsman.simulate import Settings
 
-pytestmark = pytest.mark.xdist_group("alone")
-
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}
 MIB = 1 << 20
