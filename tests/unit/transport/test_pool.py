@@ -172,7 +172,9 @@ def test_beyond_the_largest_number_of_connections_requests_wait_in_turn() -> Non
                     assert answer.failure is None
             assert len(fake.peers) == 2
             assert sorted(order) == sorted(b"/%d" % n for n in range(20) if n != 7)
-            assert [int(path[1:]) for path in order[2:]] == sorted(int(path[1:]) for path in order[2:])
+            # As they came, but that each connection may be a step ahead of the other.
+            waited = [number for number in (int(path[1:]) for path in order) if number > 1]
+            assert all(abs(sorted(waited).index(number) - place) <= 1 for place, number in enumerate(waited)), order
             assert client.gauges()[str(fake.origin)].waiting == 0
 
     run(main())

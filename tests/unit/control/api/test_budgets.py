@@ -1,10 +1,15 @@
 """GET /api/v1/budgets: limits in their windows."""
 
+import asyncio
 import time
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from fakes.control import control_plane
 from integration.gateway import run
+from pointsman.link.client import ASK_S
 
 
 def test_limits_that_were_used_are_listed_with_what_they_are_of(tmp_path: Path) -> None:
@@ -40,5 +45,32 @@ def test_by_owner_and_of_the_past(tmp_path: Path) -> None:
             assert await plane.data("/api/v1/budgets", owner="virtual_key:m") == [], "names are whole"
             assert (await plane.get("/api/v1/budgets", limit=0)).status_code == 422
             assert (await plane.get("/api/v1/budgets", whose="me")).status_code == 422
+
+    run(main())
+
+
+def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made on the loop that answers them."""
+    count, longest_s = 10_000, 0.0
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while True:
+            before = time.thread_time()  # what others do on this machine does not count
+            await asyncio.sleep(0.001)
+            longest_s = max(longest_s, time.thread_time() - before)
+
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1)
+            await plane.ingest()
+            one = next(one for one in plane.services.book.spent() if one.limit is not None)
+            many = [replace(one, counter=f"virtual_key:key-{number}|usd|day") for number in range(count)]
+            monkeypatch.setattr(plane.services.book, "spent", lambda owner: iter(many))
+            watching = asyncio.create_task(watch())
+            await asyncio.sleep(0.01)
+            assert len(await plane.data("/api/v1/budgets", limit=count)) == count
+            watching.cancel()
+        assert longest_s < ASK_S
 
     run(main())
