@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# A gateway is several processes: to compile the sources for each anew would cost a second at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run test test-all test-real check format docs bench catalog lock clean
 
 help: ## print this list
