@@ -55,13 +55,13 @@ def main() -> int:
         print("skipped: the benchmark needs two cores, and " + ", ".join(missing or ["nothing else"]))
         return 0
     parts = given.only or list(_PARTS)
-    machine = _machine()
-    print(machine)
+    described = machine()
+    print(described)
     results: dict[str, dict[str, object]] = {}
     rows: list[tuple[str, Runs]] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
-        bench = _start(stack, folder, given.gateway_command or default_command(), quick=given.quick)
+        bench = start(stack, folder, given.gateway_command or default_command(), quick=given.quick)
         _check(bench, parts)
         for part in parts:
             for title, found in _MEASUREMENTS[part](bench):
@@ -73,9 +73,9 @@ def main() -> int:
     if added:
         print(_latency_line(added))
     if given.json:
-        given.json.write_text(json.dumps({"machine": machine, "results": results, "latency_c1": added}, indent=1))
+        given.json.write_text(json.dumps({"machine": described, "results": results, "latency_c1": added}, indent=1))
     if given.record:
-        _record(f"{machine}\n\n{table}\n" + (f"\n{_latency_line(added)}\n" if added else ""))
+        _record(f"{described}\n\n{table}\n" + (f"\n{_latency_line(added)}\n" if added else ""))
     return 0
 
 
@@ -94,7 +94,8 @@ def _arguments() -> argparse.Namespace:
 # What runs.
 
 
-def _start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
+def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
+    """Everything that is measured, and what is put behind it."""
     work = prepare(folder)
     certificate = _certificate(folder)
     numbers = free_ports(15)
@@ -277,7 +278,8 @@ def _latency_line(added: dict[str, float]) -> str:
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What it is measured on."""
     cpu = next(
         (
             line.partition(":")[2].strip()

@@ -124,12 +124,20 @@ def runs(gateway: Target, nginx: Target, relay: Target | None, load: Load, count
     return result
 
 
-def wrk(work: Workload, bodies: Path, connections: int, duration_s: float, *, unique: bool = False) -> Load:
+def wrk(
+    work: Workload,
+    bodies: Path,
+    connections: int,
+    duration_s: float,
+    *,
+    unique: bool = False,
+    keys: Path | None = None,
+) -> Load:
     """As many requests as it takes."""
 
     def load(port: int) -> dict[str, float]:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s:g}s", "-s", str(work.script)]
-        arguments = [str(bodies), str(work.keys_file), "unique" if unique else "same"]
+        arguments = [str(bodies), str(keys or work.keys_file), "unique" if unique else "same"]
         output = _run([*command, f"http://127.0.0.1:{port}", "--", *arguments])
         report: dict[str, float] = json.loads(output.partition("RESULT ")[2])
         return report
@@ -137,12 +145,14 @@ def wrk(work: Workload, bodies: Path, connections: int, duration_s: float, *, un
     return load
 
 
-def own(work: Workload, bodies: Path, what: str, duration_s: float, *, unique: bool = False) -> Load:
+def own(
+    work: Workload, bodies: Path, what: str, duration_s: float, *, unique: bool = False, keys: Path | None = None
+) -> Load:
     """`what` is `rate` or `streams` of `bench.load`."""
 
     def load(port: int) -> dict[str, float]:
         command = [sys.executable, "-m", "bench.load", what, "--ports", str(port)]
-        files = ["--bodies", str(bodies), "--keys", str(work.keys_file)]
+        files = ["--bodies", str(bodies), "--keys", str(keys or work.keys_file)]
         more = ["--duration", f"{duration_s:g}", *(["--unique"] if unique else [])]
         report: dict[str, float] = json.loads(_run([*command, *files, *more]))
         return report
