@@ -101,7 +101,7 @@ async def look(page: Page) -> None:
     await refused.click()
     opened = page.locator("tr.detail")
     await expect(opened).to_contain_text("budget_exceeded")
-    await expect(opened).to_contain_text("Left out, and why")
+    await expect(opened).to_contain_text("Left out or shortened, and why")
     await expect(opened).to_contain_text("budget of $0.00001 per day of virtual key batch")
     await refused.click()
     await expect(opened).to_have_count(0)
