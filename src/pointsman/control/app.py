@@ -23,8 +23,13 @@ from pointsman.telemetry.metrics import gauge_lines
 MAX_BODY_BYTES = 1024 * 1024
 METRICS_S = 0.25
 MAX_LIMITS = 1000  # of which the metrics tell
-_FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css"}
-_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+_FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css", "icon.svg": "icon.svg"}
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _PORT = re.compile(r":[0-9]*$")
 _OWN_WORDS = {
     404: ("not_found", "there is nothing here; the API is below /api/v1"),

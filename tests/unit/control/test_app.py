@@ -15,7 +15,12 @@ SCRAPE = "a-token-for-prometheus-alone"
 def test_the_console_is_served_with_headers_that_keep_it_safe(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            for path, kind in (("/", "text/html"), ("/console.js", "text/javascript"), ("/console.css", "text/css")):
+            for path, kind in (
+                ("/", "text/html"),
+                ("/console.js", "text/javascript"),
+                ("/console.css", "text/css"),
+                ("/icon.svg", "image/svg+xml"),
+            ):
                 answer = await plane.get(path, token=None)
                 assert answer.status_code == 200
                 assert answer.headers["content-type"].startswith(kind)
