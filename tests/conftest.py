@@ -1,4 +1,7 @@
-"""How tests are shared out where several run at a time (`make test`).
+"""How tests are shared out where several run at a time (`make test`), and what properties are tried on.
+
+Properties are tried on the same examples each time, so that a change is told from bad luck; `make test-all` looks for
+new ones.
 
 A marker of groups is what pytest-xdist has for this, but its version 3.8 does not see them with pytest 9.2.
 """
@@ -6,7 +9,11 @@ A marker of groups is what pytest-xdist has for this, but its version 3.8 does n
 from pathlib import PurePath
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 # Files whose tests measure time, or keep several processes busy: one test of them at a time, beside lighter ones.
 ALONE = frozenset(

@@ -244,8 +244,10 @@ def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call,
         kind, before = last.failure.kind, trace.history[:number]
         assert kind.fault is not Fault.CLIENT
         assert not plan.pinned or kind in NEVER_SENT
-        if any(item.failure is not None and item.failure.kind.fault is Fault.REQUEST for item in before):
+        refusals = {item.failure.kind for item in before if item.failure and item.failure.kind.fault is Fault.REQUEST}
+        if refusals:
             assert kind.fault is not Fault.REQUEST or kind in MENDABLE
+        if refusals - {failures.UPSTREAM_MODEL_MISSING}:  # that one provider lacks a model says nothing of the next
             assert names[following.candidate].candidate.provenance is Provenance.FALLBACK
         if kind.fault is Fault.PROVIDER and following.provider == last.provider and view.key_blocks == {}:
             asked_before = {item.provider for item in before}
