@@ -343,10 +343,19 @@ class Supervisor:
                         self._restarts.pop(new.slot, None)
                         self._end([new] if new.pid in self._children else [], 5.0)
                     return
-            if child.slot is not None:
+            if child.slot is not None and child.pid in self._children:  # it may have died meanwhile
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
+        self._start_missing()
         self._change_number()
+
+    def _start_missing(self) -> None:
+        """Those that had died and were waiting to be started again when the hand-over came."""
+        there = {child.slot for child in self._children.values() if not child.is_leaving}
+        slots = range(min(len(self._sockets.listen), self._settings.workers))
+        for slot in (None, *slots):
+            if slot not in there:
+                self._restarts.setdefault(slot, (time.monotonic(), 0))
 
     def _change_number(self) -> None:
         """Have as many workers as the configuration wants now."""
@@ -354,6 +363,8 @@ class Supervisor:
         for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would go on choosing them
             os.close(fd)
         del listen[wanted:]
+        for slot in [slot for slot in self._restarts if slot is not None and slot >= wanted]:
+            del self._restarts[slot]
         while len(listen) < wanted:
             try:
                 listen.append(_listen_beside(listen[0]))

@@ -265,8 +265,21 @@ async def _work(task: WorkerTask) -> int:
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_reader(task.life_fd, stopping.set)
-    await worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s)
+
+    def on_orphaned() -> None:
+        loop.remove_reader(task.life_fd)  # it stays readable
+        stopping.set()
+
+    loop.add_reader(task.life_fd, on_orphaned)
+    connecting = loop.create_task(worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s))
+    told = loop.create_task(stopping.wait())
+    await asyncio.wait((connecting, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if stopping.is_set():  # before it served
+        connecting.cancel()
+        await asyncio.wait((connecting,))
+        await worker.stop()
+        return 0
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     os.write(task.ready_fd, b"1")
     os.close(task.ready_fd)

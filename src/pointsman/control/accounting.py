@@ -302,6 +302,8 @@ class Accounting:
 
     def _write(self, line: bytes) -> str:
         """Take in the record of a request. Returns its id. Raises `msgspec.DecodeError` when it is none."""
+        if b"\\u0000" in line:  # PostgreSQL takes no such text, and one record must not stop all others
+            line = line.replace(b"\\u0000", b"\\ufffd")
         request = _REQUEST_DECODER.decode(line)
         request_id = request.request_id
         row = (

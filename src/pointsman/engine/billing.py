@@ -119,6 +119,9 @@ class Billing:
                     self.ledger.release(attempt)
                     return Reason("journal_unavailable", f"what it costs could not be kept: {error}")
                 self.unkept += 1
+            except Exception:  # whatever it is, it must not stay reserved
+                self.ledger.release(attempt)
+                raise
         return Hold(tab, call, request_id, ordinal, attempt, nano, tokens)
 
     def shortened(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float) -> Shortened | None:

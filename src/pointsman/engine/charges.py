@@ -33,7 +33,7 @@ _BROKEN_OFF = frozenset(
 )
 
 # What becomes of an answer whose head says that it is there.
-_CUT = frozenset({failures.TRUNCATED, failures.CONNECTION_LOST, failures.MALFORMED_ANSWER})
+_CUT = frozenset({failures.TRUNCATED, failures.CONNECTION_LOST})
 _UNFINISHED = {"full": UsageSource.RESERVED, "prompt": UsageSource.COUNTED, "none": UsageSource.NONE}
 
 

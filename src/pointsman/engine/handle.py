@@ -118,6 +118,7 @@ class Gateway:
         try:
             upload = Upload(exchange, entry.asked)
             model = await upload.find_model()
+            call = streamed_call(entry.asked, model, exchange.body_length or 0)
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
@@ -125,7 +126,6 @@ class Gateway:
             gone = Failure(failures.CLIENT_GONE, "the client disconnected")
             self._record_plain(exchange.head, identity, gone.kind.status, gone, exchange.received_at)
             return
-        call = streamed_call(entry.asked, model, exchange.body_length or 0)
         serving = Serving(self.engine, exchange, call, entry.grant, identity)
         serving.upload = upload
         await serving.run()

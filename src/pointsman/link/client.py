@@ -126,10 +126,10 @@ class LinkClient(asyncio.Protocol):
             return
         self._number += 1
         number = self._number
+        self._send(Ask(number, list(wants)))  # first: nobody is to wait for what cannot be sent
         timer = self._loop.call_later(within_s or ASK_S, self._answer, number, None)
         self._asked[number] = _Question(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
-        self._send(Ask(number, list(wants)))
 
     def drain(self) -> None:
         """No window is opened any more."""

@@ -9,6 +9,7 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:8080/v1",
     None,
     needs_key=False,
+    rename={"max_completion_tokens": "max_tokens"},
     also=(Operation.RESPONSES,),
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

@@ -220,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._fault is not None or parser is None or leg is None:
             return
         status: int = parser.get_status_code()
-        raw, self._head = self._head, b""
+        raw, self._head = self._head.lstrip(b"\r\n"), b""  # llhttp ignores empty lines in front
         end = raw.find(b"\r\n\r\n")
         if status < 200 or status > 599:
             self._take_interim(status, raw, end)

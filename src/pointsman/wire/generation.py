@@ -1,5 +1,6 @@
 """What the text-generating paths of OpenAI's dialect have in common."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
@@ -9,6 +10,7 @@ from pointsman.wire.json_object import refuse, refuse_variants
 from pointsman.wire.paths import Asked
 
 MAX_FALLBACKS = 16
+MAX_TOKENS = 10_000_000  # of an answer; what it may cost is to fit into a number of a database
 
 
 class _StreamOptions(Struct):
@@ -22,7 +24,7 @@ class Generation(Struct, kw_only=True, gc=False):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -52,6 +54,14 @@ ACTED_ON = frozenset(
 )
 
 
+def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
+    """Raises `Refusal` for names of models that hold control characters: not every store takes them."""
+    if not model.isprintable():
+        raise refuse("the field 'model' holds characters that cannot be printed", "model")
+    if fallbacks and not all(map(str.isprintable, fallbacks)):
+        raise refuse("the field 'fallbacks' holds characters that cannot be printed", "fallbacks")
+
+
 def generation_call(
     asked: Asked,
     operation: Operation,
@@ -63,6 +73,7 @@ def generation_call(
 ) -> Call:
     """Build the call. Raises `Refusal` for what only the combination of fields shows."""
     refuse_variants(fields, ACTED_ON)
+    check_names(typed.model, typed.fallbacks)
     options = typed.stream_options
     if options is not None and not typed.stream:
         raise refuse("the field 'stream_options' is only allowed when 'stream' is true", "stream_options")
@@ -84,7 +95,7 @@ def generation_call(
         asked.timeout_s,
         asked.session,
         asked.tags,
-        max_completion_tokens or typed.max_tokens,
+        max(max_completion_tokens or 0, typed.max_tokens or 0) or None,  # nobody knows which a provider reads
         typed.n or 1,
         forwarded=asked.forwarded,
         media=media,

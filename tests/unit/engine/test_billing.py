@@ -125,6 +125,13 @@ def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None
     assert read_all(journal.folder, is_live=True)[0] == []
 
 
+def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: JournalWriter) -> None:
+    scene = Scene(configured(limit(Metric.USD, 1 << 90)), journal)
+    with pytest.raises(OverflowError):
+        scene.try_to_hold(asking(max_tokens=1 << 70))
+    assert scene.billing.ledger.open_attempts == 0
+
+
 # Bounds.
 
 

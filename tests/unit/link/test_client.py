@@ -200,6 +200,17 @@ def test_those_who_ask_for_the_same_share_one_question(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_nobody_waits_for_what_cannot_be_sent(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        with pytest.raises(OverflowError):
+            scene.link.ask([Want(USD.counter, DAY, 1 << 70)], lambda _: None)
+        scene.ask()
+        assert isinstance(await scene.control.next(), Ask), "it is asked anew"
+
+    run(tmp_path, test)
+
+
 def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_S", 0.02)
 

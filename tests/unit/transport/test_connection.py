@@ -8,6 +8,7 @@ import pytest
 
 from fakes.origin import GET, OK, POST, Answer, Peer, ask, connecting, exchange, run, send, serving
 from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.transport.connection import MAX_HEADERS
 
 HEAD = UpstreamRequest(b"HEAD", b"/", b"", b"")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -168,6 +169,15 @@ def test_headers_are_lower_case_in_order_with_repeated_ones_joined_and_without_t
     answer = run(exchange(reply))
     assert list(answer.headers.items()) == [(b"b", b"1, 2"), (b"a", b""), (b"transfer-encoding", b"Chunked")]
     assert answer.calls == ["head", "end"]
+
+
+def test_empty_lines_in_front_of_a_head_are_ignored() -> None:
+    interim = b"\r\n\r\nHTTP/1.1 102 Processing\r\nLink: a\r\nlink: b\r\n\r\n"
+    answer = run(exchange(interim + b"HTTP/1.1 200 OK\r\nX: 1\r\nContent-Length: 2\r\n\r\nok"))
+    assert (answer.headers, answer.body) == ({b"x": b"1", b"content-length": b"2"}, b"ok")
+    many = b"".join(b"x-%d: 1\r\n" % number for number in range(MAX_HEADERS + 1))
+    answer = run(exchange(b"\r\n\r\nHTTP/1.1 200 OK\r\n" + many + b"Content-Length: 0\r\n\r\n"))
+    assert answer.failure is not None
 
 
 async def _twice(first: bytes, *, request: UpstreamRequest = GET, then: bytes = b"") -> tuple[list[Answer], int]:

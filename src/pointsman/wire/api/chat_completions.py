@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import Call, Operation
-from pointsman.wire.generation import Generation, generation_call
+from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import read_object, read_typed
 from pointsman.wire.media import in_content
 from pointsman.wire.paths import ApiPath, Asked
@@ -25,7 +25,7 @@ class _Message(Struct, gc=False):
 
 class _Chat(Generation):
     messages: Annotated[list[_Message], Meta(min_length=1)]
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
     tools: list[Raw] | None = None
     response_format: dict[str, Raw] | None = None
     logprobs: bool | None = None

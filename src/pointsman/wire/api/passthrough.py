@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import STATEFUL, Call, Operation
-from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
+from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
 from pointsman.wire.json_object import read_object, read_typed, refuse_variants
 from pointsman.wire.media import in_value
 from pointsman.wire.output_bound import is_response_creation
@@ -23,7 +23,7 @@ class _Any(Struct):
     stream: bool | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     store: bool | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
     previous_response_id: Raw = Raw(b"null")
     conversation: Raw = Raw(b"null")
 
@@ -40,6 +40,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         fields = read_object(body)
         typed = read_typed(_DECODER, body)
         refuse_variants(fields, ACTED_ON)
+        check_names(typed.model or "", typed.fallbacks)
         fields.pop("fallbacks", None)
     return Call(
         asked.api.operation,
@@ -73,7 +74,9 @@ def _is_stateful(asked: Asked, typed: _Any) -> bool:
 
 
 def streamed_call(asked: Asked, model: str, size: int) -> Call:
-    """A call whose body is passed on as it arrives. `size` is what is known of its length, else 0."""
+    """A call whose body is passed on as it arrives. `size` is what is known of its length, else 0.
+    Raises `Refusal`."""
+    check_names(model, None)
     return Call(
         asked.api.operation,
         asked.method,

@@ -12,6 +12,7 @@ from fakes.wire import CHAT, parse, refused, target
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Refusal
 from pointsman.providers import PROVIDERS
+from pointsman.wire.generation import MAX_TOKENS
 
 FULL: dict[str, Any] = {
     **CHAT,
@@ -140,6 +141,23 @@ def test_a_missing_field_is_named(field: str) -> None:
 def test_stream_options_need_a_stream() -> None:
     failure = refused(lambda: parse({**CHAT, "stream_options": {"include_usage": True}}))
     assert (failure.kind.status, failure.param) == (400, "stream_options")
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_a_bound_that_no_answer_reaches_is_refused(field: str) -> None:
+    assert parse({**CHAT, field: MAX_TOKENS}).max_tokens == MAX_TOKENS
+    assert refused(lambda: parse({**CHAT, field: MAX_TOKENS + 1})).kind.status == 400
+
+
+def test_of_two_bounds_the_larger_is_reckoned_with() -> None:
+    assert parse({**CHAT, "max_completion_tokens": 10, "max_tokens": 4000}).max_tokens == 4000
+    assert parse({**CHAT, "max_completion_tokens": 20, "max_tokens": 5}).max_tokens == 20
+
+
+@pytest.mark.parametrize(("field", "value"), [("model", "m\0"), ("model", "m\n"), ("fallbacks", ["a/b", "a/\x7f"])])
+def test_names_that_cannot_be_printed_are_refused(field: str, value: object) -> None:
+    failure = refused(lambda: parse({**CHAT, field: value}))
+    assert (failure.kind.status, failure.param) == (400, field)
 
 
 @pytest.mark.parametrize("name", ["Model", "MESSAGES", "Stream", "\u017ftream", "Fallbacks", "N", "Max_Tokens"])
