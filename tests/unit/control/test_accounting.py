@@ -114,6 +114,15 @@ def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
     assert len(requests) == 0
 
 
+def test_the_one_character_that_databases_refuse_is_replaced() -> None:
+    line = record(request_id(1, DAY), DAY, model="a\0b", message="said \0")
+    assert b"\\u0000" in line
+    (row,) = read(RequestDone(line))[0].batch().requests
+    assert "a\ufffdb" in row
+    assert "\0" not in "".join(map(str, row))
+    assert "u0000" not in "".join(map(str, row))
+
+
 def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
     line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9)
     found, requests = read(intent(1), outcome(1), RequestDone(line))
