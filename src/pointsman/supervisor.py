@@ -270,7 +270,8 @@ class Supervisor:
         """SIGTERM, and again for every further signal that comes; SIGKILL when the time is over."""
         for child in children:
             child.is_leaving = True
-            os.kill(child.pid, signal.SIGTERM)
+            if child.pid in self._children:  # else it has died, and been reaped
+                os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
         heard = self._asked_to_end()
         while left := [child for child in children if child.pid in self._children]:
@@ -334,6 +335,7 @@ class Supervisor:
             if child.slot is None:
                 self._end([child], CONTROL_DRAIN_S)
             if child.slot is None or child.slot < self._settings.workers:
+                self._restarts.pop(child.slot, None)  # it may have died meanwhile, and is started here
                 new = self._start(child.slot)
                 try:
                     self._wait_until_ready([new])
@@ -343,7 +345,7 @@ class Supervisor:
                         self._restarts.pop(new.slot, None)
                         self._end([new] if new.pid in self._children else [], 5.0)
                     return
-            if child.slot is not None and child.pid in self._children:  # it may have died meanwhile
+            if child.slot is not None and child.pid in self._children:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
         self._start_missing()

@@ -280,6 +280,7 @@ async def _work(task: WorkerTask) -> int:
         await asyncio.wait((connecting,))
         await worker.stop()
         return 0
+    await connecting  # raises what it raised
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     os.write(task.ready_fd, b"1")
     os.close(task.ready_fd)

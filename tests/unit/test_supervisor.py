@@ -198,6 +198,23 @@ def test_a_hand_over_replaces_every_process_and_loses_no_connection(tmp_path: Pa
             lock_data_dir(tmp_path / "data")
 
 
+@pytest.mark.parametrize("slot", ["-", "1"])
+def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        for count in range(1, 6):
+            gateway.until(lambda: len(gateway.started(slot)) == count)  # noqa: B023 -- called at once
+            os.kill(gateway.started(slot)[-1], signal.SIGKILL)
+        gateway.until(lambda: "it is started again in 1.6 s" in gateway.log)
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: gateway.log.count("listening on") == 2)
+        gateway.until(lambda: len(gateway.started(slot)) == 6)
+        alive = {gateway.started("0")[-1], gateway.started("1")[-1]}
+        gateway.until(lambda: {gateway.ask() for _ in range(20)} == alive)
+        sleep(2.0)  # what was planned before is not done as well
+        assert len(gateway.started(slot)) == 6
+
+
 @pytest.mark.parametrize("after_s", [0.2, 0.5, 0.7, 0.9])
 def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, after_s: float) -> None:
     with supervised(tmp_path, workers=2) as gateway:

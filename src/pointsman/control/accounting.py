@@ -147,17 +147,9 @@ class _Tally(Struct):
 
     def amounts(self) -> list[int]:
         """What all these attempts together count in each of the scope's counters."""
-        nano, tokens, attempts, firsts = self.sums[6], self.tokens, self.sums[0], self.firsts
-        return [
-            nano
-            if ref.metric == _USD
-            else tokens
-            if ref.metric == _TOKENS
-            else attempts
-            if ref.counts_attempts
-            else firsts
-            for ref in self.span.scope.counters
-        ]
+        by_metric = {_USD: self.sums[6], _TOKENS: self.tokens}
+        requests = (self.firsts, self.sums[0])
+        return [by_metric.get(ref.metric, requests[ref.counts_attempts]) for ref in self.span.scope.counters]
 
 
 class _Sum(Struct, gc=False):
@@ -329,12 +321,12 @@ class Accounting:
 
 
 def _settle(tally: _Tally, outcome: Outcome) -> None:
-    tokens_in, tokens_out, sums = outcome.tokens_in, outcome.tokens_out, tally.sums
+    sums = tally.sums
     sums[0] += 1
     if outcome.outcome != "ok":
         sums[1] += 1
-    sums[2] += tokens_in
-    sums[3] += tokens_out
+    sums[2] += outcome.tokens_in
+    sums[3] += outcome.tokens_out
     if outcome.tokens_cached:
         sums[4] += outcome.tokens_cached
     if outcome.tokens_reasoning:
@@ -342,7 +334,7 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
     sums[6] += outcome.nano
     if not outcome.is_priced:
         sums[8] += 1
-    tally.tokens += outcome.tokens if outcome.tokens >= 0 else tokens_in + tokens_out
+    tally.tokens += outcome.tokens_counted
     if outcome.ordinal == 1:
         tally.firsts += 1
 

@@ -39,18 +39,8 @@ class Generation(Struct, kw_only=True, gc=False):
 # Names that must not come in another spelling.
 ACTED_ON = frozenset(
     {"model", "stream", "stream_options", "fallbacks", "max_tokens", "max_completion_tokens", "n", "messages"}
-    | {
-        "max_output_tokens",
-        "prompt",
-        "input",
-        "tools",
-        "response_format",
-        "temperature",
-        "top_p",
-        "seed",
-        "stop",
-        "user",
-    }
+    | {"max_output_tokens", "prompt", "input", "tools", "response_format"}
+    | {"temperature", "top_p", "seed", "stop", "user"}
 )
 
 

@@ -4,10 +4,8 @@ import asyncio
 from time import time
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Response
-from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has
@@ -44,49 +42,39 @@ class Budget(BaseModel):
     lent: int
 
 
-class _Row(Struct, frozen=True, gc=False):
-    """A `Budget` as it is made and written: of thousands, pydantic would keep the loop, and with it every worker that
-    asks for a lease, for longer than those wait."""
-
-    owner: str
-    metric: str
-    period: str
-    window_start: int
-    window_end: int | None
-    limit: int | None
-    soft: bool
-    posted: int
-    lent: int
+_BUDGETS = TypeAdapter(list[Budget])
 
 
 @router.get("/budgets", response_model=list[Budget])
 async def budgets(services: Has, asked: Annotated[Asked, Query()]) -> Response:
     """Every limit that was used in its present window, up to `limit` of them, by owner."""
     now = time()
-    found: list[_Row] = []
+    found: list[Budget] = []
     for number, name in enumerate(services.book.names(asked.owner)):
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
-        row = _row(services.book.spent_in(name))
-        if asked.past or row.window_end is None or row.window_end > now:
-            found.append(row)
+        budget = _budget(services.book.spent_in(name))
+        if asked.past or budget.window_end is None or budget.window_end > now:
+            found.append(budget)
             if len(found) >= asked.limit:
                 break
     found.sort(key=lambda one: (one.owner, one.metric, one.period, one.window_start))
-    return Response(msgspec.json.encode(found), media_type="application/json")
+    return Response(_BUDGETS.dump_json(found), media_type="application/json")
 
 
-def _row(spent: Spent) -> _Row:
+def _budget(spent: Spent) -> Budget:
+    """Made without validation: of thousands, that would keep the loop, and with it every worker that asks for a lease,
+    for longer than those wait."""
     owner, metric, period = spent.counter.rsplit("|", 2)
     limit = spent.limit
-    return _Row(
-        owner,
-        metric,
-        period,
-        spent.window,
-        limit.period.window(spent.window)[1] if limit is not None else None,
-        limit.amount if limit is not None else None,
-        limit is not None and limit.soft,
-        spent.posted,
-        spent.lent,
+    return Budget.model_construct(
+        owner=owner,
+        metric=metric,
+        period=period,
+        window_start=spent.window,
+        window_end=limit.period.window(spent.window)[1] if limit is not None else None,
+        limit=limit.amount if limit is not None else None,
+        soft=limit is not None and limit.soft,
+        posted=spent.posted,
+        lent=spent.lent,
     )
