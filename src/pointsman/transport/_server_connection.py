@@ -111,6 +111,8 @@ class Connection(asyncio.Protocol):
                 if may_hold and end + length == len(data):
                     self._serve(known.head, data[end:], length)
                     return
+            elif self._serve_new(data):
+                return
             self._buffer += data
             self._phase = _PENDING
             self._advance()
@@ -225,6 +227,29 @@ class Connection(asyncio.Protocol):
             self._begin(*self._memo.read(raw))
         except Refusal as refusal:
             self._refuse(refusal.failure)
+
+    def _serve_new(self, data: bytes) -> bool:
+        """Serve a read that is one whole request but whose head is not known. False where it is anything else, or is
+        not to be served: the way by the buffer finds out why."""
+        shared = self._shared
+        limits = shared.limits
+        end = data.find(b"\r\n\r\n") + 4
+        length = len(data) - end
+        if not 4 < end <= limits.head_bytes or length > limits.body_bytes:
+            return False
+        if shared.body_memory + length > limits.body_memory_bytes:
+            return False
+        try:
+            head, announced = self._memo.learn(data[:end])
+            if announced != length or head.expects_continue:
+                return False
+            head.mode = self._handler.accept(head)
+        except Exception:  # noqa: BLE001 -- raised again, and answered, on the other way
+            return False
+        if head.mode is not _BUFFER:
+            return False
+        self._serve(head, data[end:], length)
+        return True
 
     def _begin(self, head: Head, length: int) -> None:
         """A head is complete. Raises `Refusal` when its body is too large, before any of it is asked for."""
