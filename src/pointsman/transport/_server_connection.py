@@ -111,11 +111,10 @@ class Connection(asyncio.Protocol):
                 if may_hold and end + length == len(data):
                     self._serve(known.head, data[end:], length)
                     return
-            elif self._serve_new(data):
-                return
-            self._buffer += data
             self._phase = _PENDING
-            self._advance()
+            if known is not None or not self._begin_new(data):
+                self._buffer += data
+                self._advance()
             if self._phase == _PENDING:
                 self._limit(self._shared.limits.head_timeout_s, may_extend=False)
         elif phase == _CLOSING:
@@ -228,31 +227,21 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal.failure)
 
-    def _serve_new(self, data: bytes) -> bool:
-        """Serve a read that is one whole request but whose head is not known. False where it is anything else, or is
-        not to be served: the way by the buffer finds out why."""
-        shared = self._shared
-        limits = shared.limits
+    def _begin_new(self, data: bytes) -> bool:
+        """Begin a request whose head is all here, but not known. False where it is not, or is not a good one."""
         end = data.find(b"\r\n\r\n") + 4
-        length = len(data) - end
-        if not 4 < end <= limits.head_bytes or length > limits.body_bytes:
-            return False
-        if shared.body_memory + length > limits.body_memory_bytes:
+        if not 4 < end <= self._shared.limits.head_bytes:
             return False
         try:
-            head, announced = self._memo.learn(data[:end])
-            if announced != length or head.expects_continue:
-                return False
-            head.mode = self._handler.accept(head)
-        except Exception:  # noqa: BLE001 -- raised again, and answered, on the other way
+            head, length = self._memo.learn(data[:end])
+        except Refusal:
             return False
-        if head.mode is not _BUFFER:
-            return False
-        self._serve(head, data[end:], length)
+        self._buffer += data[end:]
+        self._begin(head, length)
         return True
 
     def _begin(self, head: Head, length: int) -> None:
-        """A head is complete. Raises `Refusal` when its body is too large, before any of it is asked for."""
+        """A head is complete. A body that is too large is refused before any of it is asked for."""
         try:
             head.mode = mode = self._handler.accept(head)
         except Refusal as refusal:
@@ -265,7 +254,8 @@ class Connection(asyncio.Protocol):
         limits = self._shared.limits
         most = limits.body_bytes if mode is _BUFFER else limits.streamed_body_bytes
         if length > most:
-            raise too_large(most)
+            self._refuse(too_large(most).failure)
+            return
         if head.expects_continue and length and not self._buffer:
             self.write(_CONTINUE)
         if mode is not _BUFFER:
@@ -275,7 +265,7 @@ class Connection(asyncio.Protocol):
         self._length = length
         self._chunked = Chunked() if length == CHUNKED else None
         self._phase = _BODY
-        self._collect()
+        self._go_on()
 
     def _collect(self) -> None:
         """Serve the request when all of its body is here. Raises `Refusal` for a body that is not to be had."""
