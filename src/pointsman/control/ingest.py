@@ -26,6 +26,7 @@ PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each c
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
 CHECKPOINT_S = 5.0
+OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
 _logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Ingest:
         self.state = IngestState(problem="the store was not opened yet")
         self.store: Store | None = None
         self.is_ready = asyncio.Event()  # the book knows what was spent
+        self.is_tried = asyncio.Event()  # it does, or the store is out of reach
         self._folder = journals
         self._book = book
         self._open_store = open_store
@@ -86,6 +88,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Read until `finish`. Never cancel it: that could leave a transaction open, and the store locked."""
+        slow = asyncio.get_running_loop().call_later(OPEN_S, self._opens_slowly)
         while not self._stopping.is_set():
             commits = self.state.commits
             is_end = await self.step()
@@ -93,6 +96,7 @@ class Ingest:
                 await self._pause(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
             elif is_end:
                 await self._pause(PAUSE_S if self.state.commits != commits else IDLE_S)
+        slow.cancel()
 
     async def finish(self, within_s: float) -> None:
         """End `run`, and read to the end of everything, if the store lets us."""
@@ -145,12 +149,20 @@ class Ingest:
             self._failures = 0
         if not self._is_owed:
             self.is_ready.set()
+            self.is_tried.set()
+        elif not self.is_ready.is_set():
+            self.is_tried.clear()
         return is_end
+
+    def _opens_slowly(self) -> None:
+        if not self._is_restored:
+            self.is_tried.set()
 
     async def _failed(self, problem: str) -> None:
         self.state.problem = problem
         self._failures += 1
         self._must_rewind = True
+        self.is_tried.set()
         if self.store is not None:
             await self.store.reconnect()
 
