@@ -13,9 +13,10 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.control.accounting import Accounting, OpenRequests
-from pointsman.control.store.database import StoreError
-from pointsman.control.store.store import JournalState, Store
+from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.piecemeal import Piecemeal
+from pointsman.control.store.database import RefusedError, StoreError
+from pointsman.control.store.store import JournalState, Refusal, Store
 from pointsman.domain.leases import Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.journal.records import Scope
@@ -26,6 +27,7 @@ PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each c
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
 CHECKPOINT_S = 5.0
+MAX_TOLD = 10  # refused records of one batch that get a line of their own in the log
 OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
@@ -47,12 +49,14 @@ class _Journal:
 
 
 class IngestState(Struct):
-    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals."""
+    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals,
+    `refused` the records that are set aside in the store, since it would not take them as they were."""
 
     problem: str | None = None
     commits: int = 0
     records: int = 0
     damage: int = 0
+    refused: int = 0
     caught_up_at: float = 0.0  # Unix seconds of the last time nothing was left to read
 
 
@@ -80,6 +84,7 @@ class Ingest:
         self._is_restored = False
         self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
+        self._is_careful = False  # the store did not take the last batch: the next goes record by record
         self._failures = 0
         self._checkpoint_at = 0.0
         self._is_changed = False  # the store has what no checkpoint has made safe yet
@@ -130,6 +135,10 @@ class Ingest:
                 await self._rewind(self.store)
             is_end = await self._step(self.store)
             await self._clean_up(self.store)
+        except RefusedError as error:
+            _logger.warning("the store does not take all of a batch, which is tried record by record: %s", error)
+            self._is_careful = self._must_rewind = True
+            return False
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
                 _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
@@ -190,6 +199,7 @@ class Ingest:
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
+        self.state.refused = await store.refused()
         self._is_changed = True
         self._must_rewind = False
 
@@ -239,7 +249,7 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = Accounting()
+        accounting = Piecemeal() if self._is_careful else Accounting()
         retired: list[_Journal] = []
         is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
@@ -259,12 +269,12 @@ class Ingest:
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
         if progress:
             self._is_changed = True
-            await store.commit(accounting.batch())
+            charged = await self._commit(store, accounting)
             self.state.commits += 1
             self.state.records += accounting.records
             for journal, end in progress:
                 journal.position = journal.booked = end
-            for one in accounting.charged():
+            for one in charged:
                 self._book.charge(one.epoch, one.counter, one.window, one.amount)
             for journal in retired:
                 journal.is_retired = True
@@ -273,6 +283,18 @@ class Ingest:
         if is_end:
             self.state.caught_up_at = time()
         return is_end
+
+    async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:
+        """Write what was gathered. Returns what the lease book is to be told."""
+        if not isinstance(accounting, Piecemeal):
+            if accounting.problem is not None:
+                raise RefusedError(accounting.problem)
+            await store.commit(accounting.batch())
+            return accounting.charged()
+        refusals = await store.commit_pieces(accounting.pieces, accounting.journals)
+        self._is_careful = False
+        self._refused(refusals)
+        return accounting.taken(refusals)
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
@@ -302,6 +324,8 @@ class Ingest:
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
+        if self.state.refused:  # until somebody deletes them
+            self.state.refused = await store.refused()
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
         if not self._is_changed or not await store.checkpoint():
             return
@@ -316,6 +340,16 @@ class Ingest:
                 del self._journals[name]
             else:
                 journal.reader.remove_before(low.segment)
+
+    def _refused(self, refusals: list[Refusal]) -> None:
+        self.state.refused += len(refusals)
+        for one in refusals[:MAX_TOLD]:
+            where = (one.piece.epoch, one.piece.position.segment, one.piece.position.offset)
+            _logger.error(
+                "a record is set aside in the table refused, epoch %d, segment %d, byte %d: %s", *where, one.why
+            )
+        if len(refusals) > MAX_TOLD:
+            _logger.error("%d more records of this batch are set aside in the table refused", len(refusals) - MAX_TOLD)
 
     def _damaged(self, message: str) -> None:
         self.state.damage += 1

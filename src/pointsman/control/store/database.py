@@ -18,6 +18,10 @@ class StoreError(Exception):
     """The store cannot be used. The message says why and holds no password."""
 
 
+class RefusedError(StoreError):
+    """The store works, but does not take these values, however often it is tried."""
+
+
 def store_url(url: str | None, data_dir: Path) -> URL:
     """The address with its driver: PostgreSQL by `postgresql://…`, else a file of SQLite's in `data_dir`."""
     if url is None:
