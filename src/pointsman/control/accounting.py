@@ -16,6 +16,9 @@ from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, 
 HOUR_S = 3600
 NEVER = 1 << 62  # behind every byte of a segment
 MAX_OPEN = 200_000
+MAX_SPANS = (
+    20_000  # a configuration that is read again brings scopes under new numbers, and the old ones are not told of
+)
 WORKER_DIED = "worker_died"
 
 
@@ -120,6 +123,8 @@ class OpenRequests:
         if found is not None and found.since <= at < found.until and found.scope is scope:
             return found
         hour = int(at // HOUR_S) * HOUR_S
+        if len(self._spans) >= MAX_SPANS:
+            self._spans.clear()
         windows = tuple(_window(ref, at) for ref in scope.counters)
         since = max((hour, *(start for start, _ in windows)))
         until = min((hour + HOUR_S, *(end for _, end in windows)))

@@ -19,7 +19,6 @@ from pointsman.control.store.database import RefusedError, StoreError
 from pointsman.control.store.store import JournalState, Refusal, Store
 from pointsman.domain.leases import Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
-from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
 IDLE_S = 0.25  # between looks at journals in which nothing was new
@@ -42,7 +41,6 @@ class _Journal:
         self.position = Position()
         self.booked = Position()
         self.requests = OpenRequests()
-        self.scopes: dict[int, Scope] = {}
         self.is_retired = False
         self.is_unreadable = False  # of a newer version: told once, and left alone
         self.is_damaged = False  # what could be read of it was
@@ -233,8 +231,7 @@ class Ingest:
         accounting = Accounting()
         while position < end:
             chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
-            journal.scopes.update(journal.reader.scopes)
-            accounting.add(journal.reader.epoch, chunk.before(end), journal.scopes, journal.requests, end)
+            accounting.add(journal.reader.epoch, chunk.before(end), journal.reader.scopes, journal.requests, end)
             position = chunk.end
             if chunk.is_end:
                 break
@@ -310,8 +307,7 @@ class Ingest:
             for damage in chunk.damage:
                 self._damaged(damage)
                 journal.is_damaged = True
-            journal.scopes.update(journal.reader.scopes)
-            accounting.add(epoch, chunk, journal.scopes, journal.requests, journal.booked)
+            accounting.add(epoch, chunk, journal.reader.scopes, journal.requests, journal.booked)
             position = chunk.end
             if chunk.is_end:
                 return position, True

@@ -227,3 +227,12 @@ def test_an_attempt_at_no_moment_is_told_and_stops_no_other() -> None:
     assert counters(found)[DAY_COUNTER, DAY] == 70
     found.abandon(7, requests)
     assert counters(found)[DAY_COUNTER, DAY] == 1070
+
+
+def test_windows_are_not_kept_of_every_scope_there_ever_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "MAX_SPANS", 10)
+    requests = OpenRequests()
+    for number in range(100):
+        one = scope(number)
+        assert requests.span(one, DAY) is requests.span(one, DAY)
+        assert len(requests._spans) <= 10

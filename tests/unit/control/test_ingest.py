@@ -19,7 +19,7 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.store import Batch, Rows, Store
 from pointsman.domain.leases import Share
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.journal.records import Outcome
+from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.segments import segment_path
 from pointsman.journal.writer import JournalWriter
 from pointsman.routing.leases import LeaseBook
@@ -369,6 +369,31 @@ def test_while_nothing_is_written_the_disk_is_left_in_peace(tmp_path: Path, monk
             for _ in range(3):
                 await books.read()
             assert checkpoints == before + 1
+        await books.ingest.finish(5)
+
+    run(main())
+    writer.close()
+
+
+def test_scopes_of_configurations_that_are_over_are_not_kept(tmp_path: Path) -> None:
+    """After each reload a worker uses new numbers; what it used before is told once more in no segment."""
+    writer = writer_in(tmp_path, segment_bytes=1 << 14)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        await books.read()
+        for number in range(200):
+            while writer._next is None:
+                await asyncio.sleep(0.001)
+            write_request(writer, number, time.time(), scope(number))
+            if number % 10 == 0:
+                await books.read()
+        await books.read()
+        assert await books.total() == 200 * 70
+        (journal,) = books.ingest._journals.values()
+        known = [*vars(journal).values(), *vars(journal.reader).values()]
+        scopes = [one for found in known if isinstance(found, dict) for one in found.values() if type(one) is Scope]
+        assert 0 < len(scopes) < 50, "those of one segment"
         await books.ingest.finish(5)
 
     run(main())
