@@ -16,9 +16,7 @@ from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, 
 HOUR_S = 3600
 NEVER = 1 << 62  # behind every byte of a segment
 MAX_OPEN = 200_000
-MAX_SPANS = (
-    20_000  # a configuration that is read again brings scopes under new numbers, and the old ones are not told of
-)
+MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
 WORKER_DIED = "worker_died"
 
 
