@@ -25,6 +25,7 @@ IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
+MAX_CAREFUL = MAX_RECORDS  # the same, where each record may be tried by itself
 CHECKPOINT_S = 5.0
 MAX_TOLD = 10  # refused records of one batch that get a line of their own in the log
 OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
@@ -82,7 +83,8 @@ class Ingest:
         self._is_restored = False
         self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
-        self._is_careful = False  # the store did not take the last batch: the next goes record by record
+        self._gathered = 0  # records in the last batch
+        self._careful_for = 0  # records: the store did not take a batch, whose so many go one by one
         self._failures = 0
         self._checkpoint_at = 0.0
         self._is_changed = False  # the store has what no checkpoint has made safe yet
@@ -135,7 +137,8 @@ class Ingest:
             await self._clean_up(self.store)
         except RefusedError as error:
             _logger.warning("the store does not take all of a batch, which is tried record by record: %s", error)
-            self._is_careful = self._must_rewind = True
+            self._careful_for = self._gathered
+            self._must_rewind = True
             return False
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
@@ -246,7 +249,7 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = Piecemeal() if self._is_careful else Accounting()
+        accounting = Piecemeal() if self._careful_for else Accounting()
         retired: list[_Journal] = []
         is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
@@ -284,19 +287,20 @@ class Ingest:
     async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:
         """Write what was gathered. Returns what the lease book is to be told."""
         if not isinstance(accounting, Piecemeal):
+            self._gathered = max(1, accounting.records)
             if accounting.problem is not None:
                 raise RefusedError(accounting.problem)
             await store.commit(accounting.batch())
             return accounting.charged()
         refusals = await store.commit_pieces(accounting.pieces, accounting.journals)
-        self._is_careful = False
+        self._careful_for = max(0, self._careful_for - max(1, accounting.records))
         self._refused(refusals)
         return accounting.taken(refusals)
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
         position, epoch = journal.position, journal.reader.epoch
-        until = accounting.records + MAX_BATCH
+        until = accounting.records + (MAX_CAREFUL if self._careful_for else MAX_BATCH)
         while accounting.records < until:
             try:
                 chunk = journal.reader.read(position, MAX_RECORDS, is_live=is_live)

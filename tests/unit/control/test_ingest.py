@@ -489,6 +489,36 @@ def test_a_record_that_cannot_be_taken_is_set_aside_and_stops_no_other(
 
 
 @STORES
+def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 40)
+    monkeypatch.setattr(module, "MAX_RECORDS", 7)
+    monkeypatch.setattr(module, "MAX_CAREFUL", 7)
+
+    async def test(url: str | None) -> None:
+        writers, now = [writer_in(tmp_path, epoch=epoch) for epoch in (1, 2)], time.time()
+        for number in range(60):
+            for epoch, writer in enumerate(writers):
+                write_request(writer, 100 * epoch + number, now)
+            if number % 3 == 0:
+                attempt(writers[0], f"bad-{number}", now, 1, TOO_MUCH)
+        books = Books(tmp_path, url)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        assert books.ingest.state.problem is None
+        assert books.ingest.state.refused == await store.refused() == 20
+        assert books.posted == await posted_of(store) == 120 * 70 + 20
+        assert await books.total() == 120 * 70
+        await books.ingest.finish(5)
+        for writer in writers:
+            writer.close()
+
+    on_store(kind, test)
+
+
+@STORES
 def test_what_a_dead_worker_left_open_and_nobody_takes_is_set_aside_too(kind: str, tmp_path: Path) -> None:
     async def test(url: str | None) -> None:
         writer, now = writer_in(tmp_path), time.time()

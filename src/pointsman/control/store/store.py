@@ -5,7 +5,7 @@ left out, whatever breaks in between.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from time import time
@@ -38,6 +38,13 @@ AT_ONCE = 300  # pieces in one savepoint
 MAX_WHY = 500  # characters
 _FAILURES = (SQLAlchemyError, OSError, TimeoutError)
 _OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two are SQLite's driver's
+_PARTS = {  # of a batch, and the tables they go to
+    "counters": COUNTERS.name,
+    "usage": USAGE.name,
+    "tags": USAGE_TAGS.name,
+    "requests": REQUESTS.name,
+    "unsettled": UNSETTLED.name,
+}
 _STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and what is too long for an index
 
 
@@ -287,13 +294,24 @@ class Store:
         (piece,) = pieces
         whys = [piece.problem] if piece.problem is not None else []
         counters: set[tuple[str, int, int]] = set()
-        for table, batch in _single_rows(piece.batch):
-            why = await self._refuses(connection, batch)
-            if why is not None:
+        for name, table in _PARTS.items():
+            for why, row in await self._write_rows(connection, name, getattr(piece.batch, name)):
                 whys.append(f"{table}: {why}")
-                counters |= {(row["counter"], row["window_start"], row["epoch"]) for row in batch.counters}
+                if name == "counters":
+                    counters.add((row["counter"], row["window_start"], row["epoch"]))
         if whys:
             refusals.append(Refusal(piece, "; ".join(whys), counters))
+
+    async def _write_rows(self, connection: AsyncConnection, name: str, rows: list[Any]) -> list[tuple[str, Any]]:
+        """Write these of one table, each by itself if need be. Returns those that were refused, and why."""
+        batch = Batch()
+        setattr(batch, name, rows)
+        why = await self._refuses(connection, batch) if rows else None
+        if why is None:
+            return []
+        if len(rows) == 1:
+            return [(why, rows[0])]
+        return [refused for row in rows for refused in await self._write_rows(connection, name, [row])]
 
     async def _refuses(self, connection: AsyncConnection, batch: Batch) -> str | None:
         """Write a batch if the store takes it; else say why it does not."""
@@ -342,23 +360,22 @@ def _setting(insert: Any, table: Table) -> Any:
 def _joined(pieces: Sequence[Piece]) -> Batch:
     batches = [piece.batch for piece in pieces]
     return Batch(
-        counters=list(chain.from_iterable(one.counters for one in batches)),
-        usage=list(chain.from_iterable(one.usage for one in batches)),
-        tags=list(chain.from_iterable(one.tags for one in batches)),
+        counters=_summed(("posted",), chain.from_iterable(one.counters for one in batches)),
+        usage=_summed(USAGE_SUMS, chain.from_iterable(one.usage for one in batches)),
+        tags=_summed(TAG_SUMS, chain.from_iterable(one.tags for one in batches)),
         requests=list(chain.from_iterable(one.requests for one in batches)),
         unsettled=list(chain.from_iterable(one.unsettled for one in batches)),
     )
 
 
-def _single_rows(batch: Batch) -> list[tuple[str, Batch]]:
-    """Each row by itself, with the name of its table."""
-    return [
-        *((COUNTERS.name, Batch(counters=[row])) for row in batch.counters),
-        *((USAGE.name, Batch(usage=[row])) for row in batch.usage),
-        *((USAGE_TAGS.name, Batch(tags=[row])) for row in batch.tags),
-        *((REQUESTS.name, Batch(requests=[row])) for row in batch.requests),
-        *((UNSETTLED.name, Batch(unsettled=[row])) for row in batch.unsettled),
-    ]
+def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
+    """One row for each set of keys: to change one thousands of times in a transaction takes PostgreSQL ages."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        key = tuple(value for name, value in row.items() if name not in sums)
+        known = found.get(key)
+        found[key] = row if known is None else {**row, **{name: known[name] + row[name] for name in sums}}
+    return list(found.values())
 
 
 def _refused(refusal: Refusal, now_unix_s: float) -> Row:
