@@ -131,14 +131,20 @@ def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> S
 
 @asynccontextmanager
 async def control_plane(
-    folder: Path, url: str | None = None, hosts: frozenset[str] = frozenset(), config: str = CONFIG
+    folder: Path,
+    url: str | None = None,
+    hosts: frozenset[str] = frozenset(),
+    config: str = CONFIG,
+    *,
+    is_read: bool = True,
 ) -> AsyncIterator[ControlPlane]:
     services = services_in(folder, url, config)
     writer = JournalWriter(folder / "journal", 0, time.time_ns(), segment_bytes=1 << 20)
     transport = httpx.ASGITransport(make_app(services, hosts))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         plane = ControlPlane(services, writer, client)
-        await plane.ingest()
+        if is_read:
+            await plane.ingest()
         try:
             yield plane
         finally:

@@ -98,6 +98,43 @@ def test_known_keys_are_served_and_unknown_ones_never(
     run(main())
 
 
+def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent() -> None:
+    """A control process that began while the store was away knows nothing of what was spent, and says so."""
+
+    async def main() -> None:
+        keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance(keys),
+            pricing=prices("alpha/gpt-4o-mini"),
+            as_process=True,
+        ) as gateway:
+            assert await status(gateway, "me") == 200
+            data, away = gateway.config_file.parent / "data", gateway.config_file.parent / "away"
+            away.mkdir()
+            pid = gateway.children["control"]
+            os.kill(pid, signal.SIGSTOP)
+            for file in data.glob("pointsman.db*"):
+                file.rename(away / file.name)
+            (data / "pointsman.db").mkdir()
+            os.kill(pid, signal.SIGKILL)
+            said = ""
+            async with asyncio.timeout(20):
+                while "the store cannot be reached" not in said:
+                    refused = await gateway.ask(chat(), headers=bearer("other"))
+                    assert refused.json["error"]["code"] == "budget_unavailable"
+                    said = refused.json["error"]["message"]
+                    await asyncio.sleep(0.02)
+            assert await status(gateway, "me") == 200, "what it was lent before is its own"
+            (data / "pointsman.db").rmdir()
+            for file in away.iterdir():
+                file.rename(data / file.name)
+            await until_answered(gateway, "other", 200)
+
+    run(main())
+
+
 def test_an_old_configuration_is_not_trusted_for_ever() -> None:
     async def main() -> None:
         async with governed(max_stale_s=1) as gateway:

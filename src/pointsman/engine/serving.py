@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Attempt, UsageSource
 from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
@@ -208,9 +209,10 @@ class Serving:
             lent = 0
             if lessor is not None and not billing.is_spent(found, monotonic()):
                 grants = await lessor.ask(wants(found))
-                if grants is None:
+                if isinstance(grants, Unable):
                     names = ", ".join(str(short.limit) for short in found)
-                    return Reason("budget_unavailable", f"how much is left of the {names} cannot be found out now")
+                    message = f"how much is left of the {names} cannot be found out now: {grants.why}"
+                    return Reason("budget_unavailable", message)
                 billing.answered(grants, monotonic())
                 found = billing.hold(tab, call, self.identity, self.sent + 1)
                 if not isinstance(found, list):

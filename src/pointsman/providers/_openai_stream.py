@@ -26,7 +26,8 @@ _TEXT = b'content":"'
 _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
 _NO_VALUE = Raw(b"")
 
-Tokens = Annotated[int, Meta(ge=0)]
+# No answer has more; at the dearest price that may be stated they still fit into a number of a database.
+Tokens = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 class _Details(Struct, gc=False):

@@ -11,12 +11,15 @@ import pytest
 
 from fakes.control import DAY_COUNTER, ControlPlane, control_plane
 from integration.gateway import run
-from pointsman.domain.leases import Want
+from pointsman.control import ingest as ingest_module
+from pointsman.control.store.store import Store
+from pointsman.domain.leases import Unable, Want
 from pointsman.domain.limits import Period
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -60,12 +63,12 @@ class FakeWorker:
 
 
 @asynccontextmanager
-async def listening(folder: Path) -> AsyncIterator[tuple[ControlPlane, str]]:
+async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tuple[ControlPlane, str]]:
     path = str(folder / "link")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
-    async with control_plane(folder) as plane:
+    async with control_plane(folder, is_read=is_read) as plane:
         await plane.services.lessor.listen(listener)
         yield plane, path
 
@@ -130,6 +133,66 @@ def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path
             assert granted.number == 7
             for worker in (stranger, other):
                 worker.close()
+
+    run(main())
+
+
+def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> None:
+    """But not who only wants to know when there is something."""
+    (tmp_path / "pointsman.db").mkdir()
+
+    async def main() -> None:
+        async with listening(tmp_path, is_read=False) as (plane, path):
+            ingest = plane.services.ingest
+            reading = asyncio.ensure_future(ingest.run())
+            worker = await call(plane, path)
+            await worker.next()
+            worker.send(Ask(1, []))
+            for number in (2, 3):
+                worker.send(Ask(number, [Want(DAY_COUNTER, day(), 1000)]))
+                assert await worker.next() == CannotLend(number, Unable("the store cannot be reached"))
+            (tmp_path / "pointsman.db").rmdir()
+            answer = await worker.next()
+            assert isinstance(answer, Granted)
+            assert answer.number == 1
+            worker.send(Ask(4, [Want(DAY_COUNTER, day(), 1000)]))
+            answer = await worker.next()
+            assert isinstance(answer, Granted)
+            assert answer.grants
+            worker.close()
+            await ingest.finish(5)
+            await reading
+
+    run(main())
+
+
+def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "OPEN_S", 0.01)
+
+    async def main() -> None:
+        async with listening(tmp_path, is_read=False) as (plane, path):
+            ingest, is_back = plane.services.ingest, asyncio.Event()
+            open_store = ingest._open_store
+
+            async def hang() -> Store:
+                await is_back.wait()
+                return await open_store()
+
+            ingest._open_store = hang
+            reading = asyncio.ensure_future(ingest.run())
+            worker = await call(plane, path)
+            await worker.next()
+            worker.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await worker.next(), CannotLend)
+            is_back.set()
+            await ingest.is_ready.wait()
+            worker.send(Ask(2, [Want(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await worker.next(), Granted)
+            worker.close()
+            await ingest.finish(5)
+            await reading
 
     run(main())
 

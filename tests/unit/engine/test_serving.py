@@ -15,7 +15,7 @@ from fakes.money import limit
 from fakes.origin import Peer, Script, run
 from fakes.wire import parse
 from pointsman.domain.calls import Call
-from pointsman.domain.leases import NO_SHARE, Want
+from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.limits import Metric
 from pointsman.domain.network import Network
@@ -451,8 +451,8 @@ class BookLessor:
         for epoch in (1, 2):
             self.book.hello(epoch, epoch, NO_SHARE, [], time())
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | None]:
-        waiter: Waiter[Sequence[Lease] | None] = Waiter()
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
+        waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
 
         def answer() -> None:
             self._before()
@@ -463,6 +463,25 @@ class BookLessor:
         self.asked.append(list(wants))
         asyncio.get_running_loop().call_soon(answer)
         return waiter
+
+
+def test_why_nothing_can_be_lent_is_told() -> None:
+    class Unsure:
+        def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
+            waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
+            waiter.set(Unable("the store cannot be reached"))
+            return waiter
+
+    async def main() -> None:
+        async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
+            priced(rig)
+            rig.engine.billing.lessor = Unsure()
+            _, client = begin(rig, chat(max_tokens=50), ME_LIMITED)
+            record = await rig.log.next()
+            assert (client.status, record.code) == (503, "budget_unavailable")
+            assert "cannot be found out now: the store cannot be reached" in (record.message or "")
+
+    run(main())
 
 
 def test_what_control_has_left_is_part_of_what_fits() -> None:

@@ -80,6 +80,7 @@ def test_a_call_is_not_changed_by_being_encoded() -> None:
         (None, None),
         ("lots", None),
         ({"prompt_tokens": -3}, None),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, None),
     ],
 )
 def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, read: Usage | None) -> None:

@@ -95,3 +95,16 @@ UNSETTLED = Table(
     Column("nano", _BIG, nullable=False),
     Column("tokens", _BIG, nullable=False),
 )
+
+# Records of journals that this store would not take as they were: whose, where they began, when they were set aside,
+# what of them is in no other table, and the record itself.
+REFUSED = Table(
+    "refused",
+    METADATA,
+    Column("epoch", _BIG, primary_key=True, autoincrement=False),
+    Column("segment", _BIG, primary_key=True, autoincrement=False),
+    Column("byte", _BIG, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+)
