@@ -31,7 +31,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
     `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
-    `bills_unfinished` is what it charges for a whole answer that was broken off: `full`, `prompt` or `none`.
+    `bills_unfinished` is what it charges for an answer of which nothing arrived: `full`, `prompt` or `none`.
     """
 
     name: str

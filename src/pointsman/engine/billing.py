@@ -40,7 +40,7 @@ _SOURCES = {source: source.value for source in UsageSource}
 class Tab(Struct, frozen=True, eq=False):
     """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
     a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
-    what the provider charges for whole answers that were broken off."""
+    what the provider charges for answers of which nothing arrived."""
 
     terms: Terms
     account: Account

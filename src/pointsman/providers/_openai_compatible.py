@@ -14,6 +14,7 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
 from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_usage, is_empty, read_usage
+from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.wire.json_object import encode_object
 
@@ -57,6 +58,9 @@ class PassthroughCodec:
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         return Answer(body, find_usage(body))
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
+        raise TypeError(f"{call.operation.value} answers are passed through as they are")
+
     def decoder(self, call: Call) -> StreamDecoder:
         raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
 
@@ -94,6 +98,9 @@ class JsonCodec(PassthroughCodec):
         if plain.usage is None or plain.error is not None:
             return _decode_odd(body)
         return Answer(body, plain.usage.normalised(plain.service_tier))
+
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        return as_stream(call, body)
 
     def decoder(self, call: Call) -> StreamDecoder:
         return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)

@@ -70,6 +70,11 @@ class Codec(Protocol):
         """Read a whole answer that came with a status of 2xx."""
         ...
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        """Make the stream that was asked for of a whole answer in the client's dialect, from a provider that does not
+        stream. `None` if it is no answer."""
+        ...
+
     def decoder(self, call: Call) -> StreamDecoder:
         """A decoder for one streamed answer."""
         ...
