@@ -213,6 +213,11 @@ class ProviderSettings(Section):
     """What the provider charges for an answer of which nothing arrived, because the client left, time ran out or the
     connection broke: `full`, as if it had come to its end, so that all that was reserved is charged; only the `prompt`,
     where it stops working at once; or `none`. What arrived of a stream is charged in any case."""
+    output_bound: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """The field this provider reads the most tokens of a chat's answer from: it is put in where a limit needs a bound
+    and the client states none. With `max_tokens`, what clients state as `max_completion_tokens` is sent in it too.
+    Absent: what is known of the type; for `openai-compatible`, `max_tokens` is put in, or `max_completion_tokens` where
+    `catalog` is `openai` or `azure`, and what clients state is sent as it is."""
     egress: EgressSettings | None = None
     """Overrides fields of the global `egress` for this provider."""
 

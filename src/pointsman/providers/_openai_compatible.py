@@ -17,6 +17,7 @@ from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_u
 from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.wire.json_object import encode_object
+from pointsman.wire.output_bound import NEWER
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
@@ -84,7 +85,8 @@ class JsonCodec(PassthroughCodec):
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
-        for name, theirs in self._rename:
+        rename = candidate.endpoint.rename
+        for name, theirs in self._rename if rename is None else rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
         target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
@@ -161,6 +163,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     also: tuple[Operation, ...] = (),
     streams_usage: bool = True,
     rename: Mapping[str, str] | None = None,
+    output_bound: str = NEWER,
     needs_key: bool = True,
     docs: str = "",
 ) -> Provider:
@@ -168,7 +171,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 
     `also` lists operations passed through beside these; `streams_usage` says whether it understands
     `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
-    provider's.
+    provider's; `output_bound` is the field that a bound on a chat's answer is put into.
     """
     codec = JsonCodec(streams_usage=streams_usage, rename=rename)
     codecs: dict[Operation, Codec] = {}
@@ -181,4 +184,4 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     passthrough = PassthroughCodec()
     for operation in also:
         codecs[operation] = passthrough
-    return Provider(name, title, base_url, key_env, codecs, needs_key, docs)
+    return Provider(name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {})

@@ -57,6 +57,19 @@ def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
     assert "stream_options" not in plain
 
 
+def test_what_is_configured_to_be_renamed_holds_instead_of_the_types() -> None:
+    codec = JsonCodec(rename={"seed": "random_seed"})
+    for rename, sent in (
+        (None, {"max_completion_tokens": 5, "random_seed": 1}),
+        ((), {"max_completion_tokens": 5, "seed": 1}),
+        ((("max_completion_tokens", "max_tokens"),), {"max_tokens": 5, "seed": 1}),
+    ):
+        endpoint = msgspec.structs.replace(target().endpoint, rename=rename)
+        call = parse({**CHAT, "max_completion_tokens": 5, "seed": 1})
+        body = msgspec.json.decode(codec.encode(call, candidate(endpoint, "m"), endpoint.keys[0]).body)
+        assert body == {**CHAT, "model": "m", **sent}
+
+
 def test_a_call_is_not_changed_by_being_encoded() -> None:
     call = parse({**CHAT, "stream": True})
     before = dict(call.fields)
