@@ -16,8 +16,9 @@ from pointsman.providers._openai_errors import classify, classify_inside
 from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_usage, is_empty, read_usage
 from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
-from pointsman.wire.json_object import encode_object
+from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.output_bound import NEWER
+from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
@@ -95,7 +96,7 @@ class JsonCodec(PassthroughCodec):
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         try:
             plain = _PLAIN_DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return _decode_odd(body)
         if plain.usage is None or plain.error is not None:
             return _decode_odd(body)
@@ -109,10 +110,12 @@ class JsonCodec(PassthroughCodec):
 
 
 def _decode_odd(body: bytes) -> Answer | Failure:
-    """An answer that is not as documented: an error inside, no usage or a strange one, or nothing readable."""
+    """An answer that is not as documented: an error inside, no usage or a strange one, a mark of byte order in front,
+    or nothing readable."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         probe = _DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
     if not is_empty(probe.error):
         return classify_inside(body)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.calls import Call, Operation
-from pointsman.wire.json_object import encode_object
+from pointsman.wire.json_object import UNREADABLE, encode_object
 
 _DONE = b"data: [DONE]\n\n"
 _CHUNK = Raw(b'"chat.completion.chunk"')
@@ -35,7 +35,7 @@ def as_stream(call: Call, body: bytes) -> bytes | None:
             events.append(_event({**fields, "choices": [choice]}))
         if call.wants_usage and usage is not None:
             events.append(_event({**fields, "choices": [], "usage": usage}))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError):
+    except (*UNREADABLE, KeyError):
         return None
     return b"".join((*events, _DONE))
 
