@@ -8,7 +8,7 @@ the provider refused, said it had failed at, or never got whole, costs nothing. 
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import STATEFUL, Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
@@ -16,6 +16,7 @@ from pointsman.engine.reception import Reception
 from pointsman.routing.pricing import cost_nano, counted_usage
 
 _READING = frozenset({"GET", "HEAD", "DELETE"})
+_KEPT = STATEFUL | {Operation.RESPONSES}
 _NO_USAGE = Usage()
 
 # Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
@@ -75,8 +76,14 @@ def charge_for(
 
 
 def is_free(call: Call) -> bool:
-    """Whether no provider charges for it: questions about what an account keeps, and uploads."""
-    return call.method in _READING or call.operation is Operation.FILE
+    """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
+    if call.method in _READING or call.operation is Operation.FILE:
+        return True
+    return call.operation in _KEPT and _is_order(call.path.partition("?")[0])
+
+
+def _is_order(path: str) -> bool:
+    return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
 def _source(unfinished: str, reception: Reception, failure: Failure | None) -> UsageSource:
