@@ -38,7 +38,7 @@ _UNFINISHED = {"full": UsageSource.RESERVED, "prompt": UsageSource.COUNTED, "non
 
 
 class Bound(Struct, frozen=True, gc=False):
-    """What was reserved, in nano-dollars and tokens."""
+    """What was reserved, in nano-dollars and tokens: nothing for what is free."""
 
     nano: int
     tokens: int
@@ -58,7 +58,7 @@ def charge_for(
     call: Call, price: Price | None, bound: Bound, unfinished: str, reception: Reception, failure: Failure | None
 ) -> Charge:
     """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`."""
-    if is_free(call):  # an answer kept by a provider says what it used when it was made
+    if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
         return Charge(0, 0, UsageSource.NONE)
     usage = reception.used()
     source = UsageSource.PROVIDER
