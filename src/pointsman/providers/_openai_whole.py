@@ -11,6 +11,7 @@ from pointsman.domain.calls import Call, Operation
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
 _DONE = b"data: [DONE]\n\n"
+_NULL = Raw(b"null")
 _CHUNK = Raw(b'"chat.completion.chunk"')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -26,14 +27,14 @@ def as_stream(call: Call, body: bytes) -> bytes | None:
             choices = [_with_delta(choice) for choice in choices]
         elif not all("text" in choice for choice in choices):
             return None
-        usage = fields.pop("usage", None)
+        usage = fields.pop("usage", _NULL)
         if not choices:
             return None
         events = []
         for position, choice in enumerate(choices):
             choice.setdefault("index", Raw(b"%d" % position))
             events.append(_event({**fields, "choices": [choice]}))
-        if call.wants_usage and usage is not None:
+        if call.wants_usage and bytes(usage) != b"null":
             events.append(_event({**fields, "choices": [], "usage": usage}))
     except (*UNREADABLE, KeyError):
         return None
@@ -43,8 +44,8 @@ def as_stream(call: Call, body: bytes) -> bytes | None:
 def _with_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
     """Raises `KeyError` without a message, `msgspec.DecodeError` where it is none."""
     delta = _OBJECT.decode(choice.pop("message"))
-    calls = delta.get("tool_calls")
-    if calls is not None and bytes(calls) != b"null":
+    calls = delta.get("tool_calls", _NULL)
+    if bytes(calls) != b"null":
         numbered = [{"index": Raw(b"%d" % number), **made} for number, made in enumerate(_OBJECTS.decode(calls))]
         delta["tool_calls"] = Raw(encode_object(numbered))
     return {**choice, "delta": Raw(encode_object(delta))}

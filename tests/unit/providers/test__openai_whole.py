@@ -46,6 +46,12 @@ def test_a_chat(indent: int | None, wants_usage: bool) -> None:
     assert found[1:] == ([{**chunk, "choices": [], "usage": USAGE}] if wants_usage else [])
 
 
+def test_where_nothing_is_said_of_usage_nothing_is() -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": "stop"}
+    for more in ({}, {"usage": None}):
+        assert len(events(as_stream(asked(), body_of(choice, **more)))) == 1
+
+
 def test_each_choice_has_its_event() -> None:
     choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
     found = events(as_stream(asked(n=2), body_of(*choices)))
