@@ -44,7 +44,9 @@ def asking(
     method: str = "POST",
     media: int = 0,
     fields: Mapping[str, object] | None = None,
+    *,
+    path: str = "/x",
 ) -> Call:
     """A call of `size` bytes."""
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in (fields or {}).items()}
-    return Call(operation, method, "/x", "m", raw, size, max_tokens=max_tokens, choices=choices, media=media)
+    return Call(operation, method, path, "m", raw, size, max_tokens=max_tokens, choices=choices, media=media)

@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from integration.client import Answer, Client
-from integration.gateway import Gateway, chat, run, serving, until
+from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
 from pointsman.simulate.bill import Entry
 
 COUNT = 20
 ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves
-MODELS = ("alpha/gpt-4o-mini",)
+MODELS = ("alpha/gpt-4o-mini", "alpha/gpt-3.5-turbo-instruct")
 
 
-def governed(unfinished: str = "full", limit_usd: str = "1", **provider: Any) -> Any:
+def governed(unfinished: str = "full", limit_usd: str = "1", commit_s: float = 600.0, **provider: Any) -> Any:
     return serving(
         providers={"alpha": settings(**{"output_tokens": 60.0, "token_gap_ms": 10.0, **provider})},
         provider_settings={"alpha": {"bills_unfinished": unfinished}},
         models={"chat": list(MODELS)},
         governance=governance({"me": {"budgets": usd(limit_usd)}}),
         pricing=prices(*MODELS),
-        routing={"max_attempts": 1, "timeouts": {"stall_s": 0.5}},
+        routing={"max_attempts": 1, "timeouts": {"stall_s": 0.5, "commit_s": commit_s}},
     )
 
 
@@ -106,34 +106,99 @@ def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> 
         check_counted(attempt, entry)
 
 
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
-def test_a_whole_answer_that_its_client_did_not_wait_for_costs_what_its_provider_charges(
-    unfinished: str, billing: str
+def test_an_answer_that_its_client_did_not_wait_for_costs_what_its_provider_charges(
+    unfinished: str, billing: str, stream: bool
 ) -> None:
     async def main() -> None:
-        async with governed(unfinished, bill_cancelled=billing) as gateway:
-            await leave_after(gateway, 0, stream=False)
+        async with governed(unfinished, bill_cancelled=billing, first_token_ms=60_000.0) as gateway:
+            client = await Client.connect(gateway.port)
+            client.send(chat(stream=stream, max_tokens=100), headers=bearer("me"))
+            bill = gateway.providers["alpha"].bill
+            await until(lambda: bill.entries, "the provider has the request")
+            client.reset()
+            await until(lambda: bill.entries[0].outcome == "cancelled", "the provider is left alone")
             for attempt, entry in await charged(gateway, 1):
-                assert attempt["tokens_out"] == 0
-                assert (entry.outcome, entry.charged_nano > 0) == ("cancelled", billing != "none")
+                assert (attempt["tokens_out"], attempt["outcome"]) == (0, "client_disconnected")
+                assert (entry.charged_nano > 0) == (billing != "none")
                 check_unfinished(attempt, entry, unfinished)
 
     run(main())
 
 
-@pytest.mark.parametrize("fault", ["close_at=700", "reset_at=700"])
-@pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
-def test_a_whole_answer_that_breaks_off_costs_what_its_provider_charges(
-    unfinished: str, billing: str, fault: str
+# How an answer fails of which nothing arrived, its head or no more than a role apart, and what the attempt says then.
+STREAMED, WHOLE = [True], [False]
+FAILING = [
+    ("close_at=700", WHOLE, 200, "connection_lost"),
+    ("reset_at=700", WHOLE, 200, "connection_lost"),
+    ("role_only_then_die", STREAMED, 200, "connection_lost"),
+    ("reset", [*STREAMED, *WHOLE], None, "connection_lost"),
+    ("close_at=0", [*STREAMED, *WHOLE], None, "connection_lost"),
+    ("hang", [*STREAMED, *WHOLE], None, "upstream_timeout"),
+    ("hang_after_head", [*STREAMED, *WHOLE], 200, "upstream_timeout"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream", "status", "outcome"),
+    [(fault, stream, *said) for fault, streams, *said in FAILING for stream in streams],
+)
+@pytest.mark.parametrize(("unfinished", "billing"), [("full", "full"), ("prompt", "sent"), ("none", "none")])
+def test_an_answer_that_does_not_come_costs_what_its_provider_charges(
+    unfinished: str, billing: str, fault: str, stream: bool, status: int | None, outcome: str
 ) -> None:
     async def main() -> None:
-        async with governed(unfinished, bill_failed=billing, token_gap_ms=0.0) as gateway:
+        commit_s = 0.2 if "hang" in fault else 600.0
+        billed = {"bill_failed": billing, "bill_cancelled": billing}
+        async with governed(unfinished, commit_s=commit_s, token_gap_ms=0.0, **billed) as gateway:
             gateway.providers["alpha"].set_fault(fault)
-            assert (await gateway.ask(chat(max_tokens=100), headers=bearer("me"))).status == 502
+            answer = await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))
+            assert answer.status in (502, 504)
+            bill = gateway.providers["alpha"].bill
+            await until(lambda: bill.entries[0].outcome != "open", "the provider has noticed")
             for attempt, entry in await charged(gateway, 1):
-                assert (attempt["status"], attempt["outcome"]) == (200, "connection_lost")
-                assert (entry.outcome, entry.charged_nano > 0) == ("failed", billing != "none")
+                assert (attempt.get("status"), attempt["outcome"]) == (status, outcome)
+                assert (entry.charged_nano > 0) == (billing != "none")
                 check_unfinished(attempt, entry, unfinished)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("fault", "stream"), [("malformed_json", False), ("malformed_sse=0", True)])
+def test_an_answer_that_cannot_be_read_costs_what_was_reserved(fault: str, stream: bool) -> None:
+    """Its provider takes it for a good one."""
+
+    async def main() -> None:
+        async with governed(token_gap_ms=0.0) as gateway:
+            gateway.providers["alpha"].set_fault(fault)
+            answer = await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))
+            assert answer.status == 502
+            bill = gateway.providers["alpha"].bill
+            await until(lambda: bill.entries[0].outcome != "open", "the provider has noticed")
+            for attempt, entry in await charged(gateway, 1):
+                assert attempt["outcome"] == "malformed_answer"
+                check_unfinished(attempt, entry, "full")
+
+    run(main())
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_a_whole_answer_to_a_request_for_a_stream_is_served_and_costs_what_it_says(path: str) -> None:
+    async def main() -> None:
+        async with governed(token_gap_ms=0.0) as gateway:
+            gateway.providers["alpha"].set_fault("ignore_stream")
+            body = {"model": "chat", "stream": True, "max_tokens": 30}
+            asked = {"prompt": "Say"} if path == "/v1/completions" else {"messages": MESSAGES}
+            answer = await gateway.ask({**body, **asked}, path=path, headers=bearer("me"))
+            assert (answer.status, answer.ended) == (200, "complete")
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert answer.is_done
+            assert b'"usage"' not in answer.body, "nobody has asked for it"
+            for attempt, entry in await charged(gateway, 1):
+                assert (attempt["outcome"], attempt["usage_source"]) == ("ok", "provider")
+                assert not entry.stream
+                assert attempt["cost_nano"] == entry.charged_nano > 0
 
     run(main())
 
@@ -181,7 +246,7 @@ def test_a_stream_that_breaks_off_costs_what_was_sent(fault: str) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("fault", ["status=500", "status=400", "status=401", "rate_limit=1", "refuse", "reset"])
+@pytest.mark.parametrize("fault", ["status=500", "status=400", "status=401", "rate_limit=1", "refuse", "error_in_200"])
 def test_what_a_provider_did_not_serve_costs_nothing(fault: str) -> None:
     async def main() -> None:
         async with governed() as gateway:

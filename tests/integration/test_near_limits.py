@@ -57,7 +57,7 @@ async def ask_until_refused(gateway: Gateway, body: Any, path: str) -> list[Answ
         ("/v1/chat/completions", chat(max_tokens=100), "max_tokens", 1),
         ("/v1/chat/completions", chat(max_tokens=100, stream=True), "max_tokens", 3),
         ("/v1/chat/completions", chat(max_completion_tokens=100, stream=True), "max_completion_tokens", 1),
-        ("/v1/chat/completions", chat(n=2), "max_completion_tokens", 3),
+        ("/v1/chat/completions", chat(n=2), "max_tokens", 3),
         ("/v1/completions", {**COMPLETION, "max_tokens": 100}, "max_tokens", 3),
         ("/v1/responses", {"model": "chat", "input": "Say", "max_output_tokens": 100}, "max_output_tokens", 1),
     ],
@@ -155,5 +155,48 @@ def test_what_has_no_answer_to_shorten_is_refused_as_ever() -> None:
             answer = await ask(gateway, {"model": "embed", "input": "x" * 1000}, "/v1/embeddings")
             assert (answer.status, answer.json["error"]["code"]) == (402, "budget_exceeded")
             assert not gateway.providers["alpha"].requests
+
+    run(main())
+
+
+PATHS = {
+    "/v1/chat/completions": chat(),
+    "/v1/completions": {"model": "text", "prompt": "Say"},
+    "/v1/responses": {"model": "chat", "input": "Say"},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "stated", "of_chats"),
+    [
+        ({}, {}, "max_tokens"),
+        ({"output_bound": "max_completion_tokens"}, {}, "max_completion_tokens"),
+        ({"catalog": "azure"}, {}, "max_completion_tokens"),
+        ({"type": "ollama"}, {}, "max_tokens"),
+        ({"type": "vllm"}, {}, "max_completion_tokens"),
+        ({}, {"max_completion_tokens": 7}, "max_completion_tokens"),
+        ({"output_bound": "max_tokens"}, {"max_completion_tokens": 7}, "max_tokens"),
+    ],
+)
+def test_an_answer_is_given_its_bound_in_the_field_that_its_provider_and_its_path_know(
+    provider: dict[str, Any], stated: dict[str, Any], of_chats: str
+) -> None:
+    fields = {"/v1/chat/completions": of_chats, "/v1/completions": "max_tokens", "/v1/responses": "max_output_tokens"}
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            provider_settings={"alpha": provider},
+            models={"chat": ["alpha/gpt-4o-mini"], "text": ["alpha/gpt-3.5-turbo-instruct"]},
+            governance=governance({"me": {"budgets": usd(1)}}),
+            pricing=prices("alpha/*", output_tokens=9),
+        ) as gateway:
+            for path, field in fields.items():
+                is_chat = path == "/v1/chat/completions"
+                answer = await ask(gateway, {**PATHS[path], **(stated if is_chat else {})}, path)
+                assert answer.status == 200
+                sent = json.loads(gateway.providers["alpha"].requests[-1].body)
+                bounds = {name: value for name, value in sent.items() if name.startswith("max_")}
+                assert bounds == {field: 7 if stated and is_chat else 9}
 
     run(main())

@@ -49,6 +49,10 @@ PERSON = {
 pytestmark = pytest.mark.parametrize("kind", ["sync", "async"])
 
 
+# Of a provider that streams, and of one that does not whatever it is asked for.
+STREAMING = pytest.mark.parametrize("fault", [None, "ignore_stream"])
+
+
 def use(kind: Kind, scenario: Scenario, fault: str | None = None, **options: Any) -> None:
     """Play a scenario against a gateway in front of one provider. `options` are those of the client, and those parts
     of the configuration that differ."""
@@ -111,8 +115,9 @@ def test_chat(kind: Kind) -> None:
     use(kind, scenario)
 
 
+@STREAMING
 @pytest.mark.parametrize("wants_usage", [None, False, True])
-def test_streamed_chat(kind: Kind, wants_usage: bool | None) -> None:
+def test_streamed_chat(kind: Kind, wants_usage: bool | None, fault: str | None) -> None:
     options: dict[str, Any] = {} if wants_usage is None else {"stream_options": {"include_usage": wants_usage}}
 
     async def scenario(client: Any) -> None:
@@ -123,10 +128,11 @@ def test_streamed_chat(kind: Kind, wants_usage: bool | None) -> None:
         assert [usage.completion_tokens for usage in usages] == ([20] if wants_usage else [])
         assert all(chunk.choices for chunk in chunks) is not bool(wants_usage)
 
-    use(kind, scenario)
+    use(kind, scenario, fault)
 
 
-def test_streamed_chat_with_the_sdks_own_accumulator(kind: Kind) -> None:
+@STREAMING
+def test_streamed_chat_with_the_sdks_own_accumulator(kind: Kind, fault: str | None) -> None:
     async def scenario(client: Any) -> None:
         manager = client.chat.completions.stream(**chat())
         if isinstance(client, AsyncOpenAI):
@@ -138,11 +144,12 @@ def test_streamed_chat_with_the_sdks_own_accumulator(kind: Kind) -> None:
         assert len(answer.choices[0].message.content.split()) == 20
         assert answer.choices[0].finish_reason == "stop"
 
-    use(kind, scenario)
+    use(kind, scenario, fault)
 
 
+@STREAMING
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_tools(kind: Kind, stream: bool) -> None:
+def test_tools(kind: Kind, stream: bool, fault: str | None) -> None:
     async def scenario(client: Any) -> None:
         answer = await have(client.chat.completions.create(**chat(tools=[WEATHER], stream=stream)))
         if stream:
@@ -156,7 +163,7 @@ def test_tools(kind: Kind, stream: bool) -> None:
         assert name == "get_weather"
         assert arguments == '{"city":"x"}'
 
-    use(kind, scenario)
+    use(kind, scenario, fault)
 
 
 def test_structured_output(kind: Kind) -> None:

@@ -17,6 +17,9 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers._provider import Provider
+from pointsman.wire.output_bound import NEWER, OLDER
+
+_OPENAIS = frozenset({"openai", "azure"})  # their reasoning models refuse the older field
 
 
 class EndpointCompiler(Struct, frozen=True):
@@ -62,6 +65,8 @@ class EndpointCompiler(Struct, frozen=True):
             catalog,
             by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
             settings.bills_unfinished,
+            settings.output_bound or (NEWER if catalog in _OPENAIS else record.output_bound),
+            _rename(record, settings.output_bound) if settings.output_bound is not None else None,
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
@@ -144,3 +149,9 @@ class EndpointCompiler(Struct, frozen=True):
         if settings.weight == 0:
             self.findings.note((*location, "weight"), "weight 0: the key is not used")
         return ProviderKey(name, secret, settings.weight, tuple(settings.serves))
+
+
+def _rename(record: Provider, output_bound: str) -> tuple[tuple[str, str], ...]:
+    """What is renamed at a provider that is said to read this field."""
+    others = tuple((name, theirs) for name, theirs in record.rename.items() if name != NEWER)
+    return (*others, (NEWER, OLDER)) if output_bound == OLDER else others

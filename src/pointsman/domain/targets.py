@@ -31,7 +31,9 @@ class Endpoint(Struct, frozen=True, eq=False):
     model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
     `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
-    `bills_unfinished` is what it charges for a whole answer that was broken off: `full`, `prompt` or `none`.
+    `bills_unfinished` is what it charges for an answer of which nothing arrived: `full`, `prompt` or `none`.
+    `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields that its type
+    renames, where the configuration says something else.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     catalog: str = ""
     listed: dict[str, tuple[str, ...]] = {}
     bills_unfinished: str = "full"
+    output_bound: str = "max_completion_tokens"
+    rename: tuple[tuple[str, str], ...] | None = None
 
 
 class Provenance(Enum):

@@ -40,7 +40,8 @@ _SOURCES = {source: source.value for source in UsageSource}
 class Tab(Struct, frozen=True, eq=False):
     """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
     a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
-    what the provider charges for whole answers that were broken off."""
+    what the provider charges for answers of which nothing arrived, and `output_bound` the field that a bound on a
+    chat's answer is put into."""
 
     terms: Terms
     account: Account
@@ -48,6 +49,7 @@ class Tab(Struct, frozen=True, eq=False):
     is_bounded: bool
     may_shorten: bool
     unfinished: str
+    output_bound: str
     price_unknown: Reason | None  # why nothing that costs may be sent
 
 
@@ -104,7 +106,7 @@ class Billing:
         if tab.price_unknown is not None and not is_for_free:
             return tab.price_unknown
         if tab.is_bounded and call.max_tokens is None and takes_bound(call):
-            call = bounded(call, tab.terms.output or DEFAULT_OUTPUT)
+            call = bounded(call, tab.terms.output or DEFAULT_OUTPUT, tab.output_bound)
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
         attempt = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
@@ -140,7 +142,8 @@ class Billing:
         if longest < MIN_OUTPUT:
             return None
         message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
-        return Shortened(call if longest == wanted else bounded(call, longest), Reason("shortened", message))
+        shorter = call if longest == wanted else bounded(call, longest, tab.output_bound)
+        return Shortened(shorter, Reason("shortened", message))
 
     def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
         """Whether control said a moment ago that there is not that much of one of these."""
@@ -227,8 +230,9 @@ class Billing:
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or self._snapshot.near_limit
         account, price_unknown = self.ledger.account(terms.limits), self._price_unknown(terms, scope)
-        unfinished = candidate.endpoint.bills_unfinished
-        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", unfinished, price_unknown)
+        endpoint, may_shorten = candidate.endpoint, near_limit == "shorten"
+        unfinished, output_bound = endpoint.bills_unfinished, endpoint.output_bound
+        return Tab(terms, account, scope, is_bounded, may_shorten, unfinished, output_bound, price_unknown)
 
     def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
         if terms.price is not None:

@@ -1,45 +1,45 @@
 """What an attempt is charged when it is over: by the provider's own account, else by what can be known of it.
 
-A stream that was broken off is charged for what arrived; where nothing did, for its prompt, since the provider may have
-been at work on it. An answer in one piece that did not come to its end may have cost anything up to its bound: what its
-provider charges then is said where the provider is configured. What the provider refused, or never got, costs nothing.
+What arrived of a stream is counted. Of an answer of which nothing arrived, streamed or not, nobody can know what it
+cost: its provider may have been at work up to its bound, and what it charges then is said where it is configured. What
+the provider refused, said it had failed at, or never got whole, costs nothing. docs/decisions/0016 has the cases.
 """
 
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
-from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.reception import Reception
-from pointsman.routing.failover import NEVER_SENT
 from pointsman.routing.pricing import cost_nano, counted_usage
 
 _READING = frozenset({"GET", "HEAD", "DELETE"})
-_NOTHING_SERVED = frozenset({Fault.QUOTA, Fault.CREDENTIAL, Fault.REQUEST})
+_KEPT = STATEFUL | {Operation.RESPONSES}
 _NO_USAGE = Usage()
 _PROVIDER, _FILE = UsageSource.PROVIDER, Operation.FILE  # members of enums are slow to read
 
-# Failures that the gateway brought about itself by going away from a provider that may have been at work.
-_BROKEN_OFF = frozenset(
+# Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
+# answer did not come, or not to its end.
+_LEFT_OPEN = frozenset(
     {
         failures.COMMIT_TIMEOUT,
         failures.STALLED,
         failures.STREAM_TOO_LONG,
         failures.DEADLINE_EXCEEDED,
         failures.CLIENT_GONE,
+        failures.SHUTTING_DOWN,
         failures.INTERNAL,
+        failures.TRUNCATED,
+        failures.CONNECTION_LOST,
     }
 )
-
-# What becomes of an answer whose head says that it is there.
-_CUT = frozenset({failures.TRUNCATED, failures.CONNECTION_LOST})
 _UNFINISHED = {"full": UsageSource.RESERVED, "prompt": UsageSource.COUNTED, "none": UsageSource.NONE}
 
 
 class Bound(Struct, frozen=True, gc=False):
-    """What was reserved, in nano-dollars and tokens."""
+    """What was reserved, in nano-dollars and tokens: nothing for what is free."""
 
     nano: int
     tokens: int
@@ -59,10 +59,12 @@ def charge_for(
     call: Call, price: Price | None, bound: Bound, unfinished: str, reception: Reception, failure: Failure | None
 ) -> Charge:
     """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`."""
+    if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
+        return Charge(0, 0, UsageSource.NONE)
     usage = reception.used()
     source = _PROVIDER
     if usage is None:
-        source = _source(call, unfinished, reception, failure)
+        source = _source(unfinished, reception, failure)
         if source is UsageSource.NONE:
             return Charge(0, 0, source)
         if source is UsageSource.RESERVED:
@@ -75,23 +77,25 @@ def charge_for(
 
 
 def is_free(call: Call) -> bool:
-    """Whether no provider charges for it: questions about what an account keeps, and uploads."""
-    return call.method in _READING or call.operation is _FILE
+    """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
+    if call.method in _READING or call.operation is _FILE:
+        return True
+    return call.operation in _KEPT and _is_order(call.path.partition("?")[0])
 
 
-def _source(call: Call, unfinished: str, reception: Reception, failure: Failure | None) -> UsageSource:
+def _is_order(path: str) -> bool:
+    return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
+
+
+def _source(unfinished: str, reception: Reception, failure: Failure | None) -> UsageSource:
     """How to charge what the provider gave no account of."""
-    counted = UsageSource.COUNTED if reception.events else UsageSource.NONE
+    if reception.events:
+        return UsageSource.COUNTED
     if failure is None:
-        if reception.events:
-            return UsageSource.COUNTED
-        return UsageSource.NONE if is_free(call) else UsageSource.RESERVED
-    kind, status = failure.kind, reception.status
-    if kind in NEVER_SENT or kind.fault in _NOTHING_SERVED or (status is not None and status >= 400):
+        return UsageSource.RESERVED
+    leg, status = reception.leg, reception.status
+    if leg is None or not leg.was_sent or leg.is_uploading or (status is not None and status >= 400):
         return UsageSource.NONE
-    is_broken_off = kind in _BROKEN_OFF and reception.leg is not None and reception.leg.was_sent
-    if is_free(call):
-        return UsageSource.NONE
-    if not reception.is_counted and (is_broken_off or (status is not None and kind in _CUT)):
-        return _UNFINISHED[unfinished]
-    return UsageSource.COUNTED if is_broken_off else counted
+    # Who answers with a web page, say, has served nothing.
+    is_garbled = failure.kind is failures.MALFORMED_ANSWER and reception.is_announced
+    return _UNFINISHED[unfinished] if is_garbled or failure.kind in _LEFT_OPEN else UsageSource.NONE

@@ -118,12 +118,7 @@ class Reception(Waiter[None]):
         elif mode is COLLECT:
             self._pieces.append(data)
             if self.bytes_in > self._routing.commit_buffer:
-                self._mode = RELAY
-                self._commit()
-                collected = b"".join(self._pieces)
-                self._tail = collected[-MAX_TAIL_BYTES:]
-                self._write(collected)
-                self._pieces.clear()
+                self._on_outgrown()
         elif mode is ERROR and self.bytes_in - len(data) < MAX_ERROR_BYTES:
             self._pieces.append(data)
 
@@ -157,9 +152,9 @@ class Reception(Waiter[None]):
         return self._decoder.events if self._decoder is not None else 0
 
     @property
-    def is_counted(self) -> bool:
-        """Whether what comes of the answer is counted as it comes: that of a stream which is read."""
-        return self._call.stream and not self._codec.is_passthrough
+    def is_announced(self) -> bool:
+        """Whether the head promised an answer of the kind that providers give: JSON or events."""
+        return self.status is not None and (_is_json(self.headers) or _is_event_stream(self.headers))
 
     def used(self) -> Usage | None:
         """What the provider has said of the tokens so far."""
@@ -189,16 +184,34 @@ class Reception(Waiter[None]):
         call, codec = self._call, self._codec
         answer = codec.decode(call, body)
         if isinstance(answer, Failure):
+            self.usage = find_usage(body)
             self._fail(answer)
-        elif call.stream and not codec.is_passthrough:
-            message = "the provider answered a request for a stream with something else"
-            self._fail(Failure(failures.MALFORMED_ANSWER, message))
-        else:
-            self.body = answer.body
-            self.usage = answer.usage
-            self.committed_at = monotonic()
-            self._mode = OVER
-            self.set(None)
+            return
+        self.usage = answer.usage
+        self.body = answer.body
+        if call.stream and not codec.is_passthrough:
+            self.body = codec.as_stream(call, answer.body)
+            if self.body is None:
+                self._fail(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
+                return
+            self.headers = {**self.headers, b"content-type": b"text/event-stream"}
+        self.committed_at = monotonic()
+        self._mode = OVER
+        self.set(None)
+
+    def _on_outgrown(self) -> None:
+        """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
+        if self._call.stream and not self._codec.is_passthrough:
+            self._fail(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
+            if self.leg is not None:
+                self.leg.cancel()
+            return
+        self._mode = RELAY
+        self._commit()
+        collected = b"".join(self._pieces)
+        self._tail = collected[-MAX_TAIL_BYTES:]
+        self._write(collected)
+        self._pieces.clear()
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
         """What the decoder made of a piece that may begin or end the client's answer."""
@@ -289,6 +302,9 @@ class Reception(Waiter[None]):
     def _finish(self) -> None:
         self._mode = OVER
         self.set(None)
+
+
+_NO_STREAM = "the provider answered a request for a stream with something else"
 
 
 def _is_json(headers: Headers) -> bool:

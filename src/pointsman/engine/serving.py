@@ -325,6 +325,7 @@ class Serving:
         """Tell the client that nothing came of the request."""
         failure = step.failure
         self.status = status_of(failure)
+        self.shortened = None  # the attempt was, this answer is not
         should_retry = step.should_retry if self.records else None
         lines = error_headers(failure, should_retry=should_retry) + self._lines()
         self.exchange.send(self.status, lines, error_body(failure, self.identity))

@@ -14,8 +14,11 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
 from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_usage, is_empty, read_usage
+from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
-from pointsman.wire.json_object import encode_object
+from pointsman.wire.json_object import UNREADABLE, encode_object
+from pointsman.wire.output_bound import NEWER
+from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
@@ -57,6 +60,9 @@ class PassthroughCodec:
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         return Answer(body, find_usage(body))
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
+        raise TypeError(f"{call.operation.value} answers are passed through as they are")
+
     def decoder(self, call: Call) -> StreamDecoder:
         raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
 
@@ -80,7 +86,8 @@ class JsonCodec(PassthroughCodec):
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
-        for name, theirs in self._rename:
+        rename = candidate.endpoint.rename
+        for name, theirs in self._rename if rename is None else rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
         target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
@@ -89,21 +96,26 @@ class JsonCodec(PassthroughCodec):
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
         try:
             plain = _PLAIN_DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return _decode_odd(body)
         if plain.usage is None or plain.error is not None:
             return _decode_odd(body)
         return Answer(body, plain.usage.normalised(plain.service_tier))
+
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        return as_stream(call, body)
 
     def decoder(self, call: Call) -> StreamDecoder:
         return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)
 
 
 def _decode_odd(body: bytes) -> Answer | Failure:
-    """An answer that is not as documented: an error inside, no usage or a strange one, or nothing readable."""
+    """An answer that is not as documented: an error inside, no usage or a strange one, a mark of byte order in front,
+    or nothing readable."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         probe = _DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
     if not is_empty(probe.error):
         return classify_inside(body)
@@ -154,6 +166,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     also: tuple[Operation, ...] = (),
     streams_usage: bool = True,
     rename: Mapping[str, str] | None = None,
+    output_bound: str = NEWER,
     needs_key: bool = True,
     docs: str = "",
 ) -> Provider:
@@ -161,7 +174,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 
     `also` lists operations passed through beside these; `streams_usage` says whether it understands
     `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
-    provider's.
+    provider's; `output_bound` is the field that a bound on a chat's answer is put into.
     """
     codec = JsonCodec(streams_usage=streams_usage, rename=rename)
     codecs: dict[Operation, Codec] = {}
@@ -174,4 +187,4 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     passthrough = PassthroughCodec()
     for operation in also:
         codecs[operation] = passthrough
-    return Provider(name, title, base_url, key_env, codecs, needs_key, docs)
+    return Provider(name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {})

@@ -13,6 +13,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers
+from pointsman.wire.json_object import UNREADABLE
 
 MAX_MESSAGE = 500  # characters
 MAX_WAIT_S = 86400.0
@@ -103,7 +104,7 @@ def read_error(body: bytes) -> _Error | None:
     """The error a body tells of, in any of the shapes that occur; `None` if there is none."""
     try:
         found: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     is_list = isinstance(found, list)
     if isinstance(found, list) and found:  # Gemini's OpenAI-compatible address

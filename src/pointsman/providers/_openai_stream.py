@@ -18,6 +18,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import classify_inside
+from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_events
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
@@ -26,8 +27,10 @@ _TEXT = b'content":"'
 _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
 _NO_VALUE = Raw(b"")
 
-# No answer has more; at the dearest price that may be stated they still fit into a number of a database.
-Tokens = Annotated[int, Meta(ge=0, le=10**9)]
+MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object that is looked for in an answer that is not read otherwise
+MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is no account, and what it cost might fit no database
+
+Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 
 
 class _Details(Struct, gc=False):
@@ -86,7 +89,7 @@ def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
         return None
     try:
         return _USAGE_DECODER.decode(usage).normalised(tier)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -98,8 +101,9 @@ def find_usage(text: bytes) -> Usage | None:
         return None
     start = text.find(b"{", at, at + 16)
     end = start
+    last = min(len(text), start + MAX_USAGE_BYTES)
     depth = 0
-    while start >= 0 and end < len(text):
+    while start >= 0 and end < last:
         if text[end] == 0x7B:
             depth += 1
         elif text[end] == 0x7D:
@@ -244,7 +248,7 @@ class OpenAIStream:
             return True
         try:
             chunk = _DECODER.decode(data)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             message = f"the provider's stream holds an event that cannot be read: {error}"
             self.failure = Failure(failures.MALFORMED_ANSWER, message)
             return False

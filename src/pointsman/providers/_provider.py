@@ -22,6 +22,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.wire.output_bound import NEWER
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -70,6 +71,11 @@ class Codec(Protocol):
         """Read a whole answer that came with a status of 2xx."""
         ...
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        """Make the stream that was asked for of a whole answer in the client's dialect, from a provider that does not
+        stream. `None` if it is no answer."""
+        ...
+
     def decoder(self, call: Call) -> StreamDecoder:
         """A decoder for one streamed answer."""
         ...
@@ -81,7 +87,8 @@ class Codec(Protocol):
 
 class Provider(Struct, frozen=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
-    configuration must give it; `key_env` is the usual environment variable of its key."""
+    configuration must give it; `key_env` is the usual environment variable of its key. `output_bound` is the field
+    that a bound on a chat's answer is put into, and `rename` maps OpenAI's field names to the provider's."""
 
     name: str
     title: str
@@ -90,6 +97,8 @@ class Provider(Struct, frozen=True, eq=False):
     codecs: Mapping[Operation, Codec]
     needs_key: bool = True
     docs: str = ""
+    output_bound: str = NEWER
+    rename: Mapping[str, str] = {}
 
     @property
     def operations(self) -> frozenset[Operation]:

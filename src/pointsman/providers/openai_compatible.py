@@ -1,6 +1,12 @@
-"""Any OpenAI-compatible server: OpenAI-compatible. https://platform.openai.com/docs/api-reference"""
+"""Any OpenAI-compatible server: OpenAI-compatible. https://platform.openai.com/docs/api-reference
+
+Nearly all of them read `max_tokens`, and some nothing else (Ollama, LM Studio, llama-cpp-python, older llama.cpp and
+vLLM). An answer whose bound is ignored may cost any amount, while the models that refuse `max_tokens`, OpenAI's own,
+say so. What a client states is not touched: it may well know what it speaks to.
+"""
 
 from pointsman.providers._openai_compatible import ACCOUNT, PASSED_THROUGH, openai_compatible
+from pointsman.wire.output_bound import OLDER
 
 PROVIDER = openai_compatible(
     "openai-compatible",
@@ -8,6 +14,7 @@ PROVIDER = openai_compatible(
     None,
     None,
     needs_key=False,
+    output_bound=OLDER,
     also=(*PASSED_THROUGH, *ACCOUNT),
     docs="https://platform.openai.com/docs/api-reference",
 )

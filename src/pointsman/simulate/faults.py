@@ -32,6 +32,7 @@ FAULTS: Mapping[str, float | None] = {
     "context_length": 0,  # 400 context_length_exceeded
     "content_filter": 0,  # 400 content_filter
     "error_in_200": 0,  # an error object under status 200
+    "ignore_stream": 0,  # a whole answer, though a stream was asked for
     # A stream that goes wrong; an answer that is not streamed goes wrong in the nearest way.
     "malformed_sse": 0,  # an event cut in the middle of its JSON, after N good ones; the stream goes on
     "malformed_json": 0,  # the JSON of a whole answer is cut in half

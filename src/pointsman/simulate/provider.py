@@ -241,6 +241,8 @@ class SimulatedProvider:
             if answer is None and not is_json:
                 answer = NOT_JSON
             if answer is None:
+                if "ignore_stream" in faults:
+                    request, fields = _unstreamed(request, fields)
                 ask = Ask(request, entry.index, entry.key, fields, self.settings, rng, int(time.time()))
                 answer = self._endpoint(request)(ask)
         except Rejected as rejected:
@@ -385,6 +387,12 @@ def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
         return msgspec.json.decode(request.body, type=dict[str, Raw]), True
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}, False
+
+
+def _unstreamed(request: Request, fields: dict[str, Raw]) -> tuple[Request, dict[str, Raw]]:
+    """The request as a server reads it that does not stream."""
+    read = {name: value for name, value in fields.items() if name not in ("stream", "stream_options")}
+    return msgspec.structs.replace(request, body=msgspec.json.encode(read)), read
 
 
 def _marker(entry: Entry, fields: dict[str, Raw]) -> str:

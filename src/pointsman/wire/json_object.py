@@ -22,6 +22,10 @@ encode_object = _ENCODER.encode
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 
+# What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
+# read, or is nested too deep.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 T = TypeVar("T")
 
 

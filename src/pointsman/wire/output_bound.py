@@ -6,9 +6,11 @@ from msgspec.structs import replace
 
 from pointsman.domain.calls import Call, Operation
 
-# The first is the one that is put in where the client states none.
+# A chat has two: `max_tokens` is the older one, which OpenAI's own reasoning models refuse, and
+# `max_completion_tokens` the newer one, which some servers ignore. Which to put in is known of the provider.
+NEWER, OLDER = "max_completion_tokens", "max_tokens"
 _FIELDS = {
-    Operation.CHAT: ("max_completion_tokens", "max_tokens"),
+    Operation.CHAT: (NEWER, OLDER),
     Operation.COMPLETION: ("max_tokens",),
     Operation.RESPONSES: ("max_output_tokens",),
 }
@@ -26,12 +28,12 @@ def takes_bound(call: Call) -> bool:
     return call.operation in _FIELDS
 
 
-def bounded(call: Call, tokens: int) -> Call:
+def bounded(call: Call, tokens: int, of_chats: str = NEWER) -> Call:
     """The call with at most `tokens` for each answer. `takes_bound` must hold. What states more is lowered; where
-    nothing is stated, it is put in."""
+    nothing is stated, it is put in, into the field `of_chats` if it is a chat."""
     names, fields = _FIELDS[call.operation], call.fields.copy()
     stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
-    for name in stated or names[:1]:
+    for name in stated or (of_chats if call.operation is Operation.CHAT else names[0],):
         if name not in stated or msgspec.json.decode(stated[name], type=float) > tokens:
             fields[name] = Raw(b"%d" % tokens)
     return replace(call, fields=fields, max_tokens=tokens)

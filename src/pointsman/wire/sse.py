@@ -5,7 +5,7 @@ with LF, CRLF or CR.
 """
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
 
 
 class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
@@ -86,7 +86,7 @@ def split_events(whole: bytes) -> list[bytes]:
 def event_data(event: bytes) -> bytes | None:
     """The `data` of one event, its lines joined; `None` for an event without data, such as a comment."""
     lines: list[bytes] = []
-    for line in event.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
+    for line in event.removeprefix(BYTE_ORDER_MARK).split(b"\n"):
         if line.startswith(b"data:"):
             lines.append(line[6:] if line[5:6] == b" " else line[5:])
         elif line == b"data":

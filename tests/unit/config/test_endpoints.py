@@ -45,6 +45,38 @@ providers:
     assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
 
 
+@pytest.mark.parametrize(
+    ("fields", "output_bound", "rename"),
+    [
+        ("openai: {keys: {a: env.OPENAI_API_KEY}}", "max_completion_tokens", None),
+        ("openai-compatible: {base_url: 'http://127.0.0.1:8000/v1'}", "max_tokens", None),
+        ("openai-compatible: {base_url: 'https://api.openai.com/v1'}", "max_completion_tokens", None),
+        ("openai-compatible: {base_url: 'https://x.example/v1', catalog: azure}", "max_completion_tokens", None),
+        (
+            "openai-compatible: {base_url: 'https://x.example/v1', catalog: azure, output_bound: max_tokens}",
+            "max_tokens",
+            (("max_completion_tokens", "max_tokens"),),
+        ),
+        (
+            "openai-compatible: {base_url: 'https://x.example/v1', output_bound: max_completion_tokens}",
+            "max_completion_tokens",
+            (),
+        ),
+        ("ollama: {output_bound: max_completion_tokens}", "max_completion_tokens", ()),
+        (
+            "mistral: {base_url: 'https://x.example/v1', output_bound: max_completion_tokens}",
+            "max_completion_tokens",
+            (("seed", "random_seed"),),
+        ),
+    ],
+)
+def test_the_field_for_a_bound_is_known_of_the_type_unless_it_is_stated(
+    fields: str, output_bound: str, rename: tuple[tuple[str, str], ...] | None
+) -> None:
+    found_endpoint = endpoint(f"providers: {{{fields}}}", fields.partition(":")[0])
+    assert (found_endpoint.output_bound, found_endpoint.rename) == (output_bound, rename)
+
+
 def test_a_provider_that_needs_no_key_needs_nothing() -> None:
     (key,) = endpoint("providers: {ollama: }", "ollama").keys
     assert key.secret.reveal() == ""

@@ -164,7 +164,9 @@ def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
     for number, call in enumerate((asking(Operation.FILE, size=10**8), asking(Operation.OTHER, method="GET"))):
         hold = scene.hold(call, str(number))
         assert (hold.nano, hold.tokens) == (0, 0)
-    assert len(read_all(journal.folder, is_live=True)[0]) == 2
+        kept = scene.billing.settle(hold, reception_of(Usage(8, 5)), None)
+        assert (kept.nano, kept.tokens) == (0, 0), "it was charged when it arose"
+    assert len(read_all(journal.folder, is_live=True)[0]) == 4
 
 
 # Prices that are not known.

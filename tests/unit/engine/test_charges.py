@@ -55,6 +55,7 @@ def charged(
     call: Call | None = None,
     price: Price | None = PLAIN,
     unfinished: str = "full",
+    bound: Bound = BOUND,
 ) -> Charge:
     call = call or STREAMED
     reception = reception_of(call, was_sent=was_sent)
@@ -63,7 +64,7 @@ def charged(
         for _ in range(events):
             reception.on_data(piece("x"))
     reception.usage = usage
-    return charge_for(call, price, BOUND, unfinished, reception, Failure(kind, "") if kind is not None else None)
+    return charge_for(call, price, bound, unfinished, reception, Failure(kind, "") if kind is not None else None)
 
 
 def test_the_providers_own_account_comes_first() -> None:
@@ -80,17 +81,31 @@ def test_what_arrived_of_a_stream_is_counted_and_its_prompt_estimated() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [failures.CLIENT_GONE, failures.COMMIT_TIMEOUT, failures.DEADLINE_EXCEEDED, failures.INTERNAL]
+    "kind", [failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CONTENT_FILTERED, failures.TRUNCATED]
 )
-def test_what_was_broken_off_is_never_free_once_it_was_sent(kind: Kind) -> None:
-    for status in (None, 200):
-        charge = charged(kind, status=status)
-        assert (charge.source, charge.usage) == (UsageSource.COUNTED, Usage(100, 0))
-        assert charge.nano > 0
-    assert charged(kind, status=None, was_sent=False) == Charge(0, 0, UsageSource.NONE)
+def test_what_arrived_is_charged_whoever_ended_the_stream(kind: Kind) -> None:
+    for unfinished in ("full", "none"):
+        assert charged(kind, events=3, unfinished=unfinished).usage == Usage(100, 3)
 
 
-@pytest.mark.parametrize("call", [WHOLE, msgspec.structs.replace(asking(Operation.RESPONSES, size=400), stream=True)])
+RESPONSE = msgspec.structs.replace(asking(Operation.RESPONSES, size=400), stream=True)
+LEFT_OPEN = [
+    (failures.CLIENT_GONE, None),
+    (failures.CLIENT_GONE, 200),
+    (failures.COMMIT_TIMEOUT, None),
+    (failures.COMMIT_TIMEOUT, 200),
+    (failures.DEADLINE_EXCEEDED, None),
+    (failures.INTERNAL, None),
+    (failures.SHUTTING_DOWN, None),
+    (failures.STALLED, 200),
+    (failures.TRUNCATED, 200),
+    (failures.CONNECTION_LOST, None),
+    (failures.CONNECTION_LOST, 200),
+    (failures.MALFORMED_ANSWER, 200),
+]
+
+
+@pytest.mark.parametrize("call", [WHOLE, STREAMED, RESPONSE])
 @pytest.mark.parametrize(
     ("unfinished", "charge"),
     [
@@ -99,29 +114,49 @@ def test_what_was_broken_off_is_never_free_once_it_was_sent(kind: Kind) -> None:
         ("none", Charge(0, 0, UsageSource.NONE)),
     ],
 )
-def test_what_cannot_be_counted_and_did_not_come_to_its_end_costs_what_its_provider_charges(
-    unfinished: str, charge: Charge, call: Call
+@pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
+def test_what_nothing_arrived_of_costs_what_its_provider_charges(
+    kind: Kind, status: int | None, unfinished: str, charge: Charge, call: Call
 ) -> None:
-    """An answer in one piece, and a stream that is passed on unread."""
-    for kind, status in (
-        (failures.CLIENT_GONE, None),
-        (failures.CLIENT_GONE, 200),
-        (failures.COMMIT_TIMEOUT, None),
-        (failures.STALLED, 200),
-        (failures.TRUNCATED, 200),
-        (failures.CONNECTION_LOST, 200),
-    ):
-        assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
-    for kind, status in (
-        (failures.MALFORMED_ANSWER, 200),  # whole, but a page of a proxy's, say
-        (failures.CONNECTION_LOST, None),
-        (failures.UPSTREAM_ERROR, 200),  # an error that came as an answer
-        (failures.UPSTREAM_ERROR, 502),
-        (failures.CONNECT_FAILED, None),
-    ):
-        assert charged(kind, status=status, call=call, unfinished=unfinished).nano == 0
-    assert charged(failures.CLIENT_GONE, status=None, call=call, unfinished=unfinished, was_sent=False).nano == 0
-    assert charged(failures.CLIENT_GONE, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
+    """An answer in one piece, a stream, and a stream that is passed on unread."""
+    assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
+    assert charged(kind, status=None, call=call, unfinished=unfinished, was_sent=False).nano == 0
+    assert charged(kind, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
+
+
+def test_what_was_not_sent_whole_costs_nothing() -> None:
+    reception = reception_of(asking(Operation.AUDIO))
+    assert reception.leg is not None
+    reception.leg.is_uploading = True
+    failure = Failure(failures.CONNECTION_LOST, "")
+    assert charge_for(asking(Operation.AUDIO), PLAIN, BOUND, "full", reception, failure).nano == 0
+
+
+def test_a_page_of_a_proxys_costs_nothing() -> None:
+    reception = reception_of(WHOLE)
+    reception.on_head(200, {b"content-type": b"text/html"})
+    reception.on_data(b"<html>sign in</html>")
+    reception.on_end()
+    assert charge_for(WHOLE, PLAIN, BOUND, "full", reception, reception.failure) == Charge(0, 0, UsageSource.NONE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"usage":{"prompt_tokens":8,"completion_tokens":5}}',
+        b'{"choices":[{"index":0}],"usage":{"prompt_tokens":8,"completion_tokens":5}}',
+        b'{"error":{"message":"broke"},"usage":{"prompt_tokens":8,"completion_tokens":5}}',
+        b'{"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":5}',
+    ],
+)
+def test_an_answer_of_no_use_costs_what_it_says(body: bytes) -> None:
+    reception = reception_of(STREAMED)
+    reception.on_head(200, JSON)
+    reception.on_data(body)
+    reception.on_end()
+    assert reception.failure is not None
+    charge = charge_for(STREAMED, PLAIN, BOUND, "none", reception, reception.failure)
+    assert charge == Charge(8 * 150 + 5 * 600, 13, UsageSource.PROVIDER, Usage(8, 5))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +168,7 @@ def test_what_cannot_be_counted_and_did_not_come_to_its_end_costs_what_its_provi
         (failures.CREDENTIAL_REJECTED, 401),
         (failures.UPSTREAM_REFUSED, 400),
         (failures.UPSTREAM_ERROR, 500),
+        (failures.UPSTREAM_ERROR, 200),  # an error that came as an answer
         (failures.UPSTREAM_OVERLOADED, 503),
         (failures.COMMIT_TIMEOUT, 500),
     ],
@@ -157,6 +193,13 @@ def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
         (asking(Operation.OTHER, method="DELETE"), True),
         (asking(Operation.FILE), True),
         (asking(Operation.OTHER), False),
+        (asking(Operation.RESPONSES), False),
+        (asking(Operation.RESPONSES, path="/responses"), False),
+        (asking(Operation.RESPONSES, path="/responses/compact"), False),
+        (asking(Operation.RESPONSES, path="/responses/r-1/cancel"), True),
+        (asking(Operation.RESPONSES, path="/responses/input_tokens?x=1"), True),
+        (asking(Operation.RESPONSES, path="/conversations/c-1/items"), True),
+        (asking(Operation.BATCH, path="/batches/b-1/cancel"), True),
         (asking(Operation.BATCH), False),
         (asking(), False),
     ],
@@ -164,8 +207,10 @@ def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
 def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
     assert is_free(call) is free
     if free:
-        assert charged(call=call) == Charge(0, 0, UsageSource.NONE)
-        assert charged(failures.CLIENT_GONE, status=None, call=call) == Charge(0, 0, UsageSource.NONE)
+        nothing = Bound(0, 0)
+        assert charged(call=call, bound=nothing) == Charge(0, 0, UsageSource.NONE)
+        assert charged(failures.CLIENT_GONE, status=None, call=call, bound=nothing).nano == 0
+        assert charged(usage=Usage(8, 5), call=call, bound=nothing).nano == 0, "it was paid for before"
 
 
 TOKENS = st.integers(0, 10**6)

@@ -70,6 +70,9 @@ class Codec:
             return Failure(failures.MALFORMED_ANSWER, "bad")
         return Answer(body, Usage(1, 1))
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        return None if b"odd" in body else b"data: %b" % body
+
     def decoder(self, call: Call) -> StreamDecoder:
         return Decoder()
 
@@ -192,11 +195,31 @@ def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected
     assert scene.outcome()[2] == "stream_stalled"
 
 
-@pytest.mark.parametrize(("body", "code"), [(b'{"choices":[]}', "malformed_answer"), (b"bad", "malformed_answer")])
-def test_a_whole_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(body: bytes, code: str) -> None:
+def test_a_whole_answer_to_a_request_for_a_stream_becomes_one() -> None:
+    scene = Scene()
+    reception = scene.give(200, {**JSON, b"x": b"y"}, b"hel", b"lo")
+    reception.on_end()
+    assert scene.outcome() == (None, None, None), "sending it is the engine's part"
+    assert (reception.body, reception.usage) == (b"data: hello", Usage(1, 1))
+    assert reception.headers == {b"content-type": b"text/event-stream", b"x": b"y"}
+    assert reception.committed_at is not None
+
+
+@pytest.mark.parametrize(("body", "usage"), [(b"odd", Usage(1, 1)), (b"bad", None)])
+def test_what_is_no_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(
+    body: bytes, usage: Usage | None
+) -> None:
     scene = Scene()
     scene.give(200, JSON, body).on_end()
-    assert scene.outcome() == (None, None, code)
+    assert scene.outcome() == (None, None, "malformed_answer")
+    assert (scene.reception.body, scene.reception.usage) == (None, usage)
+
+
+def test_a_whole_answer_that_outgrows_the_buffer_is_no_stream() -> None:
+    scene = Scene(commit_buffer=10)
+    scene.give(200, JSON, b"x" * 11)
+    assert scene.outcome() == (None, None, "malformed_answer")
+    assert scene.carrier.calls[-1] == "cancel"
 
 
 # A whole answer.

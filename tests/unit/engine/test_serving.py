@@ -424,6 +424,21 @@ def test_who_stands_in_for_a_provider_that_failed_may_give_a_shorter_answer() ->
     run(main())
 
 
+def test_where_a_shortened_attempt_came_to_nothing_nothing_was_shortened() -> None:
+    async def main() -> None:
+        async with engine_before(answering(BAD_KEY)) as rig:
+            priced(rig)
+            hold(rig, 100)
+            _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
+            record = await rig.log.next()
+            assert client.status == 502
+            assert b"x-pointsman-max-tokens" not in client.headers
+            assert record.attempts[0].max_tokens == 30, "that it was tried is kept"
+            rig.ledger.release("another")
+
+    run(main())
+
+
 def test_every_candidate_is_tried_again_when_room_has_come_free() -> None:
     async def main() -> None:
         async with engine_before(answering(whole()), answering(whole())) as rig:

@@ -14,6 +14,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers._openai_compatible import JsonCodec, PassthroughCodec, openai_compatible
+from pointsman.providers._openai_stream import MAX_USAGE_BYTES, find_usage
 from pointsman.providers._provider import Answer
 
 CODEC = JsonCodec()
@@ -57,6 +58,19 @@ def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
     assert "stream_options" not in plain
 
 
+def test_what_is_configured_to_be_renamed_holds_instead_of_the_types() -> None:
+    codec = JsonCodec(rename={"seed": "random_seed"})
+    for rename, sent in (
+        (None, {"max_completion_tokens": 5, "random_seed": 1}),
+        ((), {"max_completion_tokens": 5, "seed": 1}),
+        ((("max_completion_tokens", "max_tokens"),), {"max_tokens": 5, "seed": 1}),
+    ):
+        endpoint = msgspec.structs.replace(target().endpoint, rename=rename)
+        call = parse({**CHAT, "max_completion_tokens": 5, "seed": 1})
+        body = msgspec.json.decode(codec.encode(call, candidate(endpoint, "m"), endpoint.keys[0]).body)
+        assert body == {**CHAT, "model": "m", **sent}
+
+
 def test_a_call_is_not_changed_by_being_encoded() -> None:
     call = parse({**CHAT, "stream": True})
     before = dict(call.fields)
@@ -80,12 +94,33 @@ def test_a_call_is_not_changed_by_being_encoded() -> None:
         (None, None),
         ("lots", None),
         ({"prompt_tokens": -3}, None),
-        ({"prompt_tokens": 10**30, "completion_tokens": 1}, None),
+        ({"prompt_tokens": 10**9}, Usage(10**9)),
+        ({"prompt_tokens": 10**9 + 1}, None),
+        ({"prompt_tokens": 10**400}, None),
+        ({"prompt_tokens": 3.5}, None),
+        ({"prompt_tokens": "3"}, None),
+        ({"prompt_tokens": 3, "prompt_tokens_details": [3]}, None),
     ],
 )
 def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, read: Usage | None) -> None:
     body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
     assert CODEC.decode(parse(CHAT), body) == Answer(body, read)
+
+
+def test_a_mark_of_byte_order_is_left_out() -> None:
+    body = b'{"choices":[],"usage":{"prompt_tokens":3}}'
+    assert CODEC.decode(parse(CHAT), b"\xef\xbb\xbf" + body) == Answer(body, Usage(3))
+
+
+def test_of_two_accounts_the_last_counts_as_for_every_reader_of_json() -> None:
+    body = b'{"choices":[],"usage":{"prompt_tokens":9},"usage":{"prompt_tokens":3}}'
+    assert CODEC.decode(parse(CHAT), body) == Answer(body, Usage(3))
+
+
+def test_an_account_that_has_no_end_is_not_looked_for_in_all_of_an_answer() -> None:
+    padding = b" " * MAX_USAGE_BYTES
+    assert find_usage(b'{"usage":{"input_tokens":3%b}}' % padding[:-100]) == Usage(3)
+    assert find_usage(b'{"usage":{"input_tokens":3%b}}' % padding) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"a":', b'{"a":' * 100_000, b"\xff"])

@@ -33,6 +33,9 @@ class AnthropicCodec:
         found = json.loads(body)
         return Answer(body, Usage(found["usage"]["input_tokens"], found["usage"]["output_tokens"]))
 
+    def as_stream(self, call: Call, body: bytes) -> bytes | None:
+        return None  # it streams where it is asked to
+
     def decoder(self, call: Call) -> StreamDecoder:
         return AnthropicStream(ChatWriter(wants_usage=call.wants_usage))
 

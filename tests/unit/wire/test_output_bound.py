@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fakes.wire import parse
-from pointsman.wire.output_bound import bounded, takes_bound
+from pointsman.wire.output_bound import OLDER, bounded, takes_bound
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODIES: dict[str, dict[str, object]] = {
@@ -41,6 +41,24 @@ def test_the_field_of_the_client_and_the_path(path: str, stated: dict[str, objec
     assert lowered.max_tokens == 20
     assert {name: msgspec.json.decode(raw) for name, raw in lowered.fields.items()} == {**body, **sent}
     assert {name: msgspec.json.decode(raw) for name, raw in call.fields.items()} == {**body, **stated}, "untouched"
+
+
+@pytest.mark.parametrize(
+    ("path", "stated", "sent"),
+    [
+        ("/chat/completions", {}, {"max_tokens": 20}),
+        ("/chat/completions", {"max_completion_tokens": 50}, {"max_completion_tokens": 20}),
+        ("/chat/completions", {"max_tokens": None}, {"max_tokens": 20}),
+        ("/completions", {}, {"max_tokens": 20}),
+        ("/responses", {}, {"max_output_tokens": 20}),
+    ],
+)
+def test_a_chat_without_a_bound_is_given_it_in_the_field_of_the_provider(
+    path: str, stated: dict[str, object], sent: dict[str, object]
+) -> None:
+    call = bounded(parse({"model": "m", **BODIES[path], **stated}, path), 20, OLDER)
+    found = {name: msgspec.json.decode(raw) for name, raw in call.fields.items()}
+    assert found == {"model": "m", **BODIES[path], **stated, **sent}
 
 
 @pytest.mark.parametrize(

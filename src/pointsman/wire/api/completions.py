@@ -1,18 +1,22 @@
 """POST /v1/completions, OpenAI's older text completion. https://platform.openai.com/docs/api-reference/completions"""
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from pointsman.domain.calls import Call, Operation
 from pointsman.wire.generation import Generation, generation_call
-from pointsman.wire.json_object import read_object, read_typed
+from pointsman.wire.json_object import read_object, read_typed, refuse
 from pointsman.wire.paths import ApiPath, Asked
+
+MAX_ANSWERS = 10_000  # to one request; what they may cost is to fit into a number of a database
 
 
 class _Completion(Generation):
     prompt: str | list[Raw]
     suffix: str | None = None
-    best_of: int | None = None
+    best_of: Annotated[int, Meta(ge=0, le=MAX_ANSWERS)] | None = None
     echo: bool | None = None
     logprobs: int | None = None
 
@@ -23,7 +27,15 @@ _DECODER = msgspec.json.Decoder(_Completion)
 def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
-    return generation_call(asked, Operation.COMPLETION, fields, read_typed(_DECODER, body), len(body))
+    typed = read_typed(_DECODER, body)
+    prompt, count = typed.prompt, max(typed.n or 1, typed.best_of or 1)
+    if isinstance(prompt, list) and prompt and bytes(prompt[0])[:1] in (b'"', b"["):  # else one, as numbers of tokens
+        count *= len(prompt)
+    if count > MAX_ANSWERS:
+        raise refuse(
+            f"the fields 'prompt', 'n' and 'best_of' ask for {count} answers; {MAX_ANSWERS} is the most", "prompt"
+        )
+    return generation_call(asked, Operation.COMPLETION, fields, typed, len(body))
 
 
 PATHS = (ApiPath("/completions", frozenset({"POST"}), Operation.COMPLETION, parse=parse),)

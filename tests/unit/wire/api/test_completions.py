@@ -29,5 +29,23 @@ def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
     assert (failure.kind.status, failure.param) == (400, field)
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"best_of": 10**18}, "best_of"),
+        ({"prompt": ["x"] * 10_001}, "prompt"),
+        ({"prompt": [[1]] * 101, "n": 100}, "prompt"),
+        ({"prompt": ["x"] * 101, "best_of": 100}, "prompt"),
+    ],
+)
+def test_more_answers_than_can_be_accounted_for_are_refused(fields: dict[str, object], param: str) -> None:
+    failure = refused(lambda: parse({"model": "m", "prompt": "p", **fields}, PATH))
+    assert (failure.kind.status, failure.param) == (400, param)
+
+
+def test_a_long_prompt_in_tokens_is_one() -> None:
+    assert parse({"model": "m", "prompt": [1] * 20_000, "n": 2}, PATH).choices == 2
+
+
 def test_a_missing_prompt_is_named() -> None:
     assert refused(lambda: parse({"model": "m"}, PATH)).param == "prompt"

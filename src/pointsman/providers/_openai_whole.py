@@ -1,0 +1,56 @@
+"""Makes a stream of an answer in one piece: some servers that speak OpenAI's dialect do not stream, whatever is asked.
+
+https://platform.openai.com/docs/api-reference/chat-streaming, …/completions. What the two forms of an answer differ in:
+a chat's `message` is a `delta`, in which tool calls are numbered, and usage comes by itself, where it was asked for.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from pointsman.domain.calls import Call, Operation
+from pointsman.wire.json_object import UNREADABLE, encode_object
+
+_DONE = b"data: [DONE]\n\n"
+_NULL = Raw(b"null")
+_CHUNK = Raw(b'"chat.completion.chunk"')
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
+
+
+def as_stream(call: Call, body: bytes) -> bytes | None:
+    """The whole stream: an event for each choice, then usage and the end. `None` if the body holds no answer to it."""
+    try:
+        fields = _OBJECT.decode(body)
+        choices = _OBJECTS.decode(fields.pop("choices", b"[]"))
+        if call.operation is Operation.CHAT:
+            fields["object"] = _CHUNK
+            choices = [_with_delta(choice) for choice in choices]
+        elif not all("text" in choice for choice in choices):
+            return None
+        usage = fields.pop("usage", _NULL)
+        if not choices:
+            return None
+        events = []
+        for position, choice in enumerate(choices):
+            choice.setdefault("index", Raw(b"%d" % position))
+            events.append(_event({**fields, "choices": [choice]}))
+        if call.wants_usage and bytes(usage) != b"null":
+            events.append(_event({**fields, "choices": [], "usage": usage}))
+    except (*UNREADABLE, KeyError):
+        return None
+    return b"".join((*events, _DONE))
+
+
+def _with_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
+    """Raises `KeyError` without a message, `msgspec.DecodeError` where it is none."""
+    delta = _OBJECT.decode(choice.pop("message"))
+    calls = delta.get("tool_calls", _NULL)
+    if bytes(calls) != b"null":
+        numbered = [{"index": Raw(b"%d" % number), **made} for number, made in enumerate(_OBJECTS.decode(calls))]
+        delta["tool_calls"] = Raw(encode_object(numbered))
+    return {**choice, "delta": Raw(encode_object(delta))}
+
+
+def _event(value: object) -> bytes:
+    """In one line, whatever white space the values came with."""
+    return b"data: %b\n\n" % msgspec.json.format(encode_object(value), indent=-1)
