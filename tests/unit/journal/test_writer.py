@@ -178,11 +178,14 @@ def test_a_record_that_no_segment_can_hold_is_dropped_at_once(tmp_path: Path) ->
 _DYING = """
 import sys
 from pathlib import Path
+from time import sleep
 sys.path.insert(0, sys.argv[2])
 from fakes.journal import write
 from pointsman.journal.writer import JournalWriter
 journal = JournalWriter(Path(sys.argv[1]), 0, 1, segment_bytes=16384)
 for number in range(100_000):
+    while journal._next is None:
+        sleep(0.001)
     write(journal, number, 1)
     print(number, flush=True)
 """
