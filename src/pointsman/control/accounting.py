@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
-from pointsman.control.store.tables import USAGE_KEYS, USAGE_SUMS
+from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
@@ -44,7 +44,19 @@ class _Request(Struct, gc=False):
     tags: dict[str, str] = {}
 
 
+class _Owner(Struct, gc=False):
+    """Whose a request is and who served it, in the order of `TAG_KEYS`. Read only of those that have tags."""
+
+    virtual_key: str | None = None
+    team: str | None = None
+    customer: str | None = None
+    provider: str | None = None
+    upstream_model: str | None = None
+    variant: str | None = None
+
+
 _REQUEST_DECODER = msgspec.json.Decoder(_Request)
+_OWNER_DECODER = msgspec.json.Decoder(_Owner)
 # What is wrong with a record of which nothing can be made: a moment that no calendar has, a zone or unit that nobody
 # knows, a line that is no JSON.
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
@@ -180,7 +192,7 @@ class Accounting:
         self._tallies: list[_Tally] = []
         self._sums: dict[tuple[str, int, int], _Sum] | None = None
         self._latest: dict[tuple[int, int, bool], _Tally] = {}
-        self._tags: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
@@ -282,8 +294,7 @@ class Accounting:
         return [dict(zip((*USAGE_KEYS, *USAGE_SUMS), (*key, *sums), strict=True)) for key, sums in usage.items()]
 
     def _tag_rows(self) -> list[Row]:
-        names = ("hour", "tag", "requests", "tokens_in", "tokens_out", "nano")
-        return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in self._tags.items()]
+        return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
     def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
         scope, tally = span.scope, self._tally(epoch, span, False)
@@ -334,8 +345,9 @@ class Accounting:
         self._requests.append(row)
         if request.tags:
             hour = int(request.time // HOUR_S) * HOUR_S
+            owner = [name or "" for name in msgspec.structs.astuple(_OWNER_DECODER.decode(line))]
             for name, value in request.tags.items():
-                sums = self._tags[hour, f"{name}={value}"]
+                sums = self._tags[(hour, f"{name}={value}", *owner)]
                 sums[0] += 1
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0

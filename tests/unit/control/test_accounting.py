@@ -125,14 +125,14 @@ def test_the_one_character_that_databases_refuse_is_replaced() -> None:
 
 
 def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
-    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9)
+    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9, variant="trial")
     found, requests = read(intent(1), outcome(1), RequestDone(line))
     assert len(requests) == 0
     (row,) = found.batch().requests
     assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line)
-    assert found.batch().tags == [
-        {"hour": DAY, "tag": "env=dev", "requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
-    ]
+    whose = {"virtual_key": "me", "team": "research", "customer": "", "provider": "openai", "model": "gpt-4o"}
+    sums = {"requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
+    assert found.batch().tags == [{"hour": DAY, "tag": "env=dev", **whose, "variant": "trial", **sums}]
 
 
 def test_a_line_that_is_no_record_is_left_out() -> None:

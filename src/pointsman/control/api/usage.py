@@ -6,7 +6,7 @@ import io
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from pointsman.control.permissions import Need, Permission
@@ -31,13 +31,13 @@ class By(StrEnum):
 
 
 _COLUMNS = {By.KEY: "virtual_key"}
-_WITH_TAG = {By.TAG, By.HOUR, By.DAY}
 Name = Annotated[str, Field(max_length=300)]
 
 
 class UsageRow(BaseModel):
-    """Sums over attempts; by tag, over requests. Money in nano-dollars and, as text, in dollars. `hour` and `day` are
-    when they begin, in Unix seconds; days are UTC's."""
+    """Sums over attempts; by tag, over requests, whose provider, model and variant are those of their last attempt.
+    Money in nano-dollars and, as text, in dollars. `hour` and `day` are when they begin, in Unix seconds; days are
+    UTC's."""
 
     key: str | None = None
     team: str | None = None
@@ -101,10 +101,9 @@ async def usage(services: Has, asked: Annotated[Asked, Query()]) -> Response:
     filters = asked.filters()
     span = Rows(start, end, asked.limit + 1, asked.offset)
     if By.TAG in asked.group_by or asked.tag is not None:
-        if filters or not set(asked.group_by) <= _WITH_TAG:
-            message = "group_by: what was used is kept by tag alone; it goes with `hour`, `day` and the filter `tag`"
-            raise HTTPException(422, {"code": "invalid_request", "message": message})
-        found = await services.store.usage_by_tag(columns, asked.tag, span)
+        if asked.tag is not None:
+            filters["tag"] = asked.tag
+        found = await services.store.usage_by_tag(columns, filters, span)
     else:
         found = await services.store.usage(columns, filters, span)
     # Of thousands of rows this would keep the loop, and with it every worker that asks for a lease.

@@ -193,9 +193,9 @@ class Store:
         chosen = [USAGE.c[name] == value for name, value in filters.items()]
         return await self._summed(USAGE, USAGE_SUMS, group_by, chosen, rows)
 
-    async def usage_by_tag(self, group_by: Sequence[str], tag: str | None, rows: "Rows") -> list[Row]:
-        """Sums over requests by `tag`, `hour` or `day`; of one tag, where it is given."""
-        chosen = [USAGE_TAGS.c.tag == tag] if tag is not None else []
+    async def usage_by_tag(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over requests by columns of `usage_tags`, or by `day`."""
+        chosen = [USAGE_TAGS.c[name] == value for name, value in filters.items()]
         return await self._summed(USAGE_TAGS, TAG_SUMS, group_by, chosen, rows)
 
     async def _summed(

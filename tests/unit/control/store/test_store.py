@@ -16,7 +16,7 @@ from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import RefusedError, StoreError, store_url
 from pointsman.control.store.store import Batch, JournalState, Piece, RequestRow, Row, Rows, Store, describe, first_id
-from pointsman.control.store.tables import REFUSED
+from pointsman.control.store.tables import REFUSED, TAG_KEYS
 from pointsman.journal.reader import Position
 
 DAY = 20_000 * 86_400
@@ -277,14 +277,24 @@ def test_sums_by_column_hour_and_day(kind: str, tmp_path: Path) -> None:
 def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         sums = {"requests": 1, "tokens_in": 2, "tokens_out": 3, "nano": 4}
-        tags = [{"hour": DAY + 3600 * n, "tag": tag, **sums} for n in range(2) for tag in ("env=dev", "env=prod")]
-        await store.commit(Batch(tags=tags))
-        assert [(row["tag"], row["nano"]) for row in await store.usage_by_tag(["tag"], None, ALL)] == [
-            ("env=dev", 8),
-            ("env=prod", 8),
+        whose = dict.fromkeys(TAG_KEYS[2:], "")
+        tags = [
+            {"hour": DAY + 3600 * n, "tag": tag, **whose, "virtual_key": key, **sums}
+            for n in range(2)
+            for tag, key in (("env=dev", "a"), ("env=dev", "b"), ("env=prod", "a"))
         ]
-        (row,) = await store.usage_by_tag(["day"], "env=dev", ALL)
-        assert (row["day"], row["requests"]) == (DAY, 2)
+        await store.commit(Batch(tags=tags))
+        await store.commit(Batch(tags=tags[:1]))
+
+        async def nanos(by: list[str], filters: Row | None = None) -> list[tuple[Any, ...]]:
+            found = await store.usage_by_tag(by, filters or {}, ALL)
+            return [(*(row[name] for name in by), row["nano"]) for row in found]
+
+        assert await nanos(["tag"]) == [("env=dev", 20), ("env=prod", 8)]
+        assert await nanos(["tag", "virtual_key"], {"tag": "env=dev"}) == [("env=dev", "a", 12), ("env=dev", "b", 8)]
+        assert await nanos(["tag"], {"virtual_key": "b"}) == [("env=dev", 8)]
+        (row,) = await store.usage_by_tag(["day"], {"tag": "env=dev"}, ALL)
+        assert (row["day"], row["requests"]) == (DAY, 5)
 
     on_store(kind, tmp_path, test)
 

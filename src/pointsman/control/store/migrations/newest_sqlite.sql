@@ -39,15 +39,6 @@ CREATE TABLE usage (
 	unpriced INTEGER NOT NULL, 
 	PRIMARY KEY (hour, virtual_key, team, customer, provider, model, variant)
 );
-CREATE TABLE usage_tags (
-	hour INTEGER NOT NULL, 
-	tag TEXT NOT NULL, 
-	requests INTEGER NOT NULL, 
-	tokens_in INTEGER NOT NULL, 
-	tokens_out INTEGER NOT NULL, 
-	nano INTEGER NOT NULL, 
-	PRIMARY KEY (hour, tag)
-);
 CREATE TABLE requests (
 	request_id TEXT NOT NULL, 
 	at FLOAT NOT NULL, 
@@ -79,4 +70,19 @@ CREATE TABLE refused (
 	record BLOB NOT NULL, 
 	PRIMARY KEY (epoch, segment, byte)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+CREATE TABLE "usage_tags" (
+	hour INTEGER NOT NULL, 
+	tag TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	PRIMARY KEY (hour, tag, virtual_key, team, customer, provider, model, variant)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0003');
