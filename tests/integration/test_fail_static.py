@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fakes.processes import freeze
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
@@ -45,7 +46,7 @@ async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
 async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
     """Freeze it; returns what wakes it."""
     pid = gateway.children["control"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
 
     async def wake() -> None:
         os.kill(pid, signal.SIGCONT)
@@ -58,7 +59,7 @@ async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
     assert gateway.process is not None
     supervisor = gateway.process.pid
     pid = gateway.children["control"]
-    os.kill(supervisor, signal.SIGSTOP)
+    freeze(supervisor)
     os.kill(pid, signal.SIGKILL)
 
     async def wake() -> None:

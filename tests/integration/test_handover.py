@@ -7,6 +7,7 @@ import signal
 import pytest
 import yaml
 
+from fakes.processes import freeze
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
@@ -110,7 +111,7 @@ def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
         async with governed() as gateway:
             victims = {name: gateway.children[name] for name in ("worker 0", "worker 1")}
             for pid in victims.values():
-                os.kill(pid, signal.SIGSTOP)
+                freeze(pid)
             clients = [await Client.connect(gateway.port) for _ in range(60)]
             for client in clients:
                 client.send(chat(), headers=bearer("me"))

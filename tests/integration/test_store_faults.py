@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from fakes.processes import freeze
 from integration.client import Client
 from integration.databases import Server, Way, database, own_server
 from integration.gateway import Gateway, chat, run, serving, until
@@ -116,7 +117,7 @@ async def no_space(gateway: Gateway, for_s: float) -> None:
 async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
     """What a machine that lost its power leaves behind: a log whose end was never written."""
     pid = gateway.children["control"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     wal = data_of(gateway) / "pointsman.db-wal"
     with wal.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -128,7 +129,7 @@ async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
 
 async def control_stopped(gateway: Gateway, for_s: float) -> None:
     pid = gateway.children["control"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     await asyncio.sleep(for_s)
     os.kill(pid, signal.SIGCONT)
 

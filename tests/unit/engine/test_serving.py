@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.engine import Rig, engine_before
 from fakes.exchange import FakeClient, exchange_of
 from fakes.money import limit
@@ -424,7 +425,9 @@ def test_who_stands_in_for_a_provider_that_failed_may_give_a_shorter_answer() ->
     run(main())
 
 
-def test_every_candidate_is_tried_again_when_room_has_come_free() -> None:
+def test_every_candidate_is_tried_again_when_room_has_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM_S", PATIENCE_S)
+
     async def main() -> None:
         async with engine_before(answering(whole()), answering(whole())) as rig:
             priced(rig, "refuse", alpha=100_000)
