@@ -23,6 +23,7 @@ import msgspec
 import uvloop
 
 from fakes.clock import PATIENCE_S
+from fakes.processes import watched
 from integration.client import Answer, Client
 from pointsman.config.compile import compile_file
 from pointsman.simulate import Settings, SimulatedProvider
@@ -110,6 +111,10 @@ class Gateway:
     def within_s(self, usual_s: float) -> float:
         """A bound on what takes no longer than this where a start takes a second: here and now it may take more."""
         return usual_s * max(1.0, self._start_s)
+
+    async def watches(self) -> None:
+        """Wait until control has the configuration's folder watched: what changed just before is found late."""
+        await watched(self.config_file.parent, self.children["control"])
 
     @property
     def children(self) -> dict[str, int]:

@@ -64,6 +64,7 @@ def test_an_update_takes_force_in_a_running_gateway() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, provider_settings=FIELDS, as_process=True) as gateway:
             assert (await gateway.ask(chat("brand-new"))).status == 404
+            await gateway.watches()
             entry = {"name": "brand-new", "from": 0}
             file = {"format": 1, "date": "9999-01-01", "sources": {}, "provenance": [{}]}
             file |= {"providers": {"openai": {"hosts": [], "models": {"gpt-4o-mini": entry}}}}

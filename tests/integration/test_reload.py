@@ -11,7 +11,6 @@ import pytest
 from fakes.simulated import go_on
 from integration.gateway import Gateway, document, run, serving, until
 from integration.wire import ask, chat, connect, deltas, request
-from pointsman.config.watch import POLL_S
 from pointsman.simulate import Settings
 
 CHAT = "/v1/chat/completions"
@@ -137,6 +136,7 @@ def test_new_weights_and_targets_are_in_force(by_signal: bool) -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             assert await _providers_used(gateway) == {"a": 20}
+            await gateway.watches()
             for models, expected in (
                 (_weighted(0, 1), {"b": 20}),
                 ({"chat": ["a/sim-2"]}, {"a": 20}),
@@ -171,6 +171,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             good = gateway.config_file.read_text()
+            await gateway.watches()
             for number, (text, says) in enumerate(INVALID.items()):
                 gateway.stderr.append("--\n")
                 _write(gateway, text)
@@ -178,8 +179,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
                 report = "".join(gateway.stderr).rpartition("--\n")[2]
                 assert says in report, report
                 assert await _providers_used(gateway) == {"a": 20}
-            # Longer than the interval at which the file is looked at without an event.
-            await asyncio.sleep(POLL_S + 1)
+            await asyncio.sleep(0.5)
             assert _count(gateway, REFUSED) == len(INVALID)
             assert _count(gateway, IN_FORCE) == 0
             assert gateway.process is not None
@@ -194,6 +194,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
 def test_a_file_that_is_gone_changes_nothing() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
+            await gateway.watches()
             gateway.config_file.unlink()
             await _reloaded(gateway, REFUSED, 0)
             assert await _providers_used(gateway) == {"a": 20}
@@ -226,6 +227,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
             streams = [asyncio.create_task(stream()) for _ in range(count)]
             for _ in range(count):
                 await begun.acquire()
+            await gateway.watches()
             without = json.loads(_text(gateway, models={"chat": ["b/sim-1"]}))
             del without["providers"]["a"]
             _write(gateway, json.dumps(without))

@@ -8,6 +8,7 @@ from pathlib import Path
 import uvloop
 
 from fakes.clock import PATIENCE_S
+from fakes.processes import watched
 from pointsman.config.compile import Compiled, compile_file
 from pointsman.config.problems import Problem
 from pointsman.config.watch import ConfigWatcher
@@ -48,23 +49,8 @@ class Recorder:
     async def started(self) -> asyncio.Task[None]:
         """Run the watcher, until the kernel watches for it."""
         task = asyncio.create_task(self.watcher.run())
-        await watched(self._path.parent)
+        await watched(self._path.parent, os.getpid())
         return task
-
-
-async def watched(folder: Path) -> None:
-    """Wait until this process has the kernel watch a folder, which it knows by its inode."""
-    inode = f" ino:{folder.stat().st_ino:x} "
-    async with asyncio.timeout(PATIENCE_S):
-        while not any(inode in text for text in map(_read, Path("/proc/self/fdinfo").iterdir())):
-            await asyncio.sleep(0.005)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # it has been closed meanwhile
-        return ""
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -139,7 +125,7 @@ def test_a_secret_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
         task = await recorder.started()
         path.write_text(text("a", f"file:{secret}"))
         assert await recorder.next() == "a first"
-        await watched(secret.parent)
+        await watched(secret.parent, os.getpid())
         replace_file(secret, "second\n")
         assert await recorder.next() == "a second"
         await stop(task)
