@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 
+from fakes.clock import PATIENCE_S
 from pointsman.config.compile import Compiled
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
 from pointsman.control.app import make_app
@@ -150,5 +151,5 @@ async def control_plane(
         finally:
             if not writer._is_closed:
                 writer.close()
-            await services.ingest.finish(5)
+            await services.ingest.finish(PATIENCE_S)
             services.lessor.close()

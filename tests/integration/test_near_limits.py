@@ -39,7 +39,7 @@ async def ask(gateway: Gateway, body: Any, path: str) -> Answer:
     """On a connection of its own, so that every worker has its turn."""
     client = await Client.connect(gateway.port)
     try:
-        return await client.ask(body, path=path, headers=bearer("me"), quiet_s=30)
+        return await client.ask(body, path=path, headers=bearer("me"))
     finally:
         await client.close()
 

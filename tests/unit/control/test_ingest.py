@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fakes.clock import PATIENCE_S, SOON_S, pace
 from fakes.control import DAY_COUNTER, scope, write_request
 from integration.databases import database
 from integration.gateway import run
@@ -76,7 +77,7 @@ def test_everything_is_read_once_over_any_number_of_starts(tmp_path: Path) -> No
             await books.read()
             assert await books.total() == (start + 1) * 25 * 70
             assert books.posted == (start + 1) * 25 * 70, "restored from the store, then told"
-            await books.ingest.finish(5)
+            await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -91,13 +92,13 @@ def test_a_request_that_is_open_over_a_restart_is_charged_once(tmp_path: Path) -
         writer.intent(of, "00000000-open", 1, now, 1000, 10)
         first = Books(tmp_path)
         await first.read()
-        await first.ingest.finish(5)
+        await first.ingest.finish(PATIENCE_S)
         writer.outcome(of, Outcome(of.number, "00000000-open", 1, now, 33, 1, 1, 0, 0, "ok", "reported"))
         second = Books(tmp_path)
         await second.read()
         assert await second.total() == 33
         assert second.posted == 33
-        await second.ingest.finish(5)
+        await second.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -120,7 +121,7 @@ def test_the_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monk
         assert books.ingest.open_epochs() == set()
         await books.read()
         assert list((tmp_path / "journal").iterdir()) == []
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
 
@@ -151,7 +152,7 @@ def test_while_the_store_fails_nothing_is_lost_or_doubled(tmp_path: Path, caplog
         assert await books.total() == 700
         assert books.posted == 700
         assert caplog.text.count("stays in the journal") == caplog.text.count("the store works again") == 4
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -182,7 +183,7 @@ def test_the_end_of_a_worker_is_told_though_the_answer_of_the_store_was_lost(tmp
         assert books.posted == await books.total() == 70
         await books.read()
         assert len(books.retired) == 1
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
 
@@ -194,7 +195,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
         reading = asyncio.create_task(books.ingest.run())
         async with asyncio.timeout(10):
             await books.ingest.is_ready.wait()
-            await books.ingest.finish(5)
+            await books.ingest.finish(PATIENCE_S)
             await reading
         assert books.ingest.state.problem is None
 
@@ -220,7 +221,7 @@ def test_segments_that_are_safe_are_deleted_and_the_backlog_is_told(
         assert books.ingest.backlog_bytes() <= 1 << 16
         assert not segment_path(writer.folder, 0).exists()
         assert await books.total() == 600 * 70
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -243,8 +244,8 @@ def test_a_journal_that_cannot_be_read_is_told_once_and_is_set_aside(
         assert await books.total() == 70
         assert books.ingest.state.damage == 2, "its header, and what follows"
         assert caplog.text.count(f"the header of {segment_path(other, 0)} is damaged") == 1
-        async with asyncio.timeout(5):
-            await books.ingest.finish(4)
+        async with asyncio.timeout(SOON_S):
+            await books.ingest.finish(PATIENCE_S)
         kept = other.with_name(f"damaged-{other.name}")
         assert segment_path(kept, 0).read_bytes().startswith(b"not a segment")
 
@@ -272,7 +273,7 @@ def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: 
         await books.read()
         assert turns > 6000 / module.MAX_RECORDS
         beside.cancel()
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -298,7 +299,7 @@ def test_the_book_is_ready_once_all_that_the_dead_have_spent_is_known(
             assert books.ingest.is_ready.is_set() == bool(books.retired)
         assert steps > 5
         assert books.ingest.is_ready.is_set(), "what the living hold, they say"
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
     alive.close()
@@ -317,11 +318,11 @@ def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
         await books.ingest.is_ready.wait()
         took_s = time.process_time() - began
         assert books.posted == 10_000 * 70
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
         await reading
         return took_s
 
-    assert run(main()) < 5
+    assert run(main()) < 5 * pace()
 
 
 def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
@@ -334,13 +335,13 @@ def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
         for number in range(50):
             write_request(writer, number, time.time())
             await asyncio.sleep(0)
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
         await reading
         again = Books(tmp_path)
         await again.read()
         assert await again.total() == 50 * 70
         assert again.ingest.state.records == 0, "all had been read"
-        await again.ingest.finish(5)
+        await again.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -369,7 +370,7 @@ def test_while_nothing_is_written_the_disk_is_left_in_peace(tmp_path: Path, monk
             for _ in range(3):
                 await books.read()
             assert checkpoints == before + 1
-        await books.ingest.finish(5)
+        await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from fakes.control import DAY_COUNTER, ControlPlane, control_plane
 from integration.gateway import run
 from pointsman.control import ingest as ingest_module
@@ -19,6 +20,7 @@ from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
+    Beat,
     CannotLend,
     Draining,
     FrameReader,
@@ -50,12 +52,13 @@ class FakeWorker:
         self._writer.write(data)
 
     async def next(self) -> FromControl:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not self._waiting:
                 data = await self._reader.read(65536)
                 if not data:
                     raise EOFError
-                self._waiting += [FROM_CONTROL.decode(body) for body in self._frames.feed(data)]
+                frames = map(FROM_CONTROL.decode, self._frames.feed(data))
+                self._waiting += [frame for frame in frames if not isinstance(frame, Beat)]  # those come any time
         return self._waiting.pop(0)
 
     def close(self) -> None:
@@ -234,7 +237,7 @@ def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None
             (line,) = lessor.lines
             assert line.hello is not None
             assert await lessor.distribute(0.05) == [line.hello.epoch]
-            distributing = asyncio.ensure_future(lessor.distribute(5))
+            distributing = asyncio.ensure_future(lessor.distribute(PATIENCE_S))
             await asyncio.sleep(0)
             worker.send(InForce(plane.services.configuration.digest))
             assert await distributing == []
@@ -249,7 +252,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
             worker = await call(plane, path, digest="old")
             await worker.next()
             worker.send(Draining())
-            assert await plane.services.lessor.distribute(5) == []
+            assert await plane.services.lessor.distribute(PATIENCE_S) == []
             worker.close()
 
     run(main())
@@ -263,7 +266,7 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):
                 await one.next()
-            asking = asyncio.ensure_future(lessor.metrics(0.3))
+            asking = asyncio.ensure_future(lessor.metrics(0.5))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
             worker.send(Metrics(asked.number, ["up 1"]))
@@ -271,7 +274,7 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
             worker.send(Metrics(asked.number, ["late 1"]))  # changes nothing
             silent.close()
             await asyncio.sleep(0.05)
-            asking = asyncio.ensure_future(lessor.metrics(5))
+            asking = asyncio.ensure_future(lessor.metrics(PATIENCE_S))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
             worker.send(Metrics(asked.number, ["up 2"]))

@@ -8,6 +8,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.exchange import exchange_of
 from fakes.journal import read_all
 from fakes.money import PLAIN, asking, limit
@@ -205,7 +206,7 @@ def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=4096, max_bytes=4096)
-    ends_at = monotonic() + 5
+    ends_at = monotonic() + PATIENCE_S
     while writer.trouble is None:
         assert monotonic() < ends_at
         sleep(0.001)

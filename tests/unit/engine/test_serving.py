@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.engine import Rig, engine_before
 from fakes.exchange import FakeClient, exchange_of
 from fakes.money import limit
@@ -439,7 +440,9 @@ def test_where_a_shortened_attempt_came_to_nothing_nothing_was_shortened() -> No
     run(main())
 
 
-def test_every_candidate_is_tried_again_when_room_has_come_free() -> None:
+def test_every_candidate_is_tried_again_when_room_has_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM_S", PATIENCE_S)
+
     async def main() -> None:
         async with engine_before(answering(whole()), answering(whole())) as rig:
             priced(rig, "refuse", alpha=100_000)
