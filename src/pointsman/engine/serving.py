@@ -206,7 +206,6 @@ class Serving:
         billing, call, shortened, shortenings = self.engine.billing, self.call, None, 0
         lessor, asked_until = billing.lessor, monotonic() + LENT_S
         while isinstance(found, list):
-            lent = 0
             if lessor is not None and not billing.is_spent(found, monotonic()):
                 grants = await lessor.ask(wants(found))
                 if isinstance(grants, Unable):
@@ -217,24 +216,25 @@ class Serving:
                 found = billing.hold(tab, call, self.identity, self.sent + 1)
                 if not isinstance(found, list):
                     break
-                lent = sum(grant.lent for grant in grants)
-                if lent and not self.is_shortening and monotonic() < asked_until:
+                is_lent = any(grant.lent for grant in grants)
+                if is_lent and not self.is_shortening and monotonic() < asked_until:
                     await self._pause(_FOR_RECALL)
                     continue
             shortened = billing.shortened(tab, call, found, monotonic())
             if shortened is None or not self.is_shortening or shortenings == SHORTENINGS:
                 self.may_shorten = self.may_shorten or shortened is not None
-                return self._no_room(found, lent)
+                return self._no_room(found)
             call, shortenings = shortened.call, shortenings + 1
             found = billing.hold(tab, call, self.identity, self.sent + 1)
         if call is not self.call and isinstance(found, Hold):
             self.shortened = shortened
         return found
 
-    def _no_room(self, shorts: list[Short], lent: int) -> Reason:
-        if all(short.available + short.reserved + lent >= short.amount for short in shorts):
+    def _no_room(self, shorts: list[Short]) -> Reason:
+        billing = self.engine.billing
+        if billing.may_fit(shorts):
             self.may_fit = True
-        return self.engine.billing.refusal(shorts, lent)
+        return billing.refusal(shorts)
 
     def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload

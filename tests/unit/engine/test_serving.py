@@ -370,7 +370,7 @@ def test_only_where_it_is_wanted_and_not_to_nothing(
             record = await rig.log.next()
             assert client.status == status
             if status == 402:
-                assert "the budget of $0.00000013 per day of virtual key me has" in client.body.decode()
+                assert "the budget of $0.00000013 per day of virtual key me is too small" in client.body.decode()
                 assert record.code == "budget_exceeded"
                 assert rig.asked == [0]
             if not held:
