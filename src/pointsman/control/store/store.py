@@ -12,7 +12,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Table, delete, func, select, text
+from sqlalchemy import Table, case, delete, func, literal_column, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -346,8 +346,13 @@ class _Statement:
 
 
 def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
-    """Add to what is there."""
-    changes = {name: table.c[name] + insert.excluded[name] for name in sums}
+    """Add to what is there. SQLite would make a sum over 63 bits a number that is not exact; so it makes none, which no
+    column takes."""
+    changes: dict[str, Any] = {name: table.c[name] + insert.excluded[name] for name in sums}
+    if isinstance(insert, sqlite.Insert):
+        changes = {
+            name: case((func.typeof(total) == literal_column("'integer'"), total)) for name, total in changes.items()
+        }
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 

@@ -147,6 +147,17 @@ def test_counters_that_are_not_taken_are_named_and_others_are(kind: str, tmp_pat
 
 
 @STORES
+def test_a_sum_that_grows_too_large_is_refused_and_stays_what_it_was(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        await store.commit(Batch(counters=[counter(1, TOO_MUCH - 1)]))
+        with pytest.raises(RefusedError):
+            await store.commit(Batch(counters=[counter(1, 1)]))
+        assert [row[3] for row in await store.counters(DAY)] == [TOO_MUCH - 1]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
 def test_what_was_wrong_before_is_kept_whatever_it_says(kind: str, tmp_path: Path) -> None:
     odd = Piece(1, Position(), Batch(), b"\xff\0", "a\0b\ud800\N{SNOWMAN}" + "x" * 10_000)
 

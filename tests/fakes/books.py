@@ -1,0 +1,52 @@
+"""An ingestion in this process, and the journals it reads."""
+
+from pathlib import Path
+from typing import Any
+
+from fakes.control import DAY_COUNTER
+from pointsman.control.ingest import Ingest
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.store import Rows, Store
+from pointsman.domain.leases import Share
+from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.journal.writer import JournalWriter
+from pointsman.routing.leases import LeaseBook
+
+ALL = Rows(0, 1e11)
+
+
+class Books:
+    """An ingestion over a folder, with the store and the book it fills."""
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self.folder = folder
+        self.url = url
+        self.retired: list[list[tuple[int, Share]]] = []
+        self.book = LeaseBook(1)
+        limit = Limit(Level.VIRTUAL_KEY, "virtual_key:me", Metric.USD, Period("day"), 1000)
+        self.book.configure({limit.counter: limit})
+        self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)
+        self.failures = 0  # how often the store cannot be opened
+
+    async def _open(self) -> Store:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise StoreError("it is not there")
+        return await Store.open(store_url(self.url, self.folder))
+
+    async def read(self) -> None:
+        while not await self.ingest.step():
+            pass
+
+    async def total(self) -> Any:
+        assert self.ingest.store is not None
+        (row,) = await self.ingest.store.usage([], {}, ALL)
+        return row["nano"]
+
+    @property
+    def posted(self) -> int:
+        return sum(one.posted for one in self.book.status() if one.counter == DAY_COUNTER)
+
+
+def writer_in(folder: Path, epoch: int = 1, **how: Any) -> JournalWriter:
+    return JournalWriter(folder / "journal", 0, epoch, segment_bytes=how.pop("segment_bytes", 1 << 20), **how)

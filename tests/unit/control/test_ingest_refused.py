@@ -1,0 +1,235 @@
+"""Records that a store does not take, or of which nothing can be made: they are set aside and stop no other."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fakes.books import Books, writer_in
+from fakes.control import DAY_COUNTER, scope, write_request
+from integration.databases import database
+from integration.gateway import run
+from pointsman.control import ingest as module
+from pointsman.control.store.database import StoreError
+from pointsman.control.store.store import Batch, Store
+from pointsman.journal.records import Outcome
+from pointsman.journal.writer import JournalWriter
+
+STORES = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+TOO_MUCH = 1 << 63
+
+
+@asynccontextmanager
+async def address(kind: str) -> AsyncIterator[str | None]:
+    if kind == "sqlite":
+        yield None
+    else:
+        async with database() as url:
+            yield url
+
+
+def on_store(kind: str, test: Callable[[str | None], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        async with address(kind) as url:
+            await test(url)
+
+    run(main())
+
+
+def attempt(writer: JournalWriter, name: str, at: float, nano: int, tokens: int = 1) -> None:
+    of = scope()
+    writer.intent(of, name, 1, at, 1000, 100)
+    writer.outcome(of, Outcome(of.number, name, 1, at, nano, tokens, 0, 0, 0, "ok", "reported"))
+
+
+# What a store may refuse, or nothing can be made of: how it is written, and what of it is charged all the same.
+BAD: dict[str, tuple[Callable[[JournalWriter], None], int]] = {
+    "an amount that no store has room for": (lambda writer: attempt(writer, "a", time.time(), TOO_MUCH), 0),
+    "tokens that no store has room for": (lambda writer: attempt(writer, "a", time.time(), 33, TOO_MUCH), 33),
+    "a moment that no calendar has": (lambda writer: attempt(writer, "a", 1e300, 33), 0),
+    "no moment": (lambda writer: attempt(writer, "a", float("nan"), 33), 0),
+    "a line that is no JSON": (lambda writer: writer.request(b"{"), 0),
+    "a line that is no text": (lambda writer: writer.request(b'{"request_id": "\xff", "time": 1.0, "status": 200}'), 0),
+    "a line with too much": (
+        lambda writer: writer.request(b'{"request_id": "a", "time": 1.0, "status": 200, "cost_nano": %d}' % TOO_MUCH),
+        0,
+    ),
+    "a line from an age to come": (
+        lambda writer: writer.request(b'{"request_id": "a", "time": 1e300, "status": 200, "tags": {"a": "b"}}'),
+        0,
+    ),
+}
+
+
+async def posted_of(store: Store) -> int:
+    return sum(amount for counter, _, _, amount in await store.counters(time.time()) if counter == DAY_COUNTER)
+
+
+@STORES
+@pytest.mark.parametrize("name", BAD)
+def test_a_record_that_cannot_be_taken_is_set_aside_and_stops_no_other(
+    name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_bad, charged = BAD[name]
+
+    async def test(url: str | None) -> None:
+        writer, other = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+        for number in range(10):
+            write_request(writer, number, time.time())
+            write_request(other, 100 + number, time.time())
+            if number == 4:
+                write_bad(writer)
+        books = Books(tmp_path, url)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        assert books.ingest.state.problem is None
+        assert books.ingest.state.refused == await store.refused() == 1
+        assert books.posted == await posted_of(store) == 20 * 70 + charged
+        assert await books.total() == 20 * 70
+        assert len({row["request_id"] for row in await store.requests({}, 100)} - {"a"}) == 20
+        assert caplog.text.count("a record is set aside in the table refused, epoch 1, segment 0, byte") == 1
+        write_request(writer, 50, time.time())
+        await books.read()
+        assert books.posted == await posted_of(store) == 21 * 70 + charged
+        await books.ingest.finish(5)
+        again = Books(tmp_path, url)
+        await again.read()
+        assert (again.posted, again.ingest.state.refused) == (21 * 70 + charged, 1)
+        await again.ingest.finish(5)
+        for one in (writer, other):
+            one.close()
+
+    on_store(kind, test)
+
+
+@STORES
+def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 40)
+    monkeypatch.setattr(module, "MAX_RECORDS", 7)
+    monkeypatch.setattr(module, "MAX_CAREFUL", 7)
+
+    async def test(url: str | None) -> None:
+        writers, now = [writer_in(tmp_path, epoch=epoch) for epoch in (1, 2)], time.time()
+        for number in range(60):
+            for epoch, writer in enumerate(writers):
+                write_request(writer, 100 * epoch + number, now)
+            if number % 3 == 0:
+                attempt(writers[0], f"bad-{number}", now, 1, TOO_MUCH)
+        books = Books(tmp_path, url)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        assert books.ingest.state.problem is None
+        assert books.ingest.state.refused == await store.refused() == 20
+        assert books.posted == await posted_of(store) == 120 * 70 + 20
+        assert await books.total() == 120 * 70
+        await books.ingest.finish(5)
+        for writer in writers:
+            writer.close()
+
+    on_store(kind, test)
+
+
+@STORES
+def test_what_a_dead_worker_left_open_and_nobody_takes_is_set_aside_too(kind: str, tmp_path: Path) -> None:
+    async def test(url: str | None) -> None:
+        writer, now = writer_in(tmp_path), time.time()
+        for number, nano in enumerate((1000, TOO_MUCH, 2000)):
+            writer.intent(scope(), f"00000000-open-{number}", 1, now, nano, 10)
+        writer.intent(scope(), "00000000-open-never", 1, 1e300, 1, 10)
+        writer.close()
+        books = Books(tmp_path, url)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        assert len(books.retired) == 1
+        assert books.ingest.is_ready.is_set()
+        assert books.ingest.state.refused == 2
+        assert books.posted == await posted_of(store) == await books.total() == 3000
+        await books.ingest.finish(5)
+
+    on_store(kind, test)
+
+
+@STORES
+def test_each_thing_is_counted_once_whenever_control_is_killed(kind: str, tmp_path: Path) -> None:
+    """A store that breaks in the middle of what is written record by record, and another control that begins anew."""
+    write = Store._write
+    left = 0
+
+    async def breaking(store: Store, connection: AsyncConnection, batch: Batch) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionResetError("it is gone")
+        await write(store, connection, batch)
+
+    async def test(url: str | None) -> None:
+        nonlocal left
+        writer, round_, breaks = writer_in(tmp_path), 0, 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Store, "_write", breaking)
+            while breaks:
+                for number in range(4):
+                    write_request(writer, 10 * round_ + number, time.time())
+                    if number == 2:
+                        attempt(writer, f"bad-{round_}", time.time(), 33, TOO_MUCH)
+                left, breaks = round_, 0
+                round_ += 1
+                while True:
+                    books = Books(tmp_path, url)
+                    while not await books.ingest.step():
+                        pass
+                    store = books.ingest.store
+                    assert store is not None
+                    if books.ingest.state.problem is None:
+                        break
+                    breaks += 1
+                    left = 10_000
+                    await store.close()
+                assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
+                assert await books.total() == round_ * 4 * 70
+                assert books.ingest.state.refused == round_
+                await books.ingest.finish(5)
+        assert round_ > 10
+        writer.close()
+
+    on_store(kind, test)
+
+
+@STORES
+def test_a_lost_answer_to_what_was_written_record_by_record_changes_nothing(kind: str, tmp_path: Path) -> None:
+    async def test(url: str | None) -> None:
+        writer, books = writer_in(tmp_path), Books(tmp_path, url)
+        await books.read()
+        store = books.ingest.store
+        assert store is not None
+        commit = store.commit_pieces
+
+        async def after_commit(*what: Any) -> Any:
+            await commit(*what)
+            store.commit_pieces = commit  # type: ignore[method-assign]
+            raise StoreError("the answer was lost")
+
+        store.commit_pieces = after_commit  # type: ignore[method-assign, assignment]
+        write_request(writer, 1, time.time())
+        attempt(writer, "bad", time.time(), 33, TOO_MUCH)
+        await books.ingest.step()
+        await books.ingest.step()
+        assert books.ingest.state.problem == "the answer was lost"
+        await books.read()
+        write_request(writer, 2, time.time())
+        await books.read()
+        assert books.posted == await posted_of(store) == 2 * 70 + 33
+        assert books.ingest.state.refused == 1
+        await books.ingest.finish(5)
+        writer.close()
+
+    on_store(kind, test)
