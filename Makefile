@@ -54,7 +54,7 @@ format: setup ## rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: setup ## write the generated reference pages
+docs: setup ## write the generated reference pages and the schema of a new store
 	$(BIN)/python -m tests.repo.generated
 
 # The wheels are only read, never installed: hence any version of Python will do for them.

@@ -9,10 +9,12 @@ A marker of groups is what pytest-xdist has for this, but its version 3.8 does n
 from pathlib import PurePath
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-settings.register_profile("repeatable", derandomize=True)
+# No bounds on time: machines are slow and busy.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("default"), derandomize=True)
 settings.load_profile("repeatable")
 
 # Files whose tests measure time, or keep several processes busy: one test of them at a time, beside lighter ones.

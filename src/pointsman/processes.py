@@ -39,7 +39,8 @@ class ControlTask(Struct, frozen=True):
 
 def settle_memory() -> None:
     """Have the garbage collector look at young objects only, and less often: what there is now stays, and requests
-    leave nothing behind that refers to itself."""
+    leave nothing behind that refers to itself. It may be off until then."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)
+    gc.enable()

@@ -18,7 +18,7 @@ import uvloop
 
 from pointsman.config.settings import Settings
 from pointsman.config.snapshot_file import read_snapshot
-from pointsman.domain.leases import NO_SHARE, Grant, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot, counters_of
 from pointsman.engine.accounts import Accounts
@@ -100,22 +100,24 @@ class Worker:
         connected = asyncio.Event()
 
         def on_line(is_up: bool) -> None:
-            connected.set()
+            (connected.set if is_up else connected.clear)()
             live.is_cut_off = not is_up
             if is_up:
                 live.is_stale = False
 
-        self._link = LinkClient(path, ledger, hello, on_snapshot, self.metrics_lines, on_line)
-        self._billing.lessor = LinkLessor(self._link)
+        self._link = link = LinkClient(path, ledger, hello, on_snapshot, self.metrics_lines, on_line)
+        self._billing.lessor = LinkLessor(link)
         loop = asyncio.get_running_loop()
-        self._linking = loop.create_task(self._link.run())
+        self._linking = loop.create_task(link.run())
         self._watch_age(loop)
-        able = asyncio.Event()
+        answers: asyncio.Queue[Sequence[Grant] | Unable] = asyncio.Queue()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                await connected.wait()
-                self._link.ask((), lambda _: able.set(), patience_s)
-                await able.wait()
+                can_lend = False
+                while not can_lend:  # a control that dies before it can is followed by another
+                    await connected.wait()
+                    link.ask((), answers.put_nowait, patience_s)
+                    can_lend = not isinstance(await answers.get(), Unable)
 
     @property
     def public_port(self) -> int:
@@ -217,8 +219,8 @@ class LinkLessor:
     def __init__(self, link: LinkClient) -> None:
         self._link = link
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | None]:
-        answer: Waiter[Sequence[Grant] | None] = Waiter()
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+        answer: Waiter[Sequence[Grant] | Unable] = Waiter()
         self._link.ask(wants, answer.set)
         return answer
 

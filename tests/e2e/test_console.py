@@ -94,7 +94,7 @@ async def log_in(page: Page, gateway: Gateway) -> None:
 async def look(page: Page) -> None:
     """Requests arrive by themselves, and open to why they went where they went; money and limits are those spent."""
     lines = page.locator("#requests tr.request")
-    await expect(lines).to_have_count(17, timeout=10_000)
+    await expect(lines).to_have_count(17)
     refused, served = lines.filter(has_text="402"), lines.filter(has_text="notebook")
     await expect(refused).to_have_count(1)
     await refused.click()
@@ -114,7 +114,7 @@ async def look(page: Page) -> None:
     await expect(opened.locator("tbody tr").nth(1)).to_contain_text("ok")
 
     money = page.locator("#money tbody tr")
-    await expect(money.filter(has_text="notebook")).to_have_count(1, timeout=10_000)
+    await expect(money.filter(has_text="notebook")).to_have_count(1)
     await expect(money.filter(has_text="support-bot")).to_contain_text("$0.0")
     limit = page.locator("#limits tbody tr").filter(has_text="virtual key notebook").filter(has_text="$0.02 per day")
     await expect(limit).to_have_count(1)

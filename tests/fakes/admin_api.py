@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from fakes.clock import PATIENCE_S
 from fakes.control import ControlPlane, control_plane
 from pointsman.control.app import make_app
 
@@ -36,9 +37,9 @@ def served(folder: Path, fill: Callable[[ControlPlane], object]) -> Iterator[str
 
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(PATIENCE_S)
     try:
         yield address[0]
     finally:
         stopping[0]()
-        thread.join(20)
+        thread.join(PATIENCE_S)

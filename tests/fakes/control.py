@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 
+from fakes.clock import PATIENCE_S
 from pointsman.config.compile import Compiled
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
 from pointsman.control.app import make_app
@@ -131,18 +132,24 @@ def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> S
 
 @asynccontextmanager
 async def control_plane(
-    folder: Path, url: str | None = None, hosts: frozenset[str] = frozenset(), config: str = CONFIG
+    folder: Path,
+    url: str | None = None,
+    hosts: frozenset[str] = frozenset(),
+    config: str = CONFIG,
+    *,
+    is_read: bool = True,
 ) -> AsyncIterator[ControlPlane]:
     services = services_in(folder, url, config)
     writer = JournalWriter(folder / "journal", 0, time.time_ns(), segment_bytes=1 << 20)
     transport = httpx.ASGITransport(make_app(services, hosts))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         plane = ControlPlane(services, writer, client)
-        await plane.ingest()
+        if is_read:
+            await plane.ingest()
         try:
             yield plane
         finally:
             if not writer._is_closed:
                 writer.close()
-            await services.ingest.finish(5)
+            await services.ingest.finish(PATIENCE_S)
             services.lessor.close()

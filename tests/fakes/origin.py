@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from fakes.clock import PATIENCE_S
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
@@ -25,16 +26,15 @@ T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = UpstreamRequest(b"GET", b"/", b"", b"")
 POST = UpstreamRequest(b"POST", b"/v1/chat", b"Content-Type: application/json\r\n", b'{"a":1}')
-LIMIT_S = 10.0
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on a fresh uvloop, for ten seconds at most; fail on exceptions nobody else would see."""
+    """Run `main` on a fresh uvloop, as long as patience lasts; fail on exceptions nobody else would see."""
     unseen: list[dict[str, Any]] = []
 
     async def bounded() -> T:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await main
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -217,14 +217,16 @@ class Answer:
         return self
 
 
-def send(client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = 5.0) -> Answer:
+def send(client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = PATIENCE_S) -> Answer:
     """Send `request`; the answer's `leg` is what carries it."""
     answer = Answer()
     answer.leg = client.send(origin, request, answer, monotonic() + timeout_s)
     return answer
 
 
-async def ask(client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = 5.0) -> Answer:
+async def ask(
+    client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = PATIENCE_S
+) -> Answer:
     """Send `request` and wait for the whole answer or its failure."""
     return await send(client, origin, request, timeout_s).over()
 
@@ -238,4 +240,4 @@ async def exchange(reply: bytes, request: UpstreamRequest = GET, then_close: boo
             await peer.gone()
 
     async with serving(script) as fake, connecting() as client:
-        return await ask(client, fake.origin, request, timeout_s=2.0)
+        return await ask(client, fake.origin, request)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import math
 from typing import Any, Literal, cast
 
 import httptools
@@ -11,6 +12,7 @@ import httptools
 from pointsman.simulate import SimulatedProvider
 
 Ended = Literal["complete", "eof", "reset", "silence", "malformed"]
+_TURN_S = 0.01
 
 
 class Received:
@@ -111,12 +113,12 @@ class RawClient:
         received = Received()
         while beyond or not received.is_complete:
             try:
-                data = await asyncio.wait_for(self.reader.read(65536), quiet_s)
-            except TimeoutError:
-                break
+                data = await self._read(quiet_s)
             except ConnectionResetError:
                 received.ended = "reset"
                 return received
+            if data is None:
+                break
             if not data:
                 received.ended = "eof"
                 return received
@@ -127,6 +129,16 @@ class RawClient:
                 return received
         received.ended = "complete" if received.is_complete else "silence"
         return received
+
+    async def _read(self, quiet_s: float) -> bytes | None:
+        """What comes next; `None` for silence. A provider in this loop has its turn many times before that is said,
+        however slow the machine is."""
+        reading = asyncio.ensure_future(self.reader.read(65536))
+        for _ in range(math.ceil(quiet_s / _TURN_S)):
+            if (await asyncio.wait((reading,), timeout=_TURN_S))[0]:
+                return reading.result()
+        reading.cancel()
+        return None
 
     async def ask(self, body: Any = None, **how: Any) -> Received:
         self.send(body, **how)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import uvloop
 
+from fakes.clock import PATIENCE_S
 from pointsman.domain.failures import Failure
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import BodyMode, Exchange, Head, HttpServer, Limits
@@ -22,7 +23,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 def run(coroutine: Awaitable[T], loop_factory: Callable[[], Any] | None = uvloop.new_event_loop) -> T:
     async def bounded() -> T:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await coroutine
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from pointsman.simulate import SimulatedProvider
 from pointsman.simulate.answers import Answer, Ask, Rejected, Request
 from pointsman.simulate.settings import Settings
 
@@ -21,6 +22,16 @@ def ask(
     fields = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(body, dict) else {}
     request = Request("POST", "/v1/x", [], {"content-type": content_type}, data)
     return Ask(request, index, key, fields, Settings(**settings), random.Random(index), 1_800_000_000)
+
+
+def go_on(provider: SimulatedProvider) -> None:
+    """Have answers that pause between their tokens go on to their end, without a pause."""
+    for connection in list(provider.connections):
+        if connection._script is not None and connection._timer is not None:
+            for step in connection._script.steps[connection._position :]:
+                step.delay_s = 0.0
+            connection._timer.cancel()
+            connection._play()
 
 
 def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> Ask:

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pointsman
+from fakes.clock import PATIENCE_S
 
 _STAND_IN = """
 import json, os, select, signal, socket, sys, threading
@@ -29,8 +30,12 @@ if kind == "worker" and os.path.exists(os.path.join(folder, "broken")):
     say(kind)
     sys.exit(3)
 signal.signal(signal.SIGHUP, lambda *_: say("hangup"))
+woken, wakes = os.pipe()  # a signal that comes just before `select` would else be acted on when that returns: never
+os.set_blocking(wakes, False)
+signal.set_wakeup_fd(wakes)
 busy = threading.Lock()
 def end(*_):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with busy:
         say("ended")
         os._exit(0)
@@ -51,12 +56,9 @@ for fd in task.get("listen_fds", []):
     threading.Thread(target=serve, args=(socket.socket(fileno=fd),), daemon=True).start()
 os.write(task["ready_fd"], b"1")
 os.close(task["ready_fd"])
-while True:
-    try:
-        select.select([task["life_fd"]], [], [])
-        end()
-    except InterruptedError:
-        pass
+while task["life_fd"] not in select.select([task["life_fd"], woken], [], [])[0]:
+    os.read(woken, 100)
+end()
 """
 
 _SUPERVISE = '''
@@ -106,10 +108,10 @@ class Supervised:
 
     def ask(self) -> int:
         """The pid of the worker that answers. Fails where a connection is refused or reset."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as client:
             return int(client.recv(100))
 
-    def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
         ends_at = monotonic() + timeout_s
         while not condition():
             assert monotonic() < ends_at, self.log
@@ -152,7 +154,7 @@ def supervised(folder: Path, workers: int = 1) -> Iterator[Supervised]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(15)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

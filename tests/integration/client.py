@@ -10,6 +10,8 @@ from typing import Any, Literal, cast
 
 import httptools
 
+from fakes.clock import PATIENCE_S
+
 Ended = Literal["complete", "eof", "reset", "silence", "malformed"]
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -115,7 +117,7 @@ class Client:
         self.writer.write(head.encode() + b"\r\n" + data)
 
     async def receive(
-        self, quiet_s: float = 30.0, stop: Callable[[Answer], bool] | None = None, answer: Answer | None = None
+        self, quiet_s: float = PATIENCE_S, stop: Callable[[Answer], bool] | None = None, answer: Answer | None = None
     ) -> Answer:
         """Read until the answer is whole, the connection ends, nothing has come for `quiet_s`, or `stop` says so.
         Goes on with `answer` where its beginning was read before."""
@@ -144,7 +146,7 @@ class Client:
                 break
         return answer
 
-    async def ask(self, body: Any = None, *, quiet_s: float = 30.0, **how: Any) -> Answer:
+    async def ask(self, body: Any = None, *, quiet_s: float = PATIENCE_S, **how: Any) -> Answer:
         self.send(body, **how)
         return await self.receive(quiet_s)
 

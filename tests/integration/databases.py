@@ -29,7 +29,7 @@ async def _server() -> str | None:
     given = os.environ.get(VARIABLE)
     for url in [given] if given else _CANDIDATES:
         try:
-            connection = await asyncpg.connect(url, timeout=3)
+            connection = await asyncpg.connect(url, timeout=10)
         except (OSError, asyncpg.PostgresError, TimeoutError):
             continue
         await connection.close()

@@ -16,11 +16,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
 import uvloop
 
+from fakes.clock import PATIENCE_S
+from fakes.processes import watched
 from integration.client import Answer, Client
 from pointsman.config.compile import compile_file
 from pointsman.simulate import Settings, SimulatedProvider
@@ -29,8 +32,6 @@ from pointsman.worker import Worker
 T = TypeVar("T")
 MESSAGES = [{"role": "user", "content": "Say something"}]
 ADMIN_TOKEN = "pm-admin-token-of-the-tests"
-_SETTLE_S = 10.0
-_START_S = 60.0  # on a machine that is busy with other things
 _LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), metrics on (http://[^ ]+:\d+)/metrics")
 
 
@@ -45,7 +46,7 @@ def chat(model: str = "chat", **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": MESSAGES, **fields}
 
 
-async def until(condition: Callable[[], object], what: str, timeout_s: float = _SETTLE_S) -> None:
+async def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Wait for something that has no event of its own."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -76,6 +77,7 @@ class Gateway:
         self.readers: list[asyncio.Task[None]] = []
         self.stderr: list[str] = []
         self.errors: list[str] = []
+        self._start_s = 0.0
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -88,6 +90,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Start it as a process; again, where the first has died."""
+        began_at = monotonic()
         with self.log_file.open("ab") as log:
             arguments = ("-m", "pointsman", "serve", "--config", str(self.config_file))
             self.process = await asyncio.create_subprocess_exec(
@@ -100,9 +103,18 @@ class Gateway:
         assert self.process.stderr is not None
         listening: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
         self.readers.append(asyncio.create_task(_read_stderr(self.process.stderr, self.stderr, listening)))
-        async with asyncio.timeout(_START_S):
+        async with asyncio.timeout(PATIENCE_S):
             match = await listening
+        self._start_s = monotonic() - began_at
         self.base_url, self.port, self.console_url = match[1], int(match[2]), match[3]
+
+    def within_s(self, usual_s: float) -> float:
+        """A bound on what takes no longer than this where a start takes a second: here and now it may take more."""
+        return usual_s * max(1.0, self._start_s)
+
+    async def watches(self) -> None:
+        """Wait until control has the configuration's folder watched: what changed just before is found late."""
+        await watched(self.config_file.parent, self.children["control"])
 
     @property
     def children(self) -> dict[str, int]:
@@ -223,7 +235,7 @@ def document(gateway: Gateway, sections: Mapping[str, Any]) -> dict[str, Any]:
         entries[name] = {**entries.get(name, local), **fields}
     return {
         "version": 1,
-        "server": {"listen": "127.0.0.1:0", "drain_s": 5, **given.pop("server", {})},
+        "server": {"listen": "127.0.0.1:0", "drain_s": 30, **given.pop("server", {})},
         "console": {"listen": "127.0.0.1:0"},
         "providers": entries,
         "governance": {"require_key": False},
@@ -281,7 +293,7 @@ async def _in_process(gateway: Gateway, environ: Mapping[str, str]) -> AsyncIter
         if gateway.process is not None and gateway.process.returncode is None:
             await _wait_until_idle(gateway)
             gateway.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await gateway.process.wait() == 0, "".join(gateway.stderr)
     finally:
         if gateway.process is not None and gateway.process.returncode is None:
@@ -306,7 +318,7 @@ async def _read_stderr(
 
 
 async def _wait_until_idle(gateway: Gateway) -> None:
-    async with asyncio.timeout(_SETTLE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             metrics = await gateway.metrics()
             running = [name for name in metrics if name.startswith("pointsman_attempts_in_progress")]

@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 from msgspec import Struct
 
+from fakes.clock import PATIENCE_S
 from integration.gateway import Gateway, run, serving
 from integration.wire import Received, Wire, chat, connect, request
 from pointsman.simulate import Settings
@@ -232,7 +233,7 @@ def test_bad_requests_are_refused_with_what_is_wrong_and_where(cases: list[Bad])
             for case in cases:
                 async with connect(gateway.base_url) as wire:
                     try:
-                        async with asyncio.timeout(5):
+                        async with asyncio.timeout(PATIENCE_S):
                             await _refused(wire, case)
                     except Exception as error:  # noqa: BLE001 -- all cases are reported together
                         wrong.append(f"{case.name}: {error!r}")
@@ -266,7 +267,7 @@ def test_bodies_over_the_limit() -> None:
             large = chat(content="x" * limit)
 
             async def refused(data: bytes, rest: bytes = b"") -> None:
-                async with connect(gateway.base_url) as wire, asyncio.timeout(5):
+                async with connect(gateway.base_url) as wire, asyncio.timeout(PATIENCE_S):
                     wire.write(data)
                     received = await wire.head()
                     assert received.status == 413, received
@@ -299,13 +300,13 @@ def test_a_body_that_is_waited_for_is_asked_for_only_where_it_is_wanted() -> Non
     async def main() -> None:
         async with serving(providers={"a": Settings(models=("sim-1",))}, models=MODELS) as gateway:
             body = chat()
-            async with connect(gateway.base_url) as wire, asyncio.timeout(5):
+            async with connect(gateway.base_url) as wire, asyncio.timeout(PATIENCE_S):
                 wire.write(request("POST", CHAT, headers={**expect, "content-length": str(len(body))}))
                 assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
                 wire.write(body)
                 assert (await wire.answer()).status == 200
             for path, status in (("/v1/nothing", 404), ("/v1/models", 405)):
-                async with connect(gateway.base_url) as wire, asyncio.timeout(5):
+                async with connect(gateway.base_url) as wire, asyncio.timeout(PATIENCE_S):
                     wire.write(request("POST", path, headers={**expect, "content-length": "10"}))
                     first = await wire.reader.readuntil(b"\r\n")
                     assert first.startswith(b"HTTP/1.1 %d " % status)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fakes.clock import PATIENCE_S
 from integration.gateway import run, until
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import store_url
@@ -61,9 +62,9 @@ def test_a_control_process_that_ends_in_the_middle_of_a_commit(
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             may_go_on.set()
-            await ingest.finish(5)
+            await ingest.finish(PATIENCE_S)
         else:
-            ending = asyncio.create_task(ingest.finish(5))
+            ending = asyncio.create_task(ingest.finish(PATIENCE_S))
             await asyncio.sleep(0.05)
             may_go_on.set()
             await ending
@@ -99,7 +100,7 @@ def test_reading_goes_on_after_an_error_that_nobody_thought_of(
         running = asyncio.create_task(ingest.run())
         await until(lambda: "bad" in str(ingest.state.problem), "the problem is stated")
         await until(lambda: ingest.state.records and ingest.state.problem is None, "the journal is read")
-        await ingest.finish(5)
+        await ingest.finish(PATIENCE_S)
         await running
         writer.close()
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from fakes.clock import PATIENCE_S
+from fakes.lag import lag
 from integration.client import Answer, Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, governance, prices, settings, usd
 from pointsman.routing.pricing import TEMPLATE_TOKENS
 from pointsman.routing.terms import DEFAULT_OUTPUT
-from pointsman.simulate import Settings
+from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price
 
@@ -27,6 +29,8 @@ FREE_INPUT: dict[str, Any] = {
     "output_usd_per_million": "1",
 }
 WORKERS = [1, 3]
+LEASE_WAITS_S = ["0.05", "0.1", "0.25", "0.5", "+Inf"]  # bounds of the histogram
+USUAL_LAG_S = 0.02  # of processes beside a busy one
 
 
 async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str, str]) -> list[Answer]:
@@ -35,7 +39,7 @@ async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str
     async def ask() -> Answer:
         client = await Client.connect(gateway.port)
         try:
-            return await client.ask(body, headers=headers, quiet_s=60)
+            return await client.ask(body, headers=headers)
         finally:
             await client.close()
 
@@ -60,8 +64,11 @@ async def posted(gateway: Gateway, key: str) -> int:
 
 
 async def nothing_is_reserved(gateway: Gateway) -> None:
-    metrics = await gateway.metrics()
-    assert metrics["pointsman_reservations"] == metrics["pointsman_overruns"] == 0
+    """Soon after the last client has left."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (metrics := await gateway.metrics())["pointsman_reservations"]:
+            await asyncio.sleep(0.02)
+    assert metrics["pointsman_overruns"] == 0
 
 
 class Kind(Struct):
@@ -101,7 +108,7 @@ LIMITS = {
         lambda totals: totals.tokens_in + totals.tokens_out,
     ),
 }
-ROUNDS = [{"usd": 30, "requests": 5, "tokens": 5}, pytest.param(dict.fromkeys(LIMITS, 200), marks=pytest.mark.slow)]
+ROUNDS = [{"usd": 10, "requests": 3, "tokens": 3}, pytest.param(dict.fromkeys(LIMITS, 200), marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -132,7 +139,7 @@ def test_five_hundred_at_once_where_a_hundred_fit(rounds: dict[str, int], worker
                 spent[name] = given.used(bill.totals())
                 assert spent[name] <= given.amount, name
             await nothing_is_reserved(gateway)
-            async with asyncio.timeout(30):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
                 for name, amount in spent.items():
                     while await posted(gateway, name) < amount:
                         await asyncio.sleep(0.05)
@@ -195,7 +202,7 @@ def test_nothing_stays_reserved(workers: int) -> None:
             await nothing_is_reserved(gateway)
             assert answer.status == 402, answer
             used = 0
-            async with asyncio.timeout(10):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
                 while used <= limit - reservation:
                     used = await posted(gateway, "me")
             assert used <= limit
@@ -231,11 +238,16 @@ def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
                     assert (await client.ask(chat(max_tokens=1), headers=bearer("me"))).status == 200
                 await client.close()
 
-            await asyncio.gather(*(work() for _ in range(16)))
+            async with lag() as late:
+                await asyncio.gather(*(work() for _ in range(16)))
+                lag_s = await late.worst_s()
             metrics = await gateway.metrics()
             waits = metrics["pointsman_lease_wait_seconds_count"]
-            long = waits - metrics['pointsman_lease_wait_seconds_bucket{le="0.05"}']
-            print(f"{per_s * for_s} requests, {waits:.0f} asked for a lease, {long:.0f} of them waited over 50 ms")
+            # Worker, control and worker again: each may be as late as any process of this machine.
+            bound_s = next(one for one in LEASE_WAITS_S if float(one) >= 0.05 + 2 * max(0.0, lag_s - USUAL_LAG_S))
+            long = waits - metrics[f'pointsman_lease_wait_seconds_bucket{{le="{bound_s}"}}']
+            said = f"{waits:.0f} asked for a lease, {long:.0f} of them waited over {bound_s} s"
+            print(f"{per_s * for_s} requests, {said}, on a machine that is late by {lag_s * 1e3:.1f} ms")
             assert long == 0
 
     run(main())
@@ -255,7 +267,8 @@ def test_what_fits_is_not_refused(workers: int) -> None:
             server={"workers": workers},
             as_process=True,
         ) as gateway:
-            await asyncio.gather(*(use_up(gateway, name, body) for name, body in bodies.items()))
+            names = zip(gateway.providers.values(), bodies, strict=True)
+            await asyncio.gather(*(use_up(gateway, one, name, bodies[name]) for one, name in names))
             for name, one in gateway.providers.items():
                 charged = one.bill.totals().charged_nano
                 print(f"{workers} workers: {charged / NANO:.4f} of the limit at {name}")
@@ -264,16 +277,20 @@ def test_what_fits_is_not_refused(workers: int) -> None:
     run(main())
 
 
-async def use_up(gateway: Gateway, key: str, body: dict[str, Any]) -> None:
-    """Ask until nothing was served for 3 s."""
+async def use_up(gateway: Gateway, provider: SimulatedProvider, key: str, body: dict[str, Any]) -> None:
+    """Ask until nearly all of the limit is used and nothing was served for a second, or patience is over."""
     loop = asyncio.get_running_loop()
     last_success = loop.time()
-    ends_at = last_success + 30
+    ends_at = last_success + PATIENCE_S
+
+    def is_over() -> bool:
+        is_used = provider.bill.totals().charged_nano >= 0.95 * NANO
+        return loop.time() > ends_at or (is_used and loop.time() > last_success + 1)
 
     async def work() -> None:
         nonlocal last_success
         client = await Client.connect(gateway.port)
-        while loop.time() < ends_at and loop.time() < last_success + 3:
+        while not is_over():
             answer = await client.ask(body, headers=bearer(key))
             assert answer.status in (200, 402), answer
             if answer.status == 200:

@@ -35,7 +35,7 @@ def test_the_same_model_elsewhere_stands_in(model: str) -> None:
 
 def test_siblings_can_be_forbidden() -> None:
     async def main() -> None:
-        sections: dict[str, Any] = {"provider_settings": FIELDS, "routing": {"siblings": False}}
+        sections: dict[str, Any] = {"provider_settings": FIELDS, "routing": {"siblings": False, "max_attempts": 2}}
         async with serving(providers=PROVIDERS, **sections) as gateway:
             gateway.providers["alpha"].set_fault("status=500")
             assert (await gateway.ask(chat("alpha/gpt-4o-mini"))).status == 502
@@ -64,12 +64,13 @@ def test_an_update_takes_force_in_a_running_gateway() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, provider_settings=FIELDS, as_process=True) as gateway:
             assert (await gateway.ask(chat("brand-new"))).status == 404
+            await gateway.watches()
             entry = {"name": "brand-new", "from": 0}
             file = {"format": 1, "date": "9999-01-01", "sources": {}, "provenance": [{}]}
             file |= {"providers": {"openai": {"hosts": [], "models": {"gpt-4o-mini": entry}}}}
             file |= {"names": {"brand-new": ["brand-new", "openai/gpt-4o-mini"]}}
             install(gateway.config_file.parent / "data", json.dumps(file).encode())
-            await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is taken", 15)
+            await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is taken")
             assert (await gateway.ask(chat("brand-new"))).status == 200
 
     run(main())
@@ -107,10 +108,11 @@ def test_a_start_without_a_network_tries_no_connection(tmp_path: Path) -> None:
         environ = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes), "SOME_KEY": "sk-some-provider-key"}
         fields = {name: {"type": name, "keys": {"only": "env.SOME_KEY"}} for name in ("openai", "groq", "mistral")}
         sections: dict[str, Any] = {"egress": {"proxy": f"http://127.0.0.1:{port}"}, "as_process": True}
+        sections["routing"] = {"max_attempts": 1}
         async with proxy, serving(provider_settings=fields, environ=environ, **sections) as gateway:
             await gateway.ask(path="/v1/models", method="GET")
             await gateway.admin("/readyz")
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             assert not connections
             assert (await gateway.ask(chat("openai/gpt-4o-mini"))).status in (502, 503)
             assert connections[0].startswith(b"CONNECT api.openai.com:443")

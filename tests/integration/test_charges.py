@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
@@ -221,7 +222,7 @@ def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
                 await asyncio.sleep(0.02)
 
             bill = gateway.providers["alpha"].bill
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(bill.entries) < 20:  # so many fit
                     await asyncio.gather(*(leave(number) for number in range(60)))
                     await until(lambda: not gateway.live.in_progress, "all of them are gone")

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
+from fakes.lag import Lag, lag
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
 from pointsman.simulate import Settings, SimulatedProvider
@@ -19,6 +20,7 @@ Leaving = Literal["fin", "rst"]
 MODELS = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
 ALPHA_AND_BETA = {"alpha": Settings(output_tokens=500.0), "beta": Settings()}
 P99_S = 0.1
+WAKES = 5  # of processes, one after the other, between the departure and its being seen at the provider
 
 pytestmark = [
     pytest.mark.parametrize("leaving", ["fin", "rst"]),
@@ -96,13 +98,15 @@ def leave(client: Client, leaving: Leaving) -> float:
     return left_at
 
 
-def check_delays(delays_s: list[float], count: int, what: str) -> None:
+async def check_delays(delays_s: list[float], count: int, what: str, late: Lag) -> None:
     assert len(delays_s) == count
     ordered = sorted(delays_s)
     p99_s = ordered[math.ceil(0.99 * count) - 1]
-    print(f"{what}: upstream closed after {ordered[count // 2] * 1e3:.1f} ms (p50), {p99_s * 1e3:.1f} ms (p99)")
+    lag_s = await late.worst_s()
+    said = f"{ordered[count // 2] * 1e3:.1f} ms (p50), {p99_s * 1e3:.1f} ms (p99)"
+    print(f"{what}: upstream closed after {said}, on a machine that is late by {lag_s * 1e3:.1f} ms")
     assert ordered[0] >= 0
-    assert p99_s <= P99_S
+    assert p99_s <= P99_S + WAKES * lag_s
 
 
 async def check_records(gateway: Gateway, count: int, *, attempts: int = 1) -> None:
@@ -123,19 +127,20 @@ async def leave_provider(
 ) -> None:
     """Ask, leave as soon as `ready` returns, and see what the provider saw."""
     provider, delays_s = gateway.providers["alpha"], []
-    for number in range(count):
-        client = await gateway.connect()
-        client.send(**request)
-        entry = await arrived(provider, number)
-        await ready(client, entry)
-        left_at = leave(client, leaving)
-        await until(lambda entry=entry: entry.outcome != "open", "the provider sees the end")  # type: ignore[misc]
-        assert entry.outcome == "cancelled"
-        assert entry.phase == phase
-        assert entry.peer_closed_at is not None
-        delays_s.append(entry.peer_closed_at - left_at)
-        await client.close()
-    check_delays(delays_s, count, f"{phase}, {leaving}")
+    async with lag() as late:
+        for number in range(count):
+            client = await gateway.connect()
+            client.send(**request)
+            entry = await arrived(provider, number)
+            await ready(client, entry)
+            left_at = leave(client, leaving)
+            await until(lambda entry=entry: entry.outcome != "open", "the provider sees the end")  # type: ignore[misc]
+            assert entry.outcome == "cancelled"
+            assert entry.phase == phase
+            assert entry.peer_closed_at is not None
+            delays_s.append(entry.peer_closed_at - left_at)
+            await client.close()
+        await check_delays(delays_s, count, f"{phase}, {leaving}", late)
     await check_records(gateway, count)
     assert gateway.providers["beta"].counters.requests_received == 0
 
@@ -186,7 +191,7 @@ def test_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -
         request = {"method": "GET", "path": "/v1/files/any/content", "headers": {"x-pointsman-provider": "alpha"}}
 
     async def main() -> None:
-        async with listening(Endless()) as server, serving(provider_settings=only(server)) as gateway:
+        async with listening(Endless()) as server, serving(provider_settings=only(server)) as gateway, lag() as late:
             delays_s = []
             for number in range(count):
                 client = await gateway.connect(receive_buffer=4096)
@@ -194,7 +199,7 @@ def test_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -
                 await until(lambda number=number: any(server.written[number:]), "the answer has begun")  # type: ignore[misc]
                 await standstill(server, number)
                 delays_s.append(await leave_server(client, leaving, server, number))
-            check_delays(delays_s, count, f"{request_of} with full buffers, {leaving}")
+            await check_delays(delays_s, count, f"{request_of} with full buffers, {leaving}", late)
             await check_records(gateway, count)
 
     run(main())
@@ -223,14 +228,18 @@ async def leave_server(client: Client, leaving: Leaving, server: "Silent", numbe
 
 def test_while_a_tls_handshake_does_not_come_about(leaving: Leaving, count: int) -> None:
     async def main() -> None:
-        async with listening(Silent()) as server, serving(provider_settings=only(server, "https")) as gateway:
+        async with (
+            listening(Silent()) as server,
+            serving(provider_settings=only(server, "https")) as gateway,
+            lag() as late,
+        ):
             delays_s = []
             for number in range(count):
                 client = await gateway.connect()
                 client.send(chat("alpha/gpt-4o-mini"))
                 await until(lambda number=number: any(server.received[number:]), "the handshake has begun")  # type: ignore[misc]
                 delays_s.append(await leave_server(client, leaving, server, number))
-            check_delays(delays_s, count, f"in the TLS handshake, {leaving}")
+            await check_delays(delays_s, count, f"in the TLS handshake, {leaving}", late)
             await check_records(gateway, count)
 
     run(main())
@@ -248,7 +257,8 @@ def test_while_a_connection_does_not_come_about(leaving: Leaving, count: int) ->
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        async with serving(provider_settings={"alpha": {"base_url": f"http://127.0.0.1:{port}/v1"}}) as gateway:
+        given = {"alpha": {"base_url": f"http://127.0.0.1:{port}/v1"}}
+        async with serving(provider_settings=given) as gateway, lag() as late:
             delays_s = []
             for _ in range(count):
                 client = await gateway.connect()
@@ -258,7 +268,7 @@ def test_while_a_connection_does_not_come_about(leaving: Leaving, count: int) ->
                 await until(lambda: not gateway.connections_upstream(idle=True), "the gateway gives up")
                 delays_s.append(monotonic() - left_at)
                 await client.close()
-            check_delays(delays_s, count, f"connecting, {leaving}")
+            await check_delays(delays_s, count, f"connecting, {leaving}", late)
             await check_records(gateway, count)
         for sock in (listener, *fillers):
             sock.close()
@@ -272,14 +282,14 @@ def test_in_the_middle_of_an_upload(leaving: Leaving, count: int) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b", "x-pointsman-provider": "alpha"}
 
     async def main() -> None:
-        async with listening(Silent()) as server, serving(provider_settings=only(server)) as gateway:
+        async with listening(Silent()) as server, serving(provider_settings=only(server)) as gateway, lag() as late:
             delays_s = []
             for number in range(count):
                 client = await gateway.connect()
                 client.send(begun, path="/v1/files", headers=headers, length=1_000_000)
                 await until(lambda number=number: sum(server.received[number:]) > len(begun), "the beginning is there")  # type: ignore[misc]
                 delays_s.append(await leave_server(client, leaving, server, number))
-            check_delays(delays_s, count, f"during an upload, {leaving}")
+            await check_delays(delays_s, count, f"during an upload, {leaving}", late)
             await check_records(gateway, count)
 
     run(main())
@@ -287,7 +297,8 @@ def test_in_the_middle_of_an_upload(leaving: Leaving, count: int) -> None:
 
 def test_in_the_pause_before_a_retry(leaving: Leaving, count: int) -> None:
     async def main() -> None:
-        async with serving(providers={"alpha": Settings()}, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
+        models = {"chat": ["alpha/gpt-4o-mini"]}
+        async with serving(providers={"alpha": Settings()}, models=models) as gateway, lag() as late:
             alpha = gateway.providers["alpha"]
             alpha.set_fault("status=500")
             assert gateway.worker is not None
@@ -304,7 +315,7 @@ def test_in_the_pause_before_a_retry(leaving: Leaving, count: int) -> None:
                 await until(lambda: not public.requests, "the request is over")
                 delays_s.append(monotonic() - left_at)
                 await client.close()
-            check_delays(delays_s, count, f"in the pause before a retry, {leaving}")
+            await check_delays(delays_s, count, f"in the pause before a retry, {leaving}", late)
             await asyncio.sleep(0.5)  # longer than the pause
             assert alpha.counters.requests_received == count
             for record in await gateway.wait_for_records(count):

@@ -4,16 +4,18 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S
+from fakes.processes import freeze
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
 # Known keys: one without limits, one whose lease covers what is asked.
 KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
-NOTICED_S = 5.0  # within which workers notice that control is silent, or there again
 
 
 def governed(**governed_by: Any) -> Any:
@@ -33,19 +35,17 @@ async def status(gateway: Gateway, key: str) -> int:
 
 async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
     """Wait until every worker answers so: each connection may reach another."""
-    row = 0
-    for _ in range(int(NOTICED_S / 0.02)):
+    row, ends_at = 0, monotonic() + PATIENCE_S
+    while row < 20:
+        assert monotonic() < ends_at, f"{key} is not answered with {wanted}:\n" + "".join(gateway.stderr)
         row = row + 1 if await status(gateway, key) == wanted else 0
-        if row >= 20:
-            return
         await asyncio.sleep(0.02 if row == 0 else 0)
-    raise AssertionError(f"{key} is not answered with {wanted}:\n" + "".join(gateway.stderr))
 
 
 async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
     """Freeze it; returns what wakes it."""
     pid = gateway.children["control"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
 
     async def wake() -> None:
         os.kill(pid, signal.SIGCONT)
@@ -58,7 +58,7 @@ async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
     assert gateway.process is not None
     supervisor = gateway.process.pid
     pid = gateway.children["control"]
-    os.kill(supervisor, signal.SIGSTOP)
+    freeze(supervisor)
     os.kill(pid, signal.SIGKILL)
 
     async def wake() -> None:
@@ -88,12 +88,49 @@ def test_known_keys_are_served_and_unknown_ones_never(
                 await back()
             await until_answered(gateway, "unknown", 401)
             spent = None
-            async with asyncio.timeout(10):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
                 while spent != billed_nano(gateway):
                     answer = await gateway.admin("/api/v1/usage")
                     spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
             unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
             assert not unknown
+
+    run(main())
+
+
+def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent() -> None:
+    """A control process that began while the store was away knows nothing of what was spent, and says so."""
+
+    async def main() -> None:
+        keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance(keys),
+            pricing=prices("alpha/gpt-4o-mini"),
+            as_process=True,
+        ) as gateway:
+            assert await status(gateway, "me") == 200
+            data, away = gateway.config_file.parent / "data", gateway.config_file.parent / "away"
+            away.mkdir()
+            pid = gateway.children["control"]
+            os.kill(pid, signal.SIGSTOP)
+            for file in data.glob("pointsman.db*"):
+                file.rename(away / file.name)
+            (data / "pointsman.db").mkdir()
+            os.kill(pid, signal.SIGKILL)
+            said = ""
+            async with asyncio.timeout(20):
+                while "the store cannot be reached" not in said:
+                    refused = await gateway.ask(chat(), headers=bearer("other"))
+                    assert refused.json["error"]["code"] == "budget_unavailable"
+                    said = refused.json["error"]["message"]
+                    await asyncio.sleep(0.02)
+            assert await status(gateway, "me") == 200, "what it was lent before is its own"
+            (data / "pointsman.db").rmdir()
+            for file in away.iterdir():
+                file.rename(data / file.name)
+            await until_answered(gateway, "other", 200)
 
     run(main())
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from fakes.clock import PATIENCE_S
 from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.corpora import json_texts, llhttp, naughty_strings
@@ -14,7 +15,6 @@ from integration.gateway import Gateway, run, serving
 from integration.wire import Wire, chat, connect, request
 from pointsman.simulate import Settings
 
-PATIENCE_S = 5.0
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}
 _TARGET = re.compile(rb"^([A-Z-]+) (\S+) (HTTP/\d)", re.MULTILINE)

@@ -57,6 +57,7 @@ def test_a_rejected_key_is_replaced_and_left_alone_and_asked_again_later() -> No
         async with serving_keys(PREFERRED, SPARE) as gateway:
             alpha = gateway.providers["alpha"]
             alpha._key_faults[FIRST]["status"] = 401
+            began_at = monotonic()
             for answer in await gateway.ask_many(50, 1, chat()):
                 assert answer.status == 200
             assert used(gateway) == {FIRST: 1, SECOND: 50}
@@ -70,7 +71,7 @@ def test_a_rejected_key_is_replaced_and_left_alone_and_asked_again_later() -> No
             # The key is mended, and its block ends: moved here, so that the test need not wait for it.
             alpha._key_faults[FIRST].clear()
             block = gateway.live.key_blocks["alpha", "first"]
-            assert CREDENTIAL_BLOCK_S - 5 < block.until - monotonic() <= CREDENTIAL_BLOCK_S
+            assert block.until - monotonic() <= CREDENTIAL_BLOCK_S <= block.until - began_at
             gateway.live.key_blocks["alpha", "first"] = type(block)(monotonic(), block.failure, block.count)
             for answer in await gateway.ask_many(10, 1, chat()):
                 assert answer.status == 200
@@ -92,7 +93,7 @@ def test_a_rate_limited_key_is_left_alone_until_the_time_it_named() -> None:
             while FIRST not in {entry.key for entry in alpha.bill.entries[1:]}:
                 assert (await gateway.ask(chat())).status == 200
             again_at = next(entry.received_at for entry in alpha.bill.entries[1:] if entry.key == FIRST)
-            assert 2.0 <= again_at - limited_at < 4.0
+            assert 2.0 <= again_at - limited_at < 10.0
             assert not gateway.live.conditions
 
     run(main())
@@ -114,7 +115,7 @@ def test_a_short_limit_of_every_key_is_waited_for() -> None:
             await client.close()
             assert answer.status == 200
             assert answer.headers["x-pointsman-attempts"] == "3"
-            assert 1.0 <= monotonic() - began_at < 4.0
+            assert 1.0 <= monotonic() - began_at < 10.0
             # A request that comes while all are blocked waits too, without an attempt.
             (record,) = await gateway.wait_for_records(1)
             outcomes = [attempt["outcome"] for attempt in record["attempts"]]
@@ -131,7 +132,7 @@ def test_a_long_limit_of_every_key_is_told_to_the_client() -> None:
             for answer in (first, second):
                 assert answer.status == 429
                 assert answer.json["error"]["code"] == "upstream_rate_limited"
-                assert 18 <= int(answer.headers["retry-after"]) <= 20
+                assert 10 <= int(answer.headers["retry-after"]) <= 20
             assert first.headers["x-should-retry"] == "true"
             assert used(gateway) == {FIRST: 1, SECOND: 1}  # the second request asked nobody
             assert not gateway.live.conditions

@@ -1,6 +1,7 @@
 """Money is exact when a process is killed at any moment. The provider's bill is the oracle."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, governance, prices, settings, usd
 from pointsman.simulate.bill import Entry
 
-RATE = 50  # requests per second
-BEFORE_S, AFTER_S = 1.5, 1.5
+RATE = 25  # requests per second
+BEFORE_S, AFTER_S = 1.0, 1.5
 RECOVERY_S = 5.0
 WORKERS = 2
 
@@ -51,9 +53,9 @@ class Traffic:
         if kind == "left":
             await asyncio.sleep(self.dice.random() * 0.2)
             client.reset()
-            await asyncio.sleep(0.05)  # until the gateway knows
+            await asyncio.sleep(0.5)  # until the gateway knows
         else:
-            answer = await client.receive(quiet_s=20)
+            answer = await client.receive()
             self.statuses.append(answer.status if answer.ended == "complete" else 0)
             await client.close()
         self.in_flight -= 1
@@ -76,7 +78,7 @@ def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int],
 
 async def wait_for_recovery(gateway: Gateway) -> None:
     """All workers serve, and control has a store."""
-    ends_at = asyncio.get_running_loop().time() + RECOVERY_S
+    ends_at = asyncio.get_running_loop().time() + gateway.within_s(RECOVERY_S)
     while True:
         assert asyncio.get_running_loop().time() < ends_at, "".join(gateway.stderr)
         try:
@@ -86,6 +88,16 @@ async def wait_for_recovery(gateway: Gateway) -> None:
         except (OSError, ValueError, KeyError):
             pass
         await asyncio.sleep(0.05)
+
+
+async def wait_for_store(gateway: Gateway, says: str) -> None:
+    """Control is there, and says so of its store."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if (await gateway.admin("/api/v1/status")).json["store"].startswith(says):
+                    return
+            await asyncio.sleep(0.05)
 
 
 async def kill(gateway: Gateway, name: str) -> None:
@@ -100,7 +112,7 @@ async def kill(gateway: Gateway, name: str) -> None:
     await gateway.start()
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))])
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 200))])
 def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> None:
     dice = random.Random(seed)
 
@@ -127,7 +139,7 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
             await wait_for_recovery(gateway)
             await running
             entries = await bill_entries(gateway)
-            await until(lambda: entries.keys() <= stored(gateway)[0].keys(), "the store has every attempt", RECOVERY_S)
+            await until(lambda: entries.keys() <= stored(gateway)[0].keys(), "the store has every attempt")
             check(entries, *stored(gateway), in_flight)
             if name == "control":
                 assert traffic.statuses == [200] * len(traffic.statuses)
@@ -161,10 +173,7 @@ def test_a_control_process_waits_for_another_to_leave_the_books() -> None:
                 await until(lambda: "control" in gateway.children, "control is started again")
                 for name in ("free", "me"):
                     assert (await gateway.ask(chat(), headers=bearer(name))).status == 200
-                with pytest.raises(AssertionError):
-                    await wait_for_recovery(gateway)
-                status = (await gateway.admin("/api/v1/status")).json
-                assert status["store"].startswith("another control process is still at work")
+                await wait_for_store(gateway, "another control process is still at work")
             await wait_for_recovery(gateway)
 
     run(main())

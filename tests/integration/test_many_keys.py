@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S, pace
 from fakes.many_keys import entry, teams, value_of, write_keys
 from integration.gateway import chat, run, serving
 from pointsman.config.compile import compile_file
@@ -19,8 +21,11 @@ from pointsman.simulate import Settings
 from pointsman.worker import Worker
 
 SIZES = [5_000, pytest.param(100_000, marks=pytest.mark.slow)]
-START_S = 3.0
-STALL_S = 0.02
+LONGER = {5_000: 1.5, 100_000: 3.0}  # a start with so many keys, by one with a single key
+STALL_S = 0.02  # of CPU time, as are the two below
+FIRST_USE_S = 500e-6
+EVERY_USE_S = 5e-6
+ROUNDS = 3  # of a measurement that others on this machine may spoil: the best counts
 
 
 def bearer(number: int) -> dict[str, str]:
@@ -51,7 +56,7 @@ def test_they_start_serve_and_reload(count: int, tmp_path: Path) -> None:
 
             # Limits of the keys that were used are known to control, by their names.
             budgets: list[dict[str, Any]] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(budgets) < 11:
                     budgets = json.loads((await gateway.admin("/api/v1/budgets")).body)
                     await asyncio.sleep(0.1)
@@ -75,26 +80,31 @@ def test_they_start_serve_and_reload(count: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_they_do_not_delay_the_start(count: int, tmp_path: Path) -> None:
-    write_keys(tmp_path / "keys.jsonl", count)
+    """As measured against a start with one key, here and now."""
+    one, many = tmp_path / "one.jsonl", tmp_path / "many.jsonl"
+    write_keys(one, 1)
+    write_keys(many, count)
+    one_s = many_s = math.inf
+    for _ in range(ROUNDS):
+        one_s, many_s = min(one_s, run(_start_s(one))), min(many_s, run(_start_s(many)))
+        if many_s < LONGER[count] * one_s:
+            break
+    print(f"a start takes {many_s:.2f} s of CPU time with {count} keys, {one_s:.2f} s with one")
+    assert many_s < LONGER[count] * one_s
 
-    async def main() -> float:
-        async with serving(
-            providers={"a": Settings()},
-            governance={"keys_file": str(tmp_path / "keys.jsonl"), "teams": teams()},
-            as_process=True,
-        ) as gateway:
-            assert gateway.process is not None
-            supervisor = gateway.process.pid
-            children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-            # What comes one after the other, in CPU time: others use this machine too.
-            return _cpu_s(supervisor) + max(_cpu_s(int(child)) for child in children)
 
-    assert run(main()) < START_S
+async def _start_s(keys: Path) -> float:
+    """The CPU time of a start, of what comes one after the other: others use this machine too."""
+    async with serving(
+        providers={"a": Settings()}, governance={"keys_file": str(keys), "teams": teams()}, as_process=True
+    ) as gateway:
+        assert gateway.process is not None
+        return _cpu_s(gateway.process.pid) + max(_cpu_s(child) for child in gateway.children.values())
 
 
 def _cpu_s(pid: int) -> float:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("count", SIZES)
@@ -129,8 +139,12 @@ def test_a_reload_does_not_hold_up_the_loop(count: int, tmp_path: Path) -> None:
         return worst.stall_s
 
     write()
-    stall_s = run(main())
-    assert stall_s < STALL_S
+    for _ in range(ROUNDS):
+        stall_s, bound_s = run(main()), STALL_S * pace()
+        if stall_s < bound_s:
+            break
+    print(f"with {count} keys a reload holds up the loop for {stall_s * 1e3:.1f} ms of CPU time")
+    assert stall_s < bound_s
 
 
 class _Worst:
@@ -159,12 +173,14 @@ def test_a_key_is_found_as_fast_among_many(count: int, tmp_path: Path) -> None:
     live = Live(compiled.snapshot)
     digests = [bytes.fromhex(entry(number)["value"][7:]) for number in range(0, count, max(1, count // 1000))]
 
-    def per_key_us() -> float:
+    def per_key_s() -> float:
         began = time.thread_time()
         for digest in digests:
             assert isinstance(admit(digest, live.snapshot), Grant)
-        return (time.thread_time() - began) / len(digests) * 1e6
+        return (time.thread_time() - began) / len(digests)
 
-    first, again = per_key_us(), min(per_key_us() for _ in range(5))
-    assert first < 500, "the first use of a key"
-    assert again < 5, "every other"
+    first_s, again_s = per_key_s(), min(per_key_s() for _ in range(5))
+    print(f"among {count} keys one is found in {first_s * 1e6:.0f} us the first time, then in {again_s * 1e6:.1f} us")
+    slower = max(pace() for _ in range(5))  # the first use cannot be measured again
+    assert first_s < FIRST_USE_S * slower
+    assert again_s < EVERY_USE_S * slower

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import ask, chat, connect
@@ -200,7 +201,7 @@ def test_a_log_that_cannot_be_written_stops_no_request(what: str, caplog: pytest
             worker = Worker(compiled.snapshot, compiled.settings, log)
             await worker.start()
             url = f"http://127.0.0.1:{worker.public_port}"
-            async with connect(url) as wire, asyncio.timeout(20):
+            async with connect(url) as wire, asyncio.timeout(PATIENCE_S):
                 for _ in range(400):  # more than a pipe holds
                     assert (await wire.ask("POST", CHAT, chat())).status == 200
                 if what != "a pipe nobody reads":
@@ -250,7 +251,7 @@ def test_a_process_goes_on_without_its_standard_output() -> None:
                 await asyncio.sleep(0.02)
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await process.wait() == 0
             text = (await draining).decode()
             assert "the request log cannot be written" in text

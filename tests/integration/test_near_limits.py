@@ -39,7 +39,7 @@ async def ask(gateway: Gateway, body: Any, path: str) -> Answer:
     """On a connection of its own, so that every worker has its turn."""
     client = await Client.connect(gateway.port)
     try:
-        return await client.ask(body, path=path, headers=bearer("me"), quiet_s=30)
+        return await client.ask(body, path=path, headers=bearer("me"))
     finally:
         await client.close()
 
@@ -140,6 +140,39 @@ def test_where_it_is_not_wanted_nothing_is_shortened() -> None:
             answers = [await ask(gateway, chat(max_tokens=100), "/v1/chat/completions") for _ in range(2)]
             assert [answer.status for answer in answers] == [200, 402]
             assert not any("x-pointsman-max-tokens" in answer.headers for answer in answers)
+
+    run(main())
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_request_that_is_too_large_takes_nothing_from_smaller_ones(workers: int) -> None:
+    async def main() -> None:
+        async with governed(1000, workers, near_limit="refuse") as gateway:
+            for _ in range(5):
+                refused = await ask(gateway, chat(max_tokens=5000), "/v1/chat/completions")
+                assert refused.status == 402
+                assert "is too small for an attempt that may take up to $0.005" in refused.json["error"]["message"]
+                assert (await ask(gateway, chat(max_tokens=20), "/v1/chat/completions")).status == 200
+            refused = await ask(gateway, chat(max_tokens=950), "/v1/chat/completions")
+            assert "has $0.0009 left; this attempt" in refused.json["error"]["message"]
+            assert (await ask(gateway, chat(max_tokens=900), "/v1/chat/completions")).status == 200
+            assert billed_nano(gateway) == 1000 * PER_TOKEN
+
+    run(main())
+
+
+def test_waiting_is_not_recommended_where_it_does_not_help() -> None:
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance({"me": {"rate_limits": [{"tokens": 2000, "per": "day"}]}}),
+        ) as gateway:
+            refused = await ask(gateway, chat(max_tokens=9000), "/v1/chat/completions")
+            assert (refused.status, refused.json["error"]["code"]) == (429, "rate_limited")
+            assert "retry-after" not in refused.headers
+            assert refused.headers["x-should-retry"] == "false"
+            assert (await ask(gateway, chat(max_tokens=1000), "/v1/chat/completions")).status == 200
 
     run(main())
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from fakes.clock import PATIENCE_S
 from integration.gateway import Gateway, chat, run, serving
 from pointsman.simulate import Settings
 
@@ -351,7 +352,7 @@ def test_timeouts(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         with pytest.raises(openai.APITimeoutError):
             await have(client.chat.completions.create(**chat()))
-        patient = client.with_options(timeout=10)
+        patient = client.with_options(timeout=PATIENCE_S)
         hasty = {"x-pointsman-timeout-ms": "200"}
         with pytest.raises(openai.InternalServerError) as caught:
             await have(patient.chat.completions.create(**chat(), extra_headers=hasty))

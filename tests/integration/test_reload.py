@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from fakes.simulated import go_on
 from integration.gateway import Gateway, document, run, serving, until
 from integration.wire import ask, chat, connect, deltas, request
-from pointsman.config.watch import POLL_S
 from pointsman.simulate import Settings
 
 CHAT = "/v1/chat/completions"
 TOKENS = 20
+HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
 IN_FORCE = "is in force"
 REFUSED = "the old one stays in force"
 PROVIDERS = {
@@ -37,7 +38,7 @@ def _write(gateway: Gateway, text: str) -> None:
 
 
 def _text(gateway: Gateway, **sections: Any) -> str:
-    return json.dumps(document(gateway, {"server": {"drain_s": 5}, **sections}))
+    return json.dumps(document(gateway, sections))
 
 
 def _count(gateway: Gateway, text: str) -> int:
@@ -135,6 +136,7 @@ def test_new_weights_and_targets_are_in_force(by_signal: bool) -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             assert await _providers_used(gateway) == {"a": 20}
+            await gateway.watches()
             for models, expected in (
                 (_weighted(0, 1), {"b": 20}),
                 ({"chat": ["a/sim-2"]}, {"a": 20}),
@@ -169,6 +171,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             good = gateway.config_file.read_text()
+            await gateway.watches()
             for number, (text, says) in enumerate(INVALID.items()):
                 gateway.stderr.append("--\n")
                 _write(gateway, text)
@@ -176,8 +179,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
                 report = "".join(gateway.stderr).rpartition("--\n")[2]
                 assert says in report, report
                 assert await _providers_used(gateway) == {"a": 20}
-            # Longer than the interval at which the file is looked at without an event.
-            await asyncio.sleep(POLL_S + 1)
+            await asyncio.sleep(0.5)
             assert _count(gateway, REFUSED) == len(INVALID)
             assert _count(gateway, IN_FORCE) == 0
             assert gateway.process is not None
@@ -192,6 +194,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
 def test_a_file_that_is_gone_changes_nothing() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
+            await gateway.watches()
             gateway.config_file.unlink()
             await _reloaded(gateway, REFUSED, 0)
             assert await _providers_used(gateway) == {"a": 20}
@@ -206,7 +209,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
     tokens, count = 100, 50
 
     async def main() -> None:
-        slow = Settings(models=("sim-1",), text="numbered", output_tokens="max_tokens", token_gap_ms=20)
+        slow = Settings(models=("sim-1",), text="numbered", output_tokens="max_tokens", token_gap_ms=HOUR_MS)
         async with serving(
             providers={"a": slow, "b": PROVIDERS["b"]}, models=_weighted(1, 0), as_process=True
         ) as gateway:
@@ -224,12 +227,13 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
             streams = [asyncio.create_task(stream()) for _ in range(count)]
             for _ in range(count):
                 await begun.acquire()
+            await gateway.watches()
             without = json.loads(_text(gateway, models={"chat": ["b/sim-1"]}))
             del without["providers"]["a"]
             _write(gateway, json.dumps(without))
             await _reloaded(gateway, IN_FORCE, 0)
-            assert not any(one.done() for one in streams), "the streams are too short to show anything"
             assert await _providers_used(gateway) == {"b": 20}
+            go_on(gateway.providers["a"])
             for texts in await asyncio.gather(*streams):
                 assert texts == [f" {number}" for number in range(tokens)]
             received = await ask(gateway.base_url, "POST", CHAT, chat("a/sim-1"))
@@ -240,7 +244,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
 
 def test_a_signal_right_after_the_start_is_taken() -> None:
     async def main() -> None:
-        for _ in range(5):
+        for _ in range(3):
             async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
                 assert gateway.process is not None
                 gateway.process.send_signal(signal.SIGHUP)

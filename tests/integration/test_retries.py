@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from integration.gateway import Gateway, chat, run, serving
+from integration.gateway import Gateway, chat, run, serving, until
 from pointsman.simulate import Settings
 
 ONE = {"alpha": Settings()}
@@ -65,8 +65,11 @@ def test_a_single_provider_is_asked_again_after_a_pause() -> None:
     async def main() -> None:
         async with serving(providers=ONE, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
             alpha = gateway.providers["alpha"]
-            alpha.set_fault("status=500", for_s=0.1)
-            answer = await gateway.ask(chat())
+            alpha.set_fault("status=500")
+            asking = asyncio.create_task(gateway.ask(chat()))
+            await until(lambda: alpha.bill.entries and alpha.bill.entries[0].outcome != "open", "it has failed once")
+            alpha.set_fault(None)
+            answer = await asking
             assert answer.status == 200
             assert answer.headers["x-pointsman-attempts"] == "2"
             (record,) = await gateway.wait_for_records(1)

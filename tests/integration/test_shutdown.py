@@ -5,6 +5,8 @@ import contextlib
 import signal
 from time import monotonic
 
+from fakes.clock import PATIENCE_S
+from fakes.simulated import go_on
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
 from pointsman.simulate import Settings
@@ -12,6 +14,7 @@ from pointsman.simulate import Settings
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}
 STREAMS = 200
+HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
 
 
 async def _stream(gateway: Gateway, begun: asyncio.Semaphore, tokens: int) -> bytes:
@@ -41,8 +44,10 @@ def test_open_streams_finish_and_nothing_new_begins() -> None:
     tokens = 40
 
     async def main() -> None:
-        server = {"drain_s": 30}
-        async with serving(providers={"a": _provider(50)}, models=MODELS, server=server, as_process=True) as gateway:
+        server = {"drain_s": 2 * PATIENCE_S}
+        async with serving(
+            providers={"a": _provider(HOUR_MS)}, models=MODELS, server=server, as_process=True
+        ) as gateway:
             process = gateway.process
             assert process is not None
             begun = asyncio.Semaphore(0)
@@ -52,15 +57,18 @@ def test_open_streams_finish_and_nothing_new_begins() -> None:
                 await _all_begun(begun, STREAMS)
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
-                assert not any(stream.done() for stream in streams), "the streams are too short to show anything"
                 assert await idle.is_closed(), "an idle connection is closed"
                 await _gets_nothing_new(fresh)
-                assert await _is_refused(gateway)
+                refused = asyncio.create_task(_is_refused(gateway))
+            await asyncio.sleep(0.2)  # in which nobody takes it
+            assert not any(stream.done() for stream in streams)
+            go_on(gateway.providers["a"])
             bodies = await asyncio.gather(*streams)
             for body in bodies:
                 assert deltas(body) == [f" {number}" for number in range(tokens)]
                 assert body.endswith(b"data: [DONE]\n\n")
-            async with asyncio.timeout(10):
+            assert await refused
+            async with asyncio.timeout(PATIENCE_S):
                 assert await process.wait() == 0
             assert not any("cut off" in line for line in gateway.stderr)
             assert sum(record["status"] == 200 for record in gateway.records) == STREAMS
@@ -96,7 +104,7 @@ def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
             for received in await asyncio.gather(*asked):
                 assert received.status == 200
                 assert received.headers["connection"] == "close"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await process.wait() == 0
 
     run(main())
@@ -114,7 +122,7 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
         await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
     for result in await asyncio.gather(*streams, return_exceptions=True):
         assert isinstance(result, CutOff), "a stream that was cut must not look whole"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await process.wait() == 0
     assert any("20 requests were cut off" in line for line in gateway.stderr), gateway.stderr
     gateway.stderr.clear()
@@ -124,11 +132,11 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
 
 def test_a_second_signal_cuts_the_rest_explicitly() -> None:
     async def main() -> None:
-        server = {"drain_s": 60}
+        server = {"drain_s": 2 * PATIENCE_S}
         async with serving(providers={"a": _provider(20)}, models=MODELS, server=server, as_process=True) as gateway:
             started_at = monotonic()
             await _cut_streams(gateway, 2)
-            assert monotonic() - started_at < 20
+            assert monotonic() - started_at < PATIENCE_S
 
     run(main())
 

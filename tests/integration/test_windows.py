@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S
+from fakes.simulated import go_on
 from integration.client import Answer
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, billed_nano, governance, prices, usd
@@ -17,6 +19,7 @@ from pointsman.simulate.settings import Price
 OUTPUT_ONLY = Price(input_pico=0, output_pico=600_000, cached_pico=0)
 MINUTE_S = 60
 TOKENS = 30
+HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
 
 
 def governed(limit_nano: int, gap_ms: float, **how: Any) -> Any:
@@ -34,30 +37,29 @@ async def ask(gateway: Gateway) -> Answer:
 
 
 def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock is moved to shortly before a full minute. Two streams fill the window they begin in; they end in the
-    next, where again exactly two have room."""
+    """The clock is moved by hand. Two streams fill the window they begin in; they end in the next, where again exactly
+    two have room."""
     fits_two = 2 * TOKENS * 600
 
     async def main() -> None:
-        async with governed(fits_two, 50.0) as gateway:
-            offset_s = MINUTE_S - time() % MINUTE_S - 1
-
-            def moved() -> float:
-                return time() + offset_s
-
-            monkeypatch.setattr(billing, "time", moved)
-            edge = (int(moved()) // MINUTE_S + 1) * MINUTE_S
+        async with governed(fits_two, HOUR_MS) as gateway:
+            edge = (int(time()) // MINUTE_S + 1) * MINUTE_S
+            now = edge - 1.0
+            monkeypatch.setattr(billing, "time", lambda: now)
             streams = [asyncio.create_task(ask(gateway)) for _ in range(2)]
             await until(lambda: len(gateway.providers["alpha"].bill.entries) == 2, "both streams run")
             assert (await ask(gateway)).status == 402
-            assert moved() < edge
-            await until(lambda: moved() > edge, "the minute is over")
-            assert not any(stream.done() for stream in streams), "the streams are too short to show anything"
-            third = asyncio.create_task(ask(gateway))
-            for answer in await asyncio.gather(*streams):
+            now = edge + 1.0
+            more = [asyncio.create_task(ask(gateway))]
+            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 3, "a third runs beside them")
+            go_on(gateway.providers["alpha"])
+            for answer in await asyncio.gather(*streams, *more):
                 assert answer.is_done
-            assert (await ask(gateway)).status == (await third).status == 200
+            more = [asyncio.create_task(ask(gateway))]
+            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 4, "there is room for a fourth")
             assert (await ask(gateway)).status == 402
+            go_on(gateway.providers["alpha"])
+            assert (await more[0]).is_done
 
     run(main())
 
@@ -77,7 +79,7 @@ def test_a_stream_of_forty_seconds_is_charged_to_one_window(workers: int) -> Non
             assert edge < time()
             assert (await after).is_done
             rows: list[dict[str, Any]] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while sum(row["posted"] for row in rows if row["period"] == "minute") != billed_nano(gateway):
                     rows = (await gateway.admin("/api/v1/budgets?past=true&owner=virtual_key:me")).json
             entries = gateway.providers["alpha"].bill.entries

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code; with `--check` says which of them are out of date.
+"""Writes the reference pages, and other files that are made from code; with `--check` says which are out of date.
 
 Run as `python -m tests.repo.generated` from the root of the repository (`make docs`).
 """
@@ -10,38 +10,58 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from sqlalchemy import create_engine, text
 
 from pointsman.cli import build_app
 from pointsman.config.json_schema import document_schema
+from pointsman.control.store.database import NEWEST, run_migrations
 from pointsman.domain.failures import KINDS, Fault
 from pointsman.providers import PROVIDERS
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Made from the code by `make docs`. Changes belong there. -->\n"
 
 
 def main() -> int:
-    pages = {
-        "config.schema.json": json.dumps(document_schema(), indent=2) + "\n",
-        "config.md": config_page(),
-        "cli.md": cli_page(),
-        "errors.md": errors_page(),
-        "providers.md": providers_page(),
+    files = {
+        REFERENCE / "config.schema.json": json.dumps(document_schema(), indent=2) + "\n",
+        REFERENCE / "config.md": config_page(),
+        REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "providers.md": providers_page(),
+        NEWEST: newest_schema(),
     }
-    stale = [name for name, text in pages.items() if _read(REFERENCE / name) != text]
+    stale = [path for path, text in files.items() if _read(path) != text]
     if sys.argv[1:] == ["--check"]:
-        for name in stale:
-            print(f"docs/reference/{name} is out of date; run `make docs`")
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is out of date; run `make docs`")
         return 1 if stale else 0
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    for name in stale:
-        (REFERENCE / name).write_text(pages[name])
-        print(f"wrote docs/reference/{name}")
+    for path in stale:
+        path.write_text(files[path])
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 
 def _read(path: Path) -> str | None:
     return path.read_text() if path.exists() else None
+
+
+def newest_schema() -> str:
+    """What the migrations make of an empty SQLite database."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        run_migrations(connection)
+        made = (
+            connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"))
+            .scalars()
+            .all()
+        )
+        (version,) = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    engine.dispose()
+    statements = [*made, f"INSERT INTO alembic_version (version_num) VALUES ('{version}')"]
+    return ";\n".join(statements) + ";\n"
 
 
 # The configuration file.

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from fakes.clock import PATIENCE_S
+
 
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago."""
@@ -31,7 +33,7 @@ def spend(address: str, body: dict[str, Any]) -> int:
     asked = {"model": "chat", "messages": body["messages"], "max_tokens": 200, "n": 4}
     for _ in range(30):
         try:
-            with urlopen(Request(address, json.dumps(asked).encode(), headers), timeout=20) as answer:
+            with urlopen(Request(address, json.dumps(asked).encode(), headers), timeout=PATIENCE_S) as answer:
                 answer.read()
         except HTTPError as error:
             error.close()
@@ -51,15 +53,15 @@ def test_the_demonstration() -> None:
             children = children_of(process.pid)
             address = f"http://127.0.0.1:{port}/v1/chat/completions"
             request = Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
-            with urlopen(request, timeout=10) as answer:
+            with urlopen(request, timeout=PATIENCE_S) as answer:
                 assert json.load(answer)["choices"][0]["message"]["content"]
                 assert answer.headers["x-pointsman-provider"] == "steady"
                 assert answer.headers["x-pointsman-attempts"] == "2"
             assert spend(address, body) == 402, "its key has a budget that is soon used up"
-            with urlopen(f"http://127.0.0.1:{console_port}/metrics", timeout=10) as metrics:
+            with urlopen(f"http://127.0.0.1:{console_port}/metrics", timeout=PATIENCE_S) as metrics:
                 assert b"pointsman_requests_total" in metrics.read()
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
         finally:
             process.kill()
         lines = process.stdout.read().splitlines()

@@ -15,9 +15,12 @@ def test_what_there_is_when_memory_settles_is_not_looked_at_again(monkeypatch: p
     thresholds: list[int] = []
     monkeypatch.setattr(gc, "set_threshold", lambda *levels: thresholds.append(levels[0]))
     before = gc.get_freeze_count()
+    gc.disable()
     try:
         settle_memory()
+        assert gc.isenabled()
         assert gc.get_freeze_count() > before
         assert thresholds == [GC_THRESHOLD]
     finally:
+        gc.enable()
         gc.unfreeze()

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from pointsman.serving import compile_or_exit
 
 GOOD = """\
@@ -119,7 +120,7 @@ class Process:
 
     def end(self) -> int:
         """The exit code."""
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=PATIENCE_S)
 
     def kill(self) -> None:
         self._process.kill()
@@ -127,7 +128,7 @@ class Process:
 
 
 def fetch(url: str) -> bytes:
-    with urlopen(url, timeout=10) as answer:
+    with urlopen(url, timeout=PATIENCE_S) as answer:
         return bytes(answer.read())
 
 

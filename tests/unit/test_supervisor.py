@@ -6,12 +6,16 @@ import socket
 import sys
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S, Clock
 from fakes.configuration import OPEN, compiled
+from fakes.processes import freeze
 from fakes.supervised import supervised
+from pointsman import supervisor as supervisor_module
 from pointsman.config.settings import Settings
 from pointsman.supervisor import (
     PAUSES_S,
@@ -83,22 +87,26 @@ def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) 
 # Restarts.
 
 
-def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(tmp_path: Path) -> None:
+def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(supervisor_module, "time", SimpleNamespace(monotonic=clock))
     found = compiled(TEXT)
     supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, [])
 
     def pause(lived_s: float) -> float:
-        child = Child("worker 0", 0, 1, -1, None, monotonic() - lived_s)
+        child = Child("worker 0", 0, 1, -1, None, clock.now - lived_s)
         supervisor._plan_restart(child, 9)
-        return round(supervisor._restarts[0][0] - monotonic(), 1)
+        return supervisor._restarts[0][0] - clock.now
 
-    assert [pause(0.0) for _ in range(9)] == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
-    assert pause(STABLE_S + 1) == PAUSES_S[0]
-    assert pause(0.0) == PAUSES_S[1]
+    assert [pause(0.0) for _ in range(9)] == pytest.approx([*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]])
+    assert pause(STABLE_S + 1) == pytest.approx(PAUSES_S[0])
+    assert pause(0.0) == pytest.approx(PAUSES_S[1])
     assert supervisor._restarts.keys() == {0}, "each slot by itself"
     until = supervisor._until_restart()
     assert until is not None
-    assert 0 <= until <= PAUSES_S[1]
+    assert until == pytest.approx(PAUSES_S[1])
 
 
 def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path: Path) -> None:
@@ -106,8 +114,8 @@ def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path:
         gateway.until(gateway.listening)
         first = gateway.ask()
         assert gateway.started("0") == [first]
-        os.kill(first, signal.SIGSTOP)
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as waiting:
+        freeze(first)
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_S) as waiting:
             os.kill(first, signal.SIGKILL)
             second = int(waiting.recv(100))
         assert gateway.started("0") == [first, second]
@@ -122,9 +130,10 @@ def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) 
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "broken").touch()
+        killed_at = monotonic()
         os.kill(gateway.ask(), signal.SIGKILL)
-        sleep(1.5)
-        assert 3 <= len(gateway.started("0")) <= 5  # after 0, 0.2, 0.4 and 0.8 s
+        gateway.until(lambda: len(gateway.started("0")) == 4)
+        assert monotonic() - killed_at >= sum(PAUSES_S[:3])
         (tmp_path / "broken").unlink()
         assert gateway.ask() == gateway.started("0")[-1]
 
@@ -132,7 +141,7 @@ def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) 
 def test_a_gateway_whose_worker_cannot_start_ends(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     with supervised(tmp_path) as gateway:
-        assert gateway.process.wait(15) == 1
+        assert gateway.process.wait(PATIENCE_S) == 1
         assert "the worker 0 process could not start" in gateway.log
         assert not list(tmp_path.glob("pointsman-*")), "the folder of the link is gone"
 
@@ -144,7 +153,7 @@ def test_the_end(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.signal(signal.SIGTERM)
-        assert gateway.process.wait(15) == 0
+        assert gateway.process.wait(PATIENCE_S) == 0
         ended = [slot for what, slot, _ in gateway.said if what == "ended"]
         assert sorted(ended[:2]) == ["0", "1"]
         assert ended[2:] == ["-"], "control reads what workers have written before it ends"
@@ -156,7 +165,7 @@ def test_a_gateway_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> N
     with supervised(tmp_path, workers=3) as gateway:
         gateway.until(lambda: gateway.started("0"))
         gateway.signal(signal.SIGTERM)
-        assert gateway.process.wait(15) == 0
+        assert gateway.process.wait(PATIENCE_S) == 0
         assert not gateway.started("0") or ("ended", "0", gateway.started("0")[0]) in gateway.said
 
 
@@ -206,12 +215,13 @@ def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_
             gateway.until(lambda: len(gateway.started(slot)) == count)  # noqa: B023 -- called at once
             os.kill(gateway.started(slot)[-1], signal.SIGKILL)
         gateway.until(lambda: "it is started again in 1.6 s" in gateway.log)
+        planned_at = monotonic()
         gateway.signal(signal.SIGUSR2)
         gateway.until(lambda: gateway.log.count("listening on") == 2)
         gateway.until(lambda: len(gateway.started(slot)) == 6)
         alive = {gateway.started("0")[-1], gateway.started("1")[-1]}
         gateway.until(lambda: {gateway.ask() for _ in range(20)} == alive)
-        sleep(2.0)  # what was planned before is not done as well
+        sleep(max(0.0, planned_at + 1.9 - monotonic()))  # what was planned before is not done as well
         assert len(gateway.started(slot)) == 6
 
 
@@ -223,7 +233,7 @@ def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, 
         gateway.until(lambda: len(gateway.started("0")) == 2)
         sleep(after_s / 4)
         gateway.signal(signal.SIGTERM)
-        assert gateway.process.wait(15) == 0
+        assert gateway.process.wait(PATIENCE_S) == 0
         gone = {pid for what, _, pid in gateway.said if what == "ended"}
         assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control")}
 

@@ -16,6 +16,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     key: Annotated[str | None, typer.Option("--key", help="Of this virtual key.")] = None,
     team: Annotated[str | None, typer.Option("--team", help="Of this team.")] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="At this provider.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="With this tag, as NAME=VALUE.")] = None,
     url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -31,7 +32,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     if unknown := [name for name in names if name not in _BY]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_BY)}", param_hint="--by")
     asked: dict[str, Any] = {"group_by": names, "since": max(0.0, time.time() - days * 86_400), "limit": 10_000}
-    found = ask(url, "usage", {**asked, "key": key, "team": team, "provider": provider}, token_file)
+    found = ask(url, "usage", {**asked, "key": key, "team": team, "provider": provider, "tag": tag}, token_file)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -46,7 +47,7 @@ def _print(names: list[str], rows: list[dict[str, Any]]) -> None:
     by_time = {"hour", "day"} & set(names)
     if not by_time:
         rows = sorted(rows, key=lambda row: -row["cost_nano"])
-    counted = "requests" if "tag" in names else "attempts"
+    counted = "requests" if any("requests" in row for row in rows) else "attempts"  # by tag it is requests
     numbers = (counted, "failures", "tokens in", "tokens out", "cost")
     lines = [
         (

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
-from pointsman.control.store.tables import USAGE_KEYS, USAGE_SUMS
+from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
@@ -16,6 +16,7 @@ from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, 
 HOUR_S = 3600
 NEVER = 1 << 62  # behind every byte of a segment
 MAX_OPEN = 200_000
+MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
 WORKER_DIED = "worker_died"
 
 
@@ -43,7 +44,22 @@ class _Request(Struct, gc=False):
     tags: dict[str, str] = {}
 
 
+class _Owner(Struct, gc=False):
+    """Whose a request is and who served it, in the order of `TAG_KEYS`. Read only of those that have tags."""
+
+    virtual_key: str | None = None
+    team: str | None = None
+    customer: str | None = None
+    provider: str | None = None
+    upstream_model: str | None = None
+    variant: str | None = None
+
+
 _REQUEST_DECODER = msgspec.json.Decoder(_Request)
+_OWNER_DECODER = msgspec.json.Decoder(_Owner)
+# What is wrong with a record of which nothing can be made: a moment that no calendar has, a zone or unit that nobody
+# knows, a line that is no JSON.
+_UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
 
 
@@ -89,6 +105,10 @@ class OpenRequests:
             self._drop_at = max(MAX_OPEN, 2 * len(self._open))
         self._open[intent.request_id] = [attempt]
 
+    def attempt(self, outcome: Outcome) -> Attempt | None:
+        """The attempt that had this outcome."""
+        return next((one for one in self._open.get(outcome.request_id, ()) if one.outcome is outcome), None)
+
     def settled(self, outcome: Outcome) -> Attempt | None:
         """The attempt of an outcome; `None` where it is not known, or had its outcome already."""
         for attempt in self._open.get(outcome.request_id, ()):
@@ -113,6 +133,8 @@ class OpenRequests:
         if found is not None and found.since <= at < found.until and found.scope is scope:
             return found
         hour = int(at // HOUR_S) * HOUR_S
+        if len(self._spans) >= MAX_SPANS:
+            self._spans.clear()
         windows = tuple(_window(ref, at) for ref in scope.counters)
         since = max((hour, *(start for start, _ in windows)))
         until = min((hour + HOUR_S, *(end for _, end in windows)))
@@ -161,15 +183,16 @@ class _Sum(Struct, gc=False):
 
 
 class Accounting:
-    """Gathers one batch."""
+    """Gathers one batch. `problem` is what was wrong with a record of which less was made than should be."""
 
     def __init__(self) -> None:
         self.records = 0
-        self._journals: dict[str, JournalState] = {}
+        self.problem: str | None = None
+        self.journals: dict[str, JournalState] = {}
         self._tallies: list[_Tally] = []
         self._sums: dict[tuple[str, int, int], _Sum] | None = None
         self._latest: dict[tuple[int, int, bool], _Tally] = {}
-        self._tags: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
@@ -180,37 +203,49 @@ class Accounting:
         segment = chunk.segment
         booked_to = booked.offset if booked.segment == segment else NEVER if booked.segment > segment else 0
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
-            if type(record) is Intent:
-                scope = scopes.get(record.scope)
-                if scope is not None:
-                    requests.begun(Position(segment, offset), record, scope)
-            elif type(record) is Outcome:
-                attempt = requests.settled(record)
-                if attempt is not None:
-                    span = requests.span(attempt.scope, attempt.intent.at)
-                    _settle(self._tally(epoch, span, offset < booked_to), record)
-            elif type(record) is RequestDone:
-                try:
-                    request_id = self._write(record.record)
-                except msgspec.DecodeError:
-                    continue
-                requests.done(request_id)
-            elif type(record) is Scope:
-                scopes[record.number] = record
+            try:
+                if type(record) is Intent:
+                    scope = scopes.get(record.scope)
+                    if scope is not None:
+                        requests.begun(Position(segment, offset), record, scope)
+                elif type(record) is Outcome:
+                    attempt = requests.settled(record)
+                    if attempt is not None:
+                        span = requests.span(attempt.scope, attempt.intent.at)
+                        _settle(self._tally(epoch, span, offset < booked_to), record)
+                elif type(record) is RequestDone:
+                    requests.done(self._write(record.record))
+                elif type(record) is Scope:
+                    scopes[record.number] = record
+            except _UNUSABLE as error:
+                self._note(error)
 
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
         """A worker died: attempts without an outcome are charged at what was reserved, and their requests get a record
         of what is known."""
         self._sums = None
         for request_id, attempts in requests.take_all():
-            for attempt in attempts:
+            self.abandon_one(epoch, requests, request_id, attempts)
+
+    def abandon_one(self, epoch: int, requests: OpenRequests, request_id: str, attempts: list[Attempt]) -> None:
+        """The same for one request, which is open no more."""
+        for attempt in attempts:
+            try:
                 if attempt.outcome is None:
                     self._charge_reserved(epoch, attempt.intent, requests.span(attempt.scope, attempt.intent.at))
+            except _UNUSABLE as error:
+                self._note(error)
+        try:
             self._write(_record_of(request_id, attempts))
+        except _UNUSABLE as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        self.problem = f"it cannot be used: {type(error).__name__}: {error}"
 
     def read_to(self, name: str, state: JournalState) -> None:
         """How far a journal was read for this batch."""
-        self._journals[name] = state
+        self.journals[name] = state
 
     def charged(self) -> list[Charged]:
         """What the lease book is to be told once the batch is committed."""
@@ -222,7 +257,7 @@ class Accounting:
 
     def batch(self) -> Batch:
         """What is to be written."""
-        return Batch(self._journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
+        return Batch(self.journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
 
     def _counters(self) -> list[Row]:
         return [
@@ -259,8 +294,7 @@ class Accounting:
         return [dict(zip((*USAGE_KEYS, *USAGE_SUMS), (*key, *sums), strict=True)) for key, sums in usage.items()]
 
     def _tag_rows(self) -> list[Row]:
-        names = ("hour", "tag", "requests", "tokens_in", "tokens_out", "nano")
-        return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in self._tags.items()]
+        return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
     def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
         scope, tally = span.scope, self._tally(epoch, span, False)
@@ -311,8 +345,9 @@ class Accounting:
         self._requests.append(row)
         if request.tags:
             hour = int(request.time // HOUR_S) * HOUR_S
+            owner = [name or "" for name in msgspec.structs.astuple(_OWNER_DECODER.decode(line))]
             for name, value in request.tags.items():
-                sums = self._tags[hour, f"{name}={value}"]
+                sums = self._tags[(hour, f"{name}={value}", *owner)]
                 sums[0] += 1
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0

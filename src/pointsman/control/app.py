@@ -145,6 +145,7 @@ def _own_lines(services: Services, workers: int) -> list[str]:
         *gauge_lines("pointsman_journal_damage", "Places where a journal was damaged.", [({}, state.damage)]),
         *gauge_lines("pointsman_damaged_journals", "Set aside for somebody to look at.", [({}, aside)]),
         *gauge_lines("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", [({}, aside_bytes)]),
+        *gauge_lines("pointsman_refused_records", "Set aside in the table refused.", [({}, state.refused)]),
         *gauge_lines(
             "pointsman_limit_posted",
             "Spent in the present windows of limits: nano-dollars, tokens or requests.",

@@ -13,19 +13,22 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.control.accounting import Accounting, OpenRequests
-from pointsman.control.store.database import StoreError
-from pointsman.control.store.store import JournalState, Store
+from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.piecemeal import Piecemeal
+from pointsman.control.store.database import RefusedError, StoreError
+from pointsman.control.store.store import JournalState, Refusal, Store
 from pointsman.domain.leases import Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
-from pointsman.journal.records import Scope
 from pointsman.routing.leases import LeaseBook
 
 IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
+MAX_CAREFUL = MAX_RECORDS  # the same, where each record may be tried by itself
 CHECKPOINT_S = 5.0
+MAX_TOLD = 10  # refused records of one batch that get a line of their own in the log
+OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
 _logger = logging.getLogger(__name__)
@@ -39,19 +42,20 @@ class _Journal:
         self.position = Position()
         self.booked = Position()
         self.requests = OpenRequests()
-        self.scopes: dict[int, Scope] = {}
         self.is_retired = False
         self.is_unreadable = False  # of a newer version: told once, and left alone
         self.is_damaged = False  # what could be read of it was
 
 
 class IngestState(Struct):
-    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals."""
+    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals,
+    `refused` the records that are set aside in the store, since it would not take them as they were."""
 
     problem: str | None = None
     commits: int = 0
     records: int = 0
     damage: int = 0
+    refused: int = 0
     caught_up_at: float = 0.0  # Unix seconds of the last time nothing was left to read
 
 
@@ -69,6 +73,7 @@ class Ingest:
         self.state = IngestState(problem="the store was not opened yet")
         self.store: Store | None = None
         self.is_ready = asyncio.Event()  # the book knows what was spent
+        self.is_tried = asyncio.Event()  # it does, or the store is out of reach
         self._folder = journals
         self._book = book
         self._open_store = open_store
@@ -78,6 +83,8 @@ class Ingest:
         self._is_restored = False
         self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
+        self._gathered = 0  # records in the last batch
+        self._careful_for = 0  # records: the store did not take a batch, whose so many go one by one
         self._failures = 0
         self._checkpoint_at = 0.0
         self._is_changed = False  # the store has what no checkpoint has made safe yet
@@ -86,6 +93,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Read until `finish`. Never cancel it: that could leave a transaction open, and the store locked."""
+        slow = asyncio.get_running_loop().call_later(OPEN_S, self._opens_slowly)
         while not self._stopping.is_set():
             commits = self.state.commits
             is_end = await self.step()
@@ -93,6 +101,7 @@ class Ingest:
                 await self._pause(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
             elif is_end:
                 await self._pause(PAUSE_S if self.state.commits != commits else IDLE_S)
+        slow.cancel()
 
     async def finish(self, within_s: float) -> None:
         """End `run`, and read to the end of everything, if the store lets us."""
@@ -126,6 +135,11 @@ class Ingest:
                 await self._rewind(self.store)
             is_end = await self._step(self.store)
             await self._clean_up(self.store)
+        except RefusedError as error:
+            _logger.warning("the store does not take all of a batch, which is tried record by record: %s", error)
+            self._careful_for = self._gathered
+            self._must_rewind = True
+            return False
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
                 _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
@@ -145,12 +159,20 @@ class Ingest:
             self._failures = 0
         if not self._is_owed:
             self.is_ready.set()
+            self.is_tried.set()
+        elif not self.is_ready.is_set():
+            self.is_tried.clear()
         return is_end
+
+    def _opens_slowly(self) -> None:
+        if not self._is_restored:
+            self.is_tried.set()
 
     async def _failed(self, problem: str) -> None:
         self.state.problem = problem
         self._failures += 1
         self._must_rewind = True
+        self.is_tried.set()
         if self.store is not None:
             await self.store.reconnect()
 
@@ -178,6 +200,7 @@ class Ingest:
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
+        self.state.refused = await store.refused()
         self._is_changed = True
         self._must_rewind = False
 
@@ -211,8 +234,7 @@ class Ingest:
         accounting = Accounting()
         while position < end:
             chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
-            journal.scopes.update(journal.reader.scopes)
-            accounting.add(journal.reader.epoch, chunk.before(end), journal.scopes, journal.requests, end)
+            accounting.add(journal.reader.epoch, chunk.before(end), journal.reader.scopes, journal.requests, end)
             position = chunk.end
             if chunk.is_end:
                 break
@@ -227,7 +249,7 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = Accounting()
+        accounting = Piecemeal() if self._careful_for else Accounting()
         retired: list[_Journal] = []
         is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
@@ -247,12 +269,12 @@ class Ingest:
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
         if progress:
             self._is_changed = True
-            await store.commit(accounting.batch())
+            charged = await self._commit(store, accounting)
             self.state.commits += 1
             self.state.records += accounting.records
             for journal, end in progress:
                 journal.position = journal.booked = end
-            for one in accounting.charged():
+            for one in charged:
                 self._book.charge(one.epoch, one.counter, one.window, one.amount)
             for journal in retired:
                 journal.is_retired = True
@@ -262,10 +284,23 @@ class Ingest:
             self.state.caught_up_at = time()
         return is_end
 
+    async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:
+        """Write what was gathered. Returns what the lease book is to be told."""
+        if not isinstance(accounting, Piecemeal):
+            self._gathered = max(1, accounting.records)
+            if accounting.problem is not None:
+                raise RefusedError(accounting.problem)
+            await store.commit(accounting.batch())
+            return accounting.charged()
+        refusals = await store.commit_pieces(accounting.pieces, accounting.journals)
+        self._careful_for = max(0, self._careful_for - max(1, accounting.records))
+        self._refused(refusals)
+        return accounting.taken(refusals)
+
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
         position, epoch = journal.position, journal.reader.epoch
-        until = accounting.records + MAX_BATCH
+        until = accounting.records + (MAX_CAREFUL if self._careful_for else MAX_BATCH)
         while accounting.records < until:
             try:
                 chunk = journal.reader.read(position, MAX_RECORDS, is_live=is_live)
@@ -276,8 +311,7 @@ class Ingest:
             for damage in chunk.damage:
                 self._damaged(damage)
                 journal.is_damaged = True
-            journal.scopes.update(journal.reader.scopes)
-            accounting.add(epoch, chunk, journal.scopes, journal.requests, journal.booked)
+            accounting.add(epoch, chunk, journal.reader.scopes, journal.requests, journal.booked)
             position = chunk.end
             if chunk.is_end:
                 return position, True
@@ -290,6 +324,8 @@ class Ingest:
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
+        if self.state.refused:  # until somebody deletes them
+            self.state.refused = await store.refused()
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
         if not self._is_changed or not await store.checkpoint():
             return
@@ -304,6 +340,16 @@ class Ingest:
                 del self._journals[name]
             else:
                 journal.reader.remove_before(low.segment)
+
+    def _refused(self, refusals: list[Refusal]) -> None:
+        self.state.refused += len(refusals)
+        for one in refusals[:MAX_TOLD]:
+            where = (one.piece.epoch, one.piece.position.segment, one.piece.position.offset)
+            _logger.error(
+                "a record is set aside in the table refused, epoch %d, segment %d, byte %d: %s", *where, one.why
+            )
+        if len(refusals) > MAX_TOLD:
+            _logger.error("%d more records of this batch are set aside in the table refused", len(refusals) - MAX_TOLD)
 
     def _damaged(self, message: str) -> None:
         self.state.damage += 1

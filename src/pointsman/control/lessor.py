@@ -15,12 +15,13 @@ from typing import cast
 import msgspec
 
 from pointsman.control.ingest import Ingest
-from pointsman.domain.leases import Share
+from pointsman.domain.leases import Share, Unable
 from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
     Beat,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -40,6 +41,7 @@ from pointsman.routing.leases import LeaseBook
 
 BEAT_S = 1.0
 RECALL_S = 0.03  # how long an ask waits for others to give back
+_NO_STORE = Unable("the store cannot be reached")
 
 _logger = logging.getLogger(__name__)
 
@@ -205,7 +207,13 @@ class Lessor:
 
     async def _answer(self, line: Line, epoch: int, ask: Ask) -> None:
         """Answer an ask, with what others give back where that is needed; late, if what was spent and lent is not known
-        yet. The worker then has given up, but what it is granted stays with it."""
+        yet. The worker then has given up, but what it is granted stays with it. Where the store has been out of reach
+        from the start that could take for ever: who wants something is told so."""
+        if ask.wants:
+            await self._ingest.is_tried.wait()
+            if not self._ingest.is_ready.is_set():
+                line.send(CannotLend(ask.number, _NO_STORE))
+                return
         await self._ingest.is_ready.wait()
         while not self._knows_all():
             await self._wait(1.0)

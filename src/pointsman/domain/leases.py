@@ -42,6 +42,12 @@ class Grant(Struct, frozen=True, array_like=True):
     lent: int
 
 
+class Unable(Struct, frozen=True, array_like=True):
+    """The answer to wishes while nobody can say what is left. `why` is told to clients."""
+
+    why: str
+
+
 class Return(Struct, frozen=True, array_like=True):
     """`amount` is taken from what is granted."""
 

@@ -164,16 +164,37 @@ class Billing:
         grant, until = self._told.get(short.limit.counter, _NEVER_TOLD)
         return grant if now < until and grant is not None and grant.window == short.window else None
 
-    def refusal(self, shorts: Sequence[Short], lent: int) -> Reason:
-        """Why an attempt that no room could be found for is not made. `lent` is what other workers hold unspent."""
-        now, now_unix_s = monotonic(), self._clock()
-        worst = max(shorts, key=lambda short: short.ends_at)
-        ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
+    def may_fit(self, shorts: Sequence[Short]) -> bool:
+        """Whether there would be room if all that is reserved, or held by other workers, came free."""
+        now = monotonic()
         for short in shorts:
-            if short.available <= 0 and not short.reserved and not lent:
+            told = self._told_of(short, now)
+            room = short.available + short.reserved + (told.left + told.lent if told is not None else 0)
+            if room < short.amount:
+                return False
+        return True
+
+    def refusal(self, shorts: Sequence[Short]) -> Reason:
+        """Why an attempt that no room could be found for is not made."""
+        now, now_unix_s = monotonic(), self._clock()
+        for short in shorts:
+            told = self._told_of(short, now)
+            held = short.reserved + (told.lent if told is not None else 0)
+            is_known = told is not None or self.lessor is None
+            if is_known and not held and self._left(short, now) <= 0:
                 self._live.refused(short.limit, now + max(short.ends_at - now_unix_s, 0.0), now)
-        need, left = _amount(worst.limit, worst.amount), _amount(worst.limit, max(worst.available, 0))
-        return over_limit(worst.limit, f"has {left} left here; this attempt may take up to {need}", ends_at)
+        too_large = [short for short in shorts if short.amount > short.limit.amount]
+        worst = max(too_large or shorts, key=lambda short: short.ends_at)
+        need, left = _amount(worst.limit, worst.amount), _amount(worst.limit, max(self._left(worst, now), 0))
+        if too_large:
+            return over_limit(worst.limit, f"is too small for an attempt that may take up to {need}", None)
+        ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
+        return over_limit(worst.limit, f"has {left} left; this attempt may take up to {need}", ends_at)
+
+    def _left(self, short: Short, now: float) -> int:
+        """What is free of a limit, here and at control."""
+        told = self._told_of(short, now)
+        return short.available + (told.left if told is not None else 0)
 
     def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""

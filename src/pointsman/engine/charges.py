@@ -18,6 +18,7 @@ from pointsman.routing.pricing import cost_nano, counted_usage
 _READING = frozenset({"GET", "HEAD", "DELETE"})
 _KEPT = STATEFUL | {Operation.RESPONSES}
 _NO_USAGE = Usage()
+_PROVIDER, _FILE = UsageSource.PROVIDER, Operation.FILE  # members of enums are slow to read
 
 # Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
 # answer did not come, or not to its end.
@@ -61,7 +62,7 @@ def charge_for(
     if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
         return Charge(0, 0, UsageSource.NONE)
     usage = reception.used()
-    source = UsageSource.PROVIDER
+    source = _PROVIDER
     if usage is None:
         source = _source(unfinished, reception, failure)
         if source is UsageSource.NONE:
@@ -77,7 +78,7 @@ def charge_for(
 
 def is_free(call: Call) -> bool:
     """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
-    if call.method in _READING or call.operation is Operation.FILE:
+    if call.method in _READING or call.operation is _FILE:
         return True
     return call.operation in _KEPT and _is_order(call.path.partition("?")[0])
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pointsman.domain.leases import Grant, Want
+from pointsman.domain.leases import Grant, Unable, Want
 from pointsman.engine.tasks import Waiter
 
 
 class Lessor(Protocol):
     """The line to control."""
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | None]:
-        """Ask for more. The ledger knows of the answer before the waiter is set; `None` means that none came in
-        time."""
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+        """Ask for more. The ledger knows of the grants before the waiter is set."""
         ...

@@ -24,11 +24,10 @@ class Live:
     trusted.
     """
 
-    is_cut_off = False
-    is_stale = False
-
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.is_cut_off = False
+        self.is_stale = False
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}

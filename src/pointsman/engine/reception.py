@@ -57,13 +57,10 @@ class Reception(Waiter[None]):
     headers: Headers
     body: bytes | None = None
     usage: Usage | None = None
-    failure: Failure | None = None
     first_byte_at: float | None = None
     committed_at: float | None = None
-    bytes_in = 0
 
     _tail: bytes | None = None  # of an answer that is relayed unread, where its end may say what was used
-    _mode = HEAD
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
@@ -74,6 +71,9 @@ class Reception(Waiter[None]):
         self._exchange = exchange
         self._begin = begin
         self._routing = routing
+        self.failure: Failure | None = None
+        self.bytes_in = 0
+        self._mode = HEAD
         self._pieces: list[bytes] = []
 
     # What the transport calls.

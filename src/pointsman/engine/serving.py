@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Attempt, UsageSource
 from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
@@ -80,13 +81,7 @@ class Serving:
     chosen: Candidate | None = None
     reception: Reception | None = None
     started_at: float | None = None
-    waited_s = 0.0
     status = 0
-    history: tuple[Attempt, ...] = ()
-    records: tuple[AttemptRecord, ...] = ()
-    upload: Upload | None = None
-    sent = 0
-    cost_nano = 0
     may_fit = False
     may_shorten = False
     is_shortening = False
@@ -98,6 +93,13 @@ class Serving:
         self.call = call
         self.grant = grant
         self.identity = identity
+        # What every request reads is set here: a class's value is slower to read than an object's own.
+        self.waited_s = 0.0
+        self.history: tuple[Attempt, ...] = ()
+        self.records: tuple[AttemptRecord, ...] = ()
+        self.upload: Upload | None = None
+        self.sent = 0
+        self.cost_nano = 0
 
     async def run(self) -> None:
         """Serve the request. Whatever becomes of it, it is accounted for."""
@@ -204,34 +206,35 @@ class Serving:
         billing, call, shortened, shortenings = self.engine.billing, self.call, None, 0
         lessor, asked_until = billing.lessor, monotonic() + LENT_S
         while isinstance(found, list):
-            lent = 0
             if lessor is not None and not billing.is_spent(found, monotonic()):
                 grants = await lessor.ask(wants(found))
-                if grants is None:
+                if isinstance(grants, Unable):
                     names = ", ".join(str(short.limit) for short in found)
-                    return Reason("budget_unavailable", f"how much is left of the {names} cannot be found out now")
+                    message = f"how much is left of the {names} cannot be found out now: {grants.why}"
+                    return Reason("budget_unavailable", message)
                 billing.answered(grants, monotonic())
                 found = billing.hold(tab, call, self.identity, self.sent + 1)
                 if not isinstance(found, list):
                     break
-                lent = sum(grant.lent for grant in grants)
-                if lent and not self.is_shortening and monotonic() < asked_until:
+                is_lent = any(grant.lent for grant in grants)
+                if is_lent and not self.is_shortening and monotonic() < asked_until:
                     await self._pause(_FOR_RECALL)
                     continue
             shortened = billing.shortened(tab, call, found, monotonic())
             if shortened is None or not self.is_shortening or shortenings == SHORTENINGS:
                 self.may_shorten = self.may_shorten or shortened is not None
-                return self._no_room(found, lent)
+                return self._no_room(found)
             call, shortenings = shortened.call, shortenings + 1
             found = billing.hold(tab, call, self.identity, self.sent + 1)
         if call is not self.call and isinstance(found, Hold):
             self.shortened = shortened
         return found
 
-    def _no_room(self, shorts: list[Short], lent: int) -> Reason:
-        if all(short.available + short.reserved + lent >= short.amount for short in shorts):
+    def _no_room(self, shorts: list[Short]) -> Reason:
+        billing = self.engine.billing
+        if billing.may_fit(shorts):
             self.may_fit = True
-        return self.engine.billing.refusal(shorts, lent)
+        return billing.refusal(shorts)
 
     def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload

@@ -48,14 +48,13 @@ class Waiter(Wait, Generic[T]):
 class EagerTask:
     """Runs a coroutine that awaits only `Waiter`s. Exceptions that leave the coroutine are logged."""
 
-    _waiter: Wait | None = None
-    _is_cancelled = False  # and the coroutine has not heard of it yet
-
     def __init__(self, coroutine: Coroutine[Wait, None, None], error: type[Exception]) -> None:
         """`error` is what `cancel` throws into the coroutine."""
         self._coroutine = coroutine
         self._steps = coroutine.__await__()
         self._error = error
+        self._waiter: Wait | None = None
+        self._is_cancelled = False  # and the coroutine has not heard of it yet
 
     @property
     def is_done(self) -> bool:

@@ -144,7 +144,7 @@ class JournalReader:
                 break
             try:
                 record = decode(payload)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 break
             offsets.append(offset)
             records.append(record)
@@ -268,7 +268,7 @@ class JournalReader:
             return None
         try:
             record: Record = DECODER.decode(payload)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return record
 

@@ -9,11 +9,12 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import NO_SHARE, Grant, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Return, Share, Unable, Want
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -41,7 +42,8 @@ PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
 
-Answered = Callable[[Sequence[Grant] | None], None]
+Answered = Callable[[Sequence[Grant] | Unable], None]
+_AWAY, _SILENT = Unable("control is away"), Unable("control does not answer")
 
 
 class _Question(Struct):
@@ -113,11 +115,11 @@ class LinkClient(asyncio.Protocol):
             self._transport.close()
 
     def ask(self, wants: Sequence[Want], answered: Answered, within_s: float | None = None) -> None:
-        """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with
-        `None` when control is silent. Who asks for what is being asked for already waits for the same answer. Who
-        asks for nothing is answered as soon as control can lend."""
+        """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with why
+        there are none. Who asks for what is being asked for already waits for the same answer. Who asks for nothing
+        is answered as soon as control can lend."""
         if not self.is_connected:
-            self._loop.call_soon(answered, None)
+            self._loop.call_soon(answered, _AWAY)
             return
         names = [(want.counter, want.window) for want in wants]
         number = self._in_flight.get(names[0]) if names else None
@@ -127,7 +129,7 @@ class LinkClient(asyncio.Protocol):
         self._number += 1
         number = self._number
         self._send(Ask(number, list(wants)))  # first: nobody is to wait for what cannot be sent
-        timer = self._loop.call_later(within_s or ASK_S, self._answer, number, None)
+        timer = self._loop.call_later(within_s or ASK_S, self._answer, number, _SILENT)
         self._asked[number] = _Question(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
 
@@ -163,7 +165,7 @@ class LinkClient(asyncio.Protocol):
         self._transport = None
         self._lost.set()
         for number in list(self._asked):
-            self._answer(number, None)
+            self._answer(number, _AWAY)
         if self.is_connected:
             self.is_connected = False
             self._on_line(False)
@@ -174,6 +176,8 @@ class LinkClient(asyncio.Protocol):
         if isinstance(frame, Granted):
             self._ledger.granted(frame.grants)
             self._answer(frame.number, frame.grants)
+        elif isinstance(frame, CannotLend):
+            self._answer(frame.number, frame.unable)
         elif isinstance(frame, Recall):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
@@ -208,8 +212,8 @@ class LinkClient(asyncio.Protocol):
                 return
             self._send(InForce(digest))
 
-    def _answer(self, number: int, grants: Sequence[Grant] | None) -> None:
-        """Wake all who wait for an answer; without grants none came."""
+    def _answer(self, number: int, answer: Sequence[Grant] | Unable) -> None:
+        """Wake all who wait for an answer."""
         question = self._asked.pop(number, None)
         if question is None:
             return
@@ -218,7 +222,7 @@ class LinkClient(asyncio.Protocol):
             if self._in_flight.get(name) == number:
                 del self._in_flight[name]
         for answered in question.answered:
-            answered(grants)
+            answered(answer)
 
     def _send(self, frame: FromWorker) -> None:
         if self._transport is not None and not self._transport.is_closing():

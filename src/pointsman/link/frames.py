@@ -7,7 +7,7 @@ Frames arrive in order, and a connection begins with `Hello` and `Welcome`. What
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import Grant, Holding, Return, Share, Unable, Want
 
 PROTOCOL = 1
 MAX_FRAME = 64 * 1024 * 1024
@@ -93,8 +93,15 @@ class Beat(Struct, frozen=True, array_like=True, tag=23):
     """Sent every second: a control process that is stopped or stuck looks like one that has nothing to say."""
 
 
+class CannotLend(Struct, frozen=True, array_like=True, tag=24):
+    """The answer to an ask while control cannot lend, and will not in a moment."""
+
+    number: int
+    unable: Unable
+
+
 FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics
-FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat
+FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend
 
 _ENCODER = msgspec.msgpack.Encoder()
 FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)

@@ -302,16 +302,14 @@ def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure
 
 
 def _over_limits(model: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
-    """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does."""
-    until = [
-        verdict.reason.until
-        for verdict in verdicts
-        if verdict.reason.code == "over_rate_limit" and verdict.reason.until is not None
-    ]
+    """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does, with the time
+    to wait where waiting helps."""
+    rates = [verdict.reason for verdict in verdicts if verdict.reason.code == "over_rate_limit"]
     message = f"no limit has room for this request to {model!r}: {said}"
-    if until:
-        return Failure(failures.RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))
-    return Failure(failures.BUDGET_EXCEEDED, message)
+    if not rates:
+        return Failure(failures.BUDGET_EXCEEDED, message)
+    until = [reason.until for reason in rates if reason.until is not None]
+    return Failure(failures.RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0) if until else None)
 
 
 def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:

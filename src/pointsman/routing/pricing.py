@@ -16,6 +16,7 @@ from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
 BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
+_COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
 _WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
@@ -104,7 +105,7 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
 
 def _answers(call: Call) -> int:
     """How many answers are charged: for each of several prompts, all that the best are chosen from."""
-    if call.operation is not Operation.COMPLETION:
+    if call.operation is not _COMPLETION:
         return call.choices
     prompt, best_of = call.fields.get("prompt"), call.fields.get("best_of")
     prompts, count = 1, call.choices

@@ -4,18 +4,19 @@ Every request earns `PER_REQUEST` tokens; a retry spends one; and `FLOOR_PER_S` 
 able to retry at all. So at most a fifth of the traffic can be retries, however many requests fail at once.
 """
 
-from msgspec import Struct
-
 PER_REQUEST = 0.2
 FLOOR_PER_S = 1.0
 CAPACITY = 20.0
 
 
-class RetryBudget(Struct):
+class RetryBudget:
     """A bucket. `updated_at` is in monotonic seconds."""
 
-    tokens: float = 10.0
-    updated_at: float = 0.0
+    __slots__ = ("tokens", "updated_at")
+
+    def __init__(self, tokens: float = 10.0, updated_at: float = 0.0) -> None:
+        self.tokens = tokens
+        self.updated_at = updated_at
 
     def earn(self) -> None:
         """A request arrived."""

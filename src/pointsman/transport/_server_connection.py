@@ -111,9 +111,10 @@ class Connection(asyncio.Protocol):
                 if may_hold and end + length == len(data):
                     self._serve(known.head, data[end:], length)
                     return
-            self._buffer += data
             self._phase = _PENDING
-            self._advance()
+            if known is not None or not self._begin_new(data):
+                self._buffer += data
+                self._advance()
             if self._phase == _PENDING:
                 self._limit(self._shared.limits.head_timeout_s, may_extend=False)
         elif phase == _CLOSING:
@@ -226,8 +227,21 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal.failure)
 
+    def _begin_new(self, data: bytes) -> bool:
+        """Begin a request whose head is all here, but not known. False where it is not, or is not a good one."""
+        end = data.find(b"\r\n\r\n") + 4
+        if not 4 < end <= self._shared.limits.head_bytes:
+            return False
+        try:
+            head, length = self._memo.learn(data[:end])
+        except Refusal:
+            return False
+        self._buffer += data[end:]
+        self._begin(head, length)
+        return True
+
     def _begin(self, head: Head, length: int) -> None:
-        """A head is complete. Raises `Refusal` when its body is too large, before any of it is asked for."""
+        """A head is complete. A body that is too large is refused before any of it is asked for."""
         try:
             head.mode = mode = self._handler.accept(head)
         except Refusal as refusal:
@@ -240,7 +254,8 @@ class Connection(asyncio.Protocol):
         limits = self._shared.limits
         most = limits.body_bytes if mode is _BUFFER else limits.streamed_body_bytes
         if length > most:
-            raise too_large(most)
+            self._refuse(too_large(most).failure)
+            return
         if head.expects_continue and length and not self._buffer:
             self.write(_CONTINUE)
         if mode is not _BUFFER:
@@ -250,7 +265,7 @@ class Connection(asyncio.Protocol):
         self._length = length
         self._chunked = Chunked() if length == CHUNKED else None
         self._phase = _BODY
-        self._collect()
+        self._go_on()
 
     def _collect(self) -> None:
         """Serve the request when all of its body is here. Raises `Refusal` for a body that is not to be had."""

@@ -53,8 +53,6 @@ class Leg:
     """
 
     timeout_kind: Kind = failures.COMMIT_TIMEOUT
-    is_paused = False
-    is_uploading = False  # the request is not wholly given yet
     was_sent = False  # a connection has been given the request, or what there was of it
     carrier: Carrier | None = None
     on_writable: Callable[[], None] | None = None
@@ -63,6 +61,8 @@ class Leg:
         self.request = request
         self.handler: ResponseHandler | None = handler  # None once the leg has ended
         self.deadline = deadline
+        self.is_paused = False
+        self.is_uploading = False  # the request is not wholly given yet
 
     def watch(self) -> None:
         """Have a deadline that was moved forward observed."""
@@ -125,10 +125,9 @@ class UploadLeg(Leg):
     to wait.
     """
 
-    is_uploading = True
-
     def __init__(self, request: UpstreamRequest, handler: ResponseHandler, deadline: float, length: int | None) -> None:
         super().__init__(request, handler, deadline)
+        self.is_uploading = True
         self._length = length
         self._missing = length or 0
         self._waiting: list[bytes] | None = []  # until there is a connection

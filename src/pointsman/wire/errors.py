@@ -9,7 +9,7 @@ import math
 from msgspec import Struct
 from msgspec.json import encode
 
-from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.failures import RATE_LIMITED, Failure, Fault
 
 
 class _Error(Struct):
@@ -46,7 +46,10 @@ def error_event(failure: Failure, request_id: str) -> bytes:
 
 
 def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:
-    """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known."""
+    """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known. They would repeat a
+    request that is over a rate limit, also one for which no time to wait is known, since the limit never has room."""
+    if failure.kind is RATE_LIMITED and failure.retry_after_s is None:
+        should_retry = False
     lines = b"content-type: application/json\r\n"
     if failure.retry_after_s is not None:
         lines += b"retry-after: %d\r\n" % max(math.ceil(failure.retry_after_s), 0)

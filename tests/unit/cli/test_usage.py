@@ -32,6 +32,12 @@ def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
 
         by_tag = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "tag"], env=ENV)
         assert "env=[red]dev" in by_tag.output, "what clients send is no markup"
+        with_tag = ["usage", "--url", url, "--by", "key", "--tag", "env=[red]dev"]
+        done = CliRunner().invoke(build_app(), with_tag, env=ENV)
+        lines = [line.split() for line in done.output.splitlines() if line.strip()]
+        assert lines[0][:2] == ["key", "requests"]
+        assert ["me", "1", "-", "10", "5", "$1,234.567890123"] in lines
+        assert not any(line[0] == "you" for line in lines)
         by_day = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "day", "--key", "you"], env=ENV)
         assert time.strftime("%Y-%m-%d 00:00Z", time.gmtime()) in by_day.output
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import uvloop
 
+from fakes.clock import PATIENCE_S
+from fakes.processes import watched
 from pointsman.config.compile import Compiled, compile_file
 from pointsman.config.problems import Problem
 from pointsman.config.watch import ConfigWatcher
@@ -28,6 +30,7 @@ class Recorder:
     def __init__(self, path: Path, poll_s: float = 3.0) -> None:
         compiled = compile_file(path, ENVIRON).compiled
         assert compiled is not None
+        self._path = path
         self.reports: asyncio.Queue[str] = asyncio.Queue()
         self.watcher = ConfigWatcher(path, ENVIRON, compiled, self.taken, self.refused, poll_s)
 
@@ -40,13 +43,13 @@ class Recorder:
         self.reports.put_nowait(f"refused: {problems[0]}")
 
     async def next(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.reports.get()
 
     async def started(self) -> asyncio.Task[None]:
-        """Run the watcher until the kernel watches for it, which a probe shows."""
+        """Run the watcher, until the kernel watches for it."""
         task = asyncio.create_task(self.watcher.run())
-        await asyncio.sleep(0.3)
+        await watched(self._path.parent, os.getpid())
         return task
 
 
@@ -122,7 +125,7 @@ def test_a_secret_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
         task = await recorder.started()
         path.write_text(text("a", f"file:{secret}"))
         assert await recorder.next() == "a first"
-        await asyncio.sleep(0.3)  # the watch moves on to the second folder
+        await watched(secret.parent, os.getpid())
         replace_file(secret, "second\n")
         assert await recorder.next() == "a second"
         await stop(task)

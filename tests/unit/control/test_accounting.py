@@ -16,6 +16,7 @@ from pointsman.journal.records import Intent, Outcome, Record, RequestDone, Scop
 
 DAY = 20_000 * 86_400
 START = Position()
+FAR = 1e300  # a moment that no calendar has
 
 
 def intent(number: int, ordinal: int = 1, at: float = DAY, of: int = 1, nano: int = 1000) -> Intent:
@@ -124,14 +125,14 @@ def test_the_one_character_that_databases_refuse_is_replaced() -> None:
 
 
 def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
-    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9)
+    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9, variant="trial")
     found, requests = read(intent(1), outcome(1), RequestDone(line))
     assert len(requests) == 0
     (row,) = found.batch().requests
     assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line)
-    assert found.batch().tags == [
-        {"hour": DAY, "tag": "env=dev", "requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
-    ]
+    whose = {"virtual_key": "me", "team": "research", "customer": "", "provider": "openai", "model": "gpt-4o"}
+    sums = {"requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
+    assert found.batch().tags == [{"hour": DAY, "tag": "env=dev", **whose, "variant": "trial", **sums}]
 
 
 def test_a_line_that_is_no_record_is_left_out() -> None:
@@ -211,3 +212,27 @@ def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, floa
     for one in found.charged():
         charged[one.counter, one.window] += one.amount
     assert charged == expected
+
+
+@pytest.mark.parametrize("bad", [RequestDone(b"no JSON"), RequestDone(b'{"request_id": "\xff"}'), RequestDone(b"{}")])
+def test_a_record_that_cannot_be_used_is_told_and_stops_no_other(bad: Record) -> None:
+    found, _ = read(intent(1), bad, outcome(1))
+    assert found.problem is not None
+    assert counters(found)[DAY_COUNTER, DAY] == 70
+
+
+def test_an_attempt_at_no_moment_is_told_and_stops_no_other() -> None:
+    found, requests = read(intent(1, at=FAR), outcome(1), intent(2), outcome(2), intent(3, at=FAR), intent(4))
+    assert found.problem is not None
+    assert counters(found)[DAY_COUNTER, DAY] == 70
+    found.abandon(7, requests)
+    assert counters(found)[DAY_COUNTER, DAY] == 1070
+
+
+def test_windows_are_not_kept_of_every_scope_there_ever_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "MAX_SPANS", 10)
+    requests = OpenRequests()
+    for number in range(100):
+        one = scope(number)
+        assert requests.span(one, DAY) is requests.span(one, DAY)
+        assert len(requests._spans) <= 10

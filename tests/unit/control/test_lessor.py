@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from fakes.control import DAY_COUNTER, ControlPlane, control_plane
 from integration.gateway import run
-from pointsman.domain.leases import Want
+from pointsman.control import ingest as ingest_module
+from pointsman.control.store.store import Store
+from pointsman.domain.leases import Unable, Want
 from pointsman.domain.limits import Period
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
+    Beat,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -47,12 +52,13 @@ class FakeWorker:
         self._writer.write(data)
 
     async def next(self) -> FromControl:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not self._waiting:
                 data = await self._reader.read(65536)
                 if not data:
                     raise EOFError
-                self._waiting += [FROM_CONTROL.decode(body) for body in self._frames.feed(data)]
+                frames = map(FROM_CONTROL.decode, self._frames.feed(data))
+                self._waiting += [frame for frame in frames if not isinstance(frame, Beat)]  # those come any time
         return self._waiting.pop(0)
 
     def close(self) -> None:
@@ -60,12 +66,12 @@ class FakeWorker:
 
 
 @asynccontextmanager
-async def listening(folder: Path) -> AsyncIterator[tuple[ControlPlane, str]]:
+async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tuple[ControlPlane, str]]:
     path = str(folder / "link")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
-    async with control_plane(folder) as plane:
+    async with control_plane(folder, is_read=is_read) as plane:
         await plane.services.lessor.listen(listener)
         yield plane, path
 
@@ -134,6 +140,66 @@ def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path
     run(main())
 
 
+def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> None:
+    """But not who only wants to know when there is something."""
+    (tmp_path / "pointsman.db").mkdir()
+
+    async def main() -> None:
+        async with listening(tmp_path, is_read=False) as (plane, path):
+            ingest = plane.services.ingest
+            reading = asyncio.ensure_future(ingest.run())
+            worker = await call(plane, path)
+            await worker.next()
+            worker.send(Ask(1, []))
+            for number in (2, 3):
+                worker.send(Ask(number, [Want(DAY_COUNTER, day(), 1000)]))
+                assert await worker.next() == CannotLend(number, Unable("the store cannot be reached"))
+            (tmp_path / "pointsman.db").rmdir()
+            answer = await worker.next()
+            assert isinstance(answer, Granted)
+            assert answer.number == 1
+            worker.send(Ask(4, [Want(DAY_COUNTER, day(), 1000)]))
+            answer = await worker.next()
+            assert isinstance(answer, Granted)
+            assert answer.grants
+            worker.close()
+            await ingest.finish(5)
+            await reading
+
+    run(main())
+
+
+def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "OPEN_S", 0.01)
+
+    async def main() -> None:
+        async with listening(tmp_path, is_read=False) as (plane, path):
+            ingest, is_back = plane.services.ingest, asyncio.Event()
+            open_store = ingest._open_store
+
+            async def hang() -> Store:
+                await is_back.wait()
+                return await open_store()
+
+            ingest._open_store = hang
+            reading = asyncio.ensure_future(ingest.run())
+            worker = await call(plane, path)
+            await worker.next()
+            worker.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await worker.next(), CannotLend)
+            is_back.set()
+            await ingest.is_ready.wait()
+            worker.send(Ask(2, [Want(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await worker.next(), Granted)
+            worker.close()
+            await ingest.finish(5)
+            await reading
+
+    run(main())
+
+
 @pytest.mark.parametrize("data", [b"\xff" * 64, encode(Draining()), b"\x05\0\0\0nooo!"])
 def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path: Path) -> None:
     async def main() -> None:
@@ -171,7 +237,7 @@ def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None
             (line,) = lessor.lines
             assert line.hello is not None
             assert await lessor.distribute(0.05) == [line.hello.epoch]
-            distributing = asyncio.ensure_future(lessor.distribute(5))
+            distributing = asyncio.ensure_future(lessor.distribute(PATIENCE_S))
             await asyncio.sleep(0)
             worker.send(InForce(plane.services.configuration.digest))
             assert await distributing == []
@@ -186,7 +252,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
             worker = await call(plane, path, digest="old")
             await worker.next()
             worker.send(Draining())
-            assert await plane.services.lessor.distribute(5) == []
+            assert await plane.services.lessor.distribute(PATIENCE_S) == []
             worker.close()
 
     run(main())
@@ -200,7 +266,7 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):
                 await one.next()
-            asking = asyncio.ensure_future(lessor.metrics(0.3))
+            asking = asyncio.ensure_future(lessor.metrics(0.5))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
             worker.send(Metrics(asked.number, ["up 1"]))
@@ -208,7 +274,7 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
             worker.send(Metrics(asked.number, ["late 1"]))  # changes nothing
             silent.close()
             await asyncio.sleep(0.05)
-            asking = asyncio.ensure_future(lessor.metrics(5))
+            asking = asyncio.ensure_future(lessor.metrics(PATIENCE_S))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
             worker.send(Metrics(asked.number, ["up 2"]))

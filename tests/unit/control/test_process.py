@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from fakes.clock import PATIENCE_S
 from fakes.control import ENVIRON
 from pointsman.config.snapshot_file import Accepted, write_snapshot
 from pointsman.processes import ControlTask
@@ -33,7 +34,7 @@ class Running:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def abandon(self) -> None:
@@ -44,7 +45,7 @@ class Running:
     def wait(self) -> tuple[int, str]:
         assert self.process.stderr is not None
         said = self.process.stderr.read()
-        return self.process.wait(20), said
+        return self.process.wait(PATIENCE_S), said
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Room is reserved and the intent stored before an attempt is sent; what it used is charged when it is over."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -8,6 +8,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.exchange import exchange_of
 from fakes.journal import read_all
 from fakes.money import PLAIN, asking, limit
@@ -15,7 +16,7 @@ from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import NO_SHARE, Grant, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Level, Limit, Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
@@ -23,8 +24,10 @@ from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
 from pointsman.engine.billing import Billing, Hold, Shortened, wants
+from pointsman.engine.lessor import Lessor
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
+from pointsman.engine.tasks import Waiter
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
@@ -48,10 +51,14 @@ def configured(
 
 class Scene:
     def __init__(
-        self, configuration: Snapshot, journal: JournalWriter | None = None, ledger: Ledger | None = None
+        self,
+        configuration: Snapshot,
+        journal: JournalWriter | None = None,
+        ledger: Ledger | None = None,
+        lessor: Lessor | None = None,
     ) -> None:
         self.live = Live(configuration)
-        self.billing = Billing(self.live, ledger or Ledger(), journal, None)
+        self.billing = Billing(self.live, ledger or Ledger(), journal, lessor)
         self.key = configuration.virtual_keys[b"d"]
         self.tab = self.billing.tab(self.key, ALPHA)
 
@@ -67,6 +74,20 @@ class Scene:
 
     def settled(self, counter: Limit) -> int:
         return self.billing.ledger.account((counter,)).counters[0].window.settled
+
+
+class Mute:
+    """A line to control on which nobody answers."""
+
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+        return Waiter()
+
+
+def short_of(scene: Scene) -> list[Short]:
+    """The limits that have no room for another attempt."""
+    shorts = scene.try_to_hold(request_id="another")
+    assert isinstance(shorts, list)
+    return shorts
 
 
 def reception_of(usage: Usage | None) -> Reception:
@@ -205,7 +226,7 @@ def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=4096, max_bytes=4096)
-    ends_at = monotonic() + 5
+    ends_at = monotonic() + PATIENCE_S
     while writer.trouble is None:
         assert monotonic() < ends_at
         sleep(0.001)
@@ -226,14 +247,13 @@ def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
 
 
 def test_a_refusal_names_the_limit_and_what_is_left() -> None:
-    tight = limit(Metric.USD, 100_000)
+    tight = limit(Metric.USD, 160_000)
     scene = Scene(configured(tight, limit(Metric.REQUESTS, 5, "minute")))
-    shorts = scene.try_to_hold(asking(max_tokens=1000))
-    assert isinstance(shorts, list)
-    reason = scene.billing.refusal(shorts, 0)
+    scene.hold(asking(max_tokens=1))
+    reason = scene.billing.refusal(short_of(scene))
     assert reason.code == "over_budget"
     message = (
-        "the budget of $0.0001 per day of virtual key me has $0.0001 left here; this attempt may take up to $0.0006918"
+        "the budget of $0.00016 per day of virtual key me has $0.0000676 left; this attempt may take up to $0.0001518"
     )
     assert reason.message == message
     assert reason.until is not None
@@ -241,21 +261,56 @@ def test_a_refusal_names_the_limit_and_what_is_left() -> None:
     assert scene.live.exhausted == {}, "something is left: a smaller request may fit"
 
 
+def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
+    scene = Scene(configured(limit(Metric.TOKENS, 700, "minute")))
+    reason = scene.billing.refusal(short_of(scene))
+    assert reason.code == "over_rate_limit"
+    limited = "the limit of 700 tokens per minute of virtual key me"
+    assert reason.message == f"{limited} is too small for an attempt that may take up to 712"
+    assert reason.until is None
+    assert scene.live.exhausted == {}
+
+
 def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     tight = limit(Metric.REQUESTS, 1, "minute")
     scene = Scene(configured(tight))
     hold = scene.hold()
-    shorts = scene.try_to_hold(request_id="r2")
-    assert isinstance(shorts, list)
-    assert scene.billing.refusal(shorts, 0).code == "over_rate_limit"
+    assert scene.billing.refusal(short_of(scene)).code == "over_rate_limit"
     assert scene.live.exhausted == {}, "what is reserved may be given back"
     scene.billing.settle(hold, reception_of(Usage(1, 1)), None)
-    shorts = scene.try_to_hold(request_id="r2")
-    assert isinstance(shorts, list)
-    scene.billing.refusal(shorts, 5)
-    assert scene.live.exhausted == {}, "others may give something back"
-    scene.billing.refusal(shorts, 0)
+    scene.billing.refusal(short_of(scene))
     assert scene.live.exhausted.keys() == {tight.counter}
+
+
+@pytest.mark.parametrize(
+    ("left", "lent", "is_over", "said"),
+    [
+        (0, 0, True, "has $0 left"),
+        (0, 5, False, "has $0 left"),  # others may give something back
+        (5, 0, False, "has $0.000000005 left"),  # a smaller request may fit
+        (None, None, False, "has $0 left"),  # nobody has said
+    ],
+)
+def test_what_control_has_left_is_left(left: int | None, lent: int | None, is_over: bool, said: str) -> None:
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lessor=Mute())
+    shorts = short_of(scene)
+    if left is not None and lent is not None:
+        scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
+    assert said in scene.billing.refusal(shorts).message
+    assert (scene.live.exhausted.keys() == {BUDGET.counter}) is is_over
+
+
+def test_what_may_come_free_is_what_others_hold_too() -> None:
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lessor=Mute())
+    shorts = short_of(scene)
+
+    def may_fit(left: int, lent: int) -> bool:
+        scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
+        return scene.billing.may_fit(shorts)
+
+    assert not scene.billing.may_fit(shorts)
+    assert may_fit(10, shorts[0].amount - 10)
+    assert not may_fit(10, shorts[0].amount - 11)
 
 
 def test_control_is_not_asked_again_at_once_for_what_it_has_not() -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.engine import Rig, engine_before
 from fakes.exchange import FakeClient, exchange_of
 from fakes.money import limit
 from fakes.origin import Peer, Script, run
 from fakes.wire import parse
 from pointsman.domain.calls import Call
-from pointsman.domain.leases import NO_SHARE, Want
+from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.limits import Metric
 from pointsman.domain.network import Network
@@ -369,7 +370,7 @@ def test_only_where_it_is_wanted_and_not_to_nothing(
             record = await rig.log.next()
             assert client.status == status
             if status == 402:
-                assert "the budget of $0.00000013 per day of virtual key me has" in client.body.decode()
+                assert "the budget of $0.00000013 per day of virtual key me is too small" in client.body.decode()
                 assert record.code == "budget_exceeded"
                 assert rig.asked == [0]
             if not held:
@@ -439,7 +440,9 @@ def test_where_a_shortened_attempt_came_to_nothing_nothing_was_shortened() -> No
     run(main())
 
 
-def test_every_candidate_is_tried_again_when_room_has_come_free() -> None:
+def test_every_candidate_is_tried_again_when_room_has_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM_S", PATIENCE_S)
+
     async def main() -> None:
         async with engine_before(answering(whole()), answering(whole())) as rig:
             priced(rig, "refuse", alpha=100_000)
@@ -466,8 +469,8 @@ class BookLessor:
         for epoch in (1, 2):
             self.book.hello(epoch, epoch, NO_SHARE, [], time())
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | None]:
-        waiter: Waiter[Sequence[Lease] | None] = Waiter()
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
+        waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
 
         def answer() -> None:
             self._before()
@@ -478,6 +481,25 @@ class BookLessor:
         self.asked.append(list(wants))
         asyncio.get_running_loop().call_soon(answer)
         return waiter
+
+
+def test_why_nothing_can_be_lent_is_told() -> None:
+    class Unsure:
+        def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
+            waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
+            waiter.set(Unable("the store cannot be reached"))
+            return waiter
+
+    async def main() -> None:
+        async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
+            priced(rig)
+            rig.engine.billing.lessor = Unsure()
+            _, client = begin(rig, chat(max_tokens=50), ME_LIMITED)
+            record = await rig.log.next()
+            assert (client.status, record.code) == (503, "budget_unavailable")
+            assert "cannot be found out now: the store cannot be reached" in (record.message or "")
+
+    run(main())
 
 
 def test_what_control_has_left_is_part_of_what_fits() -> None:

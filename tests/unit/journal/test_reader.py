@@ -9,7 +9,7 @@ import pytest
 from fakes.journal import SMALL, read_all, scope, write
 from pointsman.journal import segments
 from pointsman.journal.reader import Chunk, JournalReader, Position, discover, set_aside
-from pointsman.journal.records import FORMAT, Intent, Outcome, Record, Scope
+from pointsman.journal.records import ENCODER, FORMAT, Intent, Outcome, Record, Scope
 from pointsman.journal.segments import HEADER_BYTES, SegmentError, segment_numbers, segment_path
 from pointsman.journal.writer import JournalWriter
 
@@ -42,6 +42,17 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(data)
+
+
+def test_a_record_whose_text_is_none_is_damage_like_any_other(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, 0, 1, segment_bytes=1 << 16)
+    told = write(writer, 0, 1)
+    assert writer._store(ENCODER.encode(Intent(1, "rr", 1, 1.5, 10, 20)).replace(b"rr", b"\xff\xff"), None)
+    told += write(writer, 1, 1)
+    writer.close()
+    records, _, damage = read_all(writer.folder)
+    assert records == told
+    assert len(damage) == 1
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 1000])

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from fakes.journal import SMALL, outcome, read_all, scope, write
 from pointsman.journal import segments
 from pointsman.journal import writer as module
@@ -20,7 +21,7 @@ from pointsman.journal.writer import JournalUnavailable, JournalWriter, folder_n
 
 
 def until(condition: Callable[[], object]) -> None:
-    ends_at = monotonic() + 5
+    ends_at = monotonic() + PATIENCE_S
     while not condition():
         assert monotonic() < ends_at
         sleep(0.001)
@@ -178,11 +179,14 @@ def test_a_record_that_no_segment_can_hold_is_dropped_at_once(tmp_path: Path) ->
 _DYING = """
 import sys
 from pathlib import Path
+from time import sleep
 sys.path.insert(0, sys.argv[2])
 from fakes.journal import write
 from pointsman.journal.writer import JournalWriter
 journal = JournalWriter(Path(sys.argv[1]), 0, 1, segment_bytes=16384)
 for number in range(100_000):
+    while journal._next is None:  # the other thread has not made it yet
+        sleep(0.0001)
     write(journal, number, 1)
     print(number, flush=True)
 """
@@ -196,6 +200,7 @@ def test_what_was_stored_survives_the_death_of_the_process(tmp_path: Path) -> No
             process.stdout.readline()
         os.kill(process.pid, signal.SIGKILL)
         said = process.stdout.read().decode().split()
+        process.wait()  # its output ends before its lock does
     last = int(said[-1]) if said else 299
     (reader,) = discover(tmp_path)
     assert not reader.is_live()
@@ -221,7 +226,7 @@ def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
         writer = JournalWriter(tmp_path, int(is_synced), 1, segment_bytes=1 << 16, is_synced=is_synced)
         for number in range(600):
             writer.intent(scope(), f"request-{number:06d}", 1, 1.5, 10, 20)
-        ends_at = monotonic() + 5
+        ends_at = monotonic() + PATIENCE_S
         while is_synced and monotonic() < ends_at and not synced:
             sleep(0.01)
         sleeping = len(synced)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from fakes.money import limit
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Unable, Want
 from pointsman.domain.limits import Metric
 from pointsman.link import client as module
 from pointsman.link.client import LinkClient
@@ -19,6 +20,7 @@ from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -57,7 +59,7 @@ class Control:
         self.lines[-1].write(encode(frame))
 
     async def next(self) -> FromWorker:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.frames.get()
 
     async def welcome(self, share: Share = SHARE) -> Hello:
@@ -112,7 +114,7 @@ class Scene:
         await self.until(lambda: not self.link.is_connected)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.001)
 
@@ -120,8 +122,8 @@ class Scene:
         await self.control.welcome()
         await self.until(lambda: self.link.is_connected)
 
-    def ask(self, more: int = 5) -> "asyncio.Future[Sequence[Grant] | None]":
-        answer: asyncio.Future[Sequence[Grant] | None] = asyncio.get_running_loop().create_future()
+    def ask(self, more: int = 5) -> "asyncio.Future[Sequence[Grant] | Unable]":
+        answer: asyncio.Future[Sequence[Grant] | Unable] = asyncio.get_running_loop().create_future()
         self.link.ask([Want(USD.counter, DAY, more)], answer.set_result)
         return answer
 
@@ -148,7 +150,7 @@ Test = Callable[[Scene], Coroutine[Any, Any, None]]
 
 def run(path: Path, test: Test) -> None:
     async def main() -> None:
-        async with scene_in(path) as scene, asyncio.timeout(10):
+        async with scene_in(path) as scene, asyncio.timeout(PATIENCE_S):
             await test(scene)
 
     asyncio.run(main())
@@ -217,7 +219,7 @@ def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, m
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
-        assert await scene.ask() is None
+        assert await scene.ask() == Unable("control does not answer")
         ask = await scene.control.next()
         assert isinstance(ask, Ask)
         scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 70, 0, 0)]))
@@ -226,16 +228,30 @@ def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, m
     run(tmp_path, test)
 
 
-def test_without_a_line_the_answer_is_none_at_once(tmp_path: Path) -> None:
+def test_a_control_that_cannot_lend_is_an_answer_for_all_who_wait(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        answers = [scene.ask() for _ in range(3)]
+        ask = await scene.control.next()
+        assert isinstance(ask, Ask)
+        scene.control.send(CannotLend(ask.number, Unable("the store cannot be reached")))
+        assert await asyncio.gather(*answers) == [Unable("the store cannot be reached")] * 3
+        scene.ask()
+        assert isinstance(await scene.control.next(), Ask), "who asks later asks anew"
+
+    run(tmp_path, test)
+
+
+def test_without_a_line_the_answer_is_there_at_once(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.control.next()  # no welcome yet
-        assert await scene.ask() is None
+        assert await scene.ask() == Unable("control is away")
         scene.control.send(Welcome(PROTOCOL, SHARE))
         await scene.until(lambda: scene.link.is_connected)
         answer = scene.ask()
         await scene.control.next()
         await scene.hang_up()
-        assert await answer is None, "nobody waits for a line that is gone"
+        assert isinstance(await answer, Unable), "nobody waits for a line that is gone"
         assert scene.lines == [True, False]
         assert scene.link.away_since(monotonic()) is not None
 
@@ -318,17 +334,12 @@ def test_a_control_that_talks_nonsense_is_left_and_called_again_after_a_pause(
     tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(scene: Scene) -> None:
-        ends_at = asyncio.get_running_loop().time() + 0.5
-        count = 0
-        while asyncio.get_running_loop().time() < ends_at:
-            try:
-                async with asyncio.timeout_at(ends_at):
-                    await scene.control.frames.get()
-            except TimeoutError:
-                break
-            count += 1
+        await scene.control.next()
+        for count in range(5):
+            told_at = monotonic()
             scene.control.lines[-1].write(said)
-        assert 2 <= count <= 8, "it is no hot loop"
+            await scene.control.next()
+            assert monotonic() - told_at >= module.PAUSES_S[count] * 0.9, "it is no hot loop"
         assert scene.link.share is None
         assert scene.lines == []
 

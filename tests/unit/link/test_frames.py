@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Unable, Want
 from pointsman.link.frames import (
     FROM_CONTROL,
     FROM_WORKER,
     MAX_FRAME,
     PROTOCOL,
     Ask,
+    CannotLend,
     Draining,
     FrameReader,
     FromControl,
@@ -45,6 +46,7 @@ FROM_CONTROLS: list[FromControl] = [
     Reshare(Share(1, 3, 2.0)),
     NewSnapshot("/path", "digest"),
     MetricsAsk(3),
+    CannotLend(1, Unable("why")),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 
+from fakes.clock import PATIENCE_S
 from fakes.raw_client import RawClient, Received
 from pointsman.simulate import SimulatedProvider
 from pointsman.simulate.bill import Entry
@@ -33,7 +34,7 @@ def settled() -> Callable[[SimulatedProvider], Awaitable[Entry]]:
     """Waits for the latest entry of the bill to be settled."""
 
     async def latest(provider: SimulatedProvider) -> Entry:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             while not provider.bill.entries or provider.bill.entries[-1].outcome == "open":
                 await asyncio.sleep(0.001)
         return provider.bill.entries[-1]

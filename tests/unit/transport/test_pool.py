@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 
+from fakes.clock import PATIENCE_S
 from fakes.origin import OK, POST, Answer, FakeOrigin, Peer, ask, connecting, run, send, serving
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
@@ -189,8 +190,8 @@ def test_a_waiting_request_is_bounded_by_its_deadline_and_gets_the_place_of_a_cl
 
         async with serving(script) as fake, connecting(Network(max_connections=1)) as client:
             go_on = asyncio.Event()
-            first, short, long = (send(client, fake.origin, timeout_s=limit) for limit in (5, 0.1, 5))
-            moved = send(client, fake.origin, timeout_s=5)
+            first, short, long = (send(client, fake.origin, timeout_s=limit) for limit in (PATIENCE_S, 0.1, PATIENCE_S))
+            moved = send(client, fake.origin)
             assert moved.leg is not None
             moved.leg.deadline = monotonic() + 0.05
             moved.leg.watch()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import PATIENCE_S, Clock
 from fakes.origin import run
 from pointsman.transport import resolver as module
 from pointsman.transport.errors import ConnectError
@@ -17,19 +18,9 @@ ONE: list[Address] = [(socket.AF_INET, "192.0.2.1")]
 TWO: list[Address] = [(socket.AF_INET, "192.0.2.2")]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "monotonic", clock)
-    return clock
+    return Clock.of(monkeypatch, module)
 
 
 class Names:
@@ -43,7 +34,7 @@ class Names:
 
     def __call__(self, host: str) -> list[Address]:
         self.asked.append(host)
-        assert self.may_answer.wait(5)
+        assert self.may_answer.wait(PATIENCE_S)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -170,7 +161,7 @@ def test_a_hanging_name_does_not_hold_up_others_nor_the_end() -> None:
 
     def lookup(host: str) -> list[Address]:
         if host.startswith("hung"):
-            hung.wait(5)
+            hung.wait(PATIENCE_S)
         return ONE
 
     async def main() -> None:

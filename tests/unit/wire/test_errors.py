@@ -42,6 +42,7 @@ def test_headers_say_when_and_whether_to_retry() -> None:
     limited = Failure(failures.UPSTREAM_RATE_LIMITED, "m", retry_after_s=0.2)
     assert b"retry-after: 1\r\n" in error_headers(limited)
     assert b"x-should-retry" not in error_headers(limited)
+    assert b"x-should-retry: false\r\n" in error_headers(Failure(failures.RATE_LIMITED, "m")), "waiting does not help"
     assert b"x-should-retry: false\r\n" in error_headers(limited, should_retry=False)
     assert b"x-should-retry: true\r\n" in error_headers(limited, should_retry=True)
     assert error_headers(Failure(failures.INTERNAL, "m")) == b"content-type: application/json\r\n"

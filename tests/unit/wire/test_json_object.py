@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from fakes.clock import pace
 from fakes.corpora import shared
 from fakes.wire import parse, refused
 from pointsman.domain.calls import Call
@@ -96,9 +97,9 @@ def test_a_depth_bomb_is_refused_quickly(opening: bytes) -> None:
     bomb = b'{"messages":' + opening * 100_000
     closed = b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     for body in (bomb, closed):
-        began = time.perf_counter()
+        began = time.thread_time()
         assert refused(lambda body=body: parse(body)).kind.status == 400  # type: ignore[misc]
-        assert time.perf_counter() - began < 0.05
+        assert time.thread_time() - began < 0.05 * pace()
 
 
 def test_lone_surrogates_do_not_reach_anybody() -> None:

@@ -24,7 +24,7 @@ class Worker(BaseModel):
 class Status(BaseModel):
     """How the gateway is. `backlog_bytes` is what is in journals and not in the store yet, in whole segments;
     `caught_up_s` is how long ago there was nothing. `damaged_journals` were set aside for somebody to look at; they
-    stay until somebody deletes them."""
+    stay until somebody deletes them, and so do the `refused_records` in the store's table `refused`."""
 
     digest: str
     workers: list[Worker]
@@ -34,6 +34,7 @@ class Status(BaseModel):
     journal_damage: int
     damaged_journals: int
     damaged_journal_bytes: int
+    refused_records: int
     backlog_bytes: int
     caught_up_s: float | None
 
@@ -70,6 +71,7 @@ async def status(services: Has) -> Status:
         journal_damage=state.damage,
         damaged_journals=damaged,
         damaged_journal_bytes=damaged_bytes,
+        refused_records=state.refused,
         backlog_bytes=services.ingest.backlog_bytes(),
         caught_up_s=time() - state.caught_up_at if state.caught_up_at else None,
     )

@@ -3,19 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 TIMEOUT_S = 5.0  # for a connection, a statement, and a lock
+MIGRATIONS = Path(__file__).with_name("migrations")
+NEWEST = MIGRATIONS / "newest_sqlite.sql"  # what they come to in an empty database, made by `make docs`
 
 
 class StoreError(Exception):
     """The store cannot be used. The message says why and holds no password."""
+
+
+class RefusedError(StoreError):
+    """The store works, but does not take these values, however often it is tried."""
 
 
 def store_url(url: str | None, data_dir: Path) -> URL:
@@ -45,18 +47,35 @@ async def migrate(engine: AsyncEngine) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    present = MigrationContext.configure(connection).get_current_revision()
-    known = {revision.revision for revision in script.walk_revisions()}
+    tables = inspect(connection).get_table_names()
+    present = (
+        connection.scalar(text("SELECT version_num FROM alembic_version")) if "alembic_version" in tables else None
+    )
+    known = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    if present == known[-1]:
+        return
     if present is not None and present not in known:
         raise StoreError(
             f"the store was made by a newer version (schema {present}); start that one, or restore a backup"
         )
-    if present != script.get_current_head():
-        command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # else its driver makes each table a transaction of its own
+        if not tables:
+            for statement in NEWEST.read_text().removesuffix(";\n").split(";\n"):
+                connection.exec_driver_sql(statement)
+            return
+    run_migrations(connection)
+
+
+def run_migrations(connection: Connection) -> None:
+    """Take the steps from the version there is to this one."""
+    from alembic import command  # noqa: PLC0415 -- it takes longer than all else here, and is seldom needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

@@ -5,21 +5,24 @@ left out, whatever breaks in between.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from operator import itemgetter
+from time import time
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Table, delete, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pointsman.control.store.database import StoreError, connect, migrate
+from pointsman.control.store.database import RefusedError, StoreError, connect, migrate
 from pointsman.control.store.tables import (
     COUNTERS,
     JOURNALS,
+    REFUSED,
     REQUESTS,
     TAG_SUMS,
     UNSETTLED,
@@ -31,6 +34,18 @@ from pointsman.journal.reader import Position
 
 Row = dict[str, Any]
 HOUR_S, DAY_S = 3600, 86_400
+AT_ONCE = 300  # pieces in one savepoint
+MAX_WHY = 500  # characters
+_FAILURES = (SQLAlchemyError, OSError, TimeoutError)
+_OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two are SQLite's driver's
+_PARTS = {  # of a batch, and the tables they go to
+    "counters": COUNTERS.name,
+    "usage": USAGE.name,
+    "tags": USAGE_TAGS.name,
+    "requests": REQUESTS.name,
+    "unsettled": UNSETTLED.name,
+}
+_STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and what is too long for an index
 
 
 class Rows(NamedTuple):
@@ -55,7 +70,8 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes]
 
 
 class Batch(Struct):
-    """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`."""
+    """What one transaction writes. All rows hold increments but for `journals`, `requests`, `unsettled` and
+    `refused`."""
 
     journals: dict[str, JournalState] = {}
     counters: list[Row] = []
@@ -63,6 +79,26 @@ class Batch(Struct):
     tags: list[Row] = []
     requests: list[RequestRow] = []
     unsettled: list[Row] = []
+    refused: list[Row] = []
+
+
+class Piece(Struct):
+    """What one record writes: whose journal it is from, where it begins, its rows, and what is kept where the store
+    does not take all of these. `problem` says why it has fewer of them than it should."""
+
+    epoch: int
+    position: Position
+    batch: Batch
+    record: bytes
+    problem: str | None = None
+
+
+class Refusal(Struct):
+    """A piece that was not taken whole, and why. `counters` are those that were not: name, beginning, epoch."""
+
+    piece: Piece
+    why: str
+    counters: set[tuple[str, int, int]] = set()
 
 
 class Store:
@@ -78,6 +114,7 @@ class Store:
         self._add_tags = _Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
         self._insert_requests = _Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
         self._insert_unsettled = _Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
+        self._insert_refused = _Statement(engine, insert(REFUSED).on_conflict_do_nothing())
         self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
 
     @classmethod
@@ -106,12 +143,27 @@ class Store:
             await self._engine.dispose(close=False)
 
     async def commit(self, batch: Batch) -> None:
-        """Write a batch, whole or not at all."""
+        """Write a batch, whole or not at all. Raises `RefusedError` where that is the fault of what it holds."""
         try:
             async with self._engine.begin() as connection:
                 await self._write(connection, batch)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (*_FAILURES, *_OF_VALUES) as error:
+            raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
+
+    async def commit_pieces(self, pieces: Sequence[Piece], journals: dict[str, JournalState]) -> list[Refusal]:
+        """Write each of these as far as the store takes it, and the rest into `refused`; all in one transaction."""
+        refusals: list[Refusal] = []
+        try:
+            async with self._engine.begin() as connection:
+                if self.is_sqlite:  # else the driver begins none, and the first savepoint would be it
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                for first in range(0, len(pieces), AT_ONCE):
+                    await self._write_pieces(connection, pieces[first : first + AT_ONCE], refusals)
+                rows = [_refused(one, time()) for one in refusals]
+                await self._write(connection, Batch(journals, refused=rows))
+        except (*_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
+        return refusals
 
     async def journals(self) -> dict[str, JournalState]:
         rows = await self._rows(select(JOURNALS))
@@ -141,9 +193,9 @@ class Store:
         chosen = [USAGE.c[name] == value for name, value in filters.items()]
         return await self._summed(USAGE, USAGE_SUMS, group_by, chosen, rows)
 
-    async def usage_by_tag(self, group_by: Sequence[str], tag: str | None, rows: "Rows") -> list[Row]:
-        """Sums over requests by `tag`, `hour` or `day`; of one tag, where it is given."""
-        chosen = [USAGE_TAGS.c.tag == tag] if tag is not None else []
+    async def usage_by_tag(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over requests by columns of `usage_tags`, or by `day`."""
+        chosen = [USAGE_TAGS.c[name] == value for name, value in filters.items()]
         return await self._summed(USAGE_TAGS, TAG_SUMS, group_by, chosen, rows)
 
     async def _summed(
@@ -180,6 +232,11 @@ class Store:
         """Attempts charged at what they reserved, the newest first."""
         return await self._rows(select(UNSETTLED).order_by(UNSETTLED.c.at.desc()).limit(limit))
 
+    async def refused(self) -> int:
+        """How many records were not taken as they were."""
+        rows = await self._rows(select(func.count().label("count")).select_from(REFUSED))
+        return int(rows[0]["count"])
+
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
         """Delete some of the single requests from before `older_than`; returns how many."""
         ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
@@ -208,6 +265,7 @@ class Store:
         if batch.requests:
             await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
         await self._insert_unsettled.run(connection, batch.unsettled)
+        await self._insert_refused.run(connection, batch.refused)
         rows = [
             {
                 "name": name,
@@ -220,6 +278,51 @@ class Store:
             for name, state in batch.journals.items()
         ]
         await self._set_journals.run(connection, rows)
+
+    async def _write_pieces(
+        self, connection: AsyncConnection, pieces: Sequence[Piece], refusals: list[Refusal]
+    ) -> None:
+        """All at once if they are taken, else each half by itself, down to the rows of a single one."""
+        if await self._refuses(connection, _joined(pieces)) is None:
+            refusals += [Refusal(one, one.problem) for one in pieces if one.problem is not None]
+            return
+        if len(pieces) > 1:
+            half = len(pieces) // 2
+            await self._write_pieces(connection, pieces[:half], refusals)
+            await self._write_pieces(connection, pieces[half:], refusals)
+            return
+        (piece,) = pieces
+        whys = [piece.problem] if piece.problem is not None else []
+        counters: set[tuple[str, int, int]] = set()
+        for name, table in _PARTS.items():
+            for why, row in await self._write_rows(connection, name, getattr(piece.batch, name)):
+                whys.append(f"{table}: {why}")
+                if name == "counters":
+                    counters.add((row["counter"], row["window_start"], row["epoch"]))
+        if whys:
+            refusals.append(Refusal(piece, "; ".join(whys), counters))
+
+    async def _write_rows(self, connection: AsyncConnection, name: str, rows: list[Any]) -> list[tuple[str, Any]]:
+        """Write these of one table, each by itself if need be. Returns those that were refused, and why."""
+        batch = Batch()
+        setattr(batch, name, rows)
+        why = await self._refuses(connection, batch) if rows else None
+        if why is None:
+            return []
+        if len(rows) == 1:
+            return [(why, rows[0])]
+        return [refused for row in rows for refused in await self._write_rows(connection, name, [row])]
+
+    async def _refuses(self, connection: AsyncConnection, batch: Batch) -> str | None:
+        """Write a batch if the store takes it; else say why it does not."""
+        try:
+            async with connection.begin_nested():
+                await self._write(connection, batch)
+        except (*_FAILURES, *_OF_VALUES) as error:
+            if not _is_refusal(error):
+                raise
+            return describe(error)
+        return None
 
     async def _rows(self, query: Any) -> list[Row]:
         try:
@@ -252,6 +355,41 @@ def _setting(insert: Any, table: Table) -> Any:
     """Put in the place of what is there."""
     changes = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
+
+
+def _joined(pieces: Sequence[Piece]) -> Batch:
+    batches = [piece.batch for piece in pieces]
+    return Batch(
+        counters=_summed(("posted",), chain.from_iterable(one.counters for one in batches)),
+        usage=_summed(USAGE_SUMS, chain.from_iterable(one.usage for one in batches)),
+        tags=_summed(TAG_SUMS, chain.from_iterable(one.tags for one in batches)),
+        requests=list(chain.from_iterable(one.requests for one in batches)),
+        unsettled=list(chain.from_iterable(one.unsettled for one in batches)),
+    )
+
+
+def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
+    """One row for each set of keys: to change one thousands of times in a transaction takes PostgreSQL ages."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        key = tuple(value for name, value in row.items() if name not in sums)
+        known = found.get(key)
+        found[key] = row if known is None else {**row, **{name: known[name] + row[name] for name in sums}}
+    return list(found.values())
+
+
+def _refused(refusal: Refusal, now_unix_s: float) -> Row:
+    """A row that every store takes."""
+    piece = refusal.piece
+    why = refusal.why[:MAX_WHY].replace("\0", "\\0").encode("ascii", "backslashreplace").decode()
+    position = {"segment": piece.position.segment, "byte": piece.position.offset}
+    return {"epoch": piece.epoch, **position, "at": now_unix_s, "why": why, "record": piece.record}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the values are at fault, and not the store."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(error, _OF_VALUES) or (isinstance(state, str) and state[:2] in _STATES)
 
 
 def first_id(at: float) -> str:

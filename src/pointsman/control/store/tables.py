@@ -54,18 +54,21 @@ USAGE = Table(
 USAGE_KEYS = tuple(column.name for column in USAGE.columns if column.primary_key)
 USAGE_SUMS = tuple(column.name for column in USAGE.columns if not column.primary_key)
 
-# Sums over requests by hour and tag. `tag` is `name=value`.
+# Sums over requests by hour and tag. `tag` is `name=value`; provider, model and variant are those of a request's last
+# attempt. Empty text stands for none.
 USAGE_TAGS = Table(
     "usage_tags",
     METADATA,
     Column("hour", _BIG, primary_key=True, autoincrement=False),
     Column("tag", Text, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in USAGE_KEYS[1:]),
     Column("requests", _BIG, nullable=False),
     Column("tokens_in", _BIG, nullable=False),
     Column("tokens_out", _BIG, nullable=False),
     Column("nano", _BIG, nullable=False),
 )
 
+TAG_KEYS = tuple(column.name for column in USAGE_TAGS.columns if column.primary_key)
 TAG_SUMS = tuple(column.name for column in USAGE_TAGS.columns if not column.primary_key)
 
 # Single requests; `record` is the line of the request log.
@@ -94,4 +97,17 @@ UNSETTLED = Table(
     Column("model", Text, nullable=False),
     Column("nano", _BIG, nullable=False),
     Column("tokens", _BIG, nullable=False),
+)
+
+# Records of journals that this store would not take as they were: whose, where they began, when they were set aside,
+# what of them is in no other table, and the record itself.
+REFUSED = Table(
+    "refused",
+    METADATA,
+    Column("epoch", _BIG, primary_key=True, autoincrement=False),
+    Column("segment", _BIG, primary_key=True, autoincrement=False),
+    Column("byte", _BIG, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False),
 )

@@ -26,8 +26,8 @@ def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason 
     return None
 
 
-def over_limit(limit: Limit, said: str, ends_at: float) -> Reason:
+def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
     """The reason for a limit that a request does not fit in. `ends_at`, when its window ends, is in monotonic
-    seconds."""
+    seconds; absent where the next window would have no room either."""
     code = "over_budget" if limit.metric is Metric.USD else "over_rate_limit"
     return Reason(code, f"the {limit} {said}", until=ends_at)

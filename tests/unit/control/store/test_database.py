@@ -1,12 +1,18 @@
 """The way to the store: its address, its tables, and those of a version that is newer."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from integration.databases import database
 from integration.gateway import run
+from pointsman.control.store import database as module
 from pointsman.control.store.database import StoreError, connect, migrate, store_url
 from pointsman.control.store.store import Store
 
@@ -39,6 +45,71 @@ def test_a_store_is_migrated_once_and_opened_again(tmp_path: Path) -> None:
         await (await Store.open(store_url(None, tmp_path))).close()
 
     run(main())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("table", ["usage", "refused"])
+def test_a_migration_that_breaks_off_leaves_nothing_behind(kind: str, table: str, tmp_path: Path) -> None:
+    """As when control is killed at its first start."""
+
+    async def test(url: str | None) -> None:
+        engine = connect(store_url(url, tmp_path))
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"CREATE TABLE {table} (name TEXT)")
+        with pytest.raises(SQLAlchemyError):
+            await migrate(engine)
+        async with engine.begin() as connection:
+            assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == [table]
+            await connection.exec_driver_sql(f"DROP TABLE {table}")
+        await migrate(engine)
+        await engine.dispose()
+
+    async def main() -> None:
+        if kind == "sqlite":
+            await test(None)
+        else:
+            async with database() as url:
+                await test(url)
+
+    run(main())
+
+
+def test_a_new_database_that_breaks_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken.sql"
+    broken.write_text(module.NEWEST.read_text() + "CREATE nonsense;\n")
+
+    async def main() -> None:
+        engine = connect(store_url(None, tmp_path))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "NEWEST", broken)
+            with pytest.raises(SQLAlchemyError):
+                await migrate(engine)
+        async with engine.begin() as connection:
+            assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == []
+        await migrate(engine)
+        await engine.dispose()
+
+    run(main())
+
+
+def test_versions_are_known_by_the_names_of_their_files() -> None:
+    script = ScriptDirectory(str(module.MIGRATIONS))
+    steps = [(Path(one.path).name.partition("_")[0], one.revision) for one in script.walk_revisions()]
+    assert [name for name, _ in steps] == [revision for _, revision in steps]
+    assert script.get_current_head() == max(revision for _, revision in steps)
+
+
+def test_what_migrates_is_loaded_only_where_it_is_needed(tmp_path: Path) -> None:
+    """It takes a tenth of the start."""
+    code = (
+        "import asyncio, sys; from pathlib import Path; import pointsman.control.process\n"
+        "from pointsman.control.store.database import store_url; from pointsman.control.store.store import Store\n"
+        "async def main():\n"
+        "    for _ in range(2):\n"
+        f"        await (await Store.open(store_url(None, Path({str(tmp_path)!r})))).close()\n"
+        "asyncio.run(main()); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

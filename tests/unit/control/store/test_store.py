@@ -4,15 +4,19 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
-from pointsman.control.store.database import StoreError, store_url
-from pointsman.control.store.store import Batch, JournalState, RequestRow, Row, Rows, Store, describe, first_id
+from pointsman.control.store.database import RefusedError, StoreError, store_url
+from pointsman.control.store.store import Batch, JournalState, Piece, RequestRow, Row, Rows, Store, describe, first_id
+from pointsman.control.store.tables import REFUSED, TAG_KEYS
 from pointsman.journal.reader import Position
 
 DAY = 20_000 * 86_400
@@ -95,6 +99,130 @@ def test_a_batch_is_written_whole_or_not_at_all(kind: str, tmp_path: Path) -> No
     on_store(kind, tmp_path, test)
 
 
+TOO_MUCH = 1 << 63
+
+
+def piece(number: int, **batch: Any) -> Piece:
+    return Piece(1, Position(0, 100 + number), Batch(**batch), b"record %d" % number)
+
+
+@STORES
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_pieces_are_written_but_for_what_the_store_does_not_take(kind: str, count: int, tmp_path: Path) -> None:
+    bad = count // 2
+    pieces = [piece(number, counters=[counter(1, 10)], usage=[usage(DAY)]) for number in range(count)]
+    pieces[bad] = piece(bad, counters=[counter(1, 10)], usage=[usage(DAY, nano=TOO_MUCH)], requests=[request(1, DAY)])
+    state = JournalState(Position(1, 200), Position(0, 48))
+
+    async def test(store: Store) -> None:
+        with pytest.raises(RefusedError):
+            await store.commit(pieces[bad].batch)
+        (refusal,) = await store.commit_pieces(pieces, {"j": state})
+        assert refusal.piece is pieces[bad]
+        assert refusal.why.startswith("usage: ")
+        assert refusal.counters == set(), "it has those"
+        assert await store.journals() == {"j": state}
+        assert [row[3] for row in await store.counters(DAY)] == [10 * count]
+        assert [row["attempts"] or 0 for row in await store.usage([], {}, ALL)] == [count - 1]
+        assert len(await store.requests({}, 10)) == 1
+        (kept,) = await store._rows(select(REFUSED))
+        assert (kept["epoch"], kept["segment"], kept["byte"]) == (1, 0, 100 + bad)
+        assert kept["record"] == b"record %d" % bad
+        assert kept["why"] == refusal.why
+        assert await store.refused() == 1
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_counters_that_are_not_taken_are_named_and_others_are(kind: str, tmp_path: Path) -> None:
+    other = {**counter(1, 3), "counter": "team:t|usd|day"}
+
+    async def test(store: Store) -> None:
+        (refusal,) = await store.commit_pieces([piece(1, counters=[counter(1, TOO_MUCH), other])], {})
+        assert refusal.counters == {("virtual_key:me|usd|day", DAY, 1)}
+        assert [(row[0], row[3]) for row in await store.counters(DAY)] == [("team:t|usd|day", 3)]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_what_was_wrong_before_is_kept_whatever_it_says(kind: str, tmp_path: Path) -> None:
+    odd = Piece(1, Position(), Batch(), b"\xff\0", "a\0b\ud800\N{SNOWMAN}" + "x" * 10_000)
+
+    async def test(store: Store) -> None:
+        assert len(await store.commit_pieces([piece(1, counters=[counter(1, 1)]), odd], {})) == 1
+        (kept,) = await store._rows(select(REFUSED))
+        assert kept["record"] == b"\xff\0"
+        assert kept["why"].startswith("a\\0b\\ud800\\u2603xxx")
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+@pytest.mark.parametrize("has_bad", [True, False])
+def test_pieces_are_written_all_or_none_whenever_it_breaks(kind: str, has_bad: bool, tmp_path: Path) -> None:
+    pieces = [piece(number, counters=[counter(1, 10)]) for number in range(4)]
+    if has_bad:
+        pieces[2] = piece(2, counters=[counter(1, 10), counter(2, TOO_MUCH)])
+
+    async def test(store: Store) -> None:
+        write, left = store._write, 0
+
+        async def breaking(connection: AsyncConnection, batch: Batch) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise ConnectionResetError("it is gone")
+            await write(connection, batch)
+
+        store._write = breaking  # type: ignore[method-assign]
+        for allowed in range(100):
+            left = allowed
+            try:
+                await store.commit_pieces(pieces, {"j": JournalState(Position(), Position())})
+                break
+            except StoreError as error:
+                assert type(error) is StoreError  # noqa: PT017 -- the last time there is none
+            assert await store.counters(DAY) == []
+            assert await store.journals() == {}
+            assert await store.refused() == 0
+        assert allowed > (5 if has_bad else 1)
+        assert [row[3] for row in await store.counters(DAY)] == [40]
+        assert await store.refused() == int(has_bad)
+
+    on_store(kind, tmp_path, test)
+
+
+REFUSED_BY = {
+    "too large": ("both", usage(DAY, nano=TOO_MUCH)),
+    "no text": ("both", usage(DAY, model="a\ud800")),
+    "none": ("both", usage(DAY, model=None)),
+    "NUL": ("postgresql", usage(DAY, model="a\0b")),
+    "a long name": ("postgresql", usage(DAY, model=token_hex(5000))),
+}
+
+
+@STORES
+@pytest.mark.parametrize("name", REFUSED_BY)
+def test_values_at_fault_are_told_from_a_store_that_fails(kind: str, name: str, tmp_path: Path) -> None:
+    where, row = REFUSED_BY[name]
+
+    async def test(store: Store) -> None:
+        if where in ("both", kind):
+            with pytest.raises(RefusedError):
+                await store.commit(Batch(usage=[row]))
+        else:
+            await store.commit(Batch(usage=[row]))
+        async with store._engine.begin() as connection:
+            await connection.execute(text("DROP TABLE usage"))
+        with pytest.raises(StoreError) as caught:
+            await store.commit(Batch(usage=[usage(DAY)]))
+        assert not isinstance(caught.value, RefusedError)
+
+    on_store(kind, tmp_path, test)
+
+
 @STORES
 def test_what_was_written_is_not_written_again(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
@@ -149,14 +277,24 @@ def test_sums_by_column_hour_and_day(kind: str, tmp_path: Path) -> None:
 def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         sums = {"requests": 1, "tokens_in": 2, "tokens_out": 3, "nano": 4}
-        tags = [{"hour": DAY + 3600 * n, "tag": tag, **sums} for n in range(2) for tag in ("env=dev", "env=prod")]
-        await store.commit(Batch(tags=tags))
-        assert [(row["tag"], row["nano"]) for row in await store.usage_by_tag(["tag"], None, ALL)] == [
-            ("env=dev", 8),
-            ("env=prod", 8),
+        whose = dict.fromkeys(TAG_KEYS[2:], "")
+        tags = [
+            {"hour": DAY + 3600 * n, "tag": tag, **whose, "virtual_key": key, **sums}
+            for n in range(2)
+            for tag, key in (("env=dev", "a"), ("env=dev", "b"), ("env=prod", "a"))
         ]
-        (row,) = await store.usage_by_tag(["day"], "env=dev", ALL)
-        assert (row["day"], row["requests"]) == (DAY, 2)
+        await store.commit(Batch(tags=tags))
+        await store.commit(Batch(tags=tags[:1]))
+
+        async def nanos(by: list[str], filters: Row | None = None) -> list[tuple[Any, ...]]:
+            found = await store.usage_by_tag(by, filters or {}, ALL)
+            return [(*(row[name] for name in by), row["nano"]) for row in found]
+
+        assert await nanos(["tag"]) == [("env=dev", 20), ("env=prod", 8)]
+        assert await nanos(["tag", "virtual_key"], {"tag": "env=dev"}) == [("env=dev", "a", 12), ("env=dev", "b", 8)]
+        assert await nanos(["tag"], {"virtual_key": "b"}) == [("env=dev", 8)]
+        (row,) = await store.usage_by_tag(["day"], {"tag": "env=dev"}, ALL)
+        assert (row["day"], row["requests"]) == (DAY, 5)
 
     on_store(kind, tmp_path, test)
 

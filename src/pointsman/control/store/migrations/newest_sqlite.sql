@@ -1,0 +1,88 @@
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+CREATE TABLE journals (
+	name TEXT NOT NULL, 
+	segment INTEGER NOT NULL, 
+	byte INTEGER NOT NULL, 
+	low_segment INTEGER NOT NULL, 
+	low_byte INTEGER NOT NULL, 
+	retired INTEGER DEFAULT '0' NOT NULL, 
+	PRIMARY KEY (name)
+);
+CREATE TABLE counters (
+	counter TEXT NOT NULL, 
+	window_start INTEGER NOT NULL, 
+	epoch INTEGER NOT NULL, 
+	window_end INTEGER NOT NULL, 
+	posted INTEGER NOT NULL, 
+	PRIMARY KEY (counter, window_start, epoch)
+);
+CREATE INDEX ix_counters_window_end ON counters (window_end);
+CREATE TABLE usage (
+	hour INTEGER NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	unsettled_nano INTEGER NOT NULL, 
+	unpriced INTEGER NOT NULL, 
+	PRIMARY KEY (hour, virtual_key, team, customer, provider, model, variant)
+);
+CREATE TABLE requests (
+	request_id TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	status INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	record BLOB NOT NULL, 
+	PRIMARY KEY (request_id)
+);
+CREATE INDEX requests_by_key ON requests (virtual_key, request_id);
+CREATE TABLE unsettled (
+	attempt_id TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	nano INTEGER NOT NULL, 
+	tokens INTEGER NOT NULL, 
+	PRIMARY KEY (attempt_id)
+);
+CREATE TABLE refused (
+	epoch INTEGER NOT NULL, 
+	segment INTEGER NOT NULL, 
+	byte INTEGER NOT NULL, 
+	at FLOAT NOT NULL, 
+	why TEXT NOT NULL, 
+	record BLOB NOT NULL, 
+	PRIMARY KEY (epoch, segment, byte)
+);
+CREATE TABLE "usage_tags" (
+	hour INTEGER NOT NULL, 
+	tag TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	PRIMARY KEY (hour, tag, virtual_key, team, customer, provider, model, variant)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0003');

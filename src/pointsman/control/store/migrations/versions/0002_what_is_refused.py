@@ -1,0 +1,28 @@
+"""Records that the store would not take as they were."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "refused",
+        *(
+            sa.Column(name, _BIG, primary_key=True, autoincrement=False, nullable=False)
+            for name in ("epoch", "segment", "byte")
+        ),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("refused")

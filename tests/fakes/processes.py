@@ -1,0 +1,37 @@
+"""What tests do to processes of others."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from time import monotonic, sleep
+
+from fakes.clock import PATIENCE_S
+
+
+async def watched(folder: Path, pid: int) -> None:
+    """Wait until a process has the kernel watch a folder, which it knows by its inode."""
+    inode = f" ino:{folder.stat().st_ino:x} "
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(inode in _text(path) for path in Path(f"/proc/{pid}/fdinfo").iterdir()):
+            await asyncio.sleep(0.005)
+
+
+def freeze(pid: int) -> None:
+    """Stop a process. On return none of its threads runs any more, which takes the signal a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    ends_at = monotonic() + PATIENCE_S
+    while not all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        assert monotonic() < ends_at
+        sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    return _text(thread / "stat").rpartition(") ")[2][:1] or "T"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has gone meanwhile
+        return ""

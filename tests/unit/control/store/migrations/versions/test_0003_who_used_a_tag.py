@@ -1,0 +1,54 @@
+"""The third migration keeps what was counted by tag, and so does going back."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from integration.databases import database
+from integration.gateway import run
+from pointsman.control.store.database import connect, migrate, store_url
+from unit.control.store.migrations.versions.test_0001_the_first_tables import _config
+
+_OLD = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 1, 2, 3, 4)"
+_NEW = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 'me', '', '', 'openai', 'gpt-4o', '', 10, 20, 30, 40)"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_was_counted_stays(kind: str, tmp_path: Path) -> None:
+    async def check(url: str | None) -> None:
+        engine = connect(store_url(url, tmp_path))
+
+        async def rows() -> list[tuple[object, ...]]:
+            async with engine.begin() as connection:
+                query = text("SELECT * FROM usage_tags ORDER BY requests")
+                return [tuple(row) for row in await connection.execute(query)]
+
+        async def back() -> None:
+            async with engine.begin() as connection:
+                await connection.run_sync(lambda sync: command.downgrade(_config(sync), "0002"))
+
+        await migrate(engine)
+        await back()
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(_OLD)
+        await migrate(engine)
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(_NEW)
+        assert await rows() == [
+            (3600, "env=dev", "", "", "", "", "", "", 1, 2, 3, 4),
+            (3600, "env=dev", "me", "", "", "openai", "gpt-4o", "", 10, 20, 30, 40),
+        ]
+        await back()
+        assert await rows() == [(3600, "env=dev", 11, 22, 33, 44)]
+        await engine.dispose()
+
+    async def main() -> None:
+        if kind == "sqlite":
+            await check(None)
+        else:
+            async with database() as url:
+                await check(url)
+
+    run(main())
