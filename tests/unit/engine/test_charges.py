@@ -55,7 +55,6 @@ def charged(
     call: Call | None = None,
     price: Price | None = PLAIN,
     unfinished: str = "full",
-    bound: Bound = BOUND,
 ) -> Charge:
     call = call or STREAMED
     reception = reception_of(call, was_sent=was_sent)
@@ -64,6 +63,7 @@ def charged(
         for _ in range(events):
             reception.on_data(piece("x"))
     reception.usage = usage
+    bound = Bound(0, 0) if is_free(call) else BOUND
     return charge_for(call, price, bound, unfinished, reception, Failure(kind, "") if kind is not None else None)
 
 
@@ -207,10 +207,9 @@ def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
 def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
     assert is_free(call) is free
     if free:
-        nothing = Bound(0, 0)
-        assert charged(call=call, bound=nothing) == Charge(0, 0, UsageSource.NONE)
-        assert charged(failures.CLIENT_GONE, status=None, call=call, bound=nothing).nano == 0
-        assert charged(usage=Usage(8, 5), call=call, bound=nothing).nano == 0, "it was paid for before"
+        assert charged(call=call) == Charge(0, 0, UsageSource.NONE)
+        assert charged(failures.CLIENT_GONE, status=None, call=call).nano == 0
+        assert charged(usage=Usage(8, 5), call=call).nano == 0, "it was paid for before"
 
 
 TOKENS = st.integers(0, 10**6)
