@@ -32,7 +32,7 @@ run: $(VENV)/.run ## start the gateway in front of two simulated providers, one 
 # Two at a time, for many tests wait most of the time; tests/conftest.py says which not.
 PYTEST := $(BIN)/python -m pytest -n 2
 
-test: setup ## run the tests (some eight minutes on two slow cores)
+test: setup ## run the tests (some six minutes on two slow cores)
 	$(PYTEST) -m "not slow and not real"
 
 test-all: setup ## run the tests at their larger sizes (an hour or more)

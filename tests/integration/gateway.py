@@ -98,7 +98,8 @@ class Gateway:
                 *arguments,
                 stdout=log,
                 stderr=asyncio.subprocess.PIPE,
-                env={"POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN, **self.environ},
+                # What a process that is killed leaves behind goes with the folder of the test.
+                env={"POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN, **self.environ, "TMPDIR": str(self.config_file.parent)},
             )
         assert self.process.stderr is not None
         listening: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from time import monotonic, sleep
 from types import SimpleNamespace
@@ -59,7 +60,7 @@ def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_every_worker_has_a_socket_of_its_own_at_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sockets = open_sockets(settings(tmp_path, workers=3))
     ports = {port_of(fd) for fds in sockets.listen for fd in fds}
     assert len(ports) == 1
@@ -254,6 +255,7 @@ def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path
 def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = compiled(TEXT)
     supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, ["gone"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     supervisor._sockets = open_sockets(settings(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     supervisor._hand_over()

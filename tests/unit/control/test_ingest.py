@@ -145,7 +145,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
         books = Books(tmp_path)
         books.failures = 2
         reading = asyncio.create_task(books.ingest.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await books.ingest.is_ready.wait()
             await books.ingest.finish(PATIENCE_S)
             await reading
