@@ -108,7 +108,7 @@ LIMITS = {
         lambda totals: totals.tokens_in + totals.tokens_out,
     ),
 }
-ROUNDS = [{"usd": 10, "requests": 3, "tokens": 3}, pytest.param(dict.fromkeys(LIMITS, 200), marks=pytest.mark.slow)]
+ROUNDS = [{"usd": 30, "requests": 5, "tokens": 5}, pytest.param(dict.fromkeys(LIMITS, 200), marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("workers", WORKERS)

@@ -21,17 +21,11 @@ from integration.client import Client
 from integration.databases import Server, Way, database, own_server
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
-from pointsman.control.store.database import TIMEOUT_S
-from pointsman.link.client import SILENT_S
 
-RATE = 20
+RATE = 50
 RETURN_S = 10.0
 Fault = Callable[[Gateway, float], Coroutine[Any, Any, None]]
-
-
-def lasting(seconds: float) -> pytest.MarkDecorator:
-    """How long a fault lasts: the shorter time is beyond every limit that applies while it does."""
-    return pytest.mark.parametrize("for_s", [seconds, pytest.param(30, marks=pytest.mark.slow)])
+LENGTHS = [8, pytest.param(30, marks=pytest.mark.slow)]
 
 
 async def load(gateway: Gateway, for_s: float) -> list[int]:
@@ -163,7 +157,7 @@ async def each(faults: Iterable[Coroutine[Any, Any, None]]) -> None:
             group.create_task(fault)
 
 
-@lasting(TIMEOUT_S + 1)
+@pytest.mark.parametrize("for_s", LENGTHS)
 def test_sqlite(for_s: float) -> None:
     async def break_by(fault: Fault) -> None:
         async with governed() as gateway:
@@ -172,7 +166,7 @@ def test_sqlite(for_s: float) -> None:
     run(each(map(break_by, (exclusive_lock, no_space))))
 
 
-@lasting(SILENT_S + 2)
+@pytest.mark.parametrize("for_s", LENGTHS)
 def test_control(for_s: float) -> None:
     async def break_by(fault: Fault) -> None:
         async with governed() as gateway:
@@ -195,7 +189,7 @@ async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
             await way.stop()
 
 
-@lasting(TIMEOUT_S + 1)
+@pytest.mark.parametrize("for_s", LENGTHS)
 @pytest.mark.parametrize("kinds", [("reset", "frozen"), ("refusing", "read_only")])
 def test_postgresql(kinds: tuple[str, ...], for_s: float) -> None:
     async def break_by(kind: str) -> None:
@@ -250,7 +244,7 @@ def test_a_control_process_ends_though_its_database_is_frozen() -> None:
     run(main())
 
 
-@lasting(3)
+@pytest.mark.parametrize("for_s", LENGTHS)
 def test_postgresql_stopped(for_s: float) -> None:
     async def main(server: Server) -> None:
         async def fault(gateway: Gateway, seconds: float) -> None:

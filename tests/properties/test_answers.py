@@ -69,7 +69,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
         assert error_body(failure, "id")
         assert error_headers(failure)
         assert 400 <= status_of(failure) < 600
-    for unfinished in ("full", "prompt", "none"):
+    for unfinished in (None, "full", "prompt", "none"):
         for price in (PLAIN, None):
             charge = charge_for(call, price, Bound(5000, 900), unfinished, reception, failure)
             usage = charge.usage

@@ -31,9 +31,9 @@ class Endpoint(Struct, frozen=True, eq=False):
     model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
     `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
-    `bills_unfinished` is what it charges for an answer of which nothing arrived: `full`, `prompt` or `none`.
-    `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields that its type
-    renames, where the configuration says something else.
+    `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
+    that is known. `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields
+    that its type renames, where the configuration says something else.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     limits: tuple[Limit, ...] = ()
     catalog: str = ""
     listed: dict[str, tuple[str, ...]] = {}
-    bills_unfinished: str = "full"
+    bills_unfinished: str | None = None
     output_bound: str = "max_completion_tokens"
     rename: tuple[tuple[str, str], ...] | None = None
 

@@ -48,7 +48,7 @@ class Tab(Struct, frozen=True, eq=False):
     scope: Scope
     is_bounded: bool
     may_shorten: bool
-    unfinished: str
+    unfinished: str | None
     output_bound: str
     price_unknown: Reason | None  # why nothing that costs may be sent
 

@@ -1,8 +1,9 @@
 """What an attempt is charged when it is over: by the provider's own account, else by what can be known of it.
 
 What arrived of a stream is counted. Of an answer of which nothing arrived, streamed or not, nobody can know what it
-cost: its provider may have been at work up to its bound, and what it charges then is said where it is configured. What
-the provider refused, said it had failed at, or never got whole, costs nothing. docs/decisions/0016 has the cases.
+cost: its provider may have been at work up to its bound. What it charges then may be said where it is configured;
+otherwise it is taken to stop at streams that nobody reads, and at nothing else. What the provider refused, said it had
+failed at, or never got whole, costs nothing. docs/decisions/0016 has the cases.
 """
 
 from msgspec import Struct
@@ -56,7 +57,7 @@ class Charge(Struct, frozen=True, gc=False):
 
 
 def charge_for(
-    call: Call, price: Price | None, bound: Bound, unfinished: str, reception: Reception, failure: Failure | None
+    call: Call, price: Price | None, bound: Bound, unfinished: str | None, reception: Reception, failure: Failure | None
 ) -> Charge:
     """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`."""
     if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
@@ -87,7 +88,7 @@ def _is_order(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
-def _source(unfinished: str, reception: Reception, failure: Failure | None) -> UsageSource:
+def _source(unfinished: str | None, reception: Reception, failure: Failure | None) -> UsageSource:
     """How to charge what the provider gave no account of."""
     if reception.events:
         return UsageSource.COUNTED
@@ -98,4 +99,6 @@ def _source(unfinished: str, reception: Reception, failure: Failure | None) -> U
         return UsageSource.NONE
     # Who answers with a web page, say, has served nothing.
     is_garbled = failure.kind is failures.MALFORMED_ANSWER and reception.is_announced
-    return _UNFINISHED[unfinished] if is_garbled or failure.kind in _LEFT_OPEN else UsageSource.NONE
+    if not is_garbled and failure.kind not in _LEFT_OPEN:
+        return UsageSource.NONE
+    return _UNFINISHED[unfinished or ("prompt" if reception.is_counted else "full")]

@@ -152,6 +152,11 @@ class Reception(Waiter[None]):
         return self._decoder.events if self._decoder is not None else 0
 
     @property
+    def is_counted(self) -> bool:
+        """Whether what comes of the answer is counted as it comes: that of a stream which is read."""
+        return self._call.stream and not self._codec.is_passthrough
+
+    @property
     def is_announced(self) -> bool:
         """Whether the head promised an answer of the kind that providers give: JSON or events."""
         return self.status is not None and (_is_json(self.headers) or _is_event_stream(self.headers))

@@ -54,7 +54,7 @@ def charged(
     was_sent: bool = True,
     call: Call | None = None,
     price: Price | None = PLAIN,
-    unfinished: str = "full",
+    unfinished: str | None = None,
 ) -> Charge:
     call = call or STREAMED
     reception = reception_of(call, was_sent=was_sent)
@@ -122,6 +122,13 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
     assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
     assert charged(kind, status=None, call=call, unfinished=unfinished, was_sent=False).nano == 0
     assert charged(kind, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
+
+
+@pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
+def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(kind: Kind, status: int | None) -> None:
+    prompt, bound = Charge(100 * 150, 100, UsageSource.COUNTED, Usage(100, 0)), Charge(5000, 900, UsageSource.RESERVED)
+    for call, charge in ((STREAMED, prompt), (WHOLE, bound), (RESPONSE, bound)):
+        assert charged(kind, status=status, call=call) == charge
 
 
 def test_what_was_not_sent_whole_costs_nothing() -> None:
