@@ -91,7 +91,11 @@ def test_no_secret_is_written_or_told(where: str) -> None:
                         "alpha": {"keys": {"one": "env.PROVIDER_KEY"}},
                         "echo": {"base_url": f"{fake.origin}/v1", "keys": {"one": "env.ECHOED_KEY"}, "serves": ["*"]},
                     },
-                    models={"chat": ["echo/gpt-4o-mini", "alpha/gpt-4o-mini"], "lost": ["echo/gpt-4o-mini"]},
+                    models={
+                        "chat": ["echo/gpt-4o-mini", "alpha/gpt-4o-mini"],
+                        "lost": ["echo/gpt-4o-mini"],
+                        "dear": ["alpha/gpt-4o-mini"],
+                    },
                     governance=governance({}, virtual_keys=keys),
                     pricing=prices("alpha/gpt-4o-mini", "echo/gpt-4o-mini"),
                     logging={"level": "debug"},
@@ -125,7 +129,7 @@ async def everything_is_asked(gateway: Gateway) -> list[str]:
     asked = 0
     for key in (SECRETS["HASHED_KEY"], SECRETS["VIRTUAL_KEY"], SECRETS["PROVIDER_KEY"], ADMIN_TOKEN):
         for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}, {"authorization": f"Basic {key}"}):
-            for body in (chat(), chat(stream=True), chat("lost"), chat("unknown"), b'{"model":'):
+            for body in (chat(), chat(stream=True), chat("lost"), chat("dear"), chat("unknown"), b'{"model":'):
                 answer = await gateway.ask(body, headers=headers)
                 asked += 1
                 found += find(str(answer.headers).encode() + answer.body, "an answer")

@@ -200,6 +200,8 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
                 )
                 if block.failure.kind.fault is Fault.QUOTA:
                     until.append(block.until)
+    there = {choice.candidate.id for choice in plan.choices}
+    said += [f"{one.candidate}: {one.reason.message}" for one in plan.verdicts if one.candidate not in there]
     message = "no provider can be asked now. " + "; ".join(said)
     if until:
         return Failure(failures.UPSTREAM_RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))

@@ -19,10 +19,11 @@ from fakes.routing import (
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import GiveUp, Try, Wait
+from pointsman.domain.plans import GiveUp, Reason, Try, Verdict, Wait
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint, Provenance, candidate
 from pointsman.routing import health
+from pointsman.routing.decide import without
 from pointsman.routing.failover import LONGEST_PAUSE_S, is_retry, next_step
 
 A, B, C = (endpoint(name) for name in "abc")
@@ -215,6 +216,18 @@ def test_a_block_that_is_over_is_not_waited_for() -> None:
     plan = plan_for(call(), view)
     history = [Attempt("a/m", "a", "m", "k1", NOW, NOW, failure=failure(failures.UPSTREAM_ERROR))]
     assert isinstance(next_step(plan, history, view, NOW), GiveUp)
+
+
+def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> None:
+    view = FakeView(of(A, B))
+    plan = plan_for(call(), view)
+    left_out = plan.choices[1].candidate
+    plan = without(plan, left_out, Verdict(left_out.id, "billing", Reason("over_budget", "the budget has $1 left")))
+    view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 60)
+    step = next_step(plan, (), view, NOW)
+    assert isinstance(step, GiveUp)
+    assert "a/m (key k1): " in step.failure.message
+    assert step.failure.message.endswith("left alone for another 60 s; b/m: the budget has $1 left")
 
 
 def test_the_queue_bounds_all_waits_of_a_plan_together() -> None:
