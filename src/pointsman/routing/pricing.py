@@ -81,15 +81,23 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     tokens_in = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS
     tokens_out = 0
     if call.operation in _WITH_OUTPUT:
-        tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * _answers(call)
+        tokens_out = (call.max_tokens or most_output(terms, call)) * _answers(call)
     pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def most_output(terms: Terms, call: Call) -> int:
+    """The most tokens each answer may have: what the request says, else what its provider takes it to mean by that,
+    else what the model can answer."""
+    if call.max_tokens is None and call.operation is _COMPLETION and terms.completion is not None:
+        return terms.completion
+    return call.max_tokens or terms.output or DEFAULT_OUTPUT
 
 
 def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
     than are wanted; 0 where no length would do."""
-    wanted = call.max_tokens or terms.output or DEFAULT_OUTPUT
+    wanted = most_output(terms, call)
     tokens_in, answers = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS, _answers(call)
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers

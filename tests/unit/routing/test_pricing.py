@@ -18,6 +18,7 @@ from pointsman.routing.pricing import (
     cost_nano,
     counted_usage,
     longest_answer,
+    most_output,
     upper_bound,
 )
 from pointsman.routing.terms import DEFAULT_OUTPUT
@@ -201,6 +202,19 @@ def test_media_are_bounded_each() -> None:
 def test_text_completions_are_charged_for_every_answer(fields: dict[str, object], answers: int) -> None:
     call = asking(Operation.COMPLETION, max_tokens=100, choices=2, fields=fields)
     assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + answers * 100
+
+
+def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it() -> None:
+    short = replace(terms(output=500), completion=16)
+    for asked, tokens in (
+        (asking(Operation.COMPLETION), 16),
+        (asking(Operation.COMPLETION, max_tokens=100), 100),
+        (asking(Operation.CHAT), 500),
+    ):
+        assert most_output(short, asked) == tokens
+        assert upper_bound(short, asked)[1] == 100 + TEMPLATE_TOKENS + tokens
+        assert longest_answer(short, asked, Metric.TOKENS, 10**6) == tokens
+    assert most_output(terms(output=500), asking(Operation.COMPLETION)) == 500
 
 
 @given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))
