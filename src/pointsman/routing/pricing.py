@@ -1,7 +1,7 @@
 """Money from tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
 
-A reservation is an upper bound: no token takes less than one byte of the request, so its size bounds the prompt; what
-is fetched by address is bounded by a ceiling for each such part.
+A reservation is an upper bound: no token of text takes less than one byte of the request, so its size bounds the
+prompt; `wire.media` bounds images, recordings and files.
 """
 
 import msgspec
@@ -14,7 +14,6 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
-MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
 BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
 _COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
 _WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
@@ -78,7 +77,8 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
-    tokens_in = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS
+    media = call.media
+    tokens_in = call.size + TEMPLATE_TOKENS - media.size + media.tokens
     tokens_out = 0
     if call.operation in _WITH_OUTPUT:
         tokens_out = (call.max_tokens or most_output(terms, call)) * _answers(call)
@@ -98,7 +98,8 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
     than are wanted; 0 where no length would do."""
     wanted = most_output(terms, call)
-    tokens_in, answers = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS, _answers(call)
+    media, answers = call.media, _answers(call)
+    tokens_in = call.size + TEMPLATE_TOKENS - media.size + media.tokens
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers
     elif metric is Metric.USD:

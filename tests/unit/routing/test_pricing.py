@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from fakes.money import PLAIN, asking, terms
-from pointsman.domain.calls import Operation
+from pointsman.domain.calls import Media, Operation
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.pricing import (
-    MEDIA_TOKENS,
     TEMPLATE_TOKENS,
     cost_nano,
     counted_usage,
@@ -180,9 +179,10 @@ def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> No
     assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
 
 
-def test_media_are_bounded_each() -> None:
-    without = upper_bound(terms(), asking(max_tokens=1))[1]
-    assert upper_bound(terms(), asking(max_tokens=1, media=3))[1] == without + 3 * MEDIA_TOKENS
+def test_media_count_with_their_tokens_and_not_with_their_bytes() -> None:
+    with_media = asking(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
+    assert upper_bound(terms(), with_media) == ((100_000 + 100 + TEMPLATE_TOKENS) * 150 + 600, 100_613)
+    assert longest_answer(terms(), replace(with_media, max_tokens=99), Metric.TOKENS, 100_632) == 20
 
 
 @pytest.mark.parametrize(

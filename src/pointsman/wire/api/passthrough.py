@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import STATEFUL, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
 from pointsman.wire.json_object import read_object, read_typed, refuse_variants
-from pointsman.wire.media import in_value
+from pointsman.wire.media import in_input
 from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 
@@ -60,7 +60,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
         stateful=_is_stateful(asked, typed),
-        media=in_value(fields.get("input")),
+        media=in_input(fields.get("input")),
     )
 
 
