@@ -11,6 +11,7 @@ from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
 from pointsman.simulate.bill import Entry
+from pointsman.wire.prompts import IMAGE_TOKENS
 
 COUNT = 20
 ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves
@@ -61,7 +62,7 @@ def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
     counted = attempt["tokens_out"]
     assert entry.tokens_sent - ON_ITS_WAY <= counted <= entry.tokens_sent
     assert attempt["usage_source"] == "counted"
-    assert attempt["tokens_in"] >= entry.tokens_in > 0
+    assert 0 < entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + len(MESSAGES)
     pico = attempt["tokens_in"] * PRICE.input_pico + counted * PRICE.output_pico
     assert attempt["cost_nano"] == -(-pico // 1000)
 
@@ -228,6 +229,23 @@ def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
             billed = bill.totals()
             assert billed.cancelled == billed.requests
             assert limit_nano / 2 < billed.charged_nano <= limit_nano
+
+    run(main())
+
+
+def test_a_stream_about_an_image_that_was_left_costs_an_image_and_not_its_bytes() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 2_000_000}}
+
+    async def main() -> None:
+        async with governed(bill_cancelled="sent") as gateway:
+            client = await Client.connect(gateway.port)
+            messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}]
+            client.send(chat(messages=messages, stream=True, max_tokens=100), headers=bearer("me"))
+            await client.receive(stop=lambda answer: answer.body.count(b'"content":') >= 4)
+            client.reset()
+            ((attempt, entry),) = await charged(gateway, 1)
+            assert attempt["usage_source"] == "counted"
+            assert entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + IMAGE_TOKENS
 
     run(main())
 
