@@ -2,6 +2,7 @@
 be known: a provider that charges for what it never sent is not."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
-from pointsman.simulate.bill import Entry
+from pointsman.routing.pricing import TEMPLATE_TOKENS
+from pointsman.simulate.bill import Entry, charge_nano
+from pointsman.wire.media import in_recording
 from pointsman.wire.prompts import IMAGE_TOKENS
 
 COUNT = 20
@@ -246,6 +249,37 @@ def test_a_stream_about_an_image_that_was_left_costs_an_image_and_not_its_bytes(
             ((attempt, entry),) = await charged(gateway, 1)
             assert attempt["usage_source"] == "counted"
             assert entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + IMAGE_TOKENS
+
+    run(main())
+
+
+@pytest.mark.parametrize(("model", "source"), [("gpt-4o-transcribe", "provider"), ("whisper-1", "reserved")])
+def test_a_recording_costs_what_is_said_of_it_and_is_reserved_for_by_how_long_it_can_last(
+    model: str, source: str
+) -> None:
+    recording = random.Random(1).randbytes(3_000_000)
+    parts = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    body = (
+        parts % (b"model", b"alpha/" + model.encode()) + parts % (b'file"; filename="a.mp3', recording) + b"--B--\r\n"
+    )
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings(models=(model,))},
+            governance=governance({"me": {"rate_limits": [{"tokens": 200_000, "per": "year"}]}}),
+            pricing=prices(f"alpha/{model}", output_tokens=2_000),
+        ) as gateway:
+            headers = {**bearer("me"), "content-type": "multipart/form-data; boundary=B"}
+            answer = await gateway.ask(body, path="/v1/audio/transcriptions", headers=headers)
+            assert answer.status == 200, answer
+            ((attempt, entry),) = await charged(gateway, 1)
+            assert attempt["usage_source"] == source
+            if source == "provider":
+                assert (attempt["tokens_in"], attempt["tokens_out"]) == (entry.tokens_in, entry.tokens_out) == (1875, 6)
+                assert attempt["cost_nano"] == entry.charged_nano
+            else:
+                most_in = in_recording(len(body)).tokens + TEMPLATE_TOKENS
+                assert attempt["cost_nano"] == charge_nano(PRICE, most_in, 0, 2_000)
 
     run(main())
 

@@ -27,6 +27,10 @@ RECORDING_TOKENS = 30 * AUDIO_TOKENS_PER_S
 MP3_BYTES_PER_S = 1000  # 8 kbit/s, the lowest of its rates
 WAV_BYTES_PER_S = 32_000  # the most that is believed: what speech models turn recordings into, 16 kHz of 16 bit
 
+# Of a form with a recording only the size is known. OpenAI's models for that have a context of 16,000, so none of its
+# counts more, whatever the format. https://platform.openai.com/docs/models/gpt-4o-transcribe
+FORM_TOKENS = 16_000
+
 IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
 TYPES = IMAGES | {"input_audio", "audio_url", "video_url", "file", "input_file", "document_url"}
 _TEXTS = frozenset({"text", "input_text", "output_text"})
@@ -85,6 +89,12 @@ def in_input(value: Raw | None) -> Media:
     except _UNREADABLE:
         return _by_marks(text)
     return media
+
+
+def in_recording(size: int) -> Media:
+    """A form of so many bytes with one recording in it, as if it were all of an MP3 file."""
+    heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
+    return Media(1, max(FORM_TOKENS, heard), size)
 
 
 def _in_item(item: bytes) -> Media:
