@@ -37,7 +37,8 @@ _TEXTS = frozenset({"text", "input_text", "output_text"})
 _LISTS = frozenset({"content", "output"})  # the fields of an item of a response's input that hold parts
 
 _NONE = Raw(b"")
-_DATA_URL = b'"data:image/'
+_IMAGE = re.compile(rb'"data:image/(?:png|jpe?g|webp|gif)[;,]')  # SVG is text, and TIFF may be many pages
+_IMAGE_BYTES = len('"data:image\\/webp;')
 _PLAIN_WAV = (1, 3)  # whole numbers and fractions; https://www.rfc-editor.org/rfc/rfc2361
 _LAYER_3, _NO_VERSION, _NO_RATE, _NO_BITRATES = 1, 1, 3, (0, 15)  # in the head of a frame of MP3
 
@@ -145,7 +146,7 @@ def _image_bytes(address: Raw) -> int:
             return 0
     view = memoryview(address)
     # Some write \/ for each slash.
-    return view.nbytes if bytes(view[: len(_DATA_URL) + 1]).replace(b"\\/", b"/").startswith(_DATA_URL) else 0
+    return view.nbytes if _IMAGE.match(bytes(view[:_IMAGE_BYTES]).replace(b"\\/", b"/")) else 0
 
 
 def _recording(audio: Raw) -> Media:

@@ -89,9 +89,11 @@ def test_the_screenshot_of_a_computer_is_an_image() -> None:
     assert in_input(raw([{"type": "computer_call_output", "call_id": "c", "output": output}])) == found
 
 
-def test_slashes_may_be_escaped() -> None:
-    written = json.dumps([{"type": "image_url", "image_url": {"url": PICTURE}}]).replace("/", "\\/")
-    assert in_content(Raw(written.encode())) == Media(1, MEDIA_TOKENS, len(json.dumps(PICTURE).replace("/", "\\/")))
+@pytest.mark.parametrize("format_", ["png", "jpeg", "jpg", "webp", "gif"])
+def test_slashes_may_be_escaped(format_: str) -> None:
+    picture = PICTURE.replace("png", format_)
+    written = json.dumps([{"type": "image_url", "image_url": {"url": picture}}]).replace("/", "\\/")
+    assert in_content(Raw(written.encode())) == Media(1, MEDIA_TOKENS, len(json.dumps(picture).replace("/", "\\/")))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,9 @@ def test_slashes_may_be_escaped() -> None:
         ({"type": "file", "file": {"file_data": PICTURE}}, 1),
         ({"type": "video_url", "video_url": {"url": PICTURE}}, 1),
         ({"type": "image_url", "image_url": {"url": PICTURE.replace("image/png", "application/pdf")}}, 1),
+        ({"type": "image_url", "image_url": {"url": PICTURE.replace("png", "svg+xml")}}, 1),
+        ({"type": "image_url", "image_url": {"url": PICTURE.replace("png", "tiff")}}, 1),
+        ({"type": "image_url", "image_url": {"url": PICTURE.replace("png", "pngs")}}, 1),
         ({"type": "image_url", "image_url": {"url": "https://host/x?data:image/" + PICTURE}}, 1),
         ({"type": "image_url", "image_url": {"URL": PICTURE}}, 1),
         ({"type": "image_url", "image_url": [PICTURE]}, 1),
