@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.terms import Terms
@@ -42,7 +42,7 @@ def asking(
     max_tokens: int | None = None,
     choices: int = 1,
     method: str = "POST",
-    media: int = 0,
+    media: Media = NO_MEDIA,
     fields: Mapping[str, object] | None = None,
     *,
     path: str = "/x",

@@ -345,6 +345,41 @@ def test_what_nobody_counted_fills_a_limit_of_tokens_for_good() -> None:
     run(main())
 
 
+def image(name: str, address: object) -> dict[str, Any]:
+    return {"type": name, "image_url": address}
+
+
+PNG = "data:image/png;base64," + "A" * 4_000_000  # 3 MB
+
+
+@pytest.mark.parametrize(
+    ("path", "prompt"),
+    [
+        ("/v1/chat/completions", chat(messages=[{"role": "user", "content": [image("image_url", {"url": PNG})]}])),
+        ("/v1/responses", {"model": "chat", "input": [{"role": "user", "content": [image("input_image", PNG)]}]}),
+    ],
+)
+def test_an_image_fits_into_an_ordinary_limit_and_its_bytes_as_text_do_not(path: str, prompt: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance(
+                {"me": {"rate_limits": [{"tokens": 200_000, "per": "minute"}], "budgets": usd(0.02)}}
+            ),
+            pricing=prices("alpha/gpt-4o-mini", output_tokens=16_384),
+        ) as gateway:
+            answer = await gateway.ask(prompt, path=path, headers=bearer("me"))
+            assert answer.status == 200, answer
+            as_text = json.loads(
+                json.dumps(prompt).replace('"image_url": ', '"text": ').replace('"input_image"', '"x"')
+            )
+            answer = await gateway.ask(as_text, path=path, headers=bearer("me"))
+            assert answer.status in (402, 429), answer
+
+    run(main())
+
+
 def test_the_refusal_names_level_and_limit_and_every_level_must_pass() -> None:
     tiny = usd("0.000000001", "day")
     keys: dict[str, dict[str, Any]] = {

@@ -2,6 +2,7 @@
 be known: a provider that charges for what it never sent is not."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
-from pointsman.simulate.bill import Entry
+from pointsman.routing.pricing import TEMPLATE_TOKENS
+from pointsman.simulate.bill import Entry, charge_nano
+from pointsman.wire.media import in_recording
+from pointsman.wire.prompts import IMAGE_TOKENS
 
 COUNT = 20
 ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves
@@ -61,7 +65,7 @@ def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
     counted = attempt["tokens_out"]
     assert entry.tokens_sent - ON_ITS_WAY <= counted <= entry.tokens_sent
     assert attempt["usage_source"] == "counted"
-    assert attempt["tokens_in"] >= entry.tokens_in > 0
+    assert 0 < entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + len(MESSAGES)
     pico = attempt["tokens_in"] * PRICE.input_pico + counted * PRICE.output_pico
     assert attempt["cost_nano"] == -(-pico // 1000)
 
@@ -230,6 +234,54 @@ def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
             billed = bill.totals()
             assert billed.cancelled == billed.requests
             assert limit_nano / 2 < billed.charged_nano <= limit_nano
+
+    run(main())
+
+
+def test_a_stream_about_an_image_that_was_left_costs_an_image_and_not_its_bytes() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 2_000_000}}
+
+    async def main() -> None:
+        async with governed(bill_cancelled="sent") as gateway:
+            client = await Client.connect(gateway.port)
+            messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}]
+            client.send(chat(messages=messages, stream=True, max_tokens=100), headers=bearer("me"))
+            await client.receive(stop=lambda answer: answer.body.count(b'"content":') >= 4)
+            client.reset()
+            ((attempt, entry),) = await charged(gateway, 1)
+            assert attempt["usage_source"] == "counted"
+            assert entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + IMAGE_TOKENS
+
+    run(main())
+
+
+@pytest.mark.parametrize(("model", "source"), [("gpt-4o-transcribe", "provider"), ("whisper-1", "reserved")])
+def test_a_recording_costs_what_is_said_of_it_and_is_reserved_for_by_how_long_it_can_last(
+    model: str, source: str
+) -> None:
+    recording = random.Random(1).randbytes(3_000_000)
+    parts = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    body = (
+        parts % (b"model", b"alpha/" + model.encode()) + parts % (b'file"; filename="a.mp3', recording) + b"--B--\r\n"
+    )
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings(models=(model,))},
+            governance=governance({"me": {"rate_limits": [{"tokens": 200_000, "per": "year"}]}}),
+            pricing=prices(f"alpha/{model}", output_tokens=2_000),
+        ) as gateway:
+            headers = {**bearer("me"), "content-type": "multipart/form-data; boundary=B"}
+            answer = await gateway.ask(body, path="/v1/audio/transcriptions", headers=headers)
+            assert answer.status == 200, answer
+            ((attempt, entry),) = await charged(gateway, 1)
+            assert attempt["usage_source"] == source
+            if source == "provider":
+                assert (attempt["tokens_in"], attempt["tokens_out"]) == (entry.tokens_in, entry.tokens_out) == (1875, 6)
+                assert attempt["cost_nano"] == entry.charged_nano
+            else:
+                most_in = in_recording(len(body)).tokens + TEMPLATE_TOKENS
+                assert attempt["cost_nano"] == charge_nano(PRICE, most_in, 0, 2_000)
 
     run(main())
 

@@ -15,14 +15,15 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from integration.client import Client
-from integration.gateway import Gateway, chat, run, serving, until
-from integration.governance import bearer, governance, prices, settings, usd
-from pointsman.simulate.bill import Entry
+from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
+from integration.governance import PRICE, bearer, governance, prices, settings, usd
+from pointsman.simulate.bill import Entry, charge_nano
 
 RATE = 50  # requests per second
 BEFORE_S, AFTER_S = 1.5, 1.5
 RECOVERY_S = 5.0
 WORKERS = 2
+MESSAGES_EACH = len(MESSAGES)  # of a chat: what is around one is estimated at a token more than is billed
 
 
 class Traffic:
@@ -188,6 +189,14 @@ async def bill_entries(gateway: Gateway) -> dict[str, Entry]:
     return entries
 
 
+def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
+    """The prompt is estimated, and the pieces that came before the end are counted: some may have been on their way."""
+    tokens_in, tokens_out = attempt["tokens_in"], attempt.get("tokens_out", 0)
+    assert attempt["cost_nano"] == charge_nano(PRICE, tokens_in, 0, tokens_out)
+    assert entry.tokens_in <= tokens_in <= entry.tokens_in + MESSAGES_EACH, (attempt, entry)
+    assert 0 <= tokens_out <= entry.tokens_sent, (attempt, entry)
+
+
 def check(
     entries: dict[str, Entry],
     attempts: dict[str, dict[str, Any]],
@@ -201,7 +210,7 @@ def check(
         if name in unsettled:
             assert unsettled[name] == charged >= entry.charged_nano
         elif source == "counted":  # nobody said what it used
-            assert charged > 0
+            check_counted(attempts[name], entry)
         else:
             assert charged == entry.charged_nano, (name, entry, attempts[name])
     assert len(unsettled) <= in_flight, (len(unsettled), in_flight, set(unsettled) - entries.keys())

@@ -233,3 +233,28 @@ def test_an_answer_is_given_its_bound_in_the_field_that_its_provider_and_its_pat
                 assert bounds == {field: 7 if stated and is_chat else 9}
 
     run(main())
+
+
+@pytest.mark.parametrize(("provider", "sent"), [({}, 16), ({"type": "vllm"}, 16), ({"type": "llama-cpp"}, 500)])
+def test_a_completion_is_as_long_under_a_limit_as_it_is_without(provider: dict[str, Any], sent: int) -> None:
+    """Where nothing is stated, OpenAI's dialect means 16 tokens, and some servers the whole answer."""
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            provider_settings={"alpha": provider},
+            models={"text": ["alpha/gpt-3.5-turbo-instruct"]},
+            governance=governance({"me": {"rate_limits": [{"tokens": 2000, "per": "year"}]}}),
+            pricing=prices("alpha/*", output_tokens=500),
+        ) as gateway:
+            asks: list[tuple[dict[str, Any], int]] = [
+                ({}, sent),
+                ({"max_tokens": 100}, 100),
+                ({"max_tokens": None}, sent),
+            ]
+            for stated, expected in asks:
+                body = {"model": "text", "prompt": "Say", **stated}
+                assert (await ask(gateway, body, "/v1/completions")).status == 200
+                assert json.loads(gateway.providers["alpha"].requests[-1].body)["max_tokens"] == expected
+
+    run(main())

@@ -67,6 +67,7 @@ class EndpointCompiler(Struct, frozen=True):
             settings.bills_unfinished,
             settings.output_bound or (NEWER if catalog in _OPENAIS else record.output_bound),
             _rename(record, settings.output_bound) if settings.output_bound is not None else None,
+            record.completion_tokens,
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:

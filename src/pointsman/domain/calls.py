@@ -29,13 +29,28 @@ class Operation(Enum):
 STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
 
 
+class Media(Struct, frozen=True, gc=False):
+    """What a prompt holds beside text: so many images, recordings and files, which are `tokens` at most. `size` are the
+    bytes of the request that are in that, and not to be counted as text."""
+
+    count: int = 0
+    tokens: int = 0
+    size: int = 0
+
+    def __add__(self, other: "Media") -> "Media":
+        return Media(self.count + other.count, self.tokens + other.tokens, self.size + other.size)
+
+
+NO_MEDIA = Media()
+
+
 class Call(Struct, frozen=True, gc=False):
     """One request of a client.
 
     `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
     value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
     `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
-    `max_tokens` counts output tokens. `media` is the number of images, recordings and files in the prompt.
+    `size` is the length of the body; `max_tokens` counts output tokens.
 
     Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
     nothing in it refers back to it.
@@ -60,7 +75,7 @@ class Call(Struct, frozen=True, gc=False):
     content_type: str = "application/json"
     forwarded: tuple[tuple[str, str], ...] = ()
     stateful: bool = False
-    media: int = 0
+    media: Media = NO_MEDIA
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -33,7 +33,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
     `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
     that is known. `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields
-    that its type renames, where the configuration says something else.
+    that its type renames, where the configuration says something else. `completion_tokens` is how long a text
+    completion may be whose request does not say; `None` is as long as the model can answer.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Endpoint(Struct, frozen=True, eq=False):
     bills_unfinished: str | None = None
     output_bound: str = "max_completion_tokens"
     rename: tuple[tuple[str, str], ...] | None = None
+    completion_tokens: int | None = None
 
 
 class Provenance(Enum):

@@ -2,7 +2,8 @@
 journal knows of both.
 
 Whoever counts in a limit reserves an upper bound. An attempt that is limited in what it may produce, but whose request
-does not say how much it wants, is sent with the model's own bound, so that the reservation is one. Near a limit, where
+does not say how much it wants, is sent with what that means there: the model's own bound, or that of a completion.
+So the reservation is one. Near a limit, where
 that is wanted, it is sent with a lower bound: the longest answer that there is room for.
 """
 
@@ -27,8 +28,8 @@ from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.routing.ledger import Account, Ledger, Short
 from pointsman.routing.policies.headroom import over_limit
-from pointsman.routing.pricing import longest_answer, upper_bound
-from pointsman.routing.terms import DEFAULT_OUTPUT, Terms, terms_of
+from pointsman.routing.pricing import longest_answer, most_output, upper_bound
+from pointsman.routing.terms import Terms, terms_of
 from pointsman.wire.output_bound import bounded, takes_bound
 
 MAX_TABS = 20_000
@@ -106,7 +107,7 @@ class Billing:
         if tab.price_unknown is not None and not is_for_free:
             return tab.price_unknown
         if tab.is_bounded and call.max_tokens is None and takes_bound(call):
-            call = bounded(call, tab.terms.output or DEFAULT_OUTPUT, tab.output_bound)
+            call = bounded(call, most_output(tab.terms, call), tab.output_bound)
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
         attempt = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
@@ -132,7 +133,7 @@ class Billing:
         if not tab.may_shorten or call.max_tokens == 0 or not takes_bound(call):
             return None
         terms, worst, left = tab.terms, shorts[0], 0
-        wanted = longest = call.max_tokens or terms.output or DEFAULT_OUTPUT
+        wanted = longest = most_output(terms, call)
         for short in shorts:
             told = self._told_of(short, now)
             room = short.available + (told.left if told is not None else 0)

@@ -149,6 +149,8 @@ def _envelope(
     return (endpoint.base_path + path).encode("ascii"), lines
 
 
+# https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang keep to it.
+COMPLETION_TOKENS = 16
 GENERATION = (Operation.CHAT, Operation.COMPLETION)
 PASSED_THROUGH = tuple(Operation(name) for name in ("responses", "image", "audio", "moderation"))
 ACCOUNT = (Operation.FILE, Operation.BATCH, Operation.OTHER)
@@ -167,6 +169,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     streams_usage: bool = True,
     rename: Mapping[str, str] | None = None,
     output_bound: str = NEWER,
+    completion_tokens: int | None = None,
     needs_key: bool = True,
     docs: str = "",
 ) -> Provider:
@@ -174,7 +177,9 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 
     `also` lists operations passed through beside these; `streams_usage` says whether it understands
     `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
-    provider's; `output_bound` is the field that a bound on a chat's answer is put into.
+    provider's; `output_bound` is the field that a bound on a chat's answer is put into; `completion_tokens` is how long
+    a text completion may be whose request does not say: 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers
+    go on to the end.
     """
     codec = JsonCodec(streams_usage=streams_usage, rename=rename)
     codecs: dict[Operation, Codec] = {}
@@ -187,4 +192,6 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     passthrough = PassthroughCodec()
     for operation in also:
         codecs[operation] = passthrough
-    return Provider(name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {})
+    return Provider(
+        name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {}, completion_tokens
+    )

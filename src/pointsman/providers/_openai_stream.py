@@ -44,8 +44,9 @@ _NO_DETAILS = _Details()
 
 
 class OpenAIUsage(Struct, gc=False):
-    """The `usage` object of chat, completions and embeddings, and under its newer names that of responses and images.
-    https://platform.openai.com/docs/api-reference/chat/object, …/responses/object, …/images/object"""
+    """The `usage` object of chat, completions and embeddings, and under its newer names that of responses, images and
+    transcriptions. https://platform.openai.com/docs/api-reference/chat/object, …/responses/object, …/images/object,
+    …/audio/json-object"""
 
     prompt_tokens: Tokens | None = None
     completion_tokens: Tokens | None = None
@@ -55,12 +56,13 @@ class OpenAIUsage(Struct, gc=False):
     output_tokens: Tokens | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None  # so spelt for transcriptions
 
     def normalised(self, tier: str | None = None) -> Usage:
         inputs, outputs = self.prompt_tokens_details, self.completion_tokens_details
         if inputs is None and outputs is None and tier is None and self.input_tokens is None:
             return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
-        inputs = inputs or self.input_tokens_details or _NO_DETAILS
+        inputs = inputs or self.input_tokens_details or self.input_token_details or _NO_DETAILS
         outputs = outputs or self.output_tokens_details or _NO_DETAILS
         return Usage(
             self.prompt_tokens or self.input_tokens or 0,

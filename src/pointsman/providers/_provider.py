@@ -88,7 +88,9 @@ class Codec(Protocol):
 class Provider(Struct, frozen=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
     configuration must give it; `key_env` is the usual environment variable of its key. `output_bound` is the field
-    that a bound on a chat's answer is put into, and `rename` maps OpenAI's field names to the provider's."""
+    that a bound on a chat's answer is put into, and `rename` maps OpenAI's field names to the provider's.
+    `completion_tokens` is how long a text completion may be whose request does not say; `None` is as long as the model
+    can answer."""
 
     name: str
     title: str
@@ -99,6 +101,7 @@ class Provider(Struct, frozen=True, eq=False):
     docs: str = ""
     output_bound: str = NEWER
     rename: Mapping[str, str] = {}
+    completion_tokens: int | None = None
 
     @property
     def operations(self) -> frozenset[Operation]:

@@ -5,7 +5,7 @@ vLLM). An answer whose bound is ignored may cost any amount, while the models th
 say so. What a client states is not touched: it may well know what it speaks to.
 """
 
-from pointsman.providers._openai_compatible import ACCOUNT, PASSED_THROUGH, openai_compatible
+from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
 from pointsman.wire.output_bound import OLDER
 
 PROVIDER = openai_compatible(
@@ -15,6 +15,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     output_bound=OLDER,
+    completion_tokens=COMPLETION_TOKENS,
     also=(*PASSED_THROUGH, *ACCOUNT),
     docs="https://platform.openai.com/docs/api-reference",
 )

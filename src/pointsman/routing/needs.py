@@ -35,7 +35,7 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
         if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
             found.add("json_schema")
     prompt = fields.get("messages") or fields.get("input")
-    if call.media and prompt is not None:
+    if call.media.count and prompt is not None:
         text = bytes(prompt)
         found |= {need for mark, need in _BY_PART if mark in text}
     return found.intersection(asked) if found else found
@@ -44,7 +44,7 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
 def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
     """About how many tokens of context a call takes, its answer included; 0 where its size says nothing of that, since
     there is more in it than text."""
-    if call.operation not in _GENERATING or call.media:
+    if call.operation not in _GENERATING or call.media.count:
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
 

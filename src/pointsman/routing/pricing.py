@@ -1,7 +1,7 @@
 """Money from tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
 
-A reservation is an upper bound: no token takes less than one byte of the request, so its size bounds the prompt; what
-is fetched by address is bounded by a ceiling for each such part.
+A reservation is an upper bound: no token of text takes less than one byte of the request, so its size bounds the
+prompt; `wire.media` bounds images, recordings and files.
 """
 
 import msgspec
@@ -12,10 +12,9 @@ from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
+from pointsman.wire.prompts import about_tokens
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
-MEDIA_TOKENS = 50_000  # the most that one image, recording or file is known to be counted as
-BYTES_PER_TOKEN = 4  # of a prompt whose tokens nobody reported; the usual figure for English
 _COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
 _WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
@@ -78,19 +77,31 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
-    tokens_in = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS
-    tokens_out = 0
+    tokens_in, tokens_out = _most_in(call), 0
     if call.operation in _WITH_OUTPUT:
-        tokens_out = (call.max_tokens or terms.output or DEFAULT_OUTPUT) * _answers(call)
+        tokens_out = (call.max_tokens or most_output(terms, call)) * _answers(call)
     pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def _most_in(call: Call) -> int:
+    media = call.media
+    return call.size + TEMPLATE_TOKENS - media.size + media.tokens
+
+
+def most_output(terms: Terms, call: Call) -> int:
+    """The most tokens each answer may have: what the request says, else what its provider takes it to mean by that,
+    else what the model can answer."""
+    if call.max_tokens is None and call.operation is _COMPLETION and terms.completion is not None:
+        return terms.completion
+    return call.max_tokens or terms.output or DEFAULT_OUTPUT
 
 
 def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
     than are wanted; 0 where no length would do."""
-    wanted = call.max_tokens or terms.output or DEFAULT_OUTPUT
-    tokens_in, answers = call.size + TEMPLATE_TOKENS + call.media * MEDIA_TOKENS, _answers(call)
+    wanted = most_output(terms, call)
+    tokens_in, answers = _most_in(call), _answers(call)
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers
     elif metric is Metric.USD:
@@ -118,7 +129,7 @@ def _answers(call: Call) -> int:
     return prompts * count
 
 
-def counted_usage(call: Call, tokens_out: int) -> Usage:
-    """What a call used whose provider did not say: the pieces of its answer that were counted, and its prompt by its
-    size. Never nothing."""
-    return Usage(max(1, -(-call.size // BYTES_PER_TOKEN)), tokens_out)
+def counted_usage(call: Call, pieces: int) -> Usage:
+    """What a call used whose provider did not say: the pieces of its answer that arrived, and about what its prompt is.
+    Never nothing."""
+    return Usage(min(max(1, about_tokens(call)), _most_in(call)), pieces)

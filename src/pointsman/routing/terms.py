@@ -17,7 +17,8 @@ class Terms(Struct, frozen=True, eq=False):
     """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known, and
     `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
     says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
-    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known."""
+    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known. `completion` is the
+    most tokens of a text completion whose request does not say; `None` is `output`."""
 
     limits: tuple[Limit, ...]
     price: Price | None
@@ -27,6 +28,7 @@ class Terms(Struct, frozen=True, eq=False):
     dearest_in: int = 0
     dearest_out: int = 0
     request_nano: int = 0
+    completion: int | None = None
 
 
 def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
@@ -53,9 +55,13 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
             price, version = facts.price, facts.version
         output = output or facts.output
     has_budget = any(limit.metric is Metric.USD and not limit.soft for limit in limits)
-    if price is None:
-        return Terms(limits, None, version, output, has_budget)
-    return Terms(limits, price, version, output, has_budget, *_dearest(price), price.request_nano)
+    dearest_in, dearest_out, request_nano = 0, 0, 0
+    if price is not None:
+        (dearest_in, dearest_out), request_nano = _dearest(price), price.request_nano
+    completion = candidate.endpoint.completion_tokens
+    if completion is not None and output is not None:
+        completion = min(completion, output)
+    return Terms(limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion)
 
 
 def _dearest(price: Price) -> tuple[int, int]:

@@ -21,6 +21,7 @@ _SPEECH_FIELDS = names("input instructions model response_format speed stream_fo
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 _IMAGE_TOKENS = 272
 _SPEECH_BYTES_PER_CHARACTER = 256
+_AUDIO_BYTES_PER_TOKEN = 1_600  # 128 kbit/s, ten tokens a second
 
 
 class ImageRequest(Struct):
@@ -64,10 +65,23 @@ def speech(ask: Ask) -> Answer:
 
 
 def transcriptions(ask: Ask) -> Answer:
-    """Tells how many bytes of audio arrived."""
+    """Tells how many bytes of audio arrived. Whisper is not charged by tokens."""
     form = read_form(ask)
-    ask.require_model(form.text("model"))
-    return json_answer({"text": f"{len(form.file('file').data)} bytes of audio."})
+    model = form.text("model")
+    ask.require_model(model)
+    size = len(form.file("file").data)
+    text = f"{size} bytes of audio."
+    if model.startswith("whisper"):
+        return json_answer({"text": text})
+    tokens_in, tokens_out = -(-size // _AUDIO_BYTES_PER_TOKEN), count_tokens(text)
+    usage = {
+        "type": "tokens",
+        "input_tokens": tokens_in,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": tokens_in},
+        "output_tokens": tokens_out,
+        "total_tokens": tokens_in + tokens_out,
+    }
+    return json_answer({"text": text, "usage": usage}, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
 class Part(Struct):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.wire.json_object import refuse, refuse_variants
 from pointsman.wire.paths import Asked
 
@@ -59,7 +59,7 @@ def generation_call(
     typed: Generation,
     size: int,
     max_completion_tokens: int | None = None,
-    media: int = 0,
+    media: Media = NO_MEDIA,
 ) -> Call:
     """Build the call. Raises `Refusal` for what only the combination of fields shows."""
     refuse_variants(fields, ACTED_ON)

@@ -1,47 +1,213 @@
-"""How many parts of a prompt are media: those named by address are few bytes, and cost many tokens.
+"""What a prompt holds beside text, and how many tokens that is at most.
 
 https://platform.openai.com/docs/api-reference/chat/create (`messages`), …/responses/create (`input`)
+
+An image that is part of the request is many bytes and few tokens; one named by address is the other way round. So
+images have a ceiling each, and their own bytes are not counted. A recording has the length that its header tells of:
+a second of a WAV file takes what is said there, and one of an MP3 file `MP3_BYTES_PER_S` at least. What else there is
+has the ceiling and its bytes, as text has.
 """
 
 import re
+from binascii import a2b_base64
 
 import msgspec
 from msgspec import Raw, Struct
 
-TYPES = frozenset({"image_url", "input_audio", "file", "input_image", "input_file", "video_url"})
+from pointsman.domain.calls import NO_MEDIA, Media
+
+# The dearest known is gpt-4o-mini's: 2,833, and 5,667 for each of at most eight tiles, which are 48,169. Others count
+# by hundreds or thousands. https://platform.openai.com/docs/guides/images-vision (`Calculating costs`)
+MEDIA_TOKENS = 50_000
+
+# OpenAI counts 10 tokens a second, Gemini 32. Most open models merge some of the 50 that Whisper's encoder makes, and
+# fill up its window of 30 seconds first.
+AUDIO_TOKENS_PER_S = 50
+RECORDING_TOKENS = 30 * AUDIO_TOKENS_PER_S
+MP3_BYTES_PER_S = 1000  # 8 kbit/s, the lowest of its rates
+WAV_BYTES_PER_S = 32_000  # the most that is believed: what speech models turn recordings into, 16 kHz of 16 bit
+
+# Of a form with a recording only the size is known. OpenAI's models for that have a context of 16,000, so none of its
+# counts more, whatever the format. https://platform.openai.com/docs/models/gpt-4o-transcribe
+FORM_TOKENS = 16_000
+
+IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
+TYPES = IMAGES | {"input_audio", "audio_url", "video_url", "file", "input_file", "document_url"}
+_TEXTS = frozenset({"text", "input_text", "output_text"})
+_LISTS = frozenset({"content", "output"})  # the fields of an item of a response's input that hold parts
+
+_NONE = Raw(b"")
+_IMAGE = re.compile(rb'"data:image/(?:png|jpe?g|webp|gif)[;,]')  # SVG is text, and TIFF may be many pages
+_IMAGE_BYTES = len('"data:image\\/webp;')
+_PLAIN_WAV = (1, 3)  # whole numbers and fractions; https://www.rfc-editor.org/rfc/rfc2361
+_LAYER_3, _NO_VERSION, _NO_RATE, _NO_BITRATES = 1, 1, 3, (0, 15)  # in the head of a frame of MP3
 
 
 class _Part(Struct, gc=False):
+    """A part of a content. Some servers go by the names of the fields where `type` is absent."""
+
     type: str = ""
+    image_url: Raw = _NONE
+    input_audio: Raw = _NONE
+    audio_url: Raw = _NONE
+    video_url: Raw = _NONE
+
+
+class _Address(Struct, gc=False):
+    url: Raw = _NONE
+
+
+class _Recording(Struct, gc=False):
+    data: Raw = _NONE
 
 
 _PARTS = msgspec.json.Decoder(list[_Part])
+_ADDRESS = msgspec.json.Decoder(_Address)
+_RECORDING = msgspec.json.Decoder(_Recording)
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_ITEM = msgspec.json.Decoder(dict[str, Raw])
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ESCAPED = re.compile(rb"\\u00[2-7]")  # of a character that needs no escape
 _MARKS = tuple(f'"{name}"'.encode() for name in sorted(TYPES))
 
 
-def in_content(content: Raw) -> int:
-    """The media in the `content` of one message: a text, or a list of parts that each state their type. What is
-    neither has none: a provider refuses it."""
+def in_content(content: Raw) -> Media:
+    """The media in the `content` of one message: a text, or a list of parts that each state their type."""
     text = bytes(content)
-    if not text.startswith(b"["):
-        return 0
+    return _in_parts(text) if text.startswith(b"[") else NO_MEDIA
+
+
+def in_input(value: Raw | None) -> Media:
+    """The media in the `input` of a response: a text, or a list of items whose `content` or `output` may hold parts.
+    Of what has another shape it is the most that can be."""
+    text = b'"' if value is None else bytes(value)
+    if text.startswith(b'"') or not _marks(text):
+        return NO_MEDIA
+    media = NO_MEDIA
     try:
-        return sum(part.type in TYPES for part in _PARTS.decode(text))
-    except (msgspec.DecodeError, RecursionError):
-        return 0
+        for item in _ITEMS.decode(text):
+            media += _in_item(bytes(item))
+    except _UNREADABLE:
+        return _by_marks(text)
+    return media
 
 
-def in_value(value: Raw | None) -> int:
+def in_recording(size: int) -> Media:
+    """A form of so many bytes with one recording in it, as if it were all of an MP3 file."""
+    heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
+    return Media(1, max(FORM_TOKENS, heard), size)
+
+
+def _in_item(item: bytes) -> Media:
+    if not item.startswith(b"{"):
+        return _by_marks(item)
+    media, is_read = NO_MEDIA, False
+    fields = _ITEM.decode(item)
+    for name, raw in fields.items():
+        value = bytes(raw)
+        if name in _LISTS and value.startswith((b"[", b"{")):
+            media += _in_parts(value if value.startswith(b"[") else b"[%b]" % value)
+            is_read = True
+        else:
+            media += _by_marks(value)
+    return media if is_read else _by_marks(item)
+
+
+def _in_parts(text: bytes) -> Media:
+    try:
+        parts = _PARTS.decode(text)
+    except _UNREADABLE:
+        return _by_marks(text)
+    media = NO_MEDIA
+    for part in parts:
+        if part.type not in _TEXTS:
+            media += _of_part(part)
+    return media
+
+
+def _of_part(part: _Part) -> Media:
+    kind = part.type
+    if not kind:
+        kind = next((name for name in part.__struct_fields__[1:] if bytes(getattr(part, name))), "")
+    if kind in IMAGES:
+        return Media(1, MEDIA_TOKENS, _image_bytes(part.image_url))
+    if kind == "input_audio":
+        return _recording(part.input_audio)
+    return Media(1, MEDIA_TOKENS) if kind in TYPES else NO_MEDIA
+
+
+def _image_bytes(address: Raw) -> int:
+    """How many bytes of the body are an image, given where its address is to be: in chats an object, in responses the
+    address itself."""
+    if bytes(memoryview(address)[:1]) == b"{":
+        try:
+            address = _ADDRESS.decode(address).url
+        except _UNREADABLE:
+            return 0
+    view = memoryview(address)
+    # Some write \/ for each slash.
+    return view.nbytes if _IMAGE.match(bytes(view[:_IMAGE_BYTES]).replace(b"\\/", b"/")) else 0
+
+
+def _recording(audio: Raw) -> Media:
+    """A recording in base64. What is no WAV or MP3 file may be any length: silence takes next to no bytes in some
+    formats."""
+    try:
+        data = bytes(_RECORDING.decode(audio).data)
+    except _UNREADABLE:
+        data = b""
+    text = data[1:-1].replace(b"\\/", b"/")
+    rate = _bytes_per_s(text)
+    if not rate:
+        return Media(1, MEDIA_TOKENS)
+    size = len(text) * 3 // 4
+    return Media(1, RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // rate), len(data))
+
+
+def _bytes_per_s(text: bytes) -> int:
+    """The fewest bytes that a second of this recording takes; 0 where that is not known."""
+    head = _decoded(text, 0, 36)
+    if head[:4] == b"RIFF" and head[8:16] == b"WAVEfmt " and len(head) == 36:
+        layout, channels, rate, frame, bits = (
+            int.from_bytes(head[start:end], "little")
+            for start, end in ((20, 22), (22, 24), (24, 28), (32, 34), (34, 36))
+        )
+        return min(rate * min(frame, channels * (bits // 8)), WAV_BYTES_PER_S) if layout in _PLAIN_WAV else 0
+    start = 0
+    if head[:3] == b"ID3":  # https://id3.org/id3v2.4.0-structure: the size of a tag has seven bits in each byte
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+    return MP3_BYTES_PER_S if _is_mp3(_decoded(text, start, 4)) else 0
+
+
+def _is_mp3(frame: bytes) -> bool:
+    """Whether this is the head of a frame of MPEG layer III with a rate that is stated."""
+    if len(frame) < 4 or frame[0] != 0xFF or frame[1] < 0xE0:
+        return False
+    version, layer, bitrate, rate = frame[1] >> 3 & 3, frame[1] >> 1 & 3, frame[2] >> 4, frame[2] >> 2 & 3
+    return version != _NO_VERSION and layer == _LAYER_3 and bitrate not in _NO_BITRATES and rate != _NO_RATE
+
+
+def _decoded(text: bytes, start: int, length: int) -> bytes:
+    """So many bytes of what is base64, or fewer if there are not as many."""
+    first = start // 3 * 4
+    try:
+        return a2b_base64(text[first : first + (length + 5) // 3 * 4])[start % 3 :][:length]
+    except ValueError:
+        return b""
+
+
+def _by_marks(text: bytes) -> Media:
+    count = _marks(text)
+    return Media(count, count * MEDIA_TOKENS) if count else NO_MEDIA
+
+
+def _marks(text: bytes) -> int:
     """The most media that a JSON value of any shape can hold: the names of their types are counted wherever they are,
     read through escapes as a provider reads them."""
-    if value is None:
-        return 0
-    text = bytes(value)
     hidden = 0
     if b"\\u" in text:
         try:
             text = msgspec.json.encode(msgspec.json.decode(text))
-        except (msgspec.DecodeError, RecursionError):  # half of a pair, say: any escape may then hide a mark
+        except _UNREADABLE:  # half of a pair, say: any escape may then hide a mark
             hidden = len(_ESCAPED.findall(text))
     return sum(text.count(mark) for mark in _MARKS) + hidden

@@ -123,6 +123,13 @@ def test_an_account_that_has_no_end_is_not_looked_for_in_all_of_an_answer() -> N
     assert find_usage(b'{"usage":{"input_tokens":3%b}}' % padding) is None
 
 
+def test_a_transcription_says_what_it_used_in_tokens_or_in_seconds_which_have_no_price() -> None:
+    tokens = {"type": "tokens", "input_tokens": 30, "input_token_details": {"audio_tokens": 28}, "output_tokens": 5}
+    assert find_usage(json.dumps({"text": "x", "usage": tokens}).encode()) == Usage(30, 5, audio_in=28)
+    seconds = {"type": "duration", "seconds": 9}
+    assert find_usage(json.dumps({"text": "x", "usage": seconds}).encode()) is None
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"a":', b'{"a":' * 100_000, b"\xff"])
 def test_an_answer_that_cannot_be_read_is_malformed(body: bytes) -> None:
     failure = CODEC.decode(parse(CHAT), body)

@@ -8,7 +8,7 @@ from fakes.routing import call
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.snapshots import Bounds
 from pointsman.routing.needs import exceeds, needs, tokens_needed
-from pointsman.wire.media import in_value
+from pointsman.wire.media import in_input
 
 ALL = ("tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning")
 TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
@@ -19,7 +19,7 @@ def asking(
     size: int = 100, operation: Operation = Operation.CHAT, max_tokens: int | None = None, **fields: bytes
 ) -> Call:
     raw = {name: Raw(value) for name, value in fields.items()}
-    media = in_value(raw.get("messages") or raw.get("input"))
+    media = in_input(raw.get("messages") or raw.get("input"))
     return replace(call(operation=operation), fields=raw, size=size, max_tokens=max_tokens, media=media)
 
 

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from fakes.money import PLAIN, asking, terms
-from pointsman.domain.calls import Operation
+from pointsman.domain.calls import Media, Operation
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.pricing import (
-    MEDIA_TOKENS,
     TEMPLATE_TOKENS,
     cost_nano,
     counted_usage,
     longest_answer,
+    most_output,
     upper_bound,
 )
 from pointsman.routing.terms import DEFAULT_OUTPUT
@@ -179,9 +179,10 @@ def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> No
     assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
 
 
-def test_media_are_bounded_each() -> None:
-    without = upper_bound(terms(), asking(max_tokens=1))[1]
-    assert upper_bound(terms(), asking(max_tokens=1, media=3))[1] == without + 3 * MEDIA_TOKENS
+def test_media_count_with_their_tokens_and_not_with_their_bytes() -> None:
+    with_media = asking(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
+    assert upper_bound(terms(), with_media) == ((100_000 + 100 + TEMPLATE_TOKENS) * 150 + 600, 100_613)
+    assert longest_answer(terms(), replace(with_media, max_tokens=99), Metric.TOKENS, 100_632) == 20
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,19 @@ def test_media_are_bounded_each() -> None:
 def test_text_completions_are_charged_for_every_answer(fields: dict[str, object], answers: int) -> None:
     call = asking(Operation.COMPLETION, max_tokens=100, choices=2, fields=fields)
     assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + answers * 100
+
+
+def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it() -> None:
+    short = replace(terms(output=500), completion=16)
+    for asked, tokens in (
+        (asking(Operation.COMPLETION), 16),
+        (asking(Operation.COMPLETION, max_tokens=100), 100),
+        (asking(Operation.CHAT), 500),
+    ):
+        assert most_output(short, asked) == tokens
+        assert upper_bound(short, asked)[1] == 100 + TEMPLATE_TOKENS + tokens
+        assert longest_answer(short, asked, Metric.TOKENS, 10**6) == tokens
+    assert most_output(terms(output=500), asking(Operation.COMPLETION)) == 500
 
 
 @given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))

@@ -35,6 +35,13 @@ def test_a_transcription_tells_what_arrived() -> None:
     assert body == {"text": "70 bytes of audio."}
 
 
+def test_a_transcription_says_what_it_used() -> None:
+    answer = transcriptions(form(model="gpt-4o", file=bytes(3201)))
+    usage = json.loads(answer.body)["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (answer.tokens_in, answer.tokens_out) == (3, 5)
+    assert usage["input_token_details"] == {"text_tokens": 0, "audio_tokens": 3}
+
+
 def test_a_transcription_is_by_a_model_that_is_served() -> None:
     assert rejected(lambda: transcriptions(form(model="gpt-9", file=b"x")))["status"] == 404
     assert rejected(lambda: transcriptions(form(file=b"x")))["param"] == "model"

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import read_object, read_typed
 from pointsman.wire.media import in_content
@@ -43,9 +43,11 @@ def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body)
-    media = 0
+    media = NO_MEDIA
     for message in typed.messages:
-        media += in_content(message.content)
+        found = in_content(message.content)
+        if found is not NO_MEDIA:
+            media += found
     return generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
 
 

@@ -10,10 +10,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
 from pointsman.wire.json_object import read_object, read_typed, refuse_variants
-from pointsman.wire.media import in_value
+from pointsman.wire.media import in_input, in_recording
 from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 
@@ -60,7 +60,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
         stateful=_is_stateful(asked, typed),
-        media=in_value(fields.get("input")),
+        media=in_input(fields.get("input")),
     )
 
 
@@ -77,8 +77,9 @@ def streamed_call(asked: Asked, model: str, size: int) -> Call:
     """A call whose body is passed on as it arrives. `size` is what is known of its length, else 0.
     Raises `Refusal`."""
     check_names(model, None)
+    operation = asked.api.operation
     return Call(
-        asked.api.operation,
+        operation,
         asked.method,
         asked.path,
         model,
@@ -91,6 +92,7 @@ def streamed_call(asked: Asked, model: str, size: int) -> Call:
         content_type=asked.content_type,
         forwarded=asked.forwarded,
         stateful=True,
+        media=in_recording(size) if operation is Operation.AUDIO else NO_MEDIA,
     )
 
 

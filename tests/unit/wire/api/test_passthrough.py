@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fakes.wire import PATH_OF, asked, parse, refused, target
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.providers import PROVIDERS
 from pointsman.wire.api.passthrough import streamed_call
 
@@ -85,6 +85,15 @@ def test_a_streamed_body_is_not_read() -> None:
     call = streamed_call(what, "whisper", 17)
     assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
     assert (call.model, call.provider, call.tags) == ("whisper", "openai", {"a": "b"})
+
+
+def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
+    def media(path: str, size: int) -> Media:
+        return streamed_call(asked(path), "m", size).media
+
+    assert media("/audio/transcriptions", 3_000_000) == Media(1, 151_500, 3_000_000)
+    assert media("/audio/translations", 1000) == media("/audio/transcriptions", 1000) == Media(1, 16_000, 1000)
+    assert media("/images/edits", 1000) is media("/files", 1000) is NO_MEDIA
 
 
 @pytest.mark.parametrize("operation", [item for item in PATH_OF if item is not Operation.CHAT])
