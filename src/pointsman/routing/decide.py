@@ -31,8 +31,10 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
     call, key, routing = facts.call, facts.virtual_key, view.snapshot.routing
-    if key is not None and key.allow_models and not _may_ask(key, call):
-        return _not_allowed(key, call)
+    if key is not None and key.allow_models and (call.fallbacks or not _may_ask(key, call.model)):
+        forbidden = _forbidden(key, call)
+        if forbidden is not None:
+            return forbidden
     public = view.snapshot.models.get(call.model)
     if public is None and call.provider is None:
         public = resolve(view.snapshot, call.model)
@@ -138,14 +140,24 @@ def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candi
     return weighted
 
 
-def _may_ask(key: VirtualKey, call: Call) -> bool:
-    return any(fnmatchcase(call.model, pattern) for pattern in key.allow_models)
+def _forbidden(key: VirtualKey, call: Call) -> Failure | None:
+    """The refusal of what the client itself asks for, if its key does not let it. What the configuration declares
+    behind a public name is the operator's choice."""
+    if not _may_ask(key, call.model):
+        return _not_allowed(key, f"the model {call.model!r}" if call.model else "a path that names no model", "model")
+    for index, name in enumerate(call.fallbacks):
+        if not _may_ask(key, name):
+            return _not_allowed(key, f"the model {name!r}", f"fallbacks[{index}]")
+    return None
 
 
-def _not_allowed(key: VirtualKey, call: Call) -> Failure:
-    asked = f"the model {call.model!r}" if call.model else "a path that names no model"
+def _may_ask(key: VirtualKey, model: str) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in key.allow_models)
+
+
+def _not_allowed(key: VirtualKey, asked: str, param: str) -> Failure:
     message = f"virtual key {key.name} may not ask for {asked}; its allow_models are {_listed(key.allow_models)}"
-    return Failure(failures.MODEL_NOT_ALLOWED, message, param="model")
+    return Failure(failures.MODEL_NOT_ALLOWED, message, param=param)
 
 
 def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: float) -> dict[Candidate, Verdict]:
