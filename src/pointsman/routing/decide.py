@@ -294,33 +294,34 @@ _UNAVAILABLE = {
 
 def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
     """The refusal of a call for whose every candidate there is a verdict. `now` is in monotonic seconds."""
-    said = "; ".join(f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts)
+    said = "; ".join(f"{verdict.candidate.rstrip('/')}: {verdict.reason.message}" for verdict in verdicts)
+    asked = repr(model) if model else "a call that names no model"
     codes = {verdict.reason.code for verdict in verdicts}
     if codes and codes <= {"context_window"}:
-        message = f"the request is too long for whatever serves {model!r}: {said}"
+        message = f"the request is too long for whatever serves {asked}: {said}"
         return Failure(failures.CONTEXT_TOO_LONG, message, param="messages")
     if codes and codes <= {"unsupported_operation"}:
-        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
+        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {asked} can do this: {said}")
     if codes and codes <= _FORBIDDEN:
-        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")
+        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {asked} is allowed: {said}", param="model")
     for code, kind in _UNAVAILABLE.items():
         if code in codes:
-            return Failure(kind, f"nothing that serves {model!r} can be used now: {said}", retry_after_s=1.0)
+            return Failure(kind, f"nothing that serves {asked} can be used now: {said}", retry_after_s=1.0)
     if codes & _LIMITS:
-        return _over_limits(model, verdicts, said, now)
+        return _over_limits(asked, verdicts, said, now)
     if "price_unknown" in codes:
-        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {model!r} can be paid for: {said}", param="model")
-    return Failure(failures.NO_TARGET, f"no target of {model!r} can be used: {said}")
+        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {asked} can be paid for: {said}", param="model")
+    return Failure(failures.NO_TARGET, f"no target of {asked} can be used: {said}")
 
 
-def _over_limits(model: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
+def _over_limits(asked: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
     """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does."""
     until = [
         verdict.reason.until
         for verdict in verdicts
         if verdict.reason.code == "over_rate_limit" and verdict.reason.until is not None
     ]
-    message = f"no limit has room for this request to {model!r}: {said}"
+    message = f"no limit has room for this request ({asked}): {said}"
     if until:
         return Failure(failures.RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))
     return Failure(failures.BUDGET_EXCEEDED, message)
