@@ -34,8 +34,9 @@ def refuse(message: str, param: str | None = None) -> Refusal:
     return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
 
 
-def read_object(body: bytes) -> dict[str, Raw]:
-    """The fields of a JSON object, each value as the bytes the client sent.
+def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
+    """The fields of a JSON object, each value as the bytes the client sent. `place` is put before their names where one
+    is refused.
 
     Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
     """
@@ -58,7 +59,7 @@ def read_object(body: bytes) -> dict[str, Raw]:
     except RecursionError:
         raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
     if not is_sure:
-        _refuse_repeated_keys(body, fields)
+        _refuse_repeated_keys(body, fields, place)
     return fields
 
 
@@ -67,7 +68,7 @@ def _size(valid: bytes) -> int:
     return len(msgspec.json.format(valid, indent=-1))
 
 
-def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
+def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> None:
     """Walk the top level of `body`, which is known to be a valid object, key by key."""
     seen: set[str] = set()
     start = _SPACE.match(body)
@@ -78,7 +79,7 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
         # Of two equal keys `fields` holds the last value, so the walk stops at the first of them, unless the values
         # are equal too; then it comes by twice.
         if key in seen or not body.startswith(value, match.end()):
-            raise refuse(f"the field {key!r} appears more than once", key)
+            raise refuse(f"the field {place + key!r} appears more than once", place + key)
         seen.add(key)
         after = _SPACE.match(body, match.end() + len(value))
         position = (after.end() if after else 0) + 1
