@@ -21,6 +21,10 @@ encode_object = _ENCODER.encode
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+# An escape from \ud800 to \udfff that lacks its other half, where the decoder's own words mislead.
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 # What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
 # read, or is nested too deep.
@@ -55,7 +59,8 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
     except msgspec.ValidationError:
         raise refuse("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
-        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None
+        why = "a text holds one half of a surrogate pair" if _HALF.search(body) else str(error)
+        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {why}")) from None
     except RecursionError:
         raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
     if not is_sure:
