@@ -236,6 +236,31 @@ def test_calls_without_state_fail_over() -> None:
     run(main())
 
 
+def test_paths_that_some_servers_alone_have_reach_the_one_that_is_named() -> None:
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS) as gateway:
+            to_b = {"x-pointsman-provider": "b", "openai-beta": "assistants=v2"}
+            for method, path, body, headers, server in (
+                ("POST", "/v1/rerank", b'{"model":"b/ranker","query":"q","documents":["d"]}', {}, "b"),
+                ("POST", "/v1/score", b'{"model":"a/ranker","text_1":"q","text_2":"d"}', {}, "a"),
+                ("POST", "/v1/threads", b"", to_b, "b"),
+                ("GET", "/v1/threads/t-1/messages?limit=2", b"", to_b, "b"),
+                ("DELETE", "/v1/assistants/asst-1", b"", to_b, "b"),
+            ):
+                received = await ask(gateway.base_url, method, path, body, headers)
+                assert received.headers["x-pointsman-provider"] == server
+                sent = gateway.providers[server].requests[-1]
+                assert (sent.method, sent.target) == (method, path)
+                assert sent.headers.get("openai-beta") == headers.get("openai-beta")
+            received = await ask(gateway.base_url, "POST", "/v1/threads", b"{}")
+            assert (received.status, "x-pointsman-provider" in str(received.error()["message"])) == (400, True)
+            for path in ("/v1/organization/admin_api_keys", "/v1/realtime/sessions"):
+                received = await ask(gateway.base_url, "POST", path, b"{}", to_b)
+                assert (received.status, received.error()["code"]) == (404, "unknown_path")
+
+    run(main())
+
+
 def test_responses_are_streamed_as_they_come() -> None:
     async def main() -> None:
         settings = Settings(output_tokens=20, token_gap_ms=20, text="numbered")

@@ -9,6 +9,6 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:30000/v1",
     None,
     needs_key=False,
-    also=(Operation.RESPONSES,),
+    also=(Operation.RESPONSES, Operation.RERANK),
     docs="https://docs.sglang.ai/basic_usage/openai_api.html",
 )

@@ -9,6 +9,6 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:8000/v1",
     None,
     needs_key=False,
-    also=(Operation.RESPONSES, Operation.AUDIO),
+    also=(Operation.RESPONSES, Operation.AUDIO, Operation.RERANK),
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
 )
