@@ -11,7 +11,8 @@ from enum import Enum
 
 from msgspec import Struct
 
-from pointsman.domain.failures import Refusal
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
 
 MAX_PREFIX_BYTES = 256 * 1024  # of a form, in which its model must be named
@@ -216,4 +217,5 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
 
 def _odd(text: bytes) -> Refusal:
     shown = text[:100].decode("utf-8", "replace")
-    return refuse(f"the form has a part whose headers cannot be read in one way only: {shown!r}")
+    message = "the form has a part whose headers cannot be read in one way only"
+    return Refusal(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))

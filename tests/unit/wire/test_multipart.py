@@ -168,6 +168,13 @@ def test_a_part_that_may_be_a_model_to_another_reader_is_refused(head: str) -> N
     refusal(form(part(head, b"w"), FILE), needs_model=False)
 
 
+def test_what_is_quoted_of_a_form_is_for_the_client_alone() -> None:
+    found = refusal(form(part('Content-Disposition: form-data; name="my secret"', b"w")))
+    assert "secret" not in found.message
+    assert found.said is not None
+    assert "my secret" in found.said
+
+
 @pytest.mark.parametrize(
     "data",
     [
