@@ -24,6 +24,7 @@ PATH_OF = {
     Operation.IMAGE: "/images/generations",
     Operation.AUDIO: "/audio/speech",
     Operation.MODERATION: "/moderations",
+    Operation.RERANK: "/rerank",
     Operation.FILE: "/files",
     Operation.BATCH: "/batches",
     Operation.OTHER: "/vector_stores",

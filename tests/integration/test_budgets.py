@@ -454,3 +454,21 @@ def test_an_unknown_price_is_refused_under_a_budget_and_flagged_without() -> Non
             assert "pricing.overrides" in answer.json["error"]["message"]
 
     run(main())
+
+
+def test_a_batch_is_refused_under_a_budget_in_words_that_say_why() -> None:
+    body = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()}, governance=governance({"me": {"budgets": usd(1)}, "free": {}})
+        ) as gateway:
+            answer = await gateway.ask(body, path="/v1/batches", headers=bearer("me"))
+            assert (answer.status, answer.json["error"]["code"]) == (403, "price_unknown")
+            assert answer.json["error"]["message"].startswith(
+                "nothing that serves a call that names no model can be paid for: alpha: what it costs shows only when"
+            )
+            answer = await gateway.ask(body, path="/v1/batches", headers=bearer("free"))
+            assert answer.headers["x-pointsman-provider"] == "alpha"
+
+    run(main())

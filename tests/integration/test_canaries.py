@@ -123,6 +123,39 @@ def test_no_secret_is_written_or_told(where: str) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("is_openai", [True, False])
+def test_a_prompt_that_a_provider_quotes_is_told_to_the_client_alone(is_openai: bool) -> None:
+    prompt = "canary-of-a-prompt-4812"
+
+    async def script(peer: Peer) -> None:
+        while await peer.request():
+            said = b'"message":"cannot read %b","param":"messages"' % prompt.encode()
+            said = b'{"error":{%b}}' % said if is_openai else b"{%b}" % said
+            peer.send(b"HTTP/1.1 400 X\r\ncontent-length: %d\r\n\r\n" % len(said), said)
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            fake = await stack.enter_async_context(serving_script(script))
+            provider = {
+                "base_url": f"{fake.origin}/v1",
+                "serves": ["*"],
+                "type": "openai-compatible",
+                "keys": {"k": ""},
+            }
+            gateway = await stack.enter_async_context(serving(provider_settings={"quoting": provider}, as_process=True))
+            body = {"model": "quoting/m", "messages": [{"role": "user", "content": prompt}]}
+            answer = await gateway.ask(body)
+            assert answer.status == 400
+            assert prompt in answer.json["error"]["message"]
+            (record,) = await gateway.wait_for_records(1)
+            assert record["message"] == record["attempts"][0]["message"] == "the provider answered 400 (param messages)"
+            for path in gateway.config_file.parent.rglob("*"):
+                assert not path.is_file() or prompt.encode() not in path.read_bytes(), path
+            await fake.stop()
+
+    run(main())
+
+
 async def everything_is_asked(gateway: Gateway) -> list[str]:
     """Requests that are served, refused, wrong, and rejected by a provider that repeats the key."""
     found: list[str] = []

@@ -4,6 +4,7 @@ import gzip
 import random
 import zlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import Gateway, run, serving
+from integration.governance import bearer, governance, prices, usd
 from integration.wire import ask, connect, request
 from pointsman.simulate import Settings
 
@@ -70,11 +72,12 @@ def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() 
                 assert a.requests[-1].body == form(*expected)
                 assert a.requests[-1].headers["content-length"] == str(len(form(*expected)))
 
-            # Named by a header, the form is the provider's business alone.
-            body = form(file, ("model", b"whisper-1", None))
-            received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, {**FORM, "x-pointsman-provider": "b"})
-            assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
-            assert gateway.providers["b"].requests[-1].body == body
+            # With the provider named by a header, the form may name its model behind the file, or none.
+            to_b = {**FORM, "x-pointsman-provider": "b"}
+            for second, theirs, status in ((model, ("model", b"whisper-1", None), 200), (rest, rest, 400)):
+                received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, second), to_b)
+                assert (received.status, received.headers["x-pointsman-provider"]) == (status, "b")
+                assert gateway.providers["b"].requests[-1].body == form(file, theirs)
 
             asked = len(a.bill.entries)
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, model), FORM)
@@ -87,6 +90,62 @@ def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() 
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(("model", b"no", None), file), FORM)
             assert (received.status, received.error()["code"]) == (404, "model_not_found")
             assert len(a.bill.entries) == asked
+
+    run(main())
+
+
+def test_no_form_reaches_a_provider_with_another_model_than_was_decided_on() -> None:
+    model, sly = ("model", b"ears", None), ("model", b"gpt-4o-transcribe", None)
+    short, long = ("file", b"sound", "a.wav"), ("file", b"x" * 3_000_000, "a.wav")
+    forms = [form(*parts) for parts in ((model, sly, short), (sly, model, short), (model, short, sly))]
+    forms += [form(model, short).replace(b'"model"', b'"Model"'), form(model, short) + form(sly, short)]
+    late = form(model, long, sly)
+
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS) as gateway:
+            for headers in (FORM, {**FORM, "x-pointsman-provider": "a"}):
+                for body in (*forms, late):
+                    received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, headers)
+                    assert (received.status, received.error()["code"]) == (400, "invalid_request"), body[:300]
+            body = form(long, sly)
+            received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, headers)
+            assert (received.status, received.error()["param"]) == (400, "model")
+            assert not any(one.bill.entries for one in gateway.providers.values())
+            records = await gateway.wait_for_records(13)
+            # Only what was spoilt behind the beginning had been begun, and that is nobody's fault but the client's.
+            assert [bool(record.get("attempts")) for record in records] == 2 * [*5 * [False], True] + [True]
+            assert {record["attempts"][0]["outcome"] for record in records[5:6]} == {"invalid_request"}
+            received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(model, long), FORM)
+            assert received.status == 200
+
+    run(main())
+
+
+def test_rights_and_prices_hold_for_the_model_of_a_form_whose_provider_is_named_by_a_header() -> None:
+    file = ("file", b"sound", "a.wav")
+    keys: dict[str, dict[str, Any]] = {
+        "named": {"allow_models": ["whisper-1"]},
+        "entered": {"providers": {"a": {"allow_models": ["whisper-1"]}}},
+        "poor": {"budgets": usd(1)},
+    }
+
+    async def main() -> None:
+        rules, pricing = governance(keys), prices("a/whisper-1")
+        async with serving(providers=TWO, models=MODELS, governance=rules, pricing=pricing) as gateway:
+            for key, code in (
+                ("named", "model_not_allowed"),
+                ("entered", "model_not_allowed"),
+                ("poor", "price_unknown"),
+            ):
+                headers = {**FORM, **bearer(key), "x-pointsman-provider": "a"}
+                for name in (b"whisper-1", b"gpt-4o-transcribe"):
+                    model = ("model", name, None)
+                    for body in (form(model, file), form(file, model)):
+                        received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, headers)
+                        if name == b"whisper-1":
+                            assert received.status == 200, received
+                        else:
+                            assert (received.status, received.error()["code"]) == (403, code)
 
     run(main())
 
@@ -173,6 +232,31 @@ def test_calls_without_state_fail_over() -> None:
             received = await ask(gateway.base_url, "POST", "/v1/audio/speech", body)
             assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
             assert received.headers["content-type"] == "audio/mpeg"
+
+    run(main())
+
+
+def test_paths_that_some_servers_alone_have_reach_the_one_that_is_named() -> None:
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS) as gateway:
+            to_b = {"x-pointsman-provider": "b", "openai-beta": "assistants=v2"}
+            for method, path, body, headers, server in (
+                ("POST", "/v1/rerank", b'{"model":"b/ranker","query":"q","documents":["d"]}', {}, "b"),
+                ("POST", "/v1/score", b'{"model":"a/ranker","text_1":"q","text_2":"d"}', {}, "a"),
+                ("POST", "/v1/threads", b"", to_b, "b"),
+                ("GET", "/v1/threads/t-1/messages?limit=2", b"", to_b, "b"),
+                ("DELETE", "/v1/assistants/asst-1", b"", to_b, "b"),
+            ):
+                received = await ask(gateway.base_url, method, path, body, headers)
+                assert received.headers["x-pointsman-provider"] == server
+                sent = gateway.providers[server].requests[-1]
+                assert (sent.method, sent.target) == (method, path)
+                assert sent.headers.get("openai-beta") == headers.get("openai-beta")
+            received = await ask(gateway.base_url, "POST", "/v1/threads", b"{}")
+            assert (received.status, "x-pointsman-provider" in str(received.error()["message"])) == (400, True)
+            for path in ("/v1/organization/admin_api_keys", "/v1/realtime/sessions"):
+                received = await ask(gateway.base_url, "POST", path, b"{}", to_b)
+                assert (received.status, received.error()["code"]) == (404, "unknown_path")
 
     run(main())
 

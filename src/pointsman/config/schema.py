@@ -367,7 +367,7 @@ class VirtualKeySettings(OwnerSettings):
     expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
     """From when on it is refused, such as `2027-01-01T00:00:00Z`."""
     allow_models: list[Pattern] = []
-    """Shell-style patterns of the model names it may ask for. All, when absent."""
+    """Shell-style patterns of the model names it may ask for, as `model` or in `fallbacks`. All, when absent."""
     providers: Annotated[
         dict[Name, ProviderEntrySettings],
         BeforeValidator(_expand_entries, json_schema_input_type=list[str] | dict[str, ProviderEntrySettings | None]),

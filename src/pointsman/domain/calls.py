@@ -17,6 +17,7 @@ class Operation(Enum):
     IMAGE = "image"
     AUDIO = "audio"
     MODERATION = "moderation"
+    RERANK = "rerank"
     FILE = "file"
     BATCH = "batch"
     OTHER = "other"

@@ -92,10 +92,12 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 class Failure(Struct, frozen=True):
     """Something that went wrong, once.
 
-    `message` is written for the person who has to mend it and holds no secret. `status` is the upstream's HTTP
-    status where there was one. `retry_after_s` is how long the provider asked to be left alone. `param` names the
-    field of the request that is at fault. `body` is the upstream's own error body, already redacted by the provider
-    module, kept so that a refusal of the request (class `REQUEST`) can be passed on in the provider's words.
+    `message` is written for the person who has to mend it, is logged, and holds no secret. `said` is what a provider
+    says of a request that it refuses, and what is quoted of one: it may hold the prompt, so only the client is told
+    it. `status` is the upstream's HTTP status where there was one. `retry_after_s` is how long the provider asked to
+    be left alone. `param` names the field of the request that is at fault. `body` is the upstream's own error body,
+    already redacted by the provider module, kept so that a refusal of the request (class `REQUEST`) can be passed on
+    in the provider's words.
     """
 
     kind: Kind
@@ -104,6 +106,7 @@ class Failure(Struct, frozen=True):
     retry_after_s: float | None = None
     param: str | None = None
     body: bytes | None = None
+    said: str | None = None
 
 
 class Refusal(Exception):  # noqa: N818 -- not an error of the program: an answer to the client

@@ -13,7 +13,7 @@ MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking the
 
 
 def redact(failure: Failure, secret: Secret) -> Failure:
-    """`failure` without `secret` in its message and body, nor any beginning of it where a message was cut short."""
+    """`failure` without `secret` in its texts and body, nor any beginning of it where a text was cut short."""
     value = secret.reveal()
     if len(value) < MIN_LENGTH:
         return failure
@@ -21,13 +21,15 @@ def redact(failure: Failure, secret: Secret) -> Failure:
     forms = sorted({value, escaped, escaped.replace("/", "\\/")}, key=len, reverse=True)
     found = re.compile("|".join(map(re.escape, forms)))
     message = _without_cut_end(found.sub(MASK, failure.message), value)
-    body = failure.body
+    body, said = failure.body, failure.said
+    if said is not None:
+        said = _without_cut_end(found.sub(MASK, said), value)
     if body is not None:
         text = body.decode("utf-8", "surrogateescape")
         body = found.sub(MASK, text).encode("utf-8", "surrogateescape")
-    if message == failure.message and body == failure.body:
+    if (message, said, body) == (failure.message, failure.said, failure.body):
         return failure
-    return replace(failure, message=message, body=body)
+    return replace(failure, message=message, said=said, body=body)
 
 
 def _without_cut_end(message: str, value: str) -> str:

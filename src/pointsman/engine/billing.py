@@ -12,7 +12,7 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
@@ -105,9 +105,12 @@ class Billing:
         limits have no room for it."""
         is_for_free = is_free(call)
         if tab.price_unknown is not None and not is_for_free:
-            return tab.price_unknown
-        if tab.is_bounded and call.max_tokens is None and takes_bound(call):
-            call = bounded(call, most_output(tab.terms, call), tab.output_bound)
+            return _BILLED_LATER if tab.terms.has_budget and _is_billed_later(call, tab.terms) else tab.price_unknown
+        if tab.is_bounded and call.max_tokens is None:
+            if takes_bound(call):
+                call = bounded(call, most_output(tab.terms, call), tab.output_bound)
+            elif tab.terms.has_budget and _is_billed_later(call, tab.terms) and not is_for_free:
+                return _BILLED_LATER
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
         attempt = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
@@ -265,8 +268,22 @@ class Billing:
             why = "and pricing.unknown is deny"
         else:
             return None
-        message = f"the price of {scope.provider}/{scope.model} is not known, {why}; state it in pricing.overrides"
+        what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
+        message = f"the price of {what} is not known, {why}; state it in pricing.overrides"
         return Reason("price_unknown", message)
+
+
+_LATER = frozenset({Operation.BATCH, Operation.OTHER})
+_BILLED_LATER = Reason(
+    "price_unknown",
+    "what it costs shows only when the provider has done it, so that no budget could hold it: use a key without a "
+    "budget or with one that is soft, or state a price for each such request in pricing.overrides",
+)
+
+
+def _is_billed_later(call: Call, terms: Terms) -> bool:
+    """Whether nothing can be reserved for it: a batch, a fine-tuning."""
+    return call.operation in _LATER and not terms.request_nano
 
 
 _NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)

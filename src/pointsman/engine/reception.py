@@ -167,6 +167,13 @@ class Reception(Waiter[None]):
             return self._decoder.usage
         return self.usage
 
+    def break_off(self, failure: Failure) -> None:
+        """End the attempt with this failure, unless it has ended."""
+        if self._mode is not OVER:
+            self._fail(failure)
+            if self.leg is not None:
+                self.leg.cancel()
+
     def on_drain(self) -> None:
         """The client has caught up: go on reading the provider."""
         leg = self.leg
@@ -207,9 +214,7 @@ class Reception(Waiter[None]):
     def _on_outgrown(self) -> None:
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
         if self._call.stream and not self._codec.is_passthrough:
-            self._fail(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
-            if self.leg is not None:
-                self.leg.cancel()
+            self.break_off(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
             return
         self._mode = RELAY
         self._commit()
@@ -230,9 +235,7 @@ class Reception(Waiter[None]):
             self._write(b"".join(self._pieces))
             self._pieces.clear()
         elif self.bytes_in > self._routing.commit_buffer:
-            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
-            if self.leg is not None:
-                self.leg.cancel()
+            self.break_off(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
 
     def _on_events_end(self) -> None:
         decoder = self._decoder

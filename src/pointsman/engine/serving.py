@@ -248,7 +248,7 @@ class Serving:
             length = upload.length_for(candidate.model)
             leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
             reception.leg = leg
-            upload.pump(leg, candidate.model, step.timeout_s)
+            upload.pump(leg, candidate.model, step.timeout_s, reception.break_off)
         if self.call.timeout_s is not None:
             reception.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 

@@ -61,6 +61,7 @@ _BY_CODE: dict[str, Kind] = {
 _TOO_LONG = re.compile(
     r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.IGNORECASE
 )
+_PLAIN = re.compile(r"[\w.\-\[\]]{1,64}", re.ASCII)  # what is a name, and no text
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _FILTERED = re.compile(r"\bflagged\b|moderation|content (?:policy|filter)|safety (?:policy|system)", re.IGNORECASE)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
@@ -77,17 +78,9 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float) -> F
     kind = _kind(status, error)
     if kind is None:
         kind = failures.UPSTREAM_REFUSED if 400 <= status < 500 else failures.UPSTREAM_ERROR
-    said = f": {error.message[:MAX_MESSAGE]}" if error is not None and error.message else ""
-    if kind is failures.CREDENTIAL_REJECTED:
-        said = ": it does not accept the key"  # its own words often repeat a part of the key
-    return Failure(
-        kind,
-        f"the provider answered {status}{said}",
-        status=status,
-        retry_after_s=retry_after_s(headers, now_unix_s),
-        param=error.param if error is not None else None,
-        body=body if error is not None and error.is_openai and kind is not failures.CREDENTIAL_REJECTED else None,
-    )
+    is_fit = error is not None and error.is_openai and kind is not failures.CREDENTIAL_REJECTED
+    message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
+    return _failure(kind, message, error or _Error(), status, body if is_fit else None, wait_s)
 
 
 def classify_inside(error_body: bytes) -> Failure:
@@ -95,9 +88,24 @@ def classify_inside(error_body: bytes) -> Failure:
     error = read_error(error_body) or _Error()
     status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else 500
     kind = _kind(status, error) or failures.UPSTREAM_ERROR
-    said = f": {error.message[:MAX_MESSAGE]}" if error.message else ""
-    message = f"the provider answered 200 with an error inside{said}"
-    return Failure(kind, message, status=status, param=error.param, body=error_body if error.is_openai else None)
+    message = "the provider answered 200 with an error inside"
+    return _failure(kind, message, error, status, error_body if error.is_openai else None)
+
+
+def _failure(
+    kind: Kind, message: str, error: _Error, status: int, body: bytes | None, wait_s: float | None = None
+) -> Failure:
+    """A failure in the provider's words. Those about a request that it refuses may quote it, so they are kept apart."""
+    said = error.message[:MAX_MESSAGE] if error.message else None
+    if kind is failures.CREDENTIAL_REJECTED:
+        said = "it does not accept the key"  # its own words often repeat a part of the key
+    if kind.fault is failures.Fault.REQUEST:
+        named = (("code", error.code), ("type", error.type), ("param", error.param))
+        shown = ", ".join(f"{name} {value}" for name, value in named if value and _PLAIN.fullmatch(str(value)))
+        message = f"{message} ({shown})" if shown else message
+    elif said:
+        message, said = f"{message}: {said}", None
+    return Failure(kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=said)
 
 
 def read_error(body: bytes) -> _Error | None:

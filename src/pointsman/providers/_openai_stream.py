@@ -2,10 +2,9 @@
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 
-After the first content nearly every piece is passed on after a look for four marks: `"usage"`, `"finish_reason"`,
-`"error"` and `[DONE]`. The quoted ones cannot hide in text, where the quotation marks around them would be escaped.
-Most events of a stream differ in nothing but their text. So one that begins and ends like an event that had no marks,
-with no quotation mark in between, has none either, and is passed on after a look at that text alone. OpenAI's events
+After the first content nearly every piece is passed on once it has been seen to be JSON without a usage, an error or a
+`finish_reason`. Most events of a stream differ in nothing but their text. So one that begins and ends like such an
+event, with no quotation mark in between, is another, and is passed on after a look at that text alone. OpenAI's events
 have a second text, `obfuscation`, of random length; they are looked at in the same way in two places.
 """
 
@@ -22,7 +21,6 @@ from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_events
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
-_NULLS = (b":null", b": null")
 _TEXT = b'content":"'
 _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
 _NO_VALUE = Raw(b"")
@@ -145,7 +143,20 @@ class _Chunk(Struct):
     service_tier: str | None = None
 
 
+class _PlainChoice(Struct, gc=False):
+    finish_reason: None = None
+
+
+class _PlainChunk(Struct, gc=False):
+    """A chunk without anything that concerns the gateway: all others fail to decode."""
+
+    choices: list[_PlainChoice] | None = None
+    usage: None = None
+    error: None = None
+
+
 _DECODER = msgspec.json.Decoder(_Chunk)
+_PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 
 class OpenAIStream:
@@ -190,18 +201,19 @@ class OpenAIStream:
             return b""
         if not whole:
             return whole
-        if self.has_content and _is_plain(whole):
-            self.events += whole.count(b"\n\n") or 1
-            if not (self._opening and whole.startswith(self._opening)):
-                self._learn(whole)
-            return whole
-        return self._read(whole)
+        count = _count_plain(whole) if self.has_content else 0
+        if not count:
+            return self._read(whole)
+        self.events += count
+        if count == 1 and not (opening and whole.startswith(opening)):
+            self._learn(whole)
+        return whole
 
-    def _learn(self, whole: bytes) -> None:
-        """Keep what surrounds the text of a plain event, if it is a single one."""
-        before, mark, after = whole.partition(_TEXT)
+    def _learn(self, event: bytes) -> None:
+        """Keep what surrounds the text of a plain event."""
+        before, mark, after = event.partition(_TEXT)
         _, quote, ending = after.partition(b'"')
-        if not quote or whole.count(b"\n\n") != 1:
+        if not quote:
             return
         self._opening, self._ending, self._middle = before + mark, quote + ending, b""
         between, padding, rest = ending.partition(_PADDING)
@@ -270,20 +282,9 @@ class OpenAIStream:
         return self._keep_usage or not has_usage or bool(chunk.choices)
 
 
-def _is_plain(whole: bytes) -> bool:
-    """Whether nothing in these events concerns the gateway."""
-    # `find` takes a fifth of the time of `in`.
-    if whole.find(b"[DONE]") >= 0 or whole.find(b'"error"') >= 0:
-        return False
-    return not (_has_value(whole, b'"finish_reason"') or _has_value(whole, b'"usage"'))
-
-
-def _has_value(whole: bytes, name: bytes) -> bool:
-    """Whether a field holds something other than null anywhere. `name` has its quotation marks."""
-    at = whole.find(name)
-    while at >= 0:
-        at += len(name)
-        if not whole.startswith(_NULLS, at):
-            return True
-        at = whole.find(name, at)
-    return False
+def _count_plain(whole: bytes) -> int:
+    """How many events these are, if all can be read and nothing in them concerns the gateway; else 0."""
+    try:
+        return len(_PLAIN_DECODER.decode_lines(whole.replace(b"data:", b"")))  # in a text, it may as well be left out
+    except UNREADABLE:
+        return 0

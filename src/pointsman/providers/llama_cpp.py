@@ -10,6 +10,6 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
-    also=(Operation.RESPONSES,),
+    also=(Operation.RESPONSES, Operation.RERANK),
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

@@ -5,6 +5,7 @@ vLLM). An answer whose bound is ignored may cost any amount, while the models th
 say so. What a client states is not touched: it may well know what it speaks to.
 """
 
+from pointsman.domain.calls import Operation
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
 from pointsman.wire.output_bound import OLDER
 
@@ -16,6 +17,6 @@ PROVIDER = openai_compatible(
     needs_key=False,
     output_bound=OLDER,
     completion_tokens=COMPLETION_TOKENS,
-    also=(*PASSED_THROUGH, *ACCOUNT),
+    also=(*PASSED_THROUGH, Operation.RERANK, *ACCOUNT),
     docs="https://platform.openai.com/docs/api-reference",
 )

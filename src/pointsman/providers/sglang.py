@@ -10,6 +10,6 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
-    also=(Operation.RESPONSES,),
+    also=(Operation.RESPONSES, Operation.RERANK),
     docs="https://docs.sglang.ai/basic_usage/openai_api.html",
 )

@@ -9,6 +9,6 @@ PROVIDER = openai_compatible(
     "https://api.together.xyz/v1",
     "TOGETHER_API_KEY",
     rename={"max_completion_tokens": "max_tokens"},
-    also=(Operation.IMAGE, Operation.AUDIO, Operation.FILE, Operation.BATCH),
+    also=(Operation.IMAGE, Operation.AUDIO, Operation.RERANK, Operation.FILE, Operation.BATCH),
     docs="https://docs.together.ai/docs/openai-api-compatibility",
 )

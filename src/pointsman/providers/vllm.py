@@ -10,6 +10,6 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
-    also=(Operation.RESPONSES, Operation.AUDIO),
+    also=(Operation.RESPONSES, Operation.AUDIO, Operation.RERANK),
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
 )

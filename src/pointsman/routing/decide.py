@@ -31,8 +31,10 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
     call, key, routing = facts.call, facts.virtual_key, view.snapshot.routing
-    if key is not None and key.allow_models and not _may_ask(key, call):
-        return _not_allowed(key, call)
+    if key is not None and key.allow_models and (call.fallbacks or not _may_ask(key, call.model)):
+        forbidden = _forbidden(key, call)
+        if forbidden is not None:
+            return forbidden
     public = view.snapshot.models.get(call.model)
     if public is None and call.provider is None:
         public = resolve(view.snapshot, call.model)
@@ -138,14 +140,24 @@ def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candi
     return weighted
 
 
-def _may_ask(key: VirtualKey, call: Call) -> bool:
-    return any(fnmatchcase(call.model, pattern) for pattern in key.allow_models)
+def _forbidden(key: VirtualKey, call: Call) -> Failure | None:
+    """The refusal of what the client itself asks for, if its key does not let it. What the configuration declares
+    behind a public name is the operator's choice."""
+    if not _may_ask(key, call.model):
+        return _not_allowed(key, f"the model {call.model!r}" if call.model else "a path that names no model", "model")
+    for index, name in enumerate(call.fallbacks):
+        if not _may_ask(key, name):
+            return _not_allowed(key, f"the model {name!r}", f"fallbacks[{index}]")
+    return None
 
 
-def _not_allowed(key: VirtualKey, call: Call) -> Failure:
-    asked = f"the model {call.model!r}" if call.model else "a path that names no model"
+def _may_ask(key: VirtualKey, model: str) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in key.allow_models)
+
+
+def _not_allowed(key: VirtualKey, asked: str, param: str) -> Failure:
     message = f"virtual key {key.name} may not ask for {asked}; its allow_models are {_listed(key.allow_models)}"
-    return Failure(failures.MODEL_NOT_ALLOWED, message, param="model")
+    return Failure(failures.MODEL_NOT_ALLOWED, message, param=param)
 
 
 def _verdicts(candidates: Sequence[Candidate], facts: Facts, view: View, now: float) -> dict[Candidate, Verdict]:
@@ -282,30 +294,31 @@ _UNAVAILABLE = {
 
 def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
     """The refusal of a call for whose every candidate there is a verdict. `now` is in monotonic seconds."""
-    said = "; ".join(f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts)
+    said = "; ".join(f"{verdict.candidate.rstrip('/')}: {verdict.reason.message}" for verdict in verdicts)
+    asked = repr(model) if model else "a call that names no model"
     codes = {verdict.reason.code for verdict in verdicts}
     if codes and codes <= {"context_window"}:
-        message = f"the request is too long for whatever serves {model!r}: {said}"
+        message = f"the request is too long for whatever serves {asked}: {said}"
         return Failure(failures.CONTEXT_TOO_LONG, message, param="messages")
     if codes and codes <= {"unsupported_operation"}:
-        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {model!r} can do this: {said}")
+        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {asked} can do this: {said}")
     if codes and codes <= _FORBIDDEN:
-        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {model!r} is allowed: {said}", param="model")
+        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {asked} is allowed: {said}", param="model")
     for code, kind in _UNAVAILABLE.items():
         if code in codes:
-            return Failure(kind, f"nothing that serves {model!r} can be used now: {said}", retry_after_s=1.0)
+            return Failure(kind, f"nothing that serves {asked} can be used now: {said}", retry_after_s=1.0)
     if codes & _LIMITS:
-        return _over_limits(model, verdicts, said, now)
+        return _over_limits(asked, verdicts, said, now)
     if "price_unknown" in codes:
-        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {model!r} can be paid for: {said}", param="model")
-    return Failure(failures.NO_TARGET, f"no target of {model!r} can be used: {said}")
+        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {asked} can be paid for: {said}", param="model")
+    return Failure(failures.NO_TARGET, f"no target of {asked} can be used: {said}")
 
 
-def _over_limits(model: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
+def _over_limits(asked: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
     """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does, with the time
     to wait where waiting helps."""
     rates = [verdict.reason for verdict in verdicts if verdict.reason.code == "over_rate_limit"]
-    message = f"no limit has room for this request to {model!r}: {said}"
+    message = f"no limit has room for this request ({asked}): {said}"
     if not rates:
         return Failure(failures.BUDGET_EXCEEDED, message)
     until = [reason.until for reason in rates if reason.until is not None]

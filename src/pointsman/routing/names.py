@@ -30,6 +30,7 @@ def _resolve(names: Names, model: str) -> PublicModel | None:
     ]
     present = {target.endpoint.name for target in targets}
     targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
+    targets = targets or _by_own_name(model, names)
     return named(model, targets, names, "providers that serve the name") if targets else None
 
 
@@ -81,6 +82,19 @@ def _by_catalog(model: str, names: Names, provenance: Provenance = Provenance.TA
             best = min(served, key=lambda name: _preference(name, model, endpoint, names.catalog))
             found.append(candidate(endpoint, best, provenance=provenance))
     return found
+
+
+def _by_own_name(model: str, names: Names) -> list[Candidate]:
+    """The endpoints that have a model under this very name, if it is the same model at all of them. By the catalog it
+    was to be retired by now, or its name means something else elsewhere; what it is here is the provider's to say."""
+    found: list[Candidate] = []
+    known: set[str] = set()
+    for endpoint in names.endpoints.values():
+        facts = names.catalog.find(endpoint.catalog, model)
+        if facts is not None and _may_serve(endpoint, model, model):
+            found.append(candidate(endpoint, model))
+            known.add(facts.name)
+    return found if len(known) == 1 else []
 
 
 def _is_said_to_serve(endpoint: Endpoint, model: str) -> bool:

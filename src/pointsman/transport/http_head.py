@@ -120,15 +120,18 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
     if len(headers) == count:
         return headers
     headers = {}
+    hosts = 0
 
     def join(name: bytes, value: bytes) -> None:
+        nonlocal hosts
         name = name.lower()
         value = value.rstrip(b" \t")
-        if name == b"host" and name in headers:
-            raise ValueError("two Host headers")
+        hosts += name == b"host"
         headers[name] = headers[name] + b", " + value if name in headers else value
 
     _check_syntax(raw, join)
+    if hosts > 1:
+        raise _bad("the Host header appears more than once")
     return headers
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
-from pointsman.wire.json_object import refuse, refuse_variants
+from pointsman.wire.json_object import read_object, refuse, refuse_variants
 from pointsman.wire.paths import Asked
 
 MAX_FALLBACKS = 16
@@ -15,6 +15,9 @@ MAX_TOKENS = 10_000_000  # of an answer; what it may cost is to fit into a numbe
 
 class _StreamOptions(Struct):
     include_usage: bool | None = None
+
+
+_STREAM_OPTIONS = frozenset({"include_usage"})
 
 
 class Generation(Struct, kw_only=True, gc=False):
@@ -65,8 +68,10 @@ def generation_call(
     refuse_variants(fields, ACTED_ON)
     check_names(typed.model, typed.fallbacks)
     options = typed.stream_options
-    if options is not None and not typed.stream:
-        raise refuse("the field 'stream_options' is only allowed when 'stream' is true", "stream_options")
+    if options is not None:
+        if not typed.stream:
+            raise refuse("the field 'stream_options' is only allowed when 'stream' is true", "stream_options")
+        refuse_variants(read_object(bytes(fields["stream_options"]), "stream_options."), _STREAM_OPTIONS)
     fallbacks: tuple[str, ...] = ()
     if "fallbacks" in fields:
         del fields["fallbacks"]

@@ -21,6 +21,10 @@ encode_object = _ENCODER.encode
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+# An escape from \ud800 to \udfff that lacks its other half, where the decoder's own words mislead.
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 # What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
 # read, or is nested too deep.
@@ -34,8 +38,9 @@ def refuse(message: str, param: str | None = None) -> Refusal:
     return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
 
 
-def read_object(body: bytes) -> dict[str, Raw]:
-    """The fields of a JSON object, each value as the bytes the client sent.
+def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
+    """The fields of a JSON object, each value as the bytes the client sent. `place` is put before their names where one
+    is refused.
 
     Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
     """
@@ -54,11 +59,12 @@ def read_object(body: bytes) -> dict[str, Raw]:
     except msgspec.ValidationError:
         raise refuse("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
-        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None
+        why = "a text holds one half of a surrogate pair" if _HALF.search(body) else str(error)
+        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {why}")) from None
     except RecursionError:
         raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
     if not is_sure:
-        _refuse_repeated_keys(body, fields)
+        _refuse_repeated_keys(body, fields, place)
     return fields
 
 
@@ -67,7 +73,7 @@ def _size(valid: bytes) -> int:
     return len(msgspec.json.format(valid, indent=-1))
 
 
-def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
+def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> None:
     """Walk the top level of `body`, which is known to be a valid object, key by key."""
     seen: set[str] = set()
     start = _SPACE.match(body)
@@ -78,7 +84,7 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw]) -> None:
         # Of two equal keys `fields` holds the last value, so the walk stops at the first of them, unless the values
         # are equal too; then it comes by twice.
         if key in seen or not body.startswith(value, match.end()):
-            raise refuse(f"the field {key!r} appears more than once", key)
+            raise refuse(f"the field {place + key!r} appears more than once", place + key)
         seen.add(key)
         after = _SPACE.match(body, match.end() + len(value))
         position = (after.end() if after else 0) + 1

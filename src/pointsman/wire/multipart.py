@@ -1,21 +1,47 @@
-"""Finds the `model` field of a multipart form while the form is still arriving. RFC 7578."""
+"""Reads a form as it arrives: finds its field `model`, and passes on no more of it than was understood. RFC 7578.
+
+What was decided on must be what is sent, and servers read forms in more ways than one: some take line feeds for line
+ends, some the last of two names, some text in front of the form or behind it. So a form is refused unless every part
+of it can be read in one way only. A delimiter that is whole is a delimiter wherever it stands, a part says its name
+once and in plain characters, and nothing stands before the first part or behind the last.
+"""
 
 import re
+from enum import Enum
 
 from msgspec import Struct
 
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
 
-MAX_PREFIX_BYTES = 256 * 1024
+MAX_PREFIX_BYTES = 256 * 1024  # of a form, in which its model must be named
+MAX_HEAD_BYTES = 8 * 1024  # of one part
+MAX_NAME_BYTES = 512  # of a model
 
-_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
-_DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-_NAME = re.compile(rb';\s*name=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
-_FILENAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
+_BOUNDARY = r"[0-9A-Za-z'()+_,\-./:=?]{1,70}"
+_CHARSET = r"(?:utf-?8|us-ascii|iso-8859-1)"  # which write the names of fields alike
+_CONTENT_TYPE = re.compile(
+    rf'multipart/form-data(?:[ \t]*;[ \t]*(?:boundary=("?)(?P<boundary>{_BOUNDARY})\1'
+    rf'|charset=("?){_CHARSET}\3))*[ \t]*;?[ \t]*',
+    re.IGNORECASE,
+)
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_PARAMETER = (
+    rb'[ \t]*;[ \t]*([A-Za-z]+\*?)=("(?:[^"\\]|\\[^"])*"|[^\s;"\\]+)'  # an escaped quotation mark: many read on
+)
+_PARAMETERS = re.compile(_PARAMETER)
+_DISPOSITION = re.compile(rb"form-data(?:%b)+[ \t]*" % _PARAMETER, re.IGNORECASE)
+_KNOWN = ([b"name"], [b"filename", b"name"], [b"filename*", b"name"], [b"filename", b"filename*", b"name"])
+_NAME = re.compile(rb'("?)([\w.\-\[\]]+)\1', re.ASCII)
+_ANOTHER_NAME = re.compile(rb"name[\s*\d]*=", re.IGNORECASE)  # in the name of a file, for who does not heed quotes
+_PATH = re.compile(r"[\[\].]+")  # what some servers take a name apart at: `model[]`, `[model]`
+_IDENTITY = (b"", b"7bit", b"8bit", b"binary")
+_TEXT = re.compile(rb'(?:text/plain(?:[ \t]*;[ \t]*charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
 
 
 class ModelField(Struct, frozen=True):
-    """Where the value of `model` lies in the bytes read so far."""
+    """The form's model, and where in its bytes the name stands."""
 
     model: str
     start: int
@@ -23,48 +49,173 @@ class ModelField(Struct, frozen=True):
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """The boundary of a `multipart/form-data` content type; `None` for any other type."""
-    if not content_type.lower().startswith("multipart/form-data"):
+    """The boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Refusal`."""
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         return None
-    match = _BOUNDARY.search(content_type)
-    if match is None:
-        raise refuse("the content type multipart/form-data has no boundary", "content-type")
-    return (match[1] or match[2]).encode("ascii")
+    match = _CONTENT_TYPE.fullmatch(content_type)
+    if match is None or content_type.lower().count("boundary=") != 1:
+        message = (
+            f"the content type {content_type[:200]!r} must state one boundary, and beside it no more than a charset"
+        )
+        raise refuse(message, "content-type")
+    return match["boundary"].encode("ascii")
 
 
-def find_model(prefix: bytes, boundary: bytes) -> ModelField | None:
-    """Look for the field in what has arrived; `None` when more is needed.
+class _Phase(Enum):
+    START = "start"  # the first delimiter is due
+    CONTENT = "content"  # of a part
+    DELIMITER = "delimiter"  # what follows a delimiter, and the head of a part
+    END = "end"  # the last delimiter was there
 
-    Raises `Refusal` when a file comes first, or when the form ends without the field.
-    """
-    delimiter = b"--" + boundary
-    position = prefix.find(delimiter)
-    while position >= 0:
-        position += len(delimiter)
-        if prefix.startswith(b"--", position):
-            break
-        head_end = prefix.find(b"\r\n\r\n", position)
-        if head_end < 0:
+
+class FormReader:
+    """Takes a form piece by piece. `field` is its model, once its part has ended. With `needs_model` the model must
+    stand before any file."""
+
+    def __init__(self, boundary: bytes, *, needs_model: bool) -> None:
+        self.field: ModelField | None = None
+        self._needs_model = needs_model
+        self._may_name_model = True
+        self._delimiter = b"--" + boundary
+        self._phase = _Phase.START
+        self._held = bytearray()  # not understood yet
+        self._offset = 0  # of what is held, in the form
+        self._is_model = False  # the part that is being read is the model
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be passed on of the form, now that `data` has come. Raises `Refusal`."""
+        held = self._held
+        held += data
+        at = 0  # understood up to here
+        while (then := self._read(at)) is not None:
+            at = then
+        understood = bytes(held[:at])
+        del held[:at]
+        self._offset += at
+        return understood
+
+    def decide(self) -> str:
+        """The form's model, or nothing. None may follow. Raises `Refusal` where it needs one."""
+        if self.field is None and self._needs_model:
+            raise _no_model()
+        self._may_name_model = False
+        return self.field.model if self.field is not None else ""
+
+    def end(self) -> None:
+        """There is no more. Raises `Refusal` unless the form is whole."""
+        if self._phase is not _Phase.END:
+            raise refuse("the form ends before its last delimiter")
+
+    def _read(self, at: int) -> int | None:
+        """Read on from `at`. Returns where to go on from, `None` when more is needed for that."""
+        held, phase = self._held, self._phase
+        if phase is _Phase.CONTENT:
+            return self._read_content(at)
+        if phase is _Phase.END:
+            if held[at:].strip(b"\r\n"):
+                raise refuse("the form goes on after its last delimiter")
+            return len(held) if len(held) > at else None
+        begin = at + (len(b"\r\n") if phase is _Phase.DELIMITER else 0)
+        behind = begin + len(self._delimiter)
+        if len(held) < behind + 2:
             return None
-        head, start = prefix[position:head_end], head_end + 4
-        # Only the one header that names a part counts: what another server would not read as its name must not either.
-        dispositions = _DISPOSITION.findall(head)
-        if len(dispositions) != 1 or _FILENAME.search(dispositions[0]):
-            break
-        end = prefix.find(b"\r\n" + delimiter, start)
+        if not held.startswith(self._delimiter, begin):
+            raise refuse("the form does not begin with its boundary")
+        if held.startswith(b"--", behind):
+            self._phase = _Phase.END
+            return behind + 2
+        return self._read_head(behind)
+
+    def _read_content(self, start: int) -> int | None:
+        """Look for the delimiter behind the content of a part. What is before it of a model is kept until then."""
+        held, delimiter = self._held, self._delimiter
+        found = held.find(delimiter, start)
+        end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
+        if self._is_model and end > start + MAX_NAME_BYTES:
+            raise refuse("the field 'model' is too long", "model")
+        if found < 0:
+            return end if end > start and not self._is_model else None
+        if end < start or held[end:found] != b"\r\n":
+            raise refuse("the form's boundary stands where no part ends")
+        if self._is_model:
+            self._take_model(start, end)
+        self._phase = _Phase.DELIMITER
+        return end
+
+    def _read_head(self, behind: int) -> int | None:
+        held = self._held
+        end = held.find(b"\r\n\r\n", behind)
+        if (end if end >= 0 else len(held)) > behind + MAX_HEAD_BYTES:
+            raise refuse("the form has a part whose headers are too long")
         if end < 0:
             return None
-        name = _NAME.search(dispositions[0])
-        if name is not None and (name[1] or name[2]) == b"model":
-            try:
-                return ModelField(prefix[start:end].decode(), start, end)
-            except UnicodeDecodeError:
-                raise refuse("the field 'model' is not valid UTF-8", "model") from None
-        position = end + 2
-    if position < 0:
-        return None
-    raise refuse(
+        if not held.startswith(b"\r\n", behind):
+            raise refuse("the form's boundary is followed by something else than a line end")
+        name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
+        self._is_model = name == "model"
+        if self._is_model:
+            self._check_model(is_plain=is_text and not is_file)
+        elif next(filter(None, _PATH.split(name.lower())), "") == "model":
+            raise refuse(f"the form has a field {name!r}; did you mean 'model'?", name)
+        if is_file and self.field is None and self._needs_model:
+            raise _no_model()
+        self._phase = _Phase.CONTENT
+        return end + len(b"\r\n\r\n")
+
+    def _check_model(self, *, is_plain: bool) -> None:
+        if self.field is not None:
+            raise refuse("the field 'model' appears more than once", "model")
+        if not self._may_name_model:
+            raise refuse("the field 'model' stands behind the file: put it first", "model")
+        if not is_plain:
+            raise refuse("the field 'model' must be plain text", "model")
+
+    def _take_model(self, start: int, end: int) -> None:
+        try:
+            model = self._held[start:end].decode()
+        except UnicodeDecodeError:
+            raise refuse("the field 'model' is not valid UTF-8", "model") from None
+        if not model:
+            raise refuse("the field 'model' is empty", "model")
+        self._is_model = False
+        self.field = ModelField(model, self._offset + start, self._offset + end)
+
+
+def _no_model() -> Refusal:
+    return refuse(
         "the form names no model before its file: put the field 'model' first, or name the provider by the header "
         "x-pointsman-provider",
         "model",
     )
+
+
+def _read_part(head: bytes) -> tuple[str, bool, bool]:
+    """The name of a part, whether it is a file, and whether it is plain text. Raises `Refusal`."""
+    headers: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n"):
+        match = _HEADER.fullmatch(line)
+        if match is None or match[1].lower() in headers:
+            raise _odd(line)
+        headers[match[1].lower()] = match[2]
+    disposition = headers.get(b"content-disposition", b"")
+    if not _DISPOSITION.fullmatch(disposition):
+        raise _odd(disposition)
+    parameters = sorted((name.lower(), value) for name, value in _PARAMETERS.findall(disposition))
+    name = _NAME.fullmatch(dict(parameters).get(b"name", b""))
+    files = [value for parameter, value in parameters if parameter != b"name"]
+    if (
+        [parameter for parameter, _ in parameters] not in _KNOWN
+        or name is None
+        or any(map(_ANOTHER_NAME.search, files))
+    ):
+        raise _odd(disposition)
+    encoding = headers.get(b"content-transfer-encoding", b"")
+    if encoding.lower() not in _IDENTITY:
+        raise _odd(encoding)
+    return name[2].decode(), bool(files), _TEXT.fullmatch(headers.get(b"content-type", b"")) is not None
+
+
+def _odd(text: bytes) -> Refusal:
+    shown = text[:100].decode("utf-8", "replace")
+    message = "the form has a part whose headers cannot be read in one way only"
+    return Refusal(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))

@@ -18,7 +18,7 @@ from pointsman.providers._openai_errors import classify
 def test_a_key_that_a_provider_repeats_is_masked() -> None:
     body = json.dumps({"error": {"message": f"bad key {SECRET}, yes {SECRET}", "param": "p"}}).encode()
     failure = redact(classify(400, {}, body, 0.0), Secret(SECRET))
-    assert failure.message == f"the provider answered 400: bad key {MASK}, yes {MASK}"
+    assert failure.said == f"bad key {MASK}, yes {MASK}"
     assert failure.body is not None
     assert json.loads(failure.body) == {"error": {"message": f"bad key {MASK}, yes {MASK}", "param": "p"}}
     assert (failure.status, failure.kind) == (400, failures.UPSTREAM_REFUSED)

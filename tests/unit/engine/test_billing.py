@@ -219,6 +219,25 @@ def test_an_unknown_price_is_a_policy_and_under_a_budget_a_refusal(
     assert scene.billing.ledger.open_attempts == 0
 
 
+@pytest.mark.parametrize("operation", [Operation.BATCH, Operation.OTHER])
+@pytest.mark.parametrize("price", [True, False])
+def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, price: bool) -> None:
+    scene = Scene(configured(BUDGET, price=price))
+    found = scene.try_to_hold(asking(operation))
+    assert isinstance(found, Reason)
+    assert (found.code, "when the provider has done it" in found.message) == ("price_unknown", True)
+    assert scene.billing.ledger.open_attempts == 0
+    assert isinstance(scene.try_to_hold(asking(operation, path="/batches/b/cancel")), Hold)
+    assert isinstance(Scene(configured(limit(Metric.USD, 9, soft=True))).try_to_hold(asking(operation)), Hold)
+
+
+def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
+    configuration = configured(BUDGET)
+    override = PriceOverride("*", None, replace(PLAIN, request_nano=7), None)
+    scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
+    assert scene.hold(asking(Operation.BATCH)).nano > 7
+
+
 # The journal in trouble.
 
 

@@ -41,6 +41,7 @@ class Scene:
         self.upload = Upload(exchange, what)
         self.model: str | None = None
         self.refusal: Failure | None = None
+        self.broken_off: Failure | None = None
         self.carrier = FakeCarrier()
         EagerTask(self._find(), ClientGone).resume()
 
@@ -53,8 +54,11 @@ class Scene:
     def pump(self, model: str) -> UploadLeg:
         """Send to a provider with which there is no connection yet."""
         leg = UploadLeg(POST, Answer(), monotonic() + 10, self.upload.length_for(model))
-        self.upload.pump(leg, model, 60.0)
+        self.upload.pump(leg, model, 60.0, self._break_off)
         return leg
+
+    def _break_off(self, failure: Failure) -> None:
+        self.broken_off = failure
 
     def connect(self, leg: UploadLeg) -> None:
         """The connection stands: the head is out, and bytes may be written."""
@@ -109,7 +113,7 @@ def test_what_no_form_with_a_model_is_asked_of_is_not_waited_for(scene: Callable
 @pytest.mark.parametrize("body", [FILE, PURPOSE + FILE, PURPOSE[:-2] + END])
 def test_a_form_without_a_model_is_refused(body: bytes) -> None:
     scene = Scene()
-    scene.client.upload(body)
+    scene.client.upload(body, ends=True)
     assert scene.refusal is not None
     assert (scene.refusal.kind.code, scene.refusal.param) == ("invalid_request", "model")
 
@@ -127,17 +131,75 @@ def test_a_form_whose_model_does_not_come_is_not_collected_without_end() -> None
     assert scene.client.is_body_paused
 
 
-@pytest.mark.parametrize("body", [FILE, b"x" * (MAX_PREFIX_BYTES + 1)])
+LONG_FILE = FILE + b"x" * (2 * MAX_PREFIX_BYTES)
+
+
+@pytest.mark.parametrize("body", [FILE + END, PURPOSE[:-2] + END, LONG_FILE])
 def test_with_a_provider_named_the_form_need_not_name_a_model(body: bytes) -> None:
     scene = Scene(provider="alpha")
-    scene.client.upload(body)
+    scene.client.upload(body, ends=body is not LONG_FILE)
     assert (scene.model, scene.refusal) == ("", None)
 
 
-def test_with_a_provider_named_the_forms_model_is_still_translated() -> None:
+@pytest.mark.parametrize("body", [FIELD + FILE, PURPOSE + FILE + b"x\r\n" + FIELD + PURPOSE])
+def test_with_a_provider_named_the_forms_model_is_still_read(body: bytes) -> None:
     scene = Scene(provider="alpha")
-    scene.client.upload(FIELD, FILE)
+    scene.client.upload(body)
     assert scene.model == "public-name"
+
+
+@pytest.mark.parametrize("body", [b"no form", FIELD + FIELD + FILE, FIELD.replace(b"model", b"Model") + FILE])
+@pytest.mark.parametrize("provider", [None, "alpha"])
+def test_what_is_no_plain_form_is_refused(body: bytes, provider: str | None) -> None:
+    scene = Scene(provider=provider)
+    scene.client.upload(body)
+    assert scene.refusal is not None
+    assert scene.model is None
+
+
+# What spoils it on the way.
+
+
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [
+        (FIELD + FILE + b"sound", b"\r\n" + FIELD + END[2:]),
+        (FIELD + FILE + b"sound", b"\r\n" + FIELD.replace(b"model", b"Model") + END[2:]),
+        (FIELD + FILE + b"sound", b"\r\n"),
+        (FIELD + FILE + b"sound", END + FIELD),
+    ],
+)
+@pytest.mark.parametrize("is_in_bytes", [True, False])
+def test_a_form_that_is_not_what_was_decided_on_is_broken_off(start: bytes, rest: bytes, is_in_bytes: bool) -> None:
+    scene = Scene(length=len(start + rest))
+    scene.client.upload(start)
+    leg = scene.pump("public-name")
+    scene.connect(leg)
+    scene.client.upload(*([bytes([byte]) for byte in rest] if is_in_bytes else [rest]), ends=True)
+    assert scene.broken_off is not None
+    assert scene.broken_off.kind.code == "invalid_request"
+    assert len(start) - len(END) <= len(scene.sent) < len(start + rest), "the provider lacks its end"
+    assert b"odel" not in scene.sent[len(PURPOSE) :]
+    assert leg.is_uploading
+
+
+def test_a_form_that_was_spoilt_before_it_was_sent_is_not_sent() -> None:
+    scene = Scene()
+    scene.client.upload(FIELD + FILE)
+    scene.client.upload(b"\r\n" + FIELD)
+    leg = scene.pump("m")
+    assert scene.broken_off is not None
+    assert leg.on_writable is None
+
+
+def test_with_a_provider_named_a_model_that_comes_too_late_is_broken_off() -> None:
+    scene = Scene(provider="alpha")
+    scene.client.upload(LONG_FILE)
+    assert scene.model == ""
+    scene.connect(scene.pump(""))
+    scene.client.upload(b"\r\n" + FIELD + END[2:], ends=True)
+    assert scene.broken_off is not None
+    assert scene.broken_off.param == "model"
 
 
 # What changes in it.

@@ -102,7 +102,9 @@ def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, o
 )
 def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(body: object, message: str) -> None:
     failure = classify(400, {}, json.dumps(body).encode(), NOW)
-    assert failure.message == f"the provider answered 400: {message}"
+    assert failure.said == message
+    assert failure.message.startswith("the provider answered 400")
+    assert message not in failure.message
     is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
     assert (failure.body is not None) is is_openai
 
@@ -117,11 +119,32 @@ def test_the_openai_shape_is_kept_word_for_word() -> None:
     body = b'{ "error": {"message": "bad temperature", "param": "temperature", "type": "x", "code": null} }'
     failure = classify(400, {}, body, NOW)
     assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
-    assert failure.message == "the provider answered 400: bad temperature"
+    assert (failure.message, failure.said) == (
+        "the provider answered 400 (type x, param temperature)",
+        "bad temperature",
+    )
+
+
+def test_what_is_said_of_a_request_is_kept_apart_since_it_may_quote_it() -> None:
+    prompt = "my secret prompt"
+    flagged = f"flagged by moderation: {prompt}"
+    for message in (f"cannot read {prompt}", f"prompt is too long: {prompt}", flagged):
+        error = {"message": message, "code": prompt, "type": prompt, "param": f"messages.{prompt}"}
+        failure = classify(400, {}, json.dumps({"error": error}).encode(), NOW)
+        assert failure.kind.fault is Fault.REQUEST
+        assert (failure.message, failure.said) == ("the provider answered 400", message)
+    failure = classify_inside(json.dumps({"error": {"message": flagged, "code": 400}}).encode())
+    assert (failure.kind, failure.said) == (failures.CONTENT_FILTERED, flagged)
+    assert failure.message == "the provider answered 200 with an error inside (code 400)"
+    for status in (429, 500):
+        failure = classify(status, {}, b'{"error":{"message":"try later"}}', NOW)
+        assert (failure.message, failure.said) == (f"the provider answered {status}: try later", None)
 
 
 def test_a_long_message_is_cut() -> None:
     failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
+    assert failure.said == "x" * MAX_MESSAGE
+    failure = classify(500, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
     assert len(failure.message) < MAX_MESSAGE + 50
 
 

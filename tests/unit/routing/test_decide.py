@@ -8,6 +8,7 @@ from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, plan_for,
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Provenance, candidate
@@ -66,6 +67,36 @@ def test_a_fallback_may_be_a_public_name() -> None:
     plan = plan_for(call("c/x", fallbacks=("chat",)), FakeView(CHAT))
     assert ids(plan) == ["c/x", "a/m", "b/m"]
     assert [choice.candidate.provenance.value for choice in plan.choices] == ["target", "fallback", "fallback"]
+
+
+def test_a_key_asks_for_the_fallbacks_of_a_request_as_it_asks_for_its_model() -> None:
+    key = VirtualKey("k", b"", allow_models=("chat", "b/*"))
+    view = FakeView(CHAT)
+
+    def decided(*fallbacks: str) -> Plan | Failure:
+        return decide(Facts(call(fallbacks=fallbacks), key), view, ScriptedDice(), NOW)
+
+    refused = decided("b/x", "a/y")
+    assert isinstance(refused, Failure)
+    assert (refused.kind, refused.param) == (failures.MODEL_NOT_ALLOWED, "fallbacks[1]")
+    assert "'a/y'" in refused.message
+    allowed, declared = decided("b/x"), decided()
+    assert isinstance(allowed, Plan)
+    assert ids(allowed) == ["a/m", "b/m", "b/x"]
+    assert isinstance(declared, Plan)
+    assert ids(declared) == ["a/m", "b/m", "c/m"]  # what the configuration has behind the name is not asked for
+
+
+def test_what_a_key_may_use_of_a_provider_holds_for_fallbacks_of_a_request() -> None:
+    entries = {"a": ProviderEntry("a"), "b": ProviderEntry("b", allow_models=("m",))}
+    asked = call(fallbacks=("c/m", "b/secret", "b/m"))
+    plan = decide(Facts(asked, VirtualKey("k", b"", entries=entries)), FakeView(CHAT), ScriptedDice(), NOW)
+    assert isinstance(plan, Plan)
+    assert ids(plan) == ["a/m", "b/m"]
+    assert {verdict.candidate: verdict.reason.code for verdict in plan.verdicts} == {
+        "c/m": "provider_not_allowed",
+        "b/secret": "model_not_allowed",
+    }
 
 
 def test_a_candidate_named_twice_is_in_the_plan_once() -> None:

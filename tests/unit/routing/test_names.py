@@ -21,11 +21,17 @@ MODELS = {
     ("beta", "vendor/big-global"): ModelFacts("big", region="global"),
     ("beta", "vendor/big-eu"): ModelFacts("big", region="eu"),
     ("beta", "only"): ModelFacts("only"),
+    ("alpha", "past"): ModelFacts("past"),
+    ("beta", "past"): ModelFacts("past"),
+    ("alpha", "now-latest"): ModelFacts("now-latest@alpha"),
+    ("alpha", "small"): ModelFacts("small@alpha"),
+    ("beta", "small"): ModelFacts("small@beta"),
 }
+RETIRED = {"past"}
 
 
 class Catalog:
-    """Knows `big` at two providers and `only` at one."""
+    """Knows `big` at two providers and `only` at one; `past` was retired, and what bears an @ is apart from others."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         return MODELS.get((provider_type, model))
@@ -37,7 +43,8 @@ class Catalog:
         return next((facts.name for facts in MODELS.values() if facts.name == model.lower()), None)
 
     def serving(self, model: str) -> list[tuple[str, str]]:
-        return [place for place, facts in MODELS.items() if facts.name == model.lower()]
+        name = model.lower()
+        return [place for place, facts in MODELS.items() if facts.name == name and name not in RETIRED]
 
 
 def at(name: str, catalog: str, *keys: str, serves: tuple[str, ...] = ()) -> Endpoint:
@@ -65,6 +72,18 @@ def test_a_bare_name_is_every_configured_provider_that_serves_it() -> None:
     assert resolve(snapshot(A, C), "only") is None
     assert resolve(snapshot(A, B), "nothing") is None
     assert resolve(snapshot(A, B), "") is None
+
+
+def test_what_nobody_else_has_is_found_by_the_name_its_provider_has_for_it() -> None:
+    def ids(name: str, *endpoints: Endpoint) -> list[str]:
+        model = resolve(snapshot(*endpoints), name)
+        return [item.id for item in model.targets] if model is not None else []
+
+    assert ids("past", A, B, C) == ["a/past", "b/past"]
+    assert ids("now-latest", A, B) == ["a/now-latest"]
+    assert ids("small", A, C) == ["a/small"]
+    assert ids("small", A, B) == [], "these are two models"
+    assert ids("past", at("a", "alpha", serves=("big",))) == [], "the configuration outranks the catalog"
 
 
 def test_siblings_stand_in_for_a_named_provider() -> None:

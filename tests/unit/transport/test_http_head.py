@@ -109,6 +109,13 @@ def test_keep_alive() -> None:
     assert not keeps(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 
 
+@pytest.mark.parametrize("second", [b"Host: a", b"hOST:b"])
+def test_a_doubled_host_is_refused_by_its_name(second: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse(BASE.replace(b"X-A: b", second), 100)
+    assert caught.value.failure.message == "the Host header appears more than once"
+
+
 HEADER = st.sampled_from(
     [
         b"Host: a",

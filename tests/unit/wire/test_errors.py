@@ -30,6 +30,12 @@ def test_a_provider_refusing_the_request_speaks_for_itself() -> None:
     assert status_of(failure) == 422
 
 
+def test_what_is_said_of_a_request_is_told_behind_the_message() -> None:
+    failure = Failure(failures.UPSTREAM_REFUSED, "it answered 400", status=400, said="bad temperature")
+    for text in (error_body(failure, "id"), error_event(failure, "id")):
+        assert b'"it answered 400: bad temperature (request id)"' in text
+
+
 def test_a_provider_in_trouble_does_not() -> None:
     failure = Failure(failures.CREDENTIAL_REJECTED, "m", status=401, body=b'{"error":{"message":"key sk-x is bad"}}')
     assert b"sk-x" not in error_body(failure, "id")

@@ -25,3 +25,14 @@ def test_an_empty_list_of_fallbacks_is_none_and_goes_nowhere() -> None:
 
 def test_stream_options_with_an_explicit_null_stream_are_refused() -> None:
     assert refused(lambda: parse({**CHAT, "stream": None, "stream_options": {}})).param == "stream_options"
+
+
+def test_stream_options_are_read_in_one_way_only() -> None:
+    def asked(options: bytes) -> bytes:
+        return b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":%b}' % options
+
+    failure = refused(lambda: parse(asked(b'{"include_usage": false, "include_usage": true}')))
+    assert failure.param == "stream_options.include_usage"
+    assert "more than once" in failure.message
+    assert refused(lambda: parse(asked(b'{"Include_Usage":true}'))).param == "Include_Usage"
+    assert parse(asked(b'{"include_usage": true, "include_obfuscation": false}')).wants_usage

@@ -2,7 +2,9 @@
 
 A JSON body is read whole: its `model` is replaced by the provider's own name for it. Any other body is passed on as
 it arrives. Files, batches and stored responses belong to one account of one provider, so their calls are stateful:
-one key per provider, and no second try once bytes were sent.
+one key per provider, and no second try once bytes were sent. Ranking is not OpenAI's, but many servers of its dialect
+have it: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Paths that manage an account, or hand out
+credentials to it (`/organization`, `/realtime`), are not passed on.
 """
 
 from typing import Annotated
@@ -105,10 +107,14 @@ PATHS = (
     _path("/images", Operation.IMAGE),
     _path("/audio", Operation.AUDIO),
     _path("/moderations", Operation.MODERATION),
+    _path("/rerank", Operation.RERANK),
+    _path("/score", Operation.RERANK),
     _path("/files", Operation.FILE),
     _path("/uploads", Operation.FILE),
     _path("/batches", Operation.BATCH),
     _path("/conversations", Operation.RESPONSES),
+    _path("/assistants", Operation.OTHER),
+    _path("/threads", Operation.OTHER),
     _path("/vector_stores", Operation.OTHER),
     _path("/fine_tuning", Operation.OTHER),
     _path("/videos", Operation.OTHER),

@@ -55,6 +55,10 @@ def test_no_body_is_no_body() -> None:
         ("/files/f", "DELETE", None, True),
         ("/batches", "POST", {"x": 1}, True),
         ("/vector_stores", "POST", {"x": 1}, True),
+        ("/threads/t-1/runs", "POST", {"assistant_id": "a"}, True),
+        ("/assistants/a", "GET", None, True),
+        ("/rerank", "POST", {"model": "m", "query": "q", "documents": []}, False),
+        ("/score", "POST", {"model": "m"}, False),
         ("/images/generations", "POST", {"model": "m"}, False),
         ("/audio/speech", "POST", {"model": "m"}, False),
         ("/moderations", "POST", {"input": "x"}, False),
@@ -63,7 +67,7 @@ def test_no_body_is_no_body() -> None:
 def test_what_belongs_to_one_account_is_stateful(path: str, method: str, body: object, is_stateful: bool) -> None:
     call = parse(b"" if body is None else body, path, method)
     assert call.stateful is is_stateful
-    request = PROVIDERS["openai"].codecs[call.operation].encode(call, target(), target().keys[0])
+    request = PROVIDERS["openai-compatible"].codecs[call.operation].encode(call, target(), target().keys[0])
     assert request.is_replayable is not is_stateful
 
 
