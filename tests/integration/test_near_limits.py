@@ -81,7 +81,7 @@ def test_a_limit_is_used_up_to_the_last_answer_worth_having(
             spent = billed_nano(gateway) // PER_TOKEN
             assert limit - MIN_OUTPUT * body.get("n", 1) < spent <= limit
             message = answers[-1].json["error"]["message"]
-            assert "the budget of $0.00063 per year of virtual key me has" in message
+            assert "the budget of $0.00063 per year of virtual key me " in message
             records = await gateway.wait_for_records(len(answers))
             served = [record for record in records if record["status"] == 200 and "verdicts" in record]
             said = [(record["attempts"][0]["max_tokens"], record["verdicts"][0]) for record in served]
