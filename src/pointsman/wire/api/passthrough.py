@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
-from pointsman.wire.json_object import read_object, read_typed, refuse_variants
+from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import in_input, in_recording
 from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
@@ -26,11 +26,13 @@ class _Any(Struct):
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     store: bool | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
+    n: Raw = Raw(b"null")  # of images; elsewhere it may mean anything
     previous_response_id: Raw = Raw(b"null")
     conversation: Raw = Raw(b"null")
 
 
 _DECODER = msgspec.json.Decoder(_Any)
+_COUNT = msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=128)] | None)
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
@@ -57,6 +59,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         timeout_s=asked.timeout_s,
         session=asked.session,
         tags=asked.tags,
+        choices=_images(typed.n) if asked.api.operation is Operation.IMAGE else 1,
         max_tokens=typed.max_output_tokens if asked.api.operation is Operation.RESPONSES else None,
         raw_body=None if fields else body,
         content_type="application/json" if body else "",
@@ -64,6 +67,14 @@ def parse(asked: Asked, body: bytes) -> Call:
         stateful=_is_stateful(asked, typed),
         media=in_input(fields.get("input")),
     )
+
+
+def _images(n: Raw) -> int:
+    """How many images are wanted, each of which is charged. Raises `Refusal`."""
+    try:
+        return _COUNT.decode(bytes(n)) or 1
+    except msgspec.DecodeError:
+        raise refuse("the field 'n' must be a whole number from 1 to 128", "n") from None
 
 
 def _is_stateful(asked: Asked, typed: _Any) -> bool:

@@ -5,6 +5,7 @@ import pytest
 
 from fakes.wire import PATH_OF, asked, parse, refused, target
 from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
+from pointsman.domain.failures import Refusal
 from pointsman.providers import PROVIDERS
 from pointsman.wire.api.passthrough import streamed_call
 
@@ -103,3 +104,13 @@ def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
 @pytest.mark.parametrize("operation", [item for item in PATH_OF if item is not Operation.CHAT])
 def test_every_operation_has_a_path(operation: Operation) -> None:
     assert asked(PATH_OF[operation]).api.operation is operation
+
+
+def test_each_image_that_is_wanted_is_charged() -> None:
+    assert parse({"model": "m", "n": 4}, "/images/generations").choices == 4
+    assert parse({"model": "m", "n": None}, "/images/generations").choices == 1
+    assert parse({"model": "m", "n": "a name"}, "/moderations").choices == 1, "elsewhere it may mean anything"
+    for n in (0, -1, 2.5, "4", 10**9):
+        with pytest.raises(Refusal) as caught:
+            parse({"model": "m", "n": n}, "/images/generations")
+        assert caught.value.failure.param == "n"
