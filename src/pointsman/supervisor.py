@@ -7,6 +7,7 @@ SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration rea
 this one included, by what is installed now, without losing a connection.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -441,14 +442,21 @@ def lock_data_dir(data_dir: Path) -> int:
 def open_sockets(settings: Settings) -> Sockets:
     """Every socket and the lock. Raises `SupervisorError`."""
     lock = lock_data_dir(settings.data_dir)
+    field, address = "server.listen", settings.listen
     try:
-        listen = [_listen(settings.listen.host, settings.listen.port, is_shared=True)]
+        if address.port:  # each worker has a socket at it, and so could another gateway: is it ours alone?
+            for fd in _listen(address.host, address.port, is_shared=False):
+                os.close(fd)
+        listen = [_listen(address.host, address.port, is_shared=True)]
         port = port_of(listen[0][0])
-        listen += [_listen(settings.listen.host, port, is_shared=True) for _ in range(settings.workers - 1)]
-        console = _listen(settings.console.host, settings.console.port, is_shared=False)
+        listen += [_listen(address.host, port, is_shared=True) for _ in range(settings.workers - 1)]
+        field, address = "console.listen", settings.console
+        console = _listen(address.host, address.port, is_shared=False)
     except OSError as error:
         os.close(lock)
-        raise SupervisorError(f"cannot listen: {error.strerror or error}") from None
+        if error.errno == errno.EADDRINUSE:
+            raise SupervisorError(f"{field}: {address} is in use by another process") from None
+        raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
     # Not in the data folder: the path of such a socket may have some hundred characters only.
     path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
     link = socket.socket(socket.AF_UNIX)

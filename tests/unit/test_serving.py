@@ -189,10 +189,24 @@ def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Pa
 
 def test_an_address_that_is_taken_is_said_in_one_line(file: Path, start: Callable[[Path], Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        file.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "127.0.0.1:{taken.getsockname()[1]}"', 1))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        file.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "{address}"', 1))
         process = start(file)
-        assert "Traceback" not in process.says("cannot listen: ")
+        process.says(f"server.listen: {address} is in use by another process")
         assert process.end() == 1
+
+
+def test_two_gateways_do_not_share_an_address(file: Path, start: Callable[[Path], Process]) -> None:
+    """Its workers share it, each with a socket of its own; the kernel would let another gateway do so, too."""
+    first = start(file)
+    address = first.says("listening on").partition("http://")[2].partition("/")[0]
+    second = file.with_name("second.yaml")
+    second.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "{address}"', 1) + "data_dir: second\n")
+    process = start(second)
+    process.says(f"server.listen: {address} is in use by another process")
+    assert process.end() == 1
+    first.tell(signal.SIGTERM)
+    assert first.end() == 0
 
 
 def test_a_data_folder_is_for_one_gateway(file: Path, start: Callable[[Path], Process]) -> None:

@@ -79,9 +79,28 @@ def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) 
         other.listen()
         taken = settings(tmp_path)
         taken = replace(taken, console=replace(taken.console, port=other.getsockname()[1]))
-        with pytest.raises(SupervisorError, match="cannot listen: Address already in use"):
+        with pytest.raises(SupervisorError, match=f"console.listen: {taken.console} is in use by another process"):
             open_sockets(taken)
     os.close(lock_data_dir(tmp_path / "data"))
+
+
+def test_an_address_that_others_would_share_is_in_use(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        for host in ("127.0.0.1", ""):
+            taken = replace(one, listen=replace(one.listen, host=host, port=other.getsockname()[1]))
+            with pytest.raises(SupervisorError, match=f"server.listen: {taken.listen} is in use by another process"):
+                open_sockets(taken)
+
+
+def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    foreign = replace(one, listen=replace(one.listen, host="192.0.2.1"))
+    with pytest.raises(SupervisorError, match=r"server.listen: cannot listen on 192.0.2.1:0: Cannot assign"):
+        open_sockets(foreign)
 
 
 # Restarts.
