@@ -23,6 +23,7 @@ from pointsman.supervisor import (
     Child,
     Supervisor,
     SupervisorError,
+    check_handover,
     lock_data_dir,
     open_sockets,
     port_of,
@@ -268,6 +269,36 @@ def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path
         sleep(0.3)
         assert gateway.ask() == first
         assert len(gateway.started("0")) == 2, "it is not tried again and again"
+
+
+def test_a_hand_over_to_what_could_not_start_is_refused(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "refusing").touch()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: "cannot hand over, so this one goes on:\nI refuse" in gateway.log)
+        assert gateway.ask() == gateway.started("0")[0]
+        (tmp_path / "refusing").unlink()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: len(gateway.started("0")) == 2)
+
+
+def test_a_gateway_that_is_told_to_end_while_it_asks_whether_it_could_hand_over_ends(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        os.mkfifo(tmp_path / "hanging")
+        gateway.signal(signal.SIGUSR2)
+        fd = os.open(tmp_path / "hanging", os.O_WRONLY)  # returns when it is read
+        gateway.signal(signal.SIGTERM)
+        os.close(fd)
+        assert gateway.process.wait(PATIENCE_S) == 0
+        assert "handing over" not in gateway.log
+
+
+def test_what_is_left_by_another_version_may_not_be_understood(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    with pytest.raises(SupervisorError, match="cannot take over from the running version"):
+        check_handover('{"sockets": 1}', one)
 
 
 def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
