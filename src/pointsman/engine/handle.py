@@ -16,7 +16,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.record import RequestRecord
-from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id, logged_path
+from pointsman.engine.serving import ASK_AGAIN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
 from pointsman.routing.admit import REFUSED, Grant, admit
@@ -109,8 +109,8 @@ class Gateway:
         self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
 
     def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
-        task = EagerTask(coroutine, ClientGone)
-        exchange.on_disconnect = task.cancel
+        task = EagerTask(coroutine, Cancelled)
+        exchange.on_cancel = task.cancel
         task.resume()
 
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
@@ -122,9 +122,11 @@ class Gateway:
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
-        except ClientGone:
-            gone = Failure(failures.CLIENT_GONE, "the client disconnected")
-            self._record_plain(exchange.head, identity, gone.kind.status, gone, exchange.received_at)
+        except Cancelled:
+            if exchange.is_closed:
+                self._record_plain(exchange.head, identity, GONE.kind.status, GONE, exchange.received_at)
+            else:
+                self.refuse_exchange(exchange, ASK_AGAIN, identity)
             return
         serving = Serving(self.engine, exchange, call, entry.grant, identity)
         serving.upload = upload

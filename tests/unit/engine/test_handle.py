@@ -280,6 +280,23 @@ def test_an_upload_that_names_no_model_is_refused() -> None:
     run(main())
 
 
+def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway, head = Gateway(rig.engine), request_head("POST", "/v1/audio/transcriptions", FORM)
+            head.mode = gateway.accept(head)
+            exchange, client = exchange_of(head, length=len(FIELD + FILE))
+            gateway.handle(exchange)
+            client.upload(FIELD[:20])
+            assert exchange.on_cancel is not None
+            exchange.on_cancel()
+            record = await rig.log.next()
+            assert (client.status, error_of(client), client.headers[b"retry-after"]) == (503, "shutting_down", b"1")
+            assert (record.status, record.code, record.attempts) == (503, "shutting_down", ())
+
+    run(main())
+
+
 def test_a_client_that_leaves_before_its_model_is_known_is_accounted_for() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
