@@ -19,7 +19,7 @@ from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import ASK_AGAIN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
-from pointsman.routing.admit import REFUSED, Grant, admit
+from pointsman.routing.admit import Grant, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
@@ -167,8 +167,9 @@ class Gateway:
         """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
         if self.engine.live.is_stale:
             raise Refusal(_STALE)
-        if time() >= entry.expires_at:
-            raise Refusal(REFUSED)
+        expired = check_time(entry.grant.virtual_key, time())
+        if expired is not None:
+            raise Refusal(expired)
 
     def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
@@ -200,6 +201,9 @@ class Gateway:
     ) -> None:
         """Account for a request that never became a plan; without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)
+        key = None
+        if head is not None and isinstance(head.derived, Entry) and head.derived.snapshot is self.engine.live.snapshot:
+            key = head.derived.grant.virtual_key
         self.engine.accounts.request(
             RequestRecord(
                 time(),
@@ -211,6 +215,9 @@ class Gateway:
                 duration_us,
                 code=failure.kind.code if failure is not None else None,
                 message=failure.message if failure is not None else None,
+                virtual_key=key.name if key is not None else None,
+                team=key.team if key is not None else None,
+                customer=key.customer if key is not None else None,
                 client_request_id=client_request_id(head) if head is not None else None,
             )
         )
