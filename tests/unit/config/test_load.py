@@ -135,11 +135,43 @@ def test_what_is_left_of_a_faulty_document_is_kept_for_further_checks() -> None:
     loaded = load(b"providers: {openai: {bse_url: x, keys: 3}}\n")
     assert loaded.document is not None
     assert loaded.document.providers["openai"].keys == {}
-    assert loaded.faulty == (("providers", "openai"),)
-    assert load(b"providers: {openai: {keys: {a: {}}}}").document is None
+    assert loaded.lost == (("providers", "openai", "keys"),)
+    assert load(b"providers: 3").document is None
     nested = load(b"providers: {openai: env.A}\nmodels: {a: [{model: openai/x, wieght: 1}], b: [openai/y]}")
     assert nested.document is not None
     assert nested.document.models.keys() == {"a", "b"}
+
+
+def test_what_cannot_be_without_a_field_goes_with_it_and_nothing_else() -> None:
+    loaded = load(b"""
+providers: {openai: 5, groq: {keys: {a: {}, b: env.B}}, "a b": env.C}
+models: {one: [], two: [5, openai/x, {modl: y}], three: {targets: [{model: openai/z}], fallbacks: [{}]}}
+governance:
+  teams: {red: [], blue: {budgets: [{per: day}, {limit_usd: 1, per: day}, {limit_usd: 1}]}}
+  virtual_keys: {me: {team: red}, you: {value: env.YOU, team: blue}}
+""")
+    document = loaded.document
+    assert document is not None
+    assert list(document.providers) == ["openai", "groq"], "others name it, so it stays"
+    assert list(document.providers["groq"].keys) == ["b"]
+    assert {name: [one.model for one in model.targets] for name, model in document.models.items()} == {
+        "two": ["openai/x"],
+        "three": ["openai/z"],
+    }
+    teams = document.governance.teams
+    assert {name: [one.limit_usd for one in team.budgets] for name, team in teams.items()} == {"red": [], "blue": [1]}
+    assert list(document.governance.virtual_keys) == ["you"]
+    assert ("models", "two", "targets") in loaded.lost, "the rest of it has other numbers now"
+    assert ("governance", "teams", "blue", "budgets") in loaded.lost
+
+
+def test_a_key_that_stands_twice_hides_nothing() -> None:
+    found = problems("providers: {a: x, a: y}\nversion: 2\nserver: {workers: 1, workers: 2}")
+    assert [said for _, said in found] == [
+        "providers.a: stands here a second time; the first is on line 1",
+        "version: must be 1",
+        "server.workers: stands here a second time; the first is on line 3",
+    ]
 
 
 def test_shorthands_mean_their_full_forms() -> None:
