@@ -1,5 +1,6 @@
 """From bytes to a checked document: every error of form at once, each with its path, its line and a way out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
@@ -149,7 +150,7 @@ def explain(location: Location, details: ErrorDetails) -> str:
             return _length(details)
     expected = _EXPECTED.get(details["type"])
     if expected is not None:
-        return f"must be {expected}, not {_kind_of(details['input'])}"
+        return f"must be {expected}, not {_kind_of(details['input'])}{_on_numbers(expected, details['input'])}"
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"must be {message}" if details["msg"].startswith("Input should be ") else message
 
@@ -177,12 +178,24 @@ _EXPECTED = {
     "is_instance_of": "a number",  # the only class that is asked for by name is `Decimal`
 }
 
+_EXPONENT = re.compile(r"[-+]?[0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+")
+
 _NAMING = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "names have 1 to 64 letters, digits, dots, dashes and underscores, "
     "and begin with a letter or digit",
     r"^[^\s\x00-\x1f\x7f]{1,256}$": "model names have 1 to 256 characters and no spaces",
     r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "not a name of an HTTP header",
 }
+
+
+def _on_numbers(expected: str, value: object) -> str:
+    """How to write a number with an exponent, which YAML knows in one form only."""
+    if expected == "a whole number":
+        is_meant = isinstance(value, float) or (isinstance(value, str) and _EXPONENT.fullmatch(value))
+        return "; write it out, without a point or an exponent" if is_meant else ""
+    if expected == "a number" and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return "; write an exponent as in `1.5e+6`, with point and sign"
+    return ""
 
 
 def _kind_of(value: object) -> str:

@@ -10,6 +10,9 @@ def problems(text: str) -> list[tuple[int | None, str]]:
     return [(problem.line, str(problem)) for problem in load(text.encode()).problems]
 
 
+WRITTEN_OUT = "; write it out, without a point or an exponent"
+
+
 def test_every_error_has_its_line() -> None:
     text = """
 version: 2
@@ -58,7 +61,16 @@ routng: {}
         ),
         ("providers: {a: x}\nmodels: {b: []}", "models.b: must not be empty"),
         ("providers: {a: x}\nmodels: {b: [no]}", None),
-        ("providers: {a: x}\nserver: {workers: 1.5}", "server.workers: must be a whole number, not a number"),
+        (
+            "providers: {a: x}\nserver: {workers: 1.5}",
+            f"server.workers: must be a whole number, not a number{WRITTEN_OUT}",
+        ),
+        ("providers: {a: x}\nserver: {workers: 1e1}", f"server.workers: must be a whole number, not text{WRITTEN_OUT}"),
+        ("providers: {a: x}\nserver: {workers: sk-1}", "server.workers: must be a whole number, not text"),
+        (
+            "providers: {a: x}\nserver: {drain_s: 1e1}",
+            "server.drain_s: must be a number, not text; write an exponent as in `1.5e+6`, with point and sign",
+        ),
         (
             "providers: {a: x}\ndata_dir: 2024-01-01",
             "data_dir: must be text, not a date or time (put it in quotes if it is text)",
@@ -113,6 +125,10 @@ def test_no_planned_field_is_also_a_field() -> None:
     assert len(sections) > 10
     for section in sections:
         assert not section.PLANNED & section.model_fields.keys()
+
+
+def test_an_exponent_with_a_sign_is_a_number() -> None:
+    assert problems("providers: {a: x}\nserver: {drain_s: 1.5e+1}") == []
 
 
 def test_a_value_is_never_repeated() -> None:
