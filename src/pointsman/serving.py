@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from pointsman.config.compile import Checked, Compiled, compile_document
 from pointsman.config.defaults import Default, compile_default, default_document
 from pointsman.config.load import load
 from pointsman.config.problems import Problem
-from pointsman.config.snapshot_file import Accepted, write_snapshot
-from pointsman.supervisor import HANDOVER, Supervisor, SupervisorError, lock_data_dir
+from pointsman.config.schema import Document
+from pointsman.config.snapshot_file import Accepted, SnapshotError, read_accepted, write_snapshot
+from pointsman.supervisor import HANDOVER, REHEARSAL, Supervisor, SupervisorError, check_handover, lock_data_dir
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
+DATA_DIR: str = Document.model_fields["data_dir"].default
 
 
 class Start(Struct, frozen=True):
@@ -38,6 +41,8 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
             checked = Checked(None, (Problem("", f"{config} cannot be read: {error.strerror}"),))
         else:
             checked = compile_document(load(content), folder, environ)
+    elif HANDOVER in environ or REHEARSAL in environ:
+        content, checked = _kept(folder, environ)
     else:
         default = default_document(environ)
         if isinstance(default, Problem):
@@ -45,14 +50,25 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
         else:
             checked = compile_default(default, environ, folder)
             content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
-            if HANDOVER not in environ:
-                _introduce(default)
+            _introduce(default)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity.value}: {problem}", file=sys.stderr)  # noqa: T201
     if checked.compiled is None:
         sys.exit(1)
     return Start(checked.compiled, content, folder)
+
+
+def _kept(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
+    """What the gateway that hands over has made up: its key was shown once, and of another one nobody would know."""
+    path = folder / DATA_DIR / SNAPSHOT
+    try:
+        content = read_accepted(path).content
+    except OSError as error:
+        return b"", Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
+    except SnapshotError as error:
+        return b"", Checked(None, (Problem("", str(error)),))
+    return content, compile_document(load(content), folder, environ)
 
 
 def _introduce(default: Default) -> None:
@@ -65,21 +81,33 @@ def _introduce(default: Default) -> None:
     )
 
 
+def _leave(start: Start, path: Path) -> None:
+    """Write the snapshot that the processes start from. Raises `OSError`."""
+    accepted = Accepted(start.content, str(start.folder), start.compiled.snapshot.digest)
+    write_snapshot(path, accepted, start.compiled.keys)
+
+
 def serve(start: Start, config: Path | None, welcome: str = "") -> int:
-    """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code."""
+    """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code.
+
+    In the rehearsal of a hand-over do what can fail before the old gateway is taken over from, and no more."""
     settings = start.compiled.settings
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logger = logging.getLogger("pointsman")
     path = settings.data_dir / SNAPSHOT
     try:
-        if HANDOVER not in os.environ:
+        if REHEARSAL in os.environ:
+            check_handover(os.environ[REHEARSAL], settings)
+        elif HANDOVER not in os.environ:
             os.close(lock_data_dir(settings.data_dir))  # not to write where another gateway reads
         if settings.log_file is not None:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
-        write_snapshot(
-            path, Accepted(start.content, str(start.folder), start.compiled.snapshot.digest), start.compiled.keys
-        )
+        if REHEARSAL in os.environ:
+            with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
+                _leave(start, Path(folder) / SNAPSHOT)
+            return 0
+        _leave(start, path)
     except SupervisorError as error:
         logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
         return 1

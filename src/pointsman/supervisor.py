@@ -7,6 +7,7 @@ SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration rea
 this one included, by what is installed now, without losing a connection.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -36,6 +37,7 @@ CONTROL_DRAIN_S = 15.0
 PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
 RESTART_PATIENCE_S = 3.0  # one in the place of a dead one is missed
 HANDOVER = "POINTSMAN_HANDOVER"
+REHEARSAL = "POINTSMAN_REHEARSAL"  # what HANDOVER will hold, for a process that is to say whether it could take over
 
 _logger = logging.getLogger("pointsman")
 
@@ -302,20 +304,48 @@ class Supervisor:
 
     def _hand_over(self) -> None:
         """Become what is installed now. Returns only where that cannot be."""
+        sockets = self._sockets
+        state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
+        try:
+            refusal = self._rehearse(state)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            refusal = str(error)
+        if refusal is not None:
+            _logger.error("cannot hand over, so this one goes on:\n%s", refusal)
+            return
+        if self._asked_to_end():
+            return
         _logger.info("handing over to a new supervisor")
         for child in self._children.values():
             os.set_inheritable(child.life, True)
             if child.ready is not None:
                 os.set_inheritable(child.ready, True)
-        sockets = self._sockets
         listening = [fd for fds in sockets.listen for fd in fds]
         for fd in (*listening, *sockets.console, sockets.link, sockets.lock):
             os.set_inheritable(fd, True)
-        state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
         try:
             os.execve(sys.executable, list(self._command), {**os.environ, HANDOVER: state})  # noqa: S606
         except OSError as error:
             _logger.error("cannot hand over, so this one goes on: %s", error)  # noqa: TRY400
+
+    def _rehearse(self, state: str) -> str | None:
+        """Have what is installed now say whether it could take over with this state. Returns why not. Raises `OSError`
+        and `TimeoutExpired`."""
+        done = subprocess.run(  # noqa: S603 -- what is executed next
+            self._command,
+            executable=sys.executable,
+            env={**os.environ, REHEARSAL: state},
+            pass_fds=[self._sockets.lock],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            timeout=START_S,
+            check=False,
+        )
+        return None if done.returncode == 0 else done.stderr.strip() or f"it ended with exit code {done.returncode}"
 
     def _adopt(self, left: Handover) -> None:
         self._sockets = left.sockets
@@ -417,6 +447,17 @@ def _order(child: Child) -> int:
     return -1 if child.slot is None else child.slot
 
 
+def check_handover(state: str, settings: Settings) -> None:
+    """Whether a gateway with these settings could take over what `state` says. Raises `SupervisorError`."""
+    try:
+        lock = msgspec.json.decode(state, type=Handover).sockets.lock
+    except msgspec.DecodeError as error:
+        raise SupervisorError(f"what is installed now cannot take over from the running version: {error}") from None
+    file = settings.data_dir / "lock"
+    if not file.exists() or not os.path.samestat(file.stat(), os.fstat(lock)):
+        raise SupervisorError(f"data_dir: a change, now to {settings.data_dir}, takes effect only at a restart")
+
+
 def lock_data_dir(data_dir: Path) -> int:
     """Make the folder and lock it. Raises `SupervisorError` when another gateway has it."""
     try:
@@ -441,14 +482,21 @@ def lock_data_dir(data_dir: Path) -> int:
 def open_sockets(settings: Settings) -> Sockets:
     """Every socket and the lock. Raises `SupervisorError`."""
     lock = lock_data_dir(settings.data_dir)
+    field, address = "server.listen", settings.listen
     try:
-        listen = [_listen(settings.listen.host, settings.listen.port, is_shared=True)]
+        if address.port:  # each worker has a socket at it, and so could another gateway: is it ours alone?
+            for fd in _listen(address.host, address.port, is_shared=False):
+                os.close(fd)
+        listen = [_listen(address.host, address.port, is_shared=True)]
         port = port_of(listen[0][0])
-        listen += [_listen(settings.listen.host, port, is_shared=True) for _ in range(settings.workers - 1)]
-        console = _listen(settings.console.host, settings.console.port, is_shared=False)
+        listen += [_listen(address.host, port, is_shared=True) for _ in range(settings.workers - 1)]
+        field, address = "console.listen", settings.console
+        console = _listen(address.host, address.port, is_shared=False)
     except OSError as error:
         os.close(lock)
-        raise SupervisorError(f"cannot listen: {error.strerror or error}") from None
+        if error.errno == errno.EADDRINUSE:
+            raise SupervisorError(f"{field}: {address} is in use by another process") from None
+        raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
     # Not in the data folder: the path of such a socket may have some hundred characters only.
     path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
     link = socket.socket(socket.AF_UNIX)

@@ -67,7 +67,6 @@ class Worker:
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
-        self._hastened = asyncio.Event()
         self._link: LinkClient | None = None
         self._linking: asyncio.Task[None] | None = None
 
@@ -155,21 +154,14 @@ class Worker:
 
     def hasten(self) -> None:
         """End a `stop` that is waiting: what is still in progress is cut off."""
-        self._hastened.set()
+        self._public.hasten()
 
     async def stop(self) -> int:
         """Let requests in progress finish, for at most `drain_s`. Returns how many connections had to be cut."""
         self._gateway.is_draining = True
         if self._link is not None:
             self._link.drain()
-        drain = asyncio.ensure_future(self._public.drain(self._settings.drain_s))
-        hasten = asyncio.ensure_future(self._hastened.wait())
-        await asyncio.wait((drain, hasten), return_when=asyncio.FIRST_COMPLETED)
-        hasten.cancel()
-        await asyncio.wait((hasten,))  # or it would outlive the worker by a turn of the loop
-        if not drain.done():
-            self._public.close()
-        cut = await drain
+        cut = await self._public.drain(self._settings.drain_s)
         for task, client in list(self._retiring.items()):
             task.cancel()
             await client.close()

@@ -69,8 +69,8 @@ class FakeClient:
     def leave(self, exchange: Exchange) -> None:
         """Go away before the answer has ended."""
         self._end(exchange, "left")
-        if exchange.on_disconnect is not None:
-            exchange.on_disconnect()
+        if exchange.on_cancel is not None:
+            exchange.on_cancel()
 
     def _hand_on(self) -> None:
         assert self._on_data is not None, "nobody reads the body"

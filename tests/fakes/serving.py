@@ -60,7 +60,7 @@ class Recorder:
 
     def handle(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
-        exchange.on_disconnect = self._disconnected
+        exchange.on_cancel = self._disconnected
         self.serve(exchange)
         self.arrived.set()
 

@@ -1,7 +1,8 @@
 """A supervisor in a process of its own, whose workers and control are stand-ins that say who they are.
 
 A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Where a file
-`broken` is, workers end before they are ready.
+`broken` is, workers end before they are ready; where `refusing` is, a supervisor that is asked whether it could take
+over says no, and where `hanging` is, a pipe, when that has been written to.
 """
 
 import os
@@ -65,8 +66,12 @@ _SUPERVISE = '''
 import logging, os, sys
 from pathlib import Path
 from fakes.configuration import compiled
-from pointsman.supervisor import Supervisor
+from pointsman.supervisor import REHEARSAL, Supervisor
 folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+if REHEARSAL in os.environ:
+    if (folder / "hanging").exists():
+        (folder / "hanging").read_text()
+    sys.exit("I refuse" if (folder / "refusing").exists() else 0)
 logging.basicConfig(stream=sys.stderr, format="%(message)s", level="INFO")
 text = f"""
 server: {{listen: 127.0.0.1:0, workers: {workers}, drain_s: 5}}

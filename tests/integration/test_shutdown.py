@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 from time import monotonic
 
@@ -111,23 +112,37 @@ def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
 
 
 async def _cut_streams(gateway: Gateway, signals: int) -> None:
-    """Open streams that would take minutes, send the signals, and see each stream end as one that is not whole."""
+    """Open streams that would take minutes, and requests that wait; send the signals, and see each end with the reason,
+    as one that is not whole."""
     process = gateway.process
     assert process is not None
     begun = asyncio.Semaphore(0)
     streams = [asyncio.create_task(_stream(gateway, begun, 10_000)) for _ in range(20)]
     await _all_begun(begun, 20)
+    waiting = [asyncio.create_task(ask(gateway.base_url, "POST", CHAT, chat(max_tokens=10_000))) for _ in range(5)]
+    await until(lambda: len(gateway.providers["a"].bill.entries) == 25, "all have reached the provider")
     for _ in range(signals):
         process.send_signal(signal.SIGTERM)
         await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
-    for result in await asyncio.gather(*streams, return_exceptions=True):
-        assert isinstance(result, CutOff), "a stream that was cut must not look whole"
+    for body in await asyncio.gather(*streams):
+        assert b"[DONE]" not in body, "a stream that was cut must not look whole"
+        *_, last = body.removesuffix(b"\n\n").split(b"\n\n")
+        assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "shutting_down"
+    for answer in await asyncio.gather(*waiting):
+        assert answer.status == 503
+        assert answer.error()["code"] == "shutting_down"
+        assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
     async with asyncio.timeout(PATIENCE_S):
         assert await process.wait() == 0
-    assert any("20 requests were cut off" in line for line in gateway.stderr), gateway.stderr
+    assert any("25 requests were cut off" in line for line in gateway.stderr), gateway.stderr
     gateway.stderr.clear()
     entries = gateway.providers["a"].bill.entries
-    await until(lambda: [entry.outcome for entry in entries] == ["cancelled"] * 20, "the provider sees them end")
+    await until(lambda: [entry.outcome for entry in entries] == ["cancelled"] * 25, "the provider sees them end")
+    assert sorted((one["status"], one["code"]) for one in gateway.records) == sorted(
+        [(200, "shutting_down")] * 20 + [(503, "shutting_down")] * 5
+    )
+    charged = [(one["attempts"][0]["outcome"], one["attempts"][0]["usage_source"]) for one in gateway.records]
+    assert sorted(charged) == [("shutting_down", "counted")] * 20 + [("shutting_down", "reserved")] * 5
 
 
 def test_a_second_signal_cuts_the_rest_explicitly() -> None:

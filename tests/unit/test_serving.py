@@ -15,7 +15,9 @@ from urllib.request import urlopen
 import pytest
 
 from fakes.clock import PATIENCE_S
+from pointsman.config.snapshot_file import Accepted, write_snapshot
 from pointsman.serving import compile_or_exit
+from pointsman.supervisor import HANDOVER, REHEARSAL
 
 GOOD = """\
 server: {listen: "127.0.0.1:0"}
@@ -83,6 +85,27 @@ def test_without_a_file_a_key_is_made_and_shown_once(capsys: pytest.CaptureFixtu
     assert compiled.snapshot.require_key
     compile_or_exit(None, ENVIRON)
     assert capsys.readouterr().err != said
+
+
+@pytest.mark.parametrize("variable", [HANDOVER, REHEARSAL])
+def test_a_hand_over_without_a_file_keeps_the_key_that_was_made(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was shown once, and of another one nobody would know."""
+    monkeypatch.chdir(tmp_path)
+    made = compile_or_exit(None, ENVIRON)
+    (tmp_path / "data").mkdir()
+    path = made.compiled.settings.data_dir / "snapshot"
+    write_snapshot(path, Accepted(made.content, str(made.folder), made.compiled.snapshot.digest))
+    capsys.readouterr()
+    again = compile_or_exit(None, {**ENVIRON, variable: "{}"})
+    assert list(again.compiled.snapshot.virtual_keys) == list(made.compiled.snapshot.virtual_keys)
+    assert again.content == made.content
+    assert capsys.readouterr() == ("", "")
+    path.unlink()
+    with pytest.raises(SystemExit):
+        compile_or_exit(None, {**ENVIRON, variable: "{}"})
+    assert "snapshot cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_without_a_file_and_without_a_provider_there_is_nothing_to_serve(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,6 +200,31 @@ def test_from_start_to_end(file: Path, start: Callable[[Path], Process]) -> None
     assert [line["path"] for line in lines] == ["/v1/models"] * 3
 
 
+def test_a_hand_over_that_could_not_start_is_refused(file: Path, start: Callable[[Path], Process]) -> None:
+    """What is installed now tries first, with the file and the arguments as they are now."""
+    process = start(file)
+    address = process.says("listening on").partition("listening on ")[2].partition(",")[0]
+    for content, words in (
+        (GOOD.replace("openai/gpt-4o", "unheard-of/gpt-4o"), f"{file}:4: error: models.chat[0]"),
+        (GOOD + "data_dir: elsewhere\n", "data_dir"),
+        (GOOD + "logging: {file: requests}\n", "requests cannot be written: Is a directory"),
+    ):
+        (file.parent / "requests").mkdir(exist_ok=True)
+        file.write_text(content)
+        process.tell(signal.SIGUSR2)
+        process.says("cannot hand over, so this one goes on")
+        process.says(words)
+        assert b'"chat"' in fetch(f"{address}/models")
+    file.write_text(GOOD.replace("chat:", "new:"))
+    process.tell(signal.SIGUSR2)
+    process.says("handing over")
+    process.says("listening on")
+    assert b'"new"' in fetch(f"{address}/models")
+    assert not list((file.parent / "data").glob("tmp*"))
+    process.tell(signal.SIGTERM)
+    assert process.end() == 0
+
+
 def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Path], Process]) -> None:
     log = file.parent / "requests.log"
     file.write_text(GOOD + f"logging: {{file: '{log}'}}\n")
@@ -189,10 +237,24 @@ def test_a_log_that_is_made_is_not_for_everybody(file: Path, start: Callable[[Pa
 
 def test_an_address_that_is_taken_is_said_in_one_line(file: Path, start: Callable[[Path], Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        file.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "127.0.0.1:{taken.getsockname()[1]}"', 1))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        file.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "{address}"', 1))
         process = start(file)
-        assert "Traceback" not in process.says("cannot listen: ")
+        process.says(f"server.listen: {address} is in use by another process")
         assert process.end() == 1
+
+
+def test_two_gateways_do_not_share_an_address(file: Path, start: Callable[[Path], Process]) -> None:
+    """Its workers share it, each with a socket of its own; the kernel would let another gateway do so, too."""
+    first = start(file)
+    address = first.says("listening on").partition("http://")[2].partition("/")[0]
+    second = file.with_name("second.yaml")
+    second.write_text(GOOD.replace('listen: "127.0.0.1:0"', f'listen: "{address}"', 1) + "data_dir: second\n")
+    process = start(second)
+    process.says(f"server.listen: {address} is in use by another process")
+    assert process.end() == 1
+    first.tell(signal.SIGTERM)
+    assert first.end() == 0
 
 
 def test_a_data_folder_is_for_one_gateway(file: Path, start: Callable[[Path], Process]) -> None:

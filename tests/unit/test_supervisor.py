@@ -24,6 +24,7 @@ from pointsman.supervisor import (
     Child,
     Supervisor,
     SupervisorError,
+    check_handover,
     lock_data_dir,
     open_sockets,
     port_of,
@@ -80,9 +81,28 @@ def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) 
         other.listen()
         taken = settings(tmp_path)
         taken = replace(taken, console=replace(taken.console, port=other.getsockname()[1]))
-        with pytest.raises(SupervisorError, match="cannot listen: Address already in use"):
+        with pytest.raises(SupervisorError, match=f"console.listen: {taken.console} is in use by another process"):
             open_sockets(taken)
     os.close(lock_data_dir(tmp_path / "data"))
+
+
+def test_an_address_that_others_would_share_is_in_use(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        for host in ("127.0.0.1", ""):
+            taken = replace(one, listen=replace(one.listen, host=host, port=other.getsockname()[1]))
+            with pytest.raises(SupervisorError, match=f"server.listen: {taken.listen} is in use by another process"):
+                open_sockets(taken)
+
+
+def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    foreign = replace(one, listen=replace(one.listen, host="192.0.2.1"))
+    with pytest.raises(SupervisorError, match=r"server.listen: cannot listen on 192.0.2.1:0: Cannot assign"):
+        open_sockets(foreign)
 
 
 # Restarts.
@@ -250,6 +270,36 @@ def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path
         sleep(0.3)
         assert gateway.ask() == first
         assert len(gateway.started("0")) == 2, "it is not tried again and again"
+
+
+def test_a_hand_over_to_what_could_not_start_is_refused(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "refusing").touch()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: "cannot hand over, so this one goes on:\nI refuse" in gateway.log)
+        assert gateway.ask() == gateway.started("0")[0]
+        (tmp_path / "refusing").unlink()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: len(gateway.started("0")) == 2)
+
+
+def test_a_gateway_that_is_told_to_end_while_it_asks_whether_it_could_hand_over_ends(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        os.mkfifo(tmp_path / "hanging")
+        gateway.signal(signal.SIGUSR2)
+        fd = os.open(tmp_path / "hanging", os.O_WRONLY)  # returns when it is read
+        gateway.signal(signal.SIGTERM)
+        os.close(fd)
+        assert gateway.process.wait(PATIENCE_S) == 0
+        assert "handing over" not in gateway.log
+
+
+def test_what_is_left_by_another_version_may_not_be_understood(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    with pytest.raises(SupervisorError, match="cannot take over from the running version"):
+        check_handover('{"sockets": 1}', one)
 
 
 def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

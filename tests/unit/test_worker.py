@@ -208,6 +208,9 @@ def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened
             assert not stopping.done()
             if is_hastened:
                 worker.hasten()
+                answer = await peer.read_answer()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                assert json.loads(answer.body)["error"]["code"] == "shutting_down"
                 assert await stopping == 1
                 assert await peer.is_ended()
             else:

@@ -38,8 +38,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 ) -> None:
     """Explain how a request would be routed: the attempts in order, and why anything was left out.
 
-    Nothing is sent. Every provider counts as healthy, and every limit as unspent. Exits with 1 when the request would
-    be refused.
+    Nothing is sent. Every provider counts as healthy, and every limit as unspent, so what is left out by billing has no
+    price, or may cost more than a whole limit. Exits with 1 when the request would be refused.
     """
     import json
     import time
@@ -48,7 +48,10 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     from pointsman.cli._configuration import compiled_or_exit
     from pointsman.domain.calls import Facts
     from pointsman.domain.failures import Failure, Refusal
+    from pointsman.domain.plans import Plan
     from pointsman.engine.live import Live
+    from pointsman.engine.preview import preview
+    from pointsman.routing.admit import check_time
     from pointsman.routing.decide import decide
     from pointsman.routing.explain import as_data, as_text
 
@@ -57,8 +60,11 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     virtual_key = _find_key(snapshot, key) if key is not None else None
     now = time.monotonic()
     try:
-        call = _parse(snapshot, path, header or [], body)
-        decision = decide(Facts(call, virtual_key), Live(snapshot), Random(seed), now)
+        facts = Facts(_parse(snapshot, path, header or [], body), virtual_key)
+        refused = check_time(virtual_key, time.time())
+        decision = refused or decide(facts, Live(snapshot), Random(seed), now)
+        if isinstance(decision, Plan):
+            decision = preview(decision, facts, snapshot)
     except Refusal as refusal:
         decision = refusal.failure
     typer.echo(json.dumps(as_data(decision, now), indent=2) if as_json else as_text(decision, now))

@@ -77,6 +77,7 @@ def _print_one(one: dict[str, Any]) -> None:
         "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
         "took": f"{one['duration_us'] / 1000:.1f} ms, of it the gateway {one['gateway_us'] / 1000:.2f} ms",
         "cost": dollars(one["cost_nano"]),
+        "session": one.get("session") or "",
         "tags": ", ".join(f"{name}={value}" for name, value in one["tags"].items()),
     }
     for name, value in facts.items():

@@ -15,7 +15,10 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     days: Annotated[float, typer.Option("--days", min=0.01, max=36500, help="How far back.")] = 30.0,
     key: Annotated[str | None, typer.Option("--key", help="Of this virtual key.")] = None,
     team: Annotated[str | None, typer.Option("--team", help="Of this team.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", help="Of this customer.")] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="At this provider.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Of this model, as its provider calls it.")] = None,
+    variant: Annotated[str | None, typer.Option("--variant", help="Of this variant.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="With this tag, as NAME=VALUE.")] = None,
     url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
@@ -32,7 +35,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     if unknown := [name for name in names if name not in _BY]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_BY)}", param_hint="--by")
     asked: dict[str, Any] = {"group_by": names, "since": max(0.0, time.time() - days * 86_400), "limit": 10_000}
-    found = ask(url, "usage", {**asked, "key": key, "team": team, "provider": provider, "tag": tag}, token_file)
+    asked |= {"key": key, "team": team, "customer": customer, "provider": provider}
+    found = ask(url, "usage", {**asked, "model": model, "variant": variant, "tag": tag}, token_file)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

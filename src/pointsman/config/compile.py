@@ -114,7 +114,7 @@ def compile_document(
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)
 
-    findings.forget(loaded.faulty)
+    findings.forget(loaded.lost)
     problems = in_order((*loaded.problems, *findings.in_order()))
     secret_files = frozenset(references.files)
     if data_dir is not None:

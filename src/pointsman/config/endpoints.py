@@ -36,6 +36,7 @@ class EndpointCompiler(Struct, frozen=True):
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
         """The endpoint; `None` when it is not usable, which is then among the findings."""
         location: Location = ("providers", name)
+        limits = self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location)
         record = self._record(name, settings, location)
         if record is None:
             return None
@@ -61,7 +62,7 @@ class EndpointCompiler(Struct, frozen=True):
             tuple(settings.serves),
             tags,
             network,
-            self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location),
+            limits,
             catalog,
             by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
             settings.bills_unfinished,

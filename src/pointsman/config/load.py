@@ -1,6 +1,7 @@
 """From bytes to a checked document: every error of form at once, each with its path, its line and a way out."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
 from math import isfinite
@@ -11,7 +12,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config.problems import Findings, Problem, listed, nearest
+from pointsman.config.problems import Findings, Problem, in_order, listed, nearest
 from pointsman.config.schema import Document, Section
 from pointsman.config.source import Location, Source, SourceError, parse
 
@@ -20,13 +21,13 @@ class Loaded(Struct, frozen=True):
     """What could be read of a file. `problems` are the errors of form.
 
     With such errors `document` is what is left without the faulty fields, so that the rest can be checked too; `None`
-    when nothing usable is left. `faulty` are the sections that lost a field.
+    when nothing usable is left. `lost` is what was left out.
     """
 
     document: Document | None
     source: Source
     problems: tuple[Problem, ...] = ()
-    faulty: tuple[Location, ...] = ()
+    lost: tuple[Location, ...] = ()
 
 
 def load(content: bytes) -> Loaded:
@@ -37,23 +38,27 @@ def load(content: bytes) -> Loaded:
         nothing = Source({}, {})
         path, _ = nothing.place(error.location)
         return Loaded(None, nothing, (Problem(path, error.message, error.line),))
+    repeated = [Problem(source.place(one.location)[0], one.message, one.line) for one in source.repeated]
     try:
-        return Loaded(Document.model_validate(source.data), source)
+        return Loaded(Document.model_validate(source.data), source, tuple(repeated))
     except ValidationError as error:
-        details = [item for item in error.errors(include_url=False) if not _is_of_other_form(item)]
+        details = _to_the_point(error)
     findings = Findings(source)
     for item in details:
         location = location_of(item)
         findings.error(location, explain(location, item))
-    document = _without(source.data, [location_of(item) for item in details])
-    faulty = tuple(location_of(item)[:-1] for item in details if item["type"] != "extra_forbidden")
-    return Loaded(document, source, findings.in_order(), faulty)
+    document, lost = _without(source.data, details)
+    return Loaded(document, source, in_order((*repeated, *findings.in_order())), lost)
 
 
 def location_of(details: ErrorDetails) -> Location:
     """The place of an error in the document."""
     location = tuple(part for part in details["loc"] if part != _HOURS and not str(part).startswith("literal["))
     return location[:-1] if location and location[-1] == "[key]" else location
+
+
+def _to_the_point(error: ValidationError) -> list[ErrorDetails]:
+    return [item for item in error.errors(include_url=False) if not _is_of_other_form(item)]
 
 
 def _is_of_other_form(details: ErrorDetails) -> bool:
@@ -65,22 +70,65 @@ def _is_of_other_form(details: ErrorDetails) -> bool:
     return isinstance(value, dict) if location[-1] != _HOURS else not isinstance(value, dict)
 
 
-def _without(data: Mapping[str, object], locations: list[Location]) -> Document | None:
-    """The document with these fields left out, where that makes one."""
-    pruned = deepcopy(dict(data))
-    for location in locations:
-        node: Any = pruned
-        for part in location[:-1]:
-            if isinstance(node, dict):
-                node = node.get(part)
-            elif isinstance(node, list) and isinstance(part, int):
-                node = node[part]
-        if isinstance(node, dict):
-            node.pop(location[-1], None)
-    try:
-        return Document.model_validate(pruned)
-    except ValidationError:
-        return None
+def _without(
+    data: Mapping[str, object], details: Sequence[ErrorDetails]
+) -> tuple[Document | None, tuple[Location, ...]]:
+    """The document with these fields left out, where that makes one, and what was lost. What cannot be without a field
+    is left out with it, in its turn: so one faulty entry does not keep the others from being checked."""
+    pruned: dict[str, Any] = deepcopy(dict(data))
+    lost: dict[Location, None] = {}
+    while True:
+        places: set[Location] = set()
+        for item in details:
+            location = location_of(item)
+            place = _stated(pruned, location)
+            if not place:
+                return None, tuple(lost)
+            places.add(place)
+            if item["type"] != "extra_forbidden":
+                lost[location] = None
+            if isinstance(place[-1], int):  # those behind it get other numbers
+                last = max(index for index, part in enumerate(location) if isinstance(part, int))
+                lost[location[:last]] = None
+        for place in sorted(places, key=_behind_first, reverse=True):
+            _remove(pruned, place)
+        try:
+            return Document.model_validate(pruned), tuple(lost)
+        except ValidationError as error:
+            details = _to_the_point(error)
+
+
+def _stated(data: Mapping[str, Any], location: Location) -> Location:
+    """The place of the data as it is written, or what is nearest around it; empty for the document as a whole."""
+    node: Any = data
+    place: list[str | int] = []
+    for part in location:
+        if isinstance(node, list):
+            if not isinstance(part, int):
+                continue  # a list stands for a mapping that has it in one field
+            if part >= len(node):
+                break
+        elif not isinstance(node, dict) or part not in node:
+            break
+        node = node[part]
+        place.append(part)
+    return tuple(place)
+
+
+def _behind_first(place: Location) -> tuple[int, list[tuple[int, str]]]:
+    """Orders places such that, backwards, what is removed changes the way to none that follow."""
+    return len(place), [(part, "") if isinstance(part, int) else (0, part) for part in place]
+
+
+def _remove(data: dict[str, Any], place: Location) -> None:
+    """An entry that others refer to by its name stays, empty, as long as that will do."""
+    node: Any = data
+    for part in place[:-1]:
+        node = node[part]
+    if place[:-1] in _REFERRED_TO and node[place[-1]] != {}:
+        node[place[-1]] = {}
+    else:
+        del node[place[-1]]
 
 
 def explain(location: Location, details: ErrorDetails) -> str:
@@ -102,7 +150,7 @@ def explain(location: Location, details: ErrorDetails) -> str:
             return _length(details)
     expected = _EXPECTED.get(details["type"])
     if expected is not None:
-        return f"must be {expected}, not {_kind_of(details['input'])}"
+        return f"must be {expected}, not {_kind_of(details['input'])}{_on_numbers(expected, details['input'])}"
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"must be {message}" if details["msg"].startswith("Input should be ") else message
 
@@ -115,6 +163,7 @@ def _length(details: ErrorDetails) -> str:
     return f"may have at most {context['max_length']} {unit}"
 
 
+_REFERRED_TO = frozenset({("providers",), ("governance", "teams"), ("governance", "customers")})
 _HOURS = "HoursSettings"
 _EXPECTED = {
     "string_type": "text",
@@ -129,12 +178,24 @@ _EXPECTED = {
     "is_instance_of": "a number",  # the only class that is asked for by name is `Decimal`
 }
 
+_EXPONENT = re.compile(r"[-+]?[0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+")
+
 _NAMING = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "names have 1 to 64 letters, digits, dots, dashes and underscores, "
     "and begin with a letter or digit",
     r"^[^\s\x00-\x1f\x7f]{1,256}$": "model names have 1 to 256 characters and no spaces",
     r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "not a name of an HTTP header",
 }
+
+
+def _on_numbers(expected: str, value: object) -> str:
+    """How to write a number with an exponent, which YAML knows in one form only."""
+    if expected == "a whole number":
+        is_meant = isinstance(value, float) or (isinstance(value, str) and _EXPONENT.fullmatch(value))
+        return "; write it out, without a point or an exponent" if is_meant else ""
+    if expected == "a number" and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return "; write an exponent as in `1.5e+6`, with point and sign"
+    return ""
 
 
 def _kind_of(value: object) -> str:

@@ -54,14 +54,17 @@ class Findings:
     def has_errors(self) -> bool:
         return any(problem.severity is Severity.ERROR for _, problem in self._found)
 
-    def forget(self, sections: Iterable[Location]) -> None:
-        """Drop what was found inside these sections: it may only follow from an error reported elsewhere."""
-        inside = tuple(sections)
-        self._found = [
-            (location, problem)
-            for location, problem in self._found
-            if not any(location[: len(section)] == section for section in inside)
-        ]
+    def forget(self, lost: Iterable[Location]) -> None:
+        """Drop what may only follow from what was left out of the document: what was found inside it, and of the places
+        around it as such. Advice is dropped altogether: it is about the whole."""
+        gone = tuple(lost)
+        if gone:
+            self._found = [
+                (location, problem)
+                for location, problem in self._found
+                if problem.severity is Severity.ERROR
+                and not any(location[: len(one)] == one or one[: len(location)] == location for one in gone)
+            ]
 
     def in_order(self) -> tuple[Problem, ...]:
         """All problems in the order of the file."""

@@ -54,20 +54,7 @@ def write_snapshot(path: Path, accepted: Accepted, keys: KeyDirectory | None = N
 
 def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     """Read and compile it. Raises `SnapshotError`, and `OSError` where there is none."""
-    data = path.read_bytes()
-    head = len(_MAGIC) + 4
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise SnapshotError(f"{path} is not a snapshot")
-    version = int.from_bytes(data[len(_MAGIC) : head], "little")
-    if version != FORMAT:
-        raise SnapshotError(f"{path} has format {version}, this version reads {FORMAT}")
-    body = data[head + 32 :]
-    if sha256(body).digest() != data[head : head + 32]:
-        raise SnapshotError(f"{path} is damaged")
-    try:
-        accepted = msgspec.msgpack.decode(body, type=Accepted)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(f"{path} is damaged: {error}") from None
+    accepted = read_accepted(path)
     keys = None
     if accepted.keys is not None:
         try:
@@ -83,3 +70,21 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
         said = "; ".join(str(problem) for problem in checked.problems if problem.severity.value == "error")
         raise SnapshotError(f"{path} no longer compiles: {said}")
     return checked.compiled
+
+
+def read_accepted(path: Path) -> Accepted:
+    """Read it as it was accepted. Raises `SnapshotError`, and `OSError` where there is none."""
+    data = path.read_bytes()
+    head = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise SnapshotError(f"{path} is not a snapshot")
+    version = int.from_bytes(data[len(_MAGIC) : head], "little")
+    if version != FORMAT:
+        raise SnapshotError(f"{path} has format {version}, this version reads {FORMAT}")
+    body = data[head + 32 :]
+    if sha256(body).digest() != data[head : head + 32]:
+        raise SnapshotError(f"{path} is damaged")
+    try:
+        return msgspec.msgpack.decode(body, type=Accepted)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None

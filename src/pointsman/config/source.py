@@ -5,7 +5,7 @@ depth and in the number of values its aliases expand to, and a key that stands t
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -33,10 +33,14 @@ class SourceError(Exception):
 
 
 class Source:
-    """A parsed text: `data` is what it says, `place` where it says it."""
+    """A parsed text: `data` is what it says, `place` where it says it. `repeated` are the keys that stand a second
+    time, which are left out."""
 
-    def __init__(self, data: Mapping[str, object], lines: Mapping[Location, int]) -> None:
+    def __init__(
+        self, data: Mapping[str, object], lines: Mapping[Location, int], repeated: Sequence[SourceError] = ()
+    ) -> None:
         self.data = data
+        self.repeated = repeated
         self._lines = lines
 
     def place(self, location: Location) -> tuple[str, int | None]:
@@ -93,7 +97,7 @@ def parse(content: bytes) -> Source:
         raise SourceError("the file must be a mapping of fields, such as `providers:`", root.start_mark.line + 1)
     builder = _Builder()
     data = builder.mapping(root, (), 0)
-    return Source(data, builder.lines)
+    return Source(data, builder.lines, builder.repeated)
 
 
 def _decode(content: bytes) -> str:
@@ -152,6 +156,7 @@ class _Builder:
 
     def __init__(self) -> None:
         self.lines: dict[Location, int] = {(): 1}
+        self.repeated: list[SourceError] = []
         self._count = 0
         self._scalars = SafeConstructor()
 
@@ -169,8 +174,9 @@ class _Builder:
             line = key_node.start_mark.line + 1
             place = (*location, key)
             if key in stated:
-                first = self.lines[place]
-                raise SourceError(f"stands here a second time; the first is on line {first}", line, place)
+                message = f"stands here a second time; the first is on line {self.lines[place]}"
+                self.repeated.append(SourceError(message, line, place))
+                continue
             stated.add(key)
             self.lines[place] = line
             result[key] = self._value(value_node, place, depth + 1)

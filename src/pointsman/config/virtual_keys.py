@@ -48,13 +48,12 @@ class KeyCompiler:
         for name, settings in self._governance.virtual_keys.items():
             place: Location = ("governance", "virtual_keys", name)
             digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
-            if digest is None:
-                continue
-            if digest in keys:
+            key = self._key(name, digest or b"", settings, place, now_unix_s)  # also for what is wrong with the rest
+            if digest is not None and digest in keys:
                 message = f"is the same key as {keys[digest].name!r}; each needs one of its own"
                 self._findings.error((*place, "value"), message)
-            else:
-                keys[digest] = self._key(name, digest, settings, place, now_unix_s)
+            elif digest is not None:
+                keys[digest] = key
         if self._governance.keys_file is None:
             self._note_unused()
         return keys

@@ -53,9 +53,20 @@ async def healthz() -> dict[str, str]:
 
 @_public.get("/readyz", include_in_schema=False)
 async def readyz(services: Has) -> dict[str, str]:
-    """Ready in any case: workers serve without the store. `degraded` says that it is away."""
-    problem = services.ingest.state.problem
-    return {"status": "ok"} if problem is None else {"status": "degraded", "store": problem}
+    """Ready in any case: workers serve without the store. `degraded` says that it is away, or that somebody should look
+    at what of the books could not be read or taken."""
+    state = services.ingest.state
+    journals, _ = services.ingest.set_aside()
+    wrong: dict[str, str] = {}
+    if state.problem is not None:
+        wrong["store"] = state.problem
+    if state.damage or journals:
+        wrong["journal"] = (
+            f"{state.damage} damaged places were passed over since the start, {journals} journals set aside"
+        )
+    if state.refused:
+        wrong["refused"] = f"{state.refused} records are set aside in the table refused"
+    return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 
 @_metrics.get("/metrics", include_in_schema=False)

@@ -16,10 +16,10 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.record import RequestRecord
-from pointsman.engine.serving import ClientGone, Engine, Serving, client_request_id, logged_path
+from pointsman.engine.serving import ASK_AGAIN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
-from pointsman.routing.admit import REFUSED, Grant, admit
+from pointsman.routing.admit import Grant, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
@@ -109,8 +109,8 @@ class Gateway:
         self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
 
     def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
-        task = EagerTask(coroutine, ClientGone)
-        exchange.on_disconnect = task.cancel
+        task = EagerTask(coroutine, Cancelled)
+        exchange.on_cancel = task.cancel
         task.resume()
 
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
@@ -122,9 +122,11 @@ class Gateway:
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
-        except ClientGone:
-            gone = Failure(failures.CLIENT_GONE, "the client disconnected")
-            self._record_plain(exchange.head, identity, gone.kind.status, gone, exchange.received_at)
+        except Cancelled:
+            if exchange.is_closed:
+                self._record_plain(exchange.head, identity, GONE.kind.status, GONE, exchange.received_at)
+            else:
+                self.refuse_exchange(exchange, ASK_AGAIN, identity)
             return
         serving = Serving(self.engine, exchange, call, entry.grant, identity)
         serving.upload = upload
@@ -165,8 +167,9 @@ class Gateway:
         """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
         if self.engine.live.is_stale:
             raise Refusal(_STALE)
-        if time() >= entry.expires_at:
-            raise Refusal(REFUSED)
+        expired = check_time(entry.grant.virtual_key, time())
+        if expired is not None:
+            raise Refusal(expired)
 
     def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
@@ -198,6 +201,9 @@ class Gateway:
     ) -> None:
         """Account for a request that never became a plan; without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)
+        key = None
+        if head is not None and isinstance(head.derived, Entry) and head.derived.snapshot is self.engine.live.snapshot:
+            key = head.derived.grant.virtual_key
         self.engine.accounts.request(
             RequestRecord(
                 time(),
@@ -209,6 +215,9 @@ class Gateway:
                 duration_us,
                 code=failure.kind.code if failure is not None else None,
                 message=failure.message if failure is not None else None,
+                virtual_key=key.name if key is not None else None,
+                team=key.team if key is not None else None,
+                customer=key.customer if key is not None else None,
                 client_request_id=client_request_id(head) if head is not None else None,
             )
         )

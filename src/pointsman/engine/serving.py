@@ -52,7 +52,7 @@ _FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled"
 _SOURCES = {source: source.value for source in UsageSource}
 
 
-class ClientGone(Exception):  # noqa: N818 -- not an error: what a disconnect throws into the waiting request
+class Cancelled(Exception):  # noqa: N818 -- not an error: what a disconnect throws into the waiting request
     """The client went away."""
 
 
@@ -67,7 +67,7 @@ class Engine(Struct, frozen=True, eq=False):
 
 
 class Serving:
-    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `ClientGone`.
+    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `Cancelled`.
 
     `history` holds the failed attempts and `records` all of them. `reception` is the last answer, and `chosen` who
     gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses
@@ -147,9 +147,8 @@ class Serving:
                     self._refuse(step if isinstance(step, GiveUp) else GiveUp(_BROKEN))
                     return
                 now = monotonic()
-        except ClientGone:
-            failure = _GONE
-            self.status = failures.CLIENT_GONE.status
+        except Cancelled:
+            failure = self._leave()
         except Exception:  # whatever it is, the client must not wait for an answer
             failure = _BROKEN
             self._give_in()
@@ -192,7 +191,10 @@ class Serving:
                 engine.accounts.lease_wait(started_at - now)
             await reception
         except Exception as error:  # whatever it is, the provider must not work on
-            reception.failure = _GONE if isinstance(error, ClientGone) else _BROKEN
+            if isinstance(error, Cancelled):
+                reception.failure = GONE if self.exchange.is_closed else ENDING
+            else:
+                reception.failure = _BROKEN
             if reception.leg is not None:
                 reception.leg.cancel()
             raise
@@ -330,6 +332,18 @@ class Serving:
         lines = error_headers(failure, should_retry=should_retry) + self._lines()
         self.exchange.send(self.status, lines, error_body(failure, self.identity))
 
+    def _leave(self) -> Failure:
+        """The request was cancelled: by its client, or by the gateway, which then says so. Returns why."""
+        if self.exchange.is_closed:
+            self.status = GONE.kind.status
+            return GONE
+        if self.exchange.is_started:
+            self._break_off(ENDING)
+        else:
+            is_kept = self.plan is not None and self.plan.pinned and bool(self.records)
+            self._refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # what an account keeps may be there already
+        return ENDING
+
     def _give_in(self) -> None:
         """An error of the gateway's own: end the answer so that nobody waits for it or takes it for whole."""
         if self.exchange.is_started:
@@ -365,7 +379,7 @@ class Serving:
         """Count and log the request, whatever became of it. Ends the request's hold on its parts."""
         exchange, call, plan, key, chosen = self.exchange, self.call, self.plan, self.grant.virtual_key, self.chosen
         # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
-        exchange.on_disconnect = exchange.on_drain = None
+        exchange.on_cancel = exchange.on_drain = None
         reception, self.reception = self.reception, None
         usage = reception.used() if reception is not None else None
         last = self.records[-1] if self.records else _NOTHING
@@ -411,7 +425,9 @@ class Serving:
 
 _LEFT_OUT = Failure(failures.NO_TARGET, "the candidate was left out")
 _BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
-_GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
+GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
+ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
+ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
 _NOTHING = AttemptRecord(None, None, None, "none", 0, 0)
 
 

@@ -14,14 +14,22 @@ class Grant(Struct, frozen=True):
 
 
 _OPEN = Grant()
+EXPIRED = Failure(failures.UNKNOWN_KEY, "the virtual key that was presented has expired")
 REFUSED = Failure(failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'")
 
 
 def admit(credential: bytes | None, snapshot: Snapshot) -> Grant | Failure:
-    """`credential` is the SHA-256 of the presented key. One message for every cause: it must not help guessing."""
+    """`credential` is the SHA-256 of the presented key. One message for every cause: it must not help guessing. That a
+    key has expired (`check_time`) only its holder learns."""
     known = snapshot.virtual_keys.get(credential) if credential is not None else None
     if known is not None:
         return Grant(known)
     if not snapshot.require_key:
         return _OPEN
     return REFUSED
+
+
+def check_time(key: VirtualKey | None, now_unix_s: float) -> Failure | None:
+    """The refusal of a key that has expired."""
+    is_over = key is not None and key.expires_at is not None and now_unix_s >= key.expires_at
+    return EXPIRED if is_over else None

@@ -57,6 +57,9 @@ def as_text(decision: Plan | Failure, now: float) -> str:
         keys = ", ".join(key.name for key in choice.keys)
         lines.append(f"{number:3}. {item.id}  ({', '.join(notes)}; keys {keys})")
     for verdict in decision.verdicts:
-        effect = "last resort" if verdict.reason.is_last_resort else "left out"
+        if verdict.reason.code == "shortened":
+            effect = "shortened"
+        else:
+            effect = "last resort" if verdict.reason.is_last_resort else "left out"
         lines.append(f"   - {verdict.candidate} {effect} by {verdict.policy}: {verdict.reason.message}")
     return "\n".join(lines)

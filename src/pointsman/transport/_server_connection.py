@@ -17,8 +17,8 @@ from typing import cast
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.transport._bodies import Chunked, Fixed, Upload, too_large
-from pointsman.transport._server_parts import Shared
-from pointsman.transport._sockets import is_peer_gone, reset_on_close
+from pointsman.transport._server_parts import Shared, worded
+from pointsman.transport._sockets import end_writing, is_peer_gone, reset_on_close, set_reading
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_exchange import Exchange, compose
 from pointsman.transport.http_head import CHUNKED, BodyMode, Head, KnownHead, check_part
@@ -42,6 +42,7 @@ _CLOSING = 5  # the last answer is written; what still arrives is dropped
 _CLOSED = 6
 
 _INTERNAL = Failure(failures.INTERNAL, "the gateway failed to serve the request")
+_ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down", retry_after_s=1.0)
 
 
 class Connection(asyncio.Protocol):
@@ -416,13 +417,7 @@ class Connection(asyncio.Protocol):
         if is_wanted is not self._is_reading_paused or self._phase == _CLOSED:
             return
         self._is_reading_paused = not is_wanted
-        try:
-            if is_wanted:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
-        except (OSError, RuntimeError):
-            _logger.debug("the connection failed before its reading was changed", exc_info=True)
+        set_reading(self._transport, is_wanted=is_wanted)
 
     # Answering them.
 
@@ -492,11 +487,7 @@ class Connection(asyncio.Protocol):
         here: `length` is that of its body."""
         is_read = head is not None and head.keep_alive and 0 <= length <= len(self._buffer)
         closes = not is_read or self._shared.is_draining
-        try:
-            status, headers, body = self._handler.refuse(failure, head)
-        except Exception:  # a refusal without words is better than none
-            _logger.exception("the handler failed to word a refusal")
-            status, headers, body = 500, b"", b""
+        status, headers, body = worded(self._handler, failure, head)
         is_bodiless = head is not None and head.method == b"HEAD"
         self.write(compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
         if closes:
@@ -534,13 +525,26 @@ class Connection(asyncio.Protocol):
         self._disconnect()
 
     def retire(self) -> None:
-        """The server is being drained: close if nothing is going on. A connection that has not carried a request yet
-        gets a moment, since one may be on its way."""
+        """A drain begins: close if nothing is going on; where no request has come yet, one may be on its way."""
         if self._phase == _IDLE or (self._phase == _PENDING and not self._buffer):
             if self._is_fresh:
                 self._limit(_FRESH_S, may_extend=False)
             else:
                 self._close()
+
+    def break_off(self) -> None:
+        """The drain is over: have a request end with what can still be said, and close when that has gone out."""
+        exchange = self._exchange
+        if exchange is not None:
+            on_cancel, exchange.on_cancel = exchange.on_cancel, None
+            if on_cancel is not None:
+                self._call(on_cancel)
+            if self._exchange is exchange:
+                self.cut()
+        elif self._phase == _BODY or (self._phase == _PENDING and self._buffer):
+            self._refuse(_ENDING, self._head if self._phase == _BODY else None)
+        elif self._phase < _CLOSING:
+            self._close()
 
     def _disconnect(self) -> None:
         """The client is gone: tell the handler if it was serving a request, and forget what was held of a body."""
@@ -550,8 +554,8 @@ class Connection(asyncio.Protocol):
             self._held = 0
             return
         self._release(exchange)
-        if exchange.on_disconnect is not None:
-            self._call(exchange.on_disconnect)
+        if exchange.on_cancel is not None:
+            self._call(exchange.on_cancel)
 
     def _spoil(self, failure: Failure) -> None:
         """The client has spoilt a request that is being served: it gets `failure` for its answer, unless one was
@@ -564,8 +568,8 @@ class Connection(asyncio.Protocol):
         else:
             self._release(exchange)
             self._refuse(failure)
-        if exchange.on_disconnect is not None:
-            self._call(exchange.on_disconnect)
+        if exchange.on_cancel is not None:
+            self._call(exchange.on_cancel)
 
     def _close(self) -> None:
         """Close when what was written has gone out."""
@@ -587,11 +591,7 @@ class Connection(asyncio.Protocol):
         self._unsent = self._transport.get_write_buffer_size() + 1
         self._limit(_LINGER_S)
         self._set_reading(True)
-        try:
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-        except (OSError, RuntimeError):
-            self._transport.abort()
+        end_writing(self._transport)
 
     def _limit(self, timeout_s: float, *, may_extend: bool = True) -> None:
         """Set the deadline to `timeout_s` from now; without `may_extend`, to no later than it is."""

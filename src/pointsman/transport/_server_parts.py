@@ -1,6 +1,7 @@
 """What a server is made of besides its connections: limits, the handler it serves, and what connections share."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import BodyMode, Head, HeadMemo
 
 C = TypeVar("C")
+_logger = logging.getLogger(__name__)
 
 
 class Limits(Struct, frozen=True):
@@ -52,6 +54,15 @@ class Handler(Protocol):
     def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
         """Status, header lines each ended by CRLF, and body for a request that `handle` never sees: one the server or
         `accept` refuses. `head` is `None` where no whole head was read."""
+
+
+def worded(handler: Handler, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+    """What the handler's `refuse` returns, whatever it raises."""
+    try:
+        return handler.refuse(failure, head)
+    except Exception:  # a refusal without words is better than none
+        _logger.exception("the handler failed to word a refusal")
+        return 500, b"", b""
 
 
 class Shared(Generic[C]):

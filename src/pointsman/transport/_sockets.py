@@ -1,8 +1,12 @@
-"""What asyncio's transports do not offer: the state of a socket nobody reads, and closing by reset."""
+"""What asyncio's transports do not offer: the state of a socket nobody reads, and closing by reset. And what they do
+offer, for transports that may have failed already, of which `connection_lost` is about to tell."""
 
 import asyncio
+import logging
 import socket
 import struct
+
+_logger = logging.getLogger(__name__)
 
 _CLOSED_STATES = (7, 8)  # of Linux's TCP_INFO: CLOSE, CLOSE_WAIT
 
@@ -18,3 +22,23 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
     """Make closing send RST instead of FIN, and drop what has not been sent."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def set_reading(transport: asyncio.ReadTransport, *, is_wanted: bool) -> None:
+    """Have it read, or not."""
+    try:
+        if is_wanted:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+    except (OSError, RuntimeError):
+        _logger.debug("the connection failed before its reading was changed", exc_info=True)
+
+
+def end_writing(transport: asyncio.WriteTransport) -> None:
+    """Say that nothing more follows."""
+    try:
+        if transport.can_write_eof():
+            transport.write_eof()
+    except (OSError, RuntimeError):
+        transport.abort()

@@ -44,8 +44,9 @@ class Exchange(Struct, eq=False):
     """One request, and the means to answer it.
 
     `body` is the whole body, empty when it is streamed; `body_length` is `None` for a streamed body of unknown length.
-    `received_at` is in monotonic seconds. The handler sets `on_disconnect`, called once when the client goes away
-    before the answer has ended, and `on_drain`, called when output may go on after `write` returned false.
+    `received_at` is in monotonic seconds. The handler sets `on_cancel`, called once when the client goes away before
+    the answer has ended, or when the server does not wait for that: then it is not `is_closed`, and is to be ended at
+    once. And `on_drain`, called when output may go on after `write` returned false.
 
     Answer with `send`, or with `start`, `write` … and `end` or `abort`. The head leaves with the first piece. Once
     `is_closed` (answered to the end, aborted, or the client gone) all of these do nothing.
@@ -56,7 +57,7 @@ class Exchange(Struct, eq=False):
     body: bytes
     body_length: int | None
     received_at: float
-    on_disconnect: Callable[[], None] | None = None
+    on_cancel: Callable[[], None] | None = None
     on_drain: Callable[[], None] | None = None
     is_closed: bool = False
     is_started: bool = False

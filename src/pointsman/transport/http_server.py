@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl as tls
+from contextlib import suppress
 from functools import partial
 
 from pointsman.transport._server_connection import Connection
@@ -14,6 +15,7 @@ from pointsman.transport.http_head import BodyMode, Head
 __all__ = ["BodyMode", "Exchange", "Handler", "Head", "HttpServer", "Limits"]
 
 _BACKLOG = 2048
+_LAST_WORDS_S = 2.0  # how long what is said to those that are cut off may take to reach them
 
 
 class HttpServer:
@@ -23,7 +25,7 @@ class HttpServer:
         self._loop = loop
         self._shared: Shared[Connection] = Shared(loop, handler, limits, deadlines)
         self._servers: list[asyncio.Server] = []
-        self._cut = 0  # requests
+        self._no_wait = asyncio.Event()  # a drain has nobody left to wait for, or shall not wait
         self.port = 0  # of the first socket that is listened on
 
     @property
@@ -70,27 +72,36 @@ class HttpServer:
 
     async def drain(self, timeout_s: float) -> int:
         """Stop accepting, close idle connections, and let the answers in progress end, each the last of its
-        connection. What is not over after `timeout_s` is cut off. Returns how many requests that were."""
+        connection. What is not over after `timeout_s` is told so and cut off. Returns how many requests that were."""
         shared = self._shared
         self.stop_accepting()
         shared.is_draining = True
         await asyncio.sleep(0)  # the loop reads what has arrived: a request already sent is no idle connection
         for connection in list(shared.connections):
             connection.retire()
-        if shared.connections:
-            is_empty = asyncio.Event()
-            shared.on_empty = is_empty.set
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await is_empty.wait()
-            except TimeoutError:
-                pass
+        shared.on_empty = self._no_wait.set
+        await self._empty(timeout_s)
+        cut = shared.requests
+        for connection in list(shared.connections):
+            connection.break_off()
+        self._no_wait.clear()
+        await self._empty(_LAST_WORDS_S)
         self.close()
-        return self._cut
+        return cut
+
+    def hasten(self) -> None:
+        """End the wait of a drain, the present one or the next."""
+        self._no_wait.set()
+
+    async def _empty(self, timeout_s: float) -> None:
+        """Wait until there are no connections."""
+        if self._shared.connections:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._no_wait.wait()
 
     def close(self) -> None:
         """Stop accepting and cut every connection off."""
         self.stop_accepting()
-        self._cut += self._shared.requests
         for connection in list(self._shared.connections):
             connection.cut()

@@ -1,6 +1,7 @@
 """`pointsman explain`: the plan of the code that routes, and refusals in the client's words."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,50 @@ def test_a_malformed_request_is_refused_as_the_gateway_would(config: str) -> Non
 )
 def test_misuse(config: str, arguments: list[str]) -> None:
     assert run("-c", config, *arguments).exit_code in (1, 2)
+
+
+GOVERNED = """
+providers:
+  local: {type: vllm, base_url: "http://127.0.0.1:9000/v1"}
+models: {chat: [local/free, local/priced, local/dear]}
+pricing:
+  overrides:
+    - {model: local/priced, input_usd_per_million: 1, output_usd_per_million: 1, max_output_tokens: 100}
+    - {model: local/dear, input_usd_per_million: 1000, output_usd_per_million: 1000, max_output_tokens: 100}
+governance:
+  virtual_keys:
+    me: {value: "sha256:DIGEST_a", budgets: [{limit_usd: 0.01, per: day}]}
+    near: {value: "sha256:DIGEST_b", near_limit: shorten, budgets: [{limit_usd: 0.70, per: day}]}
+    past: {value: "sha256:DIGEST_c", expires_at: 2020-01-01T00:00:00Z}
+"""
+
+
+def test_what_could_not_be_paid_for_is_left_out_as_a_request_would_find(config: str) -> None:
+    Path(config).write_text(re.sub("DIGEST_(.)", lambda found: found[1] * 64, GOVERNED))
+    result = run("-c", config, "-m", "chat", "--key", "me")
+    assert result.exit_code == 0, result.output
+    assert "1. local/priced" in result.output
+    assert "2. " not in result.output
+    assert "local/free left out by billing: the price of local/free is not known, and a budget applies" in result.output
+    assert "local/dear left out by billing: the budget of $0.01 per day" in result.output
+
+    result = run("-c", config, "-m", "local/free", "--key", "me")
+    assert result.exit_code == 1
+    assert result.output.startswith("refused: 403 price_unknown")
+    result = run("-c", config, "-m", "local/dear", "--key", "me")
+    assert result.output.startswith("refused: 402 budget_exceeded")
+    assert run("-c", config, "-m", "local/free").exit_code == 0, "nobody's budget"
+
+    result = run("-c", config, "-m", "local/dear", "--key", "near")
+    assert result.exit_code == 0
+    assert "local/dear shortened by billing: the answer is limited to " in result.output
+
+
+def test_a_key_that_has_expired_is_refused(config: str) -> None:
+    Path(config).write_text(re.sub("DIGEST_(.)", lambda found: found[1] * 64, GOVERNED))
+    result = run("-c", config, "-m", "local/free", "--key", "past")
+    assert result.exit_code == 1
+    assert result.output == "refused: 401 invalid_api_key: the virtual key that was presented has expired\n"
 
 
 def test_a_faulty_configuration_ends_it(config: str) -> None:

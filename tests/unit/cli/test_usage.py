@@ -42,6 +42,19 @@ def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
         assert time.strftime("%Y-%m-%d 00:00Z", time.gmtime()) in by_day.output
 
 
+@pytest.mark.parametrize("chosen", ["team=red", "customer=c", "provider=p", "model=m", "variant=v"])
+def test_what_is_summed_up_can_be_chosen(chosen: str, tmp_path: Path) -> None:
+    def fill_both(plane: ControlPlane) -> None:
+        plane.write(1)
+        plane.write(2, of=scope(2, virtual_key="you", team="red", customer="c", provider="p", model="m", variant="v"))
+
+    name, _, value = chosen.partition("=")
+    with served(tmp_path, fill_both) as url:
+        done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--json", f"--{name}", value], env=ENV)
+        assert done.exit_code == 0, done.output
+        assert [row["key"] for row in json.loads(done.output)["rows"]] == ["you"]
+
+
 def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")

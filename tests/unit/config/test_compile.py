@@ -54,6 +54,42 @@ def test_what_only_follows_from_an_error_is_not_reported() -> None:
     assert errors(text) == ["providers.local.type: must be text, not a number"]
 
 
+def test_an_error_in_one_entry_hides_none_of_others_and_brings_none_about() -> None:
+    text = """
+providers:
+  local: 5
+  groq: {keys: {a: {weight: 1}}, budgets: [{limit_usd: 1, per: day, zone: Mars/Phobos}]}
+  other: {type: opnai}
+models:
+  empty: []
+  chat: [local/x, groq/y]
+  drained: {strategy: weighted, targets: [{model: groq/y, weight: 0}]}
+routing: {strategy: latency, max_attempts: many}
+governance:
+  require_key: "yes"
+  teams: {red: []}
+  virtual_keys:
+    me: {value: env.CLIENT_KEY, team: red, budgets: [{limit_usd: "$5", per: day}], strategy: random}
+    you: {value: env.CLIENT_KEY, team: rde}
+"""
+    assert errors(text) == [
+        "providers.local: must be a mapping, not a number",
+        "providers.groq.keys.a.value: this field is needed",
+        "providers.groq.budgets[0].zone: there is no time zone 'Mars/Phobos'; it is written as in `Europe/Berlin`",
+        "providers.other.type: there is no such type; did you mean 'openai'?",
+        "models.empty: must not be empty",
+        "models.drained.targets: every target has weight 0, so nothing can serve this name",
+        "routing.max_attempts: must be a whole number, not text",
+        "routing.strategy: there is no strategy 'latency' in this version; it has priority, weighted",
+        "governance.require_key: must be true or false, not text",
+        "governance.teams.red: must be a mapping, not a list",
+        "governance.virtual_keys.me.budgets[0].limit_usd: must be a number, not text",
+        "governance.virtual_keys.me.strategy: there is no strategy 'random' in this version; it has priority, weighted",
+        "governance.virtual_keys.you.team: there is no team 'rde'; did you mean 'red'?",
+        "governance.virtual_keys.you.value: is the same key as 'me'; each needs one of its own",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "differs"),
     [

@@ -10,6 +10,9 @@ def problems(text: str) -> list[tuple[int | None, str]]:
     return [(problem.line, str(problem)) for problem in load(text.encode()).problems]
 
 
+WRITTEN_OUT = "; write it out, without a point or an exponent"
+
+
 def test_every_error_has_its_line() -> None:
     text = """
 version: 2
@@ -58,7 +61,16 @@ routng: {}
         ),
         ("providers: {a: x}\nmodels: {b: []}", "models.b: must not be empty"),
         ("providers: {a: x}\nmodels: {b: [no]}", None),
-        ("providers: {a: x}\nserver: {workers: 1.5}", "server.workers: must be a whole number, not a number"),
+        (
+            "providers: {a: x}\nserver: {workers: 1.5}",
+            f"server.workers: must be a whole number, not a number{WRITTEN_OUT}",
+        ),
+        ("providers: {a: x}\nserver: {workers: 1e1}", f"server.workers: must be a whole number, not text{WRITTEN_OUT}"),
+        ("providers: {a: x}\nserver: {workers: sk-1}", "server.workers: must be a whole number, not text"),
+        (
+            "providers: {a: x}\nserver: {drain_s: 1e1}",
+            "server.drain_s: must be a number, not text; write an exponent as in `1.5e+6`, with point and sign",
+        ),
         (
             "providers: {a: x}\ndata_dir: 2024-01-01",
             "data_dir: must be text, not a date or time (put it in quotes if it is text)",
@@ -115,6 +127,10 @@ def test_no_planned_field_is_also_a_field() -> None:
         assert not section.PLANNED & section.model_fields.keys()
 
 
+def test_an_exponent_with_a_sign_is_a_number() -> None:
+    assert problems("providers: {a: x}\nserver: {drain_s: 1.5e+1}") == []
+
+
 def test_a_value_is_never_repeated() -> None:
     secret = "sk-live-0123456789"
     text = f"""
@@ -135,11 +151,43 @@ def test_what_is_left_of_a_faulty_document_is_kept_for_further_checks() -> None:
     loaded = load(b"providers: {openai: {bse_url: x, keys: 3}}\n")
     assert loaded.document is not None
     assert loaded.document.providers["openai"].keys == {}
-    assert loaded.faulty == (("providers", "openai"),)
-    assert load(b"providers: {openai: {keys: {a: {}}}}").document is None
+    assert loaded.lost == (("providers", "openai", "keys"),)
+    assert load(b"providers: 3").document is None
     nested = load(b"providers: {openai: env.A}\nmodels: {a: [{model: openai/x, wieght: 1}], b: [openai/y]}")
     assert nested.document is not None
     assert nested.document.models.keys() == {"a", "b"}
+
+
+def test_what_cannot_be_without_a_field_goes_with_it_and_nothing_else() -> None:
+    loaded = load(b"""
+providers: {openai: 5, groq: {keys: {a: {}, b: env.B}}, "a b": env.C}
+models: {one: [], two: [5, openai/x, {modl: y}], three: {targets: [{model: openai/z}], fallbacks: [{}]}}
+governance:
+  teams: {red: [], blue: {budgets: [{per: day}, {limit_usd: 1, per: day}, {limit_usd: 1}]}}
+  virtual_keys: {me: {team: red}, you: {value: env.YOU, team: blue}}
+""")
+    document = loaded.document
+    assert document is not None
+    assert list(document.providers) == ["openai", "groq"], "others name it, so it stays"
+    assert list(document.providers["groq"].keys) == ["b"]
+    assert {name: [one.model for one in model.targets] for name, model in document.models.items()} == {
+        "two": ["openai/x"],
+        "three": ["openai/z"],
+    }
+    teams = document.governance.teams
+    assert {name: [one.limit_usd for one in team.budgets] for name, team in teams.items()} == {"red": [], "blue": [1]}
+    assert list(document.governance.virtual_keys) == ["you"]
+    assert ("models", "two", "targets") in loaded.lost, "the rest of it has other numbers now"
+    assert ("governance", "teams", "blue", "budgets") in loaded.lost
+
+
+def test_a_key_that_stands_twice_hides_nothing() -> None:
+    found = problems("providers: {a: x, a: y}\nversion: 2\nserver: {workers: 1, workers: 2}")
+    assert [said for _, said in found] == [
+        "providers.a: stands here a second time; the first is on line 1",
+        "version: must be 1",
+        "server.workers: stands here a second time; the first is on line 3",
+    ]
 
 
 def test_shorthands_mean_their_full_forms() -> None:

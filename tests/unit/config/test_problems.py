@@ -14,11 +14,17 @@ def test_findings_are_placed_and_ordered() -> None:
 
 
 def test_forgotten_sections_take_what_is_inside_with_them() -> None:
-    findings = Findings(parse(b"a: {x: 1}\nab: {x: 1}\n"))
-    findings.error(("a", "x"), "inside")
-    findings.error(("ab", "x"), "beside")
-    findings.forget([("a",)])
-    assert [problem.message for problem in findings.in_order()] == ["beside"]
+    findings = Findings(parse(b"a: {x: {y: 1}, z: 1}\nab: {x: 1}\n"))
+    findings.error(("a", "x", "y"), "inside")
+    findings.error(("a", "x"), "it")
+    findings.error(("a",), "around it")
+    findings.error(("a", "z"), "beside")
+    findings.error(("ab", "x"), "of a like name")
+    findings.warning(("ab",), "advice")
+    findings.forget([])
+    assert len(findings.in_order()) == 6
+    findings.forget([("a", "x")])
+    assert [problem.message for problem in findings.in_order()] == ["beside", "of a like name"]
 
 
 def test_rendering() -> None:

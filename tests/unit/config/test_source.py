@@ -48,7 +48,6 @@ def test_anchors_and_merges() -> None:
         (b"# nothing but a remark\n", "the file is empty", None),
         (b"[1]", "must be a mapping", 1),
         (b"text", "must be a mapping", 1),
-        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "a second time; the first is on line 3", 4),
         (b"a:\n\tb: 1\n", "indent with spaces, not tabs", 2),
         (b"a: 1\nb: \0\n", r"the control character '\x00' is not allowed", 2),
         (b"a: \x7f\n", "the control character", 1),
@@ -98,3 +97,12 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         parse(content)
     except SourceError as error:
         assert error.message  # noqa: PT017 -- both outcomes are right, nothing else is
+
+
+def test_keys_that_stand_twice_are_all_found_and_the_first_holds() -> None:
+    source = parse(b"a: 1\nb:\n  c: 1\n  c: 2\na: {d: 3}\n")
+    assert source.data == {"a": 1, "b": {"c": 1}}
+    assert [(one.location, one.line, one.message) for one in source.repeated] == [
+        (("b", "c"), 4, "stands here a second time; the first is on line 3"),
+        (("a",), 5, "stands here a second time; the first is on line 1"),
+    ]

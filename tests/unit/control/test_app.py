@@ -87,6 +87,26 @@ def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) ->
     run(main())
 
 
+def test_what_somebody_should_look_at_is_said(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            state = plane.services.ingest.state
+            aside = plane.services.ingest._folder / "damaged-1"
+            aside.mkdir()
+            told = (await plane.get("/readyz", token=None)).json()
+            passed = "damaged places were passed over since the start"
+            assert told == {"status": "degraded", "journal": f"0 {passed}, 1 journals set aside"}
+            aside.rmdir()
+            state.damage, state.refused = 2, 3
+            told = (await plane.get("/readyz", token=None)).json()
+            assert told["journal"] == f"2 {passed}, 0 journals set aside"
+            assert told["refused"] == "3 records are set aside in the table refused"
+            state.damage = state.refused = 0
+            assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
+
+    run(main())
+
+
 def test_metrics_tell_of_the_store_the_journals_and_limits(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:

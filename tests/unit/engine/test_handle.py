@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from hashlib import sha256
+from time import time
 
 import pytest
 from msgspec.structs import replace
@@ -174,12 +175,38 @@ def test_a_head_that_is_known_is_judged_again_after_a_reload() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models"])
+def test_a_key_that_has_expired_is_told_so_and_named_in_the_log(path: str) -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            locked(rig, b"right")
+            ((digest, key),) = rig.live.snapshot.virtual_keys.items()
+            keys = {digest: replace(key, expires_at=time() - 1, team="red", customer="acme")}
+            rig.live.swap(replace(rig.live.snapshot, virtual_keys=keys))
+            client = handle(
+                Gateway(rig.engine), request_head("POST" if "chat" in path else "GET", path, bearer(b"right")), CHAT
+            )
+            record = await rig.log.next()
+            assert (client.status, error_of(client)) == (401, "invalid_api_key")
+            message = json.loads(client.body)["error"]["message"]
+            assert message.startswith("the virtual key that was presented has expired")
+            assert "right" not in message
+            assert (record.status, record.message) == (401, "the virtual key that was presented has expired")
+            assert (record.virtual_key, record.team, record.customer) == ("right", "red", "acme")
+            assert rig.asked == [0]
+
+    run(main())
+
+
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b'{"model":"chat","model":"x","messages":[]}'])
 def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client = handle(Gateway(rig.engine), request_head(headers={b"x-request-id": b"mine"}), body)
+            locked(rig, b"right")
+            headers = {b"x-request-id": b"mine", **bearer(b"right")}
+            client = handle(Gateway(rig.engine), request_head(headers=headers), body)
             record = await rig.log.next()
+            assert record.virtual_key == "right"
             assert (client.status, client.ended, record.code) == (400, "finished", error_of(client))
             assert record.client_request_id == "mine"
             assert rig.asked == [0]
@@ -276,6 +303,23 @@ def test_an_upload_that_names_no_model_is_refused() -> None:
             record = await rig.log.next()
             assert (client.status, client.ended, record.code) == (400, "finished", "invalid_request")
             assert rig.asked == [0]
+
+    run(main())
+
+
+def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            gateway, head = Gateway(rig.engine), request_head("POST", "/v1/audio/transcriptions", FORM)
+            head.mode = gateway.accept(head)
+            exchange, client = exchange_of(head, length=len(FIELD + FILE))
+            gateway.handle(exchange)
+            client.upload(FIELD[:20])
+            assert exchange.on_cancel is not None
+            exchange.on_cancel()
+            record = await rig.log.next()
+            assert (client.status, error_of(client), client.headers[b"retry-after"]) == (503, "shutting_down", b"1")
+            assert (record.status, record.code, record.attempts) == (503, "shutting_down", ())
 
     run(main())
 

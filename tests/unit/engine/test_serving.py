@@ -25,7 +25,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Timeouts, VirtualKey
 from pointsman.engine import serving as module
 from pointsman.engine.billing import MIN_OUTPUT
-from pointsman.engine.serving import ClientGone, Serving
+from pointsman.engine.serving import Cancelled, Serving
 from pointsman.engine.tasks import EagerTask, Waiter
 from pointsman.routing.admit import Grant
 from pointsman.routing.leases import LeaseBook
@@ -69,8 +69,8 @@ def chat(**fields: Any) -> Call:
 def begin(rig: Rig, call: Call, me: Grant = ME) -> tuple[Exchange, FakeClient]:
     """Start to serve a call as the gateway does."""
     exchange, client = exchange_of()
-    task = EagerTask(Serving(rig.engine, exchange, call, me, "id-1").run(), ClientGone)
-    exchange.on_disconnect = task.cancel
+    task = EagerTask(Serving(rig.engine, exchange, call, me, "id-1").run(), Cancelled)
+    exchange.on_cancel = task.cancel
     task.resume()
     return exchange, client
 
@@ -91,7 +91,7 @@ def test_an_answer_reaches_client_log_and_metrics() -> None:
             assert [(one.provider, one.outcome, one.status) for one in record.attempts] == [("alpha", "ok", 200)]
             outcomes = [line for line in rig.engine.accounts.lines() if line.startswith("pointsman_attempts_total{")]
             assert outcomes == ['pointsman_attempts_total{provider="alpha",model="m",outcome="ok"} 1']
-            assert exchange.on_disconnect is exchange.on_drain is None, "nothing is left to hold the request"
+            assert exchange.on_cancel is exchange.on_drain is None, "nothing is left to hold the request"
 
     run(main())
 
@@ -232,6 +232,44 @@ def test_a_client_that_leaves_during_an_attempt_takes_it_along() -> None:
             assert [one.outcome for one in record.attempts] == ["client_disconnected"]
             assert rig.live.conditions == {}
             assert (client.written, rig.asked) == (b"", [1, 0])
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_request_that_the_gateway_ends_is_told_so_and_charged(is_begun: bool) -> None:
+    async def main() -> None:
+        asked, gone = asyncio.Event(), asyncio.Event()
+
+        async def stop_halfway(peer: Peer) -> None:
+            await peer.request()
+            asked.set()
+            peer.send(STREAM_HEAD + (chunk(CONTENT) if is_begun else b""))
+            await peer.gone()
+            gone.set()
+
+        async with engine_before(stop_halfway) as rig:
+            exchange, client = begin(rig, chat(stream=True))
+            await asked.wait()
+            while is_begun and not client.written:
+                await asyncio.sleep(0.001)
+            assert exchange.on_cancel is not None
+            exchange.on_cancel()
+            record = await rig.log.next()
+            await gone.wait()
+            assert client.ended == "finished"
+            assert b'"code":"shutting_down"' in client.body
+            if is_begun:
+                assert client.body.startswith(CONTENT + b'data: {"error":')
+            else:
+                assert client.headers[b"retry-after"] == b"1"
+                assert client.headers[b"x-should-retry"] == b"true"
+            assert (client.status, record.status) == ((200, 200) if is_begun else (503, 503))
+            assert record.code == "shutting_down"
+            (attempt,) = record.attempts
+            assert (attempt.outcome, attempt.retry_after_s) == ("shutting_down", None)
+            assert attempt.usage_source == ("counted" if is_begun else "reserved")
+            assert not rig.live.conditions, "it is nobody's fault"
 
     run(main())
 

@@ -11,7 +11,7 @@ from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import POST, Answer
 from fakes.wire import asked
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.engine.serving import ClientGone
+from pointsman.engine.serving import Cancelled
 from pointsman.engine.tasks import EagerTask
 from pointsman.engine.uploads import Upload
 from pointsman.transport.leg import UploadLeg
@@ -43,7 +43,7 @@ class Scene:
         self.refusal: Failure | None = None
         self.broken_off: Failure | None = None
         self.carrier = FakeCarrier()
-        EagerTask(self._find(), ClientGone).resume()
+        EagerTask(self._find(), Cancelled).resume()
 
     async def _find(self) -> None:
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from pointsman.domain.failures import Failure
 from pointsman.domain.snapshots import Snapshot, VirtualKey
-from pointsman.routing.admit import Grant, admit
+from pointsman.routing.admit import Grant, admit, check_time
 
 DIGEST = hashlib.sha256(b"vk-known").digest()
 KEY = VirtualKey("notebook", DIGEST)
@@ -36,3 +36,12 @@ def test_every_refusal_says_the_same() -> None:
 def test_open_mode_lets_everybody_in_without_a_name() -> None:
     for credential in (None, b"unknown"):
         assert admit(credential, snapshot(require_key=False)) == Grant(None)
+
+
+def test_a_key_is_refused_from_the_moment_it_expires() -> None:
+    key = VirtualKey("notebook", DIGEST, expires_at=100.0)
+    assert check_time(key, 99.9) is check_time(KEY, 1e12) is check_time(None, 1e12) is None
+    failure = check_time(key, 100.0)
+    assert failure is not None
+    assert failure.kind.code == "invalid_api_key"
+    assert "notebook" not in failure.message

@@ -258,7 +258,7 @@ def test_what_a_handler_raises_stays_with_its_request(is_started: bool, caplog: 
     assert "oh dear" in caplog.text
 
 
-@pytest.mark.parametrize("place", ["on_data", "on_end", "on_disconnect", "on_drain"])
+@pytest.mark.parametrize("place", ["on_data", "on_end", "on_cancel", "on_drain"])
 def test_what_a_callback_raises_stays_with_its_connection(place: str, caplog: pytest.LogCaptureFixture) -> None:
     def boom(*_: object) -> None:
         raise ValueError("oh dear")
@@ -278,7 +278,7 @@ def test_what_a_callback_raises_stays_with_its_connection(place: str, caplog: py
         async with serving(Recorder(serve, BodyMode.STREAM)) as served:
             peer = await served.connect()
             await peer.send(post(b"hi"))
-            if place == "on_disconnect":
+            if place == "on_cancel":
                 await served.handler.arrived.wait()
                 peer.finish()
                 await until(lambda: served.server.connections == 0)

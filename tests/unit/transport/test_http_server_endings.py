@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import cast
 
@@ -10,6 +11,7 @@ import pytest
 
 from fakes.clock import SOON_S
 from fakes.serving import GET, Peer, Recorder, post, run, serving, until, wait
+from pointsman.transport import http_server
 from pointsman.transport.http_server import BodyMode, Exchange
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -199,6 +201,74 @@ def test_drain_serves_a_request_that_has_arrived_but_was_not_read_yet() -> None:
     run(case())
 
 
+def test_what_does_not_end_in_time_is_told_so() -> None:
+    """Who is served says it by itself; a request that is not all here is refused; who says nothing is cut off."""
+
+    async def case() -> None:
+        handler = Recorder()
+        async with serving(handler) as served:
+            begun, plain, uploading, beginning, silent, idle = [await served.connect() for _ in range(6)]
+            await idle.ask(GET)
+            handler.serve = start
+            await begun.send(GET)
+            await until(lambda: len(handler.exchanges) == 2)
+            handler.serve = wait
+            await plain.send(GET)
+            await until(lambda: len(handler.exchanges) == 3)
+            await silent.send(GET)
+            await until(lambda: len(handler.exchanges) == 4)
+            await beginning.send(GET[:-2])
+            await uploading.send(post(b"abc")[:-1])
+            await until(lambda: served.server.body_memory == 2)
+
+            def end(exchange: Exchange, *, is_begun: bool) -> None:
+                assert not exchange.is_closed
+                if is_begun:
+                    exchange.write(b"sorry")
+                    exchange.end()
+                else:
+                    exchange.send(503, b"", b"sorry")
+
+            handler.exchanges[1].on_cancel = partial(end, handler.exchanges[1], is_begun=True)
+            handler.exchanges[2].on_cancel = partial(end, handler.exchanges[2], is_begun=False)
+            drain = asyncio.ensure_future(served.server.drain(60))
+            assert await idle.is_ended()
+            served.server.hasten()
+            assert (await begun.reader.read()).endswith(b"sorry\r\n0\r\n\r\n")
+            assert (await plain.read_answer()).status == 503
+            for peer in (uploading, beginning):
+                answer = await peer.read_answer()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                assert b"shutting down" in answer.body
+                assert await peer.is_ended()
+                peer.finish()
+            assert await silent.is_ended()
+            assert await drain == 3
+
+    run(case())
+
+
+def test_the_last_words_wait_for_no_client_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_LAST_WORDS_S", 0.05)
+
+    async def case() -> None:
+        def fill(exchange: Exchange) -> None:
+            exchange.start(200, b"")
+            while exchange.write(b"x" * 65536):
+                pass
+            exchange.on_cancel = exchange.end
+
+        async with serving(Recorder(fill)) as served:
+            peer = await served.connect()
+            await peer.send(GET)
+            await served.handler.arrived.wait()
+            served.server.hasten()
+            assert await served.server.drain(60) == 1
+            assert not (await peer.reader.read(100_000_000)).endswith(b"0\r\n\r\n")
+
+    run(case())
+
+
 def test_drain_cuts_what_does_not_end_in_time() -> None:
     async def case() -> None:
         handler = Recorder(start)
@@ -225,8 +295,7 @@ def test_a_drain_can_be_cut_short_and_counts_what_that_cost() -> None:
             await peer.send(GET)
             await handler.arrived.wait()
             drain = asyncio.ensure_future(served.server.drain(60))
-            await asyncio.sleep(0.01)
-            served.server.close()
+            served.server.hasten()
             assert await drain == 1
 
     run(case())

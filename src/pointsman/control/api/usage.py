@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has, Span, usd
@@ -71,10 +71,18 @@ class Usage(BaseModel):
     more: bool = False
 
 
+def _parted(values: list[str]) -> list[str]:
+    return [name.strip() for value in values for name in value.split(",")]
+
+
 class Asked(Span):
     """What may be asked for."""
 
-    group_by: Annotated[tuple[By, ...], Field(max_length=9, description="Sum up by these.")] = ()
+    group_by: Annotated[
+        tuple[By, ...],
+        BeforeValidator(_parted),
+        Field(max_length=9, description="Sum up by these: with commas, or the parameter repeated."),
+    ] = ()
     key: Name | None = None
     team: Name | None = None
     customer: Name | None = None

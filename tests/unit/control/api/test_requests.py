@@ -43,7 +43,7 @@ def test_one_request_tells_why_it_went_where_it_went(tmp_path: Path) -> None:
             assert (attempt["provider"], attempt["key"], attempt["outcome"]) == ("openai", "default", "ok")
             assert (told["cost_nano"], told["cost_usd"]) == (70, "0.000000070")
             assert (told["strategy"], told["variant"], told["tags"]) == ("priority", "trial", {"env": "dev"})
-            assert told["team"] == "research"
+            assert (told["team"], told["session"]) == ("research", "s-1")
 
     run(main())
 

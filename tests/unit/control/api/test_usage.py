@@ -33,7 +33,7 @@ def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
                     name: day + value if name in ("since", "until") else value for name, value in parameters.items()
                 }
                 rows = (await plane.data("/api/v1/usage", **shifted))["rows"]
-                by = parameters.get("group_by", [])
+                by = [name for one in parameters.get("group_by", []) for name in one.split(",")]
                 found = [(*(row.get(name) for name in by), row["cost_nano"]) for row in rows]
                 assert found == [tuple(v(day) if callable(v) else v for v in row) for row in expected], parameters
 
@@ -54,6 +54,7 @@ def test_sums_by_everything(tmp_path: Path) -> None:
         ({"group_by": ["day"]}, [(lambda day: day - 86_400, 100), (lambda day: day, 75)]),
         ({"group_by": ["hour"], "key": "me"}, [(lambda day: day - HOUR, 100), (lambda day: day + HOUR, 70)]),
         ({"group_by": ["key", "model"]}, [("me", "gpt-4o", 170), ("you", "llama", 5)]),
+        ({"group_by": ["key,model"]}, [("me", "gpt-4o", 170), ("you", "llama", 5)]),
         ({"group_by": ["tag", "day"], "tag": "env=dev"}, [("env=dev", lambda day: day, 75)]),
         ({"group_by": ["tag", "key"]}, [("env=dev", "me", 70), ("env=dev", "you", 5), ("env=prod", "me", 100)]),
         ({"group_by": ["tag"], "team": "research"}, [("env=dev", 70), ("env=prod", 100)]),
@@ -113,6 +114,8 @@ def test_csv_is_safe_to_open(tmp_path: Path) -> None:
     ("parameters", "field"),
     [
         ({"group_by": ["colour"]}, "group_by"),
+        ({"group_by": "key,colour"}, "group_by"),
+        ({"group_by": ""}, "group_by"),
         ({"since": "yesterday"}, "since"),
         ({"since": "nan"}, "since"),
         ({"since": -5}, "since"),
