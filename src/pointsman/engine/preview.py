@@ -28,7 +28,7 @@ def preview(plan: Plan, facts: Facts, snapshot: Snapshot) -> Plan | Failure:
             continue
         if isinstance(found, list):
             short[item] = found
-        reason = found if isinstance(found, Reason) else billing.refusal(found, 0)
+        reason = found if isinstance(found, Reason) else billing.refusal(found)
         left = without(left, item, Verdict(item.id, "billing", reason))
     if left.choices:
         return left
