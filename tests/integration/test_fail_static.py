@@ -98,6 +98,28 @@ def test_known_keys_are_served_and_unknown_ones_never(
     run(main())
 
 
+def test_a_key_that_one_worker_has_served_every_worker_serves() -> None:
+    """Of a window that began before the workers did each of them needs to be lent a part."""
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            governance=governance({"me": {"budgets": usd(1000), "rate_limits": [{"requests": 1000, "per": "month"}]}}),
+            pricing=prices("alpha/gpt-4o-mini"),
+            server={"workers": 3},
+            as_process=True,
+        ) as gateway:
+            assert await status(gateway, "me") == 200
+            back = await stop_control(gateway)
+            try:
+                assert [await status(gateway, "me") for _ in range(24)] == [200] * 24
+            finally:
+                await back()
+
+    run(main())
+
+
 def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent() -> None:
     """A control process that began while the store was away knows nothing of what was spent, and says so."""
 

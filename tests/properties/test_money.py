@@ -280,6 +280,9 @@ class Money(RuleBasedStateMachine):
             for other, spots in recalls.items():
                 if other in self.called and other in self.all and not self.all[other].is_dead:
                     self.all[other].down.append(("recall", spots))
+            living = {other for other in self.called if other in self.all and not self.all[other].is_dead}
+            for other, ahead in book.lend_ahead(epoch, grants, living).items():
+                self.all[other].down.append(("granted", ahead))
 
     def _worker(self, worker: Worker, kind: str, body: Any) -> None:
         ledger = worker.ledger

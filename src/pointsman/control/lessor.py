@@ -40,6 +40,7 @@ from pointsman.link.frames import (
 from pointsman.routing.leases import LeaseBook
 
 BEAT_S = 1.0
+UNASKED = 0  # the number of no question
 RECALL_S = 0.03  # how long an ask waits for others to give back
 _NO_STORE = Unable("the store cannot be reached")
 
@@ -236,6 +237,8 @@ class Lessor:
             )
             known.update({(grant.counter, grant.window): grant for grant in grants})
         line.send(Granted(ask.number, list(known.values())))
+        for other, ahead in self._book.lend_ahead(epoch, known.values(), self._lines).items():
+            self._lines[other].send(Granted(UNASKED, ahead))
 
     def _knows_all(self) -> bool:
         if not self._has_all:

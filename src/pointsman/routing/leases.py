@@ -6,7 +6,7 @@ what was read of its spending in its journal; so it falls as the journal is read
 journal is read to the end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 
@@ -85,6 +85,7 @@ class LeaseBook:
         self._ends: dict[float, _Ending] = {}
         self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
         self._latest = 0  # the latest beginning of any window
+        self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: what it was lent unasked, and has not spoken of yet
         self._posted: dict[Name, dict[int, int]] = {}  # of windows that nobody has asked about yet
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
@@ -114,6 +115,8 @@ class LeaseBook:
             elif known.share.part and share.part:
                 known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)
+        for name in self._ahead.pop(epoch, ()):  # what did not reach it is not held by it
+            self._windows[name].granted.pop(epoch, None)
         for holding in holdings:
             window = self._window(holding.counter, holding.window)
             window.granted[epoch] = holding.granted
@@ -137,6 +140,7 @@ class LeaseBook:
         """A dead worker's journal was read to the end: what it held is free. Returns who gets its share."""
         for window in self._windows.values():
             window.granted.pop(epoch, None)
+        self._ahead.pop(epoch, None)
         worker = self._workers.pop(epoch, None)
         return self._give_shares(now, worker.slot) if worker is not None else []
 
@@ -145,8 +149,7 @@ class LeaseBook:
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
         for want in wants:
-            window = self._window(want.counter, want.window)
-            window.states(epoch, want.opened)
+            window = self._stated(epoch, want)
             limit = self._limits.get(want.counter)
             granted = window.granted.get(epoch, 0)
             lent = window.lent() - window.held(epoch)
@@ -165,11 +168,29 @@ class LeaseBook:
             grants.append(Grant(want.counter, want.window, given, max(free - given, 0), lent))
         return grants, recalls
 
+    def lend_ahead(self, epoch: int, grants: Iterable[Grant], reached: Container[int]) -> dict[int, list[Grant]]:
+        """What others are lent, unasked, in windows that a worker was just lent of and they hold nothing of: so each
+        can serve who is known to any, should control be away by then. Together it is less than half of what is free.
+        `reached` are the workers that a grant would reach."""
+        ahead: dict[int, list[Grant]] = {}
+        others = [other for other, worker in self._workers.items() if other != epoch and worker.until == NEVER]
+        for grant in grants:
+            name = grant.counter, grant.window
+            window, limit = self._windows.get(name), self._limits.get(grant.counter)
+            if window is None or limit is None or not grant.given:
+                continue
+            part = (limit.amount - window.posted - window.lent()) // (2 * len(self._workers))
+            for other in others if part > 0 else ():
+                if other not in window.granted and other in reached:
+                    window.granted[other] = part
+                    self._ahead.setdefault(other, {})[name] = None
+                    ahead.setdefault(other, []).append(Grant(*name, part, 0, 0))
+        return ahead
+
     def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
         """A worker has no need of these."""
         for one in returns:
-            window = self._window(one.counter, one.window)
-            window.states(epoch, one.opened)
+            window = self._stated(epoch, one)
             window.granted[epoch] -= one.amount
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
@@ -225,11 +246,21 @@ class LeaseBook:
     def _forget(self, names: Iterable[Name]) -> None:
         for name in names:
             del self._windows[name]
+            for ahead in self._ahead.values():
+                ahead.pop(name, None)
             owner = _owner(name[0])
             owned = self._owned[owner]
             del owned[name]
             if not owned:
                 del self._owned[owner]
+
+    def _stated(self, epoch: int, said: Want | Return) -> _Window:
+        """The window that a worker speaks of, with what it says it opened it with."""
+        window = self._window(said.counter, said.window)
+        window.states(epoch, said.opened)
+        if epoch in self._ahead:
+            self._ahead[epoch].pop((said.counter, said.window), None)
+        return window
 
     def _given(self, more: int, free: int) -> int:
         """Alone, a worker gets all there is; else slices that shrink as the limit nears. Nothing, where it would not

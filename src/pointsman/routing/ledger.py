@@ -120,6 +120,8 @@ class Ledger:
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
         self._accounts: dict[tuple[int, ...], tuple[tuple[Limit, ...], Account]] = {}
         self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
+        self._ahead: dict[tuple[str, int], int] = {}  # granted in windows that are not open yet
+        self._limits: Mapping[str, Limit] = {}
         self._shares_from = float("-inf")  # nor will any that began before
         self._now = float("-inf")
         self._edition = 0  # counts the times that windows were replaced before their end
@@ -191,11 +193,15 @@ class Ledger:
             self._give_up(reservation, reservation.amounts, reservation.amounts)
 
     def granted(self, grants: Iterable[Grant]) -> None:
-        """Control's answers. Those for windows that are over change nothing any more."""
+        """Control's answers, and what it lends unasked. Those for windows that are over change nothing any more."""
         for grant in grants:
-            counter = self._counters.get(grant.counter)
+            counter, name = self._counters.get(grant.counter), (grant.counter, grant.window)
             if counter is not None and counter.window.start == grant.window:
                 counter.window.grant(grant.given)
+            elif grant.given and (counter is None or counter.window.start < grant.window):
+                if len(self._ahead) >= MAX_GIVEN_UP:
+                    del self._ahead[next(iter(self._ahead))]  # lent to nobody until there is another line
+                self._ahead[name] = self._ahead.get(name, 0) + grant.given
 
     def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:
         """Give back what is idle."""
@@ -209,7 +215,7 @@ class Ledger:
                 if len(self._given_up) >= MAX_GIVEN_UP:
                     self._forego_shares()
                 self._given_up[name, start] = None
-                returned.append(Return(name, start, 0))
+                returned.append(Return(name, start, self._ahead.pop((name, start), 0)))
         return returned
 
     def holdings(self) -> list[Holding]:
@@ -220,6 +226,7 @@ class Ledger:
         return [
             *(Holding(window.counter.name, window.start, window.granted, window.opened) for window in held),
             *(Holding(name, start, 0) for name, start in self._given_up),
+            *(Holding(name, start, granted) for (name, start), granted in self._ahead.items()),
         ]
 
     def reshare(self, share: Share) -> None:
@@ -238,7 +245,8 @@ class Ledger:
         self._accounts.clear()
         if not self._is_alone:
             self._forego_shares()
-        returned: list[Return] = []
+        returned = self._return_ahead(limits)
+        self._limits = limits
         for name, counter in list(self._counters.items()):
             limit, before = limits.get(name), counter.limit
             if limit is None:
@@ -264,7 +272,7 @@ class Ledger:
             counter = self._counters[limit.counter] = Counter(limit, now, 0)
             window = counter.window
             window.opened = self._opening(limit, window.start)
-            window.grant(window.opened)
+            window.grant(window.opened + self._granted_ahead(window))
         return counter
 
     def _opening(self, limit: Limit, start: int) -> int:
@@ -279,12 +287,26 @@ class Ledger:
             return 0
         return limit.amount * share.part // share.whole
 
+    def _granted_ahead(self, window: Window) -> int:
+        return self._ahead.pop((window.counter.name, window.start), 0) if self._ahead else 0
+
+    def _return_ahead(self, limits: Mapping[str, Limit]) -> list[Return]:
+        """Give back what was lent ahead of limits that are not what they were."""
+        returned: list[Return] = []
+        for (name, start), granted in list(self._ahead.items()):
+            before, limit = self._limits.get(name), limits.get(name)
+            if before is None or limit is None or limit.amount < before.amount or limit.period != before.period:
+                del self._ahead[name, start]
+                returned.append(Return(name, start, granted))
+        return returned
+
     def _turn(self, counter: Counter, now_unix_s: float) -> Window:
         """The next window of a counter."""
         self._past_if_reserved(counter.window)
         start, end = counter.limit.period.window(now_unix_s)
-        counter.window = Window(counter, start, end, self._opening(counter.limit, start))
-        return counter.window
+        counter.window = window = Window(counter, start, end, self._opening(counter.limit, start))
+        window.grant(self._granted_ahead(window))
+        return window
 
     def _find_windows(self, account: Account, now_unix_s: float) -> None:
         """Bring the windows of an account up to date."""

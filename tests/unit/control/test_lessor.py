@@ -105,6 +105,26 @@ def test_a_worker_is_welcomed_and_told_of_a_snapshot_it_has_not(tmp_path: Path) 
     run(main())
 
 
+def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path) as (plane, path):
+            asking, other = await call(plane, path), await call(plane, path, epoch=77)
+            for worker in (asking, other):
+                assert isinstance(await worker.next(), Welcome)
+            asking.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await asking.next(), Granted)
+            told = await other.next()
+            assert isinstance(told, Granted)
+            assert told.number == 0, "the answer to nothing"
+            (grant,) = told.grants
+            assert (grant.counter, grant.window) == (DAY_COUNTER, day())
+            assert grant.given > 1000
+            for worker in (asking, other):
+                worker.close()
+
+    run(main())
+
+
 def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):

@@ -307,3 +307,63 @@ def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.Monk
     assert left == [16, 6, 1, 1]
     assert book.names("virtual_key:24") == book.names("virtual_key:3") == []
     assert book.names("virtual_key:0") == [(next(iter(limits)), DAY + 86_400)]
+
+
+# What is lent before it is asked for.
+
+
+def ahead(book: LeaseBook, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
+    """How much each other worker is lent."""
+    found = book.lend_ahead(epoch, [grant], reached)
+    assert all((one.counter, one.window) == (NAME, DAY) for grants in found.values() for one in grants)
+    return {other: one.given for other, (one,) in found.items()}
+
+
+def test_others_are_lent_a_part_of_what_one_asks_for() -> None:
+    book = book_of(3, 1, 2, 3)
+    grant = ask(book, 1, 100)
+    assert grant.given == 166
+    assert ahead(book, 1, grant, 1, 2, 3) == {2: 139, 3: 139}
+    assert spent(book) == (0, 166 + 2 * 139)
+    assert ahead(book, 1, ask(book, 1, 100), 1, 2, 3) == {}, "once"
+    assert ahead(book, 2, ask(book, 2, 100), 1, 2, 3) == {}
+
+
+def test_nothing_is_lent_ahead_to_who_is_not_there_or_leaves_or_has_a_share() -> None:
+    book = book_of(3, 1, 2, 3)
+    book.draining(3, NOW)
+    assert ahead(book, 1, ask(book, 1, 100), 1, 3) == {}
+    early = LeaseBook(2)
+    configure(early, 1000)
+    for epoch in (1, 2):
+        early.hello(epoch, epoch - 1, EARLY, [], NOW)
+    assert ahead(early, 1, ask(early, 1, 100, 500), 1, 2) == {}
+
+
+def test_nothing_is_lent_ahead_where_there_was_not_enough() -> None:
+    book = book_of(2, 1, 2)
+    grant = ask(book, 1, 1001)
+    assert grant.given == 0
+    assert ahead(book, 1, grant, 1, 2) == {}
+    assert ahead(book, 1, ask(book, 1, 998), 1, 2) == {}, "of 2 no part is left for anybody"
+
+
+def test_what_was_lent_ahead_and_did_not_arrive_is_free_again() -> None:
+    book = book_of(2, 1, 2)
+    assert ahead(book, 1, ask(book, 1, 500), 1, 2) == {2: 125}
+    book.hello(2, 1, NO_SHARE, [], NOW)
+    assert spent(book) == (0, 500)
+    assert ahead(book, 1, ask(book, 1, 100), 1, 2) == {2: 93}
+    book.hello(2, 1, NO_SHARE, [Holding(NAME, DAY, 93)], NOW)
+    assert spent(book) == (0, 500 + 125 + 93)
+
+
+def test_what_was_lent_ahead_and_spoken_of_is_what_the_worker_says() -> None:
+    book = book_of(2, 1, 2)
+    assert ahead(book, 1, ask(book, 1, 500), 1, 2) == {2: 125}
+    book.give_back(2, [Return(NAME, DAY, 125)])
+    assert spent(book) == (0, 500)
+    book.hello(2, 1, NO_SHARE, [], NOW)
+    assert spent(book) == (0, 500)
+    book.retire(2, NOW)
+    assert spent(book) == (0, 500)

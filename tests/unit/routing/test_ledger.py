@@ -333,3 +333,50 @@ def test_handles_are_shared_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         take(ledger, str(number), 10, 0, limits=(USD, limit(name=f"k{number}")))
     assert len(ledger._accounts) <= 10
     assert state(ledger, USD) == (1000, 500, 0), "counters are one, however often their handles are made"
+
+
+# What control lends before it is asked.
+
+
+def test_what_is_lent_ahead_is_there_when_its_window_opens() -> None:
+    ledger = Ledger(NO_SHARE)
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0), Grant(USD.counter, DAY, 50, 0, 0)])
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 350)]
+    take(ledger, "a", 340, limits=(USD,))
+    assert state(ledger, USD) == (350, 340, 0)
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 350)], "opened with nothing of its own"
+    (short,) = refused(ledger, 100, limits=(USD,))
+    assert (short.more, short.opened) == (90, 0)
+
+
+def test_what_is_lent_ahead_waits_for_its_window() -> None:
+    ledger = Ledger(HALF)
+    take(ledger, "a", 100, limits=(USD,))
+    ledger.granted([Grant(USD.counter, DAY - 86_400, 7, 0, 0), Grant(USD.counter, DAY + 86_400, 8, 0, 0)])
+    take(ledger, "b", 508, limits=(USD,), now=NOW + 86_400)
+    assert state(ledger, USD) == (508, 508, 0), "with its share"
+
+
+def test_what_is_lent_ahead_is_given_back_when_it_is_recalled() -> None:
+    ledger = Ledger(NO_SHARE)
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
+    assert ledger.recall([(USD.counter, DAY)]) == [Return(USD.counter, DAY, 300)]
+    assert ledger.recall([(USD.counter, DAY)]) == [Return(USD.counter, DAY, 0)]
+    refused(ledger, 1, limits=(USD,))
+
+
+@pytest.mark.parametrize(("amount", "is_kept"), [(1000, True), (2000, True), (999, False), (None, False)])
+def test_what_is_lent_ahead_of_a_limit_that_is_lowered_or_gone_is_given_back(amount: int | None, is_kept: bool) -> None:
+    ledger = Ledger(NO_SHARE)
+    ledger.reconfigure({USD.counter: USD}, NOW)
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
+    limits = {} if amount is None else {USD.counter: limit(Metric.USD, amount)}
+    assert ledger.reconfigure(limits, NOW) == ([] if is_kept else [Return(USD.counter, DAY, 300)])
+    assert ledger.holdings() == ([Holding(USD.counter, DAY, 300)] if is_kept else [])
+
+
+def test_what_is_lent_ahead_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_GIVEN_UP", 3)
+    ledger = Ledger(NO_SHARE)
+    ledger.granted([Grant(f"virtual_key:{number}|usd|day", DAY, 1, 0, 0) for number in range(9)])
+    assert [one.counter for one in ledger.holdings()] == [f"virtual_key:{number}|usd|day" for number in (6, 7, 8)]
