@@ -174,7 +174,9 @@ class LinkClient(asyncio.Protocol):
 
     def _received(self, frame: FromControl) -> None:
         if isinstance(frame, Granted):
-            self._ledger.granted(frame.grants)
+            returned = self._ledger.granted(frame.grants)
+            if returned:
+                self._send(GiveBack(returned))
             self._answer(frame.number, frame.grants)
         elif isinstance(frame, CannotLend):
             self._answer(frame.number, frame.unable)

@@ -19,6 +19,7 @@ _KINDS = {Metric.USD: 0, Metric.TOKENS: 1, Metric.REQUESTS: 2}
 _EACH_ATTEMPT = 3
 MAX_ACCOUNTS = 50_000
 MAX_GIVEN_UP = 50_000
+MAX_AHEAD = 50_000
 
 
 class Window:
@@ -192,16 +193,20 @@ class Ledger:
         if reservation is not None:
             self._give_up(reservation, reservation.amounts, reservation.amounts)
 
-    def granted(self, grants: Iterable[Grant]) -> None:
-        """Control's answers, and what it lends unasked. Those for windows that are over change nothing any more."""
+    def granted(self, grants: Iterable[Grant]) -> list[Return]:
+        """Control's answers, and what it lends unasked. Those for windows that are over change nothing any more.
+        Returns what to give back: no more can be kept than for so many windows that are not open."""
+        returned: list[Return] = []
         for grant in grants:
             counter, name = self._counters.get(grant.counter), (grant.counter, grant.window)
             if counter is not None and counter.window.start == grant.window:
                 counter.window.grant(grant.given)
             elif grant.given and (counter is None or counter.window.start < grant.window):
-                if len(self._ahead) >= MAX_GIVEN_UP:
-                    del self._ahead[next(iter(self._ahead))]  # lent to nobody until there is another line
-                self._ahead[name] = self._ahead.get(name, 0) + grant.given
+                if len(self._ahead) >= MAX_AHEAD and name not in self._ahead:
+                    returned.append(Return(*name, grant.given))
+                else:
+                    self._ahead[name] = self._ahead.get(name, 0) + grant.given
+        return returned
 
     def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:
         """Give back what is idle."""

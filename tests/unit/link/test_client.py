@@ -37,6 +37,7 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
+from pointsman.routing import ledger as ledger_module
 from pointsman.routing.ledger import Ledger
 
 USD = limit(Metric.USD, 1000)
@@ -269,6 +270,17 @@ def test_the_line_is_made_again_and_says_what_is_held(tmp_path: Path) -> None:
         assert (hello.share, hello.holdings) == (SHARE, [Holding(USD.counter, DAY, 500, 500)])
         await scene.until(lambda: scene.link.is_connected)
         assert scene.lines == [True, False, True]
+
+    run(tmp_path, test)
+
+
+def test_what_is_lent_unasked_and_cannot_be_kept_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_AHEAD", 1)
+
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        scene.control.send(Granted(0, [Grant(f"virtual_key:{n}|usd|day", DAY, 7 + n, 0, 0) for n in range(2)]))
+        assert await scene.control.next() == GiveBack([Return("virtual_key:1|usd|day", DAY, 8)])
 
     run(tmp_path, test)
 

@@ -376,7 +376,10 @@ def test_what_is_lent_ahead_of_a_limit_that_is_lowered_or_gone_is_given_back(amo
 
 
 def test_what_is_lent_ahead_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_GIVEN_UP", 3)
+    monkeypatch.setattr(module, "MAX_AHEAD", 3)
     ledger = Ledger(NO_SHARE)
-    ledger.granted([Grant(f"virtual_key:{number}|usd|day", DAY, 1, 0, 0) for number in range(9)])
-    assert [one.counter for one in ledger.holdings()] == [f"virtual_key:{number}|usd|day" for number in (6, 7, 8)]
+    names = [f"virtual_key:{number}|usd|day" for number in range(5)]
+    returned = ledger.granted([Grant(name, DAY, 1, 0, 0) for name in names])
+    assert [one.counter for one in ledger.holdings()] == names[:3]
+    assert returned == [Return(name, DAY, 1) for name in names[3:]], "else it would be held by nobody, and lent to none"
+    assert ledger.granted([Grant(names[0], DAY, 1, 0, 0)]) == []
