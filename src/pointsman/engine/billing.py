@@ -193,7 +193,9 @@ class Billing:
         if too_large:
             return over_limit(worst.limit, f"is too small for an attempt that may take up to {need}", None)
         ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
-        return over_limit(worst.limit, f"has {left} left; this attempt may take up to {need}", ends_at)
+        told = self._told_of(worst, now)
+        lent = f", and {_amount(worst.limit, told.lent)} with other workers" if told is not None and told.lent else ""
+        return over_limit(worst.limit, f"has {left} left{lent}; this attempt may take up to {need}", ends_at)
 
     def _left(self, short: Short, now: float) -> int:
         """What is free of a limit, here and at control."""

@@ -305,7 +305,7 @@ def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     ("left", "lent", "is_over", "said"),
     [
         (0, 0, True, "has $0 left"),
-        (0, 5, False, "has $0 left"),  # others may give something back
+        (0, 5, False, "has $0 left, and $0.000000005 with other workers; this"),  # they may give something back
         (5, 0, False, "has $0.000000005 left"),  # a smaller request may fit
         (None, None, False, "has $0 left"),  # nobody has said
     ],
