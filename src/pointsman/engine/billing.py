@@ -168,11 +168,14 @@ class Billing:
         grant, until = self._told.get(short.limit.counter, _NEVER_TOLD)
         return grant if now < until and grant is not None and grant.window == short.window else None
 
+    def _told_last(self, short: Short) -> Grant | None:
+        """For a refusal, right before which control was asked or had said enough a moment ago."""
+        return self._told_of(short, 0.0)
+
     def may_fit(self, shorts: Sequence[Short]) -> bool:
         """Whether there would be room if all that is reserved, or held by other workers, came free."""
-        now = monotonic()
         for short in shorts:
-            told = self._told_of(short, now)
+            told = self._told_last(short)
             room = short.available + short.reserved + (told.left + told.lent if told is not None else 0)
             if room < short.amount:
                 return False
@@ -182,24 +185,24 @@ class Billing:
         """Why an attempt that no room could be found for is not made."""
         now, now_unix_s = monotonic(), self._clock()
         for short in shorts:
-            told = self._told_of(short, now)
+            told = self._told_last(short)
             held = short.reserved + (told.lent if told is not None else 0)
             is_known = told is not None or self.lessor is None
-            if is_known and not held and self._left(short, now) <= 0:
+            if is_known and not held and self._left(short) <= 0:
                 self._live.refused(short.limit, now + max(short.ends_at - now_unix_s, 0.0), now)
         too_large = [short for short in shorts if short.amount > short.limit.amount]
         worst = max(too_large or shorts, key=lambda short: short.ends_at)
-        need, left = _amount(worst.limit, worst.amount), _amount(worst.limit, max(self._left(worst, now), 0))
+        need, left = _amount(worst.limit, worst.amount), _amount(worst.limit, max(self._left(worst), 0))
         if too_large:
             return over_limit(worst.limit, f"is too small for an attempt that may take up to {need}", None)
         ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
-        told = self._told_of(worst, now)
+        told = self._told_last(worst)
         lent = f", and {_amount(worst.limit, told.lent)} with other workers" if told is not None and told.lent else ""
         return over_limit(worst.limit, f"has {left} left{lent}; this attempt may take up to {need}", ends_at)
 
-    def _left(self, short: Short, now: float) -> int:
+    def _left(self, short: Short) -> int:
         """What is free of a limit, here and at control."""
-        told = self._told_of(short, now)
+        told = self._told_last(short)
         return short.available + (told.left if told is not None else 0)
 
     def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
