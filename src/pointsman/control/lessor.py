@@ -236,9 +236,10 @@ class Lessor:
                 epoch, [want for want in ask.wants if (want.counter, want.window) in unmet]
             )
             known.update({(grant.counter, grant.window): grant for grant in grants})
-        line.send(Granted(ask.number, list(known.values())))
+        # Others first: once the one who asked has served, whatever becomes of control, so can they.
         for other, ahead in self._book.lend_ahead(epoch, known.values(), self._lines).items():
             self._lines[other].send(Granted(UNASKED, ahead))
+        line.send(Granted(ask.number, list(known.values())))
 
     def _knows_all(self) -> bool:
         if not self._has_all:
