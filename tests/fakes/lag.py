@@ -1,7 +1,8 @@
-"""How late this machine is by itself, while something is measured on it."""
+"""How late this machine is by itself, while something is measured on it, and how long a loop is kept busy."""
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -50,3 +51,18 @@ async def lag() -> AsyncIterator[Lag]:
         yield found
     finally:
         await found.worst_s()
+
+
+class LongestTurn:
+    """The longest that the loop was busy between two of its turns, in CPU time of its thread: what others do on this
+    machine does not count."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(0.001)
+            self.longest_s = max(self.longest_s, time.thread_time() - before)

@@ -2,9 +2,9 @@
 journal knows of both.
 
 Whoever counts in a limit reserves an upper bound. An attempt that is limited in what it may produce, but whose request
-does not say how much it wants, is sent with what that means there: the model's own bound, or that of a completion.
-So the reservation is one. Near a limit, where
-that is wanted, it is sent with a lower bound: the longest answer that there is room for.
+does not say how much it wants, is sent with what that means there: the model's own bound, or that of a completion. So
+the reservation is one. Near a limit, where that is wanted, it is sent with a lower bound: the longest answer that there
+is room for.
 """
 
 from collections.abc import Sequence
@@ -165,12 +165,13 @@ class Billing:
             self._told[grant.counter] = (grant, now + TOLD_S)
 
     def _told_of(self, short: Short, now: float) -> Grant | None:
-        grant, until = self._told.get(short.limit.counter, _NEVER_TOLD)
-        return grant if now < until and grant is not None and grant.window == short.window else None
+        """What control said of a limit, while that counts."""
+        return self._told_last(short) if now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] else None
 
     def _told_last(self, short: Short) -> Grant | None:
-        """For a refusal, right before which control was asked or had said enough a moment ago."""
-        return self._told_of(short, 0.0)
+        """What control said last of a limit. A refusal follows at once, however slow the machine is."""
+        grant, _ = self._told.get(short.limit.counter, _NEVER_TOLD)
+        return grant if grant is not None and grant.window == short.window else None
 
     def may_fit(self, shorts: Sequence[Short]) -> bool:
         """Whether there would be room if all that is reserved, or held by other workers, came free."""

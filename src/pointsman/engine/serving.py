@@ -52,8 +52,8 @@ _FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled"
 _SOURCES = {source: source.value for source in UsageSource}
 
 
-class Cancelled(Exception):  # noqa: N818 -- not an error: what a disconnect throws into the waiting request
-    """The client went away."""
+class Cancelled(Exception):  # noqa: N818 -- not an error: what is thrown into the waiting request
+    """The client went away, or the gateway does not wait for the end of the answer."""
 
 
 class Engine(Struct, frozen=True, eq=False):
@@ -67,7 +67,7 @@ class Engine(Struct, frozen=True, eq=False):
 
 
 class Serving:
-    """One request on its way. Lives in the coroutine `run`, which a disconnect cancels by `Cancelled`.
+    """One request on its way. Lives in the coroutine `run`, which `Cancelled` ends from outside.
 
     `history` holds the failed attempts and `records` all of them. `reception` is the last answer, and `chosen` who
     gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.control import control_plane, scope
+from fakes.lag import LongestTurn
 from integration.gateway import run
 
 HOUR = 3600
@@ -140,17 +141,10 @@ def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], fie
 
 def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made beside the loop that answers them."""
-    count, longest_s = 10_000, 0.0
+    count, turn = 10_000, LongestTurn()
     sums = {"attempts": 2, "failures": 0, "tokens_in": 3, "tokens_out": 4, "tokens_cached": 0, "tokens_reasoning": 0}
     used = {**sums, "requests": 1, "unsettled_nano": 0, "unpriced": 0, "nano": 1_500_000_000}
     lost = {"at": 1.0, "virtual_key": "k", "provider": "p", "model": "m", "nano": 7, "tokens": 1}
-
-    async def watch() -> None:
-        nonlocal longest_s
-        while True:
-            before = time.thread_time()  # what others do on this machine does not count
-            await asyncio.sleep(0.001)
-            longest_s = max(longest_s, time.thread_time() - before)
 
     async def many_used(*_: object) -> list[dict[str, Any]]:
         return [{"virtual_key": f"key-{number}", **used} for number in range(count)]
@@ -162,7 +156,7 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
         async with control_plane(tmp_path) as plane:
             monkeypatch.setattr(plane.services.store, "usage", many_used)
             monkeypatch.setattr(plane.services.store, "unsettled", many_lost)
-            watching = asyncio.create_task(watch())
+            watching = asyncio.create_task(turn.watch())
             await asyncio.sleep(0.01)
             began = time.process_time()
             answer = await plane.get("/api/v1/usage", group_by="key", limit=count)
@@ -171,7 +165,7 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
             watching.cancel()
         assert len(answer.json()["rows"]) == len(rows.json()) == count
         assert answer.json()["rows"][0]["cost_usd"] == "1.500000000"
-        assert longest_s < took_s / 3, "most of the work is done by another thread"
+        assert turn.longest_s < took_s / 3, "most of the work is done by another thread"
 
     gc.disable()  # it would look at everything that the tests before have left
     try:
