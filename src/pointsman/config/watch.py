@@ -1,8 +1,8 @@
 """Reloads the configuration when its file, or a secret it refers to, changes on disk; and when told to.
 
 What is watched are folders, since editors and Kubernetes replace files by renaming rather than by writing. What
-decides is the content: an event without a change of content is nothing. A slow check without any event covers what
-notification cannot see, such as network file systems and a link to the folder that now leads elsewhere.
+decides is the content: an event without a change of content is nothing. A slow check that depends on no event covers
+what notification cannot see, such as network file systems and a link to the folder that now leads elsewhere.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from pointsman.config.problems import Problem
 
 POLL_S = 5.0
 QUIET_MS = 100  # a burst of writes counts as one change once it has been quiet for this long
+MAX_QUIET_MS = 500  # and at the latest after this long, where something in the folder never is quiet
 
 
 class ConfigWatcher:
@@ -50,14 +51,25 @@ class ConfigWatcher:
         """Watch until cancelled."""
         # It reports every event it sees; what matters to people is whether a configuration was taken.
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll())
+            tasks.create_task(self._listen())
+
+    async def _poll(self) -> None:
+        """Look at the content now and then. No event delays this: a log in the same folder raises many a second."""
+        while True:
+            await self._reload_if_changed()
+            await asyncio.sleep(self._poll_s)
+
+    async def _listen(self) -> None:
+        """Look at the content when the kernel reports a change."""
         while True:
             folders = self._folders()
-            # What changed before the watch began, or between two watches, raises no event.
-            await self._reload_if_changed()
             try:
                 async for _ in awatch(
                     *folders,
                     watch_filter=self._concerns,
+                    debounce=MAX_QUIET_MS,
                     step=QUIET_MS,
                     rust_timeout=int(self._poll_s * 1000),
                     yield_on_timeout=True,

@@ -199,3 +199,71 @@ def test_a_change_without_effect_is_not_reported(tmp_path: Path) -> None:
         await stop(task)
 
     run(scenario)
+
+
+def test_a_busy_log_in_the_same_folder_delays_no_reload(tmp_path: Path) -> None:
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(text("a"))
+
+    async def chatter() -> None:
+        with (tmp_path / "requests.log").open("a", buffering=1) as log:
+            while True:
+                log.write("{}\n")
+                await asyncio.sleep(0.002)
+
+    async def scenario() -> None:
+        recorder = Recorder(path, poll_s=60)  # so that only notification can be the cause
+        task, busy = await recorder.started(), asyncio.create_task(chatter())
+        await asyncio.sleep(0.2)
+        replace_file(path, text("b"))
+        assert await recorder.next() == "b sk-test"
+        for one in (task, busy):
+            await stop(one)
+
+    run(scenario)
+
+
+def test_the_slow_check_goes_on_beside_a_busy_log(tmp_path: Path) -> None:
+    """A swap that raises no event in the folder that is watched is found all the same."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pointsman.yaml").write_text(text(name))
+    link = tmp_path / "current"
+    link.symlink_to("a")
+
+    async def chatter() -> None:
+        while True:
+            (tmp_path / "a" / "pointsman.yaml.log").write_text("{}\n")
+            await asyncio.sleep(0.002)
+
+    async def scenario() -> None:
+        recorder = Recorder(link / "pointsman.yaml", poll_s=0.3)
+        task, busy = await recorder.started(), asyncio.create_task(chatter())
+        (tmp_path / "next").symlink_to("b")
+        (tmp_path / "next").replace(link)
+        assert await recorder.next() == "b sk-test"
+        for one in (task, busy):
+            await stop(one)
+
+    run(scenario)
+
+
+def test_a_kubernetes_swap_right_at_the_start_is_seen(tmp_path: Path) -> None:
+    """The kubelet may swap the link between the moment the file was read and the moment the kernel watches it."""
+    for name in ("a", "b"):
+        (tmp_path / f"..{name}").mkdir()
+        (tmp_path / f"..{name}" / "pointsman.yaml").write_text(text(name))
+    (tmp_path / "..data").symlink_to("..a")
+    path = tmp_path / "pointsman.yaml"
+    path.symlink_to("..data/pointsman.yaml")
+
+    async def scenario() -> None:
+        recorder = Recorder(path, poll_s=0.5)
+        task = asyncio.create_task(recorder.watcher.run())
+        await asyncio.sleep(0.02)  # it has read the file, and the watch is on its way
+        (tmp_path / "..data_tmp").symlink_to("..b")
+        os.replace(tmp_path / "..data_tmp", tmp_path / "..data")  # noqa: PTH105 -- the very call
+        assert await recorder.next() == "b sk-test"
+        await stop(task)
+
+    run(scenario)
