@@ -45,7 +45,7 @@ class Entry(Struct, frozen=True):
 
 
 def pack(entries: Iterable[Entry], policies: list[bytes]) -> bytes:
-    """The bytes of a directory. Names and digests are unique."""
+    """The bytes of a directory. Digests are unique; of several entries with one name, the last is found by it."""
     known = list(entries)
     shards = max(1, len(known) // SHARD_KEYS)
     by_digest: list[dict[bytes, tuple[str, int]]] = [{} for _ in range(shards)]

@@ -2,8 +2,9 @@
 
     {"name": "user-1", "value": "sha256:…", "team": "research", "budgets": [{"limit_usd": 5, "per": "day"}]}
 
-The fields are those of an entry of `governance.virtual_keys`, and `name`. Most keys differ in nothing but name and
-value; what is left, the policy, is checked once however many keys have it, by the code that checks the configuration.
+The fields are those of an entry of `governance.virtual_keys`, and `name`; `value` and `previous_value` are digests. Most
+keys differ in nothing but name and value; the rest, the policy, is checked once however many keys have it, by the code
+that checks the configuration.
 """
 
 import re
@@ -78,15 +79,19 @@ class _Reading:
             return
         name = _NAME.fullmatch(bytes(fields.pop("name", b"")))
         value = _VALUE.fullmatch(bytes(fields.pop("value", b"")))
-        if name is None or value is None:
-            self._problem(number, _form(name is None))
+        previous = fields.pop("previous_value", None)
+        older = _VALUE.fullmatch(bytes(previous)) if previous is not None else None
+        if name is None or value is None or (previous is not None and older is None):
+            self._problem(number, _form(name is None, "previous_value" if value is not None else "value"))
             return
-        text, digest = name[0][1:-1].decode(), bytes.fromhex(value[1].decode())
+        text, digests = name[0][1:-1].decode(), [bytes.fromhex(one[1].decode()) for one in (older, value) if one]
         if text in self._names or text in self._taken_names:
             self._problem(number, f"name: {text!r} stands {_where(self._names.get(text))} already")
-        elif digest in self._digests or digest in self._taken_digests:
-            self._problem(number, f"value: the same key stands {_where(self._digests.get(digest))} already")
-        else:
+            return
+        for digest in digests:  # the newer one last: by its name a key is found as that one
+            if digest in self._digests or digest in self._taken_digests:
+                self._problem(number, f"value: the same key stands {_where(self._digests.get(digest))} already")
+                continue
             self._names[text] = self._digests[digest] = number
             self.entries.append(Entry(text, digest, self._policy(number, text, digest, fields)))
 
@@ -103,10 +108,10 @@ class _Reading:
         self.problems.append(f"line {number}: {message}")
 
 
-def _form(is_name: bool) -> str:
+def _form(is_name: bool, field: str) -> str:
     if is_name:
         return "name: is needed: 1 to 64 letters, digits, dots, dashes and underscores"
-    return "value: is needed: `sha256:` and the digest of the key, 64 hexadecimal digits"
+    return f"{field}: is needed: `sha256:` and the digest of the key, 64 hexadecimal digits"
 
 
 def _where(line: int | None) -> str:

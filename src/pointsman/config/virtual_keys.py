@@ -49,14 +49,25 @@ class KeyCompiler:
             place: Location = ("governance", "virtual_keys", name)
             digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
             key = self._key(name, digest or b"", settings, place, now_unix_s)  # also for what is wrong with the rest
-            if digest is not None and digest in keys:
-                message = f"is the same key as {keys[digest].name!r}; each needs one of its own"
-                self._findings.error((*place, "value"), message)
-            elif digest is not None:
-                keys[digest] = key
+            self._add(keys, digest, key, (*place, "value"))
+            if settings.previous_value is not None:
+                where = (*place, "previous_value")
+                self._add(keys, _digest(settings.previous_value, where, self._references, self._findings), key, where)
         if self._governance.keys_file is None:
             self._note_unused()
         return keys
+
+    def _add(self, keys: dict[bytes, VirtualKey], digest: bytes | None, key: VirtualKey, place: Location) -> None:
+        if digest is not None and digest in keys:
+            other = keys[digest].name
+            message = (
+                "is the same as value; a key is rotated to another value"
+                if other == key.name
+                else f"is the same key as {other!r}; each needs one of its own"
+            )
+            self._findings.error(place, message)
+        elif digest is not None:
+            keys[digest] = key
 
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
         """One key that stands elsewhere. `compile_all` comes first."""

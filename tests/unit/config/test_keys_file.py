@@ -175,3 +175,24 @@ def test_prices_may_name_a_key_of_the_file(tmp_path: Path) -> None:
     compiled(TEXT + f"pricing: {{overrides: [{price % 'you'}]}}\n", folder=tmp_path)
     (message,) = errors(TEXT + f"pricing: {{overrides: [{price % 'nobody'}]}}\n", folder=tmp_path)
     assert "there is no virtual key 'nobody'" in message
+
+
+def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) -> None:
+    old = sha256(b"pm-key-of-last-month")
+    write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": f"sha256:{old.hexdigest()}", **FULL})
+    keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
+    assert isinstance(keys, FileKeys)
+    new = bytes.fromhex(DIGEST.removeprefix("sha256:"))
+    by_old, by_new = keys.get(old.digest()), keys.get(new)
+    assert by_old is not None
+    assert by_new is not None
+    assert by_old.name == by_new.name == "you"
+    assert list(map(limit_data, by_old.limits)) == list(map(limit_data, by_new.limits)), "the same counters"
+    assert keys.named("you") is by_new
+
+
+def test_a_previous_value_of_the_file_is_a_digest_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": DIGEST})
+    assert "value: the same key stands on line 1 already" in str(errors(TEXT, folder=tmp_path))
+    write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": "pm-plain"})
+    assert "previous_value: is needed: `sha256:`" in str(errors(TEXT, folder=tmp_path))

@@ -86,3 +86,32 @@ def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
     assert found(outcome, Severity.NOTE) == [
         "governance.require_key: virtual keys are defined, but requests without one are served too"
     ]
+
+
+def test_a_key_that_is_being_rotated_has_two_values_and_is_one_key() -> None:
+    text = "governance: {virtual_keys: {me: {value: env.CLIENT_KEY, previous_value: env.OLD_KEY}}}"
+    keys = compiled(BASE + text, {**ENVIRON, "OLD_KEY": "pm-the-key-of-last-month"}).snapshot.virtual_keys
+    assert keys.keys() == {DIGEST.digest(), sha256(b"pm-the-key-of-last-month").digest()}
+    assert len(set(map(id, keys.values()))) == 1, "one object, so rights and limits are shared"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            "{me: {value: env.CLIENT_KEY, previous_value: env.CLIENT_KEY}}",
+            "me.previous_value: is the same as value; a key is rotated to another value",
+        ),
+        (
+            "{me: {value: env.CLIENT_KEY}, you: {value: env.OPENAI_API_KEY, previous_value: env.CLIENT_KEY}}",
+            "you.previous_value: is the same key as 'me'; each needs one of its own",
+        ),
+        (
+            "{me: {value: env.CLIENT_KEY, previous_value: pm-plain}}",
+            "me.previous_value: secrets are not written into this file",
+        ),
+    ],
+)
+def test_a_previous_value_is_checked_like_a_value(keys: str, problem: str) -> None:
+    (error,) = errors(BASE + f"governance: {{virtual_keys: {keys}}}")
+    assert error.startswith(f"governance.virtual_keys.{problem}")
