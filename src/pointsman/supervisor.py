@@ -3,8 +3,8 @@
 Plain and synchronous, so that there is little that can go wrong in it. It holds the listening sockets, one for each
 worker, so that no connection is lost while a worker is replaced; and the lock of the data folder.
 
-SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration read again; SIGUSR2 replaces all processes,
-this one included, by what is installed now, without losing a connection.
+SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration read again and the log reopened; SIGUSR2
+replaces all processes, this one included, by the installed version, without losing a connection.
 """
 
 import errno
@@ -192,7 +192,7 @@ class Supervisor:
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 return self._drain()
             if signal.SIGHUP in signals:
-                self._tell_control(signal.SIGHUP)
+                self._hang_up()
             if signal.SIGUSR2 in signals:
                 self._hand_over()
             self._restart_due()
@@ -253,10 +253,13 @@ class Supervisor:
                 self._restarts[slot] = (0.0, count)
                 self._start(slot, RESTART_PATIENCE_S)
 
-    def _tell_control(self, number: int) -> None:
+    def _hang_up(self) -> None:
+        """Have control read the configuration again, and workers reopen the log."""
         for child in self._children.values():
-            if child.slot is None:
-                os.kill(child.pid, number)
+            # A worker that is starting would die of the signal, and opens the new file anyway; one that drains may be
+            # of a version that does not know the signal.
+            if child.slot is None or (child.is_ready and not child.is_leaving):
+                os.kill(child.pid, signal.SIGHUP)
 
     # Ending.
 
@@ -495,7 +498,11 @@ def open_sockets(settings: Settings) -> Sockets:
     except OSError as error:
         os.close(lock)
         if error.errno == errno.EADDRINUSE:
-            raise SupervisorError(f"{field}: {address} is in use by another process") from None
+            option = "--listen" if field == "server.listen" else "--console"
+            raise SupervisorError(
+                f"{field}: {address} is in use by another process; choose another address with {option} HOST:PORT "
+                "(the demonstration: make run PORT=8090 CONSOLE_PORT=8091)"
+            ) from None
         raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
     # Not in the data folder: the path of such a socket may have some hundred characters only.
     path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"

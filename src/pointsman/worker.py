@@ -56,7 +56,8 @@ class Worker:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
-        self._log = LogWriter(log_fd, on_error=_log_failed)
+        reopened = (lambda: _open_log(settings)) if settings.log_file is not None else None
+        self._log = LogWriter(log_fd, on_error=_log_failed, reopened=reopened)
         self._deadlines = Deadlines(loop)
         self._upstreams = Upstreams(loop, self._deadlines)
         self._journal = journal
@@ -151,6 +152,10 @@ class Worker:
             task = asyncio.get_running_loop().create_task(_retire(client))
             self._retiring[task] = client
             task.add_done_callback(self._retired)
+
+    def reopen_log(self) -> None:
+        """Open the log's file again: the one there was has been moved away."""
+        self._log.reopen()
 
     def hasten(self) -> None:
         """End a `stop` that is waiting: what is still in progress is cut off."""
@@ -259,6 +264,7 @@ async def _work(task: WorkerTask) -> int:
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, worker.reopen_log)
 
     def on_orphaned() -> None:
         loop.remove_reader(task.life_fd)  # it stays readable

@@ -190,12 +190,12 @@ def test_a_gateway_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> N
         assert not gateway.started("0") or ("ended", "0", gateway.started("0")[0]) in gateway.said
 
 
-def test_a_hangup_is_for_control(tmp_path: Path) -> None:
-    with supervised(tmp_path) as gateway:
+def test_a_hangup_reaches_control_and_every_worker(tmp_path: Path) -> None:
+    """Control reads the configuration again; workers reopen the log."""
+    with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.signal(signal.SIGHUP)
-        gateway.until(lambda: any(what == "hangup" for what, _, _ in gateway.said))
-        assert [slot for what, slot, _ in gateway.said if what == "hangup"] == ["-"]
+        gateway.until(lambda: sorted(slot for what, slot, _ in gateway.said if what == "hangup") == ["-", "0", "1"])
 
 
 def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:

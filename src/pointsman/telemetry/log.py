@@ -23,10 +23,19 @@ class Dropped(Struct, tag_field="event", tag="log_dropped"):
 
 
 class LogWriter:
-    """Writes records to a file descriptor. `put` is cheap and never waits."""
+    """Writes records to a file descriptor. `put` is cheap and never waits. `reopened` opens the file anew and returns
+    its descriptor, for a log that was moved away; it may raise `OSError`."""
 
-    def __init__(self, fd: int, *, on_error: Callable[[OSError], None] | None = None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        *,
+        on_error: Callable[[OSError], None] | None = None,
+        reopened: Callable[[], int] | None = None,
+    ) -> None:
         self._fd = fd
+        self._reopened = reopened
+        self._is_to_reopen = False
         self._on_error = on_error
         self._pending: deque[bytes] = deque()
         self._encode = Encoder().encode
@@ -55,6 +64,11 @@ class LogWriter:
         """Records that will never be in the log."""
         return self._refused + self._lost
 
+    def reopen(self) -> None:
+        """Write to a file of the same name from now on; what is queued goes there too. Where there is no file, or it
+        cannot be opened, the log goes on as before."""
+        self._is_to_reopen = True
+
     def close(self) -> None:
         """Write what is queued and stop."""
         self._stop.set()
@@ -65,7 +79,23 @@ class LogWriter:
             self._flush()
         self._flush()
 
+    def _replace_file(self) -> None:
+        if self._reopened is None:
+            return
+        try:
+            new = self._reopened()
+        except OSError as error:
+            if self._on_error is not None:
+                self._on_error(error)
+            return
+        os.dup2(new, self._fd, inheritable=False)
+        os.close(new)
+        self._has_open_line = False
+
     def _flush(self) -> None:
+        if self._is_to_reopen:
+            self._is_to_reopen = False
+            self._replace_file()
         count = len(self._pending)
         if not count:
             return

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 from msgspec import Struct
@@ -127,3 +128,42 @@ def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path, monkeyp
     first, *rest = path.read_bytes().splitlines()
     assert len(first) == 5
     assert len(rest) == 2  # the next record, and what was dropped
+
+
+def test_a_log_that_was_moved_away_is_continued_in_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    def opened() -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    writer = LogWriter(opened(), reopened=opened)
+    writer.put(Record(1))
+    wait_for_text(path)
+    path.rename(tmp_path / "log.1")
+    writer.reopen()
+    writer.put(Record(2))
+    writer.close()
+    assert [line["number"] for line in lines_of(tmp_path / "log.1")] == [1]
+    assert [line["number"] for line in lines_of(path)] == [2]
+
+
+def test_a_log_that_cannot_be_reopened_goes_on_as_before(tmp_path: Path) -> None:
+    path, errors = tmp_path / "log", list[OSError]()
+
+    def refused() -> int:
+        raise PermissionError(13, "Permission denied")
+
+    writer = LogWriter(os.open(path, os.O_WRONLY | os.O_CREAT), on_error=errors.append, reopened=refused)
+    writer.reopen()
+    writer.put(Record(1))
+    writer.close()
+    assert len(errors) == 1
+    assert [line["number"] for line in lines_of(path)] == [1]
+    assert writer.dropped == 0
+
+
+def wait_for_text(path: Path) -> None:
+    ends_at = monotonic() + PATIENCE_S
+    while not path.read_text():
+        assert monotonic() < ends_at
+        sleep(0.005)
