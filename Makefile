@@ -26,8 +26,10 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 
 setup: $(VENV)/.dev ## create the virtual environment with everything the targets below need
 
-run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky
-	$(BIN)/pointsman demo
+PORT         ?= 8080
+CONSOLE_PORT ?= 8081
+run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky (PORT=8080 CONSOLE_PORT=8081)
+	$(BIN)/pointsman demo --port $(PORT) --console-port $(CONSOLE_PORT)
 
 # Two at a time, for many tests wait most of the time; tests/conftest.py says which not.
 PYTEST := $(BIN)/python -m pytest -n 2

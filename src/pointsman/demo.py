@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman.config.overrides import CONSOLE_LISTEN, DATA_DIR, LISTEN
 from pointsman.serving import compile_or_exit, serve
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
@@ -83,6 +84,8 @@ def run(port: int, console_port: int) -> int:
             ports = {"port": port, "console_port": console_port}
             digest = sha256(_KEY.encode()).hexdigest()
             file.write_text(_CONFIG.format(data_dir=Path(folder) / "data", digest=digest, **ports, **urls))
+            for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has a place of its own
+                os.environ.pop(name, None)
             start = compile_or_exit(file, os.environ)
             return serve(start, file, _WELCOME.format(key=_KEY, **ports))
     finally:

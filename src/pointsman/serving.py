@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,13 +15,14 @@ from msgspec import Struct
 from pointsman.config.compile import Checked, Compiled, compile_document
 from pointsman.config.defaults import Default, compile_default, default_document
 from pointsman.config.load import load
+from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
-from pointsman.config.schema import Document
 from pointsman.config.snapshot_file import Accepted, SnapshotError, read_accepted, write_snapshot
+from pointsman.config.whole_file import write_whole
 from pointsman.supervisor import HANDOVER, REHEARSAL, Supervisor, SupervisorError, check_handover, lock_data_dir
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
-DATA_DIR: str = Document.model_fields["data_dir"].default
+VIRTUAL_KEY = "virtual-key"  # the digest of the key that was made where no file defines one
 
 
 class Start(Struct, frozen=True):
@@ -44,13 +47,7 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
     elif HANDOVER in environ or REHEARSAL in environ:
         content, checked = _kept(folder, environ)
     else:
-        default = default_document(environ)
-        if isinstance(default, Problem):
-            checked = Checked(None, (default,))
-        else:
-            checked = compile_default(default, environ, folder)
-            content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
-            _introduce(default)
+        content, checked = _made_up(folder, environ)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity.value}: {problem}", file=sys.stderr)  # noqa: T201
@@ -61,7 +58,7 @@ def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
 
 def _kept(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
     """What the gateway that hands over has made up: its key was shown once, and of another one nobody would know."""
-    path = folder / DATA_DIR / SNAPSHOT
+    path = default_data_dir(environ) / SNAPSHOT
     try:
         content = read_accepted(path).content
     except OSError as error:
@@ -71,12 +68,48 @@ def _kept(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
     return content, compile_document(load(content), folder, environ)
 
 
-def _introduce(default: Default) -> None:
+def _made_up(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
+    """A configuration from the environment alone. Its virtual key holds over restarts."""
+    key_file = default_data_dir(environ) / VIRTUAL_KEY
+    try:
+        default = default_document(environ, _digest_in(key_file))
+        if isinstance(default, Problem):
+            return b"", Checked(None, (default,))
+        if default.virtual_key is not None:
+            key_file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            write_whole(key_file, sha256(default.virtual_key.encode()).hexdigest().encode() + b"\n")
+    except OSError as error:
+        message = f"{key_file} cannot be used: {error.strerror}; state another folder with --data-dir"
+        return b"", Checked(None, (Problem("", message),))
+    except ValueError as error:
+        return b"", Checked(None, (Problem("", str(error)),))
+    _introduce(default, key_file)
+    content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
+    return content, compile_default(default, environ, folder)
+
+
+def _digest_in(key_file: Path) -> str | None:
+    """The digest in the file; `None` where there is no file. Raises `OSError`, and `ValueError` for anything else."""
+    try:
+        text = key_file.read_text().strip()
+    except FileNotFoundError:
+        return None
+    if re.fullmatch("[0-9a-f]{64}", text) is None:
+        raise ValueError(f"{key_file} holds no digest; delete it, and a new virtual key is made")
+    return text
+
+
+def _introduce(default: Default, key_file: Path) -> None:
     """Say what was found and how to use it; not to standard output, where the request lines go."""
     names = list(default.document.providers)
+    key = (
+        f"virtual key (shown this once, valid after restarts too): {default.virtual_key}"
+        if default.virtual_key is not None
+        else f"the virtual key printed at the first start still holds; delete {key_file} to have a new one made"
+    )
     print(  # noqa: T201
         f"providers found in the environment: {', '.join(names)}; ask for models as {names[0]}/<model>\n"
-        f"virtual key, made for this run: {default.virtual_key}",
+        f"data is kept in {key_file.parent}\n{key}",
         file=sys.stderr,
     )
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic, sleep
 from urllib.request import urlopen
 
 import pytest
@@ -75,30 +76,50 @@ def test_errors_are_told_and_end_the_process(
     assert "sk-never-printed" not in err
 
 
-def test_without_a_file_a_key_is_made_and_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
-    compiled = compile_or_exit(None, ENVIRON).compiled
+def test_without_a_file_a_key_is_made_shown_once_and_holds_over_restarts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path / "state")}
+    compiled = compile_or_exit(None, environ).compiled
     out, said = capsys.readouterr()
     assert out == "", "where the request lines go"
-    assert "ask for models as openai/<model>\nvirtual key, made for this run: pm-" in said
-    digest = sha256(said.rpartition(" ")[2].strip().encode()).digest()
-    assert list(compiled.snapshot.virtual_keys) == [digest]
+    assert f"ask for models as openai/<model>\ndata is kept in {tmp_path / 'state'}\n" in said
+    key = said.rpartition(" ")[2].strip()
+    assert key.startswith("pm-")
+    assert list(compiled.snapshot.virtual_keys) == [sha256(key.encode()).digest()]
     assert compiled.snapshot.require_key
-    compile_or_exit(None, ENVIRON)
-    assert capsys.readouterr().err != said
+    assert key not in (tmp_path / "state" / "virtual-key").read_text(), "only its digest is kept"
+
+    again = compile_or_exit(None, environ).compiled
+    said = capsys.readouterr().err
+    assert again.snapshot.virtual_keys.keys() == compiled.snapshot.virtual_keys.keys()
+    assert f"delete {tmp_path / 'state' / 'virtual-key'} to have a new one made" in said
+    assert key not in said
+
+    (tmp_path / "state" / "virtual-key").unlink()
+    assert compile_or_exit(None, environ).compiled.snapshot.virtual_keys.keys() != again.snapshot.virtual_keys.keys()
+
+
+def test_a_file_that_holds_no_digest_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "virtual-key").write_text("pm-somebody-wrote-the-key-itself")
+    with pytest.raises(SystemExit):
+        compile_or_exit(None, {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path)})
+    said = capsys.readouterr().err
+    assert "holds no digest; delete it" in said
+    assert "pm-somebody" not in said
 
 
 @pytest.mark.parametrize("variable", [HANDOVER, REHEARSAL])
 def test_a_hand_over_without_a_file_keeps_the_key_that_was_made(
-    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It was shown once, and of another one nobody would know."""
-    monkeypatch.chdir(tmp_path)
-    made = compile_or_exit(None, ENVIRON)
-    (tmp_path / "data").mkdir()
+    environ = {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path / "data")}
+    made = compile_or_exit(None, environ)
     path = made.compiled.settings.data_dir / "snapshot"
     write_snapshot(path, Accepted(made.content, str(made.folder), made.compiled.snapshot.digest))
     capsys.readouterr()
-    again = compile_or_exit(None, {**ENVIRON, variable: "{}"})
+    again = compile_or_exit(None, {**environ, variable: "{}"})
     assert list(again.compiled.snapshot.virtual_keys) == list(made.compiled.snapshot.virtual_keys)
     assert again.content == made.content
     assert capsys.readouterr() == ("", "")
@@ -167,6 +188,22 @@ def start() -> Iterator[Callable[[Path], Process]]:
     yield start_one
     for process in processes:
         process.kill()
+
+
+def test_a_log_that_is_rotated_away_is_continued_at_a_hangup(file: Path, start: Callable[[Path], Process]) -> None:
+    log = file.parent / "requests.log"
+    file.write_text(GOOD + f"logging: {{file: '{log}'}}\n")
+    process = start(file)
+    address = process.says("listening on").partition("listening on ")[2].partition(",")[0]
+    fetch(f"{address}/models")
+    log.rename(file.parent / "requests.log.1")
+    process.tell(signal.SIGHUP)
+    ends_at = monotonic() + PATIENCE_S
+    while not (log.exists() and log.read_text()):  # what is asked before the worker has heard goes to the old file
+        assert monotonic() < ends_at
+        fetch(f"{address}/models")
+        sleep(0.05)
+    assert json.loads(log.read_text().splitlines()[0])["path"] == "/v1/models"
 
 
 def test_from_start_to_end(file: Path, start: Callable[[Path], Process]) -> None:

@@ -10,13 +10,13 @@ from pointsman.config.defaults import compile_default, default_document
 from pointsman.config.problems import Problem, Severity, render
 
 
-def compiled_or_exit(path: Path | None) -> Compiled:
+def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compiled:
     """The configuration in `path`, or the one `serve` would make from the environment.
 
     Errors go to standard error and end the process with status 1; the rest is for `pointsman check` to say.
     """
     if path is not None:
-        checked = compile_file(path, os.environ)
+        checked = compile_file(path, os.environ, reads_secrets=reads_secrets)
     else:
         default = default_document(os.environ)
         checked = Checked(None, (default,)) if isinstance(default, Problem) else compile_default(default, os.environ)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pointsman.cli._help import NO_SECRETS
+
 if TYPE_CHECKING:
     from pointsman.config.compile import Checked, Compiled
-    from pointsman.domain.snapshots import PublicModel
+    from pointsman.domain.snapshots import PublicModel, Snapshot
     from pointsman.domain.targets import Candidate
 
 
@@ -17,12 +19,13 @@ def command(
     file: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=NO_SECRETS)] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and stop.")] = False,
 ) -> None:
     """Check a configuration file: every problem with its line, then what was understood.
 
-    Exits with 0 when the file can be used and with 1 when it cannot. Nothing is started and no provider is asked, but
-    the secrets the file refers to must be there.
+    Exits with 0 when the file can be used and with 1 when it cannot. Nothing is started and no provider is asked. The
+    secrets the file refers to must be there, except with --no-secrets.
     """
     import json
     import os
@@ -36,7 +39,7 @@ def command(
         return
     if file is None:
         raise typer.BadParameter("name the file to check", param_hint="FILE")
-    checked = compile_file(file, os.environ)
+    checked = compile_file(file, os.environ, reads_secrets=not no_secrets)
     found = [problem.severity for problem in checked.problems]
     failed = checked.compiled is None or (strict and Severity.WARNING in found)
     if as_json:
@@ -59,7 +62,7 @@ def _summary(compiled: Compiled) -> list[str]:
     snapshot, settings = compiled.snapshot, compiled.settings
     lines = ["", f"listens on   {settings.listen}{' with TLS' if settings.tls else ''}"]
     if snapshot.require_key:
-        lines.append(f"accepts      {_count(len(snapshot.virtual_keys), 'virtual key')}")
+        lines.append(f"accepts      {_count(_keys_in(snapshot), 'virtual key')}")
     else:
         lines.append("accepts      anyone on this machine, without a key")
     lines.append("providers")
@@ -74,6 +77,14 @@ def _summary(compiled: Compiled) -> list[str]:
         lines += [f"    {_target(item, model)}" for item in model.targets]
         lines += [f"    {item.id}  fallback" for item in model.fallbacks]
     return lines
+
+
+def _keys_in(snapshot: Snapshot) -> int:
+    """The number of virtual keys; one that is being rotated stands there under two digests."""
+    from pointsman.domain.identity import KeyTable
+
+    keys = snapshot.virtual_keys
+    return len(keys) if isinstance(keys, KeyTable) else len({key.name for key in keys.values()})
 
 
 def _target(item: Candidate, model: PublicModel) -> str:
@@ -122,5 +133,5 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
             }
             for model in snapshot.models.values()
         }
-        data["virtual_keys"] = [key.name for key in snapshot.virtual_keys.values()]
+        data["virtual_keys"] = list(dict.fromkeys(key.name for key in snapshot.virtual_keys.values()))
     return data

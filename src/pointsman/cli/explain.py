@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pointsman.cli._help import NO_SECRETS
+
 if TYPE_CHECKING:
     from pointsman.domain.calls import Call
     from pointsman.domain.identity import VirtualKey
@@ -21,6 +23,7 @@ _HELP = {
     "header": "A request header that routing reads, such as `x-pointsman-provider: openai`. May be repeated.",
     "key": "The name of the virtual key that asks.",
     "seed": "Number that decides the dice, so that the same plan comes out again.",
+    "no_secrets": NO_SECRETS,
     "json": "Print the plan as JSON.",
 }
 
@@ -34,6 +37,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help=_HELP["header"])] = None,
     key: Annotated[str | None, typer.Option("--key", "-k", help=_HELP["key"])] = None,
     seed: Annotated[int | None, typer.Option("--seed", help=_HELP["seed"])] = None,
+    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
     """Explain how a request would be routed: the attempts in order, and why anything was left out.
@@ -56,7 +60,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     from pointsman.routing.explain import as_data, as_text
 
     body = _read_body(request, model, stream=stream)
-    snapshot = compiled_or_exit(config).snapshot
+    snapshot = compiled_or_exit(config, reads_secrets=not no_secrets).snapshot
     virtual_key = _find_key(snapshot, key) if key is not None else None
     now = time.monotonic()
     try:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pointsman.cli._help import NO_SECRETS
+
 if TYPE_CHECKING:
     from pointsman.catalog.reader import ModelCatalog
     from pointsman.catalog.search import Found
@@ -23,6 +25,7 @@ _HELP = {
     "data_dir": "A data folder, for the catalog that was put in it.",
     "limit": "The most lines; 0 for all.",
     "sources": "Also print which table each field is from.",
+    "no_secrets": NO_SECRETS,
     "json": "Print JSON.",
 }
 
@@ -37,6 +40,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP["limit"])] = 40,
     sources: Annotated[bool, typer.Option("--sources", help=_HELP["sources"])] = False,
+    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
     """Search the models of the catalog, the cheapest first.
@@ -49,7 +53,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 
     if unknown := set(can or []) - CAPABILITIES:
         raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(sorted(CAPABILITIES))}", param_hint="--can")
-    catalog, providers = _catalog(config, data_dir)
+    catalog, providers = _catalog(config, data_dir, reads_secrets=not no_secrets)
     wanted = Wanted(
         tuple(query or ()),
         frozenset(can or ()),
@@ -68,7 +72,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     raise typer.Exit(0 if found else 1)
 
 
-def _catalog(config: Path | None, data_dir: Path | None) -> tuple[ModelCatalog, frozenset[str] | None]:
+def _catalog(
+    config: Path | None, data_dir: Path | None, *, reads_secrets: bool
+) -> tuple[ModelCatalog, frozenset[str] | None]:
     """The catalog, and the providers of it that count; `None` for all."""
     from pointsman.config.catalog import read_catalog
 
@@ -76,7 +82,7 @@ def _catalog(config: Path | None, data_dir: Path | None) -> tuple[ModelCatalog, 
         return read_catalog(data_dir).catalog, None
     from pointsman.cli._configuration import compiled_or_exit
 
-    compiled = compiled_or_exit(config)
+    compiled = compiled_or_exit(config, reads_secrets=reads_secrets)
     providers = {endpoint.catalog for endpoint in compiled.snapshot.endpoints.values()}
     return read_catalog(data_dir or compiled.settings.data_dir).catalog, frozenset(providers - {""})
 

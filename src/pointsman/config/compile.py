@@ -16,6 +16,7 @@ from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.keys_file import FileKeys, KeysFileError, read_keys
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.load import Loaded, load
+from pointsman.config.overrides import overridden
 from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.public_models import ModelCompiler, note_idle_keys
@@ -62,13 +63,15 @@ class Checked(Struct, frozen=True):
     secret_files: frozenset[Path] = frozenset()
 
 
-def compile_file(path: Path, environ: Mapping[str, str], parts: Parts = INSTALLED) -> Checked:
+def compile_file(
+    path: Path, environ: Mapping[str, str], parts: Parts = INSTALLED, *, reads_secrets: bool = True
+) -> Checked:
     """Read and compile a configuration file. Never raises for what is in it, or for its absence."""
     try:
         content = path.read_bytes()
     except OSError as error:
         return Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
-    return compile_document(load(content), path.parent, environ, parts)
+    return compile_document(load(content), path.parent, environ, parts, reads_secrets=reads_secrets)
 
 
 def compile_document(
@@ -77,8 +80,11 @@ def compile_document(
     environ: Mapping[str, str],
     parts: Parts = INSTALLED,
     directory: KeyDirectory | None = None,
+    *,
+    reads_secrets: bool = True,
 ) -> Checked:
     """Compile a document. `folder` is where its relative paths start. `directory` stands in for its file of keys.
+    Unless it `reads_secrets`, placeholders stand for all of them: the outcome can be looked at, but not served.
 
     A document that lost faulty fields is compiled all the same, for what else is wrong with it.
     """
@@ -86,7 +92,8 @@ def compile_document(
     if document is None:
         return Checked(None, loaded.problems)
     findings = Findings(loaded.source)
-    references = References(environ, folder)
+    references = References(environ, folder, reads_secrets=reads_secrets)
+    document = overridden(document, environ, findings)
 
     settings = compile_settings(document, folder, references, findings)
     base = Network(connect_timeout_s=document.routing.timeouts.connect_s)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from pointsman.config.compile import INSTALLED, Checked, Parts, compile_document
 from pointsman.config.load import Loaded
+from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
 from pointsman.config.schema import Document
 from pointsman.config.source import Source
@@ -24,15 +25,18 @@ governance:
 
 
 class Default(Struct, frozen=True):
-    """A configuration made up from the environment. `virtual_key` is the key clients present; it is kept nowhere
-    else, so it must be shown."""
+    """A configuration made up from the environment. `virtual_key` is the key clients present, where it was made now:
+    only its digest is kept, so it must be shown."""
 
     document: Document
-    virtual_key: str
+    virtual_key: str | None
 
 
-def default_document(environ: Mapping[str, str], parts: Parts = INSTALLED) -> Default | Problem:
-    """Configure every known provider whose variable is set. A problem when none is."""
+def default_document(
+    environ: Mapping[str, str], kept: str | None = None, parts: Parts = INSTALLED
+) -> Default | Problem:
+    """Configure every known provider whose variable is set, and one virtual key: a new one, or the one whose SHA-256
+    was `kept`, as 64 hexadecimal digits. A problem when no variable is set."""
     variables = {
         provider.key_env: name for name, provider in sorted(parts.providers.items()) if provider.key_env is not None
     }
@@ -48,9 +52,13 @@ def default_document(environ: Mapping[str, str], parts: Parts = INSTALLED) -> De
     if len(found) == 1:
         # With a single provider a bare model name can mean nothing else.
         providers = {name: {"keys": {"default": value}, "serves": ["*"]} for name, value in found.items()}
-    virtual_key = f"pm-{secrets.token_urlsafe(32)}"
-    value = f"sha256:{sha256(virtual_key.encode()).hexdigest()}"
-    data = {"providers": providers, "governance": {"virtual_keys": {"default": {"value": value}}}}
+    virtual_key = f"pm-{secrets.token_urlsafe(32)}" if kept is None else None
+    digest = kept if virtual_key is None else sha256(virtual_key.encode()).hexdigest()
+    data = {
+        "data_dir": str(default_data_dir(environ)),
+        "providers": providers,
+        "governance": {"virtual_keys": {"default": {"value": f"sha256:{digest}"}}},
+    }
     return Default(Document.model_validate(data), virtual_key)
 
 

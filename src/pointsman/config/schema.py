@@ -360,6 +360,9 @@ class VirtualKeySettings(OwnerSettings):
 
     value: Annotated[str, Field(max_length=4096)]
     """`env.NAME`, `file:PATH`, or `sha256:` and the digest of the key in hexadecimal."""
+    previous_value: Annotated[str | None, Field(max_length=4096)] = None
+    """The value it had before, in the same form: accepted as well while clients move to the new one. Name, rights,
+    limits and what was spent are the same for both. Remove it when the old value must no longer work."""
     team: Name | None = None
     """The team it belongs to."""
     customer: Name | None = None

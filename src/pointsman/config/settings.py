@@ -65,7 +65,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
     console = _listen(document.console.listen, ("console", "listen"), findings)
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
-    tls = _server_tls(server.tls, folder, findings) if server.tls is not None else None
+    tls = _server_tls(server.tls, folder, references, findings) if server.tls is not None else None
     log_file = folder / document.logging.file if document.logging.file is not None else None
     if log_file is not None and not log_file.parent.is_dir():
         findings.error(("logging", "file"), f"the folder {log_file.parent} does not exist")
@@ -115,6 +115,8 @@ def _store_url(stated: str | None, references: References, findings: Findings) -
     except BadReference as error:
         findings.error(place, str(error))
         return None
+    if not is_literal and not references.reads_secrets:
+        return url
     parts = urlsplit(url.reveal())
     if parts.scheme not in ("postgresql", "postgres"):
         findings.error(place, "begins with postgresql://; without a url the store is SQLite in data_dir")
@@ -124,8 +126,10 @@ def _store_url(stated: str | None, references: References, findings: Findings) -
     return url
 
 
-def _server_tls(settings: TlsSettings, folder: Path, findings: Findings) -> Tls:
+def _server_tls(settings: TlsSettings, folder: Path, references: References, findings: Findings) -> Tls:
     tls = Tls(str(folder / settings.cert_file), str(folder / settings.key_file))
+    if not references.reads_secrets:
+        return tls
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert_file, tls.key_file, password="")
     except ssl.SSLError as error:
@@ -149,7 +153,7 @@ def compile_network(
         network = replace(network, client_cert=references.path(egress.client_cert), client_key=key)
     elif egress.client_key is not None:
         findings.error((*location, "client_key"), "needs client_cert beside it")
-    if network.ca_file != base.ca_file or network.client_cert != base.client_cert:
+    if references.reads_secrets and (network.ca_file, network.client_cert) != (base.ca_file, base.client_cert):
         try:
             client_context(network)
         except ssl.SSLError as error:
@@ -166,6 +170,8 @@ def _with_proxy(
     if not stated:
         return replace(network, proxy=None, proxy_authorization=None)
     is_literal = "://" in stated and not stated.startswith("file:")
+    if not is_literal and not references.reads_secrets:
+        return network
     try:
         origin, userinfo = parse_proxy(stated if is_literal else references.resolve(stated).reveal())
     except BadReference as error:

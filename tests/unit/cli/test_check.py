@@ -107,3 +107,34 @@ def test_a_file_is_needed(tmp_path: Path) -> None:
     missing = run(str(tmp_path / "missing.yaml"))
     assert missing.exit_code == 1
     assert "cannot be read: No such file or directory" in missing.output
+
+
+@pytest.mark.parametrize(
+    "command", [["check"], ["explain", "--model", "chat", "--config"], ["models", "gpt", "--config"]]
+)
+def test_a_file_can_be_looked_at_without_its_secrets(command: list[str], tmp_path: Path) -> None:
+    """As in CI, where there are none: no variable, no secret file, no certificate."""
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        """
+server: {tls: {cert_file: missing.pem, key_file: missing.key}}
+egress: {proxy: env.MISSING_PROXY, ca_file: missing-ca.pem}
+store: {url: env.MISSING_STORE}
+providers: {openai: {keys: {a: env.MISSING, b: "file:missing", c: env.OTHER}}}
+models: {chat: [openai/gpt-4o]}
+governance: {virtual_keys: {me: {value: env.MISSING_KEY, previous_value: env.OTHER_KEY}}}
+"""
+    )
+    without = CliRunner().invoke(build_app(), [*command, str(file)])
+    assert without.exit_code != 0
+    assert "the environment variable MISSING is not set" in without.output
+    result = CliRunner().invoke(build_app(), [*command, str(file), "--no-secrets"])
+    assert result.exit_code == 0, result.output
+    assert "error" not in result.output.replace("no errors", "")
+
+
+def test_what_is_wrong_with_the_file_itself_is_found_without_secrets(file: Path) -> None:
+    file.write_text(GOOD.replace("env.OPENAI_API_KEY", "sk-written-into-the-file"))
+    result = run(str(file), "--no-secrets")
+    assert result.exit_code == 1
+    assert "secrets are not written into this file" in result.output

@@ -1,5 +1,6 @@
 """`pointsman serve`: what it hands on."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def test_the_file_and_the_environment_reach_what_serves(
     result = CliRunner().invoke(build_app(), ["serve", *arguments], env={"A_VARIABLE": "x"})
     assert calls == [(config, "x"), ("compiled", config)]
     assert result.exit_code == 7
+
+
+def test_the_options_become_variables_that_every_process_reads(
+    calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"A_VARIABLE": "x"}
+    monkeypatch.setattr(os, "environ", environ)
+    arguments = ["serve", "--listen", ":1", "--console", "127.0.0.1:2", "--data-dir", "there"]
+    assert CliRunner().invoke(build_app(), arguments).exit_code == 7
+    assert environ == {
+        "A_VARIABLE": "x",
+        "POINTSMAN_LISTEN": ":1",
+        "POINTSMAN_CONSOLE_LISTEN": "127.0.0.1:2",
+        "POINTSMAN_DATA_DIR": "there",
+    }
 
 
 def test_what_it_does_not_know_is_refused(calls: list[tuple[object, ...]]) -> None:

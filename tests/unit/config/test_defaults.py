@@ -1,6 +1,7 @@
 """A gateway without a file."""
 
 from hashlib import sha256
+from pathlib import Path
 
 from pointsman.config.defaults import SMALLEST_FILE, Default, compile_default, default_document
 from pointsman.config.load import load
@@ -12,6 +13,7 @@ from pointsman.providers import PROVIDERS
 def snapshot(environ: dict[str, str]) -> tuple[Snapshot, str]:
     default = default_document(environ)
     assert isinstance(default, Default)
+    assert default.virtual_key is not None
     checked = compile_default(default, environ)
     assert checked.compiled is not None
     assert checked.problems == ()
@@ -35,8 +37,27 @@ def test_every_known_variable_that_is_set_counts() -> None:
     assert all(endpoint.serves == () for endpoint in found.endpoints.values())
 
 
-def test_every_start_makes_another_key() -> None:
+def test_a_key_is_made_where_none_was_kept() -> None:
     assert snapshot({"OPENAI_API_KEY": "x"})[1] != snapshot({"OPENAI_API_KEY": "x"})[1]
+
+
+def test_a_key_that_was_kept_still_opens_the_gateway() -> None:
+    environ, digest = {"OPENAI_API_KEY": "x"}, sha256(b"the key of the first start")
+    default = default_document(environ, digest.hexdigest())
+    assert isinstance(default, Default)
+    assert default.virtual_key is None
+    compiled = compile_default(default, environ).compiled
+    assert compiled is not None
+    assert list(compiled.snapshot.virtual_keys) == [digest.digest()]
+
+
+def test_the_data_folder_does_not_depend_on_the_working_folder() -> None:
+    environ = {"OPENAI_API_KEY": "x", "HOME": "/home/someone"}
+    default = default_document(environ)
+    assert isinstance(default, Default)
+    compiled = compile_default(default, environ, Path("/elsewhere")).compiled
+    assert compiled is not None
+    assert compiled.settings.data_dir == Path("/home/someone/.local/state/pointsman")
 
 
 def test_nothing_to_go_by() -> None:

@@ -76,3 +76,16 @@ def test_refusals_name_the_reference_and_never_the_value(tmp_path: Path, referen
         resolve(reference, tmp_path, environ)
     assert message in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+def test_placeholders_stand_for_secrets_that_are_not_to_be_read(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    references = References({"KEY": SECRET}, tmp_path, reads_secrets=False)
+    values = {references.resolve(name).reveal() for name in ("env.KEY", "env.MISSING", "file:key", "file:missing")}
+    assert len(values) == 4, "each reference has a placeholder of its own"
+    assert SECRET not in values
+    assert references.files == set()
+    with pytest.raises(BadReference):
+        references.resolve(SECRET)
+    with pytest.raises(BadReference):
+        references.resolve("env.not a name")

@@ -1,0 +1,50 @@
+"""Settings that the command line or the environment states; they take the place of the file's.
+
+`pointsman serve --listen` sets the variable, so that every process of the gateway, and the next one at a hand-over,
+reads the same. Where a container or a unit file starts the gateway, the variables serve as well.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pointsman.config.addresses import parse_listen
+from pointsman.config.problems import Findings
+from pointsman.config.schema import Document
+
+LISTEN = "POINTSMAN_LISTEN"
+CONSOLE_LISTEN = "POINTSMAN_CONSOLE_LISTEN"
+DATA_DIR = "POINTSMAN_DATA_DIR"
+
+
+def overridden(document: Document, environ: Mapping[str, str], findings: Findings) -> Document:
+    """The document with what the environment states instead. A relative `data_dir` starts at the working folder."""
+    changes: dict[str, object] = {}
+    if listen := _address(environ, LISTEN, findings):
+        changes["server"] = document.server.model_copy(update={"listen": listen})
+    if console := _address(environ, CONSOLE_LISTEN, findings):
+        changes["console"] = document.console.model_copy(update={"listen": console})
+    if data_dir := environ.get(DATA_DIR):
+        changes["data_dir"] = str(Path(data_dir).absolute())
+    return document.model_copy(update=changes) if changes else document
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where a gateway without a configuration file keeps its data: the same place wherever it is started."""
+    if stated := environ.get(DATA_DIR):
+        return Path(stated).absolute()
+    if state := environ.get("XDG_STATE_HOME"):
+        return Path(state) / "pointsman"
+    home = environ.get("HOME")
+    return Path(home) / ".local" / "state" / "pointsman" if home else Path("data").absolute()
+
+
+def _address(environ: Mapping[str, str], variable: str, findings: Findings) -> str | None:
+    stated = environ.get(variable)
+    if not stated:
+        return None
+    try:
+        parse_listen(stated)
+    except ValueError as error:
+        findings.error((), f"{variable}: {error}")
+        return None
+    return stated
