@@ -17,8 +17,8 @@ from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter
-from pointsman.providers._openai_stream import find_usage
 from pointsman.providers._provider import Codec, StreamDecoder
+from pointsman.providers._usage_scan import EventsScan, JsonScan, usage_in
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_server import Exchange
@@ -26,7 +26,7 @@ from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
-MAX_TAIL_BYTES = 16 * 1024
+SCANNED_WHOLE_BYTES = 256 * 1024  # of an answer: the usage of a longer one is looked for as it comes
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
@@ -60,7 +60,7 @@ class Reception(Waiter[None]):
     first_byte_at: float | None = None
     committed_at: float | None = None
 
-    _tail: bytes | None = None  # of an answer that is relayed unread, where its end may say what was used
+    _scan: JsonScan | EventsScan | None = None  # of an answer that is relayed: it may say what was used
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
@@ -90,8 +90,8 @@ class Reception(Waiter[None]):
             return
         if self._codec.is_passthrough:
             self._mode = COLLECT if _is_json(headers) and not self._call.stream else RELAY
-            if self._mode is RELAY and (_is_event_stream(headers) or _is_json(headers)):
-                self._tail = b""
+            if self._mode is RELAY:
+                self._scan = _scan_for(headers)
         elif not self._call.stream:
             self._mode = COLLECT
         elif _is_event_stream(headers):
@@ -112,11 +112,13 @@ class Reception(Waiter[None]):
         elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
-            if self._tail is not None:
-                self._tail = (self._tail + data)[-MAX_TAIL_BYTES:]
+            if self._scan is not None:
+                self._scan.feed(data)
             self._write(data)
         elif mode is COLLECT:
             self._pieces.append(data)
+            if self.bytes_in > SCANNED_WHOLE_BYTES:
+                self._scan_along(data)
             if self.bytes_in > self._routing.commit_buffer:
                 self._on_outgrown()
         elif mode is ERROR and self.bytes_in - len(data) < MAX_ERROR_BYTES:
@@ -131,8 +133,8 @@ class Reception(Waiter[None]):
         elif mode is RELAY:
             if self.committed_at is None:
                 self._commit()
-            if self._tail:
-                self.usage = find_usage(self._tail)
+            if self._scan is not None:
+                self.usage = self._scan.read()
             self._exchange.end()
             self._finish()
         elif mode is not OVER:
@@ -196,7 +198,7 @@ class Reception(Waiter[None]):
         call, codec = self._call, self._codec
         answer = codec.decode(call, body)
         if isinstance(answer, Failure):
-            self.usage = find_usage(body)
+            self.usage = usage_in(body)
             self._fail(answer)
             return
         self.usage = answer.usage
@@ -218,10 +220,20 @@ class Reception(Waiter[None]):
             return
         self._mode = RELAY
         self._commit()
-        collected = b"".join(self._pieces)
-        self._tail = collected[-MAX_TAIL_BYTES:]
+        collected = self._collected()
+        if self._scan is None:
+            self._scan_along(b"")
         self._write(collected)
         self._pieces.clear()
+
+    def _scan_along(self, data: bytes) -> None:
+        """Look for usage in an answer that may outgrow the buffer, as it comes: to look through all of it at once would
+        take long."""
+        if self._scan is None:
+            self._scan = _scan_for(self.headers)
+            data = self._collected()
+        if self._scan is not None:
+            self._scan.feed(data)
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
         """What the decoder made of a piece that may begin or end the client's answer."""
@@ -303,8 +315,11 @@ class Reception(Waiter[None]):
 
     def _fail(self, failure: Failure) -> None:
         self.failure = failure
-        if self.usage is None and self._decoder is not None:
-            self.usage = self._decoder.usage
+        if self.usage is None:
+            if self._decoder is not None:
+                self.usage = self._decoder.usage
+            elif self._mode is RELAY and self._scan is not None:
+                self.usage = self._scan.read()
         self._finish()
 
     def _finish(self) -> None:
@@ -313,6 +328,12 @@ class Reception(Waiter[None]):
 
 
 _NO_STREAM = "the provider answered a request for a stream with something else"
+
+
+def _scan_for(headers: Headers) -> JsonScan | EventsScan | None:
+    if _is_event_stream(headers):
+        return EventsScan()
+    return JsonScan() if _is_json(headers) else None
 
 
 def _is_json(headers: Headers) -> bool:

@@ -13,9 +13,10 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, find_usage, is_empty, read_usage
+from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
 from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
+from pointsman.providers._usage_scan import usage_in
 from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.output_bound import NEWER
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -58,7 +59,7 @@ class PassthroughCodec:
         return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
-        return Answer(body, find_usage(body))
+        return Answer(body, usage_in(body))
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
         raise TypeError(f"{call.operation.value} answers are passed through as they are")

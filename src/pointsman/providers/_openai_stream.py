@@ -93,28 +93,6 @@ def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
         return None
 
 
-def find_usage(text: bytes) -> Usage | None:
-    """The last `usage` object in the JSON, or in the end of a stream of JSON events, of an answer that is passed
-    through. `None` where there is none."""
-    at = text.rfind(b'"usage"')
-    if at < 0:
-        return None
-    start = text.find(b"{", at, at + 16)
-    end = start
-    last = min(len(text), start + MAX_USAGE_BYTES)
-    depth = 0
-    while start >= 0 and end < last:
-        if text[end] == 0x7B:
-            depth += 1
-        elif text[end] == 0x7D:
-            depth -= 1
-            if depth == 0:
-                usage = read_usage(Raw(text[start : end + 1]))
-                return usage if usage is not None and (usage.tokens_in or usage.tokens_out) else None
-        end += 1
-    return None
-
-
 class _Delta(Struct):
     content: Raw = _NO_VALUE
     tool_calls: Raw = _NO_VALUE

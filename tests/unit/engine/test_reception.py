@@ -290,6 +290,34 @@ def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine()
 
 # What is passed through.
 
+EARLY_USAGE = b'{"usage":{"input_tokens":9},"instructions":"%b"}' % (b"x" * 40_000)
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        (SSE, (b'event: response.completed\ndata: {"response":', EARLY_USAGE, b"}\n\n")),
+        (JSON, (EARLY_USAGE,)),
+        (JSON, (EARLY_USAGE[:300_000], b" " * 300_000)),
+    ],
+)
+@pytest.mark.parametrize("commit_buffer", [100, 1_000_000])
+def test_the_usage_of_what_is_passed_through_is_read_wherever_it_stands(
+    headers: Headers, pieces: tuple[bytes, ...], commit_buffer: int
+) -> None:
+    scene = Scene(stream=headers is SSE, is_passthrough=True, commit_buffer=commit_buffer)
+    reception = scene.give(200, headers, *pieces)
+    reception.on_end()
+    expected = Usage(1, 1) if reception.body is not None else Usage(9)  # a whole answer is the codec's to read
+    assert reception.used() == expected
+
+
+def test_usage_counts_that_stands_before_the_place_where_an_answer_broke_off() -> None:
+    scene = Scene(stream=False, is_passthrough=True, commit_buffer=100)
+    reception = scene.give(200, JSON, EARLY_USAGE[:-9])
+    reception.on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    assert reception.used() == Usage(9)
+
 
 def test_a_binary_answer_commits_at_its_first_byte() -> None:
     scene = Scene(stream=False, is_passthrough=True)

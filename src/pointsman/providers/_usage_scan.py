@@ -1,0 +1,268 @@
+"""Finds what an answer says was used, wherever in it that stands, while the answer passes through.
+
+https://platform.openai.com/docs/api-reference/responses/object, …/responses-streaming, …/images-streaming,
+…/audio/transcript-text-done-event
+
+The `usage` that counts is a field of the answer itself, or of the `response` that an event holds. Where it stands
+differs: OpenAI writes it near the end, SGLang before `instructions` and `tools`, which may be longer than all the rest.
+So the structure is read, not the end: token by token, with a regular expression, in memory that does not grow with the
+answer. The texts of an answer are skipped whole.
+"""
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.domain.outcomes import Usage
+from pointsman.providers._openai_stream import MAX_USAGE_BYTES, read_usage
+from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.sse import BYTE_ORDER_MARK
+
+MAX_HELD_BYTES = 64 * 1024  # of a line of a stream that is not whole yet
+MAX_BRACKETS = 50_000  # that open in one piece: so many take tens of milliseconds, and no answer has them
+_FIELD_BYTES = 256  # a field of interest, its value's beginning included: so many bytes are waited for
+
+_TOKEN = re.compile(rb'["{}\[\]]')
+_REST_OF_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+_WORD = re.compile(rb'"([\w.\-]{1,64})"')
+_OPEN, _QUOTE, _BACKSLASH = frozenset(b"{["), ord('"'), ord("\\")
+_NAMES = frozenset({b'"usage"', b'"type"', b'"service_tier"', b'"response"'})
+_LONGEST_NAME = max(map(len, _NAMES))
+_ITEM_DONE = "response.output_item.done"
+_DATA = b"data:"
+
+
+class JsonScan:
+    """Takes a JSON text piece by piece, however it is cut. `usage` is the last object of that name at the top, or in
+    `response`; `tier` is the service tier beside it; `kind` is the text's own `type`; `calls` counts the objects whose
+    `type` ends in `_call`, at any depth: of what a response puts out, the calls of tools."""
+
+    def __init__(self) -> None:
+        self.usage: bytes | None = None
+        self.tier: str | None = None
+        self.kind = ""
+        self.calls: dict[str, int] = {}
+        self._held = b""  # not understood yet
+        self._is_in_text = False
+        self._is_lost = False
+        self._depth = 0
+        self._response_depth = 0  # of the fields of `response`, while it is open
+        self._usage_depth = 0  # of the `usage` that is being collected
+        self._collected = b""
+
+    def feed(self, data: bytes, *, is_last: bool = False) -> None:
+        """Take note of what `data` adds."""
+        text = self._held + data if self._held else data
+        if self._is_lost or text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
+            self._is_lost, self.usage, self._held = True, None, b""
+            return
+        begun_at = 0 if self._usage_depth else -1  # of the part of `usage` that is in `text`
+        end, at = len(text), 0
+        if self._is_in_text:
+            at = self._end_of_text(text, 0)
+            self._is_in_text = not at
+        while not self._is_in_text:
+            token = _TOKEN.search(text, at)
+            if token is None:
+                break
+            start = token.start()
+            at = start + 1
+            first = text[start]
+            if first == _QUOTE:
+                at = self._end_of_text(text, start + 1)
+                if not at or (at - start <= _LONGEST_NAME and text[start:at] in _NAMES):
+                    if not is_last and len(text) - start < _FIELD_BYTES:
+                        end = start  # it may be a name: wait for what follows it
+                        break
+                    if at:
+                        self._read_field(text[start:at], text, at)
+                    self._is_in_text = not at
+            elif first in _OPEN:
+                self._depth += 1
+                if self._usage_depth == self._depth:
+                    begun_at = start
+            else:
+                if self._close(text, begun_at, at):
+                    begun_at = -1
+                self._depth -= 1
+        if self._is_in_text:
+            end -= (len(text) - len(text.rstrip(b"\\"))) % 2  # half of an escape
+        self._held = text[end:]
+        if begun_at >= 0:
+            self._collect(text[begun_at:end])
+
+    def read(self) -> Usage | None:
+        """What was used, now that the text has ended."""
+        if self._held:
+            self.feed(b"", is_last=True)
+        return told(Raw(self.usage), self.tier) if self.usage is not None else None
+
+    def _close(self, text: bytes, begun_at: int, at: int) -> bool:
+        """An object or list ends at `at`. Returns whether it was the usage that began at `begun_at`."""
+        if self._usage_depth == self._depth and begun_at >= 0:
+            self._take_usage(text[begun_at:at])
+            return True
+        if self._response_depth == self._depth:
+            self._response_depth = 0
+        return False
+
+    def _end_of_text(self, text: bytes, start: int) -> int:
+        """The end of the text that goes on at `start`, behind its quotation mark; 0 where it does not end yet."""
+        at = text.find(b'"', start)
+        if at <= start or text[at - 1] != _BACKSLASH:
+            return at + 1
+        match = _REST_OF_TEXT.match(text, start)
+        return match.end() if match is not None else 0
+
+    def _read_field(self, name: bytes, text: bytes, end: int) -> None:
+        """A name of interest was read that ends at `end`."""
+        colon = _COLON.match(text, end)
+        if colon is None:
+            return
+        at, depth = colon.end(), self._depth
+        if name == b'"type"':
+            word = _WORD.match(text, at)
+            if word is not None:
+                kind = word[1].decode("ascii", "replace")
+                if depth == 1:
+                    self.kind = kind
+                if kind.endswith("_call"):
+                    self.calls[kind] = self.calls.get(kind, 0) + 1
+        elif depth not in (1, self._response_depth) or not depth:
+            return
+        elif name == b'"usage"':
+            if text.startswith(b"{", at):
+                self._usage_depth, self._collected = depth + 1, b""
+        elif name == b'"response"':
+            if depth == 1 and text.startswith(b"{", at):
+                self._response_depth = 2
+        elif word := _WORD.match(text, at):
+            self.tier = word[1].decode("ascii", "replace")
+
+    def _collect(self, part: bytes) -> None:
+        self._collected += part
+        if len(self._collected) > MAX_USAGE_BYTES:
+            self._usage_depth, self._collected = 0, b""
+
+    def _take_usage(self, part: bytes) -> None:
+        usage = self._collected + part
+        if len(usage) <= MAX_USAGE_BYTES:
+            self.usage = usage
+        self._usage_depth, self._collected = 0, b""
+
+
+class EventsScan:
+    """Takes a stream of server-sent events piece by piece. Nearly all of them say nothing of usage, and are passed over
+    after a look for its name."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.calls: dict[str, int] = {}
+        self._line = b""  # that is not whole yet
+        self._scan: JsonScan | None = None  # of the data of the event that is not whole yet
+        self._has_open_cr = False
+        self._is_open = False  # the beginning of the line that is being read was read already
+        self._is_passing_over = False  # that line holds no data
+
+    def feed(self, data: bytes) -> None:
+        """Take note of what `data` adds."""
+        if not self._line and not self._is_open and self._scan is None and data.endswith(b"\n") and not _may_tell(data):
+            return
+        if self._has_open_cr or data.find(b"\r") >= 0:
+            data = self._with_lf(data)
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._take(line, is_end=True)
+        if rest:
+            self._take(rest, is_end=False)
+
+    def read(self) -> Usage | None:
+        """What was used, now that the stream has ended."""
+        self._take(b"", is_end=True)
+        self._end_event()
+        return self.usage
+
+    def _with_lf(self, data: bytes) -> bytes:
+        if self._has_open_cr and data.startswith(b"\n"):
+            data = data[1:]
+        self._has_open_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _take(self, part: bytes, *, is_end: bool) -> None:
+        """The next part of a line, and whether it ends there. A line too long to be kept is read as it comes."""
+        if self._is_open:
+            if self._scan is not None and not self._is_passing_over:
+                self._scan.feed(part)
+            self._is_open = not is_end
+            return
+        line = self._line + part if self._line else part
+        if not is_end and len(line) <= MAX_HELD_BYTES:
+            self._line = line
+            return
+        self._line, self._is_open = b"", not is_end
+        if not line:
+            self._end_event()
+            return
+        line = line.removeprefix(BYTE_ORDER_MARK)
+        self._is_passing_over = not line.startswith(_DATA)
+        if not self._is_passing_over and (self._scan is not None or not is_end or _may_tell(line)):
+            if self._scan is None:
+                self._scan = JsonScan()
+            self._scan.feed(line[len(_DATA) :])
+
+    def _end_event(self) -> None:
+        scan, self._scan = self._scan, None
+        if scan is None:
+            return
+        usage = scan.read()
+        if usage is not None:
+            self.usage = usage
+            if scan.calls:
+                self.calls = scan.calls
+        elif scan.kind == _ITEM_DONE:
+            for kind, count in scan.calls.items():
+                self.calls[kind] = self.calls.get(kind, 0) + count
+
+
+def _may_tell(data: bytes) -> bool:
+    return data.find(b'"usage"') >= 0 or data.find(b'_call"') >= 0
+
+
+class _Response(Struct, gc=False):
+    usage: Raw = Raw(b"")
+    service_tier: Raw = Raw(b"")
+
+
+class _Whole(_Response, gc=False):
+    response: Raw = Raw(b"")
+
+
+_WHOLE = msgspec.json.Decoder(_Whole)
+
+
+def usage_in(body: bytes) -> Usage | None:
+    """What a whole JSON answer, or the data of one event, says was used."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    try:
+        whole = _WHOLE.decode(body)
+    except UNREADABLE:
+        scan = JsonScan()
+        scan.feed(body, is_last=True)
+        return scan.read()
+    inner = bytes(whole.response)
+    if inner.startswith(b"{"):
+        return usage_in(inner)
+    return told(whole.usage, _word(whole.service_tier))
+
+
+def _word(raw: Raw) -> str | None:
+    word = _WORD.fullmatch(raw)
+    return word[1].decode("ascii", "replace") if word is not None else None
+
+
+def told(usage: Raw, tier: str | None) -> Usage | None:
+    """An account that counts tokens: one of seconds, say, is none."""
+    read = read_usage(usage, tier)
+    return read if read is not None and (read.tokens_in or read.tokens_out) else None

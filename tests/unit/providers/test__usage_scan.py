@@ -1,0 +1,156 @@
+"""What an answer says was used is found wherever it stands, however it is cut, and in memory that does not grow."""
+
+import json
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.domain.outcomes import Usage
+from pointsman.providers._openai_stream import MAX_USAGE_BYTES
+from pointsman.providers._usage_scan import MAX_BRACKETS, MAX_HELD_BYTES, EventsScan, JsonScan, usage_in
+
+USED = {"input_tokens": 30, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}}
+READ = Usage(30, 5, 0, 2)
+TOOLS = [{"type": "function", "name": "f", "parameters": {"usage": {"input_tokens": 9}}}] * 3
+TEXT = 'he said "usage": {"input_tokens": 7} \\ and } ] left'
+
+OUTPUT = [{"type": "message", "content": [{"text": TEXT}]}]
+
+
+def response(*, first: bool, **fields: object) -> dict[str, object]:
+    """A response as SGLang writes it, with its usage before what may be long, or as OpenAI does."""
+    others: dict[str, object] = {"instructions": TEXT * 50, "tools": TOOLS, "output": OUTPUT}
+    usage: dict[str, object] = {"usage": USED}
+    return {"id": "r", **(usage | others if first else others | usage), **fields}
+
+
+def json_of(value: object, *, is_spaced: bool = False) -> bytes:
+    return json.dumps(value, separators=None if is_spaced else (",", ":"), indent=2 if is_spaced else None).encode()
+
+
+def event(name: str, **fields: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), json_of({"type": name, **fields}))
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = sorted({min(place, len(data)) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(ends)]
+
+
+PLACES = st.lists(st.integers(0, 12_000), max_size=12)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_spaced", [True, False])
+@given(places=PLACES)
+def test_the_usage_of_a_response_is_found_however_it_is_cut(is_first: bool, is_spaced: bool, places: list[int]) -> None:
+    body = json_of(response(first=is_first), is_spaced=is_spaced)
+    scan = JsonScan()
+    for piece in cut(body, places):
+        scan.feed(piece)
+    assert scan.read() == usage_in(body) == READ
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_usage_of_a_response_is_found_byte_by_byte(is_first: bool) -> None:
+    body = json_of(response(first=is_first, service_tier="flex"))
+    scan = JsonScan()
+    for at in range(len(body)):
+        scan.feed(body[at : at + 1])
+    assert scan.read() == usage_in(body) == Usage(30, 5, 0, 2, tier="flex")
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        (b'{"usage":null,"a":{"usage":{"input_tokens":9}}}', None),
+        (b'{"a":[{"usage":{"input_tokens":9}}],"usage":{"input_tokens":3}}', Usage(3)),
+        (b'{"usage":{"input_tokens":3},"a":{"usage":{"input_tokens":9}}}', Usage(3)),
+        (b'{"usage":{"input_tokens":9},"usage":{"input_tokens":3}}', Usage(3)),
+        (b'{"a":"\\"usage\\":{\\"input_tokens\\":9}","b":""}', None),
+        (b'{"response":{"usage":{"input_tokens":3}},"x":{"usage":{"input_tokens":9}}}', Usage(3)),
+        (b'{"usage":{"type":"duration","seconds":9}}', None),
+        (b'{"usage":{"input_tokens":-1}}', None),
+        (b'{"usage":"much"}', None),
+        (b'["usage",{"input_tokens":3}]', None),
+        (b"", None),
+    ],
+)
+def test_only_the_account_of_the_answer_itself_counts(body: bytes, usage: Usage | None) -> None:
+    assert usage_in(body) == usage
+    for size in (1, 7, len(body) or 1):
+        scan = JsonScan()
+        for at in range(0, len(body), size):
+            scan.feed(body[at : at + size])
+        assert scan.read() == usage
+
+
+def test_an_answer_that_breaks_off_behind_its_usage_has_told_it() -> None:
+    body = json_of(response(first=True))[:-30]
+    assert usage_in(body) == READ
+
+
+def test_an_account_that_has_no_end_is_not_kept() -> None:
+    scan = JsonScan()
+    scan.feed(b'{"usage":{"input_tokens":3')
+    for _ in range(4):
+        scan.feed(b" " * (MAX_USAGE_BYTES // 3))
+    scan.feed(b'},"b":1}')
+    assert scan.read() is None
+
+
+def test_a_piece_of_brackets_alone_is_not_looked_through() -> None:
+    scan = JsonScan()
+    scan.feed(b'{"usage":{"input_tokens":3},"a":[' + b"[]," * MAX_BRACKETS)
+    assert scan.read() is None
+
+
+CREATED = event("response.created", response={"usage": None, "output": []})
+DELTA = event("response.output_text.delta", delta=TEXT)
+ITEM = event("response.output_item.done", item={"type": "web_search_call", "id": "ws"})
+COMPLETED = event("response.completed", response=response(first=True))
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@given(places=PLACES)
+def test_the_usage_of_a_stream_is_found_however_it_is_cut(line_end: bytes, places: list[int]) -> None:
+    stream = (CREATED + DELTA * 20 + ITEM + COMPLETED).replace(b"\n", line_end)
+    scan = EventsScan()
+    for piece in cut(stream, places):
+        scan.feed(piece)
+    assert scan.read() == READ
+    assert scan.calls == {"web_search_call": 1}
+
+
+def test_calls_of_tools_are_counted_once() -> None:
+    output = [{"type": "web_search_call"}, {"type": "message"}, {"type": "web_search_call"}, {"type": "mcp_call"}]
+    scan = EventsScan()
+    scan.feed(ITEM + ITEM)
+    assert scan.calls == {"web_search_call": 2}
+    scan.feed(event("response.completed", response={**response(first=True), "output": output}))
+    assert scan.calls == {"web_search_call": 2, "mcp_call": 1}
+
+
+def test_a_stream_without_an_end_of_line_is_read_as_it_comes_and_not_kept() -> None:
+    scan = EventsScan()
+    tracemalloc.start()
+    scan.feed(b'data: {"type":"image_generation.completed","b64_json":"')
+    for _ in range(200):
+        scan.feed(b"QUJD" * 12_000)
+    scan.feed(b'","usage":' + json_of(USED) + b"}\n\n")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scan.read() == READ
+    assert peak < 10 * MAX_HELD_BYTES
+
+
+def test_a_long_comment_is_passed_over() -> None:
+    scan = EventsScan()
+    scan.feed(b": ")
+    for _ in range(5):
+        scan.feed(b'{"usage":' * MAX_HELD_BYTES)
+    scan.feed(b"\n\n" + COMPLETED)
+    assert scan.read() == READ
