@@ -134,7 +134,7 @@ def test_a_whole_answer_is_decoded(name: str, operation: Operation) -> None:
 @pytest.mark.parametrize(("name", "operation"), CASES)
 def test_every_status_has_a_class(name: str, operation: Operation) -> None:
     codec = PROVIDERS[name].codecs[operation]
-    expected = {400: Fault.REQUEST, 401: Fault.CREDENTIAL, 403: Fault.CREDENTIAL, 429: Fault.QUOTA, 500: Fault.PROVIDER}
+    expected = {400: Fault.REQUEST, 401: Fault.CREDENTIAL, 429: Fault.QUOTA, 500: Fault.PROVIDER}
     for status, fault in expected.items():
         for body in (b"", b"<html>", b'{"error":{"message":"m"}}', b'{"detail":"m"}'):
             failure = codec.failure(status, {b"retry-after": b"3"}, body, 0.0)

@@ -154,7 +154,7 @@ def test_a_spent_quota_is_a_matter_of_the_key() -> None:
 
 def test_every_key_refused_is_an_error_that_says_so() -> None:
     async def main() -> None:
-        async with serving_keys({}, {}, ("status=401", "status=403")) as gateway:
+        async with serving_keys({}, {}, ("status=401", "status=401")) as gateway:
             answer = await gateway.ask(chat())
             assert answer.status == 502
             assert answer.json["error"]["code"] == "upstream_credential_rejected"

@@ -15,9 +15,18 @@ class Fault(Enum):
     REQUEST = "request"  # the request itself: no other provider would answer differently
     PROVIDER = "provider"  # the provider or the way to it: another provider may well answer
     QUOTA = "quota"  # a rate limit of one key: never a health failure
-    CREDENTIAL = "credential"  # one key is refused: another key may work
+    CREDENTIAL = "credential"  # one key is refused, or its account has no money: another key may work
     CLIENT = "client"  # the client went away
     GATEWAY = "gateway"  # this gateway refuses or cannot serve
+
+
+class Scope(Enum):
+    """How much is spared after a failure: the least of what it may have struck."""
+
+    ATTEMPT = "attempt"  # nothing: it is unknown what was at fault
+    MODEL = "model"  # this model, there or with this key
+    OPERATION = "operation"  # this operation of the model: the server does not have it
+    KEY = "key"  # every model with this key
 
 
 class Kind(Struct, frozen=True):
@@ -75,10 +84,15 @@ UPSTREAM_ERROR = _row("upstream_error", 502, _SERVER, Fault.PROVIDER)
 UPSTREAM_OVERLOADED = _row("upstream_overloaded", 503, _SERVER, Fault.PROVIDER)
 UPSTREAM_RATE_LIMITED = _row("upstream_rate_limited", 429, "rate_limit_error", Fault.QUOTA)
 CREDENTIAL_REJECTED = _row("upstream_credential_rejected", 502, _SERVER, Fault.CREDENTIAL)
+BALANCE_EMPTY = _row("upstream_balance_empty", 502, _SERVER, Fault.CREDENTIAL)
+UPSTREAM_MODEL_DENIED = _row("upstream_model_denied", 502, _SERVER, Fault.CREDENTIAL)
+UPSTREAM_FORBIDDEN = _row("upstream_forbidden", 502, _SERVER, Fault.CREDENTIAL)
 UPSTREAM_REFUSED = _row("upstream_refused", 400, _INVALID, Fault.REQUEST)
 CONTEXT_TOO_LONG = _row("context_length_exceeded", 400, _INVALID, Fault.REQUEST)
 CONTENT_FILTERED = _row("content_filter", 400, _INVALID, Fault.REQUEST)
+UPSTREAM_TOO_LARGE = _row("upstream_request_too_large", 413, _INVALID, Fault.REQUEST)
 UPSTREAM_MODEL_MISSING = _row("upstream_model_not_found", 404, _INVALID, Fault.REQUEST)
+UPSTREAM_UNSUPPORTED = _row("upstream_unsupported", 501, _INVALID, Fault.REQUEST)
 CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
 
 # The plan as a whole came to nothing.
@@ -94,7 +108,8 @@ class Failure(Struct, frozen=True):
 
     `message` is written for the person who has to mend it, is logged, and holds no secret. `said` is what a provider
     says of a request that it refuses, and what is quoted of one: it may hold the prompt, so only the client is told
-    it. `status` is the upstream's HTTP status where there was one. `retry_after_s` is how long the provider asked to
+    it. `scope` says how much is spared after it; absent, that is the key for a refused key and else the model. `status`
+    is the upstream's HTTP status where there was one. `retry_after_s` is how long the provider asked to
     be left alone. `param` names the field of the request that is at fault. `body` is the upstream's own error body,
     already redacted by the provider module, kept so that a refusal of the request (class `REQUEST`) can be passed on
     in the provider's words.
@@ -107,6 +122,7 @@ class Failure(Struct, frozen=True):
     param: str | None = None
     body: bytes | None = None
     said: str | None = None
+    scope: Scope | None = None
 
 
 class Refusal(Exception):  # noqa: N818 -- not an error of the program: an answer to the client

@@ -12,6 +12,7 @@ from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify, classify_inside
 from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
 from pointsman.providers._openai_whole import as_stream
@@ -47,6 +48,9 @@ class PassthroughCodec:
 
     is_passthrough = True
 
+    def __init__(self, *, errors: Rules = ()) -> None:
+        self._errors = errors
+
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         body = b""
         if call.fields:
@@ -68,7 +72,7 @@ class PassthroughCodec:
         raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
-        return classify(status, headers, body, now_unix_s)
+        return classify(status, headers, body, now_unix_s, self._errors)
 
 
 class JsonCodec(PassthroughCodec):
@@ -76,7 +80,10 @@ class JsonCodec(PassthroughCodec):
 
     is_passthrough = False
 
-    def __init__(self, *, streams_usage: bool = True, rename: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, streams_usage: bool = True, rename: Mapping[str, str] | None = None, errors: Rules = ()
+    ) -> None:
+        super().__init__(errors=errors)
         self._streams_usage = streams_usage
         self._rename = tuple((rename or {}).items())
 
@@ -98,19 +105,19 @@ class JsonCodec(PassthroughCodec):
         try:
             plain = _PLAIN_DECODER.decode(body)
         except UNREADABLE:
-            return _decode_odd(body)
+            return _decode_odd(body, self._errors)
         if plain.usage is None or plain.error is not None:
-            return _decode_odd(body)
+            return _decode_odd(body, self._errors)
         return Answer(body, plain.usage.normalised(plain.service_tier))
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return as_stream(call, body)
 
     def decoder(self, call: Call) -> StreamDecoder:
-        return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices)
+        return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices, errors=self._errors)
 
 
-def _decode_odd(body: bytes) -> Answer | Failure:
+def _decode_odd(body: bytes, errors: Rules) -> Answer | Failure:
     """An answer that is not as documented: an error inside, no usage or a strange one, a mark of byte order in front,
     or nothing readable."""
     body = body.removeprefix(BYTE_ORDER_MARK)
@@ -119,7 +126,7 @@ def _decode_odd(body: bytes) -> Answer | Failure:
     except UNREADABLE as error:
         return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
     if not is_empty(probe.error):
-        return classify_inside(body)
+        return classify_inside(body, errors)
     return Answer(body, read_usage(probe.usage))
 
 
@@ -173,6 +180,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     completion_tokens: int | None = None,
     needs_key: bool = True,
     docs: str = "",
+    errors: Rules = (),
 ) -> Provider:
     """A provider that speaks OpenAI's dialect, as one row of facts.
 
@@ -180,19 +188,19 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
     provider's; `output_bound` is the field that a bound on a chat's answer is put into; `completion_tokens` is how long
     a text completion may be whose request does not say: 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers
-    go on to the end.
+    go on to the end; `errors` is what it says in its own way of a fault, laid over the shared table.
     """
-    codec = JsonCodec(streams_usage=streams_usage, rename=rename)
+    codec = JsonCodec(streams_usage=streams_usage, rename=rename, errors=errors)
     codecs: dict[Operation, Codec] = {}
     if chat:
         codecs[Operation.CHAT] = codec
     if completions:
         codecs[Operation.COMPLETION] = codec
     if embeddings:
-        codecs[Operation.EMBEDDING] = JsonCodec()
-    passthrough = PassthroughCodec()
+        codecs[Operation.EMBEDDING] = JsonCodec(errors=errors)
+    passthrough = PassthroughCodec(errors=errors)
     for operation in also:
         codecs[operation] = passthrough
     return Provider(
-        name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {}, completion_tokens
+        name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {}, completion_tokens, errors
     )

@@ -1,4 +1,4 @@
-"""The error table of OpenAI's dialect: from status, headers and body to a failure.
+"""Errors in OpenAI's dialect: from status, headers and body to a failure. `_error_table` says what is at fault.
 
 https://platform.openai.com/docs/guides/error-codes, and what the providers that copied the dialect really send.
 """
@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.failures import Failure, Fault, Kind, Scope
 from pointsman.domain.messages import Headers
+from pointsman.providers._error_table import Rules, judge
 from pointsman.wire.json_object import UNREADABLE
 
 MAX_MESSAGE = 500  # characters
@@ -29,41 +30,8 @@ class _Error(Struct):
     is_openai: bool = False
 
 
-_BY_STATUS: dict[int, Kind] = {
-    401: failures.CREDENTIAL_REJECTED,
-    402: failures.CREDENTIAL_REJECTED,
-    403: failures.CREDENTIAL_REJECTED,
-    404: failures.UPSTREAM_MODEL_MISSING,
-    408: failures.UPSTREAM_ERROR,
-    409: failures.UPSTREAM_ERROR,
-    425: failures.UPSTREAM_ERROR,
-    429: failures.UPSTREAM_RATE_LIMITED,
-    503: failures.UPSTREAM_OVERLOADED,
-    529: failures.UPSTREAM_OVERLOADED,
-}
-
-_BY_CODE: dict[str, Kind] = {
-    "context_length_exceeded": failures.CONTEXT_TOO_LONG,
-    "string_above_max_length": failures.CONTEXT_TOO_LONG,
-    "content_filter": failures.CONTENT_FILTERED,
-    "content_policy_violation": failures.CONTENT_FILTERED,
-    "insufficient_quota": failures.CREDENTIAL_REJECTED,
-    "billing_hard_limit_reached": failures.CREDENTIAL_REJECTED,
-    "invalid_api_key": failures.CREDENTIAL_REJECTED,
-    "rate_limit_exceeded": failures.UPSTREAM_RATE_LIMITED,
-    "rate_limit_error": failures.UPSTREAM_RATE_LIMITED,
-    "overloaded_error": failures.UPSTREAM_OVERLOADED,
-    "overloaded": failures.UPSTREAM_OVERLOADED,
-    "server_error": failures.UPSTREAM_ERROR,
-    "model_not_found": failures.UPSTREAM_MODEL_MISSING,
-}
-
-_TOO_LONG = re.compile(
-    r"maximum context length|context (?:length|window)|prompt is too long|too many tokens", re.IGNORECASE
-)
 _PLAIN = re.compile(r"[\w.\-\[\]]{1,64}", re.ASCII)  # what is a name, and no text
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
-_FILTERED = re.compile(r"\bflagged\b|moderation|content (?:policy|filter)|safety (?:policy|system)", re.IGNORECASE)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -72,40 +40,57 @@ _UNIX_S = 1e9
 _UNIX_MS = 1e11
 
 
-def classify(status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
-    """The failure for an answer whose status is not 2xx. `now_unix_s` is wall-clock time, for dates in headers."""
+def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rules: Rules = ()) -> Failure:
+    """The failure for an answer whose status is not 2xx, by a provider's own `rules` over the shared ones. `now_unix_s`
+    is wall-clock time, for dates in headers."""
     error = read_error(body)
-    kind = _kind(status, error)
-    if kind is None:
-        kind = failures.UPSTREAM_REFUSED if 400 <= status < 500 else failures.UPSTREAM_ERROR
-    is_fit = error is not None and error.is_openai and kind is not failures.CREDENTIAL_REJECTED
+    found = error or _Error()
+    kind, scope = judge(status, (found.code, found.type), found.message, rules)
+    is_fit = found.is_openai and kind.fault is not Fault.CREDENTIAL
     message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
-    return _failure(kind, message, error or _Error(), status, body if is_fit else None, wait_s)
+    return _failure(kind, scope, message, found, status, body if is_fit else None, wait_s)
 
 
-def classify_inside(error_body: bytes) -> Failure:
+def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     """The failure for an error object that came with a status of 200."""
     error = read_error(error_body) or _Error()
-    status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else 500
-    kind = _kind(status, error) or failures.UPSTREAM_ERROR
+    status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else None
+    kind, scope = judge(status, (error.code, error.type), error.message, rules)
+    if kind is failures.UPSTREAM_REFUSED:
+        kind = failures.UPSTREAM_ERROR  # it had begun to serve the request
     message = "the provider answered 200 with an error inside"
-    return _failure(kind, message, error, status, error_body if error.is_openai else None)
+    return _failure(kind, scope, message, error, status or 500, error_body if error.is_openai else None)
+
+
+# Said instead of a provider's own words, which often repeat a part of the key.
+_OF_A_KEY = {
+    failures.CREDENTIAL_REJECTED: "it does not accept the key",
+    failures.BALANCE_EMPTY: "the key's account has no money or quota left",
+    failures.UPSTREAM_MODEL_DENIED: "the key may not use this model",
+}
 
 
 def _failure(
-    kind: Kind, message: str, error: _Error, status: int, body: bytes | None, wait_s: float | None = None
+    kind: Kind,
+    scope: Scope | None,
+    message: str,
+    error: _Error,
+    status: int,
+    body: bytes | None,
+    wait_s: float | None = None,
 ) -> Failure:
     """A failure in the provider's words. Those about a request that it refuses may quote it, so they are kept apart."""
     said = error.message[:MAX_MESSAGE] if error.message else None
-    if kind is failures.CREDENTIAL_REJECTED:
-        said = "it does not accept the key"  # its own words often repeat a part of the key
-    if kind.fault is failures.Fault.REQUEST:
+    said = _OF_A_KEY.get(kind, said)
+    if kind.fault is Fault.REQUEST or kind is failures.UPSTREAM_FORBIDDEN:
         named = (("code", error.code), ("type", error.type), ("param", error.param))
         shown = ", ".join(f"{name} {value}" for name, value in named if value and _PLAIN.fullmatch(str(value)))
         message = f"{message} ({shown})" if shown else message
     elif said:
         message, said = f"{message}: {said}", None
-    return Failure(kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=said)
+    return Failure(
+        kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=said, scope=scope
+    )
 
 
 def read_error(body: bytes) -> _Error | None:
@@ -113,7 +98,7 @@ def read_error(body: bytes) -> _Error | None:
     try:
         found: object = msgspec.json.decode(body)
     except UNREADABLE:
-        return None
+        return _plain_text(body)
     is_list = isinstance(found, list)
     if isinstance(found, list) and found:  # Gemini's OpenAI-compatible address
         found = found[0]
@@ -134,28 +119,18 @@ def read_error(body: bytes) -> _Error | None:
     )
 
 
+def _plain_text(body: bytes) -> _Error | None:
+    """An error that is a line of text, such as that of a server which does not have the path."""
+    if len(body) > MAX_MESSAGE or body.lstrip()[:1] in b"<{[":
+        return None
+    try:
+        return _Error(body.decode().strip() or None)
+    except UnicodeDecodeError:
+        return None
+
+
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _kind(status: int, error: _Error | None) -> Kind | None:
-    if error is not None:
-        for code in (error.code, error.type):
-            found = _BY_CODE.get(code) if isinstance(code, str) else None
-            # A code speaks for itself only where the status does not say whose fault it is more plainly.
-            if found is failures.UPSTREAM_ERROR and status in _BY_STATUS:
-                continue
-            if found is not None and not (status in (401, 402) or (status >= 500 and _is_request(found))):
-                return found
-        if status in (400, 403) and error.message and _FILTERED.search(error.message):
-            return failures.CONTENT_FILTERED
-        if status in (400, 413, 422) and error.message and _TOO_LONG.search(error.message):
-            return failures.CONTEXT_TOO_LONG
-    return _BY_STATUS.get(status)
-
-
-def _is_request(kind: Kind) -> bool:
-    return kind.fault is failures.Fault.REQUEST
 
 
 def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:

@@ -16,6 +16,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
+from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_events
@@ -142,11 +143,11 @@ class OpenAIStream:
     the gateway, not by the client. A stream without `[DONE]` is whole when `choices` answers have finished."""
 
     __slots__ = (
-        "_choices", "_ending", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
+        "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
         "events", "failure", "has_content", "is_done", "usage",
     )  # fmt: skip
 
-    def __init__(self, *, keep_usage: bool, choices: int = 1) -> None:
+    def __init__(self, *, keep_usage: bool, choices: int = 1, errors: Rules = ()) -> None:
         self.has_content = False
         self.is_done = False
         self.usage: Usage | None = None
@@ -155,6 +156,7 @@ class OpenAIStream:
         self._keep_usage = keep_usage
         self._splitter = EventSplitter()
         self._choices = choices
+        self._errors = errors
         self._finished: set[int] = set()
         self._opening = self._ending = b""  # of a plain event, before and after its texts
         self._middle = b""  # between them, where there are two
@@ -245,7 +247,7 @@ class OpenAIStream:
             self.failure = Failure(failures.MALFORMED_ANSWER, message)
             return False
         if not is_empty(chunk.error):
-            self.failure = classify_inside(data)
+            self.failure = classify_inside(data, self._errors)
             return False
         has_usage = not is_empty(chunk.usage)
         if has_usage:

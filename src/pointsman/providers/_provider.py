@@ -22,6 +22,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._error_table import Rules
 from pointsman.wire.output_bound import NEWER
 
 
@@ -90,7 +91,7 @@ class Provider(Struct, frozen=True, eq=False):
     configuration must give it; `key_env` is the usual environment variable of its key. `output_bound` is the field
     that a bound on a chat's answer is put into, and `rename` maps OpenAI's field names to the provider's.
     `completion_tokens` is how long a text completion may be whose request does not say; `None` is as long as the model
-    can answer."""
+    can answer. `errors` are its own rules of who is at fault, over the shared ones."""
 
     name: str
     title: str
@@ -102,6 +103,7 @@ class Provider(Struct, frozen=True, eq=False):
     output_bound: str = NEWER
     rename: Mapping[str, str] = {}
     completion_tokens: int | None = None
+    errors: Rules = ()
 
     @property
     def operations(self) -> frozenset[Operation]:

@@ -25,7 +25,17 @@ from pointsman.domain.targets import Provenance, ProviderKey
 from pointsman.routing.view import View
 
 # Refusals of the request that a declared fallback may well not share.
-MENDABLE = frozenset({failures.CONTEXT_TOO_LONG, failures.CONTENT_FILTERED, failures.UPSTREAM_MODEL_MISSING})
+MENDABLE = frozenset(
+    {
+        failures.CONTEXT_TOO_LONG,
+        failures.UPSTREAM_TOO_LARGE,
+        failures.CONTENT_FILTERED,
+        failures.UPSTREAM_MODEL_MISSING,
+        failures.UPSTREAM_UNSUPPORTED,
+    }
+)
+# A provider lacks what was asked for, which says nothing of the next.
+LACKING = frozenset({failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_UNSUPPORTED})
 
 # The provider has seen nothing of a request that failed in one of these ways.
 NEVER_SENT = frozenset({failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failures.DNS_FAILED, failures.TLS_FAILED})
@@ -99,12 +109,12 @@ def _timeout_s(plan: Plan, history: Sequence[Attempt], choice: Choice, now: floa
 
 def _open_choices(plan: Plan, history: Sequence[Attempt]) -> Sequence[Choice]:
     """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
-    not refuse it too. That one provider does not have a model says nothing of the next."""
+    not refuse it too. That one provider lacks the model or the operation says nothing of the next."""
     refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
     if not refusals:
         return plan.choices
     refused = refusals.keys()
-    if all(failure is not None and failure.kind is failures.UPSTREAM_MODEL_MISSING for failure in refusals.values()):
+    if all(failure is not None and failure.kind in LACKING for failure in refusals.values()):
         return [choice for choice in plan.choices if choice.candidate.id not in refused]
     return [
         choice

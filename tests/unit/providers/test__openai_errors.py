@@ -24,17 +24,19 @@ def kind_of(status: int, **error: object) -> Kind:
         (302, failures.UPSTREAM_ERROR),
         (400, failures.UPSTREAM_REFUSED),
         (401, failures.CREDENTIAL_REJECTED),
-        (402, failures.CREDENTIAL_REJECTED),
-        (403, failures.CREDENTIAL_REJECTED),
-        (404, failures.UPSTREAM_MODEL_MISSING),
-        (405, failures.UPSTREAM_REFUSED),
+        (402, failures.BALANCE_EMPTY),
+        (403, failures.UPSTREAM_FORBIDDEN),
+        (404, failures.UPSTREAM_UNSUPPORTED),
+        (405, failures.UPSTREAM_UNSUPPORTED),
         (408, failures.UPSTREAM_ERROR),
         (409, failures.UPSTREAM_ERROR),
-        (413, failures.UPSTREAM_REFUSED),
+        (413, failures.UPSTREAM_TOO_LARGE),
         (422, failures.UPSTREAM_REFUSED),
         (425, failures.UPSTREAM_ERROR),
         (429, failures.UPSTREAM_RATE_LIMITED),
+        (451, failures.UPSTREAM_FORBIDDEN),
         (500, failures.UPSTREAM_ERROR),
+        (501, failures.UPSTREAM_UNSUPPORTED),
         (502, failures.UPSTREAM_ERROR),
         (503, failures.UPSTREAM_OVERLOADED),
         (504, failures.UPSTREAM_ERROR),
@@ -47,9 +49,13 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         failure = classify(status, {}, body, NOW)
         assert failure.kind is kind
         assert (failure.status, failure.body) == (status, None)
-        refused = ": it does not accept the key" if kind is failures.CREDENTIAL_REJECTED else ""
-        assert failure.message == f"the provider answered {status}{refused}"
-    assert kind_of(status, code="some_new_code", type="some_new_type") is kind
+        refused = {
+            failures.CREDENTIAL_REJECTED: ": it does not accept the key",
+            failures.BALANCE_EMPTY: ": the key's account has no money or quota left",
+        }
+        assert failure.message == f"the provider answered {status}{refused.get(kind, '')}"
+    said = failures.UPSTREAM_MODEL_MISSING if status == 404 else kind  # what is missing is a path, or a model
+    assert kind_of(status, code="some_new_code", type="some_new_type") is said
 
 
 @pytest.mark.parametrize(
@@ -60,14 +66,14 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         (400, {"code": "content_policy_violation"}, failures.CONTENT_FILTERED),
         (400, {"code": "invalid_api_key"}, failures.CREDENTIAL_REJECTED),
         (400, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_MISSING),
-        (403, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_MISSING),
+        (403, {"code": "model_not_found"}, failures.UPSTREAM_MODEL_DENIED),
         (403, {"message": "Your input was flagged by moderation"}, failures.CONTENT_FILTERED),
         (403, {"message": "Country not supported"}, failures.CREDENTIAL_REJECTED),
         (401, {"code": "rate_limit_exceeded"}, failures.CREDENTIAL_REJECTED),
-        (413, {"code": "rate_limit_exceeded", "type": "tokens"}, failures.UPSTREAM_RATE_LIMITED),
-        (429, {"code": "insufficient_quota"}, failures.CREDENTIAL_REJECTED),
-        (429, {"type": "insufficient_quota", "code": None}, failures.CREDENTIAL_REJECTED),
-        (429, {"code": "billing_hard_limit_reached"}, failures.CREDENTIAL_REJECTED),
+        (413, {"code": "rate_limit_exceeded", "type": "tokens"}, failures.UPSTREAM_TOO_LARGE),
+        (429, {"code": "insufficient_quota"}, failures.BALANCE_EMPTY),
+        (429, {"type": "insufficient_quota", "code": None}, failures.BALANCE_EMPTY),
+        (429, {"code": "billing_hard_limit_reached"}, failures.BALANCE_EMPTY),
         (429, {"code": "rate_limit_exceeded", "type": "requests"}, failures.UPSTREAM_RATE_LIMITED),
         (429, {"code": 429}, failures.UPSTREAM_RATE_LIMITED),
         (500, {"code": "context_length_exceeded"}, failures.UPSTREAM_ERROR),
@@ -96,7 +102,7 @@ def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, o
             {"object": "error", "message": {"detail": [{"type": "extra_forbidden"}]}},
             '{"detail":[{"type":"extra_forbidden"}]}',
         ),
-        ([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}], "API key not valid"),
+        ([{"error": {"code": 400, "message": "Bad part", "status": "INVALID_ARGUMENT"}}], "Bad part"),
         ({"error": {"message": {"deep": 1}, "param": ["x"], "code": 1.5, "type": {}}}, '{"deep":1}'),
     ],
 )
@@ -161,7 +167,7 @@ def test_a_depth_bomb_is_no_crash() -> None:
         ({"message": "m", "code": 502}, failures.UPSTREAM_ERROR),
         ({"message": "m", "code": 400}, failures.UPSTREAM_ERROR),
         ({"message": "m", "code": 7}, failures.UPSTREAM_ERROR),
-        ({"message": "m", "code": "insufficient_quota"}, failures.CREDENTIAL_REJECTED),
+        ({"message": "m", "code": "insufficient_quota"}, failures.BALANCE_EMPTY),
         ({"message": "m", "type": "overloaded_error"}, failures.UPSTREAM_OVERLOADED),
         ("plain", failures.UPSTREAM_ERROR),
         ({}, failures.UPSTREAM_ERROR),

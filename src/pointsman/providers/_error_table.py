@@ -1,0 +1,173 @@
+"""Error tables: what an answer of a provider says is at fault, and how far it reaches.
+
+A table is a list of rules, read from the top; the first that fits decides. Each provider has its own, in its file, and
+the shared one stands behind it. The status alone is seldom enough: providers say 403 of a key and of a prompt, 400 of a
+wrong key, and 429 of an empty account.
+
+A client can put words of its own into an error message, since many providers quote the request. So a rule that has
+consequences for others (those of a refused key or a wider scope) goes by the status, by a code, or by the first words
+of a message, which are the provider's; only a rule that blames the request itself may look for words anywhere.
+"""
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind, Scope
+
+REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # what a provider says of a request that it will not serve
+
+
+class Rule(Struct, frozen=True, eq=False):
+    """One row. It fits an answer with one of `statuses` (any, where there are none), one of `codes` as the error's
+    `code` or `type`, a message that begins with `starts`, and one that holds `says`. A `silent` rule fits an answer
+    that says nothing."""
+
+    kind: Kind
+    scope: Scope | None
+    statuses: frozenset[int]
+    codes: frozenset[str]
+    starts: re.Pattern[str] | None
+    says: re.Pattern[str] | None
+    silent: bool
+
+    def fits(self, status: int | None, codes: Sequence[str], message: str | None) -> bool:
+        """Whether the rule is about this answer. `status` is absent for an error inside an answer of 200: then a rule
+        fits that goes by more than a status."""
+        if self.statuses and status not in self.statuses and (status is not None or not self._goes_by_more()):
+            return False
+        if self.codes and not any(code in self.codes for code in codes):
+            return False
+        if self.silent:
+            return not message and not codes
+        if self.starts is not None and (message is None or self.starts.match(message) is None):
+            return False
+        return self.says is None or (message is not None and self.says.search(message) is not None)
+
+    def _goes_by_more(self) -> bool:
+        return bool(self.codes) or self.starts is not None or self.says is not None
+
+
+def rule(
+    kind: Kind,
+    *statuses: int,
+    codes: Sequence[str] = (),
+    starts: str = "",
+    says: str = "",
+    silent: bool = False,
+    scope: Scope | None = None,
+) -> Rule:
+    """A row of a table. `starts` and `says` are regular expressions; upper and lower case are the same."""
+    return Rule(
+        kind,
+        scope,
+        frozenset(statuses),
+        frozenset(code.casefold() for code in codes),
+        re.compile(starts, re.IGNORECASE) if starts else None,
+        re.compile(says, re.IGNORECASE) if says else None,
+        silent,
+    )
+
+
+Rules = tuple[Rule, ...]
+
+
+def judge(
+    status: int | None, codes: Sequence[object], message: str | None, rules: Rules = ()
+) -> tuple[Kind, Scope | None]:
+    """What is at fault, by a provider's own `rules` and then the shared ones. `codes` are the error's `code` and
+    `type`; `status` is absent for an error inside an answer of 200."""
+    named = [code.casefold() for code in codes if isinstance(code, str) and code]
+    for table in (rules, SHARED):
+        for row in table:
+            if row.fits(status, named, message):
+                return row.kind, row.scope
+    refused = status is not None and 400 <= status < 500
+    return (failures.UPSTREAM_REFUSED if refused else failures.UPSTREAM_ERROR), None
+
+
+_TOO_LONG = (
+    r"maximum context length|maximum prompt length|context (?:length|window|limit|size)|prompt is too long"
+    r"|prompt too long|too many tokens|input is too long|maximum input length|maximum model length"
+)
+_FILTERED = (
+    r"\bflagged\b|moderation|content (?:policy|filter|management)|safety (?:policy|system|check)"
+    r"|usage (?:guidelines|polic(?:y|ies))"
+)
+_NO_ROUTE = (
+    r"(?:\d{3} )?(?:page |file |url |route |path )?not found\.?\s*$|invalid url|unknown (?:url|path|endpoint|route)"
+    r"|unexpected endpoint|no route|cannot (?:get|post) /|unrecognized request url|method not allowed"
+    r"|this server does not support|not implemented"
+)
+_WHOLE_KEY = r"(?:your |the |this )?(?:organi[sz]ation|account|workspace|team|project|api.?key)(?:'s)?\b"
+_PER_KEY = (
+    r"rate limit (?:reached|exceeded) for (?!.{0,200}\bmodel\b)" + _WHOLE_KEY + r"|(?!.{0,200}\bmodel\b)"
+    r"(?:you (?:have )?(?:reached|exceeded) )?" + _WHOLE_KEY + r".{0,80}\b(?:limit|quota|(?:tokens|requests) per)"
+)
+_WRONG_KEY = (
+    r"(?:incorrect|invalid|expired|revoked|disabled|missing|no|wrong) api.?key|(?:the |your |this )?api.?key "
+    r"(?:provided |you provided )?(?:is |was |has |not |expired|could|doesn't|does not)"
+)
+_NO_ACCESS = (
+    r"country|you (?:are not|do not|don't) (?:allowed|authorized|have (?:access|permission))"
+    r"|(?:your |this |the )(?:organi[sz]ation|account|workspace|team|project|user)\b"
+)
+
+# OpenAI's codes (https://platform.openai.com/docs/guides/error-codes), which others copied, and what many say alike.
+SHARED: Rules = (
+    rule(failures.CREDENTIAL_REJECTED, 401),
+    rule(failures.BALANCE_EMPTY, 402),
+    rule(
+        failures.BALANCE_EMPTY,
+        400,
+        403,
+        429,
+        codes=(
+            "insufficient_quota",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "insufficient_balance",
+            "insufficient_credits",
+        ),
+    ),
+    rule(
+        failures.CREDENTIAL_REJECTED,
+        400,
+        403,
+        codes=("invalid_api_key", "authentication_error", "account_deactivated", "organization_restricted"),
+    ),
+    rule(failures.CREDENTIAL_REJECTED, 400, 403, starts=_WRONG_KEY),
+    # More than a limit per minute ever allows: waiting does not mend it, a shorter request does.
+    rule(failures.UPSTREAM_TOO_LARGE, 400, 413, 429, starts=r"request too large\b"),
+    rule(
+        failures.CONTEXT_TOO_LONG,
+        *REFUSALS,
+        codes=("context_length_exceeded", "string_above_max_length", "exceed_context_size_error"),
+    ),
+    rule(
+        failures.CONTENT_FILTERED,
+        *REFUSALS,
+        codes=("content_filter", "content_policy_violation", "moderation_blocked", "invalid_prompt"),
+    ),
+    rule(failures.UPSTREAM_MODEL_DENIED, 403, codes=("model_not_found",)),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, codes=("model_not_found", "model_decommissioned")),
+    rule(failures.UPSTREAM_TOO_LARGE, 413, codes=("rate_limit_exceeded",)),
+    rule(failures.UPSTREAM_OVERLOADED, codes=("overloaded_error", "overloaded", "engine_overloaded_error")),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429, starts=_PER_KEY, scope=Scope.KEY),
+    rule(failures.UPSTREAM_RATE_LIMITED, codes=("rate_limit_exceeded", "rate_limit_error")),
+    rule(failures.CONTENT_FILTERED, 400, 403, 422, 451, says=_FILTERED),
+    rule(failures.CONTEXT_TOO_LONG, 400, 413, 422, says=_TOO_LONG),
+    rule(failures.CREDENTIAL_REJECTED, 403, codes=("unsupported_country_region_territory",)),
+    rule(failures.CREDENTIAL_REJECTED, 403, starts=_NO_ACCESS),
+    rule(failures.UPSTREAM_FORBIDDEN, 403, 451, scope=Scope.ATTEMPT),  # of the key or of the prompt: nobody knows
+    rule(failures.UPSTREAM_UNSUPPORTED, 404, 405, 501, starts=_NO_ROUTE, scope=Scope.OPERATION),
+    rule(failures.UPSTREAM_UNSUPPORTED, 404, silent=True),
+    rule(failures.UPSTREAM_UNSUPPORTED, 405, 501),
+    rule(failures.UPSTREAM_MODEL_MISSING, 404),
+    rule(failures.UPSTREAM_TOO_LARGE, 413),
+    rule(failures.UPSTREAM_ERROR, 408, 409, 425, scope=Scope.ATTEMPT),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429),
+    rule(failures.UPSTREAM_OVERLOADED, 503, 529),
+)
