@@ -106,13 +106,14 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 class Failure(Struct, frozen=True):
     """Something that went wrong, once.
 
-    `message` is written for the person who has to mend it, is logged, and holds no secret. `said` is what a provider
-    says of a request that it refuses, and what is quoted of one: it may hold the prompt, so only the client is told
-    it. `scope` says how much is spared after it; absent, that is the key for a refused key and else the model. `status`
-    is the upstream's HTTP status where there was one. `retry_after_s` is how long the provider asked to
-    be left alone. `param` names the field of the request that is at fault. `body` is the upstream's own error body,
-    already redacted by the provider module, kept so that a refusal of the request (class `REQUEST`) can be passed on
-    in the provider's words.
+    `message` is written for the person who has to mend it and is stored. So it is made of the gateway's own words, and
+    of a provider's status, code and type. `told` is what the client reads in its place, where it differs: a message may
+    name an address. `said` is what a provider says of a request that it refuses, and what is quoted of one: it may hold
+    the prompt, so only the client is told it, behind the message. `scope` says how much is spared after it; absent,
+    that is the key for a refused key and else the model. `status` is the upstream's HTTP status where there was one.
+    `retry_after_s` is how long the provider asked to be left alone. `param` names the field of the request that is at
+    fault. `body` is the upstream's own error body, already redacted, kept so that a refusal of the request
+    (class `REQUEST`) can be passed on in the provider's words.
     """
 
     kind: Kind
@@ -123,6 +124,13 @@ class Failure(Struct, frozen=True):
     body: bytes | None = None
     said: str | None = None
     scope: Scope | None = None
+    told: str | None = None
+
+    @property
+    def for_client(self) -> str:
+        """What the client reads: never an address, never what a provider says of anything but the request."""
+        told = self.told or self.message
+        return f"{told}: {self.said}" if self.said else told
 
 
 class Refusal(Exception):  # noqa: N818 -- not an error of the program: an answer to the client

@@ -1,4 +1,5 @@
-"""Keeps a provider's key out of what is said about a failure: some providers repeat the key they refuse."""
+"""Keeps a provider's key and address out of what is said about a failure: providers repeat the key they refuse, and
+servers name themselves."""
 
 import re
 from json import dumps
@@ -6,34 +7,71 @@ from json import dumps
 from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
-from pointsman.domain.origin import Secret
+from pointsman.domain.origin import Origin, Secret
 
 MASK = "[redacted]"
 MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would tear words and JSON apart
+MAX_WINDOWS = 512  # places of a key at which parts of it are looked for
+_BEGINNING = 3  # characters of a key that providers leave in front of what they mask
 
 
-def redact(failure: Failure, secret: Secret) -> Failure:
-    """`failure` without `secret` in its texts and body, nor any beginning of it where a text was cut short."""
+def redact(failure: Failure, secret: Secret, origin: Origin | None = None) -> Failure:
+    """`failure` without `secret` or any part of it of `MIN_LENGTH` characters, nor what is left of it where a provider
+    has masked it. What the provider says to the client does not hold `origin` either."""
     value = secret.reveal()
-    if len(value) < MIN_LENGTH:
+    found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
+    address = _address_pattern(origin) if origin is not None else None
+    said, param = _masked(failure.said, value, found, address), _masked(failure.param, value, found, address)
+    told = _masked(failure.told, value, found, address)
+    message = _masked(failure.message, value, found, None) or failure.message
+    body = failure.body
+    if body is not None:
+        text = _masked(body.decode("utf-8", "surrogateescape"), value, found, address)
+        body = text.encode("utf-8", "surrogateescape") if text is not None else None
+    if (message, said, told, param, body) == (
+        failure.message,
+        failure.said,
+        failure.told,
+        failure.param,
+        failure.body,
+    ):
         return failure
+    return replace(failure, message=message, said=said, told=told, param=param, body=body)
+
+
+def _key_pattern(value: str) -> re.Pattern[str]:
+    """The key as it is and in JSON, and its beginning before asterisks or dots."""
     escaped = dumps(value)[1:-1]
     forms = sorted({value, escaped, escaped.replace("/", "\\/")}, key=len, reverse=True)
-    found = re.compile("|".join(map(re.escape, forms)))
-    message = _without_cut_end(found.sub(MASK, failure.message), value)
-    body, said = failure.body, failure.said
-    if said is not None:
-        said = _without_cut_end(found.sub(MASK, said), value)
-    if body is not None:
-        text = body.decode("utf-8", "surrogateescape")
-        body = found.sub(MASK, text).encode("utf-8", "surrogateescape")
-    if (message, said, body) == (failure.message, failure.said, failure.body):
-        return failure
-    return replace(failure, message=message, said=said, body=body)
+    hidden = re.escape(value[:_BEGINNING]) + r"[^\s\"',*.\u2026]*(?:\*{2,}|\.{3,}|\u2026)[^\s\"',\\]*"
+    return re.compile("|".join([*map(re.escape, forms), hidden]))
 
 
-def _without_cut_end(message: str, value: str) -> str:
-    for length in range(min(len(value), len(message)), MIN_LENGTH - 1, -1):
-        if message.endswith(value[:length]):
-            return message[:-length] + MASK
-    return message
+def _address_pattern(origin: Origin) -> re.Pattern[str]:
+    """The address with its port, or a name that can be no common word."""
+    host = re.escape(origin.host)
+    forms = [rf"(?:https?://)?\[?{host}\]?:{origin.port}\b", rf"https?://\[?{host}\]?"]
+    if "." in origin.host or ":" in origin.host:
+        forms.append(rf"(?<![\w.-]){host}(?![\w-])")
+    return re.compile("|".join(forms), re.IGNORECASE)
+
+
+def _masked(text: str | None, value: str, found: re.Pattern[str] | None, address: re.Pattern[str] | None) -> str | None:
+    if not text:
+        return text
+    if found is not None:
+        text = found.sub(MASK, text)
+        text = _without_parts(text, value)
+    return address.sub(MASK, text) if address is not None else text
+
+
+def _without_parts(text: str, value: str) -> str:
+    """Mask each part of the key that is long enough to tell something."""
+    for start in range(min(len(value) - MIN_LENGTH, MAX_WINDOWS) + 1):
+        part = value[start : start + MIN_LENGTH]
+        while part not in MASK and (at := text.find(part)) >= 0:
+            length = MIN_LENGTH
+            while start + length < len(value) and text[at + length : at + length + 1] == value[start + length]:
+                length += 1
+            text = text[:at] + MASK + text[at + length :]
+    return text

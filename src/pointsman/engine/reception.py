@@ -144,7 +144,7 @@ class Reception(Waiter[None]):
         if self._mode is ERROR:
             self._fail_by_status()
         elif self._mode is not OVER:
-            self._fail(Failure(failure.kind, failure.message))
+            self._fail(Failure(failure.kind, failure.message, told=_TOLD.get(failure.kind, _FAILED)))
 
     # What the engine calls.
 
@@ -327,6 +327,21 @@ class Reception(Waiter[None]):
         self.set(None)
 
 
+# What clients are told of the transport's failures, whose messages name addresses.
+_FAILED = "the provider could not be asked"
+_TOLD = {
+    failures.CONNECT_FAILED: "no connection to the provider could be made",
+    failures.CONNECT_TIMEOUT: "no connection to the provider could be made in time",
+    failures.DNS_FAILED: "the provider's name could not be resolved",
+    failures.TLS_FAILED: "no TLS connection to the provider could be made",
+    failures.CONNECTION_LOST: "the connection to the provider was lost before its answer was whole",
+    failures.COMMIT_TIMEOUT: "the provider did not answer in time",
+    failures.DEADLINE_EXCEEDED: "the provider did not answer in time",
+    failures.STALLED: "the provider's answer did not go on in time",
+    failures.STREAM_TOO_LONG: "the provider's stream took longer than routing.timeouts.stream_s allows",
+    failures.MALFORMED_ANSWER: "the provider's answer is not valid HTTP",
+    failures.INTERNAL: "the gateway failed; see its log",
+}
 _NO_STREAM = "the provider answered a request for a stream with something else"
 
 

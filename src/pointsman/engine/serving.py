@@ -266,7 +266,7 @@ class Serving:
         self.cost_nano += charge.nano
         outcome, message, retry_after_s = "ok", None, None
         if failure is not None:
-            failure = reception.failure = redact(failure, step.key.secret)
+            failure = reception.failure = redact(failure, step.key.secret, candidate.endpoint.origin)
             outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)

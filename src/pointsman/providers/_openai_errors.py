@@ -30,7 +30,8 @@ class _Error(Struct):
     is_openai: bool = False
 
 
-_PLAIN = re.compile(r"[\w.\-\[\]]{1,64}", re.ASCII)  # what is a name, and no text
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z_]{0,47}|\d{3,5}")  # a word of a closed list, and no text, id or key
+_FIELD = re.compile(r"[a-z_]{1,40}(?![^.\[])")  # the field at the top of a path into the request
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
@@ -79,15 +80,17 @@ def _failure(
     body: bytes | None,
     wait_s: float | None = None,
 ) -> Failure:
-    """A failure in the provider's words. Those about a request that it refuses may quote it, so they are kept apart."""
-    said = error.message[:MAX_MESSAGE] if error.message else None
-    said = _OF_A_KEY.get(kind, said)
-    if kind.fault is Fault.REQUEST or kind is failures.UPSTREAM_FORBIDDEN:
-        named = (("code", error.code), ("type", error.type), ("param", error.param))
-        shown = ", ".join(f"{name} {value}" for name, value in named if value and _PLAIN.fullmatch(str(value)))
-        message = f"{message} ({shown})" if shown else message
-    elif said:
-        message, said = f"{message}: {said}", None
+    """A failure whose message holds none of the provider's words but its code, its type and the field it names: any
+    text may quote the prompt, or repeat a part of a key. Only what is said of the request itself is told to a client.
+    """
+    is_of_request = kind.fault is Fault.REQUEST or kind is failures.UPSTREAM_FORBIDDEN
+    said = error.message[:MAX_MESSAGE] if error.message and is_of_request else None
+    param = _FIELD.match(error.param or "")
+    named = (("code", error.code), ("type", error.type), ("param", param[0] if param else None))
+    shown = ", ".join(f"{name} {value}" for name, value in named if value and _IDENTIFIER.fullmatch(str(value)))
+    message = f"{message} ({shown})" if shown else message
+    if kind in _OF_A_KEY:
+        message = f"{message}: {_OF_A_KEY[kind]}"
     return Failure(
         kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=said, scope=scope
     )

@@ -223,11 +223,6 @@ def _give_up(history: Sequence[Attempt]) -> GiveUp:
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
     if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
         return GiveUp(failed[-1])  # in the provider's words: nobody else was to be asked
-    said = "; ".join(
-        f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): "
-        f"{attempt.failure.message if attempt.failure else 'succeeded'}"
-        for attempt in history
-    )
     count = "the only attempt failed" if len(history) == 1 else f"all {len(history)} attempts failed"
     kinds = {failure.kind for failure in failed}
     retry_after = [failure.retry_after_s for failure in failed if failure.retry_after_s is not None]
@@ -238,8 +233,23 @@ def _give_up(history: Sequence[Attempt]) -> GiveUp:
     else:
         kind = failures.ALL_ATTEMPTS_FAILED
     is_quota = kind is failures.UPSTREAM_RATE_LIMITED
-    failure = Failure(kind, f"{count}. {said}", retry_after_s=min(retry_after) if retry_after and is_quota else None)
+    failure = Failure(
+        kind,
+        f"{count}. {_account(history, for_client=False)}",
+        retry_after_s=min(retry_after) if retry_after and is_quota else None,
+        told=f"{count}. {_account(history, for_client=True)}",
+    )
     return GiveUp(failure, should_retry=is_quota)
+
+
+def _account(history: Sequence[Attempt], *, for_client: bool) -> str:
+    """Who was asked, how long it took and what came of it, for the client or for the record."""
+    parts = []
+    for attempt in history:
+        failure = attempt.failure
+        what = "succeeded" if failure is None else failure.for_client if for_client else failure.message
+        parts.append(f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): {what}")
+    return "; ".join(parts)
 
 
 def _is_affordable(choice: Choice, history: Sequence[Attempt], view: View, now: float) -> bool:

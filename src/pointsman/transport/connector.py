@@ -142,8 +142,8 @@ class Connector:
         if not version.startswith(b"HTTP/1.") or not outcome[:3].isdigit():
             raise ConnectError(failures.CONNECT_FAILED, f"the egress proxy {proxy} did not answer in HTTP")
         if outcome[:1] != b"2":
-            said = outcome[:100].decode("latin-1")
-            message = f"the egress proxy {proxy} refused a tunnel to {authority}: {said}"
+            status = outcome[:3].decode("ascii")
+            message = f"the egress proxy {proxy} refused a tunnel to {authority} with status {status}"
             raise ConnectError(failures.CONNECT_FAILED, message)
         if rest:  # the provider speaks second: whoever wrote this, it was not the provider
             message = f"the egress proxy {proxy} sent bytes of its own into the tunnel"

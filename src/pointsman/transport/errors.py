@@ -1,5 +1,7 @@
 """What the transport says when a request came to nothing."""
 
+import re
+
 from msgspec import Struct
 
 from pointsman.domain.failures import Kind
@@ -22,6 +24,9 @@ class ConnectError(Exception):
         self.kind = kind
 
 
+_CODINGS = re.compile(rb"[a-z]{1,12}(?:, ?[a-z]{1,12}){0,3}", re.IGNORECASE)
+
+
 def shown(value: bytes) -> str:
-    """A header's value as it may stand in a message."""
-    return value[:40].decode("ascii", "replace")
+    """A header's value as it may stand in a message: names of codings, and nothing else."""
+    return value.decode("ascii") if _CODINGS.fullmatch(value) else "no proper name"

@@ -35,18 +35,14 @@ def error_body(failure: Failure, request_id: str) -> bytes:
     if failure.body is not None and failure.kind.fault is Fault.REQUEST:
         return failure.body
     kind = failure.kind
-    message = f"{_told(failure)} (request {request_id})" if request_id else _told(failure)
+    message = f"{failure.for_client} (request {request_id})" if request_id else failure.for_client
     return encode(_Body(_Error(message, kind.type, failure.param, kind.code)))
 
 
 def error_event(failure: Failure, request_id: str) -> bytes:
     """The server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
-    message = f"{_told(failure)} (request {request_id})"
+    message = f"{failure.for_client} (request {request_id})"
     return b"data: " + encode(_Body(_Error(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
-
-
-def _told(failure: Failure) -> str:
-    return f"{failure.message}: {failure.said}" if failure.said else failure.message
 
 
 def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:

@@ -26,9 +26,42 @@ def test_a_key_that_a_provider_repeats_is_masked() -> None:
 
 def test_a_key_cut_off_at_the_end_of_a_message_is_masked() -> None:
     said = "x" * 488 + SECRET
-    failure = redact(classify(500, {}, json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
-    assert failure.message.endswith("x" + MASK)
-    assert SECRET[:8] not in failure.message
+    failure = redact(classify(400, {}, json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
+    assert failure.said is not None
+    assert failure.said.endswith("x" + MASK)
+    assert SECRET[:8] not in failure.said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"the key ends in {SECRET[-9:]}",
+        f"your key {SECRET[4:16]}, which",
+        f"Incorrect API key provided: {SECRET[:4]}*****6789. You",
+        f"got {SECRET[:5]}...{SECRET[-4:]}, sorry",
+        f"got {SECRET[:5]}\u2026{SECRET[-4:]}",
+    ],
+)
+def test_parts_of_a_key_and_what_a_provider_leaves_of_it_are_masked(said: str) -> None:
+    masked = redact(Failure(failures.UPSTREAM_REFUSED, "no", said=said, told=said, param=said), Secret(SECRET))
+    for text in (masked.said, masked.told, masked.param):
+        assert text is not None
+        assert MASK in text
+        assert SECRET[-4:] not in text
+        assert SECRET[4:12] not in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "vllm.internal.example", "::1", "vllm"])
+def test_the_address_of_a_provider_is_masked_in_what_the_client_is_told(host: str) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    said = f"see http://{shown}:8000/docs or {shown}:8000, on port 18000 of x{host}"
+    masked = redact(Failure(failures.UPSTREAM_REFUSED, said, said=said), Secret(""), Origin("http", host, 8000))
+    assert masked.said == f"see {MASK}/docs or {MASK}, on port 18000 of x{host}"
+    assert masked.message == said, "who mends it needs the address"
+
+
+def test_a_key_that_looks_like_the_mask_does_no_harm() -> None:
+    assert redact(Failure(failures.UPSTREAM_REFUSED, "redacted] x"), Secret("redacted]")).message == f"{MASK} x"
 
 
 @pytest.mark.parametrize("value", ['quote"and\\slash', "path/like/key/1234", "schl\u00fcssel-12345"])

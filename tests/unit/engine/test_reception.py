@@ -372,7 +372,10 @@ def test_an_endless_error_is_read_to_its_limit_only() -> None:
 def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
     scene = Scene()
     scene.reception.on_failure(TransportFailure(kind, "in words", was_sent=False))
-    assert scene.reception.failure == Failure(kind, "in words")
+    failure = scene.reception.failure
+    assert failure is not None
+    assert (failure.kind, failure.message) == (kind, "in words")
+    assert "in words" not in failure.for_client, "it may name an address"
     assert scene.outcome()[:2] == (None, None)
 
 

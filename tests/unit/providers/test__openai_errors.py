@@ -138,20 +138,33 @@ def test_what_is_said_of_a_request_is_kept_apart_since_it_may_quote_it() -> None
         error = {"message": message, "code": prompt, "type": prompt, "param": f"messages.{prompt}"}
         failure = classify(400, {}, json.dumps({"error": error}).encode(), NOW)
         assert failure.kind.fault is Fault.REQUEST
-        assert (failure.message, failure.said) == ("the provider answered 400", message)
+        assert (failure.message, failure.said) == ("the provider answered 400 (param messages)", message)
     failure = classify_inside(json.dumps({"error": {"message": flagged, "code": 400}}).encode())
     assert (failure.kind, failure.said) == (failures.CONTENT_FILTERED, flagged)
     assert failure.message == "the provider answered 200 with an error inside (code 400)"
-    for status in (429, 500):
-        failure = classify(status, {}, b'{"error":{"message":"try later"}}', NOW)
-        assert (failure.message, failure.said) == (f"the provider answered {status}: try later", None)
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503, 529])
+def test_nothing_is_told_of_what_is_not_the_requests_own_fault(status: int) -> None:
+    error = {"message": "my secret prompt", "code": "sk-4711", "type": "overloaded_error", "param": "my prompt"}
+    failure = classify(status, {}, json.dumps({"error": error}).encode(), NOW)
+    assert failure.kind.fault is not Fault.REQUEST
+    assert failure.message.startswith(f"the provider answered {status} (type overloaded_error)")
+    assert "secret" not in failure.for_client
+    assert "4711" not in failure.for_client
+    failure = classify_inside(json.dumps({"error": error}).encode())
+    assert (
+        failure.message
+        == failure.for_client
+        == "the provider answered 200 with an error inside (type overloaded_error)"
+    )
 
 
 def test_a_long_message_is_cut() -> None:
     failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
     assert failure.said == "x" * MAX_MESSAGE
-    failure = classify(500, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
-    assert len(failure.message) < MAX_MESSAGE + 50
+    failure = classify(400, {}, json.dumps({"error": {"code": "x" * 10_000}}).encode(), NOW)
+    assert failure.message == "the provider answered 400"
 
 
 def test_a_depth_bomb_is_no_crash() -> None:

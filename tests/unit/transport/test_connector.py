@@ -333,7 +333,7 @@ def test_the_egress_proxy_is_asked_for_a_tunnel(certificates: Certificates, sche
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "407 Proxy Authentication"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "with status 407"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "refused a tunnel to provider.example"),
         (b"HTTP/1.1 200 OK\r\n\r\ninjected", "bytes of its own"),
         (b"SSH-2.0\r\n\r\n", "did not answer in HTTP"),
