@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from msgspec import Struct
 
-from pointsman.domain.leases import NO_SHARE, Share
+from pointsman.domain.leases import NO_SHARE, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.routing.leases import LeaseBook
 from pointsman.routing.ledger import Ledger, Reservation, Window
@@ -89,8 +89,8 @@ class Money(RuleBasedStateMachine):
         self.serial = count(1)
         self.store: dict[tuple[str, int, int], int] = defaultdict(int)
         self.spent: dict[Spot, int] = defaultdict(int)
-        self.book = LeaseBook(size, knows_all=False)
-        self.book.configure(self.limits)
+        self.ghosts: list[Worker] = []  # dead, and read to the end
+        self._new_book()
         for slot in range(size):
             self.start(slot)
         self._quiet()
@@ -215,7 +215,9 @@ class Money(RuleBasedStateMachine):
             self._read(worker, most)
 
     def _read(self, worker: Worker, most: int) -> None:
-        """Control reads some of a journal; of a dead one to the end, and then its open intents are charged."""
+        """Control reads some of a journal, from where the store says; of a dead one to the end, and then its open
+        intents are charged."""
+        self._ready()
         for _ in range(min(most, len(worker.journal))):
             entry = worker.journal.popleft()
             if entry.is_outcome:
@@ -227,7 +229,7 @@ class Money(RuleBasedStateMachine):
             for amounts in worker.unread.values():
                 self._charge(worker, amounts)
             self._reshare(self.book.retire(worker.epoch, self.now))
-            del self.all[worker.epoch]
+            self.ghosts.append(self.all.pop(worker.epoch))
 
     # The rest of the world.
 
@@ -237,19 +239,67 @@ class Money(RuleBasedStateMachine):
 
     @rule()
     def restart_control(self) -> None:
-        """A new one knows what the store knows, and who calls."""
-        self.book = LeaseBook(self.size, knows_all=False)
-        self.book.configure(self.limits)
-        self.book.restore([(*key, amount) for key, amount in self.store.items()])
+        """A new one knows nothing yet. What the store knows, the limits, and who calls, it hears of in any order."""
+        self._new_book()
         self.called.clear()
         for worker in self.living():
             worker.hello()
+
+    def _new_book(self) -> None:
+        self.book = LeaseBook(self.size, knows_all=False)
+        self.ghosts = []
+        self.is_restored = self.is_configured = False
+
+    @rule(most=st.integers(0, 10), again=st.booleans())
+    def read_store(self, most: int, again: bool) -> None:
+        """Some of what it has, then all; and at any later time once more."""
+        rows = [(*key, amount) for key, amount in self.store.items()]
+        if not self.is_restored:
+            self.book.restore(rows[:most])
+        if again or not self.is_restored:
+            self.book.restore(rows)
+        self.is_restored = True
+
+    @rule()
+    def configure(self) -> None:
+        self.book.configure(self.limits)
+        self.is_configured = True
+
+    @rule(who=WHO, percent=st.integers(0, 100), parts=st.integers(1, 3))
+    def lose_commits(self, who: int, percent: int, parts: int) -> None:
+        """The store goes back, and a journal is read again from where the store is."""
+        worker = self.one_of(who, [*self.all.values(), *self.ghosts])
+        if worker is None:
+            return
+        self._ready()
+        whole = {key: amount for key, amount in self.store.items() if key[2] == worker.epoch}
+        kept = {key: amount * percent // 100 for key, amount in whole.items()}
+        self.book.restore([(*key, amount) for key, amount in kept.items() if amount], {worker.epoch})
+        for part in range(parts):
+            for (counter, window, epoch), amount in whole.items():
+                left = amount - kept[counter, window, epoch]
+                self.book.charge(epoch, counter, window, left // parts if part else left - left // parts * (parts - 1))
+        if worker.is_dead and worker.epoch not in self.all:
+            self._reshare(self.book.retire(worker.epoch, self.now))
+
+    @rule(who=WHO)
+    def hear_of_the_dead(self, who: int) -> None:
+        """What a worker sent before it was killed arrives when its journal was read to the end."""
+        worker = self.one_of(who, self.ghosts)
+        if worker is not None:
+            holdings = worker.ledger.holdings()
+            assert self.book.hello(worker.epoch, worker.slot, worker.share, holdings, self.now) == NO_SHARE
+            wants = [Want(one.counter, one.window, 1, one.opened) for one in holdings]
+            grants, recalls = self.book.ask(worker.epoch, wants)
+            assert not any(grant.given for grant in grants)
+            assert not recalls
+            self.book.give_back(worker.epoch, [Return(one.counter, one.window, 1, one.opened) for one in holdings])
 
     @rule(kind=st.sampled_from(sorted(SHAPES)), percent=st.sampled_from((10, 50, 150, 400)))
     def edit(self, kind: str, percent: int) -> None:
         self.amounts = {**self.amounts, kind: min(max(4, self.amounts[kind] * percent // 100), 10_000)}
         self.limits = limits_of(self.amounts)
-        self.book.configure(self.limits)
+        self.configure()
         for name, limit in self.limits.items():
             self.tops[name] = max(self.tops[name], limit.amount)
         for worker in self.living():
@@ -258,9 +308,17 @@ class Money(RuleBasedStateMachine):
     # How control and workers take what arrives.
 
     def knows_all(self) -> bool:
+        """Control knows what it must before it lends."""
         if not self.book._knows_all and self.all.keys() <= self.called:  # the dead ones once they are read
             self._reshare(self.book.know_all(self.now))
-        return self.book._knows_all
+        return self.book._knows_all and self.is_restored and self.is_configured
+
+    def _ready(self) -> None:
+        """The store says where to read on, and control begins with a configuration."""
+        if not self.is_restored:
+            self.read_store(0, False)
+        if not self.is_configured:
+            self.configure()
 
     def _control(self, worker: Worker, kind: str, body: Any) -> None:
         book, epoch = self.book, worker.epoch
@@ -337,7 +395,7 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def posted_and_lent_within_the_limit(self) -> None:
-        for found in self.book.status() if hasattr(self, "book") else ():
+        for found in self.book.status() if hasattr(self, "book") and self.is_restored and self.is_configured else ():
             assert found.posted == self.spent[found.counter, found.window]
             assert found.posted + found.lent <= self.tops[found.counter]
 
@@ -382,6 +440,7 @@ class Money(RuleBasedStateMachine):
 
     def _quiet(self) -> None:
         """And all journals are read."""
+        self._ready()
         self._exchange()
         for worker in list(self.all.values()):
             self._read(worker, 1_000_000)

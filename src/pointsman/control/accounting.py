@@ -14,7 +14,6 @@ from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
 
 HOUR_S = 3600
-NEVER = 1 << 62  # behind every byte of a segment
 MAX_OPEN = 200_000
 MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
 WORKER_DIED = "worker_died"
@@ -162,7 +161,6 @@ class _Tally(Struct):
 
     epoch: int
     span: Span
-    is_booked: bool
     sums: list[int]
     tokens: int = 0
     firsts: int = 0
@@ -175,11 +173,10 @@ class _Tally(Struct):
 
 
 class _Sum(Struct, gc=False):
-    """What was spent in a window of a counter: in all, and what the lease book does not know of yet."""
+    """What was spent in a window of a counter."""
 
     end: int
     posted: int
-    fresh: int | None
 
 
 class Accounting:
@@ -191,17 +188,16 @@ class Accounting:
         self.journals: dict[str, JournalState] = {}
         self._tallies: list[_Tally] = []
         self._sums: dict[tuple[str, int, int], _Sum] | None = None
-        self._latest: dict[tuple[int, int, bool], _Tally] = {}
+        self._latest: dict[tuple[int, int], _Tally] = {}
         self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
-    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests, booked: Position) -> None:
-        """Take records in. What begins before `booked` was told to the lease book before."""
+    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests) -> None:
+        """Take records in."""
         self.records += len(chunk.records)
         self._sums = None
         segment = chunk.segment
-        booked_to = booked.offset if booked.segment == segment else NEVER if booked.segment > segment else 0
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             try:
                 if type(record) is Intent:
@@ -212,7 +208,7 @@ class Accounting:
                     attempt = requests.settled(record)
                     if attempt is not None:
                         span = requests.span(attempt.scope, attempt.intent.at)
-                        _settle(self._tally(epoch, span, offset < booked_to), record)
+                        _settle(self._tally(epoch, span), record)
                 elif type(record) is RequestDone:
                     requests.done(self._write(record.record))
                 elif type(record) is Scope:
@@ -250,9 +246,8 @@ class Accounting:
     def charged(self) -> list[Charged]:
         """What the lease book is to be told once the batch is committed."""
         return [
-            Charged(epoch, counter, start, found.fresh)
+            Charged(epoch, counter, start, found.posted)
             for (counter, start, epoch), found in self._counter_sums().items()
-            if found.fresh is not None
         ]
 
     def batch(self) -> Batch:
@@ -271,16 +266,14 @@ class Accounting:
             return self._sums
         sums = self._sums = {}
         for tally in self._tallies:
-            epoch, span, is_fresh = tally.epoch, tally.span, not tally.is_booked
+            epoch, span = tally.epoch, tally.span
             for ref, (start, end), amount in zip(span.scope.counters, span.windows, tally.amounts(), strict=True):
                 key = (ref.counter, start, epoch)
                 found = sums.get(key)
                 if found is None:
-                    sums[key] = _Sum(end, amount, amount if is_fresh else None)
-                    continue
-                found.posted += amount
-                if is_fresh:
-                    found.fresh = (found.fresh or 0) + amount
+                    sums[key] = _Sum(end, amount)
+                else:
+                    found.posted += amount
         return sums
 
     def _usage(self) -> list[Row]:
@@ -297,7 +290,7 @@ class Accounting:
         return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
     def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
-        scope, tally = span.scope, self._tally(epoch, span, False)
+        scope, tally = span.scope, self._tally(epoch, span)
         sums = tally.sums
         sums[0] += 1
         sums[1] += 1
@@ -317,12 +310,12 @@ class Accounting:
             }
         )
 
-    def _tally(self, epoch: int, span: Span, is_booked: bool) -> _Tally:
+    def _tally(self, epoch: int, span: Span) -> _Tally:
         """Where attempts of a scope in these windows are summed up."""
-        key = (epoch, span.scope.number, is_booked)
+        key = (epoch, span.scope.number)
         found = self._latest.get(key)
         if found is None or found.span is not span:
-            found = self._latest[key] = _Tally(epoch, span, is_booked, [0] * len(USAGE_SUMS))
+            found = self._latest[key] = _Tally(epoch, span, [0] * len(USAGE_SUMS))
             self._tallies.append(found)
         return found
 

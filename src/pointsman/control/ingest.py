@@ -26,21 +26,23 @@ PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each c
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
 MAX_CAREFUL = MAX_RECORDS  # the same, where each record may be tried by itself
+RESTORED_AT_ONCE = 2000  # rows of counters, at the start; the same
 CHECKPOINT_S = 5.0
 MAX_TOLD = 10  # refused records of one batch that get a line of their own in the log
 OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
+NOT_READ = JournalState(Position(), Position())
+
 _logger = logging.getLogger(__name__)
 
 
 class _Journal:
-    """One journal that is being read. `booked` is how far the lease book was told."""
+    """One journal that is being read. `position` is how far it was, in the store and in the lease book."""
 
     def __init__(self, reader: JournalReader) -> None:
         self.reader = reader
         self.position = Position()
-        self.booked = Position()
         self.requests = OpenRequests()
         self.is_retired = False
         self.is_unreadable = False  # of a newer version: told once, and left alone
@@ -193,7 +195,11 @@ class Ingest:
         """Go on where the store is, which may be behind where we were."""
         states = await store.journals()
         if not self._is_restored:
-            self._book.restore(await store.counters(time()))
+            rows = await store.counters(time())
+            for first in range(0, len(rows), RESTORED_AT_ONCE):
+                self._book.restore(rows[first : first + RESTORED_AT_ONCE])
+                await asyncio.sleep(0)
+            self._book.restore(())
             self._is_restored = True
         else:
             await self._catch_up(store, states)
@@ -205,25 +211,27 @@ class Ingest:
         self._must_rewind = False
 
     async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
-        """Tell the book of what the store took though its answer was lost."""
-        ahead = {
-            journal.reader.epoch: state.is_retired and not journal.is_retired
-            for name, journal in self._journals.items()
-            if (state := states.get(name)) is not None
-            and (state.position > max(journal.booked, journal.position) or state.is_retired > journal.is_retired)
-        }
-        if not ahead:
+        """Tell the book of what the store took though its answer was lost, and of what it has lost."""
+        moved: set[int] = set()
+        lost: set[int] = set()
+        over: list[int] = []
+        for name, journal in self._journals.items():
+            epoch, state = journal.reader.epoch, states.get(name, NOT_READ)
+            there, here = (state.position, state.is_retired), (journal.position, journal.is_retired)
+            if there != here:
+                moved.add(epoch)
+            if there < here:
+                lost.add(epoch)
+            if state.is_retired and not journal.is_retired:
+                over.append(epoch)
+        if not moved:
             return
-        for counter, start, epoch, amount in await store.counters(time()):
-            if epoch in ahead:
-                self._book.charged(epoch, counter, start, amount)
-        for epoch, is_over in ahead.items():
-            if is_over:
-                self._on_retired(self._book.retire(epoch, time()))
+        self._book.restore([row for row in await store.counters(time()) if row[2] in moved], lost)
+        for epoch in over:
+            self._on_retired(self._book.retire(epoch, time()))
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
         """Put a journal to where the store has read it, with the requests that are open there."""
-        journal.booked = max(journal.booked, journal.position)
         journal.requests = OpenRequests()
         journal.position = state.position if state is not None else Position()
         journal.is_retired = state is not None and state.is_retired
@@ -234,7 +242,7 @@ class Ingest:
         accounting = Accounting()
         while position < end:
             chunk = journal.reader.read(position, MAX_RECORDS, is_live=True)
-            accounting.add(journal.reader.epoch, chunk.before(end), journal.reader.scopes, journal.requests, end)
+            accounting.add(journal.reader.epoch, chunk.before(end), journal.reader.scopes, journal.requests)
             position = chunk.end
             if chunk.is_end:
                 break
@@ -243,9 +251,9 @@ class Ingest:
         for reader in discover(self._folder):
             if reader.folder.name not in self._journals:
                 journal = self._journals[reader.folder.name] = _Journal(reader)
-                state = self._states.get(reader.folder.name)
-                self._place(journal, state)
-                journal.booked = journal.position  # restored from the store
+                self._place(journal, self._states.get(reader.folder.name))
+                if journal.is_retired:  # by the control process before this one
+                    self._on_retired(self._book.retire(reader.epoch, time()))
 
     async def _step(self, store: Store) -> bool:
         self._discover()
@@ -273,7 +281,7 @@ class Ingest:
             self.state.commits += 1
             self.state.records += accounting.records
             for journal, end in progress:
-                journal.position = journal.booked = end
+                journal.position = end
             for one in charged:
                 self._book.charge(one.epoch, one.counter, one.window, one.amount)
             for journal in retired:
@@ -311,7 +319,7 @@ class Ingest:
             for damage in chunk.damage:
                 self._damaged(damage)
                 journal.is_damaged = True
-            accounting.add(epoch, chunk, journal.reader.scopes, journal.requests, journal.booked)
+            accounting.add(epoch, chunk, journal.reader.scopes, journal.requests)
             position = chunk.end
             if chunk.is_end:
                 return position, True

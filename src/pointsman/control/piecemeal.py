@@ -18,11 +18,11 @@ class Piecemeal(Accounting):
         self.pieces: list[Piece] = []
         self._charged: list[list[Charged]] = []  # of each piece
 
-    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests, booked: Position) -> None:
+    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests) -> None:
         """Take records in, a piece each."""
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             one = Accounting()
-            one.add(epoch, Chunk(chunk.segment, [offset], [record], chunk.end, False), scopes, requests, booked)
+            one.add(epoch, Chunk(chunk.segment, [offset], [record], chunk.end, False), scopes, requests)
             self._keep(one, epoch, Position(chunk.segment, offset), _told(record, requests))
         self.records += len(chunk.records)
 

@@ -4,11 +4,18 @@ For every window of a counter: `posted + what all workers hold unspent <= limit`
 limits that were lowered below what was spent and lent already. What a worker holds unspent is what it was granted less
 what was read of its spending in its journal; so it falls as the journal is read, and a dead worker's is free once its
 journal is read to the end.
+
+The book comes to the same state in whatever order it hears of things, since each window keeps apart, for each worker,
+what was read of its spending and what it was granted, and works out the rest when it is asked:
+
+- What the store has is merged in whenever it arrives: the higher figure holds, worker by worker. It may come twice.
+- What a worker is taken to have opened a window with follows from its share and from the limit, whichever came first.
+- A worker that was retired is dead for good. What is still heard from it changes nothing; its spending stays.
+- Nothing is lent before the store has been read and every worker has called.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from fractions import Fraction
-from itertools import chain
 
 from msgspec import Struct
 
@@ -18,9 +25,13 @@ from pointsman.domain.limits import Limit
 NEVER = float("inf")
 KEEP_S = 3600.0  # how long a window that is over is kept: attempts may still be charged in it
 FORGET_AT_ONCE = 3000  # windows: nothing else happens meanwhile
+MAX_RETIRED = 4096  # workers that are remembered to be dead: a frame of theirs may still be on its way
 
 Name = tuple[str, int]
 """A window: its counter and its start in Unix seconds."""
+
+Row = tuple[str, int, int, int]
+"""Spending: counter, window, epoch, amount."""
 
 
 class Spent(Struct, frozen=True):
@@ -40,21 +51,21 @@ class _Worker(Struct):
 
 
 class _Window:
-    """All by epoch. `opened` is what a worker is taken to have opened it with, which is part of `granted`."""
+    """All by epoch. `read` is what is known of a worker's spending; `granted` what it was granted in all, of which it
+    has `opened` the window with so much. A worker that is in neither is taken to hold what its share comes to."""
 
     __slots__ = ("granted", "opened", "posted", "read")
 
-    def __init__(self, read: dict[int, int]) -> None:
-        self.posted = sum(read.values())
+    def __init__(self) -> None:
+        self.posted = 0
+        self.read: dict[int, int] = {}
         self.granted: dict[int, int] = {}
         self.opened: dict[int, int] = {}
-        self.read = read  # what was read of its spending
 
-    def held(self, epoch: int) -> int:
-        return max(0, self.granted.get(epoch, 0) - self.read.get(epoch, 0))
-
-    def lent(self) -> int:
-        return sum(self.held(epoch) for epoch in self.granted)
+    def learn(self, epoch: int, amount: int) -> None:
+        """So much was spent by a worker, on top of what is known."""
+        self.posted += amount
+        self.read[epoch] = self.read.get(epoch, 0) + amount
 
     def states(self, epoch: int, opened: int) -> None:
         """A worker says what it opened the window with."""
@@ -72,34 +83,54 @@ class _Ending(Struct):
 class LeaseBook:
     """All leases of one machine. Workers are known by their epochs.
 
-    While it does not `know_all` workers that are alive, because it has just begun, it gives shares to none: one that
-    has not called may hold them.
+    One that has just begun does not `know_all`: workers may be alive that have not called, and what was spent stands in
+    the store. Until `restore` and `know_all` were called it lends nothing, and until the latter it gives no shares.
     """
 
     def __init__(self, workers: int, *, knows_all: bool = True) -> None:
         self.size = workers
-        self._knows_all = knows_all
+        self._knows_all = self._is_restored = knows_all
         self._limits: Mapping[str, Limit] = {}
         self._workers: dict[int, _Worker] = {}
+        self._retired: dict[int, None] = {}
         self._windows: dict[Name, _Window] = {}
         self._ends: dict[float, _Ending] = {}
         self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
-        self._latest = 0  # the latest beginning of any window
+        self._latest = 0  # the latest beginning of any window that workers have spoken of
         self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: what it was lent unasked, and has not spoken of yet
-        self._posted: dict[Name, dict[int, int]] = {}  # of windows that nobody has asked about yet
+        self._again: dict[int, dict[Name, int]] = {}  # by epoch: what will be charged once more
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
         """The limits in force, by the names of their counters."""
         self._limits = limits
+        unknown = self._ends.pop(NEVER, None)
+        for name in unknown.names if unknown is not None else ():
+            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
 
-    def restore(self, rows: Iterable[tuple[str, int, int, int]]) -> None:
-        """What the store says was spent, before anything else is known: counter, window, epoch, amount."""
+    def restore(self, rows: Iterable[Row], lost: Collection[int] = ()) -> None:
+        """What the store has: of all workers, or of some. What is charged from now on is not in it.
+
+        Of the workers in `lost` all rows are here, and the store has less than it had: their journals are read again
+        from an earlier place, and what this book knows already is not to count twice."""
+        self._is_restored = True
+        for epoch in [one for one in self._again if one in lost]:
+            del self._again[epoch]
+        stored: dict[tuple[Name, int], int] = {}
         for counter, start, epoch, amount in rows:
-            self._posted.setdefault((counter, start), {})[epoch] = amount
-            self._owned.setdefault(_owner(counter), {})[counter, start] = None
+            window = self._found((counter, start))
+            window.learn(epoch, max(0, amount - window.read.get(epoch, 0)))
+            if epoch in lost:
+                stored[(counter, start), epoch] = amount
+        if lost:
+            for name, window in self._windows.items():
+                for epoch, known in window.read.items():
+                    if epoch in lost and known > (there := stored.get((name, epoch), 0)):
+                        self._again.setdefault(epoch, {})[name] = known - there
 
     def join(self, epoch: int, slot: int, now: float) -> Share:
         """A worker is new, or has lost its share. It gets none while others hold so much that it would be too much."""
+        if epoch in self._retired:
+            return NO_SHARE
         worker = self._workers.get(epoch)
         if worker is None:
             worker = self._workers[epoch] = _Worker(slot, NO_SHARE)
@@ -108,6 +139,8 @@ class LeaseBook:
 
     def hello(self, epoch: int, slot: int, share: Share | None, holdings: Iterable[Holding], now: float) -> Share:
         """A worker says what it has. What it says holds: it alone knows what reached it."""
+        if epoch in self._retired:  # it was killed while this was on its way
+            return NO_SHARE
         if share is not None:
             known = self._workers.get(epoch)
             if known is None:
@@ -118,7 +151,7 @@ class LeaseBook:
         for name in self._ahead.pop(epoch, ()):  # what did not reach it is not held by it
             self._windows[name].granted.pop(epoch, None)
         for holding in holdings:
-            window = self._window(holding.counter, holding.window)
+            window = self._spoken_of(holding.counter, holding.window)
             window.granted[epoch] = holding.granted
             window.opened[epoch] = holding.opened
         return share
@@ -138,8 +171,12 @@ class LeaseBook:
 
     def retire(self, epoch: int, now: float) -> list[tuple[int, Share]]:
         """A dead worker's journal was read to the end: what it held is free. Returns who gets its share."""
+        self._retired[epoch] = None
+        if len(self._retired) > MAX_RETIRED:
+            del self._retired[next(iter(self._retired))]
         for window in self._windows.values():
             window.granted.pop(epoch, None)
+            window.opened.pop(epoch, None)
         self._ahead.pop(epoch, None)
         worker = self._workers.pop(epoch, None)
         return self._give_shares(now, worker.slot) if worker is not None else []
@@ -148,24 +185,27 @@ class LeaseBook:
         """Grants, and for each other worker what it is asked to give back."""
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
+        if epoch in self._retired or not (self._knows_all and self._is_restored):
+            return [Grant(want.counter, want.window, 0, 0, 0) for want in wants], recalls
         for want in wants:
+            name = want.counter, want.window
             window = self._stated(epoch, want)
             limit = self._limits.get(want.counter)
-            granted = window.granted.get(epoch, 0)
-            lent = window.lent() - window.held(epoch)
             if limit is None:  # no longer a limit
-                window.granted[epoch] = granted + want.more
-                grants.append(Grant(want.counter, want.window, want.more, 0, 0))
+                window.granted[epoch] += want.more
+                grants.append(Grant(*name, want.more, 0, 0))
                 continue
-            free = limit.amount - window.posted - window.lent()
+            held = self._held(name, window)
+            free = limit.amount - window.posted - sum(held.values())
+            lent = sum(held.values()) - held.get(epoch, 0)
             given = self._given(want.more, free)
             if given:
-                window.granted[epoch] = granted + given
+                window.granted[epoch] += given
             else:
-                for other in window.granted:
-                    if other != epoch and window.held(other):
-                        recalls.setdefault(other, []).append((want.counter, want.window))
-            grants.append(Grant(want.counter, want.window, given, max(free - given, 0), lent))
+                for other in held:
+                    if other != epoch:
+                        recalls.setdefault(other, []).append(name)
+            grants.append(Grant(*name, given, max(free - given, 0), lent))
         return grants, recalls
 
     def lend_ahead(self, epoch: int, grants: Iterable[Grant], reached: Container[int]) -> dict[int, list[Grant]]:
@@ -179,9 +219,10 @@ class LeaseBook:
             window, limit = self._windows.get(name), self._limits.get(grant.counter)
             if window is None or limit is None or not grant.given:
                 continue
-            part = (limit.amount - window.posted - window.lent()) // (2 * len(self._workers))
+            held = self._held(name, window)
+            part = (limit.amount - window.posted - sum(held.values())) // (2 * len(self._workers))
             for other in others if part > 0 else ():
-                if other not in window.granted and other in reached:
+                if other not in window.granted and other not in held and other in reached:
                     window.granted[other] = part
                     self._ahead.setdefault(other, {})[name] = None
                     ahead.setdefault(other, []).append(Grant(*name, part, 0, 0))
@@ -189,21 +230,19 @@ class LeaseBook:
 
     def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
         """A worker has no need of these."""
-        for one in returns:
+        for one in returns if epoch not in self._retired else ():
             window = self._stated(epoch, one)
             window.granted[epoch] -= one.amount
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
         """Spending was read in a worker's journal, and the store has it."""
-        found = self._window(counter, window)
-        found.posted += amount
-        found.read[epoch] = found.read.get(epoch, 0) + amount
-
-    def charged(self, epoch: int, counter: str, window: int, amount: int) -> None:
-        """The store has this much of a worker's spending, in all; some of it may not have been told yet."""
-        known = self._window(counter, window).read.get(epoch, 0)
-        if amount > known:
-            self.charge(epoch, counter, window, amount - known)
+        name = counter, window
+        again = self._again.get(epoch)
+        if again is not None and name in again:
+            known = min(again[name], amount)
+            again[name] -= known
+            amount -= known
+        self._spoken_of(counter, window).learn(epoch, amount)
 
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""
@@ -211,20 +250,19 @@ class LeaseBook:
 
     def spent(self) -> Iterator[Spent]:
         """The same, one by one: there may be very many."""
-        for name in chain(self._windows, self._posted):
-            yield self.spent_in(name)
+        return map(self.spent_in, self._windows)
 
     def names(self, owner: str | None = None) -> list[Name]:
         """The windows that were spent in or lent from; those of an owner such as `team:research`."""
-        return [*self._windows, *self._posted] if owner is None else list(self._owned.get(owner, ()))
+        return list(self._windows if owner is None else self._owned.get(owner, ()))
 
     def spent_in(self, name: Name) -> Spent:
         """What was spent in and lent from a window."""
         counter, start = name
         window, limit = self._windows.get(name), self._limits.get(counter)
         if window is None:
-            return Spent(counter, start, sum(self._posted.get(name, {}).values()), 0, limit)
-        return Spent(counter, start, window.posted, window.lent(), limit)
+            return Spent(counter, start, 0, 0, limit)
+        return Spent(counter, start, window.posted, sum(self._held(name, window).values()), limit)
 
     def forget_ended(self, now_unix_s: float, now: float) -> None:
         """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds: a clock that shows
@@ -248,6 +286,8 @@ class LeaseBook:
             del self._windows[name]
             for ahead in self._ahead.values():
                 ahead.pop(name, None)
+            for again in self._again.values():
+                again.pop(name, None)
             owner = _owner(name[0])
             owned = self._owned[owner]
             del owned[name]
@@ -256,7 +296,7 @@ class LeaseBook:
 
     def _stated(self, epoch: int, said: Want | Return) -> _Window:
         """The window that a worker speaks of, with what it says it opened it with."""
-        window = self._window(said.counter, said.window)
+        window = self._spoken_of(said.counter, said.window)
         window.states(epoch, said.opened)
         if epoch in self._ahead:
             self._ahead[epoch].pop((said.counter, said.window), None)
@@ -270,21 +310,36 @@ class LeaseBook:
         alone = len(self._workers) <= 1
         return free if alone else max(more, free // (2 * len(self._workers)))
 
-    def _window(self, counter: str, start: int) -> _Window:
-        window = self._windows.get((counter, start))
+    def _held(self, name: Name, window: _Window) -> dict[int, int]:
+        """What each worker holds of a window unspent, where that is something."""
+        granted = dict(window.granted)
+        counter, start = name
+        limit = self._limits.get(counter)
+        if limit is not None:
+            for epoch, worker in self._workers.items():
+                share = worker.share
+                if share.part and share.since <= start < worker.until and epoch not in granted:
+                    granted[epoch] = limit.amount * share.part // share.whole
+        read = window.read
+        return {epoch: all_ - read.get(epoch, 0) for epoch, all_ in granted.items() if all_ > read.get(epoch, 0)}
+
+    def _spoken_of(self, counter: str, start: int) -> _Window:
+        """A window that workers have to do with."""
+        self._latest = max(self._latest, start)
+        return self._found((counter, start))
+
+    def _found(self, name: Name) -> _Window:
+        window = self._windows.get(name)
         if window is None:
-            self._latest = max(self._latest, start)
-            limit = self._limits.get(counter)
-            end = limit.period.window(start)[1] if limit is not None else NEVER
-            window = self._windows[counter, start] = _Window(self._posted.pop((counter, start), {}))
-            self._ends.setdefault(end, _Ending([])).names.append((counter, start))
-            self._owned.setdefault(_owner(counter), {})[counter, start] = None
-            if limit is not None:
-                for epoch, worker in self._workers.items():
-                    share = worker.share
-                    if share.part and share.since <= start < worker.until:
-                        window.opened[epoch] = window.granted[epoch] = limit.amount * share.part // share.whole
+            window = self._windows[name] = _Window()
+            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
+            self._owned.setdefault(_owner(name[0]), {})[name] = None
         return window
+
+    def _end(self, name: Name) -> float:
+        """When a window is over, which only its limit can tell."""
+        limit = self._limits.get(name[0])
+        return limit.period.window(name[1])[1] if limit is not None else NEVER
 
     def _from(self, now: float) -> float:
         """The next second, behind every window that can have been opened: the clock may have been set back."""

@@ -28,12 +28,12 @@ def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, said: st
 
 
 def read(
-    *records: Record, open_requests: OpenRequests | None = None, booked: Position = START, of: Scope | None = None
+    *records: Record, open_requests: OpenRequests | None = None, of: Scope | None = None
 ) -> tuple[Accounting, OpenRequests]:
     """Take records in, each at a position of its own."""
     found, requests = Accounting(), open_requests or OpenRequests()
     known = {one.number: one for one in (of or scope(),)}
-    found.add(7, chunk_of(*records, first=100), known, requests, booked)
+    found.add(7, chunk_of(*records, first=100), known, requests)
     return found, requests
 
 
@@ -87,12 +87,6 @@ def test_an_outcome_counts_once_and_only_with_its_intent() -> None:
     assert counters(found)[DAY_COUNTER, DAY] == 70
     again, _ = read(outcome(1), open_requests=requests)
     assert again.batch().counters == []
-
-
-def test_what_the_book_was_told_it_is_not_told_again() -> None:
-    found, _ = read(intent(1), outcome(1), intent(2), outcome(2, nano=5), booked=Position(0, 102))
-    assert counters(found)[DAY_COUNTER, DAY] == 75
-    assert {one.counter: one.amount for one in found.charged()}[DAY_COUNTER] == 5
 
 
 def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
@@ -171,9 +165,9 @@ def test_a_request_that_begins_when_there_are_too_many_is_charged(monkeypatch: p
 def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
     requests, known = OpenRequests(), {1: scope()}
     found = Accounting()
-    found.add(7, chunk_of(intent(1), outcome(1)), known, requests, START)
+    found.add(7, chunk_of(intent(1), outcome(1)), known, requests)
     known[1] = scope(virtual_key="you", counters=())
-    found.add(7, chunk_of(intent(2), outcome(2, nano=1)), known, requests, START)
+    found.add(7, chunk_of(intent(2), outcome(2, nano=1)), known, requests)
     assert {row["virtual_key"]: row["nano"] for row in found.batch().usage} == {"me": 70, "you": 1}
 
 
@@ -204,7 +198,7 @@ def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, floa
                 start = Period(ref.unit, ref.count).window(at)[0]
                 expected[ref.counter, start] += amount(ref, ordinal, nano, 15 if is_settled else 100)
     found, requests = Accounting(), OpenRequests()
-    found.add(7, chunk_of(*records), dict(scopes), requests, START)
+    found.add(7, chunk_of(*records), dict(scopes), requests)
     found.abandon(7, requests)
     assert counters(found) == dict(expected)
     assert sum(row["nano"] for row in found.batch().usage) == spent

@@ -1,6 +1,7 @@
 """From journals into the store: once, in order, whatever breaks in between."""
 
 import asyncio
+import sqlite3
 import time
 from pathlib import Path
 
@@ -351,3 +352,34 @@ def test_scopes_of_configurations_that_are_over_are_not_kept(tmp_path: Path) -> 
 
     run(main())
     writer.close()
+
+
+def test_a_store_that_lost_its_last_commits_has_nothing_charged_twice(tmp_path: Path) -> None:
+    """Neither what was read of a living worker, nor what a dead one had reserved."""
+    alive, dead = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        write_request(alive, 1, time.time())
+        await books.read()
+        file, copy = tmp_path / "pointsman.db", tmp_path / "copy.db"
+        with sqlite3.connect(file) as connection, sqlite3.connect(copy) as backup:
+            connection.backup(backup)
+        write_request(alive, 2, time.time())
+        dead.intent(scope(), "00000000-open", 1, time.time(), 1000, 10)
+        dead.close()
+        await books.read()
+        assert books.posted == 2 * 70 + 1000
+        with sqlite3.connect(file) as connection, sqlite3.connect(copy) as backup:
+            backup.backup(connection)
+        books.ingest._must_rewind = True
+        for _ in range(2):
+            await books.read()
+            assert books.posted == await books.total() == 2 * 70 + 1000
+        write_request(alive, 3, time.time())
+        await books.read()
+        assert books.posted == await books.total() == 3 * 70 + 1000
+        await books.ingest.finish(PATIENCE_S)
+
+    run(main())
+    alive.close()

@@ -35,7 +35,7 @@ def gathered(into: Accounting, *records: Record) -> Accounting:
     requests = OpenRequests()
     offsets = list(range(100, 100 + len(records)))
     chunk = Chunk(3, offsets, list(records), Position(3, 100 + len(records)), is_end=True)
-    into.add(EPOCH, chunk, {}, requests, Position())
+    into.add(EPOCH, chunk, {}, requests)
     into.abandon(EPOCH, requests)
     return into
 

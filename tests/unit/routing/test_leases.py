@@ -1,6 +1,10 @@
 """What control has lent: never more than the limit, and never lost."""
 
+from collections.abc import Iterable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
@@ -186,6 +190,109 @@ def test_a_worker_that_opens_no_window_of_before_is_not_taken_to_hold_any() -> N
     assert book.hello(2, 1, late, [], NOW) == late, "its configuration has changed since"
     book.hello(1, 0, late, [Holding(NAME, DAY, 700, 500)], NOW)
     assert spent(book) == (0, 700)
+
+
+# Whatever the order.
+
+SHARE_OF_ALL = Share(1, 4, 0.0)
+DEAD, LIVING, SILENT, KILLED = 1, 2, 3, 4  # epochs; the last calls, and dies before control has read what it sent
+Step = tuple[str, int]
+
+
+def after(order: Iterable[Step], spent_by: dict[int, int], read: int) -> list[Spent]:
+    """What the book comes to where control begins anew and hears of all this in that order. `spent_by` is what the
+    store has of each worker at first, `read` what is read of a journal on top of it."""
+    book = LeaseBook(4, knows_all=False)
+    store = dict(spent_by)
+    holding = {
+        LIVING: [Holding(NAME, DAY, 300, 250)],
+        KILLED: [Holding(NAME, DAY, 200, 100)],
+        SILENT: [],  # it has not opened the window yet, and will open it with its share
+    }
+    for step, epoch in order:
+        if step == "configure":
+            book.configure({NAME: USD})
+        elif step == "hello":
+            book.hello(epoch, epoch, SHARE_OF_ALL, holding[epoch], NOW)
+        elif step == "retire":
+            book.retire(epoch, NOW)
+        elif epoch in store:
+            book.restore([(NAME, DAY, epoch, store[epoch])])
+            if step == "read":  # which begins where the store says, so that was asked before
+                store[epoch] += read
+                book.charge(epoch, NAME, DAY, read)
+    return book.status()
+
+
+STEPS: list[Step] = [
+    ("configure", 0),
+    *(("restore", epoch) for epoch in (DEAD, LIVING, SILENT, KILLED)),
+    *(("hello", epoch) for epoch in (LIVING, SILENT, KILLED)),
+    *(("read", epoch) for epoch in (DEAD, LIVING, KILLED)),
+    *(("retire", epoch) for epoch in (DEAD, KILLED)),
+]
+
+
+AMOUNTS = st.integers(0, 400)
+
+
+@given(
+    order=st.permutations(STEPS),
+    spent_by=st.fixed_dictionaries({DEAD: AMOUNTS, LIVING: AMOUNTS, KILLED: AMOUNTS}),
+    read=AMOUNTS,
+)
+def test_control_that_begins_anew_comes_to_the_same_in_whatever_order_it_hears_of_things(
+    order: list[Step], spent_by: dict[int, int], read: int
+) -> None:
+    posted = sum(spent_by.values()) + 3 * read
+    lent = max(0, 300 - spent_by[LIVING] - read) + 250
+    assert after(order, spent_by, read) == [Spent(NAME, DAY, posted, lent, USD)]
+
+
+def test_what_was_spent_before_control_began_anew_stays_when_its_worker_ends() -> None:
+    """Workers call before the store is read, and end later in the same window."""
+    book = book_of(1, knows_all=False)
+    book.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 1000, 0)], NOW)
+    book.restore([(NAME, DAY, 7, 920)])
+    assert spent(book) == (920, 80), "one row for one limit"
+    book.know_all(NOW)
+    book.retire(7, NOW)
+    book.join(8, 0, NOW)
+    assert ask(book, 8, 80) == Grant(NAME, DAY, 80, 0, 0)
+
+
+def test_nothing_is_lent_before_all_is_known() -> None:
+    book = book_of(1, 7, knows_all=False)
+    assert ask(book, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
+    book.know_all(NOW)
+    assert ask(book, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
+    book.restore([])
+    assert ask(book, 7, 1) == Grant(NAME, DAY, 1000, 0, 0)
+
+
+def test_what_a_store_has_lost_and_is_told_again_counts_once() -> None:
+    book = book_of(1, 7)
+    book.charge(7, NAME, DAY, 300)
+    book.charge(8, NAME, DAY, 30)
+    book.restore([(NAME, DAY, 7, 100)], {7, 8})
+    assert spent(book) == (330, 0)
+    for amount in (150, 20, 40, 5):
+        book.charge(7, NAME, DAY, amount)
+    book.charge(8, NAME, DAY, 30)
+    assert spent(book) == (345, 0)
+
+
+def test_a_limit_that_comes_later_counts_what_workers_may_have_opened_windows_with() -> None:
+    book = LeaseBook(2)
+    book.hello(1, 0, EARLY, [], NOW)
+    book.hello(2, 1, EARLY, [Holding(NAME, DAY, 20, 20)], NOW)
+    assert book.status() == [Spent(NAME, DAY, 0, 20, None)]
+    configure(book, 1000)
+    assert spent(book) == (0, 520)
+    after_it = DAY + 86_400.0
+    book.forget_ended(after_it, 0.0)
+    book.forget_ended(after_it, KEEP_S + 1)
+    assert book.status() == [], "and is forgotten like any other"
 
 
 # Shares.
