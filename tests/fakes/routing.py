@@ -11,17 +11,18 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait
-from pointsman.domain.snapshots import PublicModel, Routing, Snapshot, Timeouts
+from pointsman.domain.snapshots import Failover, PublicModel, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.routing import health
 from pointsman.routing.decide import decide
-from pointsman.routing.failover import is_retry, next_step
+from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
 NOW = 1000.0
 ALL_OPERATIONS = frozenset(Operation)
+_FAILOVER = Failover()
 
 
 def provider_key(name: str, weight: float = 1.0, serves: tuple[str, ...] = ()) -> ProviderKey:
@@ -48,10 +49,12 @@ def snapshot(
     max_attempts: int = 5,
     queue_s: float = 5.0,
     commit_s: float = 600.0,
+    failover: Failover = _FAILOVER,
 ) -> Snapshot:
     """A configuration whose public name `chat` stands for `targets` and `fallbacks`."""
     models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), strategy)} if targets else {}
-    routing = Routing(max_attempts=max_attempts, timeouts=Timeouts(commit_s=commit_s, queue_s=queue_s))
+    timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
+    routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
     return Snapshot("digest", {item.name: item for item in endpoints}, models, {}, routing=routing)
 
 
@@ -110,7 +113,7 @@ class FakeView:
 
     def begin(self, step: Try, history: Sequence[Attempt], now: float) -> None:
         item = step.choice.candidate
-        if is_retry(item.endpoint.name, history):
+        if is_repeat(item.id, history):
             if self.tokens is not None:
                 self.tokens -= 1
             if self.budget is not None:

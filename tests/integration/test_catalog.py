@@ -17,10 +17,13 @@ PROVIDERS = {"alpha": Settings(), "beta": Settings(models=("openai/gpt-4o-mini",
 FIELDS = {"alpha": {"catalog": "openai"}, "beta": {"catalog": "openrouter"}}
 
 
-@pytest.mark.parametrize("model", ["gpt-4o-mini", "GPT-4o-mini", "alpha/gpt-4o-mini"])
+WITH_SIBLINGS = {"public": {"targets": ["alpha/gpt-4o-mini"], "siblings": True}}
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "GPT-4o-mini", "public"])
 def test_the_same_model_elsewhere_stands_in(model: str) -> None:
     async def main() -> None:
-        async with serving(providers=PROVIDERS, provider_settings=FIELDS) as gateway:
+        async with serving(providers=PROVIDERS, provider_settings=FIELDS, models=WITH_SIBLINGS) as gateway:
             assert (await gateway.ask(chat(model))).headers["x-pointsman-provider"] == "alpha"
             gateway.providers["alpha"].set_fault("status=500")
             answer = await gateway.ask(chat(model))
@@ -33,12 +36,14 @@ def test_the_same_model_elsewhere_stands_in(model: str) -> None:
     run(main())
 
 
-def test_siblings_can_be_forbidden() -> None:
+def test_explicit_targets_mean_these_and_no_others() -> None:
     async def main() -> None:
-        sections: dict[str, Any] = {"provider_settings": FIELDS, "routing": {"siblings": False, "max_attempts": 2}}
-        async with serving(providers=PROVIDERS, **sections) as gateway:
+        sections: dict[str, Any] = {"models": {"public": ["alpha/gpt-4o-mini"]}, "routing": {"max_attempts": 2}}
+        async with serving(providers=PROVIDERS, provider_settings=FIELDS, **sections) as gateway:
             gateway.providers["alpha"].set_fault("status=500")
+            assert (await gateway.ask(chat("public"))).status == 502
             assert (await gateway.ask(chat("alpha/gpt-4o-mini"))).status == 502
+            assert not gateway.providers["beta"].counters.requests_received
             assert (await gateway.ask(chat("gpt-4o-mini"))).status == 200, "a bare name names no provider"
 
     run(main())

@@ -17,7 +17,7 @@ from pointsman.domain.plans import Plan, Try, Wait
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.decide import decide, find_candidates
-from pointsman.routing.failover import LONGEST_PAUSE_S, MENDABLE, NEVER_SENT
+from pointsman.routing.failover import LACKING, LONGEST_PAUSE_S, NEVER_SENT, cause_of, is_repeat
 from pointsman.routing.health import THRESHOLD, Condition
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.weights import weighted_order
@@ -219,7 +219,9 @@ def test_a_plan_always_ends_within_its_limits(view: FakeView, asked: Call, scrip
         return
     plan, trace = ran
     queue_s = view.snapshot.routing.timeouts.queue_s
-    assert len(trace.tries) <= plan.max_attempts
+    rotations = _rotations(trace)
+    assert len(trace.tries) - rotations <= plan.max_attempts
+    assert rotations <= plan.max_attempts
     assert trace.now <= plan.deadline + 1e-6
     assert sum(wait.delay_s for wait in trace.waits if "limited" in wait.reason) <= queue_s + 1e-6
     for at, step in trace.steps:
@@ -228,6 +230,17 @@ def test_a_plan_always_ends_within_its_limits(view: FakeView, asked: Call, scrip
         elif isinstance(step, Wait):
             assert step.delay_s <= max(queue_s, LONGEST_PAUSE_S * 1.25) + 1e-6
             assert at + step.delay_s < plan.deadline + 1e-6
+
+
+def _rotations(trace: Trace, upto: int | None = None) -> int:
+    """Attempts with another key of a candidate of which nothing but keys was refused."""
+    count = 0
+    for number, one in enumerate(trace.history[:upto]):
+        before = trace.history[:number]
+        is_tried = any(item.candidate == one.candidate for item in before)
+        is_new = (one.candidate, one.key) not in trace.asked[:number]
+        count += is_tried and is_new and not is_repeat(one.candidate, before)
+    return count
 
 
 @given(views(), ASKED, SCRIPTS)
@@ -246,8 +259,9 @@ def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call,
         assert not plan.pinned or kind in NEVER_SENT
         refusals = {item.failure.kind for item in before if item.failure and item.failure.kind.fault is Fault.REQUEST}
         if refusals:
-            assert kind.fault is not Fault.REQUEST or kind in MENDABLE
-        if refusals - {failures.UPSTREAM_MODEL_MISSING}:  # that one provider lacks a model says nothing of the next
+            covered = plan.routing.failover.fallback_on
+            assert kind.fault is not Fault.REQUEST or kind in LACKING or cause_of(kind) in covered
+        if refusals - LACKING:  # that one provider lacks a model says nothing of the next
             assert names[following.candidate].candidate.provenance is Provenance.FALLBACK
         if kind.fault is Fault.PROVIDER and following.provider == last.provider and view.key_blocks == {}:
             asked_before = {item.provider for item in before}
@@ -284,7 +298,7 @@ def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
             count += 1
             tried.add(step.choice.candidate.id)
             has_untried = any(choice.candidate.id not in tried for choice in plan.choices)
-            halved = has_untried and count < plan.max_attempts and not plan.pinned
+            halved = has_untried and count - _rotations(trace, count) < plan.max_attempts and not plan.pinned
             remaining_s = plan.deadline - at
             assert step.timeout_s == (remaining_s / 2 if halved else remaining_s)
 

@@ -21,12 +21,13 @@ from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.public_models import ModelCompiler, note_idle_keys
 from pointsman.config.references import References
-from pointsman.config.schema import Document, GovernanceSettings, RoutingSettings
+from pointsman.config.routing_schema import RoutingSettings
+from pointsman.config.schema import Document, GovernanceSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
-from pointsman.domain.snapshots import Names, Routing, Snapshot, Timeouts
+from pointsman.domain.snapshots import Failover, Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Provider
@@ -106,7 +107,8 @@ def compile_document(
     catalog = in_use.catalog
     endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings, in_use))
     names = Names(endpoints, catalog, document.routing.siblings)
-    models = ModelCompiler(document, names, parts.strategies, findings).compile_all()
+    routing = compile_routing(document.routing)
+    models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
     compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
     keys: Mapping[bytes, VirtualKey] = compiler.compile_all(time())
@@ -134,7 +136,7 @@ def compile_document(
         models,
         keys,
         document.governance.require_key,
-        _routing(document.routing),
+        routing,
         key_headers,
         pricing,
         names,
@@ -177,9 +179,11 @@ def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endp
     return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
 
 
-def _routing(settings: RoutingSettings) -> Routing:
+def compile_routing(settings: RoutingSettings) -> Routing:
+    """What holds where a public name says nothing else."""
     timeouts = Timeouts(**settings.timeouts.model_dump())
-    return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer)
+    failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
+    return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer, failover)
 
 
 def _note_unused(document: Document, findings: Findings) -> None:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pointsman.config.problems import Findings, Problem, in_order, listed, nearest
-from pointsman.config.schema import Document, Section
+from pointsman.config.schema import Document
+from pointsman.config.sections import Section
 from pointsman.config.source import Location, Source, SourceError, parse
 
 

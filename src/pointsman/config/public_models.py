@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 from msgspec.structs import replace
 
 from pointsman.config.problems import Findings, listed, nearest
-from pointsman.config.schema import Document, ModelSettings
+from pointsman.config.routing_schema import ModelSettings
+from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
-from pointsman.domain.snapshots import Names, PublicModel, Snapshot
+from pointsman.domain.snapshots import Names, PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance
 from pointsman.routing.decide import find_candidates
 from pointsman.routing.names import bounds, siblings
@@ -24,18 +25,21 @@ class ModelCompiler:
         self,
         document: Document,
         names: Names,
+        routing: Routing,
         strategies: frozenset[str],
         findings: Findings,
     ) -> None:
         self._document = document
         self._endpoints = names.endpoints
         self._names = names
+        self._routing = routing
         self._strategies = strategies
         self._findings = findings
         self._bare = Snapshot("", names.endpoints, {}, {}, names=replace(names, siblings=False))
 
     def compile_all(self) -> dict[str, PublicModel]:
         self.check_strategy(self._document.routing.strategy, ("routing", "strategy"))
+        self._note_siblings()
         return {name: self._compile(name, settings) for name, settings in self._document.models.items()}
 
     def check_strategy(self, name: str, location: Location) -> None:
@@ -55,9 +59,33 @@ class ModelCompiler:
         targets = self._targets(settings, location)
         fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
-        others = (*fallbacks, *siblings(targets, fallbacks, self._names))
+        others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
         known = bounds((*targets, *others), self._names.catalog)
-        return PublicModel(name, tuple(targets), others, settings.strategy, bounds=known)
+        routing = self._routing_of(settings, location)
+        return PublicModel(name, tuple(targets), others, settings.strategy, bounds=known, routing=routing)
+
+    def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
+        """What a name says of its own laid over what `routing` says; `None` where it says nothing."""
+        base = self._routing
+        timeouts = replace(base.timeouts, **settings.timeouts.model_dump(exclude_none=True))
+        own = settings.failover.model_dump(exclude_none=True)
+        if "fallback_on" in own:
+            own["fallback_on"] = frozenset(own["fallback_on"])
+            if not settings.fallbacks:
+                message = "changes only what a request's own `fallbacks` are for: this name declares none"
+                self._findings.note((*location, "failover", "fallback_on"), message)
+        failover = replace(base.failover, **own)
+        routing = replace(base, timeouts=timeouts, failover=failover, response_model=settings.response_model)
+        return routing if routing != base else None
+
+    def _note_siblings(self) -> None:
+        """Say what has become of `routing.siblings` to those who relied on it for their public names."""
+        routing = self._document.routing
+        if "siblings" not in routing.model_fields_set or not routing.siblings:
+            return
+        message = "is for bare names only, which have siblings anyway: the targets of a public name mean these and no "
+        message += "others. Say `siblings: true` in each public name that is to have them"
+        self._findings.warning(("routing", "siblings"), message)
 
     def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
         strategy = settings.strategy or self._document.routing.strategy
@@ -74,7 +102,16 @@ class ModelCompiler:
                 if any(item.id == other.id for other in targets):
                     self._findings.warning((*place, "model"), f"{item.id} is a target of this name already")
                 # A bare name that several providers serve keeps the share that was written for it.
-                targets.append(replace(item, weight=target.weight / len(found), variant=target.variant))
+                weight, times = target.weight / len(found), target.timeouts
+                targets.append(
+                    replace(
+                        item,
+                        weight=weight,
+                        variant=target.variant,
+                        response_s=times.response_s,
+                        stream_head_s=times.stream_head_s,
+                    )
+                )
         if all(target.weight == 0 for target in settings.targets):
             self._findings.error((*location, "targets"), "every target has weight 0, so nothing can serve this name")
         return targets

@@ -8,23 +8,13 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
-from pointsman.domain.snapshots import Routing, Snapshot, Timeouts
+from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
+from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
+from pointsman.domain.snapshots import Snapshot
 
-_ROUTING = Routing()
-_TIMEOUTS = Timeouts()
 _KEY_HEADERS = list(Snapshot("", {}, {}, {}).key_headers)
-_MIB = 1024 * 1024
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Bytes = Annotated[int, Field(ge=1024, le=64 * 1024 * _MIB)]
-Weight = Annotated[float, Field(ge=0)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-ModelName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,256}$")]
-Pattern = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,256}$")]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
 
 
 def _exact(value: object) -> object:
@@ -47,15 +37,6 @@ UsdPerMillion = Annotated[
     BeforeValidator(_exact, json_schema_input_type=float | str),
     Field(ge=0, le=1_000_000, decimal_places=6),
 ]
-
-
-class Section(BaseModel):
-    """What every part of the file has in common: no unknown fields, no silent conversions."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-    PLANNED: ClassVar[frozenset[str]] = frozenset()
 
 
 class TlsSettings(Section):
@@ -83,13 +64,13 @@ class LimitTimeouts(Section):
 class LimitSettings(Section):
     """What one client, and all of them together, may take."""
 
-    body_bytes: Bytes = 50 * _MIB
+    body_bytes: Bytes = 50 * MIB
     """The largest request body."""
-    head_bytes: Annotated[int, Field(ge=1024, le=_MIB)] = 64 * 1024
+    head_bytes: Annotated[int, Field(ge=1024, le=MIB)] = 64 * 1024
     """The largest request head."""
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Client connections at the same time."""
-    body_memory_bytes: Bytes = 1024 * _MIB
+    body_memory_bytes: Bytes = 1024 * MIB
     """Memory held in request bodies, over all connections."""
     timeouts: LimitTimeouts = LimitTimeouts()
     """How long a client may take."""
@@ -227,76 +208,6 @@ def _expand_provider(value: object) -> object:
     if value is None:
         return {}
     return {"keys": {"default": {"value": value}}} if isinstance(value, str) else value
-
-
-class TargetSettings(Section):
-    """A provider and model that a public name stands for."""
-
-    model: ModelName
-    """`provider/model`, or a bare name that configured providers serve."""
-    weight: Weight = 1.0
-    """Share of the requests, of any scale. 0 takes the target out of use."""
-    variant: Name | None = None
-    """A label for comparisons, shown in logs and metrics."""
-
-
-def _expand_target(value: object) -> object:
-    return {"model": value} if isinstance(value, str) else value
-
-
-class ModelSettings(Section):
-    """A public model name: what clients ask for, and what serves it."""
-
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"require", "duplicates", "timeouts"})
-
-    strategy: Name | None = None
-    """How targets are chosen. Absent: `routing.strategy`."""
-    targets: Annotated[
-        list[Annotated[TargetSettings, BeforeValidator(_expand_target, json_schema_input_type=str | TargetSettings)]],
-        Field(min_length=1, max_length=64),
-    ]
-    """What serves the name; a text is short for `{model: …}`."""
-    fallbacks: Annotated[list[ModelName], Field(max_length=64)] = []
-    """Tried in this order after the targets: `provider/model`, never a public name."""
-
-
-def _expand_model(value: object) -> object:
-    if isinstance(value, str):
-        return {"strategy": "priority", "targets": [value]}
-    return {"strategy": "priority", "targets": value} if isinstance(value, list) else value
-
-
-class TimeoutSettings(Section):
-    """Time limits of one request, in seconds."""
-
-    connect_s: Seconds = _TIMEOUTS.connect_s
-    """For connecting to a provider, name lookup and TLS included."""
-    commit_s: Seconds = _TIMEOUTS.commit_s
-    """Until the answer commits: all attempts together."""
-    stall_s: Seconds = _TIMEOUTS.stall_s
-    """Silence inside a stream that has committed."""
-    stream_s: Seconds = _TIMEOUTS.stream_s
-    """A committed stream as a whole."""
-    queue_s: Seconds = _TIMEOUTS.queue_s
-    """Waiting for a provider's rate limit to free."""
-
-
-class RoutingSettings(Section):
-    """The defaults of every plan."""
-
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"duplicates", "rules"})
-
-    strategy: Name = _ROUTING.strategy
-    """How targets are chosen where the public name does not say."""
-    siblings: bool = True
-    """Whether a model that other configured providers serve too, by the catalog, is tried there when all else has
-    failed."""
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = _ROUTING.max_attempts
-    """The most attempts one request may make, over all providers and keys."""
-    timeouts: TimeoutSettings = TimeoutSettings()
-    """Time limits."""
-    commit_buffer: Bytes = _ROUTING.commit_buffer
-    """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced."""
 
 
 class ProviderEntrySettings(Section):
@@ -479,7 +390,7 @@ class JournalSettings(Section):
     durability: Literal["process", "power"] = "process"
     """`process`: nothing is lost when processes die. `power`: nor, but for the last tenth of a second, when the machine
     does."""
-    max_bytes: Annotated[int, Field(ge=64 * _MIB, le=1024 * 1024 * _MIB)] = 8 * 1024 * _MIB
+    max_bytes: Annotated[int, Field(ge=64 * MIB, le=1024 * 1024 * MIB)] = 8 * 1024 * MIB
     """How much each worker may keep while the store is away. Beyond it, requests under a limit are refused."""
 
 
@@ -522,7 +433,7 @@ class Document(Section):
         ModelName,
         Annotated[
             ModelSettings,
-            BeforeValidator(_expand_model, json_schema_input_type=str | list[str | TargetSettings] | ModelSettings),
+            BeforeValidator(expand_model, json_schema_input_type=str | list[str | TargetSettings] | ModelSettings),
         ],
     ] = {}
     """Public model names; a list is short for targets in order of priority."""

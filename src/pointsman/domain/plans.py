@@ -5,6 +5,7 @@ from enum import Enum
 from msgspec import Struct
 
 from pointsman.domain.failures import Failure
+from pointsman.domain.snapshots import Routing
 from pointsman.domain.targets import Candidate, ProviderKey
 
 
@@ -36,7 +37,8 @@ class Choice(Struct, frozen=True, gc=False):
 class Plan(Struct, frozen=True, gc=False):
     """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
     targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
-    sent."""
+    sent; `stream` says that a stream was asked for. `routing` holds for this request. `max_attempts` bounds first tries
+    and repeats; other keys of a candidate whose key was refused are counted by themselves, up to the same number."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -47,14 +49,19 @@ class Plan(Struct, frozen=True, gc=False):
     max_attempts: int
     jitter: float = 0.0
     pinned: bool = False
+    stream: bool = False
+    routing: Routing = Routing()
 
 
 class Try(Struct, frozen=True, gc=False):
-    """Make this attempt now. `timeout_s` bounds the time to its commit."""
+    """Make this attempt now. `timeout_s` bounds the time to its commit. Of a stream, `head_s` bounds the time to its
+    head and `content_s` that to its first content, where they are less."""
 
     choice: Choice
     key: ProviderKey
     timeout_s: float
+    head_s: float | None = None
+    content_s: float | None = None
 
 
 class Wait(Struct, frozen=True):

@@ -14,13 +14,50 @@ from pointsman.domain.targets import Candidate, Endpoint
 
 class Timeouts(Struct, frozen=True):
     """Seconds. `commit_s` bounds a request until its answer commits, `stall_s` the silence inside a committed
-    stream, `stream_s` a committed stream as a whole, `queue_s` the wait for a quota to free."""
+    stream, `stream_s` a committed stream as a whole, `queue_s` the wait for a quota to free. `stream_head_s` bounds an
+    attempt at a stream until its head, while another candidate is left; `response_s` an attempt at an answer that is
+    not streamed."""
 
     connect_s: float = 5.0
     commit_s: float = 600.0
     stall_s: float = 60.0
     stream_s: float = 3600.0
     queue_s: float = 5.0
+    stream_head_s: float = 30.0
+    response_s: float | None = None
+
+
+# The failures that a declared fallback can be for; `failover.cause_of` tells which one a failure is.
+FALLBACK_CAUSES = (
+    "provider",
+    "quota",
+    "credential",
+    "context_length",
+    "model_missing",
+    "content_filter",
+    "refusal",
+    "unsupported",
+)
+
+
+class Failover(Struct, frozen=True):
+    """How one candidate takes over from another. `fallback_on` are the failures that open declared fallbacks;
+    `first_token_s` bounds an attempt at a stream until its first content, while another candidate is left."""
+
+    fallback_on: frozenset[str] = frozenset(FALLBACK_CAUSES[:5])
+    first_token_s: float | None = None
+
+
+class Routing(Struct, frozen=True):
+    """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes. `response_model` says
+    which model an answer names: the one that `served` it, or the one that was `requested`."""
+
+    strategy: str = "priority"
+    max_attempts: int = 5
+    timeouts: Timeouts = Timeouts()
+    commit_buffer: int = 8 * 1024 * 1024
+    failover: Failover = Failover()
+    response_model: str = "served"
 
 
 class Bounds(Struct, frozen=True):
@@ -34,7 +71,8 @@ class Bounds(Struct, frozen=True):
 class PublicModel(Struct, frozen=True, eq=False):
     """A name that can be asked for: what it stands for, in order of mention. `strategy` is `None` where `routing`
     decides. `fallbacks` are the declared ones, then other providers of the same models. `source` says where a name is
-    from that the configuration does not list. `bounds` are what some of these are known not to be up to."""
+    from that the configuration does not list. `bounds` are what some of these are known not to be up to. `routing` is
+    given where the name has settings of its own."""
 
     name: str
     targets: tuple[Candidate, ...]
@@ -42,15 +80,7 @@ class PublicModel(Struct, frozen=True, eq=False):
     strategy: str | None = None
     source: str = ""
     bounds: Bounds | None = None
-
-
-class Routing(Struct, frozen=True):
-    """The defaults of every plan. `commit_buffer` is in bytes."""
-
-    strategy: str = "priority"
-    max_attempts: int = 5
-    timeouts: Timeouts = Timeouts()
-    commit_buffer: int = 8 * 1024 * 1024
+    routing: Routing | None = None
 
 
 class PriceOverride(Struct, frozen=True, eq=False):
@@ -74,7 +104,7 @@ class Pricing(Struct, frozen=True, eq=False):
 
 class Names(Struct, frozen=True, eq=False):
     """What names that the configuration does not list are resolved with. `siblings` says whether other providers of
-    the same model stand in for it."""
+    the same model stand in for a bare name."""
 
     endpoints: dict[str, Endpoint]
     catalog: Catalog

@@ -65,7 +65,8 @@ class Provenance(Enum):
 
 class Candidate(Struct, frozen=True, eq=False):
     """A provider and model that could serve the call, with the keys that may be used there: they serve the model and
-    are not drained. `id` is `provider/model`: the name health is kept under.
+    are not drained. `id` is `provider/model`: the name health is kept under. `response_s` bounds an attempt at an
+    answer that is not streamed, and `stream_head_s` one at a stream until its head, where the target says so itself.
     """
 
     id: str
@@ -75,6 +76,8 @@ class Candidate(Struct, frozen=True, eq=False):
     weight: float = 1.0
     variant: str | None = None
     provenance: Provenance = Provenance.TARGET
+    response_s: float | None = None
+    stream_head_s: float | None = None
 
 
 @lru_cache(maxsize=8192)

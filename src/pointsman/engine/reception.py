@@ -9,6 +9,7 @@ completed, or be ended by an explicit error.
 from collections.abc import Callable
 from enum import Enum
 from time import monotonic, time
+from typing import Protocol
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -21,7 +22,6 @@ from pointsman.providers._provider import Codec, StreamDecoder
 from pointsman.providers._usage_scan import EventsScan, JsonScan, usage_in
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
-from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -31,6 +31,13 @@ AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may ta
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
 Begin = Callable[[int, Headers, int | None], None]
+
+
+class Output(Protocol):
+    """Where an answer goes, as `transport.http_exchange.Exchange` takes it."""
+
+    def write(self, data: bytes) -> bool: ...
+    def end(self) -> None: ...
 
 
 class Mode(Enum):
@@ -59,13 +66,15 @@ class Reception(Waiter[None]):
     usage: Usage | None = None
     first_byte_at: float | None = None
     committed_at: float | None = None
+    commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
+    content_by = NEVER  # and when the first content of a stream is
 
     _scan: JsonScan | EventsScan | None = None  # of an answer that is relayed: it may say what was used
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
 
-    def __init__(self, call: Call, codec: Codec, exchange: Exchange, begin: Begin, routing: Routing) -> None:
+    def __init__(self, call: Call, codec: Codec, exchange: Output, begin: Begin, routing: Routing) -> None:
         self._call = call
         self._codec = codec
         self._exchange = exchange
@@ -99,6 +108,8 @@ class Reception(Waiter[None]):
             self._decoder = self._codec.decoder(self._call)
         else:
             self._mode = COLLECT
+        if self.commit_by is not None and self.leg is not None:
+            self.leg.deadline = self.content_by if self._mode is EVENTS else self.commit_by
 
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)

@@ -24,8 +24,9 @@ from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing, Hold, Shortened, Tab, wants
 from pointsman.engine.live import Live
-from pointsman.engine.reception import Reception
+from pointsman.engine.reception import Output, Reception
 from pointsman.engine.record import AttemptRecord, RequestRecord
+from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.uploads import Upload
@@ -34,7 +35,7 @@ from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Codec
 from pointsman.routing.admit import Grant
 from pointsman.routing.decide import decide, nothing_left, without
-from pointsman.routing.failover import is_retry, next_step
+from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.ledger import Short
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
@@ -74,7 +75,8 @@ class Serving:
     before it. `upload` is a body that is passed on as it arrives. `sent` counts the attempts that were begun, and
     `cost_nano` is what those that are over cost. `may_fit` says that a limit would have room if what is reserved in it
     came free, `may_shorten` that there may be room for a shorter answer; with `is_shortening` one is sought.
-    `shortened` is what became of the attempt's call.
+    `shortened` is what became of the attempt's call. `renaming` stands before the exchange where the answer is to name
+    the model that was asked for.
     """
 
     plan: Plan | None = None
@@ -86,6 +88,7 @@ class Serving:
     may_shorten = False
     is_shortening = False
     shortened: Shortened | None = None
+    renaming: Renaming | None = None
 
     def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
         self.engine = engine
@@ -169,8 +172,13 @@ class Serving:
         Between what reserves and the `try` whose end settles stands nothing that may fail."""
         engine, candidate = self.engine, step.choice.candidate
         billing = engine.billing
+        plan = self.plan
+        assert plan is not None
         codec = PROVIDERS[candidate.endpoint.type].codecs[self.call.operation]
-        reception = Reception(self.call, codec, self.exchange, self.begin, engine.live.snapshot.routing)
+        output: Output = self.exchange
+        if plan.routing.response_model != "served":
+            output = self.renaming = Renaming(self.exchange, self.call.model)
+        reception = Reception(self.call, codec, output, self.begin, plan.routing)
         tab = billing.tab(self.grant.virtual_key, candidate)
         self.shortened = None
         hold, started_at = billing.hold(tab, self.call, self.identity, self.sent + 1), now
@@ -178,8 +186,7 @@ class Serving:
             hold, started_at = await self._find_room(hold, tab), monotonic()
             if isinstance(hold, Reason):
                 engine.accounts.lease_wait(started_at - now)
-                assert self.plan is not None
-                self.plan = without(self.plan, candidate, Verdict(candidate.id, "billing", hold))
+                self.plan = without(plan, candidate, Verdict(candidate.id, "billing", hold))
                 return _LEFT_OUT
         self.sent += 1
         self.reception = reception
@@ -241,9 +248,12 @@ class Serving:
     def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
         endpoint = candidate.endpoint
-        engine.live.begin(candidate, now, is_retry=bool(history) and is_retry(endpoint.name, history))
+        engine.live.begin(candidate, now, is_retry=bool(history) and is_repeat(candidate.id, history))
         request = codec.encode(hold.call, candidate, step.key, hold.attempt)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
+        if step.head_s is not None and step.content_s is not None:
+            reception.commit_by, reception.content_by = deadline, now + step.content_s
+            deadline = now + step.head_s
         if upload is None:
             reception.leg = client.send(endpoint.origin, request, reception, deadline)
         else:
@@ -315,13 +325,17 @@ class Serving:
         """Start a streamed answer: the moment of commit."""
         self.status = status
         self.exchange.on_drain = self._drained
+        if self.renaming is not None:
+            self.renaming.begin(headers, length)
         self.exchange.start(status, provider_lines(headers) + self._lines(), length)
 
     def _send_whole(self) -> None:
         reception = self.reception
         if reception is not None and reception.body is not None:
-            self.status = reception.status or 200
-            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), reception.body)
+            self.status, body = reception.status or 200, reception.body
+            if self.renaming is not None:
+                body = self.renaming.whole(reception.headers, body)
+            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), body)
 
     def _refuse(self, step: GiveUp) -> None:
         """Tell the client that nothing came of the request."""

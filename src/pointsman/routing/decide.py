@@ -30,7 +30,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
 
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
-    call, key, routing = facts.call, facts.virtual_key, view.snapshot.routing
+    call, key = facts.call, facts.virtual_key
     if key is not None and key.allow_models and (call.fallbacks or not _may_ask(key, call.model)):
         forbidden = _forbidden(key, call)
         if forbidden is not None:
@@ -51,6 +51,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
             return menu
     else:
         menu = _calm_menu(public, call.operation, key if key is not None and _decides(key) else None)
+    routing = (public.routing if public is not None else None) or view.snapshot.routing
     strategy = menu.strategy or routing.strategy
     ordered = STRATEGIES[strategy](menu.targets, facts, view, rng)
     if menu.others:
@@ -71,6 +72,8 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         routing.max_attempts,
         rng.random(),
         call.stateful,
+        call.stream,
+        routing,
     )
 
 

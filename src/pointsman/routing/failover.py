@@ -8,11 +8,14 @@ By the class of the last failure:
     provider     another provider at once; else another model of the same; else the same again after a pause
     quota        another key, else another provider, at once; wait when only quota blocks
     credential   another key, else another provider, at once
-    request      give up, except for failures a declared fallback can mend (another model may take a longer prompt)
+    request      give up, except for failures a declared fallback is there for, or that say nothing of other targets
+    gateway      another candidate: this gateway could not reach the one it tried
     client       give up
 
-The first failover to another provider is free; every further attempt after a provider failure spends a token of the
-retry budgets. A plan may be old by the time of its second attempt, so breakers and blocks are looked at again.
+The first try at a candidate is always free: nobody who could serve is left unasked. What spends a token of the retry
+budgets is a repeat, an attempt at a candidate that has failed for this request already. `max_attempts` bounds first
+tries and repeats together. Other keys of a candidate whose key was refused are bounded by it too, but counted apart.
+A plan may be old by the time of its second attempt, so breakers and blocks are looked at again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,27 +25,51 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import Choice, GiveUp, Plan, Step, Try, Wait
 from pointsman.domain.targets import Provenance, ProviderKey
+from pointsman.routing.health import KeyBlock
 from pointsman.routing.view import View
 
-# Refusals of the request that a declared fallback may well not share.
-MENDABLE = frozenset(
-    {
-        failures.CONTEXT_TOO_LONG,
-        failures.UPSTREAM_TOO_LARGE,
-        failures.CONTENT_FILTERED,
-        failures.UPSTREAM_MODEL_MISSING,
-        failures.UPSTREAM_UNSUPPORTED,
-    }
-)
-# A provider lacks what was asked for, which says nothing of the next.
+# That one target lacks a model or an operation says nothing of the next one.
 LACKING = frozenset({failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_UNSUPPORTED})
 
 # The provider has seen nothing of a request that failed in one of these ways.
-NEVER_SENT = frozenset({failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failures.DNS_FAILED, failures.TLS_FAILED})
+NEVER_SENT = frozenset(
+    {failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failures.DNS_FAILED, failures.TLS_FAILED}
+    | {failures.OVERLOADED_GATEWAY}
+)
+
+# The provider was at work when these came about, so each of them may be charged, and a fault of form is most likely the
+# same the next time: a candidate is asked again once.
+REPEATED_ONCE = frozenset(
+    {failures.MALFORMED_ANSWER, failures.TRUNCATED, failures.COMMIT_TIMEOUT, failures.STALLED}
+    | {failures.STREAM_TOO_LONG}
+)
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below what overflows a float
+
+_TRANSIENT = frozenset({"provider", "quota", "credential"})
+_CAUSES = {
+    failures.CONTEXT_TOO_LONG: "context_length",
+    failures.UPSTREAM_TOO_LARGE: "context_length",
+    failures.UPSTREAM_MODEL_MISSING: "model_missing",
+    failures.CONTENT_FILTERED: "content_filter",
+    failures.UPSTREAM_UNSUPPORTED: "unsupported",
+}
+_CAUSES_BY_FAULT = {
+    Fault.PROVIDER: "provider",
+    Fault.GATEWAY: "provider",
+    Fault.QUOTA: "quota",
+    Fault.CREDENTIAL: "credential",
+    Fault.REQUEST: "refusal",
+}
+_MOVES_ON = frozenset({Fault.PROVIDER, Fault.GATEWAY})
+_FALLBACK = Provenance.FALLBACK
+
+
+def cause_of(kind: Kind) -> str | None:
+    """What a failure is called in `failover.fallback_on`; `None` where no fallback could be for it."""
+    return _CAUSES.get(kind) or _CAUSES_BY_FAULT.get(kind.fault)
 
 
 def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Step:
@@ -56,28 +83,51 @@ def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) ->
     last = history[-1].failure
     if last is None:
         return GiveUp(Failure(failures.INTERNAL, "a plan went on after its success"))
-    if _is_over(plan, history, last, now):
+    if _is_over(plan, last, now):
         return _give_up(history)
-    choices = _open_choices(plan, history)
+    choices = _open_choices(plan, history, view, now)
+    counted, rotations = _counts(history)
+    tried = {attempt.candidate for attempt in history}
     for choice, key in _untried(choices, history, view, now):
-        if _is_affordable(choice, history, view, now):
-            return Try(choice, key, _timeout_s(plan, history, choice, now))
+        used = rotations if choice.candidate.id in tried else counted
+        if used < plan.max_attempts:
+            return _try(plan, history, choice, key, view, now)
+    if counted >= plan.max_attempts:
+        return _give_up(history)
     return _again(plan, choices, history, view, now)
 
 
-def is_retry(provider: str, history: Sequence[Attempt]) -> bool:
-    """Whether an attempt at `provider` after these spends a token: the first failover to another one does not."""
-    failed = [attempt.provider for attempt in history if _fault(attempt) is Fault.PROVIDER]
-    return len(failed) > 1 or provider in failed
+def is_repeat(candidate: str, history: Sequence[Attempt]) -> bool:
+    """Whether an attempt at this candidate spends a token: one that has failed already, for what is not its key's
+    fault."""
+    return any(attempt.candidate == candidate and _fault(attempt) in _MOVES_ON for attempt in history)
 
 
-def _is_over(plan: Plan, history: Sequence[Attempt], last: Failure, now: float) -> bool:
-    fault = last.kind.fault
+def _counts(history: Sequence[Attempt]) -> tuple[int, int]:
+    """How many attempts count in `max_attempts`, and how many were made with another key of a candidate only because
+    one was refused."""
+    rotations = 0
+    tried: set[str] = set()
+    keys: set[tuple[str, str]] = set()
+    failed: set[str] = set()
+    for attempt in history:
+        name, pair = attempt.candidate, (attempt.candidate, attempt.key)
+        if name in tried and pair not in keys and name not in failed:
+            rotations += 1
+        tried.add(name)
+        keys.add(pair)
+        if _fault(attempt) in _MOVES_ON:
+            failed.add(name)
+    return len(history) - rotations, rotations
+
+
+def _is_over(plan: Plan, last: Failure, now: float) -> bool:
+    kind = last.kind
+    fault = kind.fault
     return (
         fault is Fault.CLIENT
-        or (fault is Fault.REQUEST and last.kind not in MENDABLE)
-        or (plan.pinned and last.kind not in NEVER_SENT)
-        or len(history) >= plan.max_attempts
+        or (fault is Fault.REQUEST and kind not in LACKING and cause_of(kind) not in plan.routing.failover.fallback_on)
+        or (plan.pinned and kind not in NEVER_SENT)
         or now >= plan.deadline
     )
 
@@ -85,42 +135,98 @@ def _is_over(plan: Plan, history: Sequence[Attempt], last: Failure, now: float) 
 def _first(plan: Plan, view: View, now: float) -> Step:
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
-    for choice in plan.choices:
+    choices: Sequence[Choice] = plan.choices
+    if not plan.routing.failover.fallback_on >= _TRANSIENT:
+        choices = _without_fallbacks(plan, choices, (), view, now)
+    for choice in choices:
         for key in choice.keys:
             if not view.key_blocks or _is_free(choice.candidate.endpoint.name, key, view, now):
-                return Try(choice, key, _timeout_s(plan, (), choice, now))
-    return _wait_for_quota(plan, plan.choices, (), view, now)
+                return _try(plan, (), choice, key, view, now)
+    return _wait_for_quota(plan, choices, (), view, now)
 
 
-def _timeout_s(plan: Plan, history: Sequence[Attempt], choice: Choice, now: float) -> float:
-    """An attempt gets at most half of what remains while another candidate is left to try. A pinned call has none
-    after a timeout, which comes when its bytes were sent."""
+def _try(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey, view: View, now: float) -> Try:
+    """An attempt gets at most half of what remains while another candidate is left to try, and where the answer is not
+    streamed, no more than is said for such answers. A stream that does not begin in time is left for another candidate
+    while there is one that can be asked. A pinned call has none after a timeout, which comes when its bytes were
+    sent."""
     remaining_s = plan.deadline - now
-    if plan.pinned or len(history) + 1 >= plan.max_attempts or len(plan.choices) == 1:
-        return remaining_s
-    tried = {attempt.candidate for attempt in history} if history else ()
-    chosen = choice.candidate.id
-    for other in reversed(plan.choices):  # what is last was probably not tried
-        name = other.candidate.id
-        if name != chosen and name not in tried:
-            return remaining_s / 2
-    return remaining_s
+    others: list[Choice] = []
+    if not plan.pinned and len(plan.choices) > 1:
+        others = _others(plan, history, choice, key)
+    timeout_s = remaining_s / 2 if others else remaining_s
+    item, timeouts = choice.candidate, plan.routing.timeouts
+    if not plan.stream:
+        response_s = item.response_s or timeouts.response_s
+        return Try(choice, key, timeout_s if response_s is None else min(timeout_s, response_s))
+    if not others:
+        return Try(choice, key, timeout_s)
+    head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
+    if not any(_is_there(other, view, now + head_s) for other in others):
+        return Try(choice, key, timeout_s)
+    content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
+    return Try(choice, key, timeout_s, min(head_s, content_s), content_s)
 
 
-def _open_choices(plan: Plan, history: Sequence[Attempt]) -> Sequence[Choice]:
+def _others(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey) -> list[Choice]:
+    """The candidates that could still be tried for the first time if this attempt timed out."""
+    chosen, tried = choice.candidate.id, {attempt.candidate for attempt in history}
+    this = Attempt(chosen, choice.candidate.endpoint.name, choice.candidate.model, key.name, 0.0, 0.0)
+    if _counts((*history, this))[0] >= plan.max_attempts:
+        return []
+    others = [other for other in plan.choices if other.candidate.id != chosen and other.candidate.id not in tried]
+    if "provider" in plan.routing.failover.fallback_on or choice.candidate.provenance is _FALLBACK:
+        return others
+    return [other for other in others if other.candidate.provenance is not _FALLBACK]
+
+
+def _is_there(choice: Choice, view: View, at: float) -> bool:
+    """Whether a candidate can be asked at that time, as far as is known now."""
+    item = choice.candidate
+    condition = view.conditions.get(item.id) if view.conditions else None
+    if condition is not None and condition.is_blocked(at):
+        return False
+    return any(_is_free(item.endpoint.name, key, view, at) for key in choice.keys)
+
+
+def _open_choices(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Sequence[Choice]:
     """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
     not refuse it too. That one provider lacks the model or the operation says nothing of the next."""
     refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
-    if not refusals:
-        return plan.choices
-    refused = refusals.keys()
-    if all(failure is not None and failure.kind in LACKING for failure in refusals.values()):
-        return [choice for choice in plan.choices if choice.candidate.id not in refused]
-    return [
-        choice
-        for choice in plan.choices
-        if choice.candidate.provenance is Provenance.FALLBACK and choice.candidate.id not in refused
-    ]
+    if refusals:
+        refused = refusals.keys()
+        choices = [choice for choice in plan.choices if choice.candidate.id not in refused]
+        if any(failure is not None and failure.kind not in LACKING for failure in refusals.values()):
+            return [choice for choice in choices if choice.candidate.provenance is _FALLBACK]
+        return _without_fallbacks(plan, choices, history, view, now)
+    return _without_fallbacks(plan, plan.choices, history, view, now)
+
+
+def _without_fallbacks(
+    plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
+) -> Sequence[Choice]:
+    """The choices, without the declared fallbacks where nothing has happened that they are there for. They are there
+    for each failure in `fallback_on` of a target, in this request or before it, and for targets that are left out."""
+    causes = plan.routing.failover.fallback_on
+    if any(attempt.failure is not None and cause_of(attempt.failure.kind) in causes for attempt in history):
+        return choices
+    targets = [choice for choice in plan.choices if choice.candidate.provenance is not _FALLBACK]
+    if not targets or len(targets) == len(plan.choices):
+        return choices
+    tried = {attempt.candidate for attempt in history}
+    for choice in targets:
+        item = choice.candidate
+        if item.id in tried:
+            continue
+        condition = view.conditions.get(item.id)
+        if "provider" in causes and condition is not None and condition.is_blocked(now):
+            return choices
+        blocks = [_block(item.endpoint.name, key, view, now) for key in choice.keys]
+        if all(block is not None for block in blocks) and any(
+            block is not None and cause_of(block.failure.kind) in causes for block in blocks
+        ):
+            return choices
+    return [choice for choice in choices if choice.candidate.provenance is not _FALLBACK]
 
 
 def _untried(
@@ -129,8 +235,8 @@ def _untried(
     """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
     tried = {(attempt.candidate, attempt.key) for attempt in history}
-    failed = {attempt.candidate for attempt in history if _fault(attempt) is Fault.PROVIDER}
-    dead = {attempt.provider for attempt in history if _fault(attempt) is Fault.PROVIDER}
+    failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
+    dead = {attempt.provider for attempt in history if _fault(attempt) in _MOVES_ON}
 
     def rank(choice: Choice) -> int:
         item = choice.candidate
@@ -153,16 +259,18 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], vi
     """Everything was tried once: ask again where a quota has come back, else where the provider failed, after a
     pause, else wait for a quota."""
     faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
-    failed = {attempt.candidate for attempt in history if _fault(attempt) is Fault.PROVIDER}
+    failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
     repeats: list[tuple[Choice, ProviderKey]] = []
     for choice in choices:
         item = choice.candidate
+        if not _may_repeat(choice, history, view, now):
+            continue
         for key in choice.keys:
-            if not _is_free(item.endpoint.name, key, view, now) or not _is_affordable(choice, history, view, now):
+            if not _is_free(item.endpoint.name, key, view, now):
                 continue
             fault = faults.get((item.id, key.name))
             if fault is Fault.QUOTA:
-                return Try(choice, key, _timeout_s(plan, history, choice, now))
+                return _try(plan, history, choice, key, view, now)
             if item.id in failed and fault is not Fault.CREDENTIAL:
                 repeats.append((choice, key))
     doublings = min(len(history) - 1, MAX_DOUBLINGS)
@@ -173,7 +281,7 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], vi
     if now < due:
         return Wait(due - now, "every candidate failed once")
     choice, key = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
-    return Try(choice, key, _timeout_s(plan, history, choice, now))
+    return _try(plan, history, choice, key, view, now)
 
 
 def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
@@ -190,7 +298,7 @@ def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Att
     if quota:
         delay_s = min(quota) - now
         waited_s = now - plan.made_at - sum(attempt.ended_at - attempt.started_at for attempt in history)
-        if waited_s + delay_s <= view.snapshot.routing.timeouts.queue_s and now + delay_s < plan.deadline:
+        if waited_s + delay_s <= plan.routing.timeouts.queue_s and now + delay_s < plan.deadline:
             return Wait(delay_s, "every key is rate limited")
     if history:
         return _give_up(history)
@@ -252,15 +360,27 @@ def _account(history: Sequence[Attempt], *, for_client: bool) -> str:
     return "; ".join(parts)
 
 
-def _is_affordable(choice: Choice, history: Sequence[Attempt], view: View, now: float) -> bool:
-    provider = choice.candidate.endpoint.name
-    return not is_retry(provider, history) or view.may_retry(provider, now)
+def _may_repeat(choice: Choice, history: Sequence[Attempt], view: View, now: float) -> bool:
+    """Whether a candidate may be asked once more: a repeat can mend what was wrong, and the budgets have a token. What
+    follows a refused key only is no repeat."""
+    name = choice.candidate.id
+    if not is_repeat(name, history):
+        return True
+    worked = [
+        item for item in history if item.candidate == name and item.failure and item.failure.kind in REPEATED_ONCE
+    ]
+    return len(worked) < 2 and view.may_retry(choice.candidate.endpoint.name, now)
 
 
 def _is_free(provider: str, key: ProviderKey, view: View, now: float) -> bool:
+    return _block(provider, key, view, now) is None
+
+
+def _block(provider: str, key: ProviderKey, view: View, now: float) -> KeyBlock | None:
+    """The block of a key that is not over at that time."""
     blocks = view.key_blocks
     block = blocks.get((provider, key.name)) if blocks else None
-    return block is None or block.until <= now
+    return block if block is not None and block.until > now else None
 
 
 def _fault(attempt: Attempt) -> Fault | None:

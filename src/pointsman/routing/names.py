@@ -22,7 +22,8 @@ def resolve(snapshot: Snapshot, model: str) -> PublicModel | None:
 def _resolve(names: Names, model: str) -> PublicModel | None:
     prefix, slash, rest = model.partition("/")
     if slash and rest and prefix in names.endpoints:
-        return named(model, [candidate(names.endpoints[prefix], rest)], names, "provider/model")
+        targets = [candidate(names.endpoints[prefix], rest)]
+        return PublicModel(model, tuple(targets), source="provider/model", bounds=bounds(targets, names.catalog))
     if not model:
         return None
     targets = [
@@ -36,7 +37,7 @@ def _resolve(names: Names, model: str) -> PublicModel | None:
 
 def named(model: str, targets: Sequence[Candidate], names: Names, source: str) -> PublicModel:
     """The model of a name with these targets, their siblings behind them."""
-    fallbacks = siblings(targets, (), names)
+    fallbacks = siblings(targets, (), names) if names.siblings else ()
     return PublicModel(
         model, tuple(targets), fallbacks, source=source, bounds=bounds((*targets, *fallbacks), names.catalog)
     )
@@ -44,8 +45,6 @@ def named(model: str, targets: Sequence[Candidate], names: Names, source: str) -
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
     """The same models as the targets at other configured providers, as far as they are not among `others`."""
-    if not names.siblings:
-        return ()
     taken = {item.id for item in (*targets, *others)}
     found: list[Candidate] = []
     for target in targets:

@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.config.load import load
-from pointsman.config.schema import Section
+from pointsman.config.sections import Section
 
 
 def problems(text: str) -> list[tuple[int | None, str]]:

@@ -161,13 +161,60 @@ def test_a_bare_name_is_every_provider_that_has_it_by_the_catalog() -> None:
 def test_siblings_stand_behind_declared_fallbacks() -> None:
     text = OPEN + "providers: {openai: env.OPENAI_API_KEY, openrouter: env.GROQ_API_KEY, groq: env.GROQ_API_KEY}\n"
     text += "models: {a: {strategy: priority, targets: [openai/gpt-4.1-mini], fallbacks: [groq/qwen/qwen3.6-27b]}}\n"
-    model = compiled(text).snapshot.models["a"]
+    alone = compiled(text).snapshot.models["a"]
+    assert [item.id for item in alone.fallbacks] == ["groq/qwen/qwen3.6-27b"], "explicit targets mean these"
+    model = compiled(text.replace("fallbacks", "siblings: true, fallbacks")).snapshot.models["a"]
     assert [(item.id, item.provenance) for item in model.fallbacks] == [
         ("groq/qwen/qwen3.6-27b", Provenance.FALLBACK),
         ("openrouter/openai/gpt-4.1-mini", Provenance.SIBLING),
     ]
-    alone = compiled(text + "routing: {siblings: false}").snapshot.models["a"]
-    assert [item.id for item in alone.fallbacks] == ["groq/qwen/qwen3.6-27b"]
+
+
+def test_who_relied_on_siblings_for_public_names_is_told() -> None:
+    text = PROVIDERS + "  a: [openai/gpt-4o]\n"
+    assert not found(checked(text + "routing: {siblings: false}\n"), Severity.WARNING)
+    (warning,) = found(checked(text + "routing: {siblings: true}\n"), Severity.WARNING)
+    assert warning.startswith("routing.siblings: is for bare names only")
+    assert "`siblings: true` in each public name" in warning
+
+
+def test_a_name_may_have_times_failover_and_an_answer_of_its_own() -> None:
+    assert model("a: [openai/gpt-4o]").routing is None
+    text = "a: {targets: [{model: openai/gpt-4o, timeouts: {response_s: 7}}, one/x], fallbacks: [two/x], "
+    text += "timeouts: {response_s: 20, stall_s: 9}, failover: {fallback_on: [quota], first_token_s: 4}, "
+    own = model(text + "response_model: requested}")
+    routing = own.routing
+    assert routing is not None
+    assert (routing.timeouts.response_s, routing.timeouts.stall_s, routing.timeouts.stream_head_s) == (20, 9, 30)
+    assert (sorted(routing.failover.fallback_on), routing.failover.first_token_s) == (["quota"], 4)
+    assert routing.response_model == "requested"
+    assert [item.response_s for item in own.targets] == [7, None]
+
+
+def test_what_a_name_does_not_say_is_as_in_routing() -> None:
+    text = PROVIDERS + "  a: {targets: [openai/gpt-4o], timeouts: {stall_s: 9}}\n"
+    text += "routing: {max_attempts: 2, timeouts: {stream_head_s: 4}, failover: {fallback_on: [provider]}}\n"
+    snapshot = compiled(text).snapshot
+    routing = snapshot.models["a"].routing
+    assert routing is not None
+    assert routing.max_attempts == 2
+    assert (routing.timeouts.stall_s, routing.timeouts.stream_head_s) == (9, 4)
+    assert routing.failover == snapshot.routing.failover
+    assert routing.failover.fallback_on == {"provider"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("routing: {failover: {fallback_on: [quotas]}}", "routing.failover.fallback_on[0]"),
+        ("routing: {failover: {fallback_on: []}}", "routing.failover.fallback_on"),
+        ("routing: {failover: {stream_recovery: buffer}}", "routing.failover.stream_recovery"),
+        ("models: {a: {targets: [openai/x], response_model: other}}", "models.a.response_model"),
+    ],
+)
+def test_what_is_no_choice_is_an_error(text: str, said: str) -> None:
+    (error,) = errors(f"{OPEN}providers: {{openai: env.OPENAI_API_KEY}}\n{text}\n")
+    assert error.startswith(said)
 
 
 def test_notes() -> None:

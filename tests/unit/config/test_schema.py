@@ -1,6 +1,6 @@
 """The types of the file: every field is described, nothing is converted, nothing unknown passes."""
 
-from pointsman.config.schema import Section
+from pointsman.config.sections import Section
 
 
 def test_every_section_and_field_is_described() -> None:

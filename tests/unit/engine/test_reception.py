@@ -130,6 +130,15 @@ class Scene:
         return body, self.client.ended, None if failure is None else failure.kind.code
 
 
+def test_a_head_that_is_due_early_leaves_the_rest_its_own_time() -> None:
+    for headers, due in ((SSE, NOW + 9), (JSON, NOW + 99)):
+        scene = Scene()
+        scene.reception.commit_by, scene.reception.content_by = NOW + 99, NOW + 9
+        scene.leg.deadline = NOW + 3
+        scene.give(200, headers)
+        assert scene.leg.deadline == due
+
+
 # A stream.
 
 

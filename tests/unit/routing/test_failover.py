@@ -1,6 +1,9 @@
 """What is tried after what: each row of the failure taxonomy, and the limits that hold whatever happens."""
 
+from collections.abc import Sequence
+
 import pytest
+from msgspec.structs import replace
 
 from fakes.routing import (
     NOW,
@@ -20,18 +23,25 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Reason, Try, Verdict, Wait
-from pointsman.domain.snapshots import Snapshot
-from pointsman.domain.targets import Endpoint, Provenance, candidate
+from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot, Timeouts
+from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import without
-from pointsman.routing.failover import LONGEST_PAUSE_S, is_retry, next_step
+from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat, next_step
 
 A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
 FALLBACK = Provenance.FALLBACK
+DEFAULT = Failover()
 
 
-def of(*endpoints: Endpoint, fallbacks: int = 0, max_attempts: int = 5, queue_s: float = 5.0) -> Snapshot:
+def of(
+    *endpoints: Endpoint,
+    fallbacks: int = 0,
+    max_attempts: int = 5,
+    queue_s: float = 5.0,
+    failover: Failover = DEFAULT,
+) -> Snapshot:
     """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
     count = len(endpoints) - fallbacks
     return snapshot(
@@ -40,6 +50,7 @@ def of(*endpoints: Endpoint, fallbacks: int = 0, max_attempts: int = 5, queue_s:
         [candidate(item, "m", provenance=FALLBACK) for item in endpoints[count:]],
         max_attempts=max_attempts,
         queue_s=queue_s,
+        failover=failover,
     )
 
 
@@ -67,17 +78,12 @@ def test_a_provider_failure_prefers_another_provider_to_another_model_of_the_sam
     assert [name for name, _ in trace.asked][:3] == ["a/m", "b/m", "a/n"]
 
 
-def test_another_model_of_the_provider_that_failed_costs_a_token() -> None:
-    configuration = snapshot([A], [candidate(A, "m"), candidate(A, "n")])
-    assert run(configuration, failures.UPSTREAM_ERROR, tokens=0).asked == [("a/m", "k1")]
-    assert run(configuration, failures.UPSTREAM_ERROR, tokens=1).asked == [("a/m", "k1"), ("a/n", "k1")]
-
-
-def test_only_the_first_failover_is_free() -> None:
-    trace = run(of(A, B, C), failures.UPSTREAM_ERROR, tokens=0)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
-    trace = run(of(A, B, C), failures.UPSTREAM_ERROR, tokens=1)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m"]
+def test_the_first_try_at_a_candidate_is_free_whatever_failed_before() -> None:
+    of_one = snapshot([A], [candidate(A, "m"), candidate(A, "n")])
+    assert run(of_one, failures.UPSTREAM_ERROR, tokens=0).asked == [("a/m", "k1"), ("a/n", "k1")]
+    many = [endpoint(name) for name in "abcde"]
+    trace = run(of(*many), failures.UPSTREAM_ERROR, tokens=0)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m", "d/m", "e/m"]
 
 
 def test_the_only_provider_is_asked_again_after_a_pause_while_tokens_last() -> None:
@@ -290,6 +296,54 @@ def test_a_second_plan_does_not_join_a_trial() -> None:
     assert other.choice.candidate.id == "c/m"
 
 
+@pytest.mark.parametrize(
+    ("causes", "kind", "is_covered"),
+    [
+        (FALLBACK_CAUSES[:5], failures.CONTENT_FILTERED, False),
+        (["content_filter"], failures.CONTENT_FILTERED, True),
+        (["refusal"], failures.UPSTREAM_REFUSED, True),
+        (["refusal"], failures.CONTENT_FILTERED, False),
+        (["context_length"], failures.CONTEXT_TOO_LONG, True),
+        (["provider"], failures.CONTEXT_TOO_LONG, False),
+        (["unsupported"], failures.UPSTREAM_UNSUPPORTED, True),
+        (["model_missing"], failures.UPSTREAM_MODEL_MISSING, True),
+        (["provider"], failures.UPSTREAM_MODEL_MISSING, False),
+        (["provider"], failures.COMMIT_TIMEOUT, True),
+        (["quota"], failures.COMMIT_TIMEOUT, False),
+        (["quota"], failures.UPSTREAM_RATE_LIMITED, True),
+        (["provider", "credential"], failures.UPSTREAM_RATE_LIMITED, False),
+        (["credential"], failures.CREDENTIAL_REJECTED, True),
+    ],
+)
+def test_a_declared_fallback_is_for_the_failures_that_are_stated(
+    causes: Sequence[str], kind: Kind, is_covered: bool
+) -> None:
+    assert (cause_of(kind) in causes) is is_covered
+    trace = run(of(A, B, fallbacks=1, failover=Failover(frozenset(causes))), failure(kind, 60), None, tokens=0)
+    assert [name for name, _ in trace.asked] == (["a/m", "b/m"] if is_covered else ["a/m"])
+
+
+def test_a_fallback_that_is_not_for_it_is_not_first_either() -> None:
+    """Nothing was tried, but what keeps the target out is none of the failures that are stated."""
+    for causes, is_open in ((["provider"], False), (["provider", "quota"], True)):
+        view = FakeView(of(A, B, fallbacks=1, queue_s=0, failover=Failover(frozenset(causes))))
+        view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 60)
+        trace = drive(plan_for(call(), view), view, answers(None))
+        assert trace.has_succeeded is is_open
+    for causes, first in ((["quota"], "a/m"), (["provider"], "b/m")):
+        view = FakeView(of(A, B, fallbacks=1, failover=Failover(frozenset(causes))))
+        view.open_breaker("a/m", NOW + 60)
+        assert drive(plan_for(call(), view), view, answers(None)).asked == [(first, "k1")]
+
+
+def test_a_fallback_stands_in_for_targets_that_are_left_out() -> None:
+    view = FakeView(of(A, B, fallbacks=1, failover=Failover(frozenset({"quota"}))))
+    plan = plan_for(call(), view)
+    left_out = plan.choices[0].candidate
+    plan = without(plan, left_out, Verdict(left_out.id, "billing", Reason("over_budget", "the budget has $1 left")))
+    assert drive(plan, view, answers(None)).asked == [("b/m", "k1")]
+
+
 REFUSALS = [failures.UPSTREAM_REFUSED, failures.CONTEXT_TOO_LONG, failures.CONTENT_FILTERED]
 
 
@@ -363,6 +417,57 @@ def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it
     assert trace.now == NOW + 600
 
 
+def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fields: float | None) -> Try:
+    """The first step of a plan for a stream, or for another answer."""
+    configuration = of(*choices)
+    names = {"first_token_s": fields.pop("first_token_s", None)}
+    routing = replace(
+        configuration.routing, timeouts=replace(Timeouts(), **fields), failover=replace(Failover(), **names)
+    )
+    view = view or FakeView(configuration)
+    view.snapshot = replace(configuration, routing=routing)
+    step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
+    assert isinstance(step, Try)
+    return step
+
+
+def test_a_stream_has_less_time_for_its_head_while_another_candidate_is_left() -> None:
+    step = limits(A, B, stream=True)
+    assert (step.timeout_s, step.head_s, step.content_s) == (300, 30, 300)
+    step = limits(A, B, stream=True, stream_head_s=4.0, first_token_s=8.0)
+    assert (step.head_s, step.content_s) == (4, 8)
+    step = limits(A, B, stream=True, first_token_s=8.0)
+    assert (step.head_s, step.content_s) == (8, 8), "the head is due no later than the content"
+    assert limits(A, stream=True, first_token_s=8.0).head_s is None
+    assert limits(A, B, stream=False, first_token_s=8.0).head_s is None
+
+
+def test_a_silent_stream_is_not_left_for_a_candidate_that_cannot_be_asked() -> None:
+    view = FakeView(of(A, B))
+    view.open_breaker("b/m", NOW + 60)
+    assert limits(A, B, stream=True, view=view).head_s is None
+    view.open_breaker("b/m", NOW + 10)
+    assert limits(A, B, stream=True, view=view).head_s == 30
+    view.block("b", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 60)
+    assert limits(A, B, stream=True, view=view).head_s is None
+
+
+def test_an_answer_that_is_not_streamed_has_the_time_that_is_stated() -> None:
+    assert limits(A, B, stream=False).timeout_s == 300
+    assert limits(A, B, stream=False, response_s=20.0).timeout_s == 20
+    assert limits(A, stream=False, response_s=20.0).timeout_s == 20
+    assert limits(A, B, stream=True, response_s=20.0).timeout_s == 300
+
+
+def test_a_target_may_state_times_of_its_own() -> None:
+    own = Candidate("a/m", A, "m", A.keys, response_s=7.0, stream_head_s=3.0)
+    view = FakeView(snapshot([A, B], [own, candidate(B, "m")]))
+    for stream in (False, True):
+        step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
+        assert isinstance(step, Try)
+        assert (step.head_s if stream else step.timeout_s) == (3 if stream else 7)
+
+
 def test_an_only_attempt_is_not_halved() -> None:
     view = FakeView(of(A, B, max_attempts=1))
     assert drive(plan_for(call(), view), view, answers(None)).tries[0].timeout_s == 600
@@ -387,10 +492,33 @@ def test_no_pause_ends_past_the_deadline() -> None:
     assert trace.waits == []
 
 
-def test_max_attempts_bounds_the_attempts_of_every_class() -> None:
+def test_max_attempts_bounds_first_tries_and_repeats_and_by_themselves_other_keys() -> None:
     many = endpoint("a", *[f"k{number}" for number in range(9)])
-    for kind in (failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED):
-        assert len(run(of(many, B, C, max_attempts=3), kind).asked) == 3
+    assert len(run(of(many, B, C, max_attempts=3), failures.UPSTREAM_ERROR).asked) == 3
+    for kind in (failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED):
+        asked = [name for name, _ in run(of(many, B, C, max_attempts=3), kind).asked]
+        assert asked == ["a/m"] * 4 + ["b/m", "c/m"]
+
+
+@pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
+def test_keys_that_are_refused_crowd_nobody_out(kind: Kind) -> None:
+    assert run(of(TWO_KEYS, B, max_attempts=2), kind, kind, None).asked[-1] == ("b/m", "k1")
+    assert run(of(TWO_KEYS, max_attempts=1), kind, None).has_succeeded
+
+
+def test_an_answer_that_was_paid_for_is_bought_once_more_at_most() -> None:
+    for kind in REPEATED_ONCE:
+        assert len(run(of(A), kind).asked) == 2
+        assert len(run(of(A, B), kind).asked) == 4
+    assert len(run(of(A), failures.UPSTREAM_ERROR, failures.MALFORMED_ANSWER).asked) == 3
+    assert len(run(of(A), failures.UPSTREAM_ERROR).asked) == 5
+
+
+def test_what_this_gateway_could_not_send_goes_to_another_candidate() -> None:
+    trace = run(of(TWO_KEYS, B), failures.OVERLOADED_GATEWAY, None, tokens=0)
+    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
+    end = run(of(A), failures.OVERLOADED_GATEWAY, tokens=0).end
+    assert end.failure.kind is failures.OVERLOADED_GATEWAY
 
 
 def test_very_many_attempts_do_not_overflow_the_pause() -> None:
@@ -426,15 +554,15 @@ def test_going_on_after_a_success_is_refused() -> None:
     assert step.failure.kind is failures.INTERNAL
 
 
-def test_an_attempt_is_a_retry_except_the_first_failover_to_another_provider() -> None:
+def test_an_attempt_is_a_repeat_where_its_candidate_failed_before() -> None:
     def after(*kinds: tuple[str, Kind]) -> list[Attempt]:
         return [Attempt(f"{name}/m", name, "m", "k1", NOW, NOW, failure=failure(kind)) for name, kind in kinds]
 
     dead, limited = failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED
-    assert not is_retry("a", ())
-    assert not is_retry("b", after(("a", dead)))
-    assert is_retry("a", after(("a", dead)))
-    assert is_retry("c", after(("a", dead), ("b", dead)))
-    assert not is_retry("a", after(("a", limited)))
-    assert not is_retry("c", after(("a", dead), ("b", limited)))
-    assert is_retry("a", after(("a", dead), ("b", limited)))
+    assert not is_repeat("a/m", ())
+    assert not is_repeat("b/m", after(("a", dead)))
+    assert is_repeat("a/m", after(("a", dead)))
+    assert not is_repeat("a/n", after(("a", dead)))
+    assert not is_repeat("c/m", after(("a", dead), ("b", dead)))
+    assert not is_repeat("a/m", after(("a", limited)))
+    assert is_repeat("a/m", after(("a", dead), ("b", limited)))

@@ -86,14 +86,20 @@ def test_what_nobody_else_has_is_found_by_the_name_its_provider_has_for_it() -> 
     assert ids("past", at("a", "alpha", serves=("big",))) == [], "the configuration outranks the catalog"
 
 
-def test_siblings_stand_in_for_a_named_provider() -> None:
+def test_a_named_provider_means_that_provider_alone() -> None:
     model = resolved(snapshot(A, B, C), "b/vendor/big")
+    assert [item.id for item in model.targets] == ["b/vendor/big"]
+    assert not model.fallbacks
+
+
+def test_siblings_stand_in_for_a_bare_name_that_the_configuration_gives_to_one_provider() -> None:
+    said = replace(C, catalog="alpha", serves=("big",))
+    model = resolved(snapshot(said, B), "big")
     assert [(item.id, item.provenance) for item in (*model.targets, *model.fallbacks)] == [
+        ("c/big", Provenance.TARGET),
         ("b/vendor/big", Provenance.TARGET),
-        ("a/big", Provenance.SIBLING),
     ]
-    assert not resolved(snapshot(A, B, siblings=False), "b/vendor/big").fallbacks
-    assert not resolved(snapshot(A, B), "b/unheard-of").fallbacks
+    assert not resolved(snapshot(said, B, siblings=False), "big").fallbacks
 
 
 def test_the_name_that_was_asked_for_comes_first_and_one_that_leaves_its_region_last() -> None:

@@ -1,0 +1,53 @@
+"""The model that an answer names: the one that was asked for, in place of the one that served it.
+
+What is around that name stays byte for byte as the provider sent it, but for white space on the top level.
+"""
+
+import msgspec
+from msgspec import Raw
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_encode = msgspec.json.Encoder().encode
+_DATA = b"data:"
+
+
+def renamed(body: bytes, model: str) -> bytes:
+    """A JSON answer with this model. What is no object, or names no model, stays as it is."""
+    try:
+        fields = _OBJECT.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    if "model" in fields:
+        fields["model"] = Raw(_encode(model))
+    elif "response" in fields:  # an event of the Responses API
+        fields["response"] = Raw(renamed(bytes(fields["response"]), model))
+    else:
+        return body
+    return _encode(fields)
+
+
+class RenamedEvents:
+    """A stream of events whose data name this model. It is fed in pieces of any size."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The lines that are complete."""
+        whole, end, rest = (self._rest + data).rpartition(b"\n")
+        self._rest = rest
+        return b"\n".join([self._line(line) for line in whole.split(b"\n")]) + end if end else b""
+
+    def close(self) -> bytes:
+        """What followed the last line."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def _line(self, line: bytes) -> bytes:
+        if not line.startswith(_DATA):
+            return line
+        content = line[len(_DATA) :].strip()
+        if not content.startswith(b"{"):
+            return line
+        return b"data: %b%b" % (renamed(content, self._model), b"\r" if line.endswith(b"\r") else b"")
