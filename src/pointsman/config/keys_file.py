@@ -2,9 +2,9 @@
 
     {"name": "user-1", "value": "sha256:…", "team": "research", "budgets": [{"limit_usd": 5, "per": "day"}]}
 
-The fields are those of an entry of `governance.virtual_keys`, and `name`; `value` and `previous_value` are digests. Most
-keys differ in nothing but name and value; the rest, the policy, is checked once however many keys have it, by the code
-that checks the configuration.
+The fields are those of an entry of `governance.virtual_keys`, and `name`; `value` and `previous_value` are digests.
+Most keys differ in nothing but name and value; the rest, the policy, is checked once however many keys have it, by the
+code that checks the configuration.
 """
 
 import re
