@@ -20,14 +20,14 @@ from pointsman.config.settings import Settings
 from pointsman.config.snapshot_file import read_snapshot
 from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Limit
-from pointsman.domain.snapshots import Snapshot, counters_of
+from pointsman.domain.snapshots import Snapshot, counters_of, is_listed
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.serving import Engine
-from pointsman.engine.status import metrics_lines
+from pointsman.engine.status import metrics_page
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
@@ -36,6 +36,7 @@ from pointsman.link.frames import PROTOCOL, Hello
 from pointsman.processes import WorkerTask, settle_memory
 from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
+from pointsman.telemetry.metrics import Page, encode_page
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.http_server import HttpServer, Limits
@@ -63,8 +64,9 @@ class Worker:
         self._journal = journal
         live, rng = Live(snapshot), Random(SystemRandom().getrandbits(128))
         self._ledger = Ledger()
+        accounts = Accounts(self._log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
         self._billing = Billing(live, self._ledger, journal, None)
-        self._engine = Engine(live, self._upstreams, Accounts(self._log, journal), self._billing, rng)
+        self._engine = Engine(live, self._upstreams, accounts, self._billing, rng)
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
@@ -105,7 +107,7 @@ class Worker:
             if is_up:
                 live.is_stale = False
 
-        self._link = link = LinkClient(path, ledger, hello, on_snapshot, self.metrics_lines, on_line)
+        self._link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line)
         self._billing.lessor = LinkLessor(link)
         loop = asyncio.get_running_loop()
         self._linking = loop.create_task(link.run())
@@ -123,9 +125,12 @@ class Worker:
     def public_port(self) -> int:
         return self._public.port
 
-    def metrics_lines(self) -> list[str]:
-        """Its metrics in the text format of Prometheus."""
-        return metrics_lines(self._engine, self._public)
+    def metrics(self) -> Page:
+        """What it has counted, and how it is."""
+        return metrics_page(self._engine, self._public)
+
+    def _encoded_metrics(self) -> bytes:
+        return encode_page(self.metrics())
 
     def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
         """Notice when control is silent, or has been away for too long."""

@@ -23,6 +23,7 @@ import msgspec
 import uvloop
 
 from fakes.clock import PATIENCE_S
+from fakes.metrics import samples
 from fakes.processes import watched
 from integration.client import Answer, Client
 from pointsman.config.compile import compile_file
@@ -162,11 +163,8 @@ class Gateway:
     async def metrics(self) -> dict[str, float]:
         """The samples of the metrics page by name and labels, or those of the worker in this process."""
         if self.worker is not None:
-            text = "\n".join(self.worker.metrics_lines())
-        else:
-            text = (await self.admin("/metrics")).body.decode()
-        lines = [line for line in text.splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+            return samples(self.worker.metrics())
+        return samples((await self.admin("/metrics")).body.decode())
 
     async def admin(self, path: str, method: str = "GET", body: Any = None) -> Answer:
         """One request to the console's address, with the admin token."""

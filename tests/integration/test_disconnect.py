@@ -115,7 +115,7 @@ async def check_records(gateway: Gateway, count: int, *, attempts: int = 1) -> N
         assert record["status"] == 499
         assert len(record["attempts"]) == attempts
         assert record["attempts"][-1]["outcome"] == "client_disconnected"
-    blamed = ("pointsman_unhealthy", "pointsman_key_blocked")
+    blamed = ("pointsman_target_unhealthy", "pointsman_key_blocked")
     assert not [name for name in await gateway.metrics() if name.startswith(blamed)]
 
 

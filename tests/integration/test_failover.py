@@ -138,14 +138,14 @@ def test_a_failed_provider_comes_back_by_itself() -> None:
             alpha = gateway.providers["alpha"]
             alpha.set_fault("status=500")
             await gateway.ask_many(8, 1, chat())
-            unhealthy = [name for name in await gateway.metrics() if name.startswith("pointsman_unhealthy")]
-            assert unhealthy == ['pointsman_unhealthy{candidate="alpha/gpt-4o-mini",state="failed"}']
+            unhealthy = [name for name in await gateway.metrics() if name.startswith("pointsman_target_unhealthy")]
+            assert unhealthy == ['pointsman_target_unhealthy{model="gpt-4o-mini",provider="alpha",state="failed"}']
             alpha.set_fault(None)
             condition = gateway.live.conditions["alpha/gpt-4o-mini"]
             await until(lambda: condition.health(monotonic()).value == "recovering", "the block ends")
             answer = await gateway.ask(chat())
             assert answer.headers["x-pointsman-provider"] == "alpha"
-            assert not [name for name in await gateway.metrics() if name.startswith("pointsman_unhealthy")]
+            assert not [name for name in await gateway.metrics() if name.startswith("pointsman_target_unhealthy")]
 
     run(main())
 

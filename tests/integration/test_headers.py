@@ -10,6 +10,7 @@ from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import Gateway, run, serving
 from integration.wire import ask, chat
+from pointsman.control.metrics import render
 from pointsman.simulate import Settings
 
 VIRTUAL_KEY = "pm-virtual-key-of-a-client-4242424242"
@@ -239,4 +240,4 @@ async def _all_that_is_written(gateway: Gateway) -> str:
     """The request log, the metrics, and what logging caught."""
     assert gateway.worker is not None
     await gateway.wait_for_records(1)
-    return "\n".join(gateway.worker.metrics_lines()) + gateway.log_file.read_text() + "".join(gateway.errors)
+    return render(gateway.worker.metrics()).decode() + gateway.log_file.read_text() + "".join(gateway.errors)

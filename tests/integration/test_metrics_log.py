@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from fakes.clock import PATIENCE_S
+from fakes.metrics import samples
 from integration.client import Answer, Client
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import ask, chat, connect
@@ -176,7 +177,7 @@ def test_the_metrics_page_is_what_prometheus_reads() -> None:
                     assert name in typed or base in typed, line
                     float(line.rpartition(" ")[2])
             assert text.endswith("\n")
-            assert "\npointsman_workers 2\n" in text
+            assert "\npointsman_workers 2.0\n" in text
             assert _sum(await gateway.metrics(), "pointsman_requests_total") == 11
 
     run(main())
@@ -206,9 +207,7 @@ def test_a_log_that_cannot_be_written_stops_no_request(what: str, caplog: pytest
                     assert (await wire.ask("POST", CHAT, chat())).status == 200
                 if what != "a pipe nobody reads":
                     await until(lambda: "log cannot be written" in caplog.text, "the error is reported")
-                    lines = "\n".join(worker.metrics_lines())
-                    dropped = lines.rpartition("pointsman_log_dropped_total ")[2].split()[0]
-                    assert int(dropped) > 0
+                    assert samples(worker.metrics())["pointsman_log_dropped_total"] > 0
                 assert (await wire.ask("POST", CHAT, chat())).status == 200
             if what == "a pipe nobody reads":
                 os.set_blocking(reader, False)

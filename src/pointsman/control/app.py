@@ -1,28 +1,25 @@
 """The console's listener: the admin API, the console's page, metrics and health."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from itertools import islice
-from time import time
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.control.api import ROUTERS
-from pointsman.control.metrics import merge
+from pointsman.control.own_metrics import own_page
 from pointsman.control.permissions import Need, Permission, undeclared
 from pointsman.control.services import Has, Services
 from pointsman.control.store.database import StoreError
-from pointsman.telemetry.metrics import gauge_lines
 
 MAX_BODY_BYTES = 1024 * 1024
-METRICS_S = 0.25
-MAX_LIMITS = 1000  # of which the metrics tell
+METRICS_S = 1.0  # how long workers are waited for
 _FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css", "icon.svg": "icon.svg"}
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -53,8 +50,8 @@ async def healthz() -> dict[str, str]:
 
 @_public.get("/readyz", include_in_schema=False)
 async def readyz(services: Has) -> dict[str, str]:
-    """Ready in any case: workers serve without the store. `degraded` says that it is away, or that somebody should look
-    at what of the books could not be read or taken."""
+    """Ready in any case: workers serve without the store. `degraded` says that the store is away, that the
+    configuration on disk was refused, or that somebody should look at parts of the books that could not be read."""
     state = services.ingest.state
     journals, _ = services.ingest.set_aside()
     wrong: dict[str, str] = {}
@@ -64,16 +61,22 @@ async def readyz(services: Has) -> dict[str, str]:
         wrong["journal"] = (
             f"{state.damage} damaged places were passed over since the start, {journals} journals set aside"
         )
+    if services.configuration.refused is not None:
+        wrong["configuration"] = (
+            "the configuration on disk was refused and an older one is in force; the log and GET /api/v1/status say why"
+        )
     if state.refused:
         wrong["refused"] = f"{state.refused} records are set aside in the table refused"
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 
 @_metrics.get("/metrics", include_in_schema=False)
-async def metrics(services: Has) -> PlainTextResponse:
+async def metrics(services: Has) -> Response:
     pages = await services.lessor.metrics(METRICS_S)
-    lines = merge([*pages, list(_own_lines(services, len(pages)))])
-    return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4; charset=utf-8")
+    alive = [line.hello.epoch for line in services.lessor.lines if line.hello is not None]
+    own = own_page(services, len(alive) - len(pages))
+    text = await asyncio.to_thread(services.pages.text, pages, alive, own)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @_public.get("/", include_in_schema=False)
@@ -140,31 +143,3 @@ def _explain(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{field}: there is no such parameter"
     return f"{field}: {error['msg']}"
-
-
-def _own_lines(services: Services, workers: int) -> list[str]:
-    state = services.ingest.state
-    lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
-    backlog = services.ingest.backlog_bytes()
-    aside, aside_bytes = services.ingest.set_aside()
-    spent = list(islice(services.book.spent(), MAX_LIMITS))
-    return [
-        *gauge_lines("pointsman_workers", "Workers that answer.", [({}, workers)]),
-        *gauge_lines("pointsman_store_up", "1 while the store works.", [({}, int(state.problem is None))]),
-        *gauge_lines("pointsman_ingest_lag_seconds", "Since all journals were read to their end.", [({}, lag_s)]),
-        *gauge_lines("pointsman_ingest_backlog_bytes", "Of journals, not read yet.", [({}, backlog)]),
-        *gauge_lines("pointsman_journal_damage", "Places where a journal was damaged.", [({}, state.damage)]),
-        *gauge_lines("pointsman_damaged_journals", "Set aside for somebody to look at.", [({}, aside)]),
-        *gauge_lines("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", [({}, aside_bytes)]),
-        *gauge_lines("pointsman_refused_records", "Set aside in the table refused.", [({}, state.refused)]),
-        *gauge_lines(
-            "pointsman_limit_posted",
-            "Spent in the present windows of limits: nano-dollars, tokens or requests.",
-            [({"counter": one.counter, "window": str(one.window)}, one.posted) for one in spent],
-        ),
-        *gauge_lines(
-            "pointsman_limit_lent",
-            "Lent to workers in the present windows of limits.",
-            [({"counter": one.counter, "window": str(one.window)}, one.lent) for one in spent],
-        ),
-    ]

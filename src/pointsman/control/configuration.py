@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from time import time
 
 from pointsman.config.compile import Compiled
 from pointsman.config.problems import Problem, Severity
@@ -42,6 +43,9 @@ class Configuration:
         self._started_with = self.current.settings
         self._tasks: set[asyncio.Task[object]] = set()
         self._outcome: tuple[bool, list[str]] = (True, [])
+        self.refused: list[str] | None = None  # what was wrong with what is on disk, while an older one is in force
+        self.taken_at = time()  # in Unix seconds, the configuration in force
+        self.reloads = self.refusals = 0
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
         if config is not None:
@@ -104,13 +108,15 @@ class Configuration:
                 await asyncio.to_thread(write_snapshot, self.path, accepted, compiled.keys)
             except OSError as error:
                 _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
-                self._outcome = (False, [f"{self.path} cannot be written: {error.strerror}"])
+                self._refuse([f"{self.path} cannot be written: {error.strerror}"])
                 return
             await self._put_in_force(compiled, [str(problem) for problem in warnings])
 
     async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
         """Have everybody take what is on the disk by now."""
         self.current = compiled
+        self.refused, self.taken_at = None, time()
+        self.reloads += 1
         self._on_new(compiled)
         behind = await self._distribute(DISTRIBUTE_S)
         if behind:
@@ -124,4 +130,9 @@ class Configuration:
         for problem in problems:
             _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
         _logger.error("the new configuration has errors; the old one stays in force")
-        self._outcome = (False, [str(problem) for problem in problems])
+        self._refuse([str(problem) for problem in problems])
+
+    def _refuse(self, said: list[str]) -> None:
+        self.refused = said
+        self.refusals += 1
+        self._outcome = (False, said)

@@ -30,6 +30,7 @@ from pointsman.link.frames import (
     Granted,
     Hello,
     InForce,
+    Metrics,
     MetricsAsk,
     NewSnapshot,
     Recall,
@@ -90,7 +91,7 @@ class Lessor:
         self._snapshot = snapshot
         self._lines: dict[int, Line] = {}  # by epoch
         self._server: asyncio.Server | None = None
-        self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, list[str]]]] = {}
+        self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, bytes]]] = {}
         self._number = 0
         self._changed = asyncio.Event()
         self._has_all = False  # every worker has called since the start, or its journal is read to the end
@@ -133,7 +134,7 @@ class Lessor:
             self._signal()
         elif frame.number in self._metrics:
             waiting, found = self._metrics[frame.number]
-            found[line.hello.epoch] = frame.lines
+            found[line.hello.epoch] = frame.page if isinstance(frame, Metrics) else b""
             if len(found) >= len(self._lines) and not waiting.done():
                 waiting.set_result(None)
 
@@ -165,13 +166,13 @@ class Lessor:
                 break
         return behind
 
-    async def metrics(self, within_s: float) -> list[list[str]]:
-        """The metrics of every worker that answers in time."""
+    async def metrics(self, within_s: float) -> dict[int, bytes]:
+        """The encoded metrics of every worker that answers in time, by its epoch."""
         if not self._lines:
-            return []
+            return {}
         self._number += 1
         number, waiting = self._number, asyncio.get_running_loop().create_future()
-        found: dict[int, list[str]] = {}
+        found: dict[int, bytes] = {}
         self._metrics[number] = (waiting, found)
         for line in self._lines.values():
             line.send(MetricsAsk(number))
@@ -182,7 +183,7 @@ class Lessor:
             pass
         finally:
             del self._metrics[number]
-        return list(found.values())
+        return {epoch: page for epoch, page in found.items() if page}
 
     async def _beat(self) -> None:
         """Show the workers that control is there."""

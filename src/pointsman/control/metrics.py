@@ -1,30 +1,151 @@
-"""The metrics of all workers as one page: equal series are summed up."""
+"""The metrics of all workers and of control as one page for Prometheus.
 
-from collections.abc import Iterable
+Format: https://prometheus.io/docs/instrumenting/exposition_formats/, written by `prometheus_client`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import accumulate
+from threading import Lock
+
+import msgspec
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from pointsman.telemetry.metrics import (
+    Counter,
+    CounterFamily,
+    GaugeFamily,
+    Histogram,
+    HistogramFamily,
+    Page,
+    decode_page,
+)
+
+MAX_GONE = 16  # workers that ended whose last page is kept as it was
 
 
-def merge(pages: Iterable[Iterable[str]]) -> list[str]:
-    """Lines in the text format of Prometheus, each series once. Comments come before the first of their series."""
-    comments: dict[str, None] = {}
-    families: dict[str, dict[str, float]] = {}
-    helps: dict[str, list[str]] = {}
+class WorkerPages:
+    """The last page of every worker, by its epoch.
+
+    A sum over workers must not fall when a worker ends or does not answer in time: `rate()` would take the rest of the
+    sum for new. So the counters of a worker that is gone stay in the sum. Its gauges do not.
+    """
+
+    def __init__(self) -> None:
+        self._pages: dict[int, Page] = {}
+        self._one_at_a_time = Lock()
+        self._before = Page()  # the sum over workers that ended long ago
+
+    def text(self, pages: Mapping[int, bytes], alive: Iterable[int], own: Page) -> bytes:
+        """The whole page in the text format of Prometheus, from pages that were just received and control's own. Takes
+        some milliseconds, so it runs in a thread, one at a time."""
+        with self._one_at_a_time:
+            readable: dict[int, Page] = {}
+            for epoch, page in pages.items():
+                with suppress(msgspec.DecodeError):  # of another version, which drains
+                    readable[epoch] = decode_page(page)
+            return render(merged([self.take(readable, alive), own]))
+
+    def take(self, pages: Mapping[int, Page], alive: Iterable[int]) -> Page:
+        """The sum, with the pages that were just received. `alive` are the workers that are connected."""
+        self._pages.update(pages)
+        living = set(alive)
+        gone = [epoch for epoch in self._pages if epoch not in living]
+        for epoch in gone[: max(0, len(gone) - MAX_GONE)]:
+            page = self._pages.pop(epoch)
+            self._before = merged([self._before, Page(page.counters, page.histograms)])
+        pages_now = [
+            page if epoch in living else Page(page.counters, page.histograms) for epoch, page in self._pages.items()
+        ]
+        return merged([self._before, *pages_now])
+
+
+def merged(pages: Iterable[Page]) -> Page:
+    """One page, in which each series is there once."""
+    counters: dict[str, CounterFamily] = {}
+    histograms: dict[str, HistogramFamily] = {}
+    gauges: dict[str, GaugeFamily] = {}
     for page in pages:
-        family = ""
-        for line in page:
-            if line.startswith("#"):
-                family = line.split(" ", 3)[2]
-                if line not in comments:
-                    comments[line] = None
-                    helps.setdefault(family, []).append(line)
-                continue
-            name, _, value = line.rpartition(" ")
-            series = families.setdefault(family, {})
-            series[name] = series.get(name, 0.0) + float(value)
-    return [
-        line
-        for family in {**dict.fromkeys(helps), **dict.fromkeys(families)}
-        for line in (
-            *helps.get(family, ()),
-            *(f"{name} {value:.12g}" for name, value in families.get(family, {}).items()),
+        for family in page.counters:
+            _add_counters(counters, family)
+        for one in page.histograms:
+            _add_histograms(histograms, one)
+        for read in page.gauges:
+            _add_gauges(gauges, read)
+    return Page(list(counters.values()), list(histograms.values()), list(gauges.values()))
+
+
+def _add_counters(found: dict[str, CounterFamily], family: CounterFamily) -> None:
+    known = found.get(family.name)
+    if known is None:
+        known = found[family.name] = CounterFamily(family.name, family.description, family.labels, family.per_unit, {})
+    if known.labels != family.labels:  # of another version, which drains
+        return
+    for labels, one in family.by_labels.items():
+        known.by_labels[labels] = Counter(
+            known.by_labels[labels].value + one.value if labels in known.by_labels else one.value
         )
-    ]
+
+
+def _add_histograms(found: dict[str, HistogramFamily], family: HistogramFamily) -> None:
+    known = found.get(family.name)
+    if known is None:
+        known = found[family.name] = HistogramFamily(family.name, family.description, family.labels, family.bounds, {})
+    if (known.labels, known.bounds) != (family.labels, family.bounds):
+        return
+    for labels, one in family.by_labels.items():
+        other = known.by_labels.get(labels)
+        counts = one.counts if other is None else [a + b for a, b in zip(one.counts, other.counts, strict=True)]
+        total = one.total if other is None else one.total + other.total
+        known.by_labels[labels] = Histogram(one.bounds, counts, total)
+
+
+def _add_gauges(found: dict[str, GaugeFamily], family: GaugeFamily) -> None:
+    known = found.get(family.name)
+    if known is None:
+        values = dict(family.by_labels)
+        found[family.name] = GaugeFamily(family.name, family.description, family.labels, values, family.is_maximum)
+        return
+    for labels, value in family.by_labels.items() if known.labels == family.labels else ():
+        before = known.by_labels.get(labels)
+        if before is None:
+            known.by_labels[labels] = value
+        else:
+            known.by_labels[labels] = max(before, value) if family.is_maximum else before + value
+
+
+class _Families(Collector):
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def collect(self) -> Iterator[Metric]:
+        for counters in self._page.counters:
+            yield from _counters(counters)
+        for histograms in self._page.histograms:
+            made = HistogramMetricFamily(histograms.name, histograms.description, labels=histograms.labels)
+            for labels, one in histograms.by_labels.items():
+                bounds = (*map(repr, one.bounds), "+Inf")
+                made.add_metric(labels, list(zip(bounds, accumulate(one.counts), strict=True)), one.total)
+            yield made
+        for gauges in self._page.gauges:
+            read = GaugeMetricFamily(gauges.name, gauges.description, labels=gauges.labels)
+            for labels, value in gauges.by_labels.items():
+                read.add_metric(labels, value)
+            yield read
+
+
+def _counters(family: CounterFamily) -> Iterator[Metric]:
+    made = CounterMetricFamily(family.name, family.description, labels=family.labels)
+    for labels, one in family.by_labels.items():
+        made.add_metric(labels, one.value / family.per_unit if family.per_unit != 1 else one.value)
+    yield made
+
+
+def render(page: Page) -> bytes:
+    """The page in the text format of Prometheus."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(page))
+    return generate_latest(registry)

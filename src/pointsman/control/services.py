@@ -3,6 +3,7 @@
 from time import time
 from typing import Annotated
 
+import msgspec
 from fastapi import Depends, HTTPException, Request
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,7 @@ from pointsman.control.auth import AdminToken
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
+from pointsman.control.metrics import WorkerPages
 from pointsman.control.store.store import Store
 from pointsman.routing.leases import LeaseBook
 
@@ -25,6 +27,7 @@ class Services(Struct, eq=False):
     token: AdminToken
     metrics_token: AdminToken | None = None
     metrics_are_open: bool = True
+    pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
 
     @property
     def store(self) -> Store:

@@ -1,6 +1,7 @@
 """The compiled configuration: immutable, swapped whole; a request keeps the one it began with."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 
 from msgspec import Struct
 
@@ -128,6 +129,17 @@ class Snapshot(Struct, frozen=True):
     near_limit: str = "refuse"
 
 
+def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:
+    """Whether the configuration or the catalog names this model of a provider, as against a client alone."""
+    endpoint = snapshot.endpoints.get(provider)
+    if endpoint is None:
+        return False
+    if model in endpoint.serves or snapshot.pricing.catalog.find(endpoint.catalog, model) is not None:
+        return True
+    name = f"{provider}/{model}"
+    return any(item.id == name for one in snapshot.models.values() for item in (*one.targets, *one.fallbacks))
+
+
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
     """Every limit of a configuration, those of teams and customers once for each of their keys."""
     for endpoint in snapshot.endpoints.values():
@@ -136,6 +148,18 @@ def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
         yield from key.limits
         for entry in key.entries.values():
             yield from entry.limits
+
+
+def limits_told(snapshot: Snapshot, most: int) -> list[Limit]:
+    """The limits that are listed one by one, each once: all of them, or `most`. Where keys are made when they are asked
+    for, those of providers, teams and customers alone."""
+    if isinstance(snapshot.virtual_keys, KeyTable):
+        limits = chain(
+            (one for endpoint in snapshot.endpoints.values() for one in endpoint.limits), snapshot.shared_limits
+        )
+    else:
+        limits = chain(limits_of(snapshot))
+    return list(islice({limit.counter: limit for limit in limits}.values(), most))
 
 
 def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:

@@ -1,5 +1,7 @@
 """What is counted and written when a request is over."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from pointsman.domain.targets import Candidate
@@ -7,16 +9,23 @@ from pointsman.engine.charges import Charge
 from pointsman.engine.record import RequestRecord
 from pointsman.journal.writer import JournalWriter
 from pointsman.telemetry.log import LogWriter
-from pointsman.telemetry.metrics import MAX_SERIES, Counter, CounterFamily, Histogram, HistogramFamily
+from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamily, Histogram, HistogramFamily
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+_NANO = 1_000_000_000
+MAX_SERVED = 1000  # models that nobody lists and a provider served all the same: each has some forty series
+
+Knows = Callable[[str, str], bool]
+"""Whether the configuration or the catalog knows a model of a provider."""
 
 
 class _Target(Struct):
-    """The series of one provider and model, looked up once."""
+    """The series of one provider and model, looked up once, and the labels they have."""
 
+    provider: str
+    model: str
     ok: Counter
     duration: Histogram
     first_byte: Histogram
@@ -26,14 +35,45 @@ class _Target(Struct):
     unpriced: Counter
 
 
-class Accounts:
-    """Metrics and the request log, which the journal carries to control."""
+class _Requests(Struct):
+    """The series of requests that are alike, looked up once."""
 
-    def __init__(self, log: LogWriter, journal: JournalWriter | None = None) -> None:
+    count: Counter
+    duration: Histogram
+    cost: Counter
+    tokens_in: Counter
+    tokens_out: Counter
+
+
+class Accounts:
+    """Metrics and the request log, which the journal carries to control.
+
+    A model has series of its own where the configuration or the catalog `knows` it, or once it was served. All other
+    names are some client's invention, and are counted as "other".
+    """
+
+    def __init__(self, log: LogWriter, journal: JournalWriter | None = None, knows: Knows | None = None) -> None:
         self._log = log
         self._journal = journal
+        self._knows = knows or _everything
+        self._served: set[tuple[str, str]] = set()
+        target = ("provider", "model")
         self.requests = CounterFamily(
             "pointsman_requests_total", "Requests answered.", ("operation", "status", "virtual_key")
+        )
+        self.attempts = CounterFamily("pointsman_attempts_total", "Attempts at providers.", (*target, "outcome"))
+        self.tokens = CounterFamily("pointsman_tokens_total", "Tokens of attempts.", (*target, "direction"))
+        self.variants = CounterFamily(
+            "pointsman_variant_requests_total", "Requests served by a labelled target.", ("model", "variant", "status")
+        )
+        self.costs = CounterFamily("pointsman_cost_dollars_total", "Cost of attempts.", target, _NANO)
+        self.unpriced = CounterFamily("pointsman_unpriced_attempts_total", "Attempts without a known price.", target)
+        owner = ("virtual_key", "team")
+        self.key_costs = CounterFamily(
+            "pointsman_key_cost_dollars_total", "Cost of the requests of virtual keys.", owner, _NANO
+        )
+        self.key_tokens = CounterFamily(
+            "pointsman_key_tokens_total", "Tokens of the requests of virtual keys.", (*owner, "direction")
         )
         self.durations = HistogramFamily(
             "pointsman_request_duration_seconds", "From head to end of answer.", ("operation", "stream"), _SECONDS
@@ -41,37 +81,35 @@ class Accounts:
         self.overhead = HistogramFamily(
             "pointsman_gateway_seconds", "Time of a request not spent on upstreams.", (), _OVERHEAD_S
         )
-        self.attempts = CounterFamily(
-            "pointsman_attempts_total", "Attempts at providers.", ("provider", "model", "outcome")
-        )
         self.attempt_durations = HistogramFamily(
-            "pointsman_attempt_duration_seconds", "From start to end of an attempt.", ("provider", "model"), _SECONDS
+            "pointsman_attempt_duration_seconds", "From start to end of an attempt.", target, _SECONDS
         )
         self.first_bytes = HistogramFamily(
-            "pointsman_first_byte_seconds", "From start of an attempt to its head.", ("provider", "model"), _SECONDS
-        )
-        self.tokens = CounterFamily(
-            "pointsman_tokens_total", "Tokens reported by providers.", ("provider", "model", "direction")
-        )
-        self.variants = CounterFamily(
-            "pointsman_variant_requests_total", "Requests served by a labelled target.", ("model", "variant", "status")
-        )
-        self.costs = CounterFamily(
-            "pointsman_cost_nanodollars_total", "What attempts cost, in nano-dollars.", ("provider", "model")
-        )
-        self.unpriced = CounterFamily(
-            "pointsman_unpriced_attempts_total", "Attempts whose price is not known.", ("provider", "model")
+            "pointsman_first_byte_seconds", "From start of an attempt to its head.", target, _SECONDS
         )
         self.lease_waits = HistogramFamily(
-            "pointsman_lease_wait_seconds",
-            "What attempts waited for room in a limit; most wait not at all.",
-            (),
-            _WAIT_S,
+            "pointsman_lease_wait_seconds", "Waits of attempts for room in a limit; most do not wait.", (), _WAIT_S
         )
+        self.counters = (
+            self.requests, self.attempts, self.tokens, self.variants, self.costs, self.unpriced, self.key_costs,
+            self.key_tokens,
+        )  # fmt: skip
+        self.histograms = (
+            self.durations, self.overhead, self.attempt_durations, self.first_bytes, self.lease_waits,
+        )  # fmt: skip
         self._overhead = self.overhead.series()
         self._lease_wait = self.lease_waits.series()
         self._targets: dict[str, _Target] = {}
-        self._requests: dict[tuple[str | None, int, str | None, bool], tuple[Counter, Histogram]] = {}
+        self._requests: dict[tuple[str | None, int, str | None, bool, str | None], _Requests] = {}
+
+    @property
+    def log_dropped(self) -> int:
+        """Records the log lost."""
+        return self._log.dropped
+
+    def model_label(self, provider: str, model: str) -> str:
+        """The name under which a model is counted."""
+        return model if (provider, model) in self._served or self._knows(provider, model) else OTHER
 
     def attempt(
         self,
@@ -84,13 +122,11 @@ class Accounts:
         """Count one attempt; `outcome` is `ok` or the code of its failure."""
         target = self._targets.get(candidate.id)
         if target is None:
-            target = self._target(candidate.endpoint.name, candidate.model)
-            if len(self._targets) < MAX_SERIES:  # model names may come from clients
-                self._targets[candidate.id] = target
+            target = self._target(candidate, outcome)
         if outcome == "ok":
             target.ok.value += 1
         else:
-            self.attempts.series(candidate.endpoint.name, candidate.model, outcome).value += 1
+            self.attempts.series(target.provider, target.model, outcome).value += 1
         target.duration.observe(duration_s)
         if first_byte_s is not None:
             target.first_byte.observe(first_byte_s)
@@ -107,15 +143,18 @@ class Accounts:
 
     def request(self, record: RequestRecord) -> None:
         """Count and write one request."""
-        key = (record.operation, record.status, record.virtual_key, record.stream)
-        found = self._requests.get(key)
-        if found is None:
-            found = self._series(record)
-            if len(self._requests) < 10_000:
-                self._requests[key] = found
-        counter, duration = found
-        counter.value += 1
-        duration.observe(record.duration_us / 1e6)
+        key = (record.operation, record.status, record.virtual_key, record.stream, record.team)
+        series = self._requests.get(key)
+        if series is None:
+            series = self._series(record)
+            if len(self._requests) < MAX_SERIES:
+                self._requests[key] = series
+        series.count.value += 1
+        series.duration.observe(record.duration_us / 1e6)
+        series.cost.value += record.cost_nano
+        if record.tokens_in is not None:
+            series.tokens_in.value += record.tokens_in
+            series.tokens_out.value += record.tokens_out or 0
         self._overhead.observe(record.gateway_us / 1e6)
         if record.variant is not None:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
@@ -123,21 +162,14 @@ class Accounts:
         if self._journal is not None:
             self._journal.request(line)
 
-    def lines(self) -> list[str]:
-        """Everything in the text format of Prometheus."""
-        families = (
-            self.requests, self.durations, self.overhead, self.attempts, self.attempt_durations, self.first_bytes,
-            self.tokens, self.variants, self.costs, self.unpriced, self.lease_waits,
-        )  # fmt: skip
-        dropped = [
-            "# HELP pointsman_log_dropped_total Records the log lost.",
-            "# TYPE pointsman_log_dropped_total counter",
-            f"pointsman_log_dropped_total {self._log.dropped}",
-        ]
-        return [*(line for family in families for line in family.lines()), *dropped]
-
-    def _target(self, provider: str, model: str) -> _Target:
-        return _Target(
+    def _target(self, candidate: Candidate, outcome: str) -> _Target:
+        provider, name = candidate.endpoint.name, candidate.model
+        if outcome == "ok" and len(self._served) < MAX_SERVED and not self._knows(provider, name):
+            self._served.add((provider, name))
+        model = self.model_label(provider, name)
+        target = _Target(
+            provider,
+            model,
             self.attempts.series(provider, model, "ok"),
             self.attempt_durations.series(provider, model),
             self.first_bytes.series(provider, model),
@@ -146,10 +178,20 @@ class Accounts:
             self.costs.series(provider, model),
             self.unpriced.series(provider, model),
         )
+        if model == name and len(self._targets) < MAX_SERIES:
+            self._targets[candidate.id] = target
+        return target
 
-    def _series(self, record: RequestRecord) -> tuple[Counter, Histogram]:
-        operation = record.operation or "none"
-        return (
-            self.requests.series(operation, str(record.status), record.virtual_key or ""),
+    def _series(self, record: RequestRecord) -> _Requests:
+        operation, key, team = record.operation or "none", record.virtual_key or "", record.team or ""
+        return _Requests(
+            self.requests.series(operation, str(record.status), key),
             self.durations.series(operation, "true" if record.stream else "false"),
+            self.key_costs.series(key, team),
+            self.key_tokens.series(key, team, "in"),
+            self.key_tokens.series(key, team, "out"),
         )
+
+
+def _everything(provider: str, model: str) -> bool:  # noqa: ARG001
+    return True

@@ -58,7 +58,7 @@ class LinkClient(asyncio.Protocol):
     """Keeps the line up.
 
     `hello` says who this is whenever a line is made; `on_snapshot` puts the snapshot in a file into force and returns
-    its digest; `metrics` gives the worker's lines; `on_line` is told when the line is made and lost.
+    its digest; `metrics` gives the worker's page; `on_line` is told when the line is made and lost.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class LinkClient(asyncio.Protocol):
         ledger: Ledger,
         hello: Callable[[], Hello],
         on_snapshot: Callable[[str], Awaitable[str]],
-        metrics: Callable[[], list[str]],
+        metrics: Callable[[], bytes],
         on_line: Callable[[bool], None],
     ) -> None:
         self._path = path

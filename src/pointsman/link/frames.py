@@ -50,9 +50,18 @@ class Draining(Struct, frozen=True, array_like=True, tag=5):
     """No new requests are taken; no window will be opened any more."""
 
 
-class Metrics(Struct, frozen=True, array_like=True, tag=6):
+class OlderMetrics(Struct, frozen=True, array_like=True, tag=6):
+    """The lines of text that a worker of an older version answers with while it drains. They are not used."""
+
     number: int
     lines: list[str]
+
+
+class Metrics(Struct, frozen=True, array_like=True, tag=7):
+    """The answer to `MetricsAsk`: a page as `telemetry.metrics` encodes it."""
+
+    number: int
+    page: bytes
 
 
 # From control.
@@ -100,7 +109,7 @@ class CannotLend(Struct, frozen=True, array_like=True, tag=24):
     unable: Unable
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics
 FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.control import TOKEN, control_plane
+from fakes.metrics import samples
 from integration.gateway import run
 from pointsman.control.auth import AdminToken
 
@@ -114,9 +115,17 @@ def test_metrics_tell_of_the_store_the_journals_and_limits(tmp_path: Path) -> No
             await plane.ingest()
             page = await plane.get("/metrics", token=None)
             assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
-            assert "\npointsman_store_up 1\n" in page.text
-            assert "\npointsman_ingest_backlog_bytes 0\n" in page.text
-            assert 'pointsman_limit_posted{counter="virtual_key:me|usd|day"' in page.text
+            assert "\npointsman_store_up 1.0\n" in page.text
+            assert "\npointsman_ingest_backlog_bytes 0.0\n" in page.text
+            found = samples(page.text)
+            budget = '{owner="me",period="day",scope="virtual_key"}'
+            assert found[f"pointsman_budget_spent_dollars{budget}"] > 0
+            total = (
+                found[f"pointsman_budget_spent_dollars{budget}"] + found[f"pointsman_budget_remaining_dollars{budget}"]
+            )
+            assert total == pytest.approx(found[f"pointsman_budget_limit_dollars{budget}"])
+            assert found["pointsman_config_last_reload_successful"] == 1
+            assert any(name.startswith("pointsman_build_info{") for name in found)
 
     run(main())
 

@@ -282,23 +282,23 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             lessor = plane.services.lessor
-            assert await lessor.metrics(0.1) == []
+            assert await lessor.metrics(0.1) == {}
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):
                 await one.next()
             asking = asyncio.ensure_future(lessor.metrics(0.5))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
-            worker.send(Metrics(asked.number, ["up 1"]))
-            assert await asking == [["up 1"]]
-            worker.send(Metrics(asked.number, ["late 1"]))  # changes nothing
+            worker.send(Metrics(asked.number, b"up 1"))
+            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 1"}
+            worker.send(Metrics(asked.number, b"late 1"))  # changes nothing
             silent.close()
             await asyncio.sleep(0.05)
             asking = asyncio.ensure_future(lessor.metrics(PATIENCE_S))
             asked = await worker.next()
             assert isinstance(asked, MetricsAsk)
-            worker.send(Metrics(asked.number, ["up 2"]))
-            assert await asking == [["up 2"]], "who has gone is not waited for"
+            worker.send(Metrics(asked.number, b"up 2"))
+            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 2"}, "who has gone is not waited for"
             worker.close()
 
     run(main())

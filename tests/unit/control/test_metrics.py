@@ -1,37 +1,86 @@
-"""The pages of several workers become one."""
+"""The pages of several workers become one that Prometheus reads."""
 
-from pointsman.control.metrics import merge
+from collections.abc import Mapping
 
-PAGE = [
-    "# HELP asked_total Requests.",
-    "# TYPE asked_total counter",
-    'asked_total{key="a b"} 2',
-    "# HELP took_seconds Time.",
-    "# TYPE took_seconds histogram",
-    'took_seconds_bucket{le="1"} 1',
-    "took_seconds_sum 0.25",
-]
+from fakes.metrics import samples
+from pointsman.control import metrics
+from pointsman.control.metrics import WorkerPages, merged, render
+from pointsman.telemetry.metrics import CounterFamily, HistogramFamily, Page, encode_page, gauge
 
 
-def test_equal_series_are_summed_up() -> None:
-    other = [*PAGE[:2], 'asked_total{key="a b"} 3', 'asked_total{key="c"} 1']
-    merged = merge([PAGE, other])
-    assert 'asked_total{key="a b"} 5' in merged
-    assert 'asked_total{key="c"} 1' in merged
-    assert len(merged) == len(set(merged)) == 8
+def page(count: int, *, seconds: float = 0.25, busy: float = 1, key: str = "a b") -> Page:
+    counters = CounterFamily("asked_total", "Requests.", ("key",))
+    counters.series(key).value += count
+    histograms = HistogramFamily("took_seconds", "Time.", (), (0.5, 1.0))
+    histograms.series().observe(seconds)
+    return Page([counters], [histograms], [gauge("busy", "Now.", busy), gauge("oldest", "Age.", busy, is_maximum=True)])
 
 
-def test_comments_come_once_and_before_their_series() -> None:
-    merged = merge([PAGE, PAGE])
-    assert [line for line in merged if line.startswith("#")] == [line for line in PAGE if line.startswith("#")]
-    assert merged.index("# TYPE took_seconds histogram") < merged.index("took_seconds_sum 0.5")
-    assert merged.index('asked_total{key="a b"} 4') < merged.index("# HELP took_seconds Time.")
+def test_equal_series_are_added_up_and_others_kept() -> None:
+    found = samples(merged([page(2), page(3, seconds=0.75), page(1, key="c")]))
+    assert found['asked_total{key="a b"}'] == 5
+    assert found['asked_total{key="c"}'] == 1
+    assert found['took_seconds_bucket{le="0.5"}'] == 2
+    assert found['took_seconds_bucket{le="1.0"}'] == found['took_seconds_bucket{le="+Inf"}'] == 3
+    assert found["took_seconds_count"] == 3
+    assert found["took_seconds_sum"] == 1.25
+    assert (found["busy"], found["oldest"]) == (3, 1)
 
 
-def test_large_counters_stay_exact() -> None:
-    page = ["# TYPE spent counter", "spent 123456789012"]
-    assert merge([page, page])[-1] == "spent 246913578024"
+def test_merging_changes_no_page() -> None:
+    one = page(2)
+    merged([one, page(3)])
+    assert one == page(2)
 
 
-def test_no_page_is_an_empty_page() -> None:
-    assert merge([]) == []
+def test_counters_are_shown_in_their_unit() -> None:
+    cost = CounterFamily("cost_dollars_total", "Cost.", (), 1_000_000_000)
+    cost.series().value += 1_234_567_890_123
+    assert samples(Page([cost])) == {"cost_dollars_total": 1234.567890123}
+
+
+def test_names_of_clients_cannot_break_the_text() -> None:
+    evil = 'x"} 1\nasked_total{key="\\'
+    text = render(page(1, key=evil)).decode()
+    assert text.count("\nasked_total") == 1
+    escaped = evil.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    assert f'asked_total{{key="{escaped}"}} 1.0' in text
+
+
+def test_types_and_help_come_once() -> None:
+    lines = render(merged([page(1), page(2)])).decode().splitlines()
+    comments = [line for line in lines if line.startswith("#")]
+    assert len(comments) == len(set(comments)) == 8
+    assert "# TYPE asked_total counter" in comments
+    assert "# TYPE took_seconds histogram" in comments
+
+
+def take(pages: WorkerPages, given: Mapping[int, Page], alive: list[int]) -> dict[str, float]:
+    return samples(pages.text({epoch: encode_page(one) for epoch, one in given.items()}, alive, Page()).decode())
+
+
+def test_a_sum_never_falls_when_a_worker_is_silent_or_ends() -> None:
+    """Else `rate()` would take what is left of the sum for new."""
+    pages = WorkerPages()
+    assert take(pages, {1: page(5), 2: page(7)}, [1, 2])['asked_total{key="a b"}'] == 12
+    silent = take(pages, {1: page(6)}, [1, 2])
+    assert (silent['asked_total{key="a b"}'], silent["busy"]) == (13, 2)
+    ended = take(pages, {1: page(6)}, [1])
+    assert (ended['asked_total{key="a b"}'], ended["busy"]) == (13, 1), "the gauges of a worker that is gone are gone"
+    followed = take(pages, {1: page(6), 3: page(1)}, [1, 3])
+    assert followed['asked_total{key="a b"}'] == 14
+    assert followed["took_seconds_count"] == 3
+
+
+def test_workers_that_ended_long_ago_are_remembered_as_a_sum() -> None:
+    pages = WorkerPages()
+    count = metrics.MAX_GONE + 10
+    for epoch in range(count):
+        found = take(pages, {epoch: page(2)}, [epoch])
+        assert found['asked_total{key="a b"}'] == 2 * (epoch + 1)
+    assert len(pages._pages) <= metrics.MAX_GONE + 1
+
+
+def test_a_page_of_another_version_is_left_out() -> None:
+    pages = WorkerPages()
+    assert b"asked" not in pages.text({1: b"nonsense"}, [1], Page())

@@ -1,28 +1,24 @@
 """What is counted and written when a request is over."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
 
 from fakes.engine import FakeLog
+from fakes.metrics import samples
 from fakes.routing import endpoint
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.targets import candidate
+from pointsman.engine import accounts as module
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.charges import Charge
 from pointsman.engine.record import RequestRecord
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
-from pointsman.telemetry.metrics import MAX_SERIES
+from pointsman.telemetry.metrics import Page
 
 A = candidate(endpoint("alpha"), "gpt-4o")
-SAMPLE = re.compile(
-    r"(?P<name>[a-z_]+)"
-    r'(?:\{(?P<labels>[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*)\})?'
-    r" (?P<value>[0-9.e+-]+)"
-)
 
 
 def record(
@@ -50,24 +46,9 @@ def record(
     )
 
 
-def samples(accounts: Accounts) -> dict[str, float]:
-    """The samples by name and labels; every line must be one, or a comment."""
-    found: dict[str, float] = {}
-    typed: set[str] = set()
-    for line in accounts.lines():
-        if line.startswith("#"):
-            word, name = line.split()[1:3]
-            if word == "TYPE":
-                assert name not in typed, "a name has one type"
-                typed.add(name)
-            continue
-        match = SAMPLE.fullmatch(line)
-        assert match is not None, line
-        assert {match["name"], re.sub(r"_(bucket|sum|count)$", "", match["name"])} & typed, f"{line} has no type"
-        series = line.rpartition(" ")[0]
-        assert series not in found, f"{series} twice"
-        found[series] = float(match["value"])
-    return found
+def read(accounts: Accounts) -> dict[str, float]:
+    """The samples by name and labels."""
+    return samples(Page(list(accounts.counters), list(accounts.histograms)))
 
 
 NOTHING = Charge(0, 0, UsageSource.NONE)
@@ -82,16 +63,17 @@ def test_an_attempt() -> None:
     accounts.attempt(A, "ok", 0.3, 0.02, charge(7, 5, nano=40))
     accounts.attempt(A, "ok", 0.4, 0.03, charge(1, 0))
     accounts.attempt(A, "connect_failed", 5.0, None, NOTHING)
-    found, labels = samples(accounts), 'provider="alpha",model="gpt-4o"'
-    assert found[f'pointsman_attempts_total{{{labels},outcome="ok"}}'] == 2
-    assert found[f'pointsman_attempts_total{{{labels},outcome="connect_failed"}}'] == 1
-    assert found[f"pointsman_cost_nanodollars_total{{{labels}}}"] == 40
+    found, labels = read(accounts), 'model="gpt-4o"'
+    assert found[f'pointsman_attempts_total{{{labels},outcome="ok",provider="alpha"}}'] == 2
+    assert found[f'pointsman_attempts_total{{{labels},outcome="connect_failed",provider="alpha"}}'] == 1
+    labels += ',provider="alpha"'
+    assert found[f"pointsman_cost_dollars_total{{{labels}}}"] == 40e-9
     assert found[f"pointsman_unpriced_attempts_total{{{labels}}}"] == 1
     assert found[f"pointsman_attempt_duration_seconds_count{{{labels}}}"] == 3
     assert found[f"pointsman_attempt_duration_seconds_sum{{{labels}}}"] == 5.7
     assert found[f"pointsman_first_byte_seconds_count{{{labels}}}"] == 2
-    assert found[f'pointsman_tokens_total{{{labels},direction="in"}}'] == 8
-    assert found[f'pointsman_tokens_total{{{labels},direction="out"}}'] == 5
+    assert found['pointsman_tokens_total{direction="in",model="gpt-4o",provider="alpha"}'] == 8
+    assert found['pointsman_tokens_total{direction="out",model="gpt-4o",provider="alpha"}'] == 5
 
 
 def test_a_request_is_counted_and_written_once() -> None:
@@ -100,7 +82,7 @@ def test_a_request_is_counted_and_written_once() -> None:
     requests = [record(), record(), record(stream=True), record(status=502), record(key=None), record(operation=None)]
     for request in requests:
         accounts.request(request)
-    found = samples(accounts)
+    found = read(accounts)
     assert log.records == requests
     assert found['pointsman_requests_total{operation="chat",status="200",virtual_key="me"}'] == 3
     assert found['pointsman_requests_total{operation="chat",status="502",virtual_key="me"}'] == 1
@@ -118,33 +100,56 @@ def test_targets_with_a_label_are_compared_by_it() -> None:
     accounts = Accounts(FakeLog())
     for variant, status in (("control", 200), ("trial", 200), ("trial", 500), (None, 200)):
         accounts.request(record(variant=variant, status=status))
-    found = {name: value for name, value in samples(accounts).items() if name.startswith("pointsman_variant")}
+    found = {name: value for name, value in read(accounts).items() if name.startswith("pointsman_variant")}
     assert found == {
-        'pointsman_variant_requests_total{model="chat",variant="control",status="200"}': 1,
-        'pointsman_variant_requests_total{model="chat",variant="trial",status="200"}': 1,
-        'pointsman_variant_requests_total{model="chat",variant="trial",status="500"}': 1,
+        'pointsman_variant_requests_total{model="chat",status="200",variant="control"}': 1,
+        'pointsman_variant_requests_total{model="chat",status="200",variant="trial"}': 1,
+        'pointsman_variant_requests_total{model="chat",status="500",variant="trial"}': 1,
     }
 
 
-def test_what_clients_make_up_cannot_fill_the_memory_and_is_counted_all_the_same() -> None:
+def test_a_key_and_its_team_have_their_cost_and_tokens() -> None:
     accounts = Accounts(FakeLog())
-    shared, count = endpoint("alpha"), MAX_SERIES + 100
-    for number in range(count):
-        accounts.attempt(candidate(shared, f"m{number}"), "ok", 0.1, None, NOTHING)
-        accounts.request(record(model=f"m{number}", variant="v", status=200))
-    found = samples(accounts)
-    for family in ("pointsman_attempts_total", "pointsman_variant_requests_total"):
-        values = [value for name, value in found.items() if name.startswith(family)]
-        assert (len(values), sum(values)) == (MAX_SERIES + 1, count)
+    for team, cost in (("red", 40), ("red", 2), (None, 5)):
+        request = record()
+        request.team, request.cost_nano, request.tokens_in, request.tokens_out = team, cost, 7, 3
+        accounts.request(request)
+    found = read(accounts)
+    assert found['pointsman_key_cost_dollars_total{team="red",virtual_key="me"}'] == 42e-9
+    assert found['pointsman_key_cost_dollars_total{team="",virtual_key="me"}'] == 5e-9
+    assert found['pointsman_key_tokens_total{direction="in",team="red",virtual_key="me"}'] == 14
+    assert found['pointsman_key_tokens_total{direction="out",team="red",virtual_key="me"}'] == 6
 
 
-def test_hostile_names_cannot_break_the_text() -> None:
-    accounts = Accounts(FakeLog())
-    evil = 'x"} 1\npointsman_requests_total{a="\\'
-    accounts.attempt(candidate(endpoint("alpha"), evil), "ok", 0.1, 0.1, charge(1, 1))
-    accounts.request(record(model=evil, variant=evil))
-    labels = r'model="x\"} 1\npointsman_requests_total{a=\"\\"'
-    assert samples(accounts)[f'pointsman_attempts_total{{provider="alpha",{labels},outcome="ok"}}'] == 1
+def test_names_that_clients_make_up_are_counted_together() -> None:
+    accounts, alpha = Accounts(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
+    for number in range(200):
+        accounts.attempt(candidate(alpha, f"made-up-{number}"), "model_not_found", 0.1, None, NOTHING)
+    accounts.attempt(candidate(alpha, "known"), "connect_failed", 0.1, None, NOTHING)
+    accounts.attempt(candidate(alpha, "local"), "ok", 0.1, None, NOTHING)
+    accounts.attempt(candidate(alpha, "local"), "connect_failed", 0.1, None, NOTHING)
+    assert {labels: one.value for labels, one in accounts.attempts.by_labels.items() if one.value} == {
+        ("alpha", "other", "model_not_found"): 200,
+        ("alpha", "known", "connect_failed"): 1,
+        ("alpha", "local", "ok"): 1,  # nobody lists it, but the provider has it
+        ("alpha", "local", "connect_failed"): 1,
+    }
+    assert set(accounts.attempt_durations.by_labels) == {
+        ("alpha", "other"),
+        ("alpha", "known"),
+        ("alpha", "local"),
+    }
+
+
+def test_models_that_nobody_lists_do_not_crowd_out_those_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SERVED", 10)
+    accounts, alpha = Accounts(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
+    for number in range(50):  # a server that answers to any name
+        accounts.attempt(candidate(alpha, f"made-up-{number}"), "ok", 0.1, None, NOTHING)
+    accounts.attempt(candidate(alpha, "known"), "ok", 0.1, None, NOTHING)
+    counted = {labels[1]: one.value for labels, one in accounts.attempts.by_labels.items()}
+    assert len(counted) == 12
+    assert (counted["other"], counted["known"]) == (40, 1)
 
 
 def test_lost_log_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,5 +159,5 @@ def test_lost_log_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         accounts = Accounts(log)
         for _ in range(3):
             accounts.request(record())
-        assert samples(accounts)["pointsman_log_dropped_total"] == 3
+        assert accounts.log_dropped == 3
         log.close()

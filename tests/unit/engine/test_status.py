@@ -1,7 +1,6 @@
 """What operators are told: every line of it can be read by Prometheus."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from random import Random
 from time import monotonic
@@ -9,6 +8,7 @@ from time import monotonic
 import pytest
 
 from fakes.engine import FakeLog
+from fakes.metrics import samples
 from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
@@ -20,7 +20,7 @@ from pointsman.engine.charges import Charge
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
-from pointsman.engine.status import metrics_lines
+from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
 from pointsman.routing.health import THRESHOLD, KeyBlock
 from pointsman.routing.ledger import Ledger
@@ -28,7 +28,6 @@ from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import HttpServer, Limits
 
 A = candidate(endpoint("alpha"), "m")
-SAMPLE = re.compile(r'[a-z_]+(\{([a-z_]+="[^"\\\n]*",?)+\})? [0-9.e+-]+')
 
 
 class Page:
@@ -45,10 +44,7 @@ class Page:
         self.public = HttpServer(loop, Gateway(engine), Limits(), deadlines)
 
     def samples(self) -> dict[str, float]:
-        """The samples by name and labels; every line must be one, or a comment."""
-        lines = [line for line in metrics_lines(self.engine, self.public) if not line.startswith("#")]
-        assert all(SAMPLE.fullmatch(line) for line in lines), lines
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+        return samples(metrics_page(self.engine, self.public))
 
 
 def on_page(main: Callable[[Page], None]) -> None:
@@ -64,12 +60,12 @@ def test_the_page_has_gauges_and_what_was_counted() -> None:
     def main(page: Page) -> None:
         page.accounts.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, UsageSource.NONE))
         page.live.begin(A, monotonic(), is_retry=False)
-        samples = page.samples()
-        assert samples['pointsman_attempts_total{provider="alpha",model="m",outcome="ok"}'] == 1
-        assert samples['pointsman_attempts_in_progress{candidate="alpha/m"}'] == 1
-        assert samples['pointsman_config_info{digest="digest"}'] == 1
+        found = page.samples()
+        assert found['pointsman_attempts_total{model="m",outcome="ok",provider="alpha"}'] == 1
+        assert found['pointsman_attempts_in_progress{model="m",provider="alpha"}'] == 1
+        assert found['pointsman_config_info{digest="digest"}'] == 1
         for gauge in ("pointsman_connections", "pointsman_requests_in_progress", "pointsman_body_bytes"):
-            assert samples[gauge] == 0
+            assert found[gauge] == 0
 
     on_page(main)
 
@@ -77,17 +73,21 @@ def test_the_page_has_gauges_and_what_was_counted() -> None:
 def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
     def main(page: Page) -> None:
         def wrong() -> set[str]:
-            return {name for name in page.samples() if name.startswith(("pointsman_unhealthy", "pointsman_key"))}
+            return {
+                name
+                for name in page.samples()
+                if name.startswith(("pointsman_target_unhealthy", "pointsman_key_blocked"))
+            }
 
         assert wrong() == set()
         now = monotonic()
         for state in ["degraded"] * (THRESHOLD - 1) + ["failed"]:
             page.live.begin(A, now, is_retry=False)
             page.live.finish(A, A.keys[0], failure(), now)
-            assert wrong() == {f'pointsman_unhealthy{{candidate="alpha/m",state="{state}"}}'}
+            assert wrong() == {f'pointsman_target_unhealthy{{model="m",provider="alpha",state="{state}"}}'}
         page.live.begin(A, now, is_retry=False)
         page.live.finish(A, A.keys[0], failure(failures.UPSTREAM_RATE_LIMITED, retry_after_s=30), now)
-        blocked = 'pointsman_key_blocked_seconds{provider="alpha",key="k1",reason="upstream_rate_limited"}'
+        blocked = 'pointsman_key_blocked_seconds{key="k1",provider="alpha",reason="upstream_rate_limited"}'
         assert blocked in wrong()
         assert page.samples()[blocked] == pytest.approx(30, abs=1)
         page.live.conditions.clear()

@@ -92,7 +92,7 @@ class Scene:
         self.taken: list[str] = []
         self.server: asyncio.Server | None = None
         self.path = str(path / "link")
-        self.link = LinkClient(self.path, self.ledger, self.hello, self.take, lambda: ["m 1"], self.lines.append)
+        self.link = LinkClient(self.path, self.ledger, self.hello, self.take, lambda: b"m 1", self.lines.append)
 
     def hello(self) -> Hello:
         return Hello(PROTOCOL, 0, 7, 1, "j", "digest", self.link.share, self.ledger.holdings())
@@ -336,7 +336,7 @@ def test_metrics_are_given(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.control.send(MetricsAsk(3))
-        assert await scene.control.next() == Metrics(3, ["m 1"])
+        assert await scene.control.next() == Metrics(3, b"m 1")
 
     run(tmp_path, test)
 

@@ -37,7 +37,7 @@ FROM_WORKERS: list[FromWorker] = [
     GiveBack([Return("c", 60, 5, 3)]),
     InForce("digest"),
     Draining(),
-    Metrics(3, ["a 1", "b 2"]),
+    Metrics(3, b"page"),
 ]
 FROM_CONTROLS: list[FromControl] = [
     Welcome(PROTOCOL, NO_SHARE),

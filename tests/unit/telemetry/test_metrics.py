@@ -1,71 +1,70 @@
-"""Metrics in the text format of Prometheus."""
+"""Series, and how a process hands them on."""
 
-from pointsman.telemetry.metrics import MAX_SERIES, OTHER, CounterFamily, HistogramFamily, gauge_lines, label_text
+import msgspec
+import pytest
+
+from pointsman.telemetry import metrics
+from pointsman.telemetry.metrics import (
+    OTHER,
+    CounterFamily,
+    HistogramFamily,
+    Page,
+    counter,
+    decode_page,
+    encode_page,
+    gauge,
+)
 
 
-def test_counters() -> None:
+def test_a_series_is_made_once() -> None:
     family = CounterFamily("requests_total", "Requests.", ("provider", "code"))
     one = family.series("a", "ok")
     one.value += 2
     family.series("b", "ok").value += 1
     assert family.series("a", "ok") is one
-    assert list(family.lines()) == [
-        "# HELP requests_total Requests.",
-        "# TYPE requests_total counter",
-        'requests_total{provider="a",code="ok"} 2',
-        'requests_total{provider="b",code="ok"} 1',
-    ]
+    assert {labels: found.value for labels, found in family.by_labels.items()} == {("a", "ok"): 2, ("b", "ok"): 1}
 
 
-def test_a_histogram_is_cumulative_and_its_bounds_inclusive() -> None:
+def test_bounds_of_a_histogram_are_inclusive() -> None:
     family = HistogramFamily("seconds", "Time.", ("p",), (0.1, 1.0))
     histogram = family.series("a")
     for value in (0.05, 0.1, 0.5, 1.0, 7.0):
         histogram.observe(value)
     assert family.series("a") is histogram
-    assert list(family.lines()) == [
-        "# HELP seconds Time.",
-        "# TYPE seconds histogram",
-        'seconds_bucket{p="a",le="0.1"} 2',
-        'seconds_bucket{p="a",le="1.0"} 4',
-        'seconds_bucket{p="a",le="+Inf"} 5',
-        f'seconds_sum{{p="a"}} {0.05 + 0.1 + 0.5 + 1.0 + 7.0!r}',
-        'seconds_count{p="a"} 5',
-    ]
+    assert histogram.counts == [2, 2, 1]
+    assert histogram.total == 0.05 + 0.1 + 0.5 + 1.0 + 7.0
 
 
-def test_a_family_without_labels() -> None:
-    counter = CounterFamily("n_total", "N.", ())
-    counter.series().value += 1
-    assert list(counter.lines())[-1] == "n_total 1"
-    histogram = HistogramFamily("h", "H.", (), (1.0,))
-    histogram.series().observe(2)
-    assert list(histogram.lines())[2:] == ['h_bucket{le="1.0"} 0', 'h_bucket{le="+Inf"} 1', "h_sum 2.0", "h_count 1"]
+def test_families_share_no_series() -> None:
+    CounterFamily("a_total", "A.", ()).series().value += 1
+    assert CounterFamily("b_total", "B.", ()).by_labels == {}
 
 
-def test_what_clients_make_up_cannot_fill_the_memory() -> None:
+def test_series_beyond_the_most_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MAX_SERIES", 20)
     counters = CounterFamily("n_total", "N.", ("model", "x"))
     histograms = HistogramFamily("h", "H.", ("model", "x"), (1.0,))
-    for number in range(MAX_SERIES + 50):
+    for number in range(70):
         counters.series(str(number), "y").value += 1
         histograms.series(str(number), "y").observe(0)
-    assert len(list(counters.lines())) == 2 + MAX_SERIES + 1
+    assert len(counters.by_labels) == 21
     assert counters.series(OTHER, OTHER).value == 50
     assert histograms.series(OTHER, OTHER).counts == [50, 0]
     assert counters.series("0", "y").value == 1
 
 
-def test_gauges_are_exact() -> None:
-    samples = [({}, 1_800_000_000.25), ({"a": "b"}, 3.0), ({"a": "c"}, 12_345_678.0)]
-    assert list(gauge_lines("g", "G.", samples)) == [
-        "# HELP g G.",
-        "# TYPE g gauge",
-        "g 1800000000.25",
-        'g{a="b"} 3.0',
-        'g{a="c"} 12345678.0',
-    ]
+def test_a_page_survives_the_way_to_control() -> None:
+    counters = CounterFamily("n_total", "N.", ("model",), 1_000_000_000)
+    counters.series('a "quoted" name\n').value += 2**62
+    histograms = HistogramFamily("h", "H.", (), (0.5,))
+    histograms.series().observe(0.25)
+    gauges = [gauge("g", "G.", [(("a",), 1.5)], ("x",), is_maximum=True), gauge("one", "One.", 7)]
+    page = Page([counters, counter("kept_total", "Kept elsewhere.", 3)], [histograms], gauges)
+    assert decode_page(encode_page(page)) == page
+    with pytest.raises(msgspec.DecodeError):
+        decode_page(b"not a page")
 
 
-def test_labels_are_escaped() -> None:
-    assert label_text(("a",), ('x"y\\z\n',)) == '{a="x\\"y\\\\z\\n"}'
-    assert label_text((), ()) == ""
+def test_samples_of_a_gauge_with_equal_labels_are_added() -> None:
+    found = gauge("g", "G.", [(("a", "other"), 1), (("a", "other"), 2), (("b", "m"), 3)], ("provider", "model"))
+    assert found.by_labels == {("a", "other"): 3, ("b", "m"): 3}

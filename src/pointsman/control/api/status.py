@@ -22,11 +22,13 @@ class Worker(BaseModel):
 
 
 class Status(BaseModel):
-    """How the gateway is. `backlog_bytes` is what is in journals and not in the store yet, in whole segments;
+    """How the gateway is. `config_refused` says what is wrong with the configuration on disk while an older one is in
+    force. `backlog_bytes` is what is in journals and not in the store yet, in whole segments;
     `caught_up_s` is how long ago there was nothing. `damaged_journals` were set aside for somebody to look at; they
     stay until somebody deletes them, and so do the `refused_records` in the store's table `refused`."""
 
     digest: str
+    config_refused: list[str]
     workers: list[Worker]
     store: str
     commits: int
@@ -64,6 +66,7 @@ async def status(services: Has) -> Status:
     damaged, damaged_bytes = services.ingest.set_aside()
     return Status(
         digest=services.configuration.digest,
+        config_refused=services.configuration.refused or [],
         workers=sorted(workers, key=lambda one: (one.slot, one.epoch)),
         store="ok" if state.problem is None else state.problem,
         commits=state.commits,

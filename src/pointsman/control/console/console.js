@@ -211,11 +211,13 @@ function empty(id, isEmpty) {
 }
 
 function showState(found) {
-  const isWell = found.store === "ok" && found.workers.length > 0;
+  const refused = found.config_refused || [];
+  const isWell = found.store === "ok" && found.workers.length > 0 && !refused.length;
   const state = byId("state");
   state.className = isWell ? "" : "bad";
   const workers = found.workers.length === 1 ? "1 worker" : `${found.workers.length} workers`;
   state.textContent = `${workers}, configuration ${found.digest.slice(0, 12)}` +
+    (refused.length ? `; the configuration on disk was refused, this one stays in force: ${refused.join("; ")}` : "") +
     (found.store === "ok" ? "" : `; the store is away, what is spent is kept in the journal: ${found.store}`);
 }
 

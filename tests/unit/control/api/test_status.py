@@ -24,13 +24,13 @@ def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
             told = await plane.data("/api/v1/status")
             assert (told["damaged_journals"], told["damaged_journal_bytes"]) == (1, 1000)
             page = await plane.get("/metrics")
-            assert "pointsman_damaged_journals 1\n" in page.text
-            assert "pointsman_damaged_journal_bytes 1000\n" in page.text
-            assert (told["refused_records"], "pointsman_refused_records 0\n" in page.text) == (0, True)
+            assert "pointsman_damaged_journals 1.0\n" in page.text
+            assert "pointsman_damaged_journal_bytes 1000.0\n" in page.text
+            assert (told["refused_records"], "pointsman_refused_records 0.0\n" in page.text) == (0, True)
             plane.writer.request(b"no line of a log")
             await plane.ingest()
             assert (await plane.data("/api/v1/status"))["refused_records"] == 1
-            assert "pointsman_refused_records 1\n" in (await plane.get("/metrics")).text
+            assert "pointsman_refused_records 1.0\n" in (await plane.get("/metrics")).text
             assert 0 <= told["caught_up_s"] < 60
             plane.services.ingest.state.problem = "it is gone"
             assert (await plane.data("/api/v1/status"))["store"] == "it is gone"

@@ -1,0 +1,19 @@
+"""What Prometheus reads of a page of metrics."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from pointsman.control.metrics import render
+from pointsman.telemetry.metrics import Page
+
+
+def samples(page: Page | str) -> dict[str, float]:
+    """Samples by name and labels, in the order of the text, as the official parser reads them; each is there once."""
+    text = render(page).decode() if isinstance(page, Page) else page
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            series = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert series not in found, f"{series} is there twice"
+            found[series] = sample.value
+    return found

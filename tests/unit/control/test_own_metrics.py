@@ -1,0 +1,43 @@
+"""Control's own part of the metrics."""
+
+from pathlib import Path
+from time import time
+
+from fakes.control import control_plane
+from fakes.metrics import samples
+from fakes.origin import run
+from pointsman.control.own_metrics import own_page
+
+
+def test_limits_that_nobody_has_used_are_there_in_full(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            found = samples(own_page(plane.services, 0))
+            labels = '{owner="me",period="day",scope="virtual_key"}'
+            assert found[f"pointsman_budget_spent_dollars{labels}"] == 0
+            limit = found[f"pointsman_budget_limit_dollars{labels}"]
+            assert limit == found[f"pointsman_budget_remaining_dollars{labels}"] > 0
+
+    run(main())
+
+
+def test_a_label_never_names_a_window(tmp_path: Path) -> None:
+    """A label that changes with every window would make a new series with each."""
+
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1)
+            await plane.ingest()
+            names = [name for name in samples(own_page(plane.services, 0)) if "limit" in name or "budget" in name]
+            assert names
+            assert not any("window" in name or str(int(time()))[:4] in name for name in names)
+
+    run(main())
+
+
+def test_silent_workers_are_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            assert samples(own_page(plane.services, 2))["pointsman_workers_silent"] == 2
+
+    run(main())
