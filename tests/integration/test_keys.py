@@ -167,3 +167,40 @@ def test_every_key_refused_is_an_error_that_says_so() -> None:
             assert sum(used(gateway).values()) == 2
 
     run(main())
+
+
+def test_a_virtual_key_never_spends_the_quota_of_a_key_that_is_not_its_own() -> None:
+    """Whatever becomes of the key that it may use, and whatever is asked for."""
+    environ = {**ENVIRON, "DEVELOPER": "pm-a-developer-of-24-characters"}
+    governance = {
+        "require_key": True,
+        "virtual_keys": {"dev": {"value": "env.DEVELOPER", "providers": {"alpha": {"keys": ["second"]}}}},
+    }
+    headers = {"authorization": f"Bearer {environ['DEVELOPER']}"}
+
+    async def main() -> None:
+        keys = {"first": {"value": "env.FIRST_KEY", "weight": 9}, "second": {"value": "env.SECOND_KEY"}}
+        async with serving(
+            providers={"alpha": Settings(keys={FIRST: "", SECOND: ""})},
+            provider_settings={"alpha": {"keys": keys}},
+            environ=environ,
+            models=MODELS,
+            governance=governance,
+            routing={"max_attempts": 2},
+        ) as gateway:
+            alpha = gateway.providers["alpha"]
+            assert (await gateway.ask(chat(), headers=headers)).status == 200
+            for fault, status in (("rate_limit=30", 429), ("status=500", 502), ("status=401", 503)):
+                alpha.set_fault(fault)
+                for model in ("chat", "alpha/gpt-4o-mini"):
+                    for stream in (False, True):
+                        answer = await gateway.ask(chat(model, stream=stream), headers=headers)
+                        assert answer.status in (status, 429, 502)
+                gateway.live.key_blocks.clear()
+            alpha.set_fault(None)
+            file = {"path": "/v1/files", "headers": {**headers, "x-pointsman-provider": "alpha"}, "method": "GET"}
+            await gateway.ask(None, **file)
+            assert set(used(gateway)) <= {SECOND}
+            assert {request.headers.get("authorization") for request in alpha.requests} == {f"Bearer {SECOND}"}
+
+    run(main())

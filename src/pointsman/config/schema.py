@@ -217,6 +217,8 @@ class ProviderEntrySettings(Section):
     """Share of the key's requests. Where an entry of a key has one, the key chooses between its providers by weight."""
     allow_models: list[Pattern] = []
     """Shell-style patterns of the provider's model names. All, when absent."""
+    keys: Annotated[list[Name], Field(min_length=1, max_length=64)] | None = None
+    """The provider's keys that its requests may be sent with, by name. All, when absent."""
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
     """Money the key may spend at this provider."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []

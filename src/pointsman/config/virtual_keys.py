@@ -136,10 +136,18 @@ class KeyCompiler:
             self._check_name(provider, self._providers, where, "provider")
             owner = f"{name}/{provider}"
             limits = self._limits.compile(Level.ENTRY, owner, entry.budgets, entry.rate_limits, where)
-            entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits)
+            keys = self._provider_keys(provider, entry.keys, where) if entry.keys is not None else None
+            entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits, keys)
         if entries and all(entry.weight == 0 for entry in entries.values()):
             self._findings.warning((*place, "providers"), "every weight is 0, so the key can use no provider")
         return entries
+
+    def _provider_keys(self, provider: str, names: list[str], where: Location) -> frozenset[str]:
+        settings = self._providers.get(provider)
+        for index, name in enumerate(names):
+            if settings is not None:
+                self._check_name(name, settings.keys, (*where, "keys", index), f"key of {provider}")
+        return frozenset(names)
 
     def _expiry(self, settings: VirtualKeySettings, place: Location, now_unix_s: float) -> float | None:
         moment = settings.expires_at

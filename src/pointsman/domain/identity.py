@@ -11,12 +11,14 @@ from pointsman.domain.limits import Limit
 class ProviderEntry(Struct, frozen=True, eq=False):
     """What a virtual key says of one provider it may use. `weight` is its share of the key's requests; where no entry
     of a key states one, the key does not choose between providers. `allow_models` are shell-style patterns of the
-    provider's model names; empty means all."""
+    provider's model names; empty means all. `keys` are the names of the provider's keys that it may use; `None` means
+    all."""
 
     provider: str
     weight: float | None = None
     allow_models: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
+    keys: frozenset[str] | None = None
 
 
 class VirtualKey(Struct, frozen=True, eq=False):

@@ -95,6 +95,7 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
     candidates, strategy, source = named
     key = facts.virtual_key
     if key is not None and _decides(key):
+        candidates = _with_keys_of(key, candidates)
         strategy = key.strategy or strategy
         if _has_weights(key):
             candidates = _weighted_by(key, candidates)
@@ -137,10 +138,31 @@ def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candi
         entry, total = key.entries.get(item.endpoint.name), totals[item.endpoint.name]
         if entry is not None and entry.weight is not None and total > 0:
             weight = entry.weight * (item.weight / total)
-            weighted.append(candidate(item.endpoint, item.model, weight, item.variant, item.provenance))
+            weighted.append(_with(item, weight, item.keys))
         else:
             weighted.append(item)
     return weighted
+
+
+def _with_keys_of(key: VirtualKey, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The candidates with no other keys of their providers than those that a virtual key may use. So no attempt can be
+    made with another one."""
+    if all(entry.keys is None for entry in key.entries.values()):
+        return candidates
+    kept: list[Candidate] = []
+    for item in candidates:
+        entry = key.entries.get(item.endpoint.name)
+        if entry is None or entry.keys is None:
+            kept.append(item)
+        else:
+            kept.append(_with(item, item.weight, tuple([one for one in item.keys if one.name in entry.keys])))
+    return kept
+
+
+@lru_cache(maxsize=8192)
+def _with(item: Candidate, weight: float, keys: tuple[ProviderKey, ...]) -> Candidate:
+    """The candidate with another weight and keys. Asked twice for the same, it gives the same object."""
+    return replace(item, weight=weight, keys=keys)
 
 
 def _forbidden(key: VirtualKey, call: Call) -> Failure | None:

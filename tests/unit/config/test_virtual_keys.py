@@ -115,3 +115,16 @@ def test_a_key_that_is_being_rotated_has_two_values_and_is_one_key() -> None:
 def test_a_previous_value_is_checked_like_a_value(keys: str, problem: str) -> None:
     (error,) = errors(BASE + f"governance: {{virtual_keys: {keys}}}")
     assert error.startswith(f"governance.virtual_keys.{problem}")
+
+
+def test_an_entry_may_name_keys_of_its_provider() -> None:
+    text = """
+providers: {openai: {keys: {prod: env.OPENAI_API_KEY, dev: env.GROQ_API_KEY}}}
+governance: {virtual_keys: {a: {value: env.OPENAI_API_KEY, providers: {openai: {keys: [%s]}}}}}
+"""
+    (key,) = compiled(text % "dev").snapshot.virtual_keys.values()
+    assert key.entries["openai"].keys == frozenset({"dev"})
+    (error,) = errors(text % "pord")
+    assert error.startswith("governance.virtual_keys.a.providers.openai.keys[0]: there is no key of openai 'pord'")
+    assert "prod" in error
+    assert errors(text % "")

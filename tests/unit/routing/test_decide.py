@@ -99,6 +99,30 @@ def test_what_a_key_may_use_of_a_provider_holds_for_fallbacks_of_a_request() -> 
     }
 
 
+def test_a_virtual_key_may_be_bound_to_some_of_a_providers_keys() -> None:
+    """In targets, in fallbacks of the request, with weights of its own, and for what an account keeps."""
+    two = endpoint("a", provider_key("prod", 9), provider_key("dev", 1), provider_key("other", serves=("x",)))
+    configuration = snapshot([two, B], [candidate(two, "m"), candidate(B, "m")])
+
+    def keys_of(asked: Call, weight: float | None = None) -> dict[str, list[str]]:
+        entries = {"a": ProviderEntry("a", weight, keys=frozenset({"dev"})), "b": ProviderEntry("b", weight)}
+        plan = decide(
+            Facts(asked, VirtualKey("mine", b"", entries=entries)), FakeView(configuration), ScriptedDice(), NOW
+        )
+        assert isinstance(plan, Plan)
+        return {choice.candidate.id: [key.name for key in choice.keys] for choice in plan.choices}
+
+    assert keys_of(call()) == {"a/m": ["dev"], "b/m": ["k1"]}
+    assert keys_of(call(), weight=1.0) == {"a/m": ["dev"], "b/m": ["k1"]}
+    assert keys_of(call("b/m", fallbacks=("a/m",))) == {"a/m": ["dev"], "b/m": ["k1"]}
+    assert keys_of(call("a/m", stateful=True)) == {"a/m": ["dev"]}
+    held = VirtualKey("mine", b"", entries={"a": ProviderEntry("a", keys=frozenset({"other"}))})
+    refused = decide(Facts(call("a/m"), held), FakeView(configuration), ScriptedDice(), NOW)
+    assert isinstance(refused, Failure)
+    assert refused.kind is failures.MODEL_NOT_ALLOWED
+    assert "may use the keys other of provider a only, and none of them serves m" in refused.message
+
+
 def test_a_candidate_named_twice_is_in_the_plan_once() -> None:
     assert ids_for(call("a/m", fallbacks=("a/m", "b/m", "b/m", "chat")), CHAT) == ["a/m", "b/m"]
 

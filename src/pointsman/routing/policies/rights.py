@@ -1,4 +1,4 @@
-"""A virtual key that names providers may use these alone, with the models it allows there."""
+"""A virtual key that names providers may use these alone, with the models and the keys that it allows there."""
 
 from fnmatch import fnmatchcase
 
@@ -16,6 +16,10 @@ def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason 
     if entry is None:
         return Reason("provider_not_allowed", f"virtual key {key.name} may not use provider {candidate.endpoint.name}")
     if not entry.allow_models or any(fnmatchcase(candidate.model, pattern) for pattern in entry.allow_models):
+        if entry.keys is not None and not any(one.name in entry.keys for one in candidate.keys):
+            names = ", ".join(sorted(entry.keys))
+            message = f"virtual key {key.name} may use the keys {names} of provider {entry.provider} only, and none of "
+            return Reason("model_not_allowed", f"{message}them serves {candidate.model}")
         if entry.weight == 0:
             return Reason("drained", f"virtual key {key.name} gives provider {entry.provider} the weight 0")
         return None
