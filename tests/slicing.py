@@ -9,7 +9,7 @@ repeated.
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic
 
 import pytest
@@ -49,7 +49,7 @@ class _Slice:
 
     @pytest.hookimpl(trylast=True)  # when the marks have been looked at
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        drawn = list(draw({item.nodeid: item for item in items}, self._count, self._seed))
+        drawn = list(draw((item.nodeid for item in items), self._count, self._seed))
         kept = set(drawn)
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
         by_name = {item.nodeid: item for item in items}
@@ -60,7 +60,7 @@ class _Slice:
             pytest.skip(f"the {self._length_s / 60:g} minutes of the slice are over")
 
 
-def draw(names: "dict[str, pytest.Item]", count: int, seed: int) -> Iterator[str]:
+def draw(names: Iterable[str], count: int, seed: int) -> Iterator[str]:
     """One case of each test, in random order, then others at random, up to `count` in all if there are fewer tests."""
     rng = random.Random(seed)
     shuffled = sorted(names)
