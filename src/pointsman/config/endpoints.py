@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
 from pointsman.config.addresses import is_loopback, parse_base_url
 from pointsman.config.catalog import CatalogInUse, by_name
 from pointsman.config.limits import LimitCompiler
@@ -69,6 +70,8 @@ class EndpointCompiler(Struct, frozen=True):
             settings.output_bound or (NEWER if catalog in _OPENAIS else record.output_bound),
             _rename(record, settings.output_bound) if settings.output_bound is not None else None,
             record.completion_tokens,
+            TOOL_PRICES.get(catalog, {}),
+            TOOL_MODELS.get(catalog, ()),
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:

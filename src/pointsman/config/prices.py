@@ -7,7 +7,7 @@ from pointsman.config.limits import nano_dollars
 from pointsman.config.problems import Findings, nearest
 from pointsman.config.schema import Document, PriceSettings
 from pointsman.config.source import Location
-from pointsman.domain.prices import Catalog, Price, Rates
+from pointsman.domain.prices import Catalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 
 
@@ -56,10 +56,12 @@ def _override(
         message = "a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
         findings.error(place, message)
         return None
-    elif settings.max_output_tokens is None:
-        findings.warning(place, "states neither a price nor max_output_tokens, so it changes nothing")
+    elif settings.max_output_tokens is None and settings.context_tokens is None and not settings.tools_usd:
+        message = "states neither a price, max_output_tokens, context_tokens nor tools_usd, so it changes nothing"
+        findings.warning(place, message)
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
-    return PriceOverride(settings.model, owner, price, settings.max_output_tokens)
+    tools = {name: ToolPrice(nano_dollars(usd)) for name, usd in settings.tools_usd.items()}
+    return PriceOverride(settings.model, owner, price, settings.max_output_tokens, settings.context_tokens, tools)
 
 
 def _has_wildcard(pattern: str) -> bool:

@@ -358,6 +358,22 @@ class PriceSettings(Section):
     """For each request, on top."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """The most tokens an answer can have: the bound put on requests that state none while a limit applies."""
+    context_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """The most tokens the model can read: what is reserved for a request whose bytes do not bound that, such as one
+    that continues a stored conversation."""
+    tools_usd: Annotated[
+        dict[
+            Annotated[str, Field(max_length=64)],
+            Annotated[
+                Decimal,
+                BeforeValidator(_exact, json_schema_input_type=float | str),
+                Field(ge=0, le=1_000_000, decimal_places=9),
+            ],
+        ],
+        Field(max_length=64),
+    ] = {}
+    """Dollars for each call of a tool that the provider runs itself, such as `web_search: 0.01`, by the tool's `type`
+    in a request, without the date of its version."""
 
 
 class PricingSettings(Section):

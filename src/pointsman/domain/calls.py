@@ -32,14 +32,17 @@ STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
 
 class Media(Struct, frozen=True, gc=False):
     """What a prompt holds beside text: so many images, recordings and files, which are `tokens` at most. `size` are the
-    bytes of the request that are in that, and not to be counted as text."""
+    bytes of the request that are in that, and not to be counted as text. `elsewhere` is the first field that names
+    something whose length the request does not show: a file that the provider keeps, or a video by its address."""
 
     count: int = 0
     tokens: int = 0
     size: int = 0
+    elsewhere: str = ""
 
     def __add__(self, other: "Media") -> "Media":
-        return Media(self.count + other.count, self.tokens + other.tokens, self.size + other.size)
+        elsewhere = self.elsewhere or other.elsewhere
+        return Media(self.count + other.count, self.tokens + other.tokens, self.size + other.size, elsewhere)
 
 
 NO_MEDIA = Media()

@@ -10,7 +10,8 @@ from pointsman.domain.failures import Failure
 class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer, as the provider reported them. All but the first two are parts of the two sums:
     `tokens_cached`, `tokens_cache_write`, `tokens_cache_write_1h`, `audio_in` and `image_in` of what went in,
-    `tokens_reasoning`, `audio_out` and `image_out` of what came out. `tier` is the service tier of the answer."""
+    `tokens_reasoning`, `audio_out` and `image_out` of what came out. `tier` is the service tier of the answer.
+    `tools` are the calls of tools that the provider ran itself, by name; `None` where it does not tell."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -23,6 +24,7 @@ class Usage(Struct, frozen=True, gc=False):
     image_in: int = 0
     image_out: int = 0
     tier: str | None = None
+    tools: tuple[tuple[str, int], ...] | None = None
 
 
 class UsageSource(Enum):

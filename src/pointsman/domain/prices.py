@@ -22,6 +22,14 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     reasoning: int | None = None
 
 
+class ToolPrice(Struct, frozen=True, omit_defaults=True):
+    """What a provider charges for its own tool: nano-dollars a call, or with `once` however often one request uses it,
+    as for the container that code runs in."""
+
+    nano: int
+    once: bool = False
+
+
 class Price(Struct, frozen=True, omit_defaults=True):
     """The price of one model at one provider.
 

@@ -9,7 +9,7 @@ from pointsman.domain.identity import KeyTable
 from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
 from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
 from pointsman.domain.limits import Limit
-from pointsman.domain.prices import Catalog, NoCatalog, Price
+from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
 from pointsman.domain.targets import Candidate, Endpoint
 
 
@@ -86,12 +86,15 @@ class PublicModel(Struct, frozen=True, eq=False):
 
 class PriceOverride(Struct, frozen=True, eq=False):
     """Terms that replace the catalog's for the models that `model`, a shell-style pattern of `provider/model`, matches:
-    for one owner, such as `team:research`, where `owner` is given. `output` is the most tokens an answer can have."""
+    for one owner, such as `team:research`, where `owner` is given. `output` is the most tokens an answer can have,
+    `context` the most that its model can read, and `tools` are what single tools of the provider cost."""
 
     model: str
     owner: str | None = None
     price: Price | None = None
     output: int | None = None
+    context: int | None = None
+    tools: dict[str, ToolPrice] = {}
 
 
 class Pricing(Struct, frozen=True, eq=False):

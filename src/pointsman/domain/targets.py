@@ -10,6 +10,7 @@ from pointsman.domain.calls import Operation
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.prices import ToolPrice
 
 
 class ProviderKey(Struct, frozen=True, eq=False):
@@ -34,7 +35,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
     that is known. `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields
     that its type renames, where the configuration says something else. `completion_tokens` is how long a text
-    completion may be whose request does not say; `None` is as long as the model can answer.
+    completion may be whose request does not say; `None` is as long as the model can answer. `tools` are the prices of
+    the tools that it runs itself, and `tool_models` patterns of models that use one by themselves: which, how often.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     output_bound: str = "max_completion_tokens"
     rename: tuple[tuple[str, str], ...] | None = None
     completion_tokens: int | None = None
+    tools: dict[str, ToolPrice] = {}
+    tool_models: tuple[tuple[str, str, int], ...] = ()
 
 
 class Provenance(Enum):

@@ -20,7 +20,7 @@ from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.engine.charges import Bound, Charge, charge_for, is_free
+from pointsman.engine.charges import Bound, Charge, charge_for, is_free, with_tools
 from pointsman.engine.lessor import Lessor
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
@@ -29,8 +29,10 @@ from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.routing.ledger import Account, Ledger, Short
 from pointsman.routing.policies.headroom import over_limit
 from pointsman.routing.pricing import longest_answer, most_output, upper_bound
+from pointsman.routing.provider_tools import most_added, most_nano, not_bounded, read_to_the_end, unbounded_of
 from pointsman.routing.terms import Terms, terms_of
 from pointsman.wire.output_bound import bounded, takes_bound
+from pointsman.wire.unbounded import Unbounded
 
 MAX_TABS = 20_000
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
@@ -56,7 +58,7 @@ class Tab(Struct, frozen=True, eq=False):
 
 class Hold(Struct, frozen=True, gc=False):
     """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one. `nano` and
-    `tokens` are reserved."""
+    `tokens` are reserved, and `unbounded` is what the bytes of the call do not bound."""
 
     tab: Tab
     call: Call
@@ -65,6 +67,7 @@ class Hold(Struct, frozen=True, gc=False):
     attempt: str
     nano: int
     tokens: int
+    unbounded: Unbounded | None = None
 
 
 class Shortened(Struct, frozen=True, gc=False):
@@ -112,6 +115,12 @@ class Billing:
             elif tab.terms.has_budget and _is_billed_later(call, tab.terms) and not is_for_free:
                 return _BILLED_LATER
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
+        unbounded = unbounded_of(tab.terms, call) if not is_for_free else None
+        if unbounded is not None:
+            why_not = not_bounded(tab.terms, unbounded) if tab.terms.has_budget else None
+            if why_not is not None:
+                return why_not
+            nano = most_nano(tab.terms, call, unbounded)
         attempt = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
         if type(found) is list:
@@ -128,7 +137,7 @@ class Billing:
             except Exception:  # whatever it is, it must not stay reserved
                 self.ledger.release(attempt)
                 raise
-        return Hold(tab, call, request_id, ordinal, attempt, nano, tokens)
+        return Hold(tab, call, request_id, ordinal, attempt, nano, tokens, unbounded)
 
     def shortened(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float) -> Shortened | None:
         """The call with the longest answer that these limits may have room for, here and at control. `None` where that
@@ -140,7 +149,7 @@ class Billing:
         for short in shorts:
             told = self._told_of(short, now)
             room = short.available + (told.left if told is not None else 0)
-            fitting = longest_answer(terms, call, short.limit.metric, room)
+            fitting = self._fitting(terms, call, short.limit.metric, room)
             if fitting <= longest:
                 longest, worst, left = fitting, short, room
         if longest < MIN_OUTPUT:
@@ -148,6 +157,15 @@ class Billing:
         message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
         shorter = call if longest == wanted else bounded(call, longest, tab.output_bound)
         return Shortened(shorter, Reason("shortened", message))
+
+    @staticmethod
+    def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
+        """The longest answer within `room`, beside what the bytes of the call do not bound."""
+        unbounded = unbounded_of(terms, call) if metric is Metric.USD else None
+        if unbounded is not None:
+            room -= most_added(terms, unbounded)
+            call = read_to_the_end(terms, call, unbounded)
+        return longest_answer(terms, call, metric, room)
 
     def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
         """Whether control said a moment ago that there is not that much of one of these."""
@@ -210,6 +228,8 @@ class Billing:
         """Charge what an attempt used."""
         bound, tab = Bound(hold.nano, hold.tokens), hold.tab
         charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure)
+        if hold.unbounded is not None:
+            charge = with_tools(charge, tab.terms, bound, hold.unbounded)
         usage, scope = charge.usage, tab.scope
         self.ledger.settle(hold.attempt, charge.nano, charge.tokens)
         if self.journal is not None:

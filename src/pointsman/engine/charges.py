@@ -7,6 +7,7 @@ failed at, or never got whole, costs nothing. docs/decisions/0016 has the cases.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import STATEFUL, Call, Operation
@@ -15,6 +16,9 @@ from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.reception import Reception
 from pointsman.routing.pricing import cost_nano, counted_usage
+from pointsman.routing.provider_tools import tools_nano
+from pointsman.routing.terms import Terms
+from pointsman.wire.unbounded import Unbounded
 
 _READING = frozenset({"GET", "HEAD", "DELETE"})
 _KEPT = STATEFUL | {Operation.RESPONSES}
@@ -75,6 +79,16 @@ def charge_for(
     if price is None:
         return Charge(0, tokens, source, usage, is_priced=False)
     return Charge(cost_nano(price, usage), tokens, source, usage)
+
+
+def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded) -> Charge:
+    """The charge with what the provider charges for tools that it ran itself."""
+    if not charge.is_priced or charge.source not in (_PROVIDER, UsageSource.COUNTED):
+        return charge
+    if charge.source is _PROVIDER:
+        return replace(charge, nano=charge.nano + tools_nano(terms, unbounded, charge.usage))
+    # It broke off: nobody told what was added to the prompt.
+    return replace(charge, nano=max(charge.nano, bound.nano))
 
 
 def is_free(call: Call) -> bool:

@@ -8,6 +8,7 @@ event, with no quotation mark in between, is another, and is passed on after a l
 have a second text, `obfuscation`, of random length; they are looked at in the same way in two places.
 """
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -56,10 +57,14 @@ class OpenAIUsage(Struct, gc=False):
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     input_token_details: _Details | None = None  # so spelt for transcriptions
+    num_sources_used: Raw = _NO_VALUE  # https://docs.x.ai/docs/guides/live-search
+    server_side_tool_usage_details: Raw = _NO_VALUE  # https://docs.x.ai/developers/tools/tool-usage-details
+    server_tool_use: Raw = _NO_VALUE  # https://docs.claude.com/en/api/messages, and OpenRouter's
+    tool_calls_details: Raw = _NO_VALUE  # https://docs.perplexity.ai/api-reference/responses-post
 
     def normalised(self, tier: str | None = None) -> Usage:
         inputs, outputs = self.prompt_tokens_details, self.completion_tokens_details
-        if inputs is None and outputs is None and tier is None and self.input_tokens is None:
+        if inputs is None and outputs is None and tier is None and self.input_tokens is None and not self._has_tools():
             return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
         inputs = inputs or self.input_tokens_details or self.input_token_details or _NO_DETAILS
         outputs = outputs or self.output_tokens_details or _NO_DETAILS
@@ -73,7 +78,45 @@ class OpenAIUsage(Struct, gc=False):
             image_in=inputs.image_tokens or 0,
             image_out=outputs.image_tokens or 0,
             tier=tier,
+            tools=self._tools(),
         )
+
+    def _has_tools(self) -> bool:
+        return not (
+            self.num_sources_used is self.server_tool_use is _NO_VALUE
+            and self.server_side_tool_usage_details is self.tool_calls_details is _NO_VALUE
+        )
+
+    def _tools(self) -> tuple[tuple[str, int], ...] | None:
+        """Calls of tools that the provider ran, by the tool's name; `None` where it does not tell."""
+        if not self._has_tools():
+            return None
+        found: dict[str, int] = {}
+        for raw in (self.server_side_tool_usage_details, self.server_tool_use, self.tool_calls_details):
+            for name, count in _counts(raw).items():
+                tool = _TOOL_NAME.sub("", name.lower())
+                found[tool] = max(found.get(tool, 0), count)
+        sources = _counts(Raw(b'{"live_search":%b}' % bytes(self.num_sources_used or b"0")))
+        return tuple((found | sources if any(sources.values()) else found).items())
+
+
+class _Invocations(Struct, gc=False):
+    invocation: Tokens = 0
+
+
+_TOOL_NAME = re.compile(r"^server_side_tool_|_(?:calls|requests)$")
+_COUNTS = msgspec.json.Decoder(dict[str, Tokens | _Invocations | None])
+
+
+def _counts(raw: Raw) -> dict[str, int]:
+    """How often each tool was used. An odd account is none."""
+    if bytes(raw) in _NOTHING:
+        return {}
+    try:
+        counts = _COUNTS.decode(raw)
+    except UNREADABLE:
+        return {}
+    return {name: one.invocation if isinstance(one, _Invocations) else one or 0 for name, one in counts.items()}
 
 
 _USAGE_DECODER = msgspec.json.Decoder(OpenAIUsage)

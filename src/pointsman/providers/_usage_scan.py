@@ -13,6 +13,7 @@ import re
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_stream import MAX_USAGE_BYTES, read_usage
@@ -26,9 +27,10 @@ _FIELD_BYTES = 256  # a field of interest, its value's beginning included: so ma
 _TOKEN = re.compile(rb'["{}\[\]]')
 _REST_OF_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+_CALL = re.compile(rb'"type"[ \t\r\n]*+:[ \t\r\n]*+"(\w{1,59}_call)"')
 _WORD = re.compile(rb'"([\w.\-]{1,64})"')
 _OPEN, _QUOTE, _BACKSLASH = frozenset(b"{["), ord('"'), ord("\\")
-_NAMES = frozenset({b'"usage"', b'"type"', b'"service_tier"', b'"response"'})
+_NAMES = frozenset({b'"usage"', b'"type"', b'"service_tier"', b'"response"', b'"output"'})
 _LONGEST_NAME = max(map(len, _NAMES))
 _ITEM_DONE = "response.output_item.done"
 _DATA = b"data:"
@@ -37,13 +39,14 @@ _DATA = b"data:"
 class JsonScan:
     """Takes a JSON text piece by piece, however it is cut. `usage` is the last object of that name at the top, or in
     `response`; `tier` is the service tier beside it; `kind` is the text's own `type`; `calls` counts the objects whose
-    `type` ends in `_call`, at any depth: of what a response puts out, the calls of tools."""
+    `type` ends in `_call`, at any depth, which in the `output` of a response are calls of tools."""
 
     def __init__(self) -> None:
         self.usage: bytes | None = None
         self.tier: str | None = None
         self.kind = ""
         self.calls: dict[str, int] = {}
+        self.has_output = False
         self._held = b""  # not understood yet
         self._is_in_text = False
         self._is_lost = False
@@ -97,7 +100,9 @@ class JsonScan:
         """What was used, now that the text has ended."""
         if self._held:
             self.feed(b"", is_last=True)
-        return told(Raw(self.usage), self.tier) if self.usage is not None else None
+        if self.usage is None:
+            return None
+        return told(Raw(self.usage), self.tier, self.calls if self.has_output and not self._depth else None)
 
     def _close(self, text: bytes, begun_at: int, at: int) -> bool:
         """An object or list ends at `at`. Returns whether it was the usage that began at `begun_at`."""
@@ -132,6 +137,8 @@ class JsonScan:
                     self.calls[kind] = self.calls.get(kind, 0) + 1
         elif depth not in (1, self._response_depth) or not depth:
             return
+        elif name == b'"output"':
+            self.has_output = True
         elif name == b'"usage"':
             if text.startswith(b"{", at):
                 self._usage_depth, self._collected = depth + 1, b""
@@ -218,9 +225,11 @@ class EventsScan:
             return
         usage = scan.read()
         if usage is not None:
-            self.usage = usage
-            if scan.calls:
+            if scan.calls or not self.calls:
                 self.calls = scan.calls
+            else:  # of the calls that events told of before
+                usage = told(Raw(scan.usage or b""), scan.tier, self.calls) or usage
+            self.usage = usage
         elif scan.kind == _ITEM_DONE:
             for kind, count in scan.calls.items():
                 self.calls[kind] = self.calls.get(kind, 0) + count
@@ -233,6 +242,7 @@ def _may_tell(data: bytes) -> bool:
 class _Response(Struct, gc=False):
     usage: Raw = Raw(b"")
     service_tier: Raw = Raw(b"")
+    output: Raw | None = None
 
 
 class _Whole(_Response, gc=False):
@@ -254,7 +264,12 @@ def usage_in(body: bytes) -> Usage | None:
     inner = bytes(whole.response)
     if inner.startswith(b"{"):
         return usage_in(inner)
-    return told(whole.usage, _word(whole.service_tier))
+    calls: dict[str, int] | None = None if whole.output is None else {}
+    if calls is not None and body.find(b'_call"') >= 0:  # in a text its quotation mark would be escaped
+        for kind in _CALL.findall(body):
+            name = kind.decode("ascii", "replace")
+            calls[name] = calls.get(name, 0) + 1
+    return told(whole.usage, _word(whole.service_tier), calls)
 
 
 def _word(raw: Raw) -> str | None:
@@ -262,7 +277,12 @@ def _word(raw: Raw) -> str | None:
     return word[1].decode("ascii", "replace") if word is not None else None
 
 
-def told(usage: Raw, tier: str | None) -> Usage | None:
-    """An account that counts tokens: one of seconds, say, is none."""
+def told(usage: Raw, tier: str | None, calls: dict[str, int] | None) -> Usage | None:
+    """An account that counts tokens: one of seconds, say, is none. `calls` are those of tools that the answer shows,
+    `None` where it would not; what the account itself says of them outranks it."""
     read = read_usage(usage, tier)
-    return read if read is not None and (read.tokens_in or read.tokens_out) else None
+    if read is None or not (read.tokens_in or read.tokens_out):
+        return None
+    if read.tools is None and calls is not None:
+        read = replace(read, tools=tuple((kind.removesuffix("_call"), count) for kind, count in calls.items()))
+    return read

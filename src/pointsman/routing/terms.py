@@ -1,14 +1,18 @@
 """What an attempt costs and which limits it counts in: worked out once for each virtual key and candidate."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import TypedDict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
-from pointsman.domain.prices import Price
+from pointsman.domain.prices import ModelFacts, Price, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.wire.unbounded import Use
 
 DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither request nor catalog has one
 
@@ -18,7 +22,9 @@ class Terms(Struct, frozen=True, eq=False):
     `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
     says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
     `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known. `completion` is the
-    most tokens of a text completion whose request does not say; `None` is `output`."""
+    most tokens of a text completion whose request does not say; `None` is `output`. `context` is the most that the
+    model can read, where that is known; `tools` are the prices of the tools that its provider runs itself, and
+    `model_uses` are what it uses of them unasked."""
 
     limits: tuple[Limit, ...]
     price: Price | None
@@ -29,6 +35,9 @@ class Terms(Struct, frozen=True, eq=False):
     dearest_out: int = 0
     request_nano: int = 0
     completion: int | None = None
+    context: int | None = None
+    tools: dict[str, ToolPrice] = {}
+    model_uses: tuple[Use, ...] = ()
 
 
 def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
@@ -61,7 +70,28 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
     completion = candidate.endpoint.completion_tokens
     if completion is not None and output is not None:
         completion = min(completion, output)
-    return Terms(limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion)
+    terms = Terms(limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion)
+    return replace(terms, **_beyond_bytes(candidate, fitting, facts))
+
+
+class _BeyondBytes(TypedDict):
+    context: int | None
+    tools: dict[str, ToolPrice]
+    model_uses: tuple[Use, ...]
+
+
+def _beyond_bytes(candidate: Candidate, fitting: Sequence[PriceOverride], facts: ModelFacts | None) -> _BeyondBytes:
+    """What bounds the cost of requests whose bytes do not."""
+    context = next((override.context for override in fitting if override.context is not None), None)
+    if context is None and facts is not None:
+        context = facts.context
+    endpoint = candidate.endpoint
+    tools = dict(endpoint.tools)
+    for override in reversed(fitting):
+        tools |= override.tools
+    found = next((use for use in endpoint.tool_models if fnmatchcase(candidate.model, use[0])), None)
+    uses = (Use(found[1], found[2], "model"),) if found is not None else ()
+    return {"context": context, "tools": tools, "model_uses": uses}
 
 
 def _dearest(price: Price) -> tuple[int, int]:

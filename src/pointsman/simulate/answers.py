@@ -34,6 +34,7 @@ class Answer(Struct, kw_only=True):
     tokens_in: int = 0
     tokens_cached: int = 0
     tokens_out: int = 0
+    fees_nano: int = 0
 
 
 class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the program

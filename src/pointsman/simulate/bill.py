@@ -15,7 +15,8 @@ class Entry(Struct):
     """One request that arrived whole.
 
     Times are monotonic seconds. `tokens_out` is what was produced and charged for, `tokens_sent` what was written to
-    the connection; before the end `tokens_out` is what the whole answer would hold. `charged_nano` is in nano-dollars.
+    the connection; before the end `tokens_out` is what the whole answer would hold. `charged_nano` is in nano-dollars;
+    `fees_nano` are those for tools in it.
     `outcome` is `cancelled` when the peer closed first and `failed` when the provider did not give a good answer;
     `phase` is how far the answer had come at that moment.
     """
@@ -35,6 +36,7 @@ class Entry(Struct):
     tokens_cached: int = 0
     tokens_out: int = 0
     tokens_sent: int = 0
+    fees_nano: int = 0
     charged_nano: int = 0
     outcome: Outcome = "open"
     phase: Phase = "before_answer"
@@ -81,7 +83,8 @@ class Bill:
             entry.tokens_out = entry.tokens_sent
             if billing == "none":
                 return
-        entry.charged_nano = charge_nano(price, entry.tokens_in, entry.tokens_cached, entry.tokens_out)
+        tokens_nano = charge_nano(price, entry.tokens_in, entry.tokens_cached, entry.tokens_out)
+        entry.charged_nano = tokens_nano + entry.fees_nano
 
     def clear(self) -> None:
         """Forget everything. Requests in progress are not entered again."""

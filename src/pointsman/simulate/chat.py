@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from pointsman.simulate.answers import DONE, SSE, Answer, Ask, Event, Rejected, error, json_answer, names, sse, usage
 from pointsman.simulate.settings import sample
 from pointsman.simulate.text import content_tokens, count_tokens, json_tokens, minimal, words
+from pointsman.simulate.tools import added
 
 _KNOWN = names(
     """
@@ -79,7 +80,7 @@ class Choice(Struct):
 
 def chat(ask: Ask) -> Answer:
     """Answer a chat request."""
-    request = ask.decode(ChatRequest, _KNOWN)
+    request = ask.decode(ChatRequest, _KNOWN.union(ask.settings.more_fields))
     if request.stream_options is not None and not request.stream:
         raise Rejected(
             error(
@@ -88,11 +89,14 @@ def chat(ask: Ask) -> Answer:
                 param="stream_options",
             )
         )
-    tokens_in = prompt_tokens(request)
+    extra = added(ask)
+    tokens_in = prompt_tokens(request) + extra.tokens
     cached = int(tokens_in * ask.settings.cached_share)
     choices = [_choice(ask, request, index) for index in range(request.n or 1)]
     tokens_out = sum(choice.token_count for choice in choices)
     counts = usage(tokens_in, cached, tokens_out)
+    if "live_search" in extra.calls:
+        counts["num_sources_used"] = extra.calls["live_search"]
     if request.stream:
         answer = Answer(content_type=SSE, events=_events(ask, request, choices, counts))
     else:
@@ -109,6 +113,7 @@ def chat(ask: Ask) -> Answer:
             }
         )
     answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, tokens_out
+    answer.fees_nano = extra.fees_nano
     return answer
 
 

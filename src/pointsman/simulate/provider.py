@@ -197,6 +197,7 @@ class SimulatedProvider:
         entry.tokens_in = answer.tokens_in
         entry.tokens_cached = answer.tokens_cached
         entry.tokens_out = answer.tokens_out
+        entry.fees_nano = answer.fees_nano
         return compose(answer, faults, self.settings, rng, closes=not request.keep_alive), entry
 
     def settle(self, entry: Entry | None, *, is_good: bool, peer_closed_at: float | None) -> None:

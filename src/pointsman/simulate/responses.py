@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, error, json_answer, names, sse
 from pointsman.simulate.chat import answer_length
 from pointsman.simulate.text import content_tokens, count_tokens, words
+from pointsman.simulate.tools import added
 
 _KNOWN = names(
     """
@@ -22,11 +23,12 @@ class ResponsesRequest(Struct):
     """The fields that change what is answered."""
 
     model: str
-    input: str | list[dict[str, Any]]
+    input: str | list[dict[str, Any]] = ""
     instructions: str | None = None
     stream: bool | None = None
     store: bool | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    tools: list[dict[str, Any]] = []
 
 
 class ResponseStore:
@@ -44,9 +46,11 @@ class ResponseStore:
         limit = request.max_output_tokens
         length = answer_length(ask, limit)
         tokens = words(min(length, limit or length), ask.settings.text, ask.rng)
-        tokens_in = _tokens_in(request)
+        extra = added(ask)
+        tokens_in = _tokens_in(request) + extra.tokens
         cached = int(tokens_in * ask.settings.cached_share)
         response = _response(ask, request, tokens, is_cut=limit is not None and length > limit)
+        response["output"] = _tool_calls(ask, extra.calls) + response["output"]
         response["usage"] = {
             "input_tokens": tokens_in,
             "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
@@ -54,11 +58,14 @@ class ResponseStore:
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": tokens_in + len(tokens),
         }
+        if ask.settings.usage_first:
+            response = {"id": response.pop("id"), "usage": response.pop("usage"), **response, "tools": request.tools}
         if request.store is not False:
             self._responses[response["id"]] = (ask.key, response)
         streamed = Answer(content_type=SSE, events=_events(response, tokens))
         answer = streamed if request.stream else json_answer(response)
         answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, len(tokens)
+        answer.fees_nano = extra.fees_nano
         return answer
 
     def find(self, ask: Ask, name: str) -> Answer:
@@ -76,6 +83,16 @@ def _tokens_in(request: ResponsesRequest) -> int:
         content = item.get("content")
         count += content_tokens(content if isinstance(content, (str, list)) else None)
     return count
+
+
+def _tool_calls(ask: Ask, calls: dict[str, int]) -> list[dict[str, Any]]:
+    """The calls of tools that the provider ran, as they stand in what a response puts out. The same search is told of
+    whichever kind of it was asked for."""
+    names = [name.partition("_preview")[0] for name, count in calls.items() for _ in range(count)]
+    return [
+        {"id": ask.new_id(f"call_{number}"), "type": f"{name}_call", "status": "completed"}
+        for number, name in enumerate(names)
+    ]
 
 
 def _response(ask: Ask, request: ResponsesRequest, tokens: list[str], *, is_cut: bool) -> dict[str, Any]:
@@ -118,21 +135,22 @@ def _response(ask: Ask, request: ResponsesRequest, tokens: list[str], *, is_cut:
 
 
 def _events(response: dict[str, Any], tokens: list[str]) -> list[Event]:
-    item = response["output"][0]
+    *calls, item = response["output"]
     part = item["content"][0]
     open_item = {**item, "status": "in_progress", "content": []}
     begun = {**response, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    place = {"item_id": item["id"], "output_index": len(calls), "content_index": 0}
     end = "response.incomplete" if response["status"] == "incomplete" else "response.completed"
     steps: list[tuple[str, dict[str, Any], int]] = [
         ("response.created", {"response": begun}, 0),
         ("response.in_progress", {"response": begun}, 0),
-        ("response.output_item.added", {"output_index": 0, "item": open_item}, 0),
+        *(("response.output_item.done", {"output_index": at, "item": call}, 0) for at, call in enumerate(calls)),
+        ("response.output_item.added", {"output_index": len(calls), "item": open_item}, 0),
         ("response.content_part.added", {**place, "part": {**part, "text": ""}}, 0),
         *(("response.output_text.delta", {**place, "delta": token, "logprobs": []}, 1) for token in tokens),
         ("response.output_text.done", {**place, "text": part["text"], "logprobs": []}, 0),
         ("response.content_part.done", {**place, "part": part}, 0),
-        ("response.output_item.done", {"output_index": 0, "item": item}, 0),
+        ("response.output_item.done", {"output_index": len(calls), "item": item}, 0),
         (end, {"response": response}, 0),
     ]
     return [

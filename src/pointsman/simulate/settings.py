@@ -81,6 +81,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cut at the request's limit; `max_tokens` always uses the limit up. `numbered` text is ` 0 1 2 …`, which shows losses
     and reordering. `cached_share` is the share of each prompt reported as cached. `seed` and the index of a request
     decide all that is random about its answer. `kept_requests` is how many of the latest requests are kept whole.
+    A tool that the provider runs itself is used `tool_uses` times, if the request allows as many, at `tool_fees`
+    nano-dollars each; each use, and each thing that is kept elsewhere and named in a request, adds `added_tokens` to
+    the prompt. `more_fields` are fields of chats beside OpenAI's. With `usage_first` a response states its usage before
+    its instructions, tools and output.
     """
 
     name: str = "simulated"
@@ -100,3 +104,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_id_headers: tuple[str, ...] = ("x-request-id", "x-pointsman-request-id")
     attempt_id_headers: tuple[str, ...] = ("x-client-request-id", "x-pointsman-attempt-id", "idempotency-key")
     kept_requests: int = 100
+    tool_uses: Annotated[int, Meta(ge=0)] = 1
+    tool_fees: dict[str, int] = {}
+    added_tokens: Annotated[int, Meta(ge=0)] = 0
+    more_fields: tuple[str, ...] = ()
+    usage_first: bool = False

@@ -51,6 +51,15 @@ class _Part(Struct, gc=False):
     input_audio: Raw = _NONE
     audio_url: Raw = _NONE
     video_url: Raw = _NONE
+    document_url: Raw = _NONE
+    file: Raw = _NONE
+    file_id: Raw = _NONE
+    file_url: Raw = _NONE
+
+
+_TYPELESS = ("image_url", "input_audio", "audio_url", "video_url")
+_BY_ADDRESS = ("audio_url", "video_url", "document_url")  # of any length, as an image is not
+_NOTHING = frozenset({b"", b"null", b'""'})
 
 
 class _Address(Struct, gc=False):
@@ -92,6 +101,11 @@ def in_input(value: Raw | None) -> Media:
     return media
 
 
+def in_earlier_audio(audio: Raw) -> Media:
+    """What an assistant's message says again by the id of an earlier answer."""
+    return NO_MEDIA if bytes(audio) in _NOTHING else Media(elsewhere="messages.audio")
+
+
 def in_recording(size: int) -> Media:
     """A form of so many bytes with one recording in it, as if it were all of an MP3 file."""
     heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
@@ -126,9 +140,33 @@ def _in_parts(text: bytes) -> Media:
 
 
 def _of_part(part: _Part) -> Media:
+    media, elsewhere = _by_kind(part), _elsewhere(part)
+    return media + Media(elsewhere=elsewhere) if elsewhere else media
+
+
+def _elsewhere(part: _Part) -> str:
+    """The field of a part that names something the request does not hold."""
+    for name in ("file_id", "file_url"):
+        if bytes(getattr(part, name)) not in _NOTHING:
+            return name
+    if bytes(part.file).find(b'"file_id"') >= 0:
+        return "file_id"
+    return next((name for name in _BY_ADDRESS if _is_elsewhere(getattr(part, name))), "")
+
+
+def _is_elsewhere(address: Raw) -> bool:
+    if bytes(memoryview(address)[:1]) == b"{":
+        try:
+            address = _ADDRESS.decode(address).url
+        except _UNREADABLE:
+            return True
+    return bytes(address) not in _NOTHING and bytes(memoryview(address)[:6]) != b'"data:'
+
+
+def _by_kind(part: _Part) -> Media:
     kind = part.type
     if not kind:
-        kind = next((name for name in part.__struct_fields__[1:] if bytes(getattr(part, name))), "")
+        kind = next((name for name in _TYPELESS if bytes(getattr(part, name))), "")
     if kind in IMAGES:
         return Media(1, MEDIA_TOKENS, _image_bytes(part.image_url))
     if kind == "input_audio":
@@ -198,7 +236,10 @@ def _decoded(text: bytes, start: int, length: int) -> bytes:
 
 def _by_marks(text: bytes) -> Media:
     count = _marks(text)
-    return Media(count, count * MEDIA_TOKENS) if count else NO_MEDIA
+    if not count:
+        return NO_MEDIA
+    elsewhere = next((name for name in ("file_id", "file_url") if text.find(b'"%b"' % name.encode()) >= 0), "")
+    return Media(count, count * MEDIA_TOKENS, elsewhere=elsewhere)
 
 
 def _marks(text: bytes) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found
 from pointsman.config.problems import Severity
-from pointsman.domain.prices import Price, Rates
+from pointsman.domain.prices import Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 
 BASE = "providers: {openai: env.OPENAI_API_KEY}\n"
@@ -51,6 +51,12 @@ def test_prices_of_one_owner(text: str, owner: str) -> None:
 def test_a_bound_without_a_price() -> None:
     found = override("max_output_tokens: 500")
     assert (found.price, found.output) == (None, 500)
+
+
+def test_a_window_and_the_prices_of_tools_without_a_price() -> None:
+    found = override("context_tokens: 128000, tools_usd: {web_search: 0.01, mcp: 0}")
+    assert (found.price, found.context) == (None, 128_000)
+    assert found.tools == {"web_search": ToolPrice(10_000_000), "mcp": ToolPrice(0)}
 
 
 def test_the_policy_for_unknown_prices() -> None:
@@ -105,5 +111,6 @@ def test_models_that_are_none(model: str, problem: str) -> None:
 def test_an_override_that_changes_nothing_draws_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
     assert found(outcome, Severity.WARNING) == [
-        "pricing.overrides[0]: states neither a price nor max_output_tokens, so it changes nothing"
+        "pricing.overrides[0]: states neither a price, max_output_tokens, context_tokens nor tools_usd, "
+        "so it changes nothing"
     ]

@@ -7,13 +7,15 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_stream import MAX_USAGE_BYTES
 from pointsman.providers._usage_scan import MAX_BRACKETS, MAX_HELD_BYTES, EventsScan, JsonScan, usage_in
 
 USED = {"input_tokens": 30, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}}
-READ = Usage(30, 5, 0, 2)
+READ = Usage(30, 5, 0, 2, tools=())  # it shows what it put out: no calls of tools
+SEARCHED = replace(READ, tools=(("web_search", 1),))
 TOOLS = [{"type": "function", "name": "f", "parameters": {"usage": {"input_tokens": 9}}}] * 3
 TEXT = 'he said "usage": {"input_tokens": 7} \\ and } ] left'
 
@@ -60,7 +62,7 @@ def test_the_usage_of_a_response_is_found_byte_by_byte(is_first: bool) -> None:
     scan = JsonScan()
     for at in range(len(body)):
         scan.feed(body[at : at + 1])
-    assert scan.read() == usage_in(body) == Usage(30, 5, 0, 2, tier="flex")
+    assert scan.read() == usage_in(body) == replace(READ, tier="flex")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,31 @@ def test_only_the_account_of_the_answer_itself_counts(body: bytes, usage: Usage 
 
 def test_an_answer_that_breaks_off_behind_its_usage_has_told_it() -> None:
     body = json_of(response(first=True))[:-30]
-    assert usage_in(body) == READ
+    assert usage_in(body) == Usage(30, 5, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("account", "tools"),
+    [
+        ({}, ()),
+        ({"num_sources_used": 7}, (("live_search", 7),)),
+        ({"num_sources_used": 0}, ()),
+        (
+            {"server_side_tool_usage_details": {"web_search_calls": 2, "x_search_calls": 1}},
+            (("web_search", 2), ("x_search", 1)),
+        ),
+        ({"server_side_tool_usage_details": {"SERVER_SIDE_TOOL_WEB_SEARCH": 3}}, (("web_search", 3),)),
+        ({"server_tool_use": {"web_search_requests": 2}}, (("web_search", 2),)),
+        ({"tool_calls_details": {"fetch_url": {"invocation": 4}}}, (("fetch_url", 4),)),
+        ({"tool_calls_details": "many"}, ()),
+    ],
+)
+def test_the_calls_of_tools_are_read_from_the_account_of_each_provider(
+    account: dict[str, object], tools: tuple[tuple[str, int], ...]
+) -> None:
+    usage = usage_in(json_of({"output": [], "usage": USED | account}))
+    assert usage is not None
+    assert usage.tools == tools
 
 
 def test_an_account_that_has_no_end_is_not_kept() -> None:
@@ -121,8 +147,7 @@ def test_the_usage_of_a_stream_is_found_however_it_is_cut(line_end: bytes, place
     scan = EventsScan()
     for piece in cut(stream, places):
         scan.feed(piece)
-    assert scan.read() == READ
-    assert scan.calls == {"web_search_call": 1}
+    assert scan.read() == SEARCHED
 
 
 def test_calls_of_tools_are_counted_once() -> None:
@@ -143,7 +168,7 @@ def test_a_stream_without_an_end_of_line_is_read_as_it_comes_and_not_kept() -> N
     scan.feed(b'","usage":' + json_of(USED) + b"}\n\n")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert scan.read() == READ
+    assert scan.read() == Usage(30, 5, 0, 2)
     assert peak < 10 * MAX_HELD_BYTES
 
 

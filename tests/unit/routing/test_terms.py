@@ -7,7 +7,7 @@ from fakes.money import PLAIN, limit
 from fakes.routing import endpoint, snapshot
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Metric
-from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates
+from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.domain.targets import candidate
 from pointsman.routing.terms import Terms, terms_of
@@ -84,6 +84,15 @@ def test_price_and_bound_are_overridden_each_by_itself() -> None:
     assert (found.price, found.output) == (price(5), 10)
     alone = terms(PriceOverride("*", None, None, output=10), catalog=False)
     assert (alone.price, alone.version, alone.output) == (None, "", 10)
+
+
+def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them() -> None:
+    wide = PriceOverride("*", None, None, context=1000, tools={"web_search": ToolPrice(1), "mcp": ToolPrice(0)})
+    narrow = PriceOverride("*", "team:t", None, tools={"web_search": ToolPrice(2)})
+    found = terms(wide, narrow)
+    assert found.context == 1000
+    assert found.tools == {"web_search": ToolPrice(2), "mcp": ToolPrice(0)}
+    assert found.model_uses == ()
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,34 @@ def recording(data: bytes, **more: str) -> dict[str, object]:
 @pytest.mark.parametrize("name", sorted(TYPES))
 def test_each_kind_of_media_counts(name: str) -> None:
     content = [TEXT, {"type": name}, {"type": name, name: {"url": "https://host/x"}}]
-    assert in_content(raw(content)) == Media(2, 2 * MEDIA_TOKENS)
-    assert in_input(raw([{"role": "user", "content": content}])) == Media(2, 2 * MEDIA_TOKENS)
-    assert in_input(raw([{"type": "function_call_output", "output": content}])) == Media(2, 2 * MEDIA_TOKENS)
+    elsewhere = name if name in ("audio_url", "video_url", "document_url") else ""
+    expected = Media(2, 2 * MEDIA_TOKENS, elsewhere=elsewhere)
+    assert in_content(raw(content)) == expected
+    assert in_input(raw([{"role": "user", "content": content}])) == expected
+    assert in_input(raw([{"type": "function_call_output", "output": content}])) == expected
     assert in_input(raw(content)).count >= 2, "no items, but no less"
+
+
+@pytest.mark.parametrize(
+    ("part", "elsewhere"),
+    [
+        ({"type": "input_file", "file_id": "file-1"}, "file_id"),
+        ({"type": "input_image", "file_id": "file-1"}, "file_id"),
+        ({"type": "something_new", "file_id": "file-1"}, "file_id"),
+        ({"type": "file", "file": {"file_id": "file-1"}}, "file_id"),
+        ({"type": "input_file", "file_url": "https://host/x.pdf"}, "file_url"),
+        ({"type": "document_url", "document_url": "https://host/x.pdf"}, "document_url"),
+        ({"video_url": {"url": "https://host/x.mp4"}}, "video_url"),
+        ({"type": "input_file", "file_data": "data:application/pdf;base64,AA"}, ""),
+        ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA"}}, ""),
+        ({"type": "input_image", "file_id": None, "image_url": "https://host/x.png"}, ""),
+        ({"type": "text", "text": '{"file_id": "file-1"}'}, ""),
+    ],
+)
+def test_what_the_request_does_not_hold_is_named(part: dict[str, object], elsewhere: str) -> None:
+    assert in_content(raw([part])).elsewhere == elsewhere
+    if part["type" if "type" in part else "video_url"] not in ("something_new", "text"):
+        assert in_input(raw([{"role": "user", "content": [part]}])).elsewhere == elsewhere
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import read_object, read_typed
-from pointsman.wire.media import in_content
+from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.paths import ApiPath, Asked
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
@@ -22,6 +22,7 @@ _NONE = Raw(b"")
 class _Message(Struct, gc=False):
     role: str
     content: Raw = _NONE
+    audio: Raw = _NONE
 
 
 class _Chat(Generation):
@@ -48,6 +49,8 @@ def parse(asked: Asked, body: bytes) -> Call:
         found = in_content(message.content)
         if found is not NO_MEDIA:
             media += found
+        if message.audio is not _NONE:
+            media += in_earlier_audio(message.audio)
     return generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
 
 

@@ -1,0 +1,92 @@
+"""What requests cost whose bytes do not bound it: what a provider adds to a prompt, and tools that it runs itself.
+
+Under a budget that refuses, such a request reserves its model's context window as input, and the price of each use of a
+tool that it allows. What the answer tells is charged: the tokens it reports have what was added in them, and the calls
+of tools are reported or stand in the answer. A tool of which it tells nothing is charged as it was reserved. Limits of
+tokens count what the request itself holds until then: most of them are smaller than the window of a model.
+"""
+
+from msgspec.structs import replace
+
+from pointsman.domain.calls import Call, Media
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.plans import Reason
+from pointsman.domain.prices import ToolPrice
+from pointsman.routing.pricing import TEMPLATE_TOKENS, upper_bound
+from pointsman.routing.terms import Terms
+from pointsman.wire.unbounded import Unbounded, Use, unbounded_in
+
+_UNTOLD = ("plugin:", "models")  # no answer tells of these as they are charged
+
+
+def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
+    """What the bytes of an attempt do not bound; `None` for nearly all."""
+    found = unbounded_in(call)
+    if not terms.model_uses:
+        return found
+    if found is None:
+        return Unbounded("model", terms.model_uses)
+    return replace(found, field=found.field or "model", uses=found.uses + terms.model_uses)
+
+
+def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
+    """Why an attempt must not be sent under a budget: its cost has no bound that is known."""
+    for use in unbounded.uses:
+        if use.tool not in terms.tools:
+            message = (
+                f"the field {use.field!r} lets the provider use {use.tool!r}, whose price is not known, and a budget "
+                f"applies; state it in pricing.overrides (tools_usd)"
+            )
+            return Reason("price_unknown", message)
+    if unbounded.field and terms.context is None:
+        message = (
+            f"the field {unbounded.field!r} makes the provider read more than the request holds, and how much its "
+            f"model can read is not known, and a budget applies; state context_tokens in pricing.overrides"
+        )
+        return Reason("price_unknown", message)
+    return None
+
+
+def read_to_the_end(terms: Terms, call: Call, unbounded: Unbounded) -> Call:
+    """The call as if its prompt filled the model's context window."""
+    media = call.media
+    missing = (terms.context or 0) - (call.size + TEMPLATE_TOKENS - media.size + media.tokens)
+    if not unbounded.field or missing <= 0:
+        return call
+    return replace(call, media=Media(media.count, media.tokens + missing, media.size, media.elsewhere))
+
+
+def most_added(terms: Terms, unbounded: Unbounded) -> int:
+    """The most that an attempt can cost beside what it reads and answers, in nano-dollars."""
+    predicted = -(-unbounded.predicted * terms.dearest_out // 1000)
+    return predicted + sum(_fee(terms, use) for use in unbounded.uses)
+
+
+def most_nano(terms: Terms, call: Call, unbounded: Unbounded) -> int:
+    """The most that an attempt can cost, in nano-dollars."""
+    return upper_bound(terms, read_to_the_end(terms, call, unbounded))[0] + most_added(terms, unbounded)
+
+
+def tools_nano(terms: Terms, unbounded: Unbounded, usage: Usage | None) -> int:
+    """What the tools cost that the provider used, in nano-dollars: as far as it told, else what was reserved."""
+    if usage is None or usage.tools is None:
+        return sum(_fee(terms, use) for use in unbounded.uses)
+    total = sum(_fee(terms, use) for use in unbounded.uses if use.tool.startswith(_UNTOLD))
+    for name, count in usage.tools:
+        price = _price_of(terms, unbounded, name)
+        if price is not None:
+            total += price.nano * (min(count, 1) if price.once else count)
+    return total
+
+
+def _fee(terms: Terms, use: Use) -> int:
+    price = terms.tools.get(use.tool)
+    if price is None:
+        return 0
+    return price.nano * (min(use.count, 1) if price.once else use.count)
+
+
+def _price_of(terms: Terms, unbounded: Unbounded, name: str) -> ToolPrice | None:
+    """The price of a tool by the name that the answer has for it, which leaves out what kind of it was asked for."""
+    asked = [terms.tools[use.tool] for use in unbounded.uses if use.tool.startswith(name) and use.tool in terms.tools]
+    return max(asked, key=lambda price: price.nano) if asked else terms.tools.get(name)

@@ -1,0 +1,59 @@
+"""What a provider adds by itself, and what it charges for that: searches, files, what is kept of earlier answers."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.simulate.answers import Ask
+
+_OF_CLIENTS = frozenset({"function", "custom", "local_shell", "apply_patch", "computer_use_preview"})
+_KEPT = ("previous_response_id", "conversation", "prompt")
+_IN_CONTENT = ("file_id", "file_url", "video_url", "audio")
+
+
+class Added(Struct):
+    """What was added to one request: calls of tools by name, tokens of the prompt, and nano-dollars."""
+
+    calls: dict[str, int]
+    tokens: int
+    fees_nano: int
+
+
+def added(ask: Ask) -> Added:
+    """What this request lets the provider add."""
+    fields: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in ask.fields.items()}
+    calls = _calls(fields, ask.settings.tool_uses)
+    things = sum(1 for name in _KEPT if fields.get(name)) + _things(fields.get("messages") or fields.get("input"))
+    tokens = ask.settings.added_tokens * (things + sum(calls.values()))
+    fees = sum(count * ask.settings.tool_fees.get(name, 0) for name, count in calls.items())
+    return Added(calls, tokens, fees)
+
+
+def _calls(fields: dict[str, Any], uses: int) -> dict[str, int]:
+    calls: dict[str, int] = {}
+    left = fields.get("max_tool_calls")
+    for tool in fields.get("tools") or ():
+        name = tool.get("type", "function")
+        if name not in _OF_CLIENTS:
+            count = min(uses, tool.get("max_uses", uses), uses if left is None else left)
+            calls[name] = calls.get(name, 0) + count
+            left = None if left is None else left - count
+    if "web_search_options" in fields:
+        calls["web_search_options"] = 1
+    search = fields.get("search_parameters")
+    if search is not None and search.get("mode") != "off":
+        calls["live_search"] = min(uses, search.get("max_search_results", 20))
+    for plugin in fields.get("plugins") or ():
+        calls[f"plugin:{plugin['id']}"] = plugin.get("max_results", 5)
+    return calls
+
+
+def _things(value: Any) -> int:
+    """How many things are named in messages or items that the provider has to fetch."""
+    if isinstance(value, list):
+        return sum(map(_things, value))
+    if not isinstance(value, dict):
+        return 0
+    own = 1 if value.get("type") == "item_reference" or any(value.get(name) for name in _IN_CONTENT) else 0
+    return own or sum(_things(inner) for inner in value.values())

@@ -1,0 +1,74 @@
+"""What bytes do not bound is reserved by the model's window and the tools' prices, and charged as the answer tells."""
+
+from msgspec.structs import replace
+
+from fakes.money import asking, terms
+from pointsman.domain.calls import Operation
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.prices import ToolPrice
+from pointsman.routing.pricing import upper_bound
+from pointsman.routing.provider_tools import most_nano, not_bounded, tools_nano, unbounded_of
+from pointsman.wire.unbounded import Unbounded, Use
+
+TOOLS = {
+    "web_search": ToolPrice(10),
+    "web_search_preview": ToolPrice(25),
+    "code_interpreter": ToolPrice(30, once=True),
+    "plugin:web": ToolPrice(4),
+}
+KNOWN = replace(terms(), context=100_000, tools=TOOLS)
+CALL = asking(Operation.RESPONSES, size=1000, max_tokens=10)
+
+
+def allowing(*uses: tuple[str, int], field: str = "tools", predicted: int = 0) -> Unbounded:
+    return Unbounded(field, tuple(Use(tool, count, field) for tool, count in uses), predicted)
+
+
+def test_the_window_and_every_use_are_reserved() -> None:
+    window_nano = -(-(100_000 * 150_000 + 10 * 600_000) // 1000)
+    assert most_nano(KNOWN, CALL, allowing(field="prompt")) == window_nano
+    assert most_nano(KNOWN, CALL, allowing(("web_search", 5))) == window_nano + 50
+    assert most_nano(KNOWN, CALL, allowing(("code_interpreter", 5), ("web_search", 1))) == window_nano + 40
+
+
+def test_a_request_that_is_larger_than_the_window_reserves_its_own_size() -> None:
+    large = asking(Operation.RESPONSES, size=200_000, max_tokens=10)
+    assert most_nano(KNOWN, large, allowing(field="prompt")) == upper_bound(KNOWN, large)[0]
+
+
+def test_a_prediction_is_reserved_as_an_answer() -> None:
+    assert most_nano(KNOWN, CALL, allowing(field="", predicted=100)) == upper_bound(KNOWN, CALL)[0] + 60_000
+
+
+def test_what_is_not_known_is_said_by_the_name_of_the_field() -> None:
+    assert not_bounded(KNOWN, allowing(("web_search", 1))) is None
+    no_price = not_bounded(KNOWN, allowing(("x_search", 1)))
+    assert no_price is not None
+    assert "'tools'" in no_price.message
+    assert "'x_search'" in no_price.message
+    no_window = not_bounded(replace(KNOWN, context=None), allowing(field="conversation"))
+    assert no_window is not None
+    assert "'conversation'" in no_window.message
+    assert not_bounded(replace(KNOWN, context=None), allowing(field="", predicted=3)) is None
+
+
+def test_what_the_answer_tells_is_charged() -> None:
+    asked = allowing(("web_search_preview", 5), ("code_interpreter", 5))
+    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=())) == 0
+    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 2), ("code_interpreter", 3)))) == 2 * 25 + 30
+    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 9), ("function", 4)))) == 9 * 25, "an overrun"
+
+
+def test_what_the_answer_does_not_tell_of_is_charged_as_it_was_reserved() -> None:
+    asked = allowing(("web_search", 5), ("plugin:web", 3))
+    assert tools_nano(KNOWN, asked, Usage(1, 1)) == 62
+    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 1),))) == 10 + 12
+
+
+def test_a_model_that_always_searches_is_as_if_it_had_been_asked_to() -> None:
+    searching = replace(KNOWN, model_uses=(Use("web_search", 2, "model"),))
+    assert unbounded_of(searching, asking()) == Unbounded("model", (Use("web_search", 2, "model"),))
+    found = unbounded_of(searching, asking(fields={"web_search_options": {}}))
+    assert found is not None
+    assert (found.field, len(found.uses)) == ("web_search_options", 2)
+    assert unbounded_of(KNOWN, asking()) is None
