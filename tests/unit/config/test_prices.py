@@ -110,7 +110,5 @@ def test_models_that_are_none(model: str, problem: str) -> None:
 
 def test_an_override_that_changes_nothing_draws_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
-    assert found(outcome, Severity.WARNING) == [
-        "pricing.overrides[0]: states neither a price, max_output_tokens, context_tokens nor tools_usd, "
-        "so it changes nothing"
-    ]
+    (said,) = found(outcome, Severity.WARNING)
+    assert said.startswith("pricing.overrides[0]: states neither a price, max_output_tokens, context_tokens nor")
