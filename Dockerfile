@@ -11,7 +11,9 @@ RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/pointsman poi
 COPY --from=build /opt/pointsman /opt/pointsman
 USER 10001
 WORKDIR /var/lib/pointsman
-ENV PATH=/opt/pointsman/bin:$PATH PYTHONUNBUFFERED=1
-EXPOSE 8080
+# The configuration is mounted read-only, so data does not lie beside it; and a container is reached from outside.
+ENV PATH=/opt/pointsman/bin:$PATH PYTHONUNBUFFERED=1 POINTSMAN_LISTEN=:8080 POINTSMAN_DATA_DIR=/var/lib/pointsman/data
+VOLUME /var/lib/pointsman
+EXPOSE 8080 8081
 ENTRYPOINT ["pointsman"]
 CMD ["serve", "--config", "/etc/pointsman/pointsman.yaml"]
