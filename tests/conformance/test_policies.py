@@ -15,6 +15,7 @@ from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ModelFacts
 from pointsman.domain.snapshots import Pricing
 from pointsman.domain.targets import Candidate, candidate
+from pointsman.routing.health import subject
 from pointsman.routing.policies import POLICIES, Check
 from pointsman.routing.view import CalmView, Exhausted
 
@@ -42,7 +43,8 @@ def troubled() -> FakeView:
     view = FakeView(CONFIGURATION)
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
     for item in ENDPOINTS:
-        view.open_breaker(f"{item.name}/m", NOW + 3)
+        for operation in Operation:
+            view.open_breaker(subject(candidate(item, "m"), operation), NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
     return view
 

@@ -16,7 +16,7 @@ from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.routing import health
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
-from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
@@ -101,7 +101,7 @@ class FakeView:
     def __init__(self, configuration: Snapshot, *, tokens: int | None = None) -> None:
         self.snapshot = configuration
         self.conditions: dict[str, Condition] = {}
-        self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
+        self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget instead of `tokens`
@@ -123,23 +123,29 @@ class FakeView:
         condition = self.conditions.get(item.id)
         if condition is not None:
             self.conditions[item.id] = health.begin(condition, now)
+        for model in (item.model, None):
+            name = (item.endpoint.name, step.key.name, model)
+            if name in self.key_blocks:
+                self.key_blocks[name] = health.begin_on(self.key_blocks[name], now)
 
     def finish(self, attempt: Attempt) -> None:
         condition = health.observe(self.conditions.get(attempt.candidate), attempt.failure, attempt.ended_at)
         self.conditions.pop(attempt.candidate, None)
         if condition is not None:
             self.conditions[attempt.candidate] = condition
-        name = (attempt.provider, attempt.key)
-        block = health.block_key(self.key_blocks.get(name), attempt.failure, attempt.ended_at)
-        self.key_blocks.pop(name, None)
-        if block is not None:
-            self.key_blocks[name] = block
+        is_of_key = attempt.failure is None or health.is_of_key(attempt.failure)
+        for model in (attempt.model, None) if attempt.failure is None else ((None if is_of_key else attempt.model),):
+            name = (attempt.provider, attempt.key, model)
+            block = health.block_key(self.key_blocks.get(name), attempt.failure, attempt.ended_at, attempt.started_at)
+            self.key_blocks.pop(name, None)
+            if block is not None:
+                self.key_blocks[name] = block
 
-    def block(self, provider: str, key: str, kind: Kind, until: float) -> None:
-        self.key_blocks[provider, key] = KeyBlock(until, failure(kind))
+    def block(self, provider: str, key: str, kind: Kind, until: float, model: str | None = None) -> None:
+        self.key_blocks[provider, key, model] = KeyBlock(until, failure(kind))
 
     def open_breaker(self, candidate_id: str, until: float) -> None:
-        self.conditions[candidate_id] = Condition(health.THRESHOLD, 1, until)
+        self.conditions[candidate_id] = Condition(health.LIMITS.failures, 1, until)
 
 
 def attempt(step: Try, outcome: Failure | None, now: float, duration_s: float = 0.01) -> Attempt:
@@ -200,14 +206,17 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
     """Carry out the steps of a plan on a virtual clock until it ends. An attempt takes `duration_s`, or less where
     the step allows less."""
     trace = Trace([], [], now)
+    due = None
     for _ in range(10_000):
-        step = next_step(plan, trace.history, view, trace.now)
+        step = next_step(plan, trace.history, view, trace.now, due)
+        due = None
         trace.steps.append((trace.now, step))
         if isinstance(step, GiveUp):
             return trace
         if isinstance(step, Wait):
             assert step.delay_s > 0
             trace.now += step.delay_s
+            due = step.then
             continue
         view.begin(step, trace.history, trace.now)
         done = attempt(step, answer(step), trace.now, min(duration_s, step.timeout_s))

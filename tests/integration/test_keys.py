@@ -70,9 +70,9 @@ def test_a_rejected_key_is_replaced_and_left_alone_and_asked_again_later() -> No
             assert 'key="first"' in blocks[0]
             # The key is mended, and its block ends: moved here, so that the test need not wait for it.
             alpha._key_faults[FIRST].clear()
-            block = gateway.live.key_blocks["alpha", "first"]
+            block = gateway.live.key_blocks["alpha", "first", None]
             assert block.until - monotonic() <= CREDENTIAL_BLOCK_S <= block.until - began_at
-            gateway.live.key_blocks["alpha", "first"] = type(block)(monotonic(), block.failure, block.count)
+            gateway.live.key_blocks["alpha", "first", None] = type(block)(monotonic(), block.failure, block.count)
             for answer in await gateway.ask_many(10, 1, chat()):
                 assert answer.status == 200
             assert used(gateway) == {FIRST: 11, SECOND: 50}

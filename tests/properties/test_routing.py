@@ -18,7 +18,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.decide import decide, find_candidates
 from pointsman.routing.failover import LACKING, LONGEST_PAUSE_S, NEVER_SENT, cause_of, is_repeat
-from pointsman.routing.health import THRESHOLD, Condition
+from pointsman.routing.health import THRESHOLD, Condition, block_on
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.weights import weighted_order
 
@@ -251,7 +251,7 @@ def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call,
         return
     plan, trace = ran
     names = {choice.candidate.id: choice for choice in plan.choices}
-    assert not any(blocked), "a key was used while it was blocked"
+    assert not any(blocked), "a key was used while it was to be left alone"
     for number, (last, following) in enumerate(pairwise(trace.history), 1):
         assert last.failure is not None
         kind, before = last.failure.kind, trace.history[:number]
@@ -271,15 +271,15 @@ def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call,
 
 
 class _Recording(FakeView):
-    """The given view, noting for each attempt whether its key was blocked at that moment."""
+    """The given view, noting for each attempt whether its key was to be left alone at that moment."""
 
     def __init__(self, view: FakeView, blocked: list[bool]) -> None:
         super().__init__(view.snapshot, tokens=view.tokens)
         self.conditions, self.key_blocks, self._blocked = view.conditions, view.key_blocks, blocked
 
     def begin(self, step: Try, history: Sequence[Attempt], now: float) -> None:
-        block = self.key_blocks.get((step.choice.candidate.endpoint.name, step.key.name))
-        self._blocked.append(block is not None and block.until > now)
+        block = block_on(self.key_blocks, step.choice.candidate, step.key.name, now)
+        self._blocked.append(block is not None and block.ask_at > now)
         super().begin(step, history, now)
 
 
@@ -322,7 +322,7 @@ def test_nothing_is_repeated_while_something_untried_is_free(view: FakeView, ask
                 item = choice.candidate
                 if refused and (item.provenance is not Provenance.FALLBACK or item.id in refused):
                     continue
-                was_blocked = view.key_blocks.get((item.endpoint.name, other[1]))
+                was_blocked = view.key_blocks.get((item.endpoint.name, other[1], None))
                 if other not in seen and was_blocked is None and item.id != pair[0]:
                     # its provider failed before: then it may come in its turn, after a pause
                     assert any(one.candidate == item.id for one in before if is_of_provider(one)), (other, at)

@@ -27,7 +27,7 @@ from pointsman.config.settings import Settings, compile_network, compile_setting
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
-from pointsman.domain.snapshots import Failover, Names, Routing, Snapshot, Timeouts
+from pointsman.domain.snapshots import Failover, HealthLimits, Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Provider
@@ -183,7 +183,10 @@ def compile_routing(settings: RoutingSettings) -> Routing:
     """What holds where a public name says nothing else."""
     timeouts = Timeouts(**settings.timeouts.model_dump())
     failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
-    return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer, failover)
+    health = HealthLimits(**settings.health.model_dump())
+    return Routing(
+        settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer, failover, health=health
+    )
 
 
 def _note_unused(document: Document, findings: Findings) -> None:

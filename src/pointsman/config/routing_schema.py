@@ -136,6 +136,17 @@ class TimeoutSettings(Section):
     candidate is."""
 
 
+class HealthSettings(Section):
+    """When a provider that fails is moved behind the others, and for how long: the circuit breaker."""
+
+    failures: Annotated[int, Field(ge=1, le=1000)] = _ROUTING.health.failures
+    """Failures in a row of one provider, model and operation."""
+    max_block_s: Seconds = _ROUTING.health.max_block_s
+    """The longest time until it is tried again after failures that show at once: a refused connection, a 503."""
+    max_block_hanging_s: Seconds = _ROUTING.health.max_block_hanging_s
+    """The same after a failure that kept its request waiting: a timeout, or an error that took 5 seconds."""
+
+
 class RoutingSettings(Section):
     """The defaults of every plan."""
 
@@ -153,5 +164,7 @@ class RoutingSettings(Section):
     """Time limits."""
     failover: FailoverSettings = FailoverSettings()
     """How one candidate takes over from another."""
+    health: HealthSettings = HealthSettings()
+    """The circuit breaker."""
     commit_buffer: Bytes = _ROUTING.commit_buffer
     """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced."""

@@ -4,6 +4,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.snapshots import Routing
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -37,7 +38,7 @@ class Choice(Struct, frozen=True, gc=False):
 class Plan(Struct, frozen=True, gc=False):
     """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
     targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
-    sent; `stream` says that a stream was asked for. `routing` holds for this request. `max_attempts` bounds first tries
+    sent; `stream` says that a stream was asked for, by `operation`. `routing` holds for this request. `max_attempts` bounds first tries
     and repeats; other keys of a candidate whose key was refused are counted by themselves, up to the same number."""
 
     choices: tuple[Choice, ...]
@@ -51,6 +52,7 @@ class Plan(Struct, frozen=True, gc=False):
     pinned: bool = False
     stream: bool = False
     routing: Routing = Routing()
+    operation: Operation = Operation.CHAT
 
 
 class Try(Struct, frozen=True, gc=False):
@@ -65,10 +67,11 @@ class Try(Struct, frozen=True, gc=False):
 
 
 class Wait(Struct, frozen=True):
-    """Ask again after `delay_s` seconds."""
+    """Ask again after `delay_s` seconds. `then` is the choice and key that is waited for, where there is one."""
 
     delay_s: float
     reason: str
+    then: tuple[Choice, ProviderKey] | None = None
 
 
 class GiveUp(Struct, frozen=True):

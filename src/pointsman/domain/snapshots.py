@@ -49,6 +49,15 @@ class Failover(Struct, frozen=True):
     first_token_s: float | None = None
 
 
+class HealthLimits(Struct, frozen=True):
+    """The circuit breaker: how many failures in a row open it, and the most seconds it stays open after a failure that
+    shows at once, and after one that keeps its request waiting."""
+
+    failures: int = 3
+    max_block_s: float = 15.0
+    max_block_hanging_s: float = 60.0
+
+
 class Routing(Struct, frozen=True):
     """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes. `response_model` says
     which model an answer names: the one that `served` it, or the one that was `requested`."""
@@ -59,6 +68,7 @@ class Routing(Struct, frozen=True):
     commit_buffer: int = 8 * 1024 * 1024
     failover: Failover = Failover()
     response_model: str = "served"
+    health: HealthLimits = HealthLimits()
 
 
 class Bounds(Struct, frozen=True):

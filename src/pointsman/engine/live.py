@@ -4,16 +4,18 @@ Under asyncio a method without `await` is a transaction, so there are no locks. 
 pure reducers of `routing`.
 """
 
+from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import health
-from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
 MAX_CONDITIONS = 10_000
+TIDY_S = 60.0
 EXHAUSTED_S = 0.5  # how long it is taken for granted that an exhausted limit is still exhausted
 
 
@@ -29,9 +31,11 @@ class Live:
         self.is_cut_off = False
         self.is_stale = False
         self.conditions: dict[str, Condition] = {}
-        self.key_blocks: dict[tuple[str, str], KeyBlock] = {}
+        self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
         self.in_progress: dict[str, int] = {}
+        self._served: dict[tuple[str, str], float] = {}  # when a key last did, while one is blocked
+        self._tidied_at = 0.0
         self._budget = RetryBudget()
         self._budgets: dict[str, RetryBudget] = {}
 
@@ -39,7 +43,7 @@ class Live:
         """Put a new configuration in force. What was learned stays for what is still there."""
         self.snapshot = snapshot
         keys = {(endpoint.name, key.name) for endpoint in snapshot.endpoints.values() for key in endpoint.keys}
-        self.key_blocks = {name: block for name, block in self.key_blocks.items() if name in keys}
+        self.key_blocks = {name: block for name, block in self.key_blocks.items() if name[:2] in keys}
         names = snapshot.endpoints.keys()
         self.conditions = {
             name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
@@ -59,7 +63,15 @@ class Live:
         budget = self._budgets.get(provider)
         return self._budget.has_token(now) and (budget is None or budget.has_token(now))
 
-    def begin(self, candidate: Candidate, now: float, *, is_retry: bool) -> None:
+    def begin(
+        self,
+        candidate: Candidate,
+        now: float,
+        *,
+        is_retry: bool,
+        key: ProviderKey | None = None,
+        operation: Operation = Operation.CHAT,
+    ) -> None:
         """An attempt starts."""
         name = candidate.id
         self.in_progress[name] = self.in_progress.get(name, 0) + 1
@@ -73,11 +85,25 @@ class Live:
         else:
             budget.earn()
             self._budget.earn()
-        if self.conditions and (condition := self.conditions.get(name)) is not None:
-            self.conditions[name] = health.begin(condition, now)
+        if self.conditions and (condition := self.conditions.get(health.subject(candidate, operation))) is not None:
+            self.conditions[health.subject(candidate, operation)] = health.begin(condition, now)
+        if self.key_blocks and key is not None:
+            for block_name in _block_names(candidate, key):
+                block = self.key_blocks.get(block_name)
+                if block is not None:
+                    self.key_blocks[block_name] = health.begin_on(block, now)
 
-    def finish(self, candidate: Candidate, key: ProviderKey, failure: Failure | None, now: float) -> None:
-        """An attempt ended, well or with `failure`."""
+    def finish(
+        self,
+        candidate: Candidate,
+        key: ProviderKey,
+        failure: Failure | None,
+        now: float,
+        *,
+        began_at: float | None = None,
+        operation: Operation = Operation.CHAT,
+    ) -> None:
+        """An attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
         name = candidate.id
         count = self.in_progress[name] - 1
         if count:
@@ -86,16 +112,53 @@ class Live:
             del self.in_progress[name]
         if failure is None and not self.conditions and not self.key_blocks:
             return
-        condition = health.observe(self.conditions.get(name), failure, now)
+        began_at = now if began_at is None else began_at
+        name = health.subject(candidate, operation)
+        limits = self.snapshot.routing.health
+        condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
         if condition is None:
             self.conditions.pop(name, None)
         else:
             self.conditions[name] = condition
             if len(self.conditions) > MAX_CONDITIONS:
                 del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
-        key_name = (candidate.endpoint.name, key.name)
-        block = health.block_key(self.key_blocks.get(key_name), failure, now)
+        if self.key_blocks or (failure is not None and health.is_refusal(failure)):
+            self._learn_of_key(candidate, key, failure, now, began_at)
+            if now >= self._tidied_at + TIDY_S:  # a model that is never asked for again must not be remembered
+                self._tidied_at = now
+                for block_name, block in list(self.key_blocks.items()):
+                    if health.is_forgotten(block, now):
+                        self._put_block(block_name, None)
+
+    def _learn_of_key(
+        self, candidate: Candidate, key: ProviderKey, failure: Failure | None, now: float, began_at: float
+    ) -> None:
+        """What an attempt says of its key: for its model, for all of them, or for one because of the others."""
+        of_model, of_all = _block_names(candidate, key)
+        of_key = (candidate.endpoint.name, key.name)
+        if failure is None:
+            self._served[of_key] = began_at
+            for name in (of_model, of_all):
+                self._put_block(name, health.block_key(self.key_blocks.get(name), None, now, began_at))
+            return
+        name = of_all if health.is_of_key(failure) else of_model
+        self._put_block(name, health.block_key(self.key_blocks.get(name), failure, now, began_at))
+        if name is of_model and health.is_refusal(failure):
+            wide = health.widened(self.key_blocks, *of_key, now, self._served.get(of_key, 0.0))
+            if wide is not None:
+                self._put_block(of_all, wide)
+
+    def _put_block(self, name: KeyName, block: KeyBlock | None) -> None:
         if block is None:
-            self.key_blocks.pop(key_name, None)
-        else:
-            self.key_blocks[key_name] = block
+            self.key_blocks.pop(name, None)
+            if not self.key_blocks:
+                self._served.clear()
+            return
+        self.key_blocks[name] = block
+        if len(self.key_blocks) > MAX_CONDITIONS:
+            del self.key_blocks[next(iter(self.key_blocks))]
+
+
+def _block_names(candidate: Candidate, key: ProviderKey) -> tuple[KeyName, KeyName]:
+    provider = candidate.endpoint.name
+    return (provider, key.name, candidate.model), (provider, key.name, None)

@@ -117,9 +117,10 @@ class Serving:
                 self._refuse(GiveUp(plan))
                 return
             self.plan = first_plan = plan
-            waits_until = now + ROOM_S
+            waits_until, due = now + ROOM_S, None
             while True:
-                step = next_step(plan, self.history, engine.live, now)
+                step = next_step(plan, self.history, engine.live, now, due)
+                due = None
                 if type(step) is Try:
                     failure = await self._attempt(step, now)
                     if failure is None:
@@ -143,6 +144,7 @@ class Serving:
                         return
                 elif isinstance(step, Wait):
                     await self._pause(step)
+                    due = step.then
                 elif self._may_shorten_now():
                     plan = self.plan = first_plan
                 else:
@@ -248,7 +250,8 @@ class Serving:
     def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
         endpoint = candidate.endpoint
-        engine.live.begin(candidate, now, is_retry=bool(history) and is_repeat(candidate.id, history))
+        again = bool(history) and is_repeat(candidate.id, history)
+        engine.live.begin(candidate, now, is_retry=again, key=step.key, operation=self.call.operation)
         request = codec.encode(hold.call, candidate, step.key, hold.attempt)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
         if step.head_s is not None and step.content_s is not None:
@@ -280,7 +283,9 @@ class Serving:
             outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
-        engine.live.finish(candidate, step.key, failure, now)
+        engine.live.finish(
+            candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation
+        )
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         max_tokens = self._note_shortened(candidate) if self.shortened is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)

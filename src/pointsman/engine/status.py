@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from time import monotonic
 
+from pointsman.domain.calls import Operation
 from pointsman.domain.plans import Health
 from pointsman.engine.serving import Engine
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
 from pointsman.transport.http_server import HttpServer
+
+EVERY_MODEL = "*"
 
 
 def metrics_page(engine: Engine, public: HttpServer) -> Page:
@@ -45,24 +48,27 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
     )
     yield gauge(
         "pointsman_target_unhealthy",
-        "1 for every provider and model that is not healthy, with its state.",
+        "1 for every operation of a provider's model that is not healthy, with its state.",
         [
-            ((*_target(engine, name), condition.health(now).value), 1)
+            ((*_subject(engine, name), condition.health(now).value), 1)
             for name, condition in live.conditions.items()
             if condition.health(now) is not Health.HEALTHY
         ],
-        ("provider", "model", "state"),
+        ("provider", "model", "operation", "state"),
         is_maximum=True,
     )
     yield gauge(
         "pointsman_key_blocked_seconds",
-        "How much longer a provider key is left alone.",
+        "How much longer a provider key is left alone, for a model or (*) for all.",
         [
-            ((provider, key, block.failure.kind.code), block.until - now)
-            for (provider, key), block in live.key_blocks.items()
+            (
+                (provider, key, _blocked_model(engine, provider, model), block.failure.kind.code),
+                block.until - now,
+            )
+            for (provider, key, model), block in live.key_blocks.items()
             if block.until > now
         ],
-        ("provider", "key", "reason"),
+        ("provider", "key", "model", "reason"),
         is_maximum=True,
     )
     yield gauge("pointsman_reservations", "Attempts that hold a reservation.", billing.ledger.open_attempts)
@@ -77,6 +83,16 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("digest",),
         is_maximum=True,
     )
+
+
+def _blocked_model(engine: Engine, provider: str, model: str | None) -> str:
+    return EVERY_MODEL if model is None else engine.accounts.model_label(provider, model)
+
+
+def _subject(engine: Engine, name: str) -> tuple[str, str, str]:
+    """Provider, model and operation of what health is kept for."""
+    target, _, operation = name.partition("\t")
+    return (*_target(engine, target), operation or Operation.CHAT.value)
 
 
 def _target(engine: Engine, name: str) -> tuple[str, str]:

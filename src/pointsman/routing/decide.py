@@ -74,6 +74,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         call.stateful,
         call.stream,
         routing,
+        call.operation,
     )
 
 

@@ -25,7 +25,7 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import Choice, GiveUp, Plan, Step, Try, Wait
 from pointsman.domain.targets import Provenance, ProviderKey
-from pointsman.routing.health import KeyBlock
+from pointsman.routing.health import block_on, subject
 from pointsman.routing.view import View
 
 # That one target lacks a model or an operation says nothing of the next one.
@@ -72,14 +72,17 @@ def cause_of(kind: Kind) -> str | None:
     return _CAUSES.get(kind) or _CAUSES_BY_FAULT.get(kind.fault)
 
 
-def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Step:
-    """The next step of a plan, given every attempt made so far, all of them failed. Times are monotonic seconds.
+def next_step(
+    plan: Plan, history: Sequence[Attempt], view: View, now: float, due: tuple[Choice, ProviderKey] | None = None
+) -> Step:
+    """The next step of a plan, given every attempt made so far, all of them failed. Times are monotonic seconds. `due`
+    is what the step before waited for: it is tried now, whatever others have met with meanwhile.
 
     Always terminates: each `Try` adds to the history, which `plan.max_attempts` bounds, and the waits lie within
     the deadline.
     """
     if not history:
-        return _first(plan, view, now)
+        return _first(plan, view, now, due)
     last = history[-1].failure
     if last is None:
         return GiveUp(Failure(failures.INTERNAL, "a plan went on after its success"))
@@ -88,12 +91,14 @@ def next_step(plan: Plan, history: Sequence[Attempt], view: View, now: float) ->
     choices = _open_choices(plan, history, view, now)
     counted, rotations = _counts(history)
     tried = {attempt.candidate for attempt in history}
-    for choice, key in _untried(choices, history, view, now):
+    for choice, key in _untried(plan, choices, history, view, now):
         used = rotations if choice.candidate.id in tried else counted
         if used < plan.max_attempts:
             return _try(plan, history, choice, key, view, now)
     if counted >= plan.max_attempts:
         return _give_up(history)
+    if due is not None:
+        return _try(plan, history, *due, view, now)
     return _again(plan, choices, history, view, now)
 
 
@@ -132,7 +137,7 @@ def _is_over(plan: Plan, last: Failure, now: float) -> bool:
     )
 
 
-def _first(plan: Plan, view: View, now: float) -> Step:
+def _first(plan: Plan, view: View, now: float, due: tuple[Choice, ProviderKey] | None) -> Step:
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
     choices: Sequence[Choice] = plan.choices
@@ -140,8 +145,10 @@ def _first(plan: Plan, view: View, now: float) -> Step:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
         for key in choice.keys:
-            if not view.key_blocks or _is_free(choice.candidate.endpoint.name, key, view, now):
+            if not view.key_blocks or _is_free(choice, key, view, now):
                 return _try(plan, (), choice, key, view, now)
+    if due is not None:
+        return _try(plan, (), *due, view, now)
     return _wait_for_quota(plan, choices, (), view, now)
 
 
@@ -162,7 +169,7 @@ def _try(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKe
     if not others:
         return Try(choice, key, timeout_s)
     head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
-    if not any(_is_there(other, view, now + head_s) for other in others):
+    if not any(_is_there(plan, other, view, now + head_s) for other in others):
         return Try(choice, key, timeout_s)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
     return Try(choice, key, timeout_s, min(head_s, content_s), content_s)
@@ -180,13 +187,17 @@ def _others(plan: Plan, history: Sequence[Attempt], choice: Choice, key: Provide
     return [other for other in others if other.candidate.provenance is not _FALLBACK]
 
 
-def _is_there(choice: Choice, view: View, at: float) -> bool:
+def _is_there(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     """Whether a candidate can be asked at that time, as far as is known now."""
-    item = choice.candidate
-    condition = view.conditions.get(item.id) if view.conditions else None
-    if condition is not None and condition.is_blocked(at):
+    return not _is_failed(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
+
+
+def _is_failed(plan: Plan, choice: Choice, view: View, at: float) -> bool:
+    """Whether the breaker of a candidate is open at that time."""
+    if not view.conditions:
         return False
-    return any(_is_free(item.endpoint.name, key, view, at) for key in choice.keys)
+    condition = view.conditions.get(subject(choice.candidate, plan.operation))
+    return condition is not None and condition.is_blocked(at)
 
 
 def _open_choices(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Sequence[Choice]:
@@ -215,13 +226,11 @@ def _without_fallbacks(
         return choices
     tried = {attempt.candidate for attempt in history}
     for choice in targets:
-        item = choice.candidate
-        if item.id in tried:
+        if choice.candidate.id in tried:
             continue
-        condition = view.conditions.get(item.id)
-        if "provider" in causes and condition is not None and condition.is_blocked(now):
+        if "provider" in causes and _is_failed(plan, choice, view, now):
             return choices
-        blocks = [_block(item.endpoint.name, key, view, now) for key in choice.keys]
+        blocks = [block_on(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
         if all(block is not None for block in blocks) and any(
             block is not None and cause_of(block.failure.kind) in causes for block in blocks
         ):
@@ -230,7 +239,7 @@ def _without_fallbacks(
 
 
 def _untried(
-    choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
+    plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
 ) -> Iterator[tuple[Choice, ProviderKey]]:
     """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
@@ -242,8 +251,7 @@ def _untried(
         item = choice.candidate
         if item.id == last.candidate:
             return 0  # another key of the candidate whose key was refused
-        condition = view.conditions.get(item.id)
-        if condition is not None and condition.is_blocked(now):
+        if _is_failed(plan, choice, view, now):
             return 3
         return 2 if item.endpoint.name in dead else 1
 
@@ -251,7 +259,7 @@ def _untried(
         item = choice.candidate
         if item.id not in failed:
             for key in choice.keys:
-                if (item.id, key.name) not in tried and _is_free(item.endpoint.name, key, view, now):
+                if (item.id, key.name) not in tried and _is_free(choice, key, view, now):
                     yield choice, key
 
 
@@ -266,7 +274,7 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], vi
         if not _may_repeat(choice, history, view, now):
             continue
         for key in choice.keys:
-            if not _is_free(item.endpoint.name, key, view, now):
+            if not _is_free(choice, key, view, now):
                 continue
             fault = faults.get((item.id, key.name))
             if fault is Fault.QUOTA:
@@ -285,21 +293,26 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], vi
 
 
 def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
-    """Only refused keys are left: wait for the first of them if a quota frees it soon, else say when. All waits of a
-    plan together last at most `queue_s`."""
-    quota = [
-        block.until
+    """Only blocked keys are left. Ask one that was left alone for long enough; else wait for the first that a quota
+    frees soon; else say when. All waits of a plan together last at most `queue_s`."""
+    tried = {(attempt.candidate, attempt.key) for attempt in history}
+    blocked = [
+        (block, choice, key)
         for choice in choices
         for key in choice.keys
-        if (block := view.key_blocks.get((choice.candidate.endpoint.name, key.name))) is not None
-        and block.failure.kind.fault is Fault.QUOTA
-        and block.until > now
+        if (block := block_on(view.key_blocks, choice.candidate, key.name, now)) is not None
     ]
+    for block, choice, key in sorted(blocked, key=lambda item: item[0].ask_at):
+        is_untried = (choice.candidate.id, key.name) not in tried
+        if block.ask_at <= now and is_untried and _may_repeat(choice, history, view, now):
+            return _try(plan, history, choice, key, view, now)
+    quota = [item for item in blocked if item[0].failure.kind.fault is Fault.QUOTA and item[0].until > now]
     if quota:
-        delay_s = min(quota) - now
+        block, choice, key = min(quota, key=lambda item: item[0].until)
+        delay_s = block.until - now
         waited_s = now - plan.made_at - sum(attempt.ended_at - attempt.started_at for attempt in history)
         if waited_s + delay_s <= plan.routing.timeouts.queue_s and now + delay_s < plan.deadline:
-            return Wait(delay_s, "every key is rate limited")
+            return Wait(delay_s, "every key is rate limited", (choice, key))
     if history:
         return _give_up(history)
     return GiveUp(_blocked(plan, view, now), should_retry=bool(quota))
@@ -310,7 +323,7 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
     until: list[float] = []
     for choice in plan.choices:
         for key in choice.keys:
-            block = view.key_blocks.get((choice.candidate.endpoint.name, key.name))
+            block = block_on(view.key_blocks, choice.candidate, key.name, now)
             if block is not None:
                 said.append(
                     f"{choice.candidate.id} (key {key.name}): {block.failure.message}; "
@@ -372,15 +385,8 @@ def _may_repeat(choice: Choice, history: Sequence[Attempt], view: View, now: flo
     return len(worked) < 2 and view.may_retry(choice.candidate.endpoint.name, now)
 
 
-def _is_free(provider: str, key: ProviderKey, view: View, now: float) -> bool:
-    return _block(provider, key, view, now) is None
-
-
-def _block(provider: str, key: ProviderKey, view: View, now: float) -> KeyBlock | None:
-    """The block of a key that is not over at that time."""
-    blocks = view.key_blocks
-    block = blocks.get((provider, key.name)) if blocks else None
-    return block if block is not None and block.until > now else None
+def _is_free(choice: Choice, key: ProviderKey, view: View, now: float) -> bool:
+    return block_on(view.key_blocks, choice.candidate, key.name, now) is None
 
 
 def _fault(attempt: Attempt) -> Fault | None:

@@ -1,60 +1,94 @@
-"""The passive circuit breaker: how outcomes turn into the condition of a provider and model, and of a key.
+"""Health: how outcomes turn into the condition of a provider's model, and of a key.
 
-A condition exists only while something is wrong, so that healthy traffic costs nothing here.
+**The breaker** is passive. It is kept for each provider, model and operation, since a server that fails at embeddings
+may well chat. A condition exists only while something is wrong, so that healthy traffic costs nothing here.
 
-    consecutive provider failures < THRESHOLD      degraded    still in its normal place
-    THRESHOLD reached                              failed      last resort until `blocked_until`
+    consecutive provider failures < failures       degraded    still in its normal place
+    that many                                      failed      last resort until `blocked_until`
     block over                                     recovering  one trial request at a time
     trial succeeds                                 healthy     the condition is forgotten
-    trial fails                                    failed      blocked twice as long, up to MAX_BLOCK_S
+    trial fails                                    failed      blocked twice as long, up to a limit
 
-A failed candidate is never dropped from a plan, only moved behind the others: when everything looks dead, something
-is still tried.
+The limit is lower where a failure is cheap (a refused connection, a 503 at once) than where it takes long to show. A
+failed candidate is never dropped from a plan, only moved behind the others: when everything looks dead, something is
+still tried.
+
+**Blocks of keys** are kept for each key and model, since most providers limit by model, and for the whole key where the
+provider's words or several refused models show that it is the key. A blocked key is left alone as long as another may
+do the work; where nothing else is left it is asked again now and then (`ask_at`), so that a key which works again is
+found soon.
 """
+
+from collections.abc import Mapping
+from functools import lru_cache
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain.failures import DEADLINE_EXCEEDED, Failure, Fault
+from pointsman.domain.calls import Operation
+from pointsman.domain.failures import (
+    DEADLINE_EXCEEDED,
+    UPSTREAM_MODEL_DENIED,
+    UPSTREAM_UNSUPPORTED,
+    Failure,
+    Fault,
+    Scope,
+)
 from pointsman.domain.plans import Health
+from pointsman.domain.snapshots import HealthLimits
+from pointsman.domain.targets import Candidate
 
-THRESHOLD = 3  # consecutive failures
+LIMITS = HealthLimits()
+THRESHOLD = LIMITS.failures
 FIRST_BLOCK_S = 1.0
-MAX_BLOCK_S = 60.0
 MAX_DOUBLINGS = 10  # far past every limit, far below what overflows a float
+HANGING_S = 5.0  # a failure that took as long kept its request waiting
 TRIAL_S = 30.0  # a trial that has not reported by then no longer keeps others away
+UNSUPPORTED_S = 60.0  # how long a server that does not have an operation is not asked for it; doubled each time
+MAX_UNSUPPORTED_S = 600.0
 
 QUOTA_BLOCK_S = 1.0  # a 429 that does not say for how long; doubled each time
 MAX_QUOTA_BLOCK_S = 60.0
 MAX_RETRY_AFTER_S = 3600.0
 CREDENTIAL_BLOCK_S = 10.0
 MAX_CREDENTIAL_BLOCK_S = 600.0
+PROBE_S = 2.0  # after a refusal, until a request that has nothing else may ask a blocked key; doubled each time
+MAX_PROBE_S = 60.0
+MODELS_OF_A_KEY = 3  # so many models refused within `EVIDENCE_S` and none served: it is the key
+EVIDENCE_S = 60.0
+
+FORGOTTEN_QUOTA_S = MAX_QUOTA_BLOCK_S
+FORGOTTEN_CREDENTIAL_S = MAX_CREDENTIAL_BLOCK_S
+
+KeyName = tuple[str, str, str | None]  # provider, key and model; without a model, all of them
 
 
 class Condition(Struct, frozen=True):
-    """What is wrong with one provider and model. Times are monotonic seconds."""
+    """What is wrong with one operation of a provider's model. Times are monotonic seconds. `is_lacking` says that the
+    server does not have the operation."""
 
     failures: int = 0
     blocks: int = 0
     blocked_until: float = 0.0
     trial_until: float = 0.0
+    is_lacking: bool = False
 
     def health(self, now: float) -> Health:
-        if self.failures < THRESHOLD:
+        if not self.blocks:
             return Health.DEGRADED if self.failures else Health.HEALTHY
         return Health.FAILED if now < self.blocked_until else Health.RECOVERING
 
     def is_blocked(self, now: float) -> bool:
         """Whether a plan should use this candidate only when nothing else is left."""
-        return self.failures >= THRESHOLD and (now < self.blocked_until or now < self.trial_until)
+        return self.blocks > 0 and (now < self.blocked_until or now < self.trial_until)
 
 
-class KeyBlock(Struct, frozen=True):
-    """A provider key that was refused: left alone until `until`, for `failure`, the `count`th time in a row."""
-
-    until: float
-    failure: Failure
-    count: int = 1
+@lru_cache(maxsize=8192)
+def subject(item: Candidate, operation: Operation) -> str:
+    """The name that the health of an operation is kept under: the candidate's for a chat. No model has a tab in its
+    name."""
+    return item.id if operation is Operation.CHAT else f"{item.id}\t{operation.value}"
 
 
 def begin(condition: Condition, now: float) -> Condition:
@@ -64,48 +98,151 @@ def begin(condition: Condition, now: float) -> Condition:
     return condition
 
 
-def observe(condition: Condition | None, failure: Failure | None, now: float) -> Condition | None:
-    """The condition after an outcome. Only successes and provider failures count; anything else says nothing
-    about the provider's health, but ends a trial; so does an attempt that ran out of the time a client allowed.
+def observe(
+    condition: Condition | None,
+    failure: Failure | None,
+    now: float,
+    took_s: float = 0.0,
+    limits: HealthLimits = LIMITS,
+) -> Condition | None:
+    """The condition after an outcome that took `took_s`. Only successes and failures of the provider count; anything
+    else says nothing about its health, but ends a trial; so does an attempt that ran out of the time a client allowed.
     `None` means healthy."""
     if failure is None:
         return None
-    if failure.kind.fault is not Fault.PROVIDER or failure.kind is DEADLINE_EXCEEDED:
+    is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
+    counts = (failure.kind.fault is Fault.PROVIDER or is_lacking) and failure.kind is not DEADLINE_EXCEEDED
+    if not counts or failure.scope is Scope.ATTEMPT:
         return None if condition is None else replace(condition, trial_until=0.0)
     condition = condition or Condition()
     failures = condition.failures + 1
-    if failures < THRESHOLD or now < condition.blocked_until:
+    is_certain = is_lacking and failure.scope is Scope.OPERATION
+    if now < condition.blocked_until or (failures < limits.failures and not is_certain):
         return replace(condition, failures=failures)
-    block_s = min(_doubled(FIRST_BLOCK_S, condition.blocks), MAX_BLOCK_S)
-    return Condition(failures, condition.blocks + 1, now + block_s)
-
-
-def block_key(block: KeyBlock | None, failure: Failure | None, now: float) -> KeyBlock | None:
-    """The block of a key after an attempt with it: quota until the provider's reset, credentials with growing
-    back-off, so that a mended key comes back by itself. `None` means usable.
-
-    Refusals that arrive while the key is blocked belong to attempts begun before: they may lengthen the block but
-    do not count as refused once more, and a success among them does not end it.
-    """
-    is_blocked = block is not None and now < block.until
-    if failure is None:
-        return block if is_blocked else None
-    if failure.kind.fault is Fault.QUOTA:
-        first, longest = QUOTA_BLOCK_S, MAX_QUOTA_BLOCK_S
-    elif failure.kind.fault is Fault.CREDENTIAL:
-        first, longest = CREDENTIAL_BLOCK_S, MAX_CREDENTIAL_BLOCK_S
+    if is_lacking:
+        block_s = min(_doubled(UNSUPPORTED_S, condition.blocks), MAX_UNSUPPORTED_S)
     else:
-        return block
+        is_hanging = took_s >= HANGING_S or failure.kind.status == 504
+        longest_s = limits.max_block_hanging_s if is_hanging else limits.max_block_s
+        block_s = min(_doubled(FIRST_BLOCK_S, condition.blocks), longest_s)
+    return Condition(failures, condition.blocks + 1, now + block_s, is_lacking=is_lacking)
+
+
+class KeyBlock(Struct, frozen=True):
+    """A key that was refused, for a model or for all of them: left alone until `until`, for `failure`, the `count`th
+    time in a row. `since` is when it was refused last. From `probe_at` on a request that has nothing else may ask it
+    all the same. While `trial_until` has not passed, another request finds out whether it works again."""
+
+    until: float
+    failure: Failure
+    count: int = 1
+    since: float = 0.0
+    probe_at: float = inf
+    trial_until: float = 0.0
+
+    def is_blocked(self, now: float) -> bool:
+        """Whether another key is to be used where there is one."""
+        return now < self.until or now < self.trial_until
+
+    @property
+    def ask_at(self) -> float:
+        """When the key may be asked where there is no other."""
+        return min(self.until, self.probe_at)
+
+
+def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now: float) -> KeyBlock | None:
+    """What keeps a key of a candidate from being used: the longer one of the block for this model and of that for all.
+    `None` means usable."""
+    if not blocks:
+        return None
+    found: KeyBlock | None = None
+    provider = item.endpoint.name
+    for model in (item.model, None):
+        block = blocks.get((provider, key, model))
+        if block is not None and block.is_blocked(now) and (found is None or block.until > found.until):
+            found = block
+    return found
+
+
+def begin_on(block: KeyBlock, now: float) -> KeyBlock:
+    """An attempt starts with a key that was refused before: others wait for what it finds out. A limit that is over is
+    over for all, so that nobody need wait for the first."""
+    if now < block.until:
+        return replace(block, probe_at=now + _probe_s(block.count))
+    if block.failure.kind.fault is Fault.CREDENTIAL:
+        return replace(block, trial_until=now + TRIAL_S)
+    return block
+
+
+def block_key(
+    block: KeyBlock | None, failure: Failure | None, now: float, began_at: float | None = None
+) -> KeyBlock | None:
+    """The block of a key after an attempt with it that began at `began_at` (absent: just now): quota until the
+    provider's reset, credentials with growing back-off, so that a mended key comes back by itself. `None` means usable.
+
+    An attempt that began before the block says nothing new: its refusal may lengthen the block but does not count as
+    refused once more, and its success does not end it.
+    """
+    is_older = block is not None and began_at is not None and began_at < block.since
+    if failure is None:
+        return block if is_older else None
+    if not is_refusal(failure):
+        return replace(block, trial_until=0.0) if block is not None and block.trial_until else block
+    is_quota = failure.kind.fault is Fault.QUOTA
+    first_s, longest_s = (
+        (QUOTA_BLOCK_S, MAX_QUOTA_BLOCK_S) if is_quota else (CREDENTIAL_BLOCK_S, MAX_CREDENTIAL_BLOCK_S)
+    )
     count = 1
     if block is not None:
-        count = block.count if is_blocked else block.count + 1
-    block_s = min(_doubled(first, count - 1), longest)
+        count = block.count if is_older else block.count + 1
+    block_s = min(_doubled(first_s, count - 1), longest_s)
     if failure.retry_after_s is not None and failure.retry_after_s > 0:
         block_s = min(failure.retry_after_s, MAX_RETRY_AFTER_S)
     until = now + block_s
-    if block is not None and block.until >= until:
+    if block is not None and is_older and block.until >= until:
         return block  # an answer to an older request must not shorten what a newer one was told
-    return KeyBlock(until, failure, count)
+    return KeyBlock(until, failure, count, now, now + _probe_s(count))
+
+
+def is_refusal(failure: Failure) -> bool:
+    """Whether a key is left alone after this failure."""
+    return failure.kind.fault in (Fault.QUOTA, Fault.CREDENTIAL) and failure.scope is not Scope.ATTEMPT
+
+
+def is_of_key(failure: Failure) -> bool:
+    """Whether a refusal is meant for every model with this key."""
+    if failure.scope is None:
+        return failure.kind.fault is Fault.CREDENTIAL and failure.kind is not UPSTREAM_MODEL_DENIED
+    return failure.scope is Scope.KEY
+
+
+def widened(
+    blocks: Mapping[KeyName, KeyBlock], provider: str, key: str, now: float, served_at: float
+) -> KeyBlock | None:
+    """The block of a whole key whose refused models show that it is the key, until the first of them is to be asked
+    again; `None` while they do not. `served_at` is when the key last served any model."""
+    refused = [
+        block
+        for (its_provider, its_key, model), block in blocks.items()
+        if model is not None
+        and block.failure.kind.fault is Fault.QUOTA
+        and (its_provider, its_key) == (provider, key)
+        and block.until > now
+        and block.since > max(now - EVIDENCE_S, served_at)
+    ]
+    if len(refused) < MODELS_OF_A_KEY:
+        return None
+    return min(refused, key=lambda block: block.until)
+
+
+def is_forgotten(block: KeyBlock, now: float) -> bool:
+    """Whether a block is over for so long that the next refusal is the first again."""
+    kept_s = FORGOTTEN_QUOTA_S if block.failure.kind.fault is Fault.QUOTA else FORGOTTEN_CREDENTIAL_S
+    return block.until + kept_s < now
+
+
+def _probe_s(count: int) -> float:
+    return min(_doubled(PROBE_S, count - 1), MAX_PROBE_S)
 
 
 def _doubled(first_s: float, times: int) -> float:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot
-from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.health import Condition, KeyBlock, KeyName
 
 
 class Exhausted(Struct, frozen=True):
@@ -20,16 +20,15 @@ class Exhausted(Struct, frozen=True):
 
 
 class View(Protocol):
-    """`conditions` is kept under candidate ids and holds only what is not healthy; `key_blocks` under
-    `(provider, key)` holds only keys that were refused; `exhausted` under names of counters holds only limits of which
-    nothing is left."""
+    """`conditions` is kept under the names of `health.subject` and holds only what is not healthy; `key_blocks` holds
+    only keys that were refused; `exhausted` under names of counters holds only limits of which nothing is left."""
 
     @property
     def snapshot(self) -> Snapshot: ...
     @property
     def conditions(self) -> Mapping[str, Condition]: ...
     @property
-    def key_blocks(self) -> Mapping[tuple[str, str], KeyBlock]: ...
+    def key_blocks(self) -> Mapping[KeyName, KeyBlock]: ...
     @property
     def exhausted(self) -> Mapping[str, Exhausted]: ...
     def may_retry(self, provider: str, now: float) -> bool:
@@ -41,7 +40,7 @@ class CalmView:
     """What a view shows while nothing is wrong with any provider or key."""
 
     conditions: Mapping[str, Condition] = {}
-    key_blocks: Mapping[tuple[str, str], KeyBlock] = {}
+    key_blocks: Mapping[KeyName, KeyBlock] = {}
     exhausted: Mapping[str, Exhausted] = {}
 
     def __init__(self, snapshot: Snapshot) -> None:

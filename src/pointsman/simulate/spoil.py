@@ -74,6 +74,9 @@ def _rate_limited(wait_s: float) -> Answer:
 def _status(status: int) -> Answer:
     if status == 401:
         return error(401, "Incorrect API key provided: sk-******.", code="invalid_api_key")
+    if status == 403:
+        message = "Country, region, or territory not supported"
+        return error(403, message, "request_forbidden", code="unsupported_country_region_territory")
     if status == 429:
         return error(429, "Rate limit reached for requests.", "requests", code="rate_limit_exceeded")
     if status >= 500:

@@ -105,10 +105,11 @@ def gauge(
     *,
     is_maximum: bool = False,
 ) -> GaugeFamily:
-    """One value, or one for each combination of labels; equal combinations are added up."""
+    """One value, or one for each combination of labels. Equal combinations are added up, or the greatest is taken."""
     values: dict[Labels, float] = {}
     for names, value in [((), samples)] if isinstance(samples, int | float) else samples:
-        values[names] = values.get(names, 0) + value
+        before = values.get(names, 0)
+        values[names] = max(before, value) if is_maximum else before + value
     return GaugeFamily(name, description, tuple(labels), values, is_maximum)
 
 

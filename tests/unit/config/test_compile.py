@@ -9,19 +9,24 @@ from hypothesis import strategies as st
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.compile import compile_file
-from pointsman.domain.snapshots import Routing, Timeouts
+from pointsman.domain.snapshots import HealthLimits, Routing, Timeouts
 
 TEXT = """
 providers: {openai: env.OPENAI_API_KEY}
 models: {chat: openai/gpt-4o}
-routing: {max_attempts: 3, commit_buffer: 2048, timeouts: {commit_s: 10, stall_s: 2.5}}
+routing:
+  {max_attempts: 3, commit_buffer: 2048, timeouts: {commit_s: 10, stall_s: 2.5}, health: {failures: 2, max_block_s: 5}}
 governance: {virtual_keys: {me: env.CLIENT_KEY}}
 """
 
 
 def test_routing() -> None:
     assert compiled(TEXT).snapshot.routing == Routing(
-        "priority", 3, Timeouts(commit_s=10.0, stall_s=2.5), commit_buffer=2048
+        "priority",
+        3,
+        Timeouts(commit_s=10.0, stall_s=2.5),
+        commit_buffer=2048,
+        health=HealthLimits(failures=2, max_block_s=5.0),
     )
 
 

@@ -1,14 +1,17 @@
 """The bookkeeping of attempts, and what of it outlives a reload."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.routing import NOW, endpoint, failure, snapshot
 from pointsman.domain import failures
+from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Kind
 from pointsman.domain.plans import Health
+from pointsman.domain.snapshots import HealthLimits, Routing
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.engine.live import Live
-from pointsman.routing.health import FIRST_BLOCK_S, THRESHOLD
+from pointsman.routing.health import FIRST_BLOCK_S, MODELS_OF_A_KEY, THRESHOLD
 from pointsman.routing.retry_budget import CAPACITY
 
 ALPHA, BETA = endpoint("alpha", "k1", "k2"), endpoint("beta")
@@ -62,14 +65,85 @@ def test_the_attempt_at_a_recovering_candidate_is_the_trial_that_keeps_others_aw
     assert state.conditions["alpha/m"].is_blocked(later)
 
 
-@pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
-def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        (failures.UPSTREAM_RATE_LIMITED, "m"),
+        (failures.CREDENTIAL_REJECTED, None),
+        (failures.BALANCE_EMPTY, None),
+        (failures.UPSTREAM_MODEL_DENIED, "m"),
+    ],
+)
+def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys(kind: Kind, model: str | None) -> None:
     state = live()
     attempt(state, A, kind, key=1)
-    assert list(state.key_blocks) == [("alpha", "k2")]
+    assert list(state.key_blocks) == [("alpha", "k2", model)]
     assert state.conditions == {}
-    attempt(state, A, None, state.key_blocks["alpha", "k2"].until, key=1)
+    attempt(state, A, None, state.key_blocks["alpha", "k2", model].until, key=1)
     assert state.key_blocks == {}
+
+
+def test_a_limit_of_several_models_becomes_one_of_the_key_and_a_success_ends_that_at_once() -> None:
+    state = live()
+    models = [candidate(ALPHA, f"m{number}") for number in range(MODELS_OF_A_KEY)]
+    for item in models[:-1]:
+        attempt(state, item, failures.UPSTREAM_RATE_LIMITED)
+        assert ("alpha", "k1", None) not in state.key_blocks
+    attempt(state, models[-1], failures.UPSTREAM_RATE_LIMITED)
+    assert ("alpha", "k1", None) in state.key_blocks
+    attempt(state, models[0], None, NOW + 0.5)
+    assert set(state.key_blocks) == {("alpha", "k1", item.model) for item in models[1:]}
+
+
+def test_a_limit_of_several_models_is_theirs_while_the_key_serves_another() -> None:
+    state = live()
+    for number in range(3 * MODELS_OF_A_KEY):
+        attempt(state, candidate(ALPHA, f"m{number}"), failures.UPSTREAM_RATE_LIMITED, NOW + number * 0.01)
+        attempt(state, candidate(ALPHA, "good"), None, NOW + number * 0.01 + 0.005)
+    assert ("alpha", "k1", None) not in state.key_blocks
+
+
+def test_an_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
+    state = live()
+    for _ in range(2):
+        state.begin(A, NOW, is_retry=False)
+    state.finish(A, A.keys[0], failure(failures.CREDENTIAL_REJECTED), NOW + 1, began_at=NOW)
+    state.finish(A, A.keys[0], None, NOW + 2, began_at=NOW)
+    assert list(state.key_blocks) == [("alpha", "k1", None)]
+    state.begin(A, NOW + 3, is_retry=False, key=A.keys[0])
+    state.finish(A, A.keys[0], None, NOW + 4, began_at=NOW + 3)
+    assert state.key_blocks == {}
+
+
+def test_a_failure_at_one_operation_says_nothing_of_another() -> None:
+    state = live()
+    for _ in range(THRESHOLD):
+        state.begin(A, NOW, is_retry=False, operation=Operation.EMBEDDING)
+        state.finish(A, A.keys[0], failure(), NOW, operation=Operation.EMBEDDING)
+    assert list(state.conditions) == ["alpha/m\tembedding"]
+    attempt(state, A, None)
+    assert state.conditions["alpha/m\tembedding"].is_blocked(NOW)
+    state.begin(A, NOW + FIRST_BLOCK_S, is_retry=False, operation=Operation.EMBEDDING)
+    assert state.conditions["alpha/m\tembedding"].is_blocked(NOW + FIRST_BLOCK_S), "on trial"
+    state.finish(A, A.keys[0], None, NOW + FIRST_BLOCK_S, operation=Operation.EMBEDDING)
+    assert state.conditions == {}
+
+
+def test_the_breaker_goes_by_the_settings_and_by_how_long_a_failure_took() -> None:
+    routing = Routing(health=HealthLimits(failures=1, max_block_s=0.25, max_block_hanging_s=0.5))
+    state = Live(replace(snapshot([ALPHA, BETA]), routing=routing))
+    attempt(state, A, failures.UPSTREAM_ERROR)
+    assert state.conditions["alpha/m"].blocked_until == NOW + 0.25
+    state.begin(B, NOW - 60, is_retry=False)
+    state.finish(B, B.keys[0], failure(), NOW, began_at=NOW - 60)
+    assert state.conditions["beta/m"].blocked_until == NOW + 0.5
+
+
+def test_blocks_that_are_long_over_are_forgotten() -> None:
+    state = live()
+    attempt(state, A, failures.UPSTREAM_RATE_LIMITED)
+    attempt(state, B, failures.CREDENTIAL_REJECTED, NOW + 10_000)
+    assert list(state.key_blocks) == [("beta", "k1", None)]
 
 
 @pytest.mark.parametrize("kind", [failures.CLIENT_GONE, failures.UPSTREAM_REFUSED, failures.INTERNAL])
@@ -127,7 +201,7 @@ def test_a_reload_keeps_what_was_learned_of_what_is_still_there() -> None:
     state.swap(new)
     assert state.snapshot is new
     assert list(state.conditions) == ["alpha/m"]
-    assert list(state.key_blocks) == [("alpha", "k2")]
+    assert list(state.key_blocks) == [("alpha", "k2", None)]
     assert state.in_progress == {"alpha/m": 1, "beta/m": 1}, "requests that began before are still running"
     state.finish(B, B.keys[0], None, NOW)
     assert state.in_progress == {"alpha/m": 1}

@@ -1,32 +1,52 @@
 """The breaker of a provider and model, and the blocks of its keys: every transition of the table."""
 
 import pytest
+from msgspec.structs import replace
 
-from fakes.routing import NOW, failure
+from fakes.routing import NOW, endpoint, failure
 from pointsman.domain import failures
-from pointsman.domain.failures import Fault, Kind
+from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Fault, Kind, Scope
 from pointsman.domain.plans import Health
+from pointsman.domain.snapshots import HealthLimits
+from pointsman.domain.targets import candidate
 from pointsman.routing.health import (
     CREDENTIAL_BLOCK_S,
+    EVIDENCE_S,
     FIRST_BLOCK_S,
-    MAX_BLOCK_S,
+    HANGING_S,
+    LIMITS,
     MAX_CREDENTIAL_BLOCK_S,
+    MAX_PROBE_S,
     MAX_QUOTA_BLOCK_S,
     MAX_RETRY_AFTER_S,
+    MAX_UNSUPPORTED_S,
+    MODELS_OF_A_KEY,
+    PROBE_S,
     QUOTA_BLOCK_S,
     THRESHOLD,
     TRIAL_S,
+    UNSUPPORTED_S,
     Condition,
     KeyBlock,
+    KeyName,
     begin,
+    begin_on,
     block_key,
+    block_on,
+    is_forgotten,
+    is_of_key,
+    is_refusal,
     observe,
+    subject,
+    widened,
 )
 
 DEAD = failure(failures.UPSTREAM_ERROR)
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 REJECTED = failure(failures.CREDENTIAL_REJECTED)
-HARMLESS = [kind for kind in failures.KINDS.values() if kind.fault is not Fault.PROVIDER]
+LACKING = failure(failures.UPSTREAM_UNSUPPORTED)
+HARMLESS = [kind for kind in failures.KINDS.values() if kind.fault is not Fault.PROVIDER and kind is not LACKING.kind]
 
 
 def failed(times: int, now: float = NOW) -> Condition:
@@ -118,16 +138,78 @@ def test_failures_that_arrive_during_a_block_do_not_lengthen_it() -> None:
     assert condition.blocks == 1
 
 
-def test_the_block_doubles_with_each_failed_trial_up_to_the_longest() -> None:
-    condition, now, blocks = FAILED, NOW, [FAILED.blocked_until - NOW]
-    for _ in range(9):
-        now = condition.blocked_until
-        after = observe(begin(condition, now), DEAD, now)
-        assert after is not None
-        condition = after
+SLOW = failure(failures.COMMIT_TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("failed_with", "took_s", "limits", "expected"),
+    [
+        (DEAD, 0.0, LIMITS, [1, 2, 4, 8, 15, 15, 15]),
+        (failure(failures.CONNECT_FAILED), 0.0, LIMITS, [1, 2, 4, 8, 15, 15, 15]),
+        (DEAD, HANGING_S, LIMITS, [1, 2, 4, 8, 16, 32, 60]),
+        (SLOW, 2.0, LIMITS, [1, 2, 4, 8, 16, 32, 60]),
+        (DEAD, 0.0, HealthLimits(max_block_s=3, max_block_hanging_s=5), [1, 2, 3, 3, 3, 3, 3]),
+        (SLOW, 0.0, HealthLimits(max_block_s=3, max_block_hanging_s=5), [1, 2, 4, 5, 5, 5, 5]),
+        (DEAD, 0.0, HealthLimits(max_block_s=0.5), [0.5] * 7),
+    ],
+)
+def test_the_block_doubles_with_each_failed_trial_up_to_the_longest(
+    failed_with: failures.Failure, took_s: float, limits: HealthLimits, expected: list[float]
+) -> None:
+    condition: Condition | None = Condition(limits.failures - 1)
+    now, blocks = NOW, []
+    for _ in expected:
+        assert condition is not None
+        condition = observe(begin(condition, now), failed_with, now, took_s, limits)
+        assert condition is not None
         blocks.append(condition.blocked_until - now)
-    assert blocks == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    assert max(blocks) == MAX_BLOCK_S
+        now = condition.blocked_until
+    assert blocks == expected
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_how_many_failures_open_the_breaker_is_a_setting(number: int) -> None:
+    condition: Condition | None = None
+    for times in range(1, number + 1):
+        condition = observe(condition, DEAD, NOW, 0.0, HealthLimits(failures=number))
+        assert condition is not None
+        assert condition.is_blocked(NOW) is (times == number)
+
+
+def test_a_failure_of_nothing_but_the_attempt_opens_no_breaker() -> None:
+    unknown = replace(DEAD, scope=Scope.ATTEMPT)
+    condition: Condition | None = None
+    for _ in range(10 * THRESHOLD):
+        condition = observe(condition, unknown, NOW)
+    assert condition is None
+
+
+def test_a_server_that_says_it_lacks_an_operation_is_skipped_for_long_and_asked_again() -> None:
+    certain = replace(LACKING, scope=Scope.OPERATION)
+    condition, now = observe(None, certain, NOW), NOW
+    assert condition is not None
+    assert condition.is_lacking
+    assert condition.is_blocked(NOW + UNSUPPORTED_S - 1)
+    for _ in range(6):
+        now = condition.blocked_until
+        condition = observe(begin(condition, now), certain, now)
+        assert condition is not None
+    assert condition.blocked_until - now == MAX_UNSUPPORTED_S
+    assert observe(condition, None, now) is None, "it was started anew, with the operation"
+
+
+def test_a_server_that_only_seems_to_lack_an_operation_is_believed_after_several_times() -> None:
+    condition: Condition | None = None
+    for times in range(1, THRESHOLD + 1):
+        condition = observe(condition, LACKING, NOW)
+        assert condition is not None
+        assert condition.is_blocked(NOW) is (times == THRESHOLD)
+
+
+def test_the_health_of_each_operation_has_a_name_of_its_own() -> None:
+    assert subject(M, Operation.CHAT) == "p/m"
+    assert subject(M, Operation.EMBEDDING) == "p/m\tembedding"
+    assert len({subject(M, operation) for operation in Operation}) == len(Operation)
 
 
 def test_an_outage_of_weeks_does_not_overflow() -> None:
@@ -139,7 +221,7 @@ def test_an_outage_of_weeks_does_not_overflow() -> None:
         condition = observe(condition, DEAD, now)
         block = block_key(block, REJECTED, now)
     assert condition is not None
-    assert condition.blocked_until == now + MAX_BLOCK_S
+    assert condition.blocked_until == now + LIMITS.max_block_s
     assert block is not None
     assert block.until == now + MAX_CREDENTIAL_BLOCK_S
 
@@ -164,9 +246,9 @@ def test_a_refused_key_is_blocked_for_longer_each_time(
 def test_refusals_that_arrive_together_count_once() -> None:
     block = None
     for _ in range(100):
-        block = block_key(block, REJECTED, NOW)
+        block = block_key(block, REJECTED, NOW, NOW - 1)
     assert block is not None
-    assert block.until == NOW + CREDENTIAL_BLOCK_S
+    assert (block.until, block.count) == (NOW + CREDENTIAL_BLOCK_S, 1)
 
 
 @pytest.mark.parametrize(
@@ -181,17 +263,107 @@ def test_retry_after_is_honoured_within_reason(retry_after_s: float | None, bloc
 
 def test_an_answer_to_an_older_request_may_lengthen_a_block_but_not_shorten_it() -> None:
     long = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, 30), NOW)
-    assert block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 2), NOW + 1) == long
-    longer = block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 40), NOW + 1)
+    assert block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 2), NOW + 1, NOW - 1) == long
+    longer = block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 40), NOW + 1, NOW - 1)
     assert longer is not None
     assert longer.until == NOW + 41
 
 
-def test_a_success_frees_a_key_only_once_its_block_is_over() -> None:
-    block = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, 30), NOW)
-    assert block_key(block, None, NOW + 29) == block
-    assert block_key(block, None, NOW + 30) is None
+def test_a_newer_refusal_says_anew_for_how_long() -> None:
+    long = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, 3000), NOW)
+    newer = block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 20), NOW + 10, NOW + 9)
+    assert newer is not None
+    assert (newer.until, newer.count) == (NOW + 30, 2)
+
+
+@pytest.mark.parametrize("refused", [LIMITED, REJECTED])
+def test_a_success_frees_a_key_at_once_unless_it_began_before_the_block(refused: failures.Failure) -> None:
+    block = block_key(None, refused, NOW)
+    assert block_key(block, None, NOW + 29, NOW - 0.1) == block
+    assert block_key(block, None, NOW + 0.2, NOW + 0.1) is None
     assert block_key(None, None, NOW) is None
+
+
+@pytest.mark.parametrize("refused", [LIMITED, REJECTED])
+def test_a_blocked_key_may_be_asked_now_and_then_where_there_is_no_other(refused: failures.Failure) -> None:
+    block, now, probes = block_key(None, replace(refused, retry_after_s=3600.0), NOW), NOW, []
+    for _ in range(8):
+        assert block is not None
+        probes.append(block.ask_at - now)
+        now = block.ask_at
+        asked = begin_on(block, now)
+        assert asked.ask_at > now, "one at a time"
+        block = block_key(asked, replace(refused, retry_after_s=3600.0), now + 0.1, now)
+        now += 0.1
+    assert probes == pytest.approx([min(PROBE_S * 2**times, MAX_PROBE_S) for times in range(8)])
+
+
+def test_a_rejected_key_whose_block_is_over_is_tried_by_one_while_a_limit_is_over_for_all() -> None:
+    rejected, limited = block_key(None, REJECTED, NOW), block_key(None, LIMITED, NOW)
+    assert rejected is not None
+    assert limited is not None
+    tried = begin_on(rejected, rejected.until)
+    assert tried.is_blocked(rejected.until + 1)
+    assert tried.ask_at <= rejected.until, "who has no other key need not wait for the trial"
+    assert not tried.is_blocked(rejected.until + TRIAL_S)
+    ended = block_key(tried, DEAD, rejected.until + 1, rejected.until)
+    assert ended is not None
+    assert not ended.is_blocked(rejected.until + 1)
+    assert not begin_on(limited, limited.until).is_blocked(limited.until)
+
+
+M = candidate(endpoint("p"), "m")
+BLOCKS: dict[KeyName, KeyBlock] = {
+    ("p", "k1", "m"): KeyBlock(NOW + 5, LIMITED),
+    ("p", "k1", None): KeyBlock(NOW + 9, REJECTED),
+    ("p", "k2", None): KeyBlock(NOW - 1, REJECTED),
+    ("q", "k3", None): KeyBlock(NOW + 5, LIMITED),
+}
+
+
+def test_a_key_is_held_back_by_the_longer_of_its_two_blocks() -> None:
+    assert block_on(BLOCKS, M, "k1", NOW) == KeyBlock(NOW + 9, REJECTED)
+    assert block_on(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(NOW + 9, REJECTED)
+    assert block_on({("p", "k1", "m"): KeyBlock(NOW + 5, LIMITED)}, candidate(endpoint("p"), "o"), "k1", NOW) is None
+    for key in ("k2", "k3", "k4"):
+        assert block_on(BLOCKS, M, key, NOW) is None
+
+
+def test_a_limit_is_of_the_model_unless_the_provider_says_otherwise_and_a_rejection_is_of_the_key() -> None:
+    assert [is_of_key(one) for one in (LIMITED, REJECTED)] == [False, True]
+    assert is_of_key(replace(LIMITED, scope=Scope.KEY))
+    assert not is_of_key(failure(failures.UPSTREAM_MODEL_DENIED))
+    assert [is_refusal(one) for one in (LIMITED, REJECTED, DEAD)] == [True, True, False]
+    assert not is_refusal(replace(REJECTED, scope=Scope.ATTEMPT))
+
+
+def limited_models(count: int, since: float = NOW) -> dict[KeyName, KeyBlock]:
+    return {("p", "k1", f"m{number}"): KeyBlock(NOW + 5 + number, LIMITED, 1, since) for number in range(count)}
+
+
+def test_a_limit_is_taken_for_that_of_the_key_when_several_models_were_refused_and_none_served() -> None:
+    enough = limited_models(MODELS_OF_A_KEY)
+    wide = widened(enough, "p", "k1", NOW, 0.0)
+    assert wide is not None
+    assert wide.until == NOW + 5, "until the first of them is to be asked again"
+    assert widened(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
+    assert widened(enough, "p", "k2", NOW, 0.0) is None
+    assert widened(enough, "q", "k1", NOW, 0.0) is None
+    assert widened(enough, "p", "k1", NOW, NOW) is None, "it served a model since"
+    assert widened(limited_models(MODELS_OF_A_KEY, NOW - EVIDENCE_S), "p", "k1", NOW, 0.0) is None
+    assert widened(enough, "p", "k1", NOW + 6, 0.0) is None, "the first is over"
+
+
+def test_models_that_a_key_may_not_use_say_nothing_of_the_others() -> None:
+    denied = failure(failures.UPSTREAM_MODEL_DENIED)
+    blocks = {name: replace(block, failure=denied) for name, block in limited_models(9).items()}
+    assert widened(blocks, "p", "k1", NOW, 0.0) is None
+
+
+def test_a_block_is_forgotten_long_after_its_end() -> None:
+    for refused, kept_s in ((LIMITED, MAX_QUOTA_BLOCK_S), (REJECTED, MAX_CREDENTIAL_BLOCK_S)):
+        assert not is_forgotten(KeyBlock(NOW, refused), NOW + kept_s)
+        assert is_forgotten(KeyBlock(NOW, refused), NOW + kept_s + 1)
 
 
 @pytest.mark.parametrize(

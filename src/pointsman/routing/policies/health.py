@@ -1,18 +1,23 @@
-"""A provider and model that kept failing is used only when nothing else is left, until a trial succeeds."""
+"""A provider and model that kept failing at an operation is used when nothing else is left, until a trial succeeds."""
 
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
+from pointsman.routing.health import subject
 from pointsman.routing.view import View
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
+def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
     conditions = view.conditions
     if not conditions:
         return None
-    condition = conditions.get(candidate.id)
+    condition = conditions.get(subject(candidate, facts.call.operation))
     if condition is None or not condition.is_blocked(now):
         return None
+    if condition.is_lacking:
+        until = max(condition.blocked_until, condition.trial_until)
+        message = f"its server does not have this operation ({facts.call.operation.value}); asked again later"
+        return Reason("operation_missing", message, is_last_resort=True, until=until)
     if now < condition.blocked_until:
         message = f"failed {condition.failures} times in a row; next trial in {condition.blocked_until - now:.1f} s"
         return Reason("breaker_open", message, is_last_resort=True, until=condition.blocked_until)
