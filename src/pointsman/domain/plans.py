@@ -38,8 +38,9 @@ class Choice(Struct, frozen=True, gc=False):
 class Plan(Struct, frozen=True, gc=False):
     """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
     targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
-    sent; `stream` says that a stream was asked for, by `operation`. `routing` holds for this request. `max_attempts` bounds first tries
-    and repeats; other keys of a candidate whose key was refused are counted by themselves, up to the same number."""
+    sent; `stream` says that a stream was asked for, by `operation`. `routing` holds for this request. `max_attempts`
+    bounds first tries and repeats; other keys of a candidate whose key was refused are counted by themselves, up to the
+    same number."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]

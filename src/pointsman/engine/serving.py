@@ -283,9 +283,7 @@ class Serving:
             outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
-        engine.live.finish(
-            candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation
-        )
+        engine.live.finish(candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         max_tokens = self._note_shortened(candidate) if self.shortened is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)

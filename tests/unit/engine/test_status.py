@@ -84,14 +84,16 @@ def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
         for state in ["degraded"] * (THRESHOLD - 1) + ["failed"]:
             page.live.begin(A, now, is_retry=False)
             page.live.finish(A, A.keys[0], failure(), now)
-            assert wrong() == {f'pointsman_target_unhealthy{{model="m",operation="chat",provider="alpha",state="{state}"}}'}
+            assert wrong() == {
+                f'pointsman_target_unhealthy{{model="m",operation="chat",provider="alpha",state="{state}"}}'
+            }
         page.live.begin(A, now, is_retry=False)
         page.live.finish(A, A.keys[0], failure(failures.UPSTREAM_RATE_LIMITED, retry_after_s=30), now)
         blocked = 'pointsman_key_blocked_seconds{key="k1",model="m",provider="alpha",reason="upstream_rate_limited"}'
         assert blocked in wrong()
         assert page.samples()[blocked] == pytest.approx(30, abs=1)
         page.live.conditions.clear()
-        page.live.key_blocks["alpha", "k1"] = KeyBlock(now - 1, failure())
+        page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(now - 1, failure())
         assert wrong() == set(), "a block that is over is none"
 
     on_page(main)
