@@ -172,6 +172,7 @@ class Worker:
         if self._link is not None:
             self._link.drain()
         cut = await self._public.drain(self._settings.drain_s)
+        self._gateway.close()
         for task, client in list(self._retiring.items()):
             task.cancel()
             await client.close()

@@ -117,12 +117,12 @@ JSON_TEXT = [
     Bad(name="a byte order mark", body=b"\xef\xbb\xbf" + chat(), code="invalid_json"),
     Bad(name="NUL", body=b"\0" + chat(), code="invalid_json"),
     Bad(name="NaN", body=chat(temperature=1).replace(b":1}", b":NaN}"), code="invalid_json"),
-    Bad(name="depth in a typed field", body=b'{"model":"chat","messages":' + b"[" * 200_000, code="invalid_json"),
-    Bad(name="depth in a skipped field", body=chat(metadata="Z").replace(b'"Z"', b"[" * 100_000 + b"]" * 100_000),
+    Bad(name="depth in a typed field", body=b'{"model":"chat","messages":' + b"[" * 50_000, code="invalid_json"),
+    Bad(name="depth in a skipped field", body=chat(metadata="Z").replace(b'"Z"', b"[" * 50_000 + b"]" * 50_000),
         code="invalid_json", says="deep"),
-    Bad(name="depth of objects", body=chat(metadata="Z").replace(b'"Z"', b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+    Bad(name="depth of objects", body=chat(metadata="Z").replace(b'"Z"', b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
         code="invalid_json", says="deep"),
-    Bad(name="depth at the top", body=b'{"a":' * 100_000, code="invalid_json"),
+    Bad(name="depth at the top", body=b'{"a":' * 50_000, code="invalid_json"),
 ]  # fmt: skip
 
 REPEATED = [

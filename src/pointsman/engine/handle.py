@@ -13,10 +13,11 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.beside import Beside
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.record import RequestRecord
-from pointsman.engine.serving import ASK_AGAIN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
+from pointsman.engine.serving import ASK_AGAIN, BROKEN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
 from pointsman.routing.admit import Grant, admit, check_time
@@ -24,6 +25,7 @@ from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
 from pointsman.wire.api.passthrough import streamed_call
+from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
@@ -52,6 +54,7 @@ class Gateway:
         self.engine = engine
         self.ids = RequestIds(engine.rng)
         self.is_draining = False
+        self._beside = Beside()
         self._entries: dict[tuple[bytes | None, ...], Entry] = {}  # of the snapshot they hold
         self._names: tuple[bytes, ...] = ()  # of the headers they were read from
         self._snapshot: Snapshot | None = None
@@ -60,6 +63,10 @@ class Gateway:
     def take_models(self, models: ModelList) -> None:
         """The list of models of a snapshot that is about to be in force, or is, worked out elsewhere."""
         self._models = models
+
+    def close(self) -> None:
+        """There will be no more requests."""
+        self._beside.close()
 
     # What the server calls.
 
@@ -85,6 +92,9 @@ class Gateway:
             parse = entry.parse
             if parse is None:
                 self._serve_otherwise(exchange, entry, identity)
+                return
+            if len(exchange.body) > SMALL_BYTES:
+                self._start(self._serve_large(exchange, entry, parse, identity), exchange)
                 return
             call = parse(entry.asked, exchange.body)
         except Refusal as refusal:
@@ -113,6 +123,21 @@ class Gateway:
         exchange.on_cancel = task.cancel
         task.resume()
 
+    async def _serve_large(self, exchange: Exchange, entry: Entry, parse: Parse, identity: str) -> None:
+        """Read a large body beside the loop, then serve it like any other."""
+        try:
+            call = await self._beside.call(parse, entry.asked, exchange.body)
+        except Refusal as refusal:
+            self.refuse_exchange(exchange, refusal.failure, identity)
+            return
+        except Cancelled:
+            self._leave(exchange, identity)
+            return
+        except Exception:  # whatever it is, the client must not wait for an answer
+            self.refuse_exchange(exchange, BROKEN, identity)
+            raise
+        await Serving(self.engine, exchange, call, entry.grant, identity).run()
+
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
         try:
@@ -123,14 +148,18 @@ class Gateway:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
         except Cancelled:
-            if exchange.is_closed:
-                self._record_plain(exchange.head, identity, GONE.kind.status, GONE, exchange.received_at)
-            else:
-                self.refuse_exchange(exchange, ASK_AGAIN, identity)
+            self._leave(exchange, identity)
             return
         serving = Serving(self.engine, exchange, call, entry.grant, identity)
         serving.upload = upload
         await serving.run()
+
+    def _leave(self, exchange: Exchange, identity: str) -> None:
+        """A request was cancelled before it became a plan."""
+        if exchange.is_closed:
+            self._record_plain(exchange.head, identity, GONE.kind.status, GONE, exchange.received_at)
+        else:
+            self.refuse_exchange(exchange, ASK_AGAIN, identity)
 
     def _enter(self, head: Head) -> Entry:
         """Read and admit a head. Raises `Refusal`."""

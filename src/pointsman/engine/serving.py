@@ -107,7 +107,7 @@ class Serving:
     async def run(self) -> None:
         """Serve the request. Whatever becomes of it, it is accounted for."""
         engine, key, now = self.engine, self.grant.virtual_key, monotonic()
-        failure: Failure | None = _BROKEN
+        failure: Failure | None = BROKEN
         try:
             if engine.live.exhausted:
                 engine.live.forget_exhausted(now)
@@ -148,14 +148,14 @@ class Serving:
                 elif self._may_shorten_now():
                     plan = self.plan = first_plan
                 else:
-                    failure = step.failure if isinstance(step, GiveUp) else _BROKEN
-                    self._refuse(step if isinstance(step, GiveUp) else GiveUp(_BROKEN))
+                    failure = step.failure if isinstance(step, GiveUp) else BROKEN
+                    self._refuse(step if isinstance(step, GiveUp) else GiveUp(BROKEN))
                     return
                 now = monotonic()
         except Cancelled:
             failure = self._leave()
         except Exception:  # whatever it is, the client must not wait for an answer
-            failure = _BROKEN
+            failure = BROKEN
             self._give_in()
             raise
         finally:
@@ -203,7 +203,7 @@ class Serving:
             if isinstance(error, Cancelled):
                 reception.failure = GONE if self.exchange.is_closed else ENDING
             else:
-                reception.failure = _BROKEN
+                reception.failure = BROKEN
             if reception.leg is not None:
                 reception.leg.cancel()
             raise
@@ -366,7 +366,7 @@ class Serving:
         if self.exchange.is_started:
             self.exchange.abort()
         else:
-            self._refuse(GiveUp(_BROKEN))
+            self._refuse(GiveUp(BROKEN))
 
     def _break_off(self, failure: Failure) -> None:
         """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
@@ -441,7 +441,7 @@ class Serving:
 
 
 _LEFT_OUT = Failure(failures.NO_TARGET, "the candidate was left out")
-_BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
+BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
 GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
 ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
 ASK_AGAIN = replace(ENDING, retry_after_s=1.0)

@@ -5,13 +5,13 @@ prompt; `wire.media` bounds images, recordings and files.
 """
 
 import msgspec
-from msgspec import Raw
 
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
+from pointsman.wire.bounds import count_prompts
 from pointsman.wire.prompts import about_tokens
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
@@ -119,14 +119,10 @@ def _answers(call: Call) -> int:
     if call.operation is not _COMPLETION:
         return call.choices
     prompt, best_of = call.fields.get("prompt"), call.fields.get("best_of")
-    prompts, count = 1, call.choices
+    count = call.choices
     if best_of is not None:
         count = max(count, msgspec.json.decode(best_of, type=int | None) or 1)
-    if prompt is not None and bytes(prompt)[:1] == b"[":
-        listed = msgspec.json.decode(prompt, type=list[Raw])
-        is_tokens = bool(listed) and bytes(listed[0])[:1] not in (b'"', b"[")  # one prompt, as numbers of tokens
-        prompts = 1 if is_tokens else max(1, len(listed))
-    return prompts * count
+    return count_prompts(prompt) * count if prompt is not None else count
 
 
 def counted_usage(call: Call, pieces: int) -> Usage:

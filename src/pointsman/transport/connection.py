@@ -174,6 +174,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reused_at = monotonic()
         try:
             transport.write(leg.message(self._owner.request_line_end))
+            if apart := leg.apart:
+                transport.write(apart)
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
             asyncio.get_running_loop().call_soon(self._lost, None, True)
             return

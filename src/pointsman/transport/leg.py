@@ -8,6 +8,8 @@ from pointsman.domain.failures import Kind
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.transport.errors import TransportFailure
 
+MAX_JOINED_BYTES = 256 * 1024
+
 
 class ResponseHandler(Protocol):
     """Takes one answer: `on_head`, any number of `on_data`, then exactly one of `on_end` and `on_failure`.
@@ -92,8 +94,8 @@ class Leg:
             carrier.cancel()
 
     def message(self, request_line_end: bytes) -> bytes:
-        """The request as it goes over the wire, or as much of it as there is. `request_line_end` is the rest of the
-        request line and the Host header."""
+        """The request as it goes over the wire, or as much of it as there is, without a body that is written `apart`.
+        `request_line_end` is the rest of the request line and the Host header."""
         self.was_sent = True
         request = self.request
         body = request.body
@@ -104,10 +106,16 @@ class Leg:
                 request_line_end,
                 request.headers,
                 len(body),
-                body,
+                body if len(body) <= MAX_JOINED_BYTES else b"",
             )
         length = b"Content-Length: 0\r\n\r\n" if request.method in _WITH_BODY else b"\r\n"
         return b"%b %b%b%b%b" % (request.method, request.target, request_line_end, request.headers, length)
+
+    @property
+    def apart(self) -> bytes:
+        """A body that is too large to be copied behind its head."""
+        body = self.request.body
+        return body if len(body) > MAX_JOINED_BYTES and not self.is_uploading else b""
 
     @property
     def is_replayable(self) -> bool:

@@ -14,17 +14,21 @@ from msgspec import Raw
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.wire.bounds import SMALL_BYTES, check_body, check_fields
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 encode_object = _ENCODER.encode
+_PIECE_BYTES = 1 << 20
+_SHAPES = {0x22: "str", 0x5B: "array", 0x7B: "object", 0x74: "bool", 0x66: "bool", 0x6E: "null"}  # by their first byte
 
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_KEY = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+')
 # An escape from \ud800 to \udfff that lacks its other half, where the decoder's own words mislead.
 _HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+_BYTE = re.compile(r"\(byte (\d+)\)")
 
 # What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
 # read, or is nested too deep.
@@ -44,28 +48,50 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
 
     Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
     """
+    is_small = len(body) <= SMALL_BYTES
     if not body.isascii():
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            message = f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
-            raise Refusal(Failure(failures.INVALID_JSON, message)) from None
+        _check_text(body)
+    if not is_small:
+        check_body(body)
     try:
         fields = _OBJECT.decode(body)
         # Writing the fields again can only leave out white space and repeated keys: the same length means neither.
-        # Without white space it means no repeated keys.
-        again = _ENCODER.encode(fields)
-        is_sure = len(again) == len(body) or _size(again) == _size(body)
+        # Without white space it means no repeated keys. A large body is quicker walked than written.
+        again = _ENCODER.encode(fields) if is_small else b""
+        is_sure = is_small and (len(again) == len(body) or _size(again) == _size(body))
     except msgspec.ValidationError:
         raise refuse("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
-        why = "a text holds one half of a surrogate pair" if _HALF.search(body) else str(error)
-        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {why}")) from None
+        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {_why(body, error)}")) from None
     except RecursionError:
         raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
+    if not is_small:
+        check_fields(fields)
     if not is_sure:
         _refuse_repeated_keys(body, fields, place)
     return fields
+
+
+def _why(body: bytes, error: msgspec.DecodeError) -> str:
+    """What is wrong, in better words where half a pair stands near the place that the decoder names."""
+    match = _BYTE.search(str(error))
+    near = body[max(int(match[1]) - 32, 0) : int(match[1]) + 32] if match is not None else body[-64:]
+    return "a text holds one half of a surrogate pair" if _HALF.search(near) else str(error)
+
+
+def _check_text(body: bytes) -> None:
+    """Refuse what is not UTF-8. Piece by piece: as a text, one rare letter would make it four times its size."""
+    start = 0
+    while start < len(body):
+        end = start + _PIECE_BYTES
+        while body[end : end + 1] and body[end] & 0xC0 == 0x80 and end < start + _PIECE_BYTES + 4:
+            end += 1  # in the middle of a letter
+        try:
+            body[start:end].decode()
+        except UnicodeDecodeError as error:
+            message = f"the body is not valid UTF-8: {error.reason} at byte {start + error.start}"
+            raise Refusal(Failure(failures.INVALID_JSON, message)) from None
+        start = end
 
 
 def _size(valid: bytes) -> int:
@@ -97,9 +123,19 @@ def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
     """
     if known.issuperset(fields):
         return
-    for key in fields:
-        if key not in known and key.casefold() in known:
+    longest = max(map(len, known))
+    for key in fields:  # folding makes no name shorter, and takes long for a long one
+        if key not in known and len(key) <= longest and key.casefold() in known:
             raise refuse(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
+
+
+def check_shape(value: Raw, name: str, *shapes: str) -> None:
+    """Refuse a value that begins like none of these: `str`, `array`, `object`, `bool`, `null`. It is not read: of a
+    long list each element would become an object."""
+    view = memoryview(value)
+    shape = _SHAPES.get(view[0], "number") if view.nbytes else shapes[0]
+    if shape not in shapes:
+        raise refuse(f"the field {name!r}: expected `{' | '.join(shapes)}`, got `{shape}`", name)
 
 
 def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:

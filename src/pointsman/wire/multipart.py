@@ -19,25 +19,29 @@ MAX_PREFIX_BYTES = 256 * 1024  # of a form, in which its model must be named
 MAX_HEAD_BYTES = 8 * 1024  # of one part
 MAX_NAME_BYTES = 512  # of a model
 
+MAX_PARTS = 1_000
+MAX_TYPE_BYTES = 1024  # of a content type
+
 _BOUNDARY = r"[0-9A-Za-z'()+_,\-./:=?]{1,70}"
 _CHARSET = r"(?:utf-?8|us-ascii|iso-8859-1)"  # which write the names of fields alike
 _CONTENT_TYPE = re.compile(
-    rf'multipart/form-data(?:[ \t]*;[ \t]*(?:boundary=("?)(?P<boundary>{_BOUNDARY})\1'
-    rf'|charset=("?){_CHARSET}\3))*[ \t]*;?[ \t]*',
+    rf'multipart/form-data(?:[ \t]*+;[ \t]*+(?:boundary=("?)(?P<boundary>{_BOUNDARY})\1'
+    rf'|charset=("?){_CHARSET}\3))*[ \t]*+;?[ \t]*+',
     re.IGNORECASE,
 )
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+# No pattern gives back what it took: on what does not match, that would take the square of its length.
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 _PARAMETER = (
-    rb'[ \t]*;[ \t]*([A-Za-z]+\*?)=("(?:[^"\\]|\\[^"])*"|[^\s;"\\]+)'  # an escaped quotation mark: many read on
+    rb'[ \t]*+;[ \t]*+([A-Za-z]++\*?)=("(?:[^"\\]++|\\[^"])*+"|[^\s;"\\]++)'  # an escaped quotation mark: many read on
 )
 _PARAMETERS = re.compile(_PARAMETER)
-_DISPOSITION = re.compile(rb"form-data(?:%b)+[ \t]*" % _PARAMETER, re.IGNORECASE)
+_DISPOSITION = re.compile(rb"form-data(?:%b)++[ \t]*+" % _PARAMETER, re.IGNORECASE)
 _KNOWN = ([b"name"], [b"filename", b"name"], [b"filename*", b"name"], [b"filename", b"filename*", b"name"])
 _NAME = re.compile(rb'("?)([\w.\-\[\]]+)\1', re.ASCII)
-_ANOTHER_NAME = re.compile(rb"name[\s*\d]*=", re.IGNORECASE)  # in the name of a file, for who does not heed quotes
+_ANOTHER_NAME = re.compile(rb"name[\s*\d]*+=", re.IGNORECASE)  # in the name of a file, for who does not heed quotes
 _PATH = re.compile(r"[\[\].]+")  # what some servers take a name apart at: `model[]`, `[model]`
 _IDENTITY = (b"", b"7bit", b"8bit", b"binary")
-_TEXT = re.compile(rb'(?:text/plain(?:[ \t]*;[ \t]*charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
+_TEXT = re.compile(rb'(?:text/plain(?:[ \t]*+;[ \t]*+charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
 
 
 class ModelField(Struct, frozen=True):
@@ -52,7 +56,7 @@ def boundary_of(content_type: str) -> bytes | None:
     """The boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Refusal`."""
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         return None
-    match = _CONTENT_TYPE.fullmatch(content_type)
+    match = _CONTENT_TYPE.fullmatch(content_type) if len(content_type) <= MAX_TYPE_BYTES else None
     if match is None or content_type.lower().count("boundary=") != 1:
         message = (
             f"the content type {content_type[:200]!r} must state one boundary, and beside it no more than a charset"
@@ -80,6 +84,7 @@ class FormReader:
         self._phase = _Phase.START
         self._held = bytearray()  # not understood yet
         self._offset = 0  # of what is held, in the form
+        self._parts = 0
         self._is_model = False  # the part that is being read is the model
 
     def feed(self, data: bytes) -> bytes:
@@ -149,6 +154,9 @@ class FormReader:
             raise refuse("the form has a part whose headers are too long")
         if end < 0:
             return None
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise refuse(f"the form has more than {MAX_PARTS} parts")
         if not held.startswith(b"\r\n", behind):
             raise refuse("the form's boundary is followed by something else than a line end")
         name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.calls import Call, Operation
-from pointsman.wire.json_object import UNREADABLE, encode_object
+from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.media import IMAGES, TYPES
 
 BYTES_PER_TOKEN = 4
@@ -27,6 +27,7 @@ FILE_TOKENS, FILE_BYTES_PER_TOKEN = (
 _PROMPTS = ("messages", "input", "prompt", "instructions", "suffix")
 _TOOLS = ("tools", "functions")
 _FORMATS = ("response_format", "text")
+_READ = (*_PROMPTS, *_TOOLS, *_FORMATS)
 _UNTOLD = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
 _LISTS = frozenset({"content", "output"})
 _RECORDINGS = frozenset({"input_audio", "audio_url"})
@@ -37,12 +38,21 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _STRING = msgspec.json.Decoder(str)
 
 
+# What has more than this is not walked, since that would hold up others: its bytes are counted.
+MAX_WALKED_BYTES = 4 * 1024 * 1024
+MAX_WALKED_MARKS, MAX_WALKED_QUOTES = 4_096, 40_000
+
+
 def about_tokens(call: Call) -> int:
-    """Takes milliseconds for megabytes."""
+    """Takes some milliseconds at most."""
     fields = call.fields
+    if fields and call.size > MAX_WALKED_BYTES:
+        return _by_size(call)
     if not fields:  # a form
         return _recording(call.size) if call.operation is Operation.AUDIO else _of_size(call.size)
     total = 0
+    if call.size > MAX_WALKED_QUOTES and any(_is_dense(bytes(fields[name])) for name in _READ if name in fields):
+        return _by_size(call)
     if call.operation in (Operation.CHAT, Operation.RESPONSES):
         total += REPLY_TOKENS
         if bytes(fields.get("input", b""))[:1] == b'"':
@@ -59,6 +69,16 @@ def about_tokens(call: Call) -> int:
     return total
 
 
+def _is_dense(text: bytes) -> bool:
+    """Whether there is too much in it to be walked. Numbers are not walked."""
+    return text.count(b"{") + text.count(b"[") > MAX_WALKED_MARKS or text.count(b'"') > MAX_WALKED_QUOTES
+
+
+def _by_size(call: Call) -> int:
+    media = call.media
+    return _of_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
+
+
 def _readable(count: Callable[[bytes], int], text: bytes) -> int:
     try:
         return count(text)
@@ -70,6 +90,8 @@ def _of_prompt(text: bytes) -> int:
     """A text; or a list of messages, texts, lists of numbers, or numbers, which are tokens."""
     if not text.startswith(b"["):
         return _of_value(text)
+    if b'"' not in text and b"{" not in text and text.strip(b"[] \t\r\n"):
+        return text.count(b",") + 1
     total = 0
     for raw in _LIST.decode(text):
         element = bytes(raw)
@@ -115,7 +137,7 @@ def _of_value(text: bytes) -> int:
         return 0
     if text.startswith(b'"'):
         return _of_size(len(text) - 2 if b"\\" not in text else len(_STRING.decode(text).encode()))
-    return _of_size(len(encode_object(msgspec.json.decode(text))))
+    return _of_size(len(msgspec.json.format(text, indent=-1)))
 
 
 def _recording(size: int) -> int:

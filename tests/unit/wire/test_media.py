@@ -229,7 +229,7 @@ def test_what_cannot_be_read_as_a_provider_would_is_counted_at_its_most() -> Non
 
 
 def test_depth_is_no_error_here() -> None:
-    deep = b"[" * 100_000 + b'"\\u0061"' + b"]" * 100_000
+    deep = b"[" * 100_000 + b'"\\u0069mage_url"' + b"]" * 100_000
     assert in_content(Raw(deep)).count == 1
     assert in_input(Raw(deep)).count == 1
 

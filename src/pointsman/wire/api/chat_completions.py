@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Operation
+from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
-from pointsman.wire.json_object import read_object, read_typed
+from pointsman.wire.json_object import check_shape, read_object, read_typed
 from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.paths import ApiPath, Asked
 
@@ -28,8 +29,8 @@ class _Message(Struct, gc=False):
 class _Chat(Generation):
     messages: Annotated[list[_Message], Meta(min_length=1)]
     max_completion_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
-    tools: list[Raw] | None = None
-    response_format: dict[str, Raw] | None = None
+    tools: Raw = _NONE
+    response_format: Raw = _NONE
     logprobs: bool | None = None
     top_logprobs: int | None = None
     modalities: list[str] | None = None
@@ -37,13 +38,33 @@ class _Chat(Generation):
     reasoning_effort: str | None = None
 
 
+class _LargeMessage(Struct, gc=False):
+    """A role is read as it stands: with one rare letter in it, its text could take four times its bytes."""
+
+    role: Raw
+    content: Raw = _NONE
+    audio: Raw = _NONE
+
+
+class _LargeChat(_Chat):
+    messages: Annotated[list[_LargeMessage], Meta(min_length=1)]  # type: ignore[assignment]
+
+
+_LARGE_DECODER = msgspec.json.Decoder(_LargeChat)
 _DECODER = msgspec.json.Decoder(_Chat)
 
 
 def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
-    typed = read_typed(_DECODER, body)
+    if len(body) <= SMALL_BYTES:
+        typed: _Chat = read_typed(_DECODER, body)
+    else:
+        typed = large = read_typed(_LARGE_DECODER, body)
+        for number, one in enumerate(large.messages):
+            check_shape(one.role, f"messages[{number}].role", "str")
+    check_shape(typed.tools, "tools", "array", "null")
+    check_shape(typed.response_format, "response_format", "object", "null")
     media = NO_MEDIA
     for message in typed.messages:
         found = in_content(message.content)

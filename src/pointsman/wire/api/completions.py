@@ -6,16 +6,17 @@ import msgspec
 from msgspec import Meta, Raw
 
 from pointsman.domain.calls import Call, Operation
+from pointsman.wire.bounds import count_prompts
 from pointsman.wire.generation import Generation, generation_call
-from pointsman.wire.json_object import read_object, read_typed, refuse
+from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
 from pointsman.wire.paths import ApiPath, Asked
 
 MAX_ANSWERS = 10_000  # to one request; what they may cost is to fit into a number of a database
 
 
 class _Completion(Generation):
-    prompt: str | list[Raw]
-    suffix: str | None = None
+    prompt: Raw
+    suffix: Raw = Raw(b"")
     best_of: Annotated[int, Meta(ge=0, le=MAX_ANSWERS)] | None = None
     echo: bool | None = None
     logprobs: int | None = None
@@ -28,9 +29,9 @@ def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body)
-    prompt, count = typed.prompt, max(typed.n or 1, typed.best_of or 1)
-    if isinstance(prompt, list) and prompt and bytes(prompt[0])[:1] in (b'"', b"["):  # else one, as numbers of tokens
-        count *= len(prompt)
+    check_shape(typed.prompt, "prompt", "str", "array")
+    check_shape(typed.suffix, "suffix", "str", "null")
+    count = max(typed.n or 1, typed.best_of or 1) * count_prompts(typed.prompt)
     if count > MAX_ANSWERS:
         raise refuse(
             f"the fields 'prompt', 'n' and 'best_of' ask for {count} answers; {MAX_ANSWERS} is the most", "prompt"

@@ -7,13 +7,13 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
-from pointsman.wire.json_object import read_object, read_typed, refuse_variants
+from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse_variants
 from pointsman.wire.paths import ApiPath, Asked
 
 
 class _Embedding(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=512)]
-    input: str | list[Raw]
+    input: Raw
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     encoding_format: str | None = None
@@ -27,6 +27,7 @@ def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body)
+    check_shape(typed.input, "input", "str", "array")
     refuse_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(

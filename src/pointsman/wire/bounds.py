@@ -1,0 +1,91 @@
+"""How much a JSON body may hold, counted before any of it is read.
+
+What is read becomes objects, and a body of a few bytes for each would become many times its size. So the marks that
+stand outside texts are counted first, by a few passes in C over pieces of the body: nothing is kept of it. The bounds
+are far beyond what providers take: OpenAI's most are 2,048 inputs with 300,000 tokens, and 128 tools.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Raw
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+
+SMALL_BYTES = 64 * 1024  # what is no larger cannot hold enough to matter
+MAX_VALUES = 1_000_000  # elements of lists and members of objects, at any depth
+MAX_NAMES = 200_000  # of members of objects
+MAX_CONTAINERS = 100_000  # objects and lists
+MAX_FIELDS = 1_000  # members of the body itself
+MAX_FIELD_BYTES = 256 * 1024  # of a field that is read as a whole, and of any name
+
+# Fields that become objects of Python's, and are never long where the request is honest.
+_SHORT = frozenset(
+    {"model", "fallbacks", "stream_options", "stop", "user", "logit_bias", "modalities", "reasoning_effort"}
+    | {"encoding_format"}
+)
+_PIECE_BYTES = 256 * 1024
+_MARKS = b'"\\,:{}[]'
+_OTHERS = bytes(set(range(256)) - set(_MARKS))
+
+
+def check_body(body: bytes) -> None:
+    """Raises `Refusal` for a body that holds more than is read. What is no JSON may be refused for that or pass."""
+    values = names = containers = 0
+    for outside in _outline(body):
+        values += outside.count(b",")
+        names += outside.count(b":")
+        containers += outside.count(b"{") + outside.count(b"[")
+        if values >= MAX_VALUES:
+            raise _refused(f"the body holds more than {MAX_VALUES} values in its lists and objects")
+        if names > MAX_NAMES:
+            raise _refused(f"the body holds more than {MAX_NAMES} fields at all depths")
+        if containers > MAX_CONTAINERS:
+            raise _refused(f"the body holds more than {MAX_CONTAINERS} objects and lists")
+
+
+def check_fields(fields: dict[str, Raw]) -> None:
+    """Raises `Refusal` for a body with too many fields, or with a long one where only short ones make sense."""
+    if len(fields) > MAX_FIELDS:
+        raise _refused(f"the body has {len(fields)} fields; {MAX_FIELDS} is the most")
+    for name in _SHORT:
+        if name in fields and memoryview(fields[name]).nbytes > MAX_FIELD_BYTES:
+            raise _refused(f"the field {name!r} has more than {MAX_FIELD_BYTES} bytes", name)
+
+
+def count_prompts(prompt: Raw) -> int:
+    """How many prompts a text completion has: a text is one, and so is a list of numbers; else each element is."""
+    view = memoryview(prompt)
+    opening = bytes(view[:64]).translate(None, b" \t\r\n")[:2]
+    if opening == b"[" and view.nbytes > 64:  # nothing but white space so far
+        opening = bytes(view).translate(None, b" \t\r\n")[:2]
+    if opening not in (b'["', b"[["):
+        return 1
+    outside = b"".join(_outline(bytes(view)))
+    return 1 + outside.count(b"," if opening == b'["' else b"],[")
+
+
+def _outline(text: bytes) -> Iterator[bytes]:
+    """The marks of JSON that stand outside texts, piece by piece. Raises `Refusal` for a name without end."""
+    is_inside = is_escaped = is_long = False  # a text; behind an odd number of backslashes; for a whole piece
+    for start in range(0, len(text), _PIECE_BYTES):
+        piece = text[start + is_escaped : start + _PIECE_BYTES]
+        is_escaped = False
+        if b"\\" in piece:
+            is_escaped = (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        pieces = piece.translate(None, _OTHERS).split(b'"')
+        if not is_inside or len(pieces) > 1:
+            if is_long and pieces[1].startswith(b":"):
+                raise _refused(f"the body holds the name of a field that has more than {MAX_FIELD_BYTES} bytes")
+            is_long = False
+        else:
+            is_long = True
+        if not is_inside and pieces == [b""] and len(piece) > _PIECE_BYTES // 2 and piece.isspace():
+            raise _refused(f"the body holds more than {_PIECE_BYTES // 2} bytes of white space in one place")
+        yield b"".join(pieces[is_inside::2])
+        is_inside ^= len(pieces) % 2 == 0
+
+
+def _refused(message: str, param: str | None = None) -> Refusal:
+    return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))

@@ -1,0 +1,148 @@
+"""Bodies that hold more than any honest one are refused before they are read, and in words."""
+
+import json
+import time
+import tracemalloc
+
+import pytest
+from bench.hostile import BODIES, JSON_TYPE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from fakes.clock import pace
+from fakes.wire import asked, parse, refused
+from pointsman.domain.failures import Refusal
+from pointsman.wire import bounds
+from pointsman.wire.bounds import (
+    MAX_CONTAINERS,
+    MAX_FIELD_BYTES,
+    MAX_FIELDS,
+    MAX_NAMES,
+    MAX_VALUES,
+    check_body,
+    count_prompts,
+)
+from pointsman.wire.json_object import read_object
+from pointsman.wire.prompts import about_tokens
+
+MIB = 1 << 20
+MESSAGE = b'{"model":"m","messages":[{"role":"user","content":"a"}],'
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"a":[' + b"1," * MAX_VALUES + b"1]}", f"more than {MAX_VALUES} values"),
+        (b'{"a":[' + b'{"a":1},' * MAX_NAMES + b"1]}", "more than"),
+        (b'{"a":[{' + b'"a":1,' * MAX_NAMES + b'"b":1}]}', f"more than {MAX_NAMES} fields"),
+        (b'{"a":[' + b"[]," * MAX_CONTAINERS + b"1]}", f"more than {MAX_CONTAINERS} objects and lists"),
+        (b'{"a":1,"' + b"b" * MIB + b'":1}', f"name of a field that has more than {MAX_FIELD_BYTES} bytes"),
+        (b'{"a":1,"' + b"\\u0061" * MIB + b'" :1}', f"name of a field that has more than {MAX_FIELD_BYTES} bytes"),
+        (b'{"a":' + b" " * MIB + b"1}", "bytes of white space"),
+    ],
+)
+def test_a_body_that_holds_too_much_is_refused_in_words(body: bytes, words: str) -> None:
+    failure = refused(lambda: read_object(body))
+    assert failure.kind.status == 400
+    assert words in failure.message
+
+
+def test_too_many_fields_are_refused_in_words() -> None:
+    fields = b",".join(b'"field %d":"%b"' % (number, b"a" * 80) for number in range(MAX_FIELDS + 1))
+    assert f"{MAX_FIELDS} is the most" in refused(lambda: read_object(b"{%b}" % fields)).message
+
+
+@pytest.mark.parametrize("name", ["user", "stop", "model", "logit_bias", "modalities", "fallbacks"])
+def test_a_long_value_of_a_short_field_is_refused_by_name(name: str) -> None:
+    body = b'{"%b":"%b"}' % (name.encode(), b"a" * MAX_FIELD_BYTES)
+    failure = refused(lambda: read_object(body))
+    assert failure.param == name
+    assert f"more than {MAX_FIELD_BYTES} bytes" in failure.message
+
+
+_VALUES = st.recursive(
+    st.none() | st.integers() | st.text(st.sampled_from('a"\\,:{}[]é \n'), max_size=12),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text('ab"\\:,', max_size=5), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def _counted(value: object) -> tuple[int, int, int]:
+    """Commas, names and containers of a value, by walking it."""
+    commas = names = containers = 0
+    if isinstance(value, (list, dict)):
+        members = list(value.values()) if isinstance(value, dict) else value
+        commas, containers = max(len(members) - 1, 0), 1
+        names = len(value) if isinstance(value, dict) else 0
+        for member in members:
+            more = _counted(member)
+            commas, names, containers = commas + more[0], names + more[1], containers + more[2]
+    return commas, names, containers
+
+
+@settings(max_examples=300)
+@given(_VALUES, st.integers(1, 9), st.sampled_from([None, 1]))
+def test_what_stands_in_texts_does_not_count(value: object, piece: int, indent: int | None) -> None:
+    """However the body falls into pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "_PIECE_BYTES", piece)
+        patch.setattr(bounds, "MAX_FIELD_BYTES", 0)
+        try:
+            outside = b"".join(bounds._outline(json.dumps(value, indent=indent).encode()))
+        except Refusal:
+            return  # a name that is longer than a piece, or white space
+    assert (outside.count(b","), outside.count(b":"), outside.count(b"{") + outside.count(b"[")) == _counted(value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count"),
+    [
+        ("text, and more", 1),
+        ([], 1),
+        ([1, 2, 3], 1),
+        (["a"], 1),
+        (["a,b", 'c"],["d', "e"], 3),
+        ([[1, 2], [3], [4]], 3),
+        ([[1, 2], [3]], 2),
+    ],
+)
+def test_prompts_are_counted_unread(prompt: object, count: int) -> None:
+    for indent in (None, 1):
+        assert count_prompts(Raw(json.dumps(prompt, indent=indent).encode())) == count
+    assert count_prompts(Raw(b"[" + b" " * 100 + json.dumps(prompt).encode()[1:])) == count
+
+
+@pytest.mark.parametrize("size", [MIB // 8, pytest.param(8 * MIB, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [name for name, body in BODIES.items() if body.content_type == JSON_TYPE])
+def test_no_body_takes_many_times_its_size(name: str, size: int) -> None:
+    """Neither in memory nor in time: what is read of it, and what is counted where its provider does not say."""
+    kind = BODIES[name]
+    body, factor = kind.make(size), pace()
+    tracemalloc.start()
+    try:
+        _read(kind.path, body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(body) + 8 * MIB
+    began = time.thread_time()
+    _read(kind.path, body)
+    assert time.thread_time() - began < (0.25 + len(body) / MIB * 0.1) * factor
+
+
+def _read(path: str, body: bytes) -> None:
+    try:
+        call = parse(body, path)
+    except Refusal:
+        return
+    about_tokens(call)
+
+
+@pytest.mark.parametrize("name", [name for name, body in BODIES.items() if body.honest])
+def test_honest_bodies_are_within_the_bounds(name: str) -> None:
+    kind = BODIES[name]
+    for size in (0, MIB):
+        assert kind.path == asked(kind.path).path
+        check_body(kind.make(size))
+        assert parse(kind.make(size), kind.path).model == "m"
