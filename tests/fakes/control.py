@@ -83,6 +83,18 @@ def write_request(
     return one
 
 
+def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, nano: int, most: int) -> str:
+    """One request whose client left: estimated at `nano`, of which limits hold `most`."""
+    one = request_id(number, at)
+    writer.intent(of, one, 1, at, most, 100)
+    told = ("client_disconnected", "estimated", True, 100, nano)
+    writer.outcome(of, Outcome(of.number, one, 1, at + 0.1, most, 10, 5, 0, 0, *told))
+    attempt = {"provider": "openai", "model": "gpt-4o", "key": "k", "outcome": "client_disconnected", "cost_nano": nano}
+    attempt |= {"usage_source": "estimated", "held_nano": most - nano}
+    writer.request(record(one, at, cost_nano=nano, estimated_nano=nano, attempts=[attempt], tags={"env": "dev"}))
+    return one
+
+
 class ControlPlane:
     """`services` are the real ones; `writer` is the journal of a worker that lives."""
 

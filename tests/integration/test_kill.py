@@ -67,7 +67,7 @@ def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int],
     database = gateway.config_file.parent / "data" / "pointsman.db"
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         records = [json.loads(row[0]) for row in connection.execute("select record from requests")]
-        unsettled = dict(connection.execute("select attempt_id, nano from unsettled"))
+        unsettled = dict(connection.execute("select attempt_id, nano from unsettled where source = 'reserved'"))
         total = connection.execute("select coalesce(sum(nano), 0) from usage").fetchone()[0]
     attempts: dict[str, dict[str, Any]] = {
         f"{record['request_id']}-{ordinal}": {"cost_nano": 0, "usage_source": "none", **attempt}
@@ -211,7 +211,7 @@ def check(
         charged, source = attempts[name]["cost_nano"], attempts[name]["usage_source"]
         if name in unsettled:
             assert unsettled[name] == charged >= entry.charged_nano
-        elif source == "counted":  # nobody said what it used
+        elif source == "estimated":  # nobody said what it used
             check_counted(attempts[name], entry)
         else:
             assert charged == entry.charged_nano, (name, entry, attempts[name])

@@ -22,7 +22,7 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import Secret
 from pointsman.domain.redaction import redact
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.charges import Bound, charge_for
+from pointsman.engine.charges import Answers, Bound, charge_for
 from pointsman.engine.reception import Reception
 from pointsman.providers import PROVIDERS
 from pointsman.transport.errors import TransportFailure
@@ -71,7 +71,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
         assert 400 <= status_of(failure) < 600
     for unfinished in (None, "full", "prompt", "none"):
         for price in (PLAIN, None):
-            charge = charge_for(call, price, Bound(5000, 900), unfinished, reception, failure)
+            charge = charge_for(call, price, Bound(5000, 900), unfinished, reception, failure, Answers())
             usage = charge.usage
             counts = [value for value in msgspec.structs.astuple(usage) if isinstance(value, int)]
             for amount in (charge.nano, charge.tokens, *counts):

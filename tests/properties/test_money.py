@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from pointsman.domain.leases import NO_SHARE, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.routing.leases import LeaseBook
+from pointsman.routing.leases import CORRECTIONS, LeaseBook
 from pointsman.routing.ledger import Ledger, Reservation, Window
 
 START = 1_764_000_000.0
@@ -259,6 +259,19 @@ class Money(RuleBasedStateMachine):
         if again or not self.is_restored:
             self.book.restore(rows)
         self.is_restored = True
+
+    @rule(which=st.integers(0, 50), percent=st.integers(0, 100), again=st.booleans())
+    def reconcile(self, which: int, percent: int, again: bool) -> None:
+        """Some of what was spent in a window turns out to have cost less."""
+        spots = sorted(spot for spot, amount in self.spent.items() if amount > 0)
+        if not spots:
+            return
+        spot = spots[which % len(spots)]
+        less = self.spent[spot] * percent // 100
+        self.spent[spot] -= less
+        self.store[*spot, CORRECTIONS] -= less
+        for _ in range(1 + again):
+            self.book.corrected(*spot, self.store[*spot, CORRECTIONS])
 
     @rule()
     def configure(self) -> None:

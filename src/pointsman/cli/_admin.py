@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -11,50 +11,78 @@ from urllib.request import Request, urlopen
 
 import typer
 
+from pointsman.cli._terminal import say
+
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
 URL = "http://127.0.0.1:8081"
 
 
-def ask(url: str, path: str, parameters: dict[str, Any], token_file: Path | None) -> Any:
+def ask(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
     """The answer to a GET as data. Leaves the process with a message when there is none."""
     query = urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
-    if not url.startswith(("http://", "https://")):
-        raise typer.BadParameter("begins with http:// or https://", param_hint="--url")
-    request = Request(  # noqa: S310 -- the scheme was looked at
-        f"{url.rstrip('/')}/api/v1/{path}?{query}", headers={"authorization": f"Bearer {_token(token_file)}"}
-    )
+    return _taken(url, *_call(url, f"{path}?{query}", token_file, None))
+
+
+def send(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
+    """The answer to a POST of JSON; also one of a status that is `expected`."""
+    status, answer = _call(url, path, token_file, json.dumps(data).encode())
+    return answer if status in expected else _taken(url, status, answer)
+
+
+def _taken(url: str, status: int, answer: Any) -> Any:
+    if 200 <= status < 300:
+        return answer
     try:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was looked at
-            return json.load(answer)
-    except ValueError:
-        typer.echo(f"{url} answers what is no JSON; is it the console's address?", err=True)
-    except HTTPError as error:
-        try:
-            said = json.load(error)["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            said = error.reason
-        typer.echo(f"{url} answers {error.code}: {said}", err=True)
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        said = getattr(reason, "strerror", None) or reason
-        typer.echo(f"{url} cannot be reached: {said}; is the gateway running?", err=True)
+        said = answer["error"]["message"]
+    except (KeyError, TypeError):
+        said = "it gives no reason"
+    say(f"{url} answers {status}: {said}", err=True)
     raise typer.Exit(1)
 
 
-def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: Collection[str] = ()) -> None:
-    """Print as wide as the terminal; elsewhere, as wide as it takes. The columns `numbers` are set to the right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> tuple[int, Any]:
+    """Status and data of an answer."""
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("begins with http:// or https://", param_hint="--url")
+    headers = {"authorization": f"Bearer {_token(token_file)}", "content-type": "application/json"}
+    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers)  # noqa: S310 -- the scheme was looked at
+    try:
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was looked at
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        try:
+            return error.code, json.load(error)
+        except ValueError:
+            return error.code, {"error": {"message": error.reason}}
+    except ValueError:
+        say(f"{url} answers what is no JSON; is it the console's address?", err=True)
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        said = getattr(reason, "strerror", None) or reason
+        say(f"{url} cannot be reached: {said}; is the gateway running?", err=True)
+    raise typer.Exit(1)
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*map(Text, line))  # as it is: what clients send may look like markup
-    console = Console()
-    (console if console.is_terminal else Console(width=1000)).print(table)
+
+def moment(text: str, option: str) -> float:
+    """Unix seconds of a moment: these, or a day or time as ISO 8601 has it, in UTC where it states no zone."""
+    from datetime import UTC, datetime
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no moment: write 2026-11-01, 2026-11-01T12:00 or Unix seconds"
+        raise typer.BadParameter(message, param_hint=option) from None
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def known_by(one: Mapping[str, Any]) -> str:
+    """How a cost is known, where providers did not tell all of it."""
+    parts = [name for name in ("estimated", "reserved") if one.get(f"{name}_nano")]
+    return f" ({' and '.join(parts)})" if parts else ""
 
 
 def dollars(nano: int) -> str:

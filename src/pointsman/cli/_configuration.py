@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from pointsman.cli._terminal import say
 from pointsman.config.compile import Checked, Compiled, compile_file
 from pointsman.config.defaults import compile_default, default_document
 from pointsman.config.problems import Problem, Severity, render
@@ -23,6 +24,6 @@ def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compil
     if checked.compiled is None:
         errors = [problem for problem in checked.problems if problem.severity is Severity.ERROR]
         for line in render(errors, str(path or "environment")):
-            typer.echo(line, err=True)
+            say(line, err=True)
         raise typer.Exit(1)
     return checked.compiled

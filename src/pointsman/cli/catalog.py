@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pointsman.cli._terminal import say
+
 MAX_CHECKSUM_BYTES = 4096
 
 _HELP = {
@@ -55,7 +57,7 @@ def command(
             in_use = read_catalog(folder)
             catalog = in_use.catalog
             if in_use.problem is not None:
-                typer.echo(in_use.problem, err=True)
+                say(in_use.problem, err=True)
     except CatalogError as error:
         raise _failed(f"{source} is not taken: {error}") from None
     except FileNotFoundError:
@@ -64,7 +66,7 @@ def command(
     except OSError as error:
         raise _failed(f"{source or folder}: {error.strerror or error}") from None
     names = sum(1 for _ in catalog.canonical_names())
-    typer.echo(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
+    say(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
 
 
 def _data_dir(config: Path | None) -> Path:
@@ -115,5 +117,5 @@ def _check(content: bytes, expected: str, source: str) -> None:
 
 
 def _failed(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
+    say(message, err=True)
     return typer.Exit(1)

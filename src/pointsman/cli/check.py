@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._terminal import say, say_data
 
 if TYPE_CHECKING:
     from pointsman.config.compile import Checked, Compiled
@@ -27,7 +28,6 @@ def command(
     Exits with 0 when the file can be used and with 1 when it cannot. Nothing is started and no provider is asked. The
     secrets the file refers to must be there, except with --no-secrets.
     """
-    import json
     import os
 
     from pointsman.config.compile import compile_file
@@ -35,7 +35,7 @@ def command(
     from pointsman.config.problems import Severity, render
 
     if schema:
-        typer.echo(json.dumps(document_schema(), indent=2))
+        say_data(document_schema())
         return
     if file is None:
         raise typer.BadParameter("name the file to check", param_hint="FILE")
@@ -43,14 +43,15 @@ def command(
     found = [problem.severity for problem in checked.problems]
     failed = checked.compiled is None or (strict and Severity.WARNING in found)
     if as_json:
-        typer.echo(json.dumps(_as_data(checked, failed=failed), indent=2))
+        say_data(_as_data(checked, failed=failed))
     else:
         for line in render(checked.problems, str(file)):
-            typer.echo(line)
+            say(line)
         counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARNING), "warning")]
-        typer.echo(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
+        say(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
         if checked.compiled is not None:
-            typer.echo("\n".join(_summary(checked.compiled)))
+            for line in _summary(checked.compiled):
+                say(line)
     raise typer.Exit(1 if failed else 0)
 
 

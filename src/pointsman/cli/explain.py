@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._terminal import say, say_data
 
 if TYPE_CHECKING:
     from pointsman.domain.calls import Call
@@ -45,7 +46,6 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     Nothing is sent. Every provider counts as healthy, and every limit as unspent, so what is left out by billing has no
     price, or may cost more than a whole limit. Exits with 1 when the request would be refused.
     """
-    import json
     import time
     from random import Random
 
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     from pointsman.engine.preview import preview
     from pointsman.routing.admit import check_time
     from pointsman.routing.decide import decide
-    from pointsman.routing.explain import as_data, as_text
+    from pointsman.routing.explain import as_data, as_lines
 
     body = _read_body(request, model, stream=stream)
     snapshot = compiled_or_exit(config, reads_secrets=not no_secrets).snapshot
@@ -71,7 +71,11 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
             decision = preview(decision, facts, snapshot)
     except Refusal as refusal:
         decision = refusal.failure
-    typer.echo(json.dumps(as_data(decision, now), indent=2) if as_json else as_text(decision, now))
+    if as_json:
+        say_data(as_data(decision, now))
+    else:
+        for line in as_lines(decision, now):
+            say(line)
     raise typer.Exit(1 if isinstance(decision, Failure) else 0)
 
 

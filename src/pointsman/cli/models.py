@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._terminal import print_table, say, say_data
 
 if TYPE_CHECKING:
     from pointsman.catalog.reader import ModelCatalog
@@ -47,8 +48,6 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 
     Every line is one model at one provider. Nothing is sent. Exits with 1 when nothing is found.
     """
-    import json
-
     from pointsman.catalog.search import CAPABILITIES, Wanted, search
 
     if unknown := set(can or []) - CAPABILITIES:
@@ -64,11 +63,11 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     found = search(catalog, wanted)
     shown = found[:limit] if limit else found
     if as_json:
-        typer.echo(json.dumps([_as_data(one, catalog, sources=sources) for one in shown], indent=2))
+        say_data([_as_data(one, catalog, sources=sources) for one in shown])
     else:
         _print(shown, catalog, sources=sources)
         if len(found) > len(shown):
-            typer.echo(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
+            say(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
     raise typer.Exit(0 if found else 1)
 
 
@@ -88,8 +87,6 @@ def _catalog(
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
-    from pointsman.cli._admin import print_table
-
     numbers = ("context", "$ in", "$ cached", "$ out")
     lines: list[tuple[str, ...]] = []
     for one in found:
@@ -101,11 +98,11 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
     if found:
         print_table(("model", "provider", "its name there", *numbers, "can"), lines, numbers)
-        typer.echo(f"prices in dollars per million tokens, as of {catalog.date}; empty where unknown")
+        say(f"prices in dollars per million tokens, as of {catalog.date}; empty where unknown")
     for one in found if sources else ():
-        typer.echo(f"{one.provider}/{one.model}")
+        say(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
-            typer.echo(f"  {field}: {catalog.sources[table_name]}")
+            say(f"  {field}: {catalog.sources[table_name]}")
 
 
 def _usd(pico: int | None) -> str:

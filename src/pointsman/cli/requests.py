@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._terminal import print_table, say, say_data
 
 
 def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
@@ -16,6 +17,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     provider: Annotated[str | None, typer.Option("--provider", help="Served by this provider.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="That asked for this model.")] = None,
     status: Annotated[int | None, typer.Option("--status", help="Answered with this status.")] = None,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", help="That its client sent with this `x-request-id`.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
     url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
@@ -23,7 +27,6 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 ) -> None:
     """Print the latest requests, or one with its attempts, verdicts and cost. The admin token comes from
     POINTSMAN_ADMIN_TOKEN or a file."""
-    import json
     from urllib.parse import quote
 
     from pointsman.cli._admin import ask
@@ -32,9 +35,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
         found = ask(url, f"requests/{quote(request_id, safe='')}", {}, token_file)
     else:
         asked = {"limit": limit, "key": key, "provider": provider, "model": model, "status": status}
-        found = ask(url, "requests", asked, token_file)
+        found = ask(url, "requests", {**asked, "client_request_id": client_id}, token_file)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        say_data(found)
     elif request_id is not None:
         _print_one(found)
     else:
@@ -42,7 +45,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 
 
 def _print_all(rows: list[dict[str, Any]]) -> None:
-    from pointsman.cli._admin import dollars, print_table
+    from pointsman.cli._admin import dollars, known_by
 
     names = ("time", "key", "asked for", "served by", "status", "cost", "id")
     lines = [
@@ -52,7 +55,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
             row["model"],
             row["provider"],
             str(row["status"] or "worker died"),
-            dollars(row["cost_nano"]),
+            f"{dollars(row['cost_nano'])}{known_by(row)}",
             row["request_id"],
         )
         for row in rows
@@ -61,7 +64,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_one(one: dict[str, Any]) -> None:
-    from pointsman.cli._admin import dollars, print_table
+    from pointsman.cli._admin import dollars, known_by
 
     served = f"{one['provider']}/{one['attempts'][-1]['model']}" if one["attempts"] else one["provider"]
     status = one["status"] or "the worker died"
@@ -76,28 +79,32 @@ def _print_one(one: dict[str, Any]) -> None:
         "variant": one.get("variant") or "",
         "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
         "took": f"{one['duration_us'] / 1000:.1f} ms, of it the gateway {one['gateway_us'] / 1000:.2f} ms",
-        "cost": dollars(one["cost_nano"]),
+        "cost": f"{dollars(one['cost_nano'])}{known_by(one)}",
+        "client's id": one.get("client_request_id") or "",
         "session": one.get("session") or "",
         "tags": ", ".join(f"{name}={value}" for name, value in one["tags"].items()),
     }
     for name, value in facts.items():
         if value:
-            typer.echo(f"{name + ':':21}{value}")
+            say(f"{name + ':':21}{value}")
     if one["attempts"]:
-        typer.echo("\nattempts, in order")
+        say()
+        say("attempts, in order")
         names = ("", "provider", "model", "key", "outcome", "took", "tokens", "cost")
         lines = [_attempt(number, attempt) for number, attempt in enumerate(one["attempts"], 1)]
         print_table(names, lines, numbers={"took", "cost"})
     if one["verdicts"]:
-        typer.echo("\nleft out or shortened, and why")
+        say()
+        say("left out or shortened, and why")
         for verdict in one["verdicts"]:
-            typer.echo(f"  {verdict}")
+            say(f"  {verdict}")
 
 
 def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
     from pointsman.cli._admin import dollars
 
     said = f": {attempt['message']}" if attempt.get("message") else ""
+    held = f", {dollars(attempt['held_nano'])} more is held" if attempt.get("held_nano") else ""
     return (
         str(number),
         attempt["provider"] or "",
@@ -106,7 +113,7 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
         f"{attempt['outcome']}{said}",
         f"{attempt['duration_us'] / 1000:.1f} ms",
         f"{attempt['tokens_in']} in, {attempt['tokens_out']} out",
-        f"{dollars(attempt['cost_nano'])} ({attempt['usage_source']})",
+        f"{dollars(attempt['cost_nano'])} ({attempt['usage_source']}{held})",
     )
 
 

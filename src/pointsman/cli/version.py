@@ -1,10 +1,10 @@
 """Print the version."""
 
-import typer
+from pointsman.cli._terminal import say
 
 
 def command() -> None:
     """Print the version of Pointsman."""
     from pointsman import __version__
 
-    typer.echo(f"pointsman {__version__}")
+    say(f"pointsman {__version__}")

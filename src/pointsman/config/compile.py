@@ -48,12 +48,14 @@ INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
 
 class Compiled(Struct, frozen=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
-    those of the data folder that change its catalog; `keys` is the directory of further keys."""
+    those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
+    customers, such as `team:research`."""
 
     snapshot: Snapshot
     settings: Settings
     secret_files: frozenset[Path]
     keys: KeyDirectory | None = None
+    owners: frozenset[str] = frozenset()
 
 
 class Checked(Struct, frozen=True):
@@ -143,7 +145,13 @@ def compile_document(
         compiler.shared_limits() if directory is not None else (),
         document.governance.near_limit,
     )
-    return Checked(Compiled(snapshot, settings, secret_files, directory), problems, secret_files)
+    compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
+    return Checked(compiled, problems, secret_files)
+
+
+def _owners(governance: GovernanceSettings) -> frozenset[str]:
+    teams = [f"team:{name}" for name in governance.teams]
+    return frozenset([*teams, *(f"customer:{name}" for name in governance.customers)])
 
 
 def _read_keys(

@@ -192,9 +192,9 @@ class ProviderSettings(Section):
     """Attempts and tokens that this provider may be asked for."""
     bills_unfinished: Literal["full", "prompt", "none"] | None = None
     """What the provider charges for an answer of which nothing arrived, because the client left, time ran out or the
-    connection broke: `full`, as if it had come to its end, so that all that was reserved is charged; only the `prompt`,
-    where it stops working at once; or `none`. Absent: `prompt` for streams, `full` for everything else. What arrived of
-    a stream is charged in any case."""
+    connection broke: `full`, as if it had come to its end, so that limits hold all that was reserved; only the
+    `prompt`, where it stops working at once; or `none`. Absent: `prompt` for streams, `full` for everything else. What
+    arrived of a stream is charged in any case."""
     output_bound: Literal["max_tokens", "max_completion_tokens"] | None = None
     """The field this provider reads the most tokens of a chat's answer from: it is put in where a limit needs a bound
     and the client states none. With `max_tokens`, what clients state as `max_completion_tokens` is sent in it too.

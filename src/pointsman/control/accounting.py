@@ -1,5 +1,6 @@
 """From records of a journal to what a transaction of the store writes. No I/O."""
 
+import json
 from collections import defaultdict
 from operator import add
 from zoneinfo import ZoneInfo
@@ -7,9 +8,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from pointsman.control.store.reconcile import OPEN
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
+from pointsman.domain.outcomes import UsageSource
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
 
@@ -41,6 +44,9 @@ class _Request(Struct, gc=False):
     tokens_in: int | None = None
     tokens_out: int | None = None
     tags: dict[str, str] = {}
+    client_request_id: str | None = None
+    estimated_nano: int = 0
+    reserved_nano: int = 0
 
 
 class _Owner(Struct, gc=False):
@@ -60,6 +66,10 @@ _OWNER_DECODER = msgspec.json.Decoder(_Owner)
 # knows, a line that is no JSON.
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
+_NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
+_ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
+_AS_RESERVED = UsageSource.RESERVED.value
+_UNTOLD = frozenset({UsageSource.ESTIMATED.value, _AS_RESERVED, "counted"})  # the latter in journals of before
 
 
 class Attempt(Struct, gc=False):
@@ -157,7 +167,7 @@ class OpenRequests:
 
 class _Tally(Struct):
     """Sums over attempts of one scope in the same windows. `sums` are in the order of `USAGE_SUMS`; tokens count
-    apart, since those of a lost attempt were reserved and not used."""
+    apart, since those of an attempt that nobody accounted for were reserved and not used."""
 
     epoch: int
     span: Span
@@ -167,7 +177,7 @@ class _Tally(Struct):
 
     def amounts(self) -> list[int]:
         """What all these attempts together count in each of the scope's counters."""
-        by_metric = {_USD: self.sums[6], _TOKENS: self.tokens}
+        by_metric = {_USD: self.sums[_NANO] + self.sums[_HELD], _TOKENS: self.tokens}
         requests = (self.firsts, self.sums[0])
         return [by_metric.get(ref.metric, requests[ref.counts_attempts]) for ref in self.span.scope.counters]
 
@@ -189,7 +199,7 @@ class Accounting:
         self._tallies: list[_Tally] = []
         self._sums: dict[tuple[str, int, int], _Sum] | None = None
         self._latest: dict[tuple[int, int], _Tally] = {}
-        self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0] * len(TAG_SUMS))
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
 
@@ -209,6 +219,8 @@ class Accounting:
                     if attempt is not None:
                         span = requests.span(attempt.scope, attempt.intent.at)
                         _settle(self._tally(epoch, span), record)
+                        if record.source in _UNTOLD:
+                            self._unsettled.append(_unsettled(attempt.intent, span, record))
                 elif type(record) is RequestDone:
                     requests.done(self._write(record.record))
                 elif type(record) is Scope:
@@ -290,25 +302,15 @@ class Accounting:
         return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
     def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
-        scope, tally = span.scope, self._tally(epoch, span)
+        tally = self._tally(epoch, span)
         sums = tally.sums
         sums[0] += 1
         sums[1] += 1
-        sums[6] += intent.nano
-        sums[7] += intent.nano
+        sums[_NANO] += intent.nano
+        sums[_RESERVED] += intent.nano
         tally.tokens += intent.tokens
         tally.firsts += intent.ordinal == 1
-        self._unsettled.append(
-            {
-                "attempt_id": attempt_id(intent.request_id, intent.ordinal),
-                "at": intent.at,
-                "virtual_key": scope.virtual_key or "",
-                "provider": scope.provider,
-                "model": scope.model,
-                "nano": intent.nano,
-                "tokens": intent.tokens,
-            }
-        )
+        self._unsettled.append(_unsettled(intent, span, None))
 
     def _tally(self, epoch: int, span: Span) -> _Tally:
         """Where attempts of a scope in these windows are summed up."""
@@ -334,6 +336,9 @@ class Accounting:
             request.status,
             request.cost_nano,
             line,
+            request.client_request_id or "",
+            request.estimated_nano,
+            request.reserved_nano,
         )
         self._requests.append(row)
         if request.tags:
@@ -345,6 +350,8 @@ class Accounting:
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0
                 sums[3] += request.cost_nano
+                sums[4] += request.estimated_nano
+                sums[5] += request.reserved_nano
         return request_id
 
 
@@ -359,12 +366,59 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
         sums[4] += outcome.tokens_cached
     if outcome.tokens_reasoning:
         sums[5] += outcome.tokens_reasoning
-    sums[6] += outcome.nano
+    cost = outcome.cost_nano
+    sums[_NANO] += cost
+    if outcome.source in _UNTOLD:
+        sums[_RESERVED if outcome.source == _AS_RESERVED else _ESTIMATED] += cost
+        sums[_HELD] += _held(outcome, tally.span)
     if not outcome.is_priced:
-        sums[8] += 1
+        sums[_UNPRICED] += 1
     tally.tokens += outcome.tokens_counted
     if outcome.ordinal == 1:
         tally.firsts += 1
+
+
+def _held(outcome: Outcome, span: Span) -> int:
+    """What budgets count of an attempt beyond its cost."""
+    has_budget = any(ref.metric == _USD for ref in span.scope.counters)
+    return outcome.nano - outcome.cost_nano if has_budget else 0
+
+
+def _unsettled(intent: Intent, span: Span, outcome: Outcome | None) -> Row:
+    """An attempt whose cost no provider told; without an outcome its worker died."""
+    scope, counters, until = span.scope, [], int(intent.at)
+    for ref, (start, end) in zip(scope.counters, span.windows, strict=True):
+        if ref.metric in (_USD, _TOKENS):
+            counters.append([ref.counter, start, end, ref.metric])
+            until = max(until, end)
+    nano, tokens, used, held, source = intent.nano, intent.tokens, intent.tokens, 0, _AS_RESERVED
+    if outcome is not None:
+        nano, tokens, held = outcome.cost_nano, outcome.tokens_counted, _held(outcome, span)
+        if outcome.source != _AS_RESERVED:
+            used, source = outcome.tokens_in + outcome.tokens_out, UsageSource.ESTIMATED.value
+        else:
+            used = tokens
+    return {
+        "attempt_id": attempt_id(intent.request_id, intent.ordinal),
+        "at": intent.at,
+        "virtual_key": scope.virtual_key or "",
+        "provider": scope.provider,
+        "model": scope.model,
+        "nano": nano,
+        "tokens": tokens,
+        "state": OPEN,
+        "source": source,
+        "held_nano": held,
+        "tokens_used": used,
+        "hour": span.hour,
+        "team": scope.team or "",
+        "customer": scope.customer or "",
+        "variant": scope.variant or "",
+        "counters": json.dumps(counters),
+        "until": until,
+        "reconciled_nano": 0,
+        "reconciled_at": 0.0,
+    }
 
 
 def _record_of(request_id: str, attempts: list[Attempt]) -> bytes:
@@ -378,13 +432,17 @@ def _record_of(request_id: str, attempts: list[Attempt]) -> bytes:
             "outcome": one.outcome.outcome if one.outcome is not None else WORKER_DIED,
             "start_us": 0,
             "duration_us": int((one.outcome.at - one.intent.at) * 1e6) if one.outcome is not None else 0,
-            "cost_nano": one.outcome.nano if one.outcome is not None else one.intent.nano,
-            "usage_source": one.outcome.source if one.outcome is not None else "reserved",
+            "cost_nano": one.outcome.cost_nano if one.outcome is not None else one.intent.nano,
+            "usage_source": one.outcome.source if one.outcome is not None else _AS_RESERVED,
             "tokens_in": one.outcome.tokens_in if one.outcome is not None else 0,
             "tokens_out": one.outcome.tokens_out if one.outcome is not None else 0,
+            "held_nano": one.outcome.nano - one.outcome.cost_nano if one.outcome is not None else 0,
         }
         for one in attempts
     ]
+    costs: dict[object, int] = defaultdict(int)
+    for attempt in told:
+        costs[attempt["usage_source"]] += int(str(attempt["cost_nano"]))
     return msgspec.json.encode(
         {
             "event": "request",
@@ -401,7 +459,9 @@ def _record_of(request_id: str, attempts: list[Attempt]) -> bytes:
             "provider": last.scope.provider,
             "upstream_model": last.scope.model,
             "attempts": told,
-            "cost_nano": sum(one.outcome.nano if one.outcome is not None else one.intent.nano for one in attempts),
+            "cost_nano": sum(costs.values()),
+            "estimated_nano": costs[UsageSource.ESTIMATED.value],
+            "reserved_nano": costs[_AS_RESERVED],
         }
     )
 

@@ -7,7 +7,7 @@ read again. So a segment is deleted only once what it held is safe from that.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic, time
 
@@ -185,6 +185,25 @@ class Ingest:
     def set_aside(self) -> tuple[int, int]:
         """How many damaged journals are kept for somebody to look at, and their bytes."""
         return set_aside(self._folder)
+
+    async def reconcile(self, amounts: Mapping[str, int]) -> dict[str, str]:
+        """Say what attempts cost, in nano-dollars: in the store, and to the book. Returns why some were not taken.
+        Raises `StoreError`; what was taken nevertheless is told to the book when it is tried again."""
+        async with self._one_at_a_time:
+            if self.store is None:
+                raise StoreError(self.state.problem or "it was not opened yet")
+            found = await self.store.reconcile(amounts, time())
+            for counter, window, amount in found.corrections:
+                self._book.corrected(counter, window, amount)
+            return found.refused
+
+    async def lapse(self) -> None:
+        """Make charges of attempts that nobody reconciled while their windows lasted."""
+        is_more = True
+        while is_more:
+            async with self._one_at_a_time:
+                is_more = self.store is not None and await self.store.lapse(time()) > 0
+            await asyncio.sleep(0)
 
     def open_epochs(self) -> set[int]:
         """The epochs of workers that may hold something: whose journals are not read to the end for good."""

@@ -15,6 +15,7 @@ class Permission(StrEnum):
     """What a caller may do."""
 
     USAGE_READ = "usage:read"
+    USAGE_WRITE = "usage:write"
     REQUESTS_READ = "requests:read"
     BUDGETS_READ = "budgets:read"
     STATUS_READ = "status:read"

@@ -198,16 +198,17 @@ class _Control:
         )
 
     async def _prune(self, services: Services) -> None:
-        """Delete single requests that are old, a few at a time."""
+        """Delete single requests that are old, a few at a time, and settle what nobody reconciled."""
         while True:
             await asyncio.sleep(PRUNE_S)
             store = services.ingest.store
             if store is None:
                 continue
             try:
+                await services.ingest.lapse()
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):
                     await asyncio.sleep(0.1)
             except StoreError as error:
-                _logger.warning("old requests were not deleted: %s", error)
+                _logger.warning("old requests were not deleted, nor attempts settled: %s", error)

@@ -28,11 +28,11 @@ class Usage(Struct, frozen=True, gc=False):
 
 
 class UsageSource(Enum):
-    """How the tokens of an attempt are known. The value is what logs and the journal say."""
+    """How the cost of an attempt is known. The value is what logs, the journal and the store say."""
 
-    PROVIDER = "provider"  # the provider reported them
-    COUNTED = "counted"  # the answer was cut: what arrived was counted, and the prompt estimated
-    RESERVED = "reserved"  # nothing is known, so what was reserved is charged
+    PROVIDER = "provider"  # the provider reported its tokens
+    ESTIMATED = "estimated"  # the provider reported nothing: prompt and answer were estimated
+    RESERVED = "reserved"  # nothing can be estimated, so the reservation is charged
     NONE = "none"  # nothing was served
 
     __hash__ = object.__hash__

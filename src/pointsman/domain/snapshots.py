@@ -202,7 +202,11 @@ class _Counters(Mapping[str, Limit]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter({limit.counter: None for limit in limits_of(self._snapshot)})
+        seen: set[str] = set()
+        for limit in limits_of(self._snapshot):
+            if limit.counter not in seen:
+                seen.add(limit.counter)
+                yield limit.counter
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

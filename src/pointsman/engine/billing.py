@@ -20,7 +20,7 @@ from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.engine.charges import Bound, Charge, charge_for, is_free, with_tools
+from pointsman.engine.charges import Answers, Bound, Charge, charge_for, is_free, with_tools
 from pointsman.engine.lessor import Lessor
 from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
@@ -44,7 +44,7 @@ class Tab(Struct, frozen=True, eq=False):
     """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
     a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
     what the provider charges for answers of which nothing arrived, and `output_bound` the field that a bound on a
-    chat's answer is put into."""
+    chat's answer is put into. `answers` are those of the model so far, to every key."""
 
     terms: Terms
     account: Account
@@ -54,6 +54,7 @@ class Tab(Struct, frozen=True, eq=False):
     unfinished: str | None
     output_bound: str
     price_unknown: Reason | None  # why nothing that costs may be sent
+    answers: Answers
 
 
 class Hold(Struct, frozen=True, gc=False):
@@ -89,6 +90,7 @@ class Billing:
         self._snapshot = live.snapshot
         self._told: dict[str, tuple[Grant, float]] = {}  # what control said of a counter, and until when that counts
         self._tabs: dict[tuple[VirtualKey | None, Candidate], Tab] = {}
+        self._answers: dict[str, Answers] = {}  # by candidate
         self._scopes = 0
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind that
@@ -227,18 +229,18 @@ class Billing:
     def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
         bound, tab = Bound(hold.nano, hold.tokens), hold.tab
-        charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure)
+        charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure, tab.answers)
         if hold.unbounded is not None:
             charge = with_tools(charge, tab.terms, bound, hold.unbounded)
-        usage, scope = charge.usage, tab.scope
-        self.ledger.settle(hold.attempt, charge.nano, charge.tokens)
+        usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
+        self.ledger.settle(hold.attempt, held, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
                 scope.number,
                 hold.request_id,
                 hold.ordinal,
                 time(),
-                charge.nano,
+                held,
                 usage.tokens_in,
                 usage.tokens_out,
                 usage.tokens_cached,
@@ -247,6 +249,7 @@ class Billing:
                 _SOURCES[charge.source],
                 charge.is_priced,
                 charge.tokens,
+                charge.nano,
             )
             self.journal.outcome(scope, outcome)
         return charge
@@ -283,7 +286,14 @@ class Billing:
         account, price_unknown = self.ledger.account(terms.limits), self._price_unknown(terms, scope)
         endpoint, may_shorten = candidate.endpoint, near_limit == "shorten"
         unfinished, output_bound = endpoint.bills_unfinished, endpoint.output_bound
-        return Tab(terms, account, scope, is_bounded, may_shorten, unfinished, output_bound, price_unknown)
+        answers = self._answers_of(candidate)
+        return Tab(terms, account, scope, is_bounded, may_shorten, unfinished, output_bound, price_unknown, answers)
+
+    def _answers_of(self, candidate: Candidate) -> Answers:
+        """What is known of a model's answers, which outlives the configuration."""
+        if len(self._answers) >= MAX_TABS:  # names may come from clients
+            self._answers.clear()
+        return self._answers.setdefault(candidate.id, Answers())
 
     def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
         if terms.price is not None:

@@ -1,9 +1,10 @@
-"""What an attempt is charged when it is over: by the provider's own account, else by what can be known of it.
+"""What an attempt costs when it is over: by the provider's own account, else by an estimate of it.
 
-What arrived of a stream is counted. Of an answer of which nothing arrived, streamed or not, nobody can know what it
-cost: its provider may have been at work up to its bound. What it charges then may be said where it is configured;
-otherwise it is taken to stop at streams that nobody reads, and at nothing else. What the provider refused, said it had
-failed at, or never got whole, costs nothing. docs/decisions/0016 has the cases.
+An estimate has the prompt's counted tokens, and of the answer what arrived or what such answers usually have, at the
+price of the request's own service tier. Limits may hold more than that until somebody reconciles it or their window
+ends: of an answer of which nothing arrived nobody can know what its provider charges, and that may be all that was
+reserved. What the provider refused, said it had failed at, or never got whole, costs nothing. docs/decisions/0016 has
+the cases.
 """
 
 from msgspec import Struct
@@ -15,9 +16,10 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.reception import Reception
-from pointsman.routing.pricing import cost_nano, counted_usage
+from pointsman.routing.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.routing.provider_tools import tools_nano
 from pointsman.routing.terms import Terms
+from pointsman.wire.prompts import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 
 _READING = frozenset({"GET", "HEAD", "DELETE"})
@@ -40,7 +42,11 @@ _LEFT_OPEN = frozenset(
         failures.CONNECTION_LOST,
     }
 )
-_UNFINISHED = {"full": UsageSource.RESERVED, "prompt": UsageSource.COUNTED, "none": UsageSource.NONE}
+_NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # what an attempt may be charged for
+_TEXT = frozenset({Operation.CHAT, Operation.COMPLETION})
+_UNSEEN = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+USUAL_ANSWER = 500  # tokens: what an answer is taken to have of a model that has given none yet
+_WEIGHT = 1 / 16  # of the newest answer in the mean
 
 
 class Bound(Struct, frozen=True, gc=False):
@@ -51,44 +57,94 @@ class Bound(Struct, frozen=True, gc=False):
 
 
 class Charge(Struct, frozen=True, gc=False):
-    """What an attempt cost in the end: `nano` in nano-dollars, `tokens` as rate limits count them."""
+    """What an attempt cost: `nano` in nano-dollars. Budgets count `held` more, and limits of tokens count `tokens`,
+    until it is reconciled or their windows end."""
 
     nano: int
     tokens: int
     source: UsageSource
     usage: Usage = _NO_USAGE
     is_priced: bool = True
+    held: int = 0
+
+
+class Answers:
+    """How long the answers of a model usually are: a mean in which new ones count more."""
+
+    __slots__ = ("mean",)
+
+    def __init__(self) -> None:
+        self.mean: float | None = None  # tokens; `None` before the first answer
+
+    def add(self, tokens_out: int) -> None:
+        """Take in an answer that came whole."""
+        mean = self.mean
+        self.mean = float(tokens_out) if mean is None else mean + (tokens_out - mean) * _WEIGHT
+
+    def expected(self, call: Call) -> int | None:
+        """How many tokens the answers to this call would have; `None` where nobody can tell."""
+        if call.operation not in WITH_OUTPUT:
+            return 0
+        if self.mean is None and call.operation not in _UNSEEN:
+            return None
+        tokens = USUAL_ANSWER * call.choices if self.mean is None else round(self.mean)
+        return tokens if call.max_tokens is None else min(tokens, call.max_tokens * call.choices)
 
 
 def charge_for(
-    call: Call, price: Price | None, bound: Bound, unfinished: str | None, reception: Reception, failure: Failure | None
+    call: Call,
+    price: Price | None,
+    bound: Bound,
+    unfinished: str | None,
+    reception: Reception,
+    failure: Failure | None,
+    answers: Answers,
 ) -> Charge:
-    """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`."""
+    """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`, `answers` are
+    those of its model so far."""
     if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
         return Charge(0, 0, UsageSource.NONE)
     usage = reception.used()
-    source = _PROVIDER
-    if usage is None:
-        source = _source(unfinished, reception, failure)
-        if source is UsageSource.NONE:
-            return Charge(0, 0, source)
-        if source is UsageSource.RESERVED:
-            return Charge(bound.nano, bound.tokens, source, is_priced=price is not None)
-        usage = counted_usage(call, reception.events)
+    if usage is not None:
+        if failure is None:
+            answers.add(usage.tokens_out)
+        return _charge(price, usage, _PROVIDER)
+    charged = _charged(unfinished, reception, failure)
+    if charged is _NOTHING:
+        return Charge(0, 0, UsageSource.NONE)
+    if charged is not _ALL:
+        return _charge(price, counted_usage(call, reception.events), UsageSource.ESTIMATED)
+    tokens_out = _expected(call, reception, failure, answers)
+    if tokens_out is None:
+        return Charge(bound.nano, bound.tokens, UsageSource.RESERVED, is_priced=price is not None)
+    usage = counted_usage(call, tokens_out)
+    nano = min(cost_nano(price, usage), bound.nano) if price is not None else 0
+    held = bound.nano - nano
+    return Charge(nano, bound.tokens, UsageSource.ESTIMATED, usage, is_priced=price is not None, held=held)
+
+
+def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:
     tokens = usage.tokens_in + usage.tokens_out
     if price is None:
         return Charge(0, tokens, source, usage, is_priced=False)
     return Charge(cost_nano(price, usage), tokens, source, usage)
 
 
+def _expected(call: Call, reception: Reception, failure: Failure | None, answers: Answers) -> int | None:
+    """An estimate of the answer's tokens, of which the provider may charge all."""
+    if failure is None and call.operation in _TEXT:  # it came whole
+        return reception.events if reception.is_counted else max(1, reception.bytes_in // BYTES_PER_TOKEN)
+    return answers.expected(call)
+
+
 def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded) -> Charge:
     """The charge with what the provider charges for tools that it ran itself."""
-    if not charge.is_priced or charge.source not in (_PROVIDER, UsageSource.COUNTED):
+    if not charge.is_priced or charge.source not in (_PROVIDER, UsageSource.ESTIMATED):
         return charge
     if charge.source is _PROVIDER:
         return replace(charge, nano=charge.nano + tools_nano(terms, unbounded, charge.usage))
-    # It broke off: nobody told what was added to the prompt.
-    return replace(charge, nano=max(charge.nano, bound.nano))
+    # Nobody told what was added to the prompt.
+    return replace(charge, held=max(charge.held, bound.nano - charge.nano))
 
 
 def is_free(call: Call) -> bool:
@@ -102,17 +158,20 @@ def _is_order(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
-def _source(unfinished: str | None, reception: Reception, failure: Failure | None) -> UsageSource:
-    """How to charge what the provider gave no account of."""
+def _charged(unfinished: str | None, reception: Reception, failure: Failure | None) -> str:
+    """For how much its provider may charge where it gave no account."""
     if reception.events:
-        return UsageSource.COUNTED
+        return _ARRIVED
     if failure is None:
-        return UsageSource.RESERVED
+        return _ALL
     leg, status = reception.leg, reception.status
     if leg is None or not leg.was_sent or leg.is_uploading or (status is not None and status >= 400):
-        return UsageSource.NONE
+        return _NOTHING
     # Who answers with a web page, say, has served nothing.
     is_garbled = failure.kind is failures.MALFORMED_ANSWER and reception.is_announced
     if not is_garbled and failure.kind not in _LEFT_OPEN:
-        return UsageSource.NONE
+        return _NOTHING
     return _UNFINISHED[unfinished or ("prompt" if reception.is_counted else "full")]
+
+
+_UNFINISHED = {"full": _ALL, "prompt": _PROMPT, "none": _NOTHING}

@@ -5,7 +5,8 @@ from msgspec import Struct
 
 class AttemptRecord(Struct, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
-    the request was received. `usage_source` is a value of `UsageSource`. `max_tokens` is what its answer was limited to
+    the request was received. `usage_source` is a value of `UsageSource`; limits hold `held_nano`
+    beyond `cost_nano` until it is reconciled or their windows end. `max_tokens` is what its answer was limited to
     where a limit had room for no more."""
 
     provider: str | None
@@ -23,11 +24,13 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     tokens_in: int = 0
     tokens_out: int = 0
     max_tokens: int | None = None
+    held_nano: int = 0
 
 
 class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):
     """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams;
-    `cost_nano`, here and there, is what it cost in nano-dollars.
+    `cost_nano`, here and there, is what it cost in nano-dollars; of it `estimated_nano` is an estimate, and
+    `reserved_nano` what was reserved for attempts of which nothing can be estimated.
     Without garbage collection: nothing in a record refers back to it."""
 
     time: float
@@ -63,3 +66,5 @@ class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag
     team: str | None = None
     customer: str | None = None
     cost_nano: int = 0
+    estimated_nano: int = 0
+    reserved_nano: int = 0

@@ -51,6 +51,7 @@ SHORTENINGS = 4  # how often others may take what an answer was shortened to
 _FOR_RECALL = Wait(0.01, "others are asked to give back what they do not need")
 _FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled")
 _SOURCES = {source: source.value for source in UsageSource}
+_ESTIMATED, _RESERVED = UsageSource.ESTIMATED, UsageSource.RESERVED
 
 
 class Cancelled(Exception):  # noqa: N818 -- not an error: what is thrown into the waiting request
@@ -73,10 +74,10 @@ class Serving:
     `history` holds the failed attempts and `records` all of them. `reception` is the last answer, and `chosen` who
     gives it. `started_at` is the start of the attempt in progress; `waited_s` is what was spent on attempts and pauses
     before it. `upload` is a body that is passed on as it arrives. `sent` counts the attempts that were begun, and
-    `cost_nano` is what those that are over cost. `may_fit` says that a limit would have room if what is reserved in it
-    came free, `may_shorten` that there may be room for a shorter answer; with `is_shortening` one is sought.
-    `shortened` is what became of the attempt's call. `renaming` stands before the exchange where the answer is to name
-    the model that was asked for.
+    `cost_nano` is what those that are over cost, `estimated_nano` and `reserved_nano` are the parts of it that no
+    provider told. `may_fit` says that a limit would have room if what is reserved in it came free, `may_shorten` that
+    there may be room for a shorter answer; with `is_shortening` one is sought. `shortened` is what became of the
+    attempt's call. `renaming` stands before the exchange where the answer is to name the model that was asked for.
     """
 
     plan: Plan | None = None
@@ -103,6 +104,8 @@ class Serving:
         self.upload: Upload | None = None
         self.sent = 0
         self.cost_nano = 0
+        self.estimated_nano = 0
+        self.reserved_nano = 0
 
     async def run(self) -> None:
         """Serve the request. Whatever becomes of it, it is accounted for."""
@@ -277,6 +280,10 @@ class Serving:
         first_byte_at, failure = reception.first_byte_at, reception.failure
         charge = engine.billing.settle(hold, reception, failure)
         self.cost_nano += charge.nano
+        if charge.source is _ESTIMATED:
+            self.estimated_nano += charge.nano
+        elif charge.source is _RESERVED:
+            self.reserved_nano += charge.nano
         outcome, message, retry_after_s = "ok", None, None
         if failure is not None:
             failure = reception.failure = redact(failure, step.key.secret, candidate.endpoint.origin)
@@ -303,6 +310,7 @@ class Serving:
             charge.usage.tokens_in,
             charge.usage.tokens_out,
             max_tokens,
+            charge.held,
         )
         self.records += (record,)
 
@@ -436,6 +444,8 @@ class Serving:
                 key.team if key is not None else None,
                 key.customer if key is not None else None,
                 self.cost_nano,
+                self.estimated_nano,
+                self.reserved_nano,
             )
         )
 

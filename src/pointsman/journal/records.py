@@ -53,10 +53,11 @@ class Intent(Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Outcome(Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """Written once for each intent whose worker lived on. `nano` is what is charged, in the windows of the intent.
-    `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`. `is_priced` is false where no price
-    is known. `tokens` is what limits of tokens count, -1 for the sum of those in and out: it differs where nobody said
-    what was used and all that was reserved is charged."""
+    """Written once for each intent whose worker lived on. `nano` is what budgets count, in the windows of the intent.
+    `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`, which older versions called
+    `counted` where it is `estimated`. `is_priced` is false where no price is known. `tokens` is what limits of tokens
+    count, -1 for the sum of those in and out: it differs where nobody said what was used, so that limits hold all that
+    was reserved. `cost` is what it cost, as far as is known, -1 for `nano`."""
 
     scope: int
     request_id: str
@@ -71,6 +72,11 @@ class Outcome(Struct, frozen=True, array_like=True, tag=3, gc=False):
     source: str
     is_priced: bool = True
     tokens: int = -1
+    cost: int = -1
+
+    @property
+    def cost_nano(self) -> int:
+        return self.cost if self.cost >= 0 else self.nano
 
     @property
     def tokens_counted(self) -> int:

@@ -43,10 +43,10 @@ def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
     }
 
 
-def as_text(decision: Plan | Failure, now: float) -> str:
+def as_lines(decision: Plan | Failure, now: float) -> list[str]:
     """The decision for a person to read."""
     if isinstance(decision, Failure):
-        return f"refused: {decision.kind.status} {decision.kind.code}: {decision.message}"
+        return [f"refused: {decision.kind.status} {decision.kind.code}: {decision.message}"]
     limits = f"at most {decision.max_attempts} attempts within {decision.deadline - now:g} s"
     lines = [f"strategy {decision.strategy}, from {decision.source}; {limits}"]
     for number, choice in enumerate(decision.choices, 1):
@@ -62,4 +62,4 @@ def as_text(decision: Plan | Failure, now: float) -> str:
         else:
             effect = "last resort" if verdict.reason.is_last_resort else "left out"
         lines.append(f"   - {verdict.candidate} {effect} by {verdict.policy}: {verdict.reason.message}")
-    return "\n".join(lines)
+    return lines

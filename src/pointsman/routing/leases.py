@@ -24,6 +24,7 @@ from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
 KEEP_S = 3600.0  # how long a window that is over is kept: attempts may still be charged in it
+CORRECTIONS = 0  # an epoch that no worker has
 FORGET_AT_ONCE = 3000  # windows: nothing else happens meanwhile
 MAX_RETIRED = 4096  # workers that are remembered to be dead: a frame of theirs may still be on its way
 
@@ -100,6 +101,11 @@ class LeaseBook:
         self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: what it was lent unasked, and has not spoken of yet
         self._again: dict[int, dict[Name, int]] = {}  # by epoch: what will be charged once more
 
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """The limits in force, by the names of their counters."""
+        return self._limits
+
     def configure(self, limits: Mapping[str, Limit]) -> None:
         """The limits in force, by the names of their counters."""
         self._limits = limits
@@ -118,6 +124,9 @@ class LeaseBook:
         stored: dict[tuple[Name, int], int] = {}
         for counter, start, epoch, amount in rows:
             window = self._found((counter, start))
+            if epoch == CORRECTIONS:
+                self.corrected(counter, start, amount)
+                continue
             window.learn(epoch, max(0, amount - window.read.get(epoch, 0)))
             if epoch in lost:
                 stored[(counter, start), epoch] = amount
@@ -243,6 +252,13 @@ class LeaseBook:
             again[name] -= known
             amount -= known
         self._spoken_of(counter, window).learn(epoch, amount)
+
+    def corrected(self, counter: str, window: int, amount: int) -> None:
+        """All that was corrected of a window by reconciling; so it may be told twice. It is free at once: those who
+        spent it hold nothing of it. A window that is not known is over, or the store tells of it later."""
+        found = self._windows.get((counter, window))
+        if found is not None:
+            found.learn(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
 
     def status(self) -> list[Spent]:
         """Every window that was spent in or lent from."""

@@ -16,7 +16,7 @@ from pointsman.wire.prompts import about_tokens
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 _COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
-_WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
+WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
 def cost_nano(price: Price, usage: Usage) -> int:
@@ -78,10 +78,27 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
     tokens_in, tokens_out = _most_in(call), 0
-    if call.operation in _WITH_OUTPUT:
+    if call.operation in WITH_OUTPUT:
         tokens_out = (call.max_tokens or most_output(terms, call)) * _answers(call)
-    pico = tokens_in * terms.dearest_in + tokens_out * terms.dearest_out
+    dearest_in, dearest_out = _dearest(terms, call)
+    pico = tokens_in * dearest_in + tokens_out * dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
+    """The most that a token of input and of output can cost: in every tier, unless the request names its own."""
+    if terms.by_tier and (tier := named_tier(call)) is not None:
+        found = terms.by_tier.get(tier)
+        if found is not None:
+            return found
+    return terms.dearest_in, terms.dearest_out
+
+
+def named_tier(call: Call) -> str | None:
+    """The service tier that a request names."""
+    raw = call.fields.get("service_tier")
+    named = bytes(raw) if raw is not None else b""
+    return named[1:-1].decode("utf-8", "replace") if named[:1] == b'"' else None
 
 
 def _most_in(call: Call) -> int:
@@ -105,8 +122,9 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers
     elif metric is Metric.USD:
-        left = (room - terms.request_nano) * 1000 - tokens_in * terms.dearest_in
-        each = answers * terms.dearest_out
+        dearest_in, dearest_out = _dearest(terms, call)
+        left = (room - terms.request_nano) * 1000 - tokens_in * dearest_in
+        each = answers * dearest_out
     else:
         return 0
     if left < 0:
@@ -126,6 +144,6 @@ def _answers(call: Call) -> int:
 
 
 def counted_usage(call: Call, pieces: int) -> Usage:
-    """What a call used whose provider did not say: the pieces of its answer that arrived, and about what its prompt is.
-    Never nothing."""
-    return Usage(min(max(1, about_tokens(call)), _most_in(call)), pieces)
+    """An estimate of what a call used whose provider did not say: about what its prompt is, and so many tokens of an
+    answer. Never nothing."""
+    return Usage(min(max(1, about_tokens(call)), _most_in(call)), pieces, tier=named_tier(call))

@@ -1,6 +1,6 @@
 """What an attempt costs and which limits it counts in: worked out once for each virtual key and candidate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
-from pointsman.domain.prices import ModelFacts, Price, ToolPrice
+from pointsman.domain.prices import ModelFacts, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.wire.unbounded import Use
 
+# The names that providers have for their standard tier: OpenAI's, Anthropic's and Groq's. `auto` lets them choose.
+STANDARD_TIERS = ("default", "standard", "standard_only", "on_demand")
 DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither request nor catalog has one
 
 
@@ -21,10 +23,10 @@ class Terms(Struct, frozen=True, eq=False):
     """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known, and
     `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
     says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
-    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known. `completion` is the
-    most tokens of a text completion whose request does not say; `None` is `output`. `context` is the most that the
-    model can read, where that is known; `tools` are the prices of the tools that its provider runs itself, and
-    `model_uses` are what it uses of them unasked."""
+    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known; `by_tier` has the same
+    two for requests that name their service tier. `completion` is the most tokens of a text completion whose request
+    does not say; `None` is `output`. `context` is the most that the model can read, where that is known; `tools` are
+    the prices of the tools that its provider runs itself, and `model_uses` are what it uses of them unasked."""
 
     limits: tuple[Limit, ...]
     price: Price | None
@@ -35,6 +37,7 @@ class Terms(Struct, frozen=True, eq=False):
     dearest_out: int = 0
     request_nano: int = 0
     completion: int | None = None
+    by_tier: dict[str, tuple[int, int]] = {}
     context: int | None = None
     tools: dict[str, ToolPrice] = {}
     model_uses: tuple[Use, ...] = ()
@@ -66,11 +69,17 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
     has_budget = any(limit.metric is Metric.USD and not limit.soft for limit in limits)
     dearest_in, dearest_out, request_nano = 0, 0, 0
     if price is not None:
-        (dearest_in, dearest_out), request_nano = _dearest(price), price.request_nano
+        (dearest_in, dearest_out), request_nano = (
+            _dearest(_rates(price, (*price.tiers, *price.tiers_above))),
+            price.request_nano,
+        )
     completion = candidate.endpoint.completion_tokens
     if completion is not None and output is not None:
         completion = min(completion, output)
-    terms = Terms(limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion)
+    by_tier = tier_rates(price) if price is not None and price.tiers else {}
+    terms = Terms(
+        limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion, by_tier
+    )
     return replace(terms, **_beyond_bytes(candidate, fitting, facts))
 
 
@@ -94,10 +103,28 @@ def _beyond_bytes(candidate: Candidate, fitting: Sequence[PriceOverride], facts:
     return {"context": context, "tools": tools, "model_uses": uses}
 
 
-def _dearest(price: Price) -> tuple[int, int]:
-    """The highest rates of input and output, in every tier."""
-    above = (price.above, *price.tiers_above.values())
-    every = (price.rates, *price.tiers.values(), *(rates for steps in above for _, rates in steps))
+def tier_rates(price: Price) -> dict[str, tuple[int, int]]:
+    """The highest rates of input and output for a request that names its service tier. A provider may serve it at its
+    standard tier instead, and says so in the answer, but at no other:
+    https://platform.openai.com/docs/api-reference/chat/create (`service_tier`)."""
+    standard = _dearest(_rates(price, ()))
+    named = {name: _dearest(_rates(price, (name,))) for name in price.tiers}
+    return {**named, **dict.fromkeys(STANDARD_TIERS, standard)}
+
+
+def _rates(price: Price, tiers: Iterable[str]) -> list[Rates]:
+    """The standard rates and those of these tiers."""
+    rates = [price.rates, *(higher for _, higher in price.above)]
+    for name in tiers:
+        rates += [higher for _, higher in price.tiers_above.get(name, ())]
+        if name in price.tiers:
+            rates.append(price.tiers[name])
+    return rates
+
+
+def _dearest(every: Iterable[Rates]) -> tuple[int, int]:
+    """The highest rates of input and output."""
+    every = list(every)
     inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")
     outputs = ("output", "audio_out", "image_out", "reasoning")
     return (

@@ -1,5 +1,6 @@
 """`pointsman usage`: readable, exact, and of help when it cannot be."""
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from fakes.admin_api import served
 from fakes.control import TOKEN, ControlPlane, scope
 from pointsman.cli import build_app
 
+PARTS = ("estimated", "reserved")
 ENV = {"POINTSMAN_ADMIN_TOKEN": TOKEN}
 
 
@@ -24,19 +26,20 @@ def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
         done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "key,team"], env=ENV)
         assert done.exit_code == 0, done.output
         lines = [line.split() for line in done.output.splitlines() if line.strip()]
-        assert lines[0] == ["key", "team", "attempts", "failures", "tokens", "in", "tokens", "out", "cost"]
-        assert ["me", "research", "1", "0", "10", "5", "$1,234.567890123"] in lines
-        assert ["you", "-", "1", "0", "10", "5", "$0.000000005"] in lines
-        assert lines.index(["me", "research", "1", "0", "10", "5", "$1,234.567890123"]) == 2
+        assert lines[0] == ["key", "team", "attempts", "failures", "tokens", "in", "tokens", "out", "cost", *PARTS]
+        assert ["me", "research", "1", "0", "10", "5", "$1,234.567890123", "-", "-"] in lines
+        assert ["you", "-", "1", "0", "10", "5", "$0.000000005", "-", "-"] in lines
+        assert lines.index(["me", "research", "1", "0", "10", "5", "$1,234.567890123", "-", "-"]) == 2
         assert done.output.splitlines()[-1] == "together $1,234.567890128"
 
         by_tag = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "tag"], env=ENV)
         assert "env=[red]dev" in by_tag.output, "what clients send is no markup"
+        assert by_tag.output.splitlines()[-1].startswith("no total"), "a request may have several tags"
         with_tag = ["usage", "--url", url, "--by", "key", "--tag", "env=[red]dev"]
         done = CliRunner().invoke(build_app(), with_tag, env=ENV)
         lines = [line.split() for line in done.output.splitlines() if line.strip()]
         assert lines[0][:2] == ["key", "requests"]
-        assert ["me", "1", "-", "10", "5", "$1,234.567890123"] in lines
+        assert ["me", "1", "-", "10", "5", "$1,234.567890123", "-", "-"] in lines
         assert not any(line[0] == "you" for line in lines)
         by_day = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "day", "--key", "you"], env=ENV)
         assert time.strftime("%Y-%m-%d 00:00Z", time.gmtime()) in by_day.output
@@ -86,3 +89,50 @@ def test_what_is_wrong_is_said(arguments: list[str], environ: dict[str, str], sa
     assert done.exit_code != 0
     assert said in " ".join(done.output.replace("│", " ").split())
     assert TOKEN not in done.output
+
+
+def test_a_span_is_said_by_its_ends(tmp_path: Path) -> None:
+    day = int(time.time() // 86_400) * 86_400 - 3 * 86_400
+
+    def fill_days(plane: ControlPlane) -> None:
+        for number in range(3):
+            plane.write(number, day + number * 86_400 + 7200, nano=10**number)
+
+    def spent(url: str, *arguments: str) -> int:
+        done = CliRunner().invoke(build_app(), ["usage", "--json", "--url", url, *arguments], env=ENV)
+        assert done.exit_code == 0, done.output
+        total = json.loads(done.output).get("total")
+        return int(total["cost_nano"]) if total is not None else 0
+
+    def iso(at: int, form: str = "%Y-%m-%d") -> str:
+        return time.strftime(form, time.gmtime(at))
+
+    with served(tmp_path, fill_days) as url:
+        assert spent(url, "--since", iso(day + 86_400)) == 110
+        assert spent(url, "--since", iso(day), "--until", iso(day + 86_400)) == 1
+        assert spent(url, "--until", iso(day + 86_400, "%Y-%m-%dT%H:00")) == 1
+        assert spent(url, "--until", iso(day + 3 * 3600, "%Y-%m-%dT%H:00+01:00")) == 0
+        assert spent(url, "--since", str(day), "--until", str(day + 2 * 86_400)) == 11
+        for arguments, said in (
+            (["--since", "yesterday"], "'yesterday' is no moment"),
+            (["--since", "2026-01-01", "--days", "3"], "either how far back or since when"),
+        ):
+            done = CliRunner().invoke(build_app(), ["usage", "--url", url, *arguments], env=ENV)
+            assert done.exit_code == 2
+            assert said in done.output
+        done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--key", "nobody"], env=ENV)
+        assert done.exit_code == 1
+        assert "there is no virtual key 'nobody'" in done.output
+
+
+def test_csv_has_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_many(plane: ControlPlane) -> None:
+        for number in range(5):
+            plane.write(number, of=scope(number, virtual_key=f"=key,{number}"), nano=number)
+
+    monkeypatch.setattr("pointsman.cli.usage.PAGE", 2)
+    with served(tmp_path, fill_many) as url:
+        done = CliRunner().invoke(build_app(), ["usage", "--by", "key", "--csv", "--url", url], env=ENV)
+        rows = list(csv.DictReader(done.output.splitlines()))
+        assert [row["key"] for row in rows] == [f"'=key,{number}" for number in range(5)]
+        assert [int(row["cost_nano"]) for row in rows] == list(range(5))

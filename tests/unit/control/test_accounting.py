@@ -99,14 +99,47 @@ def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
         f"{request_id(3, DAY)}-1": 30,
     }
     (row,) = batch.usage
-    assert (row["unsettled_nano"], row["nano"], row["tokens_in"]) == (1030, 1100, 10), (
+    assert (row["reserved_nano"], row["nano"], row["tokens_in"]) == (1030, 1100, 10), (
         "reserved tokens are not used ones"
     )
-    told = {row[0]: json.loads(row[-1]) for row in batch.requests}
+    told = {row[0]: json.loads(row[7]) for row in batch.requests}
     assert told[request_id(1, DAY)]["code"] == "worker_died"
     assert [one["outcome"] for one in told[request_id(1, DAY)]["attempts"]] == ["ok", "worker_died"]
     assert told[request_id(1, DAY)]["cost_nano"] == 1070
     assert len(requests) == 0
+
+
+def test_limits_count_what_an_attempt_may_cost_and_reports_what_it_is_estimated_at() -> None:
+    of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 700, 10, 5, 0, 0, "client_disconnected", "estimated", True, 90, 70)
+    found, _ = read(intent(1), of)
+    assert {name: posted for (name, _), posted in counters(found).items() if "requests" not in name} == {
+        DAY_COUNTER: 700, "team:research|usd|month": 700, "virtual_key:me|tokens|hour": 90,
+    }  # fmt: skip
+    (row,) = found.batch().usage
+    assert (row["nano"], row["estimated_nano"], row["reserved_nano"], row["held_nano"]) == (70, 70, 0, 630)
+    (row,) = found.batch().unsettled
+    assert (row["nano"], row["held_nano"], row["tokens"], row["tokens_used"]) == (70, 630, 90, 15)
+    month, end = Period("month").window(DAY)
+    assert (row["state"], row["source"], row["until"]) == ("open", "estimated", end)
+    assert json.loads(row["counters"]) == [
+        [DAY_COUNTER, DAY, DAY + 86_400, "usd"],
+        ["team:research|usd|month", month, end, "usd"],
+        ["virtual_key:me|tokens|hour", DAY, DAY + 3600, "tokens"],
+    ]
+
+
+def test_where_no_budget_counts_an_attempt_nothing_is_held() -> None:
+    of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 700, 10, 5, 0, 0, "client_disconnected", "estimated", True, 90, 70)
+    found, _ = read(intent(1), of, of=scope(counters=()))
+    (row,) = found.batch().usage
+    assert (row["nano"], row["held_nano"]) == (70, 0)
+    assert found.batch().unsettled[0]["until"] == DAY
+
+
+def test_what_an_older_version_counted_is_an_estimate() -> None:
+    of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 70, 10, 5, 0, 0, "client_disconnected", "counted")
+    (row,) = read(intent(1), of)[0].batch().usage
+    assert (row["nano"], row["estimated_nano"], row["held_nano"]) == (70, 70, 0)
 
 
 def test_the_one_character_that_databases_refuse_is_replaced() -> None:
@@ -119,13 +152,14 @@ def test_the_one_character_that_databases_refuse_is_replaced() -> None:
 
 
 def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
-    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9, variant="trial")
+    parts = {"estimated_nano": 4, "reserved_nano": 3, "client_request_id": "theirs"}
+    line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9, variant="trial", **parts)
     found, requests = read(intent(1), outcome(1), RequestDone(line))
     assert len(requests) == 0
     (row,) = found.batch().requests
-    assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line)
+    assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line, "theirs", 4, 3)
     whose = {"virtual_key": "me", "team": "research", "customer": "", "provider": "openai", "model": "gpt-4o"}
-    sums = {"requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9}
+    sums = {"requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9, "estimated_nano": 4, "reserved_nano": 3}
     assert found.batch().tags == [{"hour": DAY, "tag": "env=dev", **whose, "variant": "trial", **sums}]
 
 

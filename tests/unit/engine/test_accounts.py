@@ -67,7 +67,7 @@ def test_an_attempt() -> None:
     assert found[f'pointsman_attempts_total{{{labels},outcome="ok",provider="alpha"}}'] == 2
     assert found[f'pointsman_attempts_total{{{labels},outcome="connect_failed",provider="alpha"}}'] == 1
     labels += ',provider="alpha"'
-    assert found[f"pointsman_cost_dollars_total{{{labels}}}"] == 40e-9
+    assert found[f'pointsman_cost_dollars_total{{{labels},source="provider"}}'] == 40e-9
     assert found[f"pointsman_unpriced_attempts_total{{{labels}}}"] == 1
     assert found[f"pointsman_attempt_duration_seconds_count{{{labels}}}"] == 3
     assert found[f"pointsman_attempt_duration_seconds_sum{{{labels}}}"] == 5.7

@@ -119,7 +119,7 @@ def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -
     assert scene.settled(BUDGET) == charge.nano
     _, outcome = read_all(journal.folder, is_live=True)[0]
     assert isinstance(outcome, Outcome)
-    told = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15)
+    told = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15, charge.nano)
     assert outcome == Outcome(hold.tab.scope.number, "r", 1, outcome.at, *told)
     assert hold.tab.scope.counters == (
         CounterRef(BUDGET.counter, "usd", "day"),

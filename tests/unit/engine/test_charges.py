@@ -16,12 +16,16 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.charges import Bound, Charge, charge_for, is_free
+from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for, is_free
 from pointsman.engine.reception import Reception
 from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
 
-BOUND = Bound(5000, 900)
+BOUND = Bound(500_000, 900)
+# Of WHOLE: 100 tokens of prompt, and an answer of a model that has given none yet.
+USUAL = Charge(
+    100 * 150 + USUAL_ANSWER * 600, 900, UsageSource.ESTIMATED, Usage(100, USUAL_ANSWER), held=500_000 - 315_000
+)
 SSE = {b"content-type": b"text/event-stream"}
 JSON = {b"content-type": b"application/json"}
 WHOLE = asking(size=400)
@@ -45,7 +49,7 @@ def piece(text: str) -> bytes:
     return event(choices=[{"index": 0, "delta": {"content": text}}])
 
 
-def charged(
+def charged(  # noqa: PLR0913 -- each has its part in it
     kind: Kind | None = None,
     *,
     status: int | None = 200,
@@ -55,6 +59,7 @@ def charged(
     call: Call | None = None,
     price: Price | None = PLAIN,
     unfinished: str | None = None,
+    answers: Answers | None = None,
 ) -> Charge:
     call = call or STREAMED
     reception = reception_of(call, was_sent=was_sent)
@@ -64,7 +69,8 @@ def charged(
             reception.on_data(piece("x"))
     reception.usage = usage
     bound = Bound(0, 0) if is_free(call) else BOUND
-    return charge_for(call, price, bound, unfinished, reception, Failure(kind, "") if kind is not None else None)
+    failure = Failure(kind, "") if kind is not None else None
+    return charge_for(call, price, bound, unfinished, reception, failure, answers or Answers())
 
 
 def test_the_providers_own_account_comes_first() -> None:
@@ -74,7 +80,7 @@ def test_the_providers_own_account_comes_first() -> None:
 
 
 def test_what_arrived_of_a_stream_is_counted_and_its_prompt_estimated() -> None:
-    told = Charge(100 * 150 + 3 * 600, 103, UsageSource.COUNTED, Usage(100, 3))
+    told = Charge(100 * 150 + 3 * 600, 103, UsageSource.ESTIMATED, Usage(100, 3))
     assert charged(events=3) == told
     for kind in (failures.CLIENT_GONE, failures.STALLED, failures.TRUNCATED, failures.CONNECTION_LOST):
         assert charged(kind, events=3) == told
@@ -109,8 +115,8 @@ LEFT_OPEN = [
 @pytest.mark.parametrize(
     ("unfinished", "charge"),
     [
-        ("full", Charge(5000, 900, UsageSource.RESERVED)),
-        ("prompt", Charge(100 * 150, 100, UsageSource.COUNTED, Usage(100, 0))),
+        ("full", USUAL),
+        ("prompt", Charge(100 * 150, 100, UsageSource.ESTIMATED, Usage(100, 0))),
         ("none", Charge(0, 0, UsageSource.NONE)),
     ],
 )
@@ -126,8 +132,8 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
 
 @pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
 def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(kind: Kind, status: int | None) -> None:
-    prompt, bound = Charge(100 * 150, 100, UsageSource.COUNTED, Usage(100, 0)), Charge(5000, 900, UsageSource.RESERVED)
-    for call, charge in ((STREAMED, prompt), (WHOLE, bound), (RESPONSE, bound)):
+    prompt = Charge(100 * 150, 100, UsageSource.ESTIMATED, Usage(100, 0))
+    for call, charge in ((STREAMED, prompt), (WHOLE, USUAL), (RESPONSE, USUAL)):
         assert charged(kind, status=status, call=call) == charge
 
 
@@ -136,7 +142,7 @@ def test_what_was_not_sent_whole_costs_nothing() -> None:
     assert reception.leg is not None
     reception.leg.is_uploading = True
     failure = Failure(failures.CONNECTION_LOST, "")
-    assert charge_for(asking(Operation.AUDIO), PLAIN, BOUND, "full", reception, failure).nano == 0
+    assert charge_for(asking(Operation.AUDIO), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
 
 
 def test_a_page_of_a_proxys_costs_nothing() -> None:
@@ -144,7 +150,9 @@ def test_a_page_of_a_proxys_costs_nothing() -> None:
     reception.on_head(200, {b"content-type": b"text/html"})
     reception.on_data(b"<html>sign in</html>")
     reception.on_end()
-    assert charge_for(WHOLE, PLAIN, BOUND, "full", reception, reception.failure) == Charge(0, 0, UsageSource.NONE)
+    assert charge_for(WHOLE, PLAIN, BOUND, "full", reception, reception.failure, Answers()) == Charge(
+        0, 0, UsageSource.NONE
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +170,7 @@ def test_an_answer_of_no_use_costs_what_it_says(body: bytes) -> None:
     reception.on_data(body)
     reception.on_end()
     assert reception.failure is not None
-    charge = charge_for(STREAMED, PLAIN, BOUND, "none", reception, reception.failure)
+    charge = charge_for(STREAMED, PLAIN, BOUND, "none", reception, reception.failure, Answers())
     assert charge == Charge(8 * 150 + 5 * 600, 13, UsageSource.PROVIDER, Usage(8, 5))
 
 
@@ -184,9 +192,77 @@ def test_what_the_provider_refused_or_never_got_costs_nothing(kind: Kind, status
     assert charged(kind, status=status) == Charge(0, 0, UsageSource.NONE)
 
 
-def test_a_success_of_which_nothing_is_known_costs_what_was_reserved() -> None:
-    assert charged() == Charge(5000, 900, UsageSource.RESERVED)
-    assert charged(price=None) == Charge(5000, 900, UsageSource.RESERVED, is_priced=False)
+def test_a_success_whose_usage_nobody_told_is_estimated_by_what_arrived() -> None:
+    reception = reception_of(WHOLE)
+    reception.on_head(200, JSON)
+    reception.on_data(b"x" * 800)
+    charge = charge_for(WHOLE, PLAIN, BOUND, None, reception, None, Answers())
+    assert (charge.usage, charge.nano, charge.held) == (Usage(100, 200), 135_000, 365_000)
+    assert (charge.tokens, charge.source) == (900, UsageSource.ESTIMATED)
+    unpriced = charge_for(WHOLE, None, Bound(0, 900), None, reception, None, Answers())
+    assert (unpriced.nano, unpriced.held, unpriced.is_priced) == (0, 0, False)
+
+
+@pytest.mark.parametrize("operation", [Operation.IMAGE, Operation.AUDIO])
+def test_what_nobody_can_estimate_costs_what_was_reserved_until_answers_show_its_usual_size(
+    operation: Operation,
+) -> None:
+    call, answers = asking(operation, size=400), Answers()
+    assert charged(call=call, answers=answers) == Charge(500_000, 900, UsageSource.RESERVED)
+    assert charged(call=call, answers=answers, usage=Usage(8, 40)).source is UsageSource.PROVIDER
+    later = charged(call=call, answers=answers)
+    assert (later.usage.tokens_out, later.source) == (40, UsageSource.ESTIMATED)
+
+
+def test_an_answer_that_never_came_is_taken_to_have_the_usual_size() -> None:
+    answers = Answers()
+    for _ in range(3):
+        charged(usage=Usage(8, 60), call=WHOLE, answers=answers)
+    charged(failures.TRUNCATED, usage=Usage(8, 1), call=WHOLE, answers=answers)  # which says nothing of others
+    assert charged(failures.CLIENT_GONE, status=None, call=WHOLE, answers=answers).usage == Usage(100, 60)
+    short = msgspec.structs.replace(WHOLE, max_tokens=20)
+    assert charged(failures.CLIENT_GONE, status=None, call=short, answers=answers).usage == Usage(100, 20)
+    embedding = asking(Operation.EMBEDDING, size=400)
+    assert charged(failures.CLIENT_GONE, status=None, call=embedding).usage == Usage(100, 0)
+
+
+@pytest.mark.parametrize(
+    ("tier", "rates"),
+    [("default", (150, 600)), ("priority", (300, 1200)), ("auto", (150, 600)), ("flex", (75, 300)), (None, (150, 600))],
+)
+def test_an_estimate_has_the_price_of_the_tier_that_was_asked_for(tier: str | None, rates: tuple[int, int]) -> None:
+    price = Price(
+        Rates(150_000, 600_000), tiers={"priority": Rates(300_000, 1_200_000), "flex": Rates(75_000, 300_000)}
+    )
+    fields = {"messages": "x" * 396} | ({"service_tier": tier} if tier is not None else {})
+    for stream, tokens_out in ((True, 3), (False, USUAL_ANSWER)):
+        call = msgspec.structs.replace(asking(size=400, fields=fields), stream=stream)
+        charge = charged(failures.CLIENT_GONE, call=call, price=price, events=3 if stream else 0)
+        assert charge.usage.tokens_out == tokens_out
+        most = min(charge.usage.tokens_in * rates[0] + tokens_out * rates[1], BOUND.nano)
+        assert (charge.nano, charge.nano + charge.held) == (most, most if stream else BOUND.nano)
+
+
+@given(
+    st.sampled_from([WHOLE, STREAMED, RESPONSE]),
+    st.sampled_from(["full", "prompt", "none", None]),
+    st.sampled_from(LEFT_OPEN),
+    st.integers(0, 10**9),
+    st.lists(st.integers(0, 10**6), max_size=4),
+)
+def test_limits_hold_what_is_reported_or_more_but_no_more_than_was_reserved(
+    call: Call, unfinished: str | None, ended: tuple[Kind, int | None], nano: int, seen: list[int]
+) -> None:
+    answers, reception = Answers(), reception_of(call)
+    for tokens_out in seen:
+        answers.add(tokens_out)
+    if ended[1] is not None:
+        reception.on_head(200, JSON)
+    charge = charge_for(call, PLAIN, Bound(nano, 900), unfinished, reception, Failure(ended[0], ""), answers)
+    assert charge.held >= 0
+    if charge.held:
+        assert charge.nano + charge.held == nano
+    assert charge.source in (UsageSource.ESTIMATED, UsageSource.NONE)
 
 
 def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
@@ -263,7 +339,7 @@ def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
     parts.on_data(b"data: [DONE]\n\n")
     parts.on_end()
     one, other = (
-        charge_for(call, price, BOUND, "none", reception, None)
+        charge_for(call, price, BOUND, "none", reception, None, Answers())
         for call, reception in ((whole, once), (streamed, parts))
     )
     assert one == other

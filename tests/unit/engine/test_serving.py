@@ -269,7 +269,7 @@ def test_a_request_that_the_gateway_ends_is_told_so_and_charged(is_begun: bool) 
             assert record.code == "shutting_down"
             (attempt,) = record.attempts
             assert (attempt.outcome, attempt.retry_after_s) == ("shutting_down", None)
-            assert attempt.usage_source == "counted"
+            assert attempt.usage_source == "estimated"
             assert not rig.live.conditions, "it is nobody's fault"
 
     run(main())

@@ -17,7 +17,7 @@ def test_records_survive_the_way_through_the_journal(record: msgspec.Struct) -> 
 def test_the_form_on_disk() -> None:
     """A change here needs a new `FORMAT`, unless fields were added at the end."""
     assert msgspec.msgpack.decode(ENCODER.encode(Intent(1, "r", 2, 1.5, 10, 20))) == [2, 1, "r", 2, 1.5, 10, 20]
-    told = [3, 1, "r", 1, 2.5, 7, 3, 4, 0, 0, "ok", "provider", True, -1]
+    told = [3, 1, "r", 1, 2.5, 7, 3, 4, 0, 0, "ok", "provider", True, -1, -1]
     assert msgspec.msgpack.decode(ENCODER.encode(outcome("r"))) == told
     counters = [
         ["virtual_key:me|usd|day", "usd", "day", 1, "", False],
@@ -32,6 +32,7 @@ def test_fields_that_a_newer_version_added_are_passed_over_and_missing_ones_have
     assert DECODER.decode(newer) == Intent(1, "r", 2, 1.5, 10, 20)
     older = msgspec.msgpack.encode([3, 1, "r", 1, 2.5, 7, 3, 4, 0, 0, "ok", "provider"])
     assert DECODER.decode(older) == Outcome(1, "r", 1, 2.5, 7, 3, 4, 0, 0, "ok", "provider", is_priced=True)
+    assert (DECODER.decode(older).cost_nano, DECODER.decode(older).tokens_counted) == (7, 7)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, failure, 
 from pointsman.domain import failures
 from pointsman.domain.plans import Plan
 from pointsman.domain.targets import Provenance, candidate
-from pointsman.routing.explain import as_data, as_text
+from pointsman.routing.explain import as_data, as_lines
 
 A, B, C = endpoint("a", "k1", "k2"), endpoint("b"), endpoint("c")
 
@@ -71,7 +71,7 @@ def test_the_data_form_is_stable() -> None:
 
 
 def test_the_text_prints_every_attempt_and_every_verdict() -> None:
-    assert as_text(explained(), NOW).splitlines() == [
+    assert as_lines(explained(), NOW) == [
         "strategy weighted, from model chat; at most 5 attempts within 600 s",
         "  1. a/m  (weight 80, target, variant control; keys k1, k2)",
         "  2. b/n  (weight 1, fallback; keys k1)",
@@ -85,10 +85,10 @@ def test_a_refusal_is_explained_too() -> None:
     refused = failure(failures.MODEL_NOT_FOUND)
     message = "said model_not_found"
     assert as_data(refused, NOW) == {"refused": {"code": "model_not_found", "status": 404, "message": message}}
-    assert as_text(refused, NOW) == "refused: 404 model_not_found: said model_not_found"
+    assert as_lines(refused, NOW) == ["refused: 404 model_not_found: said model_not_found"]
 
 
 def test_no_secret_is_printed() -> None:
     plan = explained()
-    for printed in (as_text(plan, NOW), json.dumps(as_data(plan, NOW)), repr(plan)):
+    for printed in ("\n".join(as_lines(plan, NOW)), json.dumps(as_data(plan, NOW)), repr(plan)):
         assert "secret of" not in printed

@@ -10,7 +10,7 @@ from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.routing import leases
-from pointsman.routing.leases import KEEP_S, LeaseBook, Spent
+from pointsman.routing.leases import CORRECTIONS, KEEP_S, LeaseBook, Spent
 
 NOW = 1_764_000_000.0
 DAY = int(NOW // 86_400) * 86_400
@@ -474,3 +474,29 @@ def test_what_was_lent_ahead_and_spoken_of_is_what_the_worker_says() -> None:
     assert spent(book) == (0, 500)
     book.retire(2, NOW)
     assert spent(book) == (0, 500)
+
+
+def test_what_is_corrected_is_free_at_once_whoever_spent_it() -> None:
+    book = book_of(1, 7)
+    ask(book, 7, 1000)
+    book.charge(7, NAME, DAY, 1000)
+    assert ask(book, 7, 300).given == 0
+    for _ in range(2):
+        book.corrected(NAME, DAY, -400)
+        assert spent(book) == (600, 0), "it is told in all, so telling it twice changes nothing"
+    assert ask(book, 7, 300).given == 400
+
+
+def test_a_correction_outlives_the_book_while_the_worker_lives() -> None:
+    rows = [(NAME, DAY, 7, 1000), (NAME, DAY, CORRECTIONS, -400)]
+    holding = Holding(NAME, DAY, 1000)
+    for early in (True, False):
+        book = book_of(1, knows_all=False)
+        if early:
+            book.hello(7, 0, NO_SHARE, [holding], NOW)
+        for _ in range(2):
+            book.restore(rows)
+        if not early:
+            book.hello(7, 0, NO_SHARE, [holding], NOW)
+        book.know_all(NOW)
+        assert spent(book) == (600, 0)

@@ -47,15 +47,27 @@ _BUDGETS = TypeAdapter(list[Budget])
 
 @router.get("/budgets", response_model=list[Budget])
 async def budgets(services: Has, asked: Annotated[Asked, Query()]) -> Response:
-    """Every limit that was used in its present window, up to `limit` of them, by owner."""
+    """Every limit in its present window, up to `limit` of them, by owner: those that were used come first where there
+    are more."""
     now = time()
     found: list[Budget] = []
+    current: set[tuple[str, int]] = set()
     for number, name in enumerate(services.book.names(asked.owner)):
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         budget = _budget(services.book.spent_in(name))
         if asked.past or budget.window_end is None or budget.window_end > now:
             found.append(budget)
+            current.add(name)
+            if len(found) >= asked.limit:
+                break
+    limits = services.book.limits.items() if len(found) < asked.limit else ()
+    for number, (counter, limit) in enumerate(limits):  # those that nobody has used yet
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        name = counter, limit.period.window(now)[0]
+        if name not in current and (asked.owner is None or limit.owner == asked.owner):
+            found.append(_budget(Spent(*name, 0, 0, limit)))
             if len(found) >= asked.limit:
                 break
     found.sort(key=lambda one: (one.owner, one.metric, one.period, one.window_start))

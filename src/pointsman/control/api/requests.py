@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
+from pointsman.control.names import check_names
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has, Span, usd
 from pointsman.control.store.store import first_id
@@ -28,13 +29,16 @@ class Asked(Span):
     provider: Name | None = None
     model: Name | None = None
     status: Annotated[int | None, Field(ge=0, le=999, description="0: the worker died.")] = None
+    client_request_id: Annotated[
+        str | None, Field(max_length=128, description="The client's own id, as it sent it in `x-request-id`.")
+    ] = None
 
     def bounds(self) -> tuple[float, float]:
         return super().bounds() if self.since is not None else (0.0, self.until or _FOREVER)
 
 
 class RequestRow(BaseModel):
-    """One request in short."""
+    """One request in short. Of `cost_nano`, providers told all but `estimated_nano` and `reserved_nano`."""
 
     request_id: str
     at: float
@@ -44,11 +48,18 @@ class RequestRow(BaseModel):
     status: int
     cost_nano: int
     cost_usd: str
+    estimated_nano: int = 0
+    reserved_nano: int = 0
+    client_request_id: str | None = None
 
 
 class Attempt(BaseModel):
     """One attempt at a provider. Durations are microseconds; `start_us` counts from the request's arrival. `max_tokens`
-    is what its answer was limited to where a limit had room for no more."""
+    is what its answer was limited to where a limit had room for no more. `usage_source` says how its cost is known:
+    `provider`, `estimated`, `reserved`, `reconciled` or `none`. Budgets hold `held_nano` beyond the cost until it is
+    reconciled, by `attempt_id`, or their windows end."""
+
+    attempt_id: str = ""
 
     provider: str | None
     model: str | None
@@ -65,6 +76,7 @@ class Attempt(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     max_tokens: int | None = None
+    held_nano: int = 0
 
 
 class Request(RequestRow):
@@ -90,11 +102,13 @@ class Request(RequestRow):
     gateway_us: int = 0
     session: str | None = None
     tags: dict[str, str] = {}
-    client_request_id: str | None = None
 
 
 class Unsettled(BaseModel):
-    """An attempt whose worker died before it was over: charged what was reserved."""
+    """An attempt whose cost nobody has said. `source` says how `cost_nano` is known: it is `estimated`, or `reserved`
+    where nothing could be estimated, as of one whose worker died. Budgets hold `held_nano` beyond it, and limits of
+    tokens `tokens`, until it is reconciled or `until`, when the last of their windows ends and its `state` is no longer
+    `open` but `lapsed`. Of those that are `kept` too little is known to reconcile them."""
 
     attempt_id: str
     at: float
@@ -104,6 +118,10 @@ class Unsettled(BaseModel):
     cost_nano: int
     cost_usd: str
     tokens: int
+    source: str
+    held_nano: int
+    state: str
+    until: int
 
 
 _UNSETTLED = TypeAdapter(list[Unsettled])
@@ -113,11 +131,16 @@ _UNSETTLED = TypeAdapter(list[Unsettled])
 async def requests(services: Has, asked: Annotated[Asked, Query()]) -> list[RequestRow]:
     """Requests, the newest first. To go on, ask with `before` the last id of the answer."""
     given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
+    given["client_request_id"] = asked.client_request_id
     filters = {name: value for name, value in given.items() if value is not None}
     start, end = asked.bounds()
     after = max(asked.after or "", first_id(start))
     before = min(asked.before or _LAST_ID, first_id(end))
-    return [_row(row) for row in await services.store.requests(filters, asked.limit, after=after, before=before)]
+    found = await services.store.requests(filters, asked.limit, after=after, before=before)
+    if not found:
+        kinds = {"virtual_key": asked.key, "provider": asked.provider, "asked": asked.model}
+        await check_names(services, {kind: name for kind, name in kinds.items() if name is not None})
+    return [_row(row) for row in found]
 
 
 @router.get(
@@ -131,12 +154,19 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
         raise HTTPException(404, {"code": "not_found", "message": message})
     record = json.loads(row["record"])
     known: dict[str, Any] = {name: value for name, value in record.items() if name in Request.model_fields}
+    attempts: list[dict[str, Any]] = known.get("attempts", [])
+    for ordinal, attempt in enumerate(attempts, 1):
+        attempt["attempt_id"] = f"{request_id}-{ordinal}"
+    if any(attempt.get("held_nano") for attempt in attempts):  # it may have lapsed since
+        held = await services.store.unsettled_of([attempt["attempt_id"] for attempt in attempts])
+        for attempt in attempts:
+            attempt["held_nano"] = held.get(attempt["attempt_id"], attempt).get("held_nano", 0)
     return Request(**{**known, **_row(row).model_dump()})
 
 
 @router.get("/unsettled", response_model=list[Unsettled])
 async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
-    """Attempts whose outcome nobody lived to see, the newest first."""
+    """Attempts whose cost no provider told and nobody has said since, the newest first."""
     rows = await services.store.unsettled(limit)
     # Of thousands of rows this would keep the loop, and with it every worker that asks for a lease.
     return Response(await asyncio.to_thread(_unsettled, rows), media_type="application/json")
@@ -144,10 +174,7 @@ async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)]
 
 def _unsettled(rows: list[dict[str, Any]]) -> bytes:
     return _UNSETTLED.dump_json(
-        [
-            Unsettled(cost_nano=row["nano"], cost_usd=usd(row["nano"]), **{n: v for n, v in row.items() if n != "nano"})
-            for row in rows
-        ]
+        [Unsettled.model_construct(**row, cost_nano=row["nano"], cost_usd=usd(row["nano"])) for row in rows]
     )
 
 
@@ -161,4 +188,7 @@ def _row(row: dict[str, Any]) -> RequestRow:
         status=row["status"],
         cost_nano=row["nano"],
         cost_usd=usd(row["nano"]),
+        estimated_nano=row["estimated_nano"],
+        reserved_nano=row["reserved_nano"],
+        client_request_id=row["client_request_id"] or None,
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
+from pointsman.control.names import check_names
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has, Span, usd
 from pointsman.control.store.store import Rows
@@ -36,8 +37,10 @@ Name = Annotated[str, Field(max_length=300)]
 
 class UsageRow(BaseModel):
     """Sums over attempts; by tag, over requests, whose provider, model and variant are those of their last attempt.
-    Money in nano-dollars and, as text, in dollars. `hour` and `day` are when they begin, in Unix seconds; days are
-    UTC's."""
+    Money in nano-dollars and, as text, in dollars. Of `cost_nano`, providers told all but `estimated_nano`, which is
+    estimated, and `reserved_nano`, which is what was reserved where nothing could be estimated. Budgets hold
+    `held_nano` beyond it until attempts are reconciled or their windows end. `hour` and `day` are when they begin, in
+    Unix seconds; days are UTC's."""
 
     key: str | None = None
     team: str | None = None
@@ -57,17 +60,21 @@ class UsageRow(BaseModel):
     tokens_reasoning: int | None = None
     cost_nano: int = 0
     cost_usd: str = "0"
-    unsettled_nano: int | None = None
+    estimated_nano: int = 0
+    reserved_nano: int = 0
+    held_nano: int | None = None
     unpriced: int | None = None
 
 
 class Usage(BaseModel):
     """The answer: from `since` up to `until`, in Unix seconds; whole hours. `more` says that there are further rows:
-    ask again with `offset`."""
+    ask again with `offset`. `total` is of all rows, and of those there is no room for; absent where rows overlap: by
+    tag, a request with two tags counts once for each."""
 
     since: float
     until: float
     rows: list[UsageRow]
+    total: UsageRow | None = None
     more: bool = False
 
 
@@ -107,22 +114,28 @@ async def usage(services: Has, asked: Annotated[Asked, Query()]) -> Response:
     start, end = asked.bounds()
     columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
     filters = asked.filters()
-    span = Rows(start, end, asked.limit + 1, asked.offset)
-    if By.TAG in asked.group_by or asked.tag is not None:
-        if asked.tag is not None:
-            filters["tag"] = asked.tag
-        found = await services.store.usage_by_tag(columns, filters, span)
-    else:
-        found = await services.store.usage(columns, filters, span)
+    span, together = Rows(start, end, asked.limit + 1, asked.offset), Rows(start, end)
+    is_by_tag = By.TAG in asked.group_by or asked.tag is not None
+    if asked.tag is not None:
+        filters["tag"] = asked.tag
+    summed = services.store.usage_by_tag if is_by_tag else services.store.usage
+    found = await summed(columns, filters, span)
+    if not found or found[0]["nano"] is None:
+        await check_names(services, filters)
+    overlap = is_by_tag and asked.tag is None
+    sums = [] if overlap or asked.format == "csv" else await summed([], filters, together)
     # Of thousands of rows this would keep the loop, and with it every worker that asks for a lease.
-    return await asyncio.to_thread(_answer, asked, start, end, found)
+    return await asyncio.to_thread(_answer, asked, start, end, found, sums)
 
 
-def _answer(asked: Asked, start: float, end: float, found: list[dict[str, Any]]) -> Response:
+def _answer(
+    asked: Asked, start: float, end: float, found: list[dict[str, Any]], sums: list[dict[str, Any]]
+) -> Response:
     rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
     if asked.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
-    answer = Usage(since=start, until=end, rows=rows, more=len(found) > asked.limit)
+    total = _row(sums[0]) if sums and sums[0]["nano"] is not None else None
+    answer = Usage(since=start, until=end, rows=rows, total=total, more=len(found) > asked.limit)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 

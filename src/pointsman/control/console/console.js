@@ -38,8 +38,13 @@ function dollars(nano) {
   return "$" + whole.toLocaleString("en-US") + "." + rest;
 }
 
+// How a cost is known, where providers did not tell all of it.
+function known(one) {
+  const parts = ["estimated", "reserved"].filter((part) => one[part + "_nano"]);
+  return parts.length ? ` (${parts.join(" and ")})` : "";
+}
+
 const many = (number) => number.toLocaleString("en-US");
-const sum = (rows, field) => rows.reduce((total, one) => total + BigInt(one[field] || 0), 0n);
 const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false });
 const milliseconds = (us) => (us / 1000 < 10 ? (us / 1000).toFixed(2) : many(Math.round(us / 1000))) + " ms";
 
@@ -92,7 +97,8 @@ function facts(one) {
   say("Said", one.code && `${one.code}: ${one.message}`);
   if (one.tokens_in !== null) say("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
   say("Took", `${milliseconds(one.duration_us)}, of it the gateway itself ${milliseconds(one.gateway_us)}`);
-  say("Cost", dollars(one.cost_nano));
+  say("Cost", dollars(one.cost_nano) + known(one));
+  say("Client's id", one.client_request_id);
   say("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
   return list;
 }
@@ -108,7 +114,7 @@ function attempts(made) {
     if (one.message) outcome.append(" " + one.message);
     body.append(row([
       [index + 1, "soft"], [one.provider], [one.model], [one.key], [outcome, "wide"], [milliseconds(one.duration_us)],
-      [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source})`],
+      [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source}${one.held_nano ? `, ${dollars(one.held_nano)} more is held` : ""})`],
     ]));
   });
   return table;
@@ -137,7 +143,7 @@ function showRequests(found) {
     if (shown.has(one.request_id)) continue;
     const line = row([
       [clock(one.at), "time"], [one.virtual_key || "–"], [one.model], [one.provider || "–"], [status(one)],
-      [dollars(one.cost_nano), "number"],
+      [dollars(one.cost_nano) + known(one), "number"],
     ], isFirst ? "request" : "request new");
     line.dataset.id = one.request_id;
     line.tabIndex = 0;
@@ -163,18 +169,17 @@ function showRequests(found) {
 
 function showMoney(usage) {
   const rows = usage.rows.sort((a, b) => (BigInt(b.cost_nano) > BigInt(a.cost_nano) ? 1 : -1));
-  const unsettled = sum(rows, "unsettled_nano");
-  const unpriced = sum(rows, "unpriced");
-  const total = sum(rows, "attempts");
-  const failures = sum(rows, "failures");
+  const total = usage.total || { attempts: 0, failures: 0, cost_nano: 0, tokens_in: 0, tokens_out: 0 };
   const figures = [
-    [dollars(sum(rows, "cost_nano")), "spent in 30 days" + (usage.more ? ", of the first 1,000 keys and models" : "")],
-    [many(total), "attempts at providers"],
-    [total ? ((Number(failures) * 100) / Number(total)).toFixed(1) + " %" : "–", "of them failed"],
-    [many(sum(rows, "tokens_in")) + " / " + many(sum(rows, "tokens_out")), "tokens in / out"],
+    [dollars(total.cost_nano), "spent in 30 days"],
+    [many(total.attempts), "attempts at providers"],
+    [total.attempts ? ((total.failures * 100) / total.attempts).toFixed(1) + " %" : "–", "of them failed"],
+    [many(total.tokens_in) + " / " + many(total.tokens_out), "tokens in / out"],
   ];
-  if (unsettled) figures.push([dollars(unsettled), "reserved by attempts whose outcome is unknown"]);
-  if (unpriced) figures.push([many(unpriced), "attempts have no known price"]);
+  if (total.estimated_nano) figures.push([dollars(total.estimated_nano), "of it estimated"]);
+  if (total.reserved_nano) figures.push([dollars(total.reserved_nano), "of it reserved by attempts of which nothing is known"]);
+  if (total.held_nano) figures.push([dollars(total.held_nano), "more is held by budgets until it is reconciled"]);
+  if (total.unpriced) figures.push([many(total.unpriced), "attempts have no known price"]);
   byId("figures").replaceChildren(...figures.map(([value, name]) => {
     const made = element("div", null, "figure");
     made.append(element("b", value), element("span", name));
@@ -182,7 +187,7 @@ function showMoney(usage) {
   }));
   byId("money").tBodies[0].replaceChildren(...rows.slice(0, 50).map((one) => row([
     [one.key || "–"], [one.model], [many(one.attempts), "number"], [many(one.tokens_in), "number"],
-    [many(one.tokens_out), "number"], [dollars(one.cost_nano), "number"],
+    [many(one.tokens_out), "number"], [dollars(one.cost_nano) + known(one), "number"],
   ])));
   empty("money", rows.length === 0);
 }

@@ -5,20 +5,31 @@ left out, whatever breaks in between.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import chain
 from operator import itemgetter
 from time import time
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Table, case, delete, func, literal_column, select, text
+from sqlalchemy import Table, bindparam, case, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import RefusedError, StoreError, connect, migrate
+from pointsman.control.store.reconcile import (
+    LAPSED,
+    NOBODY,
+    OPEN,
+    RECONCILED,
+    corrected,
+    refusal,
+    settled,
+)
 from pointsman.control.store.tables import (
     COUNTERS,
     JOURNALS,
@@ -65,7 +76,7 @@ class JournalState(Struct, frozen=True):
     is_retired: bool = False
 
 
-RequestRow = tuple[str, float, str, str, str, int, int, bytes]
+RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 """One row of `requests`, in the order of its columns. A plain tuple: there is one for every request."""
 
 
@@ -99,6 +110,14 @@ class Refusal(Struct):
     piece: Piece
     why: str
     counters: set[tuple[str, int, int]] = set()
+
+
+class Reconciliation(Struct):
+    """What became of amounts that somebody stated: why some were not taken, and of the windows concerned, all that was
+    ever corrected: counter, beginning, amount."""
+
+    refused: dict[str, str]
+    corrections: list[tuple[str, int, int]]
 
 
 class Store:
@@ -229,8 +248,79 @@ class Store:
         return rows[0] if rows else None
 
     async def unsettled(self, limit: int) -> list[Row]:
-        """Attempts charged at what they reserved, the newest first."""
-        return await self._rows(select(UNSETTLED).order_by(UNSETTLED.c.at.desc()).limit(limit))
+        """Attempts whose cost nobody has said yet, the newest first."""
+        query = select(UNSETTLED).where(UNSETTLED.c.state != RECONCILED)
+        return await self._rows(query.order_by(UNSETTLED.c.at.desc()).limit(limit))
+
+    async def unsettled_of(self, attempts: Sequence[str]) -> dict[str, Row]:
+        """Those of these attempts whose cost no provider told."""
+        rows = await self._rows(select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(attempts)))
+        return {row["attempt_id"]: row for row in rows}
+
+    async def is_known(self, column: str, value: str) -> bool:
+        """Whether anything was ever used under this name: of a column of `usage`, or a `tag`."""
+        table = USAGE_TAGS if column == "tag" else USAGE
+        return bool(await self._rows(select(table.c.hour).where(table.c[column] == value).limit(1)))
+
+    async def was_asked_for(self, column: str, value: str) -> bool:
+        """Whether there is a request with this value."""
+        return bool(await self._rows(select(REQUESTS.c.at).where(REQUESTS.c[column] == value).limit(1)))
+
+    async def reconcile(self, amounts: Mapping[str, int], now_unix_s: float) -> Reconciliation:
+        """Say what attempts cost, in nano-dollars, each once and for all."""
+        async with self._transaction() as connection:
+            query = select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(amounts)).with_for_update()
+            found = {row["attempt_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
+            names = {attempt.rpartition("-")[0] for attempt in found}
+            query = select(REQUESTS).where(REQUESTS.c.request_id.in_(names)).with_for_update()
+            requests = {row["request_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
+            refused: dict[str, str] = {}
+            taken: dict[str, list[tuple[Row, int]]] = {}
+            for attempt, nano in amounts.items():
+                name, row = attempt.rpartition("-")[0], found.get(attempt)
+                is_over = name in requests or (row is not None and row["at"] < now_unix_s - DAY_S)  # deleted by now
+                why = refusal(row, is_over=is_over)
+                if why is not None or row is None:
+                    refused[attempt] = why or ""
+                else:
+                    taken.setdefault(name, []).append((row, nano))
+            every = [one for rows in taken.values() for one in rows]
+            await self._settle(connection, every)
+            for name, rows in taken.items():
+                if name in requests:
+                    changed, tags = corrected(requests[name], rows)
+                    await self._add_tags.run(connection, tags)
+                    await connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
+            done = [{"id": row["attempt_id"], "said": nano, "now": now_unix_s} for row, nano in every]
+            if done:
+                await connection.execute(_RECONCILE, done)
+            return Reconciliation(refused, await _corrections(connection, found.values()))
+
+    async def lapse(self, now_unix_s: float, at_most: int = 500) -> int:
+        """Make charges of some attempts whose windows have all ended; returns how many."""
+        async with self._transaction() as connection:
+            ended = (UNSETTLED.c.state == OPEN, UNSETTLED.c.until <= now_unix_s)
+            query = select(UNSETTLED).where(*ended).order_by(UNSETTLED.c.until).limit(at_most).with_for_update()
+            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+            await self._settle(connection, [(row, None) for row in rows])
+            if rows:
+                await connection.execute(_LAPSE, [{"id": row["attempt_id"]} for row in rows])
+        return len(rows)
+
+    async def _settle(self, connection: AsyncConnection, rows: Sequence[tuple[Row, int | None]]) -> None:
+        made = [settled(row, nano) for row, nano in rows]
+        await self._add_counters.run(connection, _summed(("posted",), chain.from_iterable(one for one, _ in made)))
+        await self._add_usage.run(connection, _summed(USAGE_SUMS, (usage for _, usage in made)))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                if self.is_sqlite:  # else what is read may be old by the time of the first write
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        except (*_FAILURES, *_OF_VALUES) as error:
+            raise StoreError(describe(error)) from None
 
     async def refused(self) -> int:
         """How many records were not taken as they were."""
@@ -238,14 +328,15 @@ class Store:
         return int(rows[0]["count"])
 
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
-        """Delete some of the single requests from before `older_than`; returns how many."""
+        """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold;
+        returns how many."""
         ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
-        try:
-            async with self._engine.begin() as connection:
-                result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise StoreError(describe(error)) from None
-        return result.rowcount
+        over = (UNSETTLED.c.state.in_((LAPSED, RECONCILED)), UNSETTLED.c.at < older_than)
+        settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
+        async with self._transaction() as connection:
+            result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
+            other = await connection.execute(delete(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(settled_ids)))
+        return result.rowcount + other.rowcount
 
     async def checkpoint(self) -> bool:
         """Have all that was committed be safe from damage to SQLite's write-ahead log. Always so in PostgreSQL."""
@@ -330,6 +421,29 @@ class Store:
                 return [dict(row) for row in (await connection.execute(query)).mappings()]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreError(describe(error)) from None
+
+
+_RECONCILE = (
+    update(UNSETTLED)
+    .where(UNSETTLED.c.attempt_id == bindparam("id"))
+    .values(
+        state=RECONCILED, reconciled_nano=bindparam("said"), reconciled_at=bindparam("now"), held_nano=0,
+        tokens=UNSETTLED.c.tokens_used,
+    )
+)  # fmt: skip
+_LAPSE = (
+    update(UNSETTLED)
+    .where(UNSETTLED.c.attempt_id == bindparam("id"))
+    .values(state=LAPSED, held_nano=0, tokens=UNSETTLED.c.tokens_used)
+)
+
+
+async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list[tuple[str, int, int]]:
+    """All that was corrected of the windows that these attempts count in."""
+    counters = {counter for row in rows for counter, *_ in json.loads(row["counters"])}
+    query = select(COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.posted)
+    found = await connection.execute(query.where(COUNTERS.c.epoch == NOBODY, COUNTERS.c.counter.in_(counters)))
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 class _Statement:

@@ -29,7 +29,8 @@ COUNTERS = Table(
     Column("posted", _BIG, nullable=False),
 )
 
-# Sums over attempts by hour. Empty text stands for none.
+# Sums over attempts by hour. Empty text stands for none. `estimated_nano` and `reserved_nano` are the parts of `nano`
+# that no provider told; limits hold `held_nano` beyond it.
 USAGE = Table(
     "usage",
     METADATA,
@@ -47,8 +48,10 @@ USAGE = Table(
     Column("tokens_cached", _BIG, nullable=False),
     Column("tokens_reasoning", _BIG, nullable=False),
     Column("nano", _BIG, nullable=False),
-    Column("unsettled_nano", _BIG, nullable=False),
+    Column("reserved_nano", _BIG, nullable=False),
     Column("unpriced", _BIG, nullable=False),
+    Column("estimated_nano", _BIG, nullable=False, server_default="0"),
+    Column("held_nano", _BIG, nullable=False, server_default="0"),
 )
 
 USAGE_KEYS = tuple(column.name for column in USAGE.columns if column.primary_key)
@@ -66,6 +69,8 @@ USAGE_TAGS = Table(
     Column("tokens_in", _BIG, nullable=False),
     Column("tokens_out", _BIG, nullable=False),
     Column("nano", _BIG, nullable=False),
+    Column("estimated_nano", _BIG, nullable=False, server_default="0"),
+    Column("reserved_nano", _BIG, nullable=False, server_default="0"),
 )
 
 TAG_KEYS = tuple(column.name for column in USAGE_TAGS.columns if column.primary_key)
@@ -83,10 +88,19 @@ REQUESTS = Table(
     Column("status", Integer, nullable=False),
     Column("nano", _BIG, nullable=False),
     Column("record", LargeBinary, nullable=False),
+    Column("client_request_id", Text, nullable=False, server_default=""),
+    Column("estimated_nano", _BIG, nullable=False, server_default="0"),
+    Column("reserved_nano", _BIG, nullable=False, server_default="0"),
     Index("requests_by_key", "virtual_key", "request_id"),
+    Index("requests_by_client_id", "client_request_id", "request_id"),
 )
 
-# Attempts whose worker died before they were over: charged what was reserved.
+# Attempts whose cost no provider told. `source` says how `nano` is known; budgets hold `held_nano` more until the
+# attempt is reconciled, or `until`, when the last of its windows ends. Limits of tokens hold `tokens` so long, then
+# `tokens_used`. `counters` is JSON: name, beginning and end of the window, and metric of each that counted it. `hour`
+# and the names after it are the keys of its row in `usage`. `state` is `open`; `lapsed` once its windows have ended;
+# `reconciled` once somebody said that it cost `reconciled_nano`; or `kept`, of one that an older version wrote down
+# with too little to correct anything.
 UNSETTLED = Table(
     "unsettled",
     METADATA,
@@ -97,6 +111,19 @@ UNSETTLED = Table(
     Column("model", Text, nullable=False),
     Column("nano", _BIG, nullable=False),
     Column("tokens", _BIG, nullable=False),
+    Column("state", Text, nullable=False, server_default="kept"),
+    Column("source", Text, nullable=False, server_default="reserved"),
+    Column("held_nano", _BIG, nullable=False, server_default="0"),
+    Column("tokens_used", _BIG, nullable=False, server_default="0"),
+    Column("hour", _BIG, nullable=False, server_default="0"),
+    Column("team", Text, nullable=False, server_default=""),
+    Column("customer", Text, nullable=False, server_default=""),
+    Column("variant", Text, nullable=False, server_default=""),
+    Column("counters", Text, nullable=False, server_default="[]"),
+    Column("until", _BIG, nullable=False, server_default="0"),
+    Column("reconciled_nano", _BIG, nullable=False, server_default="0"),
+    Column("reconciled_at", Float, nullable=False, server_default="0"),
+    Index("unsettled_by_end", "state", "until"),
 )
 
 # Records of journals that this store would not take as they were: whose, where they began, when they were set aside,

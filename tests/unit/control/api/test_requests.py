@@ -93,3 +93,32 @@ def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], fie
             assert answer.json()["error"]["message"].startswith(f"{field}: ")
 
     run(main())
+
+
+def test_a_request_is_found_by_its_clients_id(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            for number in range(3):
+                plane.write(number, client_request_id=f"theirs-{number}")
+            await plane.ingest()
+            (found,) = await plane.data("/api/v1/requests", client_request_id="theirs-1")
+            assert found["client_request_id"] == "theirs-1"
+            assert await plane.data("/api/v1/requests", client_request_id="theirs") == []
+
+    run(main())
+
+
+def test_a_name_that_never_existed_is_an_error(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1, model="made/up")
+            await plane.ingest()
+            for name in ("key", "provider", "model"):
+                answer = await plane.get("/api/v1/requests", **{name: "nobody"})
+                assert answer.status_code == 404, name
+                assert "'nobody'" in answer.json()["error"]["message"]
+            assert len(await plane.data("/api/v1/requests", model="made/up")) == 1
+            assert await plane.data("/api/v1/requests", model="gpt-4o-mini") == []
+            assert await plane.data("/api/v1/requests", model="made/up", status=500) == []
+
+    run(main())

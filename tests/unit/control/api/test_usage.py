@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fakes.control import control_plane, scope
+from fakes.control import control_plane, request_id, scope, write_estimated
 from fakes.lag import LongestTurn
 from integration.gateway import run
 
@@ -63,7 +63,6 @@ def test_sums_by_everything(tmp_path: Path) -> None:
         ({"group_by": ["tag"], "variant": "trial"}, [("env=dev", 5)]),
         ({"team": "research", "since": 0}, [(70,)]),
         ({"since": 0, "until": HOUR}, []),
-        ({"key": "nobody"}, []),
     )
 
 
@@ -143,7 +142,15 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
     """It is made beside the loop that answers them."""
     count, turn = 10_000, LongestTurn()
     sums = {"attempts": 2, "failures": 0, "tokens_in": 3, "tokens_out": 4, "tokens_cached": 0, "tokens_reasoning": 0}
-    used = {**sums, "requests": 1, "unsettled_nano": 0, "unpriced": 0, "nano": 1_500_000_000}
+    used = {
+        **sums,
+        "requests": 1,
+        "reserved_nano": 0,
+        "estimated_nano": 0,
+        "held_nano": 0,
+        "unpriced": 0,
+        "nano": 1_500_000_000,
+    }
     lost = {"at": 1.0, "virtual_key": "k", "provider": "p", "model": "m", "nano": 7, "tokens": 1}
 
     async def many_used(*_: object) -> list[dict[str, Any]]:
@@ -172,3 +179,64 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
         run(main())
     finally:
         gc.enable()
+
+
+def test_a_name_that_never_existed_is_an_error_and_one_that_was_not_used_is_none(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1, time.time() - 86_400 * 90, scope(2, virtual_key="gone", variant="old"))
+            await plane.ingest()
+            for name in ("key", "team", "customer", "provider", "model", "variant", "tag"):
+                answer = await plane.get("/api/v1/usage", group_by="key", **{name: "nobody"})
+                assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), name
+                assert "'nobody'" in answer.json()["error"]["message"]
+            for known in ({"key": "me"}, {"team": "research"}, {"provider": "openai"}, {"model": "gpt-4o-mini"}):
+                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "it is in the configuration"
+            for known in ({"key": "gone"}, {"customer": "acme"}, {"variant": "old"}):
+                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "it was used once"
+
+    run(main())
+
+
+def test_a_total_is_what_was_spent_or_there_is_none(tmp_path: Path) -> None:
+    """However it is summed up, and however few rows are shown."""
+    by = ("key", "team", "customer", "provider", "model", "variant", "hour", "day")
+
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            plane.write(1, nano=70, tags={"env": "dev", "app": "chat"})
+            plane.write(2, of=scope(2, virtual_key="you"), nano=5, tags={"env": "dev"})
+            plane.write(3, nano=1000)
+            await plane.ingest()
+            for groups in ([], *([one] for one in by), ["key", "day"], list(by)):
+                found = await plane.data("/api/v1/usage", group_by=groups, limit=1)
+                assert found["total"]["cost_nano"] == 1075, groups
+                assert found["total"]["attempts"] == 3
+            assert "total" not in await plane.data("/api/v1/usage", group_by=["tag"])
+            assert "total" not in await plane.data("/api/v1/usage", group_by=["tag", "key"])
+            found = await plane.data("/api/v1/usage", group_by=["tag", "key"], tag="env=dev", limit=1)
+            assert (found["total"]["cost_nano"], found["total"]["requests"]) == (75, 2)
+            found = await plane.data("/api/v1/usage", group_by=["key"], key="you")
+            assert found["total"]["cost_nano"] == 5
+
+    run(main())
+
+
+def test_what_no_provider_told_stands_apart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            plane.write(1, now, nano=5)
+            write_estimated(plane.writer, 2, now, scope(), 70, 1000)
+            plane.writer.intent(scope(), request_id(3, now), 1, now, 400, 10)
+            plane.writer.close()
+            await plane.ingest()
+            total = (await plane.data("/api/v1/usage", group_by="key"))["total"]
+            assert total["cost_nano"] == 475
+            assert (total["estimated_nano"], total["reserved_nano"], total["held_nano"]) == (70, 400, 930)
+            (tag,) = (await plane.data("/api/v1/usage", group_by="tag"))["rows"]
+            assert (tag["cost_nano"], tag["estimated_nano"]) == (70, 70)
+            listed = await plane.data("/api/v1/requests")
+            assert [(one["estimated_nano"], one["reserved_nano"]) for one in listed] == [(0, 400), (70, 0), (0, 0)]
+
+    run(main())

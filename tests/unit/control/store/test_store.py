@@ -1,5 +1,7 @@
 """The store, the same on SQLite and PostgreSQL: whole batches or nothing, sums, pages, what is old."""
 
+import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -51,14 +53,25 @@ def usage(hour: int, key: str = "me", nano: int = 5, **fields: Any) -> Row:
     sums = ("attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
     names = {"team": "", "customer": "", "provider": "openai", "model": "gpt-4o", "variant": ""}
     return {
-        "hour": hour, "virtual_key": key, **names, **dict.fromkeys(sums, 1), "nano": nano, "unsettled_nano": 0,
-        "unpriced": 0, **fields,
+        "hour": hour, "virtual_key": key, **names, **dict.fromkeys(sums, 1), "nano": nano, "reserved_nano": 0,
+        "unpriced": 0, "estimated_nano": 0, "held_nano": 0, **fields,
     }  # fmt: skip
 
 
 def request(number: int, at: float, key: str = "me", status: Any = 200) -> RequestRow:
     one = request_id(number, at)
-    return (one, at, key, "chat", "openai", status, 70, record(one, at))
+    return (one, at, key, "chat", "openai", status, 70, record(one, at), f"client-{number}", 0, 0)
+
+
+def unsettled(attempt: str, nano: int = 3, held: int = 0, **fields: Any) -> Row:
+    """An attempt whose cost no provider told, in one window of a day, which counts `nano` and `held` of it."""
+    counters = [["virtual_key:me|usd|day", DAY, DAY + 86_400, "usd"]]
+    return {
+        "attempt_id": attempt, "at": DAY + 1.0, "virtual_key": "me", "provider": "openai", "model": "gpt-4o",
+        "nano": nano, "tokens": 9, "state": "open", "source": "estimated", "held_nano": held, "tokens_used": 4,
+        "hour": DAY, "team": "", "customer": "", "variant": "", "counters": json.dumps(counters),
+        "until": DAY + 86_400, "reconciled_nano": 0, "reconciled_at": 0.0, **fields,
+    }  # fmt: skip
 
 
 def counter(epoch: int, posted: int, start: int = DAY, end: int = DAY + 86_400) -> Row:
@@ -237,15 +250,7 @@ def test_values_at_fault_are_told_from_a_store_that_fails(kind: str, name: str, 
 @STORES
 def test_what_was_written_is_not_written_again(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
-        lost = {
-            "attempt_id": "a-1",
-            "at": DAY,
-            "virtual_key": "me",
-            "provider": "p",
-            "model": "m",
-            "nano": 3,
-            "tokens": 1,
-        }
+        lost = unsettled("a-1")
         for _ in range(2):
             await store.commit(Batch(requests=[request(1, DAY), request(2, DAY)], unsettled=[lost]))
         assert len(await store.requests({}, 10)) == 2
@@ -287,7 +292,7 @@ def test_sums_by_column_hour_and_day(kind: str, tmp_path: Path) -> None:
 @STORES
 def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
-        sums = {"requests": 1, "tokens_in": 2, "tokens_out": 3, "nano": 4}
+        sums = {"requests": 1, "tokens_in": 2, "tokens_out": 3, "nano": 4, "estimated_nano": 1, "reserved_nano": 2}
         whose = dict.fromkeys(TAG_KEYS[2:], "")
         tags = [
             {"hour": DAY + 3600 * n, "tag": tag, **whose, "virtual_key": key, **sums}
@@ -323,7 +328,7 @@ def test_requests_come_the_newest_first_in_pages(kind: str, tmp_path: Path) -> N
         assert [row["request_id"] for row in await store.requests({}, 9, after=first_id(DAY + 8))] == [ids[9], ids[8]]
         one = await store.request(ids[3])
         assert one is not None
-        assert bytes(one["record"]) == rows[3][-1]
+        assert bytes(one["record"]) == rows[3][7]
         assert await store.request("none") is None
 
     on_store(kind, tmp_path, test)
@@ -376,3 +381,105 @@ def test_ids_sort_by_their_moment() -> None:
 def test_errors_are_one_line_without_the_statement() -> None:
     assert describe(OSError("first\nsecond")) == "OSError: first"
     assert describe(TimeoutError()) == "TimeoutError"
+
+
+def sums_of(rows: list[Row], *names: str) -> tuple[int, ...]:
+    return tuple(sum(row[name] for row in rows) for name in names)
+
+
+async def with_two_unsettled(store: Store) -> tuple[str, str]:
+    """A request of two attempts whose cost nobody told: one is estimated at 30 and held at 100, one reserved at 50."""
+    one = request_id(1, DAY)
+    attempts = [
+        {"cost_nano": 30, "usage_source": "estimated", "held_nano": 70},
+        {"cost_nano": 50, "usage_source": "reserved"},
+    ]
+    line = record(one, DAY, attempts=attempts, cost_nano=80, estimated_nano=30, reserved_nano=50, tags={"env": "dev"})
+    row = (one, DAY, "me", "chat", "openai", 200, 80, line, "", 30, 50)
+    tag = {"hour": DAY, "tag": "env=dev", "virtual_key": "me", "team": "research", "customer": ""}
+    tag |= {"provider": "openai", "model": "gpt-4o", "variant": "", "requests": 1, "tokens_in": 0, "tokens_out": 0}
+    await store.commit(
+        Batch(
+            counters=[counter(7, 150)],
+            usage=[usage(DAY, nano=80, estimated_nano=30, reserved_nano=50, held_nano=70)],
+            tags=[{**tag, "nano": 80, "estimated_nano": 30, "reserved_nano": 50}],
+            requests=[row],
+            unsettled=[unsettled(f"{one}-1", 30, 70), unsettled(f"{one}-2", 50, source="reserved", tokens_used=9)],
+        )
+    )
+    return f"{one}-1", f"{one}-2"
+
+
+async def posted(store: Store) -> int:
+    return sum(row[3] for row in await store.counters(DAY + 2))
+
+
+@STORES
+def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        first, second = await with_two_unsettled(store)
+        found = await store.reconcile({first: 44, "nobody's-1": 5}, DAY + 9.0)
+        assert "no such attempt" in found.refused.pop("nobody's-1")
+        assert not found.refused
+        assert found.corrections == [("virtual_key:me|usd|day", DAY, 44 - 100)]
+        assert await posted(store) == 150 - 56
+        again = await store.reconcile({first: 1}, DAY + 10.0)
+        assert "reconciled before" in again.refused[first]
+        assert again.corrections == found.corrections, "whoever did not hear of it hears of it now"
+        assert await posted(store) == 150 - 56
+        rows = await store.usage([], {}, ALL)
+        assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (94, 0, 50, 0)
+        (row,) = await store.usage_by_tag(["tag"], {}, ALL)
+        assert (row["nano"], row["estimated_nano"], row["reserved_nano"], row["requests"]) == (94, 0, 50, 1)
+        (row,) = await store.requests({}, 5)
+        assert (row["nano"], row["estimated_nano"], row["reserved_nano"]) == (94, 0, 50)
+        told = json.loads(row["record"])
+        assert (told["cost_nano"], told["attempts"][0]["usage_source"]) == (94, "reconciled")
+        assert [one["attempt_id"] for one in await store.unsettled(9)] == [second]
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_what_nobody_reconciled_lapses_when_its_windows_end(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        first, second = await with_two_unsettled(store)
+        assert await store.lapse(DAY + 86_399) == 0
+        assert await store.lapse(DAY + 86_400) == 2
+        assert await store.lapse(DAY + 86_400) == 0
+        assert await posted(store) == 80, "what is reported is what was counted"
+        rows = await store.usage([], {}, ALL)
+        assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (80, 30, 50, 0)
+        found = await store.reconcile({first: 10, second: 0}, DAY + 90_000)
+        assert not found.refused, "the invoice may come later"
+        assert await posted(store) == 10
+        rows = await store.usage([], {}, ALL)
+        assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (10, 0, 0, 0)
+        assert await store.prune(DAY - 1) == 0
+        assert await store.prune(DAY + 100) == 1 + 2
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_an_attempt_whose_request_goes_on_waits_for_its_end(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        name = f"{request_id(5, DAY)}-1"
+        await store.commit(Batch(counters=[counter(7, 3)], usage=[usage(DAY, nano=3)], unsettled=[unsettled(name)]))
+        assert "not ended" in (await store.reconcile({name: 1}, DAY + 9.0)).refused[name]
+        assert await posted(store) == 3
+        later = await store.reconcile({name: 1}, DAY + 2 * 86_400.0)
+        assert not later.refused, "its record was deleted"
+
+    on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_two_who_reconcile_at_once_do_it_once(kind: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        first, _ = await with_two_unsettled(store)
+        found = await asyncio.gather(*(store.reconcile({first: 10}, DAY + 9.0) for _ in range(4)))
+        assert sum(not one.refused for one in found) == 1
+        assert await posted(store) == 150 - 90
+
+    on_store(kind, tmp_path, test)

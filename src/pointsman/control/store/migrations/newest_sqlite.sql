@@ -35,8 +35,8 @@ CREATE TABLE usage (
 	tokens_cached INTEGER NOT NULL, 
 	tokens_reasoning INTEGER NOT NULL, 
 	nano INTEGER NOT NULL, 
-	unsettled_nano INTEGER NOT NULL, 
-	unpriced INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	unpriced INTEGER NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, held_nano INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (hour, virtual_key, team, customer, provider, model, variant)
 );
 CREATE TABLE requests (
@@ -47,7 +47,7 @@ CREATE TABLE requests (
 	provider TEXT NOT NULL, 
 	status INTEGER NOT NULL, 
 	nano INTEGER NOT NULL, 
-	record BLOB NOT NULL, 
+	record BLOB NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, client_request_id TEXT DEFAULT '' NOT NULL, 
 	PRIMARY KEY (request_id)
 );
 CREATE INDEX requests_by_key ON requests (virtual_key, request_id);
@@ -58,7 +58,7 @@ CREATE TABLE unsettled (
 	provider TEXT NOT NULL, 
 	model TEXT NOT NULL, 
 	nano INTEGER NOT NULL, 
-	tokens INTEGER NOT NULL, 
+	tokens INTEGER NOT NULL, held_nano INTEGER DEFAULT '0' NOT NULL, tokens_used INTEGER DEFAULT '0' NOT NULL, hour INTEGER DEFAULT '0' NOT NULL, until INTEGER DEFAULT '0' NOT NULL, reconciled_nano INTEGER DEFAULT '0' NOT NULL, state TEXT DEFAULT 'kept' NOT NULL, source TEXT DEFAULT 'reserved' NOT NULL, team TEXT DEFAULT '' NOT NULL, customer TEXT DEFAULT '' NOT NULL, variant TEXT DEFAULT '' NOT NULL, counters TEXT DEFAULT '[]' NOT NULL, reconciled_at FLOAT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (attempt_id)
 );
 CREATE TABLE refused (
@@ -82,7 +82,9 @@ CREATE TABLE "usage_tags" (
 	requests INTEGER NOT NULL, 
 	tokens_in INTEGER NOT NULL, 
 	tokens_out INTEGER NOT NULL, 
-	nano INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (hour, tag, virtual_key, team, customer, provider, model, variant)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+CREATE INDEX requests_by_client_id ON requests (client_request_id, request_id);
+CREATE INDEX unsettled_by_end ON unsettled (state, until);
+INSERT INTO alembic_version (version_num) VALUES ('0004');

@@ -12,7 +12,7 @@ from pointsman.control.store.database import connect, migrate, store_url
 from unit.control.store.migrations.versions.test_0001_the_first_tables import _config
 
 _OLD = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 1, 2, 3, 4)"
-_NEW = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 'me', '', '', 'openai', 'gpt-4o', '', 10, 20, 30, 40)"
+_NEW = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 'me', '', '', 'openai', 'gpt-4o', '', 10, 20, 30, 40, 0, 0)"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -37,8 +37,8 @@ def test_what_was_counted_stays(kind: str, tmp_path: Path) -> None:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(_NEW)
         assert await rows() == [
-            (3600, "env=dev", "", "", "", "", "", "", 1, 2, 3, 4),
-            (3600, "env=dev", "me", "", "", "openai", "gpt-4o", "", 10, 20, 30, 40),
+            (3600, "env=dev", "", "", "", "", "", "", 1, 2, 3, 4, 0, 0),
+            (3600, "env=dev", "me", "", "", "openai", "gpt-4o", "", 10, 20, 30, 40, 0, 0),
         ]
         await back()
         assert await rows() == [(3600, "env=dev", 11, 22, 33, 44)]

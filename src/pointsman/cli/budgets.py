@@ -1,0 +1,54 @@
+"""Print how far limits are used up."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pointsman.cli._admin import URL
+from pointsman.cli._terminal import print_table, say, say_data
+
+
+def command(
+    owner: Annotated[str | None, typer.Option("--owner", help="Of this owner, such as team:research.")] = None,
+    past: Annotated[bool, typer.Option("--past", help="Also windows that are over.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many.")] = 1000,
+    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
+    token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print every limit and what is left of it in its present window. The admin token comes from
+    POINTSMAN_ADMIN_TOKEN or a file."""
+    from pointsman.cli._admin import ask
+
+    asked = {"owner": owner, "past": "true" if past else None, "limit": limit}
+    found = ask(url, "budgets", asked, token_file)
+    if as_json:
+        say_data(found)
+        return
+    numbers = ("limit", "used", "held by workers", "left")
+    print_table(("owner", "per", *numbers, "of", "since"), [_line(one) for one in found], set(numbers))
+    if len(found) == limit:
+        say("there may be more: name an owner, or raise --limit", err=True)
+
+
+def _line(one: dict[str, Any]) -> tuple[str, ...]:
+    from datetime import UTC, datetime
+
+    from pointsman.cli._admin import dollars
+
+    def amount(value: int) -> str:
+        return dollars(value) if one["metric"] == "usd" else f"{value:,}"
+
+    limit = one["limit"]
+    since = datetime.fromtimestamp(one["window_start"], UTC).strftime("%Y-%m-%d %H:%MZ")
+    return (
+        one["owner"],
+        one["period"],
+        (amount(limit) if limit is not None else "none now") + (", soft" if one["soft"] else ""),
+        amount(one["posted"]),
+        amount(one["lent"]),
+        amount(max(0, limit - one["posted"])) if limit is not None else "-",
+        "money" if one["metric"] == "usd" else one["metric"],
+        since,
+    )

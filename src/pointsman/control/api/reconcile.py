@@ -1,0 +1,68 @@
+"""POST /api/v1/reconcile: say what attempts cost whose provider did not."""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from pointsman.control.permissions import Need, Permission
+from pointsman.control.services import Has
+
+NANO = 1_000_000_000
+MAX_USD = 1_000_000
+
+router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_WRITE))])
+
+
+class Amount(BaseModel):
+    """What one attempt cost, in dollars; what is below a nano-dollar is rounded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempt_id: Annotated[str, Field(min_length=1, max_length=80)]
+    usd: Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
+
+
+class Asked(BaseModel):
+    """Any number of attempts, each once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempts: Annotated[list[Amount], Field(min_length=1, max_length=1000)]
+
+
+class Refused(BaseModel):
+    """An attempt that was not reconciled, and why."""
+
+    attempt_id: str
+    message: str
+
+
+class Reconciled(BaseModel):
+    """What became of each. Those that were taken are settled, whatever became of the others."""
+
+    taken: list[str]
+    refused: list[Refused]
+
+
+@router.post("/reconcile", responses={409: {"description": "Some were not taken: `taken` and `refused` say which."}})
+async def reconcile(services: Has, asked: Asked) -> Reconciled:
+    """Make charges of attempts whose cost no provider told. Budgets hold no more of them, and reports are corrected."""
+    twice = [name for name, count in Counter(one.attempt_id for one in asked.attempts).items() if count > 1]
+    if twice:
+        message = f"attempts: {twice[0]!r} is named more than once"
+        raise HTTPException(422, {"code": "invalid_request", "message": message})
+    amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
+    refused = await services.ingest.reconcile(amounts)
+    answer = Reconciled(
+        taken=[name for name in amounts if name not in refused],
+        refused=[Refused(attempt_id=name, message=why) for name, why in refused.items()],
+    )
+    if refused:
+        name, why = next(iter(refused.items()))
+        more = f", and {len(refused) - 1} more were not taken" if len(refused) > 1 else ""
+        detail = {"code": "not_reconciled", "message": f"{name}: {why}{more}", **answer.model_dump()}
+        raise HTTPException(409, detail)
+    return answer

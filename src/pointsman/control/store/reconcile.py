@@ -1,0 +1,81 @@
+"""What changes in the store when an attempt whose cost no provider told becomes a charge. No I/O.
+
+That happens in two ways: somebody says what it cost, or the last of its windows ends. Either way limits no longer hold
+more of it than its cost. The corrections of counters are booked as spending of nobody's (`NOBODY`), so that what was
+read of each worker's journal stays what it was.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
+from pointsman.domain.limits import Metric
+from pointsman.domain.outcomes import UsageSource
+
+Row = dict[str, Any]
+NOBODY = 0  # the epochs of workers begin at 1
+OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
+HOUR_S = 3600
+_PARTS = {UsageSource.ESTIMATED.value: "estimated_nano", UsageSource.RESERVED.value: "reserved_nano"}
+
+
+def refusal(row: Row | None, *, is_over: bool) -> str | None:
+    """Why an attempt cannot be reconciled, `None` where it can. `is_over` says that its request has ended."""
+    if row is None:
+        return "there is no such attempt among those whose cost no provider told"
+    if row["state"] == RECONCILED:
+        return f"it was reconciled before, at {row['reconciled_nano'] / 1e9:.9f} dollars"
+    if row["state"] == KEPT:
+        return "an older version wrote it down with too little to correct anything by"
+    return None if is_over else "its request has not ended yet; try again when it has"
+
+
+def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
+    """The increments of counters and of usage that make a charge of an attempt: of `nano`, or of what it is taken to
+    cost."""
+    usd = (row["nano"] if nano is None else nano) - row["nano"] - row["held_nano"]
+    tokens = row["tokens_used"] - row["tokens"]
+    counters = [
+        {
+            "counter": counter,
+            "window_start": start,
+            "epoch": NOBODY,
+            "window_end": end,
+            "posted": usd if metric == Metric.USD.value else tokens,
+        }
+        for counter, start, end, metric in json.loads(row["counters"])
+    ]
+    usage = {name: row[name] for name in USAGE_KEYS} | dict.fromkeys(USAGE_SUMS, 0)
+    usage["held_nano"] = -row["held_nano"]
+    if nano is not None:
+        usage["nano"] = nano - row["nano"]
+        usage[_PARTS[row["source"]]] = -row["nano"]
+    return [one for one in counters if one["posted"]], usage
+
+
+def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[Row]]:
+    """The columns that change of a request of which these attempts cost so much, and the increments by tag."""
+    record = msgspec.json.decode(request["record"])
+    sums = dict.fromkeys(TAG_SUMS, 0)
+    for row, nano in rows:
+        ordinal = int(row["attempt_id"].rpartition("-")[2])
+        attempts = record.get("attempts", [])
+        if 0 < ordinal <= len(attempts):
+            attempts[ordinal - 1] |= {"cost_nano": nano, "usage_source": RECONCILED, "held_nano": 0}
+        sums["nano"] += nano - row["nano"]
+        sums[_PARTS[row["source"]]] -= row["nano"]
+    record["cost_nano"] = record.get("cost_nano", 0) + sums["nano"]
+    for part in _PARTS.values():
+        record[part] = record.get(part, 0) + sums[part]
+    hour = int(record["time"] // HOUR_S) * HOUR_S
+    names = ("virtual_key", "team", "customer", "provider", "upstream_model", "variant")
+    owner = [record.get(name) or "" for name in names]
+    tags = [
+        dict(zip(TAG_KEYS, (hour, f"{name}={value}", *owner), strict=True)) | sums
+        for name, value in (record.get("tags") or {}).items()
+    ]
+    changed = {name: request[name] + sums[name] for name in ("nano", *_PARTS.values())}
+    return {**changed, "record": msgspec.json.encode(record)}, tags

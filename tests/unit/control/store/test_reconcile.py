@@ -1,0 +1,67 @@
+"""The corrections that make a charge of an attempt whose cost no provider told."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.control.store.reconcile import NOBODY, Row, corrected, refusal, settled
+
+HELD = [["a|usd|day", 0, 10, "usd"], ["b|usd|month", 0, 90, "usd"], ["c|tokens|hour", 5, 9, "tokens"]]
+NANO = st.integers(0, 10**12)
+
+
+def row_of(nano: int, held: int, tokens: int = 9, used: int = 4, **fields: Any) -> Row:
+    keys = dict.fromkeys(("virtual_key", "team", "customer", "provider", "model", "variant"), "x")
+    numbers = {"nano": nano, "held_nano": held, "tokens": tokens, "tokens_used": used, "hour": 3600}
+    return {"attempt_id": "r-1", "state": "open", "source": "estimated", "counters": json.dumps(HELD)} | (
+        keys | numbers | fields
+    )
+
+
+@given(NANO, NANO, NANO, st.booleans())
+def test_counters_come_to_what_it_cost_and_reports_too(nano: int, held: int, said: int, lapses: bool) -> None:
+    counters, usage = settled(row_of(nano, held), None if lapses else said)
+    cost = nano if lapses else said
+    by_counter = {one["counter"]: one["posted"] for one in counters}
+    assert by_counter.get("a|usd|day", 0) == by_counter.get("b|usd|month", 0) == cost - (nano + held)
+    assert by_counter["c|tokens|hour"] == 4 - 9
+    assert all(one["epoch"] == NOBODY for one in counters)
+    assert (nano + usage["nano"], held + usage["held_nano"]) == (cost, 0)
+    assert nano + usage["estimated_nano"] == (nano if lapses else 0)
+    assert usage["attempts"] == 0
+
+
+@given(st.lists(st.tuples(NANO, NANO), min_size=1, max_size=4))
+def test_a_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -> None:
+    attempts = [{"cost_nano": nano, "usage_source": "estimated"} for nano, _ in amounts]
+    total = sum(nano for nano, _ in amounts)
+    record = {"time": 7300.0, "attempts": attempts, "cost_nano": total, "estimated_nano": total, "tags": {"t": "v"}}
+    request = {"nano": total, "estimated_nano": total, "reserved_nano": 0, "record": json.dumps(record).encode()}
+    rows = [(row_of(nano, 0, attempt_id=f"r-{number}"), said) for number, (nano, said) in enumerate(amounts, 1)]
+    changed, (tag,) = corrected(request, rows)
+    said = sum(said for _, said in amounts)
+    assert (changed["nano"], changed["estimated_nano"], changed["reserved_nano"]) == (said, 0, 0)
+    told = json.loads(changed["record"])
+    assert told["cost_nano"] == sum(one["cost_nano"] for one in told["attempts"]) == said
+    assert {one["usage_source"] for one in told["attempts"]} == {"reconciled"}
+    assert (tag["tag"], tag["hour"], total + tag["nano"], tag["requests"]) == ("t=v", 7200, said, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_over", "said"),
+    [
+        (None, True, "no such attempt"),
+        (row_of(1, 2, state="reconciled", reconciled_nano=1_500_000_000), True, "at 1.500000000 dollars"),
+        (row_of(1, 2, state="kept"), True, "older version"),
+        (row_of(1, 2), False, "not ended"),
+    ],
+)
+def test_what_cannot_be_reconciled_says_why(row: Row | None, is_over: bool, said: str) -> None:
+    assert said in (refusal(row, is_over=is_over) or "")
+
+
+def test_what_lapsed_may_be_reconciled_later() -> None:
+    assert refusal(row_of(1, 2, state="lapsed"), is_over=True) is None
