@@ -29,6 +29,7 @@ from msgspec import Struct
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
 from pointsman.processes import ControlTask, WorkerTask
+from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # within which a child must be ready
 PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is started again
@@ -95,6 +96,7 @@ class Supervisor:
 
     def run(self, welcome: str = "") -> int:
         """Serve until a signal ends it. Returns the exit code."""
+        raise_limit()  # for all children
         left = os.environ.pop(HANDOVER, None)
         if left is None:
             self._sockets = open_sockets(self._settings)

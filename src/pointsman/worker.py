@@ -40,6 +40,7 @@ from pointsman.telemetry.metrics import Page, encode_page
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.http_server import HttpServer, Limits
+from pointsman.transport.room import Room, raise_limit, share
 
 RETIREMENT_CHECK_S = 5.0
 OnSnapshot = Callable[[str], Awaitable[str]]
@@ -60,15 +61,17 @@ class Worker:
         reopened = (lambda: _open_log(settings)) if settings.log_file is not None else None
         self._log = LogWriter(log_fd, on_error=_log_failed, reopened=reopened)
         self._deadlines = Deadlines(loop)
-        self._upstreams = Upstreams(loop, self._deadlines)
+        connections = share(raise_limit())
+        self._upstreams = Upstreams(loop, self._deadlines, Room(connections))
         self._journal = journal
         live, rng = Live(snapshot), Random(SystemRandom().getrandbits(128))
+        live.crowded = self._upstreams.room.crowded
         self._ledger = Ledger()
         accounts = Accounts(self._log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
         self._billing = Billing(live, self._ledger, journal, None)
         self._engine = Engine(live, self._upstreams, accounts, self._billing, rng)
         self._gateway = Gateway(self._engine)
-        self._public = HttpServer(loop, self._gateway, _limits(settings), self._deadlines)
+        self._public = HttpServer(loop, self._gateway, _limits(settings, connections), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._link: LinkClient | None = None
         self._linking: asyncio.Task[None] | None = None
@@ -191,7 +194,7 @@ class Worker:
         del self._retiring[task]
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, connections: int) -> Limits:
     given, times = settings.limits, settings.limits.timeouts
     return Limits(
         head_bytes=given.head_bytes,
@@ -201,7 +204,7 @@ def _limits(settings: Settings) -> Limits:
         body_timeout_s=times.body_s,
         idle_timeout_s=times.idle_s,
         write_timeout_s=times.write_s,
-        max_connections=given.connections,
+        max_connections=min(given.connections, connections),
     )
 
 

@@ -39,10 +39,12 @@ every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name fo
 
 
 def troubled() -> FakeView:
-    """Every candidate's breaker is open, every first key is blocked, and the one limit is exhausted."""
+    """Every candidate's breaker is open, every first key is blocked, every connection is in use, and the one limit is
+    exhausted."""
     view = FakeView(CONFIGURATION)
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
     for item in ENDPOINTS:
+        view.crowded.add((item.network, item.origin))
         for operation in Operation:
             view.open_breaker(subject(candidate(item, "m"), operation), NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
@@ -106,7 +108,7 @@ def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: 
 def test_a_guess_about_a_provider_says_when_it_ends_and_then_ends(name: str, check: Check) -> None:
     for item, facts, view in cases():
         reason = check(item, facts, view, NOW)
-        if reason is not None and reason.is_last_resort:
+        if reason is not None and reason.is_last_resort and reason.code != "no_connection_free":  # ends with an answer
             assert reason.until is not None
             assert reason.until > NOW
             assert check(item, facts, view, reason.until) is None
@@ -183,3 +185,13 @@ def test_a_blocked_provider_names_its_keys_and_the_first_to_come_back() -> None:
         "every key of e is blocked: k1 (upstream_rate_limited, 2.0 s left), "
         "k2 (upstream_credential_rejected, 1.5 s left)"
     )
+
+
+def test_a_provider_without_a_free_connection_is_the_last_resort() -> None:
+    check = dict(POLICIES)["connections"]
+    view = FakeView(CONFIGURATION)
+    view.crowded.add((HEALTHY.network, HEALTHY.origin))
+    reason = check(candidate(HEALTHY, "m"), Facts(call()), view, NOW)
+    assert reason is not None
+    assert reason.is_last_resort
+    assert check(candidate(CHAT_ONLY, "m"), Facts(call()), view, NOW) is None

@@ -20,6 +20,7 @@ from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.leg import Leg
 from pointsman.transport.resolver import Resolver
+from pointsman.transport.room import Room
 
 T = TypeVar("T")
 
@@ -147,11 +148,13 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
-async def connecting(network: Network | None = None, resolver: Resolver | None = None) -> AsyncIterator[HttpClient]:
+async def connecting(
+    network: Network | None = None, resolver: Resolver | None = None, room: Room | None = None
+) -> AsyncIterator[HttpClient]:
     """A client that is closed afterwards."""
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop, resolution_s=0.01)
-    client = HttpClient(loop, deadlines, network or Network(), resolver)
+    client = HttpClient(loop, deadlines, network or Network(), resolver, room)
     try:
         yield client
     finally:

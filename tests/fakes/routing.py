@@ -8,6 +8,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait
@@ -103,6 +104,7 @@ class FakeView:
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
+        self.crowded: set[tuple[Network, Origin]] = set()
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget instead of `tokens`
 

@@ -139,7 +139,9 @@ def test_a_failed_provider_comes_back_by_itself() -> None:
             alpha.set_fault("status=500")
             await gateway.ask_many(8, 1, chat())
             unhealthy = [name for name in await gateway.metrics() if name.startswith("pointsman_target_unhealthy")]
-            assert unhealthy == ['pointsman_target_unhealthy{model="gpt-4o-mini",operation="chat",provider="alpha",state="failed"}']
+            assert unhealthy == [
+                'pointsman_target_unhealthy{model="gpt-4o-mini",operation="chat",provider="alpha",state="failed"}'
+            ]
             alpha.set_fault(None)
             condition = gateway.live.conditions["alpha/gpt-4o-mini"]
             await until(lambda: condition.health(monotonic()).value == "recovering", "the block ends")

@@ -110,6 +110,9 @@ class EgressSettings(Section):
     """PEM file with a client certificate."""
     client_key: Text | None = None
     """PEM file with its key, where it is not in the same file."""
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Connections that each worker may have to one address of a provider. Requests beyond it use another candidate, or
+    wait. Absent: as many as there are open files for."""
 
 
 class HoursSettings(Section):

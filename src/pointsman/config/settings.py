@@ -144,6 +144,8 @@ def compile_network(
 ) -> Network:
     """`base` with the fields that `egress` states."""
     network = base
+    if egress.connections is not None:
+        network = replace(network, max_connections=egress.connections)
     if egress.proxy is not None:
         network = _with_proxy(network, egress.proxy, (*location, "proxy"), references, findings)
     if egress.ca_file is not None:

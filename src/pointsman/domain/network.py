@@ -12,7 +12,8 @@ class Network(Struct, frozen=True):
     the whole value of `Proxy-Authorization`. `ca_file` is trusted in addition to the system's authorities.
     `client_cert` and `client_key` are PEM files; without `client_key` the key is in `client_cert`.
     `connect_timeout_s` covers name, TCP, proxy and TLS together. `idle_timeout_s` is how long an unused connection
-    is kept: less than providers keep theirs (60 s is usual). `max_connections` holds for each origin.
+    is kept: less than providers keep theirs (60 s is usual). `max_connections` is for each origin; `None` leaves it to
+    what room there is.
     """
 
     proxy: Origin | None = None
@@ -22,4 +23,4 @@ class Network(Struct, frozen=True):
     client_key: str | None = None
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 55.0
-    max_connections: int = 1000
+    max_connections: int | None = None

@@ -4,9 +4,13 @@ Under asyncio a method without `await` is a transaction, so there are no locks. 
 pure reducers of `routing`.
 """
 
+from collections.abc import Collection
+
 from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import health
@@ -33,6 +37,7 @@ class Live:
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
+        self.crowded: Collection[tuple[Network, Origin]] = frozenset()
         self.in_progress: dict[str, int] = {}
         self._served: dict[tuple[str, str], float] = {}  # when a key last did, while one is blocked
         self._tidied_at = 0.0

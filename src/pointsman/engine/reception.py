@@ -352,6 +352,7 @@ _TOLD = {
     failures.STREAM_TOO_LONG: "the provider's stream took longer than routing.timeouts.stream_s allows",
     failures.MALFORMED_ANSWER: "the provider's answer is not valid HTTP",
     failures.INTERNAL: "the gateway failed; see its log",
+    failures.OVERLOADED_GATEWAY: "this gateway has no connection to the provider free",
 }
 _NO_STREAM = "the provider answered a request for a stream with something else"
 

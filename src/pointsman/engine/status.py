@@ -6,6 +6,7 @@ from time import monotonic
 from pointsman.domain.calls import Operation
 from pointsman.domain.plans import Health
 from pointsman.engine.serving import Engine
+from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
 from pointsman.transport.http_server import HttpServer
 
@@ -23,6 +24,11 @@ def _counters(engine: Engine) -> Iterator[CounterFamily]:
     yield counter("pointsman_log_dropped_total", "Records the log lost.", engine.accounts.log_dropped)
     yield counter(
         "pointsman_overruns_total", "Attempts that used more than they had reserved.", billing.ledger.overruns
+    )
+    yield counter(
+        "pointsman_upstream_connections_refused_total",
+        "Attempts for whose connection there was no room.",
+        engine.upstreams.room.refused,
     )
     if billing.journal is not None:
         yield counter(
@@ -71,6 +77,7 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("provider", "key", "model", "reason"),
         is_maximum=True,
     )
+    yield from _upstream_gauges(engine.upstreams)
     yield gauge("pointsman_reservations", "Attempts that hold a reservation.", billing.ledger.open_attempts)
     if billing.journal is not None:
         trouble = billing.journal.trouble is not None
@@ -93,6 +100,23 @@ def _subject(engine: Engine, name: str) -> tuple[str, str, str]:
     """Provider, model and operation of what health is kept for."""
     target, _, operation = name.partition("\t")
     return (*_target(engine, target), operation or Operation.CHAT.value)
+
+
+def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:
+    """Connections to providers, by their address."""
+    rows: dict[tuple[str, str], float] = {}
+    for client in upstreams:
+        for origin, pool in client.gauges().items():  # several clients may reach one origin, each in its own way
+            for state, count in (("busy", pool.in_flight), ("idle", pool.idle), ("waiting", pool.waiting)):
+                rows[origin, state] = rows.get((origin, state), 0) + count
+    yield gauge(
+        "pointsman_upstream_connections",
+        "Connections to providers: busy and idle ones, and requests waiting for one.",
+        list(rows.items()),
+        ("origin", "state"),
+    )
+    room = upstreams.room
+    yield gauge("pointsman_upstream_connections_limit", "Connections to providers there is room for.", room.limit)
 
 
 def _target(engine: Engine, name: str) -> tuple[str, str]:

@@ -8,12 +8,14 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
+from pointsman.transport.room import Room
 
 
 class Upstreams:
-    """Clients outlive a reload where their settings do."""
+    """Clients outlive a reload where their settings do. They share the `room` there is for connections."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, room: Room | None = None) -> None:
+        self.room = room or Room()
         self._loop = loop
         self._deadlines = deadlines
         self._clients: dict[Network, HttpClient] = {}
@@ -28,7 +30,7 @@ class Upstreams:
         if found is None:
             found = self._clients.get(endpoint.network)
             if found is None:
-                found = HttpClient(self._loop, self._deadlines, endpoint.network)
+                found = HttpClient(self._loop, self._deadlines, endpoint.network, room=self.room)
                 self._clients[endpoint.network] = found
             self._of_endpoint[endpoint] = found
         return found

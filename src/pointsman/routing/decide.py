@@ -38,7 +38,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     public = view.snapshot.models.get(call.model)
     if public is None and call.provider is None:
         public = resolve(view.snapshot, call.model)
-    is_calm = not (view.conditions or view.key_blocks or view.exhausted)
+    is_calm = not (view.conditions or view.key_blocks or view.exhausted or view.crowded)
     if (
         public is None
         or call.fallbacks

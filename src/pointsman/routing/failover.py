@@ -189,11 +189,13 @@ def _others(plan: Plan, history: Sequence[Attempt], choice: Choice, key: Provide
 
 def _is_there(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     """Whether a candidate can be asked at that time, as far as is known now."""
-    return not _is_failed(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
+    return not _is_avoided(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
 
 
-def _is_failed(plan: Plan, choice: Choice, view: View, at: float) -> bool:
-    """Whether the breaker of a candidate is open at that time."""
+def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
+    """Whether the breaker of a candidate is open at that time, or an attempt would have to wait for a connection."""
+    if view.crowded and _is_crowded(choice, view):
+        return True
     if not view.conditions:
         return False
     condition = view.conditions.get(subject(choice.candidate, plan.operation))
@@ -228,7 +230,7 @@ def _without_fallbacks(
     for choice in targets:
         if choice.candidate.id in tried:
             continue
-        if "provider" in causes and _is_failed(plan, choice, view, now):
+        if "provider" in causes and _is_avoided(plan, choice, view, now):
             return choices
         blocks = [block_on(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
         if all(block is not None for block in blocks) and any(
@@ -251,7 +253,7 @@ def _untried(
         item = choice.candidate
         if item.id == last.candidate:
             return 0  # another key of the candidate whose key was refused
-        if _is_failed(plan, choice, view, now):
+        if _is_avoided(plan, choice, view, now):
             return 3
         return 2 if item.endpoint.name in dead else 1
 
@@ -383,6 +385,11 @@ def _may_repeat(choice: Choice, history: Sequence[Attempt], view: View, now: flo
         item for item in history if item.candidate == name and item.failure and item.failure.kind in REPEATED_ONCE
     ]
     return len(worked) < 2 and view.may_retry(choice.candidate.endpoint.name, now)
+
+
+def _is_crowded(choice: Choice, view: View) -> bool:
+    endpoint = choice.candidate.endpoint
+    return (endpoint.network, endpoint.origin) in view.crowded
 
 
 def _is_free(choice: Choice, key: ProviderKey, view: View, now: float) -> bool:

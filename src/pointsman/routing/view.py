@@ -1,11 +1,13 @@
 """What the decision core may read of the live state: a read-only window, valid for one synchronous decision."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from pointsman.domain.limits import Limit
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.routing.health import Condition, KeyBlock, KeyName
 
@@ -21,7 +23,8 @@ class Exhausted(Struct, frozen=True):
 
 class View(Protocol):
     """`conditions` is kept under the names of `health.subject` and holds only what is not healthy; `key_blocks` holds
-    only keys that were refused; `exhausted` under names of counters holds only limits of which nothing is left."""
+    only keys that were refused; `exhausted` under names of counters holds only limits of which nothing is left.
+    `crowded` are the ways to a provider on which a request would have to wait for a connection."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -31,6 +34,8 @@ class View(Protocol):
     def key_blocks(self) -> Mapping[KeyName, KeyBlock]: ...
     @property
     def exhausted(self) -> Mapping[str, Exhausted]: ...
+    @property
+    def crowded(self) -> Collection[tuple[Network, Origin]]: ...
     def may_retry(self, provider: str, now: float) -> bool:
         """Whether the retry budgets, that of the provider and the global one, have a token left."""
         ...
@@ -42,6 +47,7 @@ class CalmView:
     conditions: Mapping[str, Condition] = {}
     key_blocks: Mapping[KeyName, KeyBlock] = {}
     exhausted: Mapping[str, Exhausted] = {}
+    crowded: Collection[tuple[Network, Origin]] = frozenset()
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot

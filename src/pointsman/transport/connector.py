@@ -15,9 +15,14 @@ from pointsman.domain.origin import Origin
 from pointsman.transport import tls
 from pointsman.transport.errors import ConnectError
 from pointsman.transport.resolver import Address, Resolver
+from pointsman.transport.room import are_files_used_up, is_ours
 
 STAGGER_S = 0.25  # how long one address may take before the next is tried beside it
 MAX_PROXY_ANSWER = 16 * 1024
+
+_NO_FILES = (
+    "this gateway could not open a connection to %s: it has no more files or ports; raise LimitNOFILE (ulimit -n)"
+)
 
 # A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging what was sent.
 KEEPALIVE_IDLE_S = 30
@@ -59,19 +64,25 @@ class Connector:
             else:
                 await self._loop.create_connection(lambda: protocol, sock=sock)
         except OSError as error:
-            raise ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}") from None
+            sock.close()
+            raise _failure(origin, error) from None
         except BaseException:
             sock.close()
             raise
 
     async def _open_socket(self, origin: Origin, enter_phase: Callable[[str], None]) -> socket.socket:
         enter_phase("resolving the name")
-        addresses = await self._resolver.resolve(bare_host(origin))
+        try:
+            addresses = await self._resolver.resolve(bare_host(origin))
+        except ConnectError as error:
+            if are_files_used_up():
+                raise ConnectError(failures.OVERLOADED_GATEWAY, _NO_FILES % origin) from error
+            raise
         enter_phase("opening the connection")
         try:
             return await self._race(_interleaved(addresses), origin.port)
         except OSError as error:
-            raise ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}") from None
+            raise _failure(origin, error) from None
 
     async def _race(self, addresses: list[Address], port: int) -> socket.socket:
         """Try the addresses in order, the next as soon as one fails or takes long; the first to connect wins."""
@@ -166,6 +177,13 @@ class Connector:
         except ConnectionError:
             message = f"TLS with {origin} failed: the connection was closed in the handshake"
             raise ConnectError(failures.TLS_FAILED, message) from None
+
+
+def _failure(origin: Origin, error: OSError) -> ConnectError:
+    """Why there is no connection: for want of something here, or because of the other side."""
+    if is_ours(error):
+        return ConnectError(failures.OVERLOADED_GATEWAY, f"{_NO_FILES % origin} ({_words(error)})")
+    return ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}")
 
 
 def bare_host(origin: Origin) -> str:

@@ -11,6 +11,7 @@ from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.leg import Leg, ResponseHandler, UploadLeg
 from pointsman.transport.pool import OriginPool, PoolGauges
 from pointsman.transport.resolver import Resolver
+from pointsman.transport.room import Room
 
 
 class HttpClient:
@@ -26,10 +27,12 @@ class HttpClient:
         deadlines: Deadlines,
         network: Network,
         resolver: Resolver | None = None,
+        room: Room | None = None,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
         self._network = network
+        self._room = room or Room()
         self._owned_resolver = Resolver(loop) if resolver is None else None
         self._connector = Connector(loop, network, resolver or self._owned_resolver or Resolver(loop))
         self._pools: dict[Origin, OriginPool] = {}
@@ -79,5 +82,6 @@ class HttpClient:
     def _open_pool(self, origin: Origin) -> OriginPool:
         if self._is_closed:
             raise RuntimeError("the client is closed")
-        pool = self._pools[origin] = OriginPool(self._loop, self._deadlines, self._connector, self._network, origin)
+        pool = OriginPool(self._loop, self._deadlines, self._connector, self._network, origin, self._room)
+        self._pools[origin] = pool
         return pool

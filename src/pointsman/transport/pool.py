@@ -15,6 +15,7 @@ from pointsman.transport.connector import Connector, bracketed_host
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.errors import ConnectError, TransportFailure
 from pointsman.transport.leg import Leg
+from pointsman.transport.room import Room
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -43,8 +44,10 @@ class OriginPool:
         connector: Connector,
         network: Network,
         origin: Origin,
+        room: Room,
     ) -> None:
         self.name = str(origin)
+        self.most = network.max_connections
         self.deadlines = deadlines
         self.idle_timeout_s = network.idle_timeout_s
         host = bracketed_host(origin)
@@ -55,6 +58,9 @@ class OriginPool:
         self._connector = connector
         self._network = network
         self._origin = origin
+        self._room = room
+        self._is_crowded = False
+        room.pools[self] = None
         self._idle: dict[UpstreamConnection, None] = {}  # the one used last at the end
         self._connections: set[UpstreamConnection] = set()
         self._waiting: dict[_Waiter, None] = {}  # first come, first served
@@ -71,12 +77,21 @@ class OriginPool:
             connection, _ = idle.popitem()
             self._reuses += 1
             connection.start(leg)
-        elif len(self._connections) < self._network.max_connections:
+        elif self.most is None or len(self._connections) < self.most:
             self._connect(leg)
         else:
             waiter = leg.carrier = _Waiter(self, leg)
             self._waiting[waiter] = None
             self.deadlines.watch(waiter)
+        if self.most is not None:
+            self._note_crowd(self.most)
+
+    def close_idle(self) -> bool:
+        """Make room for a connection to somebody else."""
+        for connection in self._idle:  # the first is the one not used for longest
+            connection.close()
+            return True
+        return False
 
     def gauges(self) -> PoolGauges:
         return PoolGauges(
@@ -92,6 +107,8 @@ class OriginPool:
     async def close(self) -> None:
         """Close all connections; legs in flight fail."""
         self._is_closed = True
+        self._room.pools.pop(self, None)
+        self._room.crowded.discard((self._network, self._origin))
         for waiter in list(self._waiting):
             waiter.fail(failures.SHUTTING_DOWN, "the gateway is closing")
         for connection in list(self._connections):
@@ -106,15 +123,20 @@ class OriginPool:
             connection.start(self._next_waiting())
         else:
             self._idle[connection] = None
+            if self._is_crowded and self.most is not None:
+                self._note_crowd(self.most)
 
     def connection_gone(self, connection: UpstreamConnection, unanswered: Leg | None) -> None:
         self._idle.pop(connection, None)
         self._connections.discard(connection)
+        self._room.leave()
         if unanswered is not None:
             self._stale_retries += 1
             self._connect(unanswered)
         elif self._waiting and not self._is_closed:
             self._connect(self._next_waiting())
+        if self._is_crowded and self.most is not None:
+            self._note_crowd(self.most)
 
     # -- told by the queue ------------------------------------------------------------------------------------------
 
@@ -123,7 +145,19 @@ class OriginPool:
 
     # -- connecting -------------------------------------------------------------------------------------------------
 
+    def _note_crowd(self, most: int) -> None:
+        """Tell those who decide whether the next request would have to wait."""
+        is_crowded = not self._idle and len(self._connections) >= most and not self._is_closed
+        if is_crowded is not self._is_crowded:
+            self._is_crowded = is_crowded
+            way = (self._network, self._origin)
+            (self._room.crowded.add if is_crowded else self._room.crowded.discard)(way)
+
     def _connect(self, leg: Leg) -> None:
+        if not self._room.take():
+            leg.carrier = None
+            self._loop.call_soon(_refuse, leg, self._room.limit)
+            return
         self._connects += 1
         connection = UpstreamConnection(self, leg, monotonic() + self._network.connect_timeout_s)
         self._connections.add(connection)
@@ -152,6 +186,25 @@ class OriginPool:
         return waiter.leg
 
 
+def _refuse(leg: Leg, limit: int) -> None:
+    message = (
+        f"this gateway has no room for another connection: {limit} to providers are open in this worker, and none is "
+    )
+    _fail_unsent(
+        leg, failures.OVERLOADED_GATEWAY, message + "idle; raise the limit of open files (LimitNOFILE, ulimit -n)"
+    )
+
+
+def _fail_unsent(leg: Leg, kind: Kind, message: str) -> None:
+    """Tell the handler of a leg that no connection was found for. One that was cancelled has none any more."""
+    handler, leg.handler, leg.carrier = leg.handler, None, None
+    if handler is not None:
+        try:
+            handler.on_failure(TransportFailure(kind, message, was_sent=False))
+        except Exception:  # the handler's error must not stop what else ends here
+            _logger.exception("a failure could not be handled")
+
+
 class _Waiter:
     """A leg's place in the queue for a connection."""
 
@@ -169,17 +222,16 @@ class _Waiter:
         if now < self.leg.deadline:
             self.deadline = self.leg.deadline
         else:
-            self.fail(self.leg.timeout_kind, f"no connection to {self._pool.name} became free in time")
+            kind = self.leg.timeout_kind
+            kind = failures.OVERLOADED_GATEWAY if kind is failures.COMMIT_TIMEOUT else kind
+            message = (
+                f"no connection to {self._pool.name} became free in time, of the {self._pool.most} that there may be "
+            )
+            self.fail(kind, message + "(egress.connections)")
 
     def fail(self, kind: Kind, message: str) -> None:
         self._pool.remove_waiter(self)
-        leg = self.leg
-        handler, leg.handler, leg.carrier = leg.handler, None, None
-        if handler is not None:
-            try:
-                handler.on_failure(TransportFailure(kind, message, was_sent=False))
-            except Exception:  # the handler's error must not stop what else ends here
-                _logger.exception("a failure of %s could not be handled", self._pool.name)
+        _fail_unsent(self.leg, kind, message)
 
     def watch(self) -> None:
         self.deadline = self.leg.deadline

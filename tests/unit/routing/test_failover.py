@@ -279,6 +279,19 @@ def test_a_breaker_that_opened_since_the_plan_was_made_puts_its_candidate_last()
     assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"]
 
 
+def test_a_candidate_that_a_request_would_have_to_wait_for_comes_last() -> None:
+    view = FakeView(of(A, B, C))
+    view.crowded.add((A.network, A.origin))
+    trace = drive(plan_for(call(), view), view, answers(failures.UPSTREAM_ERROR))
+    assert [name for name, _ in trace.asked][:3] == ["b/m", "c/m", "a/m"]
+    plan = plan_for(call(), FakeView(view.snapshot))
+    view.crowded = {(B.network, B.origin)}
+    trace = drive(plan, view, answers(failures.UPSTREAM_ERROR))
+    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"], "also where it came about after the plan"
+    view.crowded.add((A.network, A.origin))
+    assert drive(plan_for(call("a/m"), view), view, answers(None)).asked == [("a/m", "k1")]
+
+
 def test_a_second_plan_does_not_join_a_trial() -> None:
     view = FakeView(of(A, B, C))
     first, second = plan_for(call(), view), plan_for(call(), view)

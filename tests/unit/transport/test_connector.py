@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -439,3 +440,28 @@ def test_ipv6_and_socket_options() -> None:
             pytest.skip(f"no IPv6 here: {error}")
 
     run(main())
+
+
+@pytest.mark.parametrize("where", ["socket", "lookup"])
+def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object) -> list[Address]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def main() -> Answer:
+        async with serving(echo) as fake:
+            origin = fake.origin if where == "socket" else Origin("http", "provider.test", 1)
+            resolver = Resolver(asyncio.get_running_loop(), lookup=no_more)
+            async with connecting(resolver=resolver) as client:
+                if where == "socket":
+                    monkeypatch.setattr(socket, "socket", no_more)
+                else:
+                    monkeypatch.setattr(connector, "are_files_used_up", lambda: True)
+                answer = await ask(client, origin)
+                monkeypatch.undo()
+            await resolver.close()
+            return answer
+
+    answer = run(main())
+    assert answer.failure_code == "gateway_overloaded"
+    assert answer.failure is not None
+    assert "it has no more files or ports" in answer.failure.message

@@ -14,6 +14,7 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.transport import connection
 from pointsman.transport.connection import STALE_S
+from pointsman.transport.room import Room
 
 ONCE = UpstreamRequest(b"POST", b"/files", b"", b"{}", is_replayable=False)
 
@@ -198,13 +199,63 @@ def test_a_waiting_request_is_bounded_by_its_deadline_and_gets_the_place_of_a_cl
             for answer in (short, moved):
                 await answer.over()
                 assert answer.failure is not None
-                assert (answer.failure_code, answer.failure.was_sent) == ("upstream_timeout", False)
-                assert "became free" in answer.failure.message
+                assert (answer.failure_code, answer.failure.was_sent) == ("gateway_overloaded", False)
+                assert "became free in time, of the 1 that there may be (egress.connections)" in answer.failure.message
             assert not first.is_over
             go_on.set()
             assert (await first.over()).body == b"ok"
             assert (await long.over()).body == b"ok"
             assert len(fake.peers) == 2
+
+    run(main())
+
+
+def test_where_every_connection_is_in_use_those_who_decide_are_told() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            while True:
+                await peer.request()
+                await go_on.wait()
+                peer.send(OK)
+
+        network, room = Network(max_connections=1), Room()
+        async with serving(script) as fake, connecting(network, room=room) as client:
+            go_on, way = asyncio.Event(), (network, fake.origin)
+            first = send(client, fake.origin)
+            assert room.crowded == {way}
+            second = send(client, fake.origin)
+            go_on.set()
+            for answer in (first, second):
+                assert (await answer.over()).body == b"ok"
+            assert room.crowded == set()
+            send(client, fake.origin).leg.cancel()  # type: ignore[union-attr]
+            assert room.crowded == set(), "a closed connection leaves room"
+        assert room.used == 0
+
+    run(main())
+
+
+def test_idle_connections_to_one_provider_make_room_for_another() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(OK)
+            await go_on.wait()
+
+        room = Room(1)
+        async with serving(script) as one, serving(script) as other, connecting(room=room) as client:
+            go_on = asyncio.Event()
+            assert (await ask(client, one.origin)).body == b"ok"
+            held = send(client, other.origin)
+            refused = await ask(client, one.origin)
+            assert refused.failure is not None
+            assert (refused.failure_code, refused.failure.was_sent) == ("gateway_overloaded", False)
+            assert "no room for another connection: 1 to providers are open" in refused.failure.message
+            assert (await held.over()).body == b"ok"
+            cancelled = send(client, one.origin)
+            assert cancelled.leg is not None
+            cancelled.leg.cancel()
+            go_on.set()
+            assert (room.refused, room.used) == (1, 0)
 
     run(main())
 
