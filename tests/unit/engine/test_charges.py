@@ -49,20 +49,19 @@ def piece(text: str) -> bytes:
     return event(choices=[{"index": 0, "delta": {"content": text}}])
 
 
-def charged(  # noqa: PLR0913 -- each has its part in it
+def charged(
     kind: Kind | None = None,
     *,
     status: int | None = 200,
     events: int = 0,
     usage: Usage | None = None,
-    was_sent: bool = True,
     call: Call | None = None,
     price: Price | None = PLAIN,
     unfinished: str | None = None,
     answers: Answers | None = None,
 ) -> Charge:
     call = call or STREAMED
-    reception = reception_of(call, was_sent=was_sent)
+    reception = reception_of(call)
     if status is not None:
         reception.on_head(status, SSE if call.stream else JSON)
         for _ in range(events):
@@ -126,7 +125,8 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
 ) -> None:
     """An answer in one piece, a stream, and a stream that is passed on unread."""
     assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
-    assert charged(kind, status=None, call=call, unfinished=unfinished, was_sent=False).nano == 0
+    reception = reception_of(call, was_sent=False)
+    assert charge_for(call, PLAIN, BOUND, unfinished, reception, Failure(kind, ""), Answers()).nano == 0
     assert charged(kind, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
 
 
