@@ -90,7 +90,10 @@ def judge(
 
 _TOO_LONG = (
     r"maximum context length|maximum prompt length|context (?:length|window|limit|size)|prompt is too long"
-    r"|prompt too long|too many tokens|input is too long|maximum input length|maximum model length"
+    r"|prompt too long|too many tokens|input is too long|maximum (?:allowed )?input length|maximum model length"
+    r"|exceeds? (?:the )?(?:model's )?(?:maximum number of tokens|max(?:imum)? input|token limit)"
+    r"|reduce the length of|too large for model with|exceeded model token limit|`max_new_tokens` must be"
+    r"|`inputs` must have less than|input token count|keep the first \d+ tokens|context overflow"
 )
 _FILTERED = (
     r"\bflagged\b|moderation|content (?:policy|filter|management)|safety (?:policy|system|check)"

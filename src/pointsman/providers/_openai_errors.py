@@ -109,7 +109,7 @@ def read_error(body: bytes) -> _Error | None:
         return None
     inner = found.get("error")
     source = inner if isinstance(inner, dict) else found
-    said = inner if isinstance(inner, str) else source.get("message") or source.get("detail")
+    said = source.get("message") or (inner if isinstance(inner, str) else source.get("detail"))
     if said is None and source is found:
         return None
     code = source.get("code")

@@ -1,7 +1,17 @@
 """Fireworks AI: OpenAI-compatible. https://docs.fireworks.ai/api-reference"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Scope
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://docs.fireworks.ai/guides/inference-error-codes: 412 says that an account is suspended, mostly for its bill.
+ERRORS = (
+    rule(failures.BALANCE_EMPTY, 412),
+    rule(failures.CREDENTIAL_REJECTED, 403, codes=("unauthorized", "forbidden")),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429, starts="you have exceeded your usage limits", scope=Scope.KEY),
+)
 
 PROVIDER = openai_compatible(
     "fireworks",
@@ -9,5 +19,6 @@ PROVIDER = openai_compatible(
     "https://api.fireworks.ai/inference/v1",
     "FIREWORKS_API_KEY",
     also=(Operation.RESPONSES,),
+    errors=ERRORS,
     docs="https://docs.fireworks.ai/api-reference",
 )

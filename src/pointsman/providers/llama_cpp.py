@@ -1,7 +1,32 @@
 """Llama.cpp: OpenAI-compatible. https://github.com/ggml-org/llama.cpp/tree/master/tools/server"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Scope
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-common.cpp. Faults of a request that come as a
+# 500 say nothing of the server, and an operation that it was started without comes as a 501.
+ERRORS = (
+    rule(
+        failures.UPSTREAM_UNSUPPORTED,
+        starts="this server does not support (?:embeddings|completions|chat|infill|reranking|rerank)",
+        scope=Scope.OPERATION,
+    ),
+    rule(
+        failures.CONTEXT_TOO_LONG,
+        400,
+        500,
+        says="exceeds the available context size|context size has been exceeded|input is too large to process",
+    ),
+    rule(
+        failures.UPSTREAM_REFUSED,
+        500,
+        501,
+        says="(?:image|audio|video) input is not supported|requires --jinja|failed to (?:load|decode) image",
+    ),
+)
 
 PROVIDER = openai_compatible(
     "llama-cpp",
@@ -11,5 +36,6 @@ PROVIDER = openai_compatible(
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
     also=(Operation.RESPONSES, Operation.RERANK),
+    errors=ERRORS,
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

@@ -1,7 +1,27 @@
 """LM Studio: OpenAI-compatible. https://lmstudio.ai/docs/developer/openai-compat"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Scope
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://lmstudio.ai/docs/developer/openai-compat. A path that it does not have may be told under status 200.
+ERRORS = (
+    rule(failures.UPSTREAM_UNSUPPORTED, starts="unexpected endpoint or method", scope=Scope.OPERATION),
+    rule(
+        failures.UPSTREAM_MODEL_MISSING,
+        400,
+        404,
+        starts="no models? (?:is |are )?loaded|model .{0,200}not (?:found|loaded)",
+    ),
+    rule(
+        failures.CONTEXT_TOO_LONG,
+        400,
+        500,
+        says=r"keep the first \d+ tokens|greater than the context length|context length of only|context overflow",
+    ),
+)
 
 PROVIDER = openai_compatible(
     "lm-studio",
@@ -11,5 +31,6 @@ PROVIDER = openai_compatible(
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
     also=(Operation.RESPONSES,),
+    errors=ERRORS,
     docs="https://lmstudio.ai/docs/developer/openai-compat",
 )

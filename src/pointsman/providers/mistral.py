@@ -1,7 +1,17 @@
 """Mistral: OpenAI-compatible. https://docs.mistral.ai/api"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://docs.mistral.ai/api: an error has a numeric `code` as text, such as 1300 for a rate limit.
+ERRORS = (
+    rule(failures.UPSTREAM_OVERLOADED, 429, codes=("3505", "service_tier_capacity_exceeded")),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429, codes=("1300", "rate_limited")),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, codes=("1500", "invalid_model")),
+    rule(failures.CONTEXT_TOO_LONG, 400, codes=("3051",)),
+)
 
 PROVIDER = openai_compatible(
     "mistral",
@@ -12,5 +22,6 @@ PROVIDER = openai_compatible(
     streams_usage=False,
     rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
     also=(Operation.MODERATION, Operation.FILE, Operation.AUDIO),
+    errors=ERRORS,
     docs="https://docs.mistral.ai/api",
 )

@@ -1,7 +1,15 @@
 """Nebius: OpenAI-compatible. https://docs.tokenfactory.nebius.com"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://docs.tokenfactory.nebius.com: the errors of vLLM behind its own for keys and balances.
+ERRORS = (
+    rule(failures.BALANCE_EMPTY, 403, starts=r"(?:your )?(?:balance|account balance)\b"),
+    rule(failures.UPSTREAM_MODEL_DENIED, 403, starts="(?:you (?:do not|don't) have )?access to (?:the )?model"),
+)
 
 PROVIDER = openai_compatible(
     "nebius",
@@ -9,5 +17,6 @@ PROVIDER = openai_compatible(
     "https://api.tokenfactory.nebius.com/v1",
     "NEBIUS_API_KEY",
     also=(Operation.IMAGE,),
+    errors=ERRORS,
     docs="https://docs.tokenfactory.nebius.com",
 )

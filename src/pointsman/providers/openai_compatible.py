@@ -2,11 +2,17 @@
 
 Nearly all of them read `max_tokens`, and some nothing else (Ollama, LM Studio, llama-cpp-python, older llama.cpp and
 vLLM). An answer whose bound is ignored may cost any amount, while the models that refuse `max_tokens`, OpenAI's own,
-say so. What a client states is not touched: it may well know what it speaks to.
+say so. What a client states is not touched: it may well know what it speaks to. Its errors may be those of any server
+that people run themselves.
 """
 
 from pointsman.domain.calls import Operation
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
+from pointsman.providers.llama_cpp import ERRORS as LLAMA_CPP
+from pointsman.providers.lm_studio import ERRORS as LM_STUDIO
+from pointsman.providers.ollama import ERRORS as OLLAMA
+from pointsman.providers.sglang import ERRORS as SGLANG
+from pointsman.providers.vllm import ERRORS as VLLM
 from pointsman.wire.output_bound import OLDER
 
 PROVIDER = openai_compatible(
@@ -18,5 +24,6 @@ PROVIDER = openai_compatible(
     output_bound=OLDER,
     completion_tokens=COMPLETION_TOKENS,
     also=(*PASSED_THROUGH, Operation.RERANK, *ACCOUNT),
+    errors=(*LLAMA_CPP, *VLLM, *SGLANG, *OLLAMA, *LM_STUDIO),
     docs="https://platform.openai.com/docs/api-reference",
 )

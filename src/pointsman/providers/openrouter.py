@@ -1,7 +1,21 @@
 """OpenRouter: OpenAI-compatible. https://openrouter.ai/docs/api-reference"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://openrouter.ai/docs/api/reference/errors-and-debugging. A 403 says that a prompt was flagged, or that the limit
+# set for a key is used up. A 402 may mean that this request asks for more tokens than the credits are enough for, while
+# smaller ones still pass.
+ERRORS = (
+    rule(failures.UPSTREAM_TOO_LARGE, 402, says="can only afford|tokens limit exceeded"),
+    rule(failures.UPSTREAM_TOO_LARGE, 400, codes=("token_limit_exceeded",)),
+    rule(failures.BALANCE_EMPTY, 402),
+    rule(failures.BALANCE_EMPTY, 403, starts="key limit exceeded"),
+    rule(failures.CONTENT_FILTERED, 403, starts=".{0,200}(?:requires moderation|was flagged|moderation)"),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, starts=".{0,200} is not a valid model id|no endpoints found"),
+)
 
 PROVIDER = openai_compatible(
     "openrouter",
@@ -9,5 +23,6 @@ PROVIDER = openai_compatible(
     "https://openrouter.ai/api/v1",
     "OPENROUTER_API_KEY",
     also=(Operation.RESPONSES,),
+    errors=ERRORS,
     docs="https://openrouter.ai/docs/api-reference",
 )

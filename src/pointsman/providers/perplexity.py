@@ -3,8 +3,16 @@
 Its chat completions (Sonar) were shut down on 27 September 2026.
 """
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://docs.perplexity.ai/docs/agent-api/openai-compatibility: an account without credits answers 401.
+ERRORS = (
+    rule(failures.BALANCE_EMPTY, 401, codes=("insufficient_quota",)),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, codes=("invalid_model",)),
+)
 
 PROVIDER = openai_compatible(
     "perplexity",
@@ -14,5 +22,6 @@ PROVIDER = openai_compatible(
     chat=False,
     completions=False,
     also=(Operation.RESPONSES,),
+    errors=ERRORS,
     docs="https://docs.perplexity.ai",
 )

@@ -1,7 +1,22 @@
 """SGLang: OpenAI-compatible. https://docs.sglang.ai/basic_usage/openai_api.html"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Scope
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
+
+# https://docs.sglang.ai/basic_usage/openai_api.html
+ERRORS = (
+    rule(
+        failures.UPSTREAM_UNSUPPORTED,
+        400,
+        501,
+        starts="this model does not appear to be an embedding model",
+        scope=Scope.OPERATION,
+    ),
+    rule(failures.CONTEXT_TOO_LONG, 400, says="longer than the model's context length|requested token count exceeds"),
+)
 
 PROVIDER = openai_compatible(
     "sglang",
@@ -11,5 +26,6 @@ PROVIDER = openai_compatible(
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
     also=(Operation.RESPONSES, Operation.RERANK),
+    errors=ERRORS,
     docs="https://docs.sglang.ai/basic_usage/openai_api.html",
 )

@@ -1,7 +1,17 @@
 """Together AI: OpenAI-compatible. https://docs.together.ai/docs/openai-api-compatibility"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+
+# https://docs.together.ai/docs/error-codes: 403 says that a prompt is too long.
+ERRORS = (
+    rule(failures.CONTEXT_TOO_LONG, 403, says="token count|context length|max_new_tokens|max_tokens"),
+    rule(failures.BALANCE_EMPTY, 402),
+    rule(failures.BALANCE_EMPTY, 429, codes=("credit_limit",)),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, codes=("model_not_available",)),
+)
 
 PROVIDER = openai_compatible(
     "together",
@@ -10,5 +20,6 @@ PROVIDER = openai_compatible(
     "TOGETHER_API_KEY",
     rename={"max_completion_tokens": "max_tokens"},
     also=(Operation.IMAGE, Operation.AUDIO, Operation.RERANK, Operation.FILE, Operation.BATCH),
+    errors=ERRORS,
     docs="https://docs.together.ai/docs/openai-api-compatibility",
 )

@@ -1,7 +1,23 @@
 """VLLM: OpenAI-compatible. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Scope
+from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
+
+# https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: whether a model embeds or chats depends on how
+# it was started.
+ERRORS = (
+    rule(
+        failures.UPSTREAM_UNSUPPORTED,
+        400,
+        404,
+        501,
+        starts=r"the model does not support (?:the )?[\w ]{1,40} API",
+        scope=Scope.OPERATION,
+    ),
+)
 
 PROVIDER = openai_compatible(
     "vllm",
@@ -11,5 +27,6 @@ PROVIDER = openai_compatible(
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
     also=(Operation.RESPONSES, Operation.AUDIO, Operation.RERANK),
+    errors=ERRORS,
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
 )
