@@ -24,7 +24,8 @@ class WorkerTask(Struct, frozen=True):
 
 
 class ControlTask(Struct, frozen=True):
-    """The control process. `config` is the configuration file, if there is one."""
+    """The control process. `config` is the configuration file, if there is one. One that `must_own` the store does not
+    start where that is another gateway's: nobody is served yet."""
 
     config: str | None
     console_fds: list[int]
@@ -35,6 +36,7 @@ class ControlTask(Struct, frozen=True):
     snapshot: str
     log_level: str
     public_is_loopback: bool
+    must_own: bool = False
 
 
 def settle_memory() -> None:

@@ -123,10 +123,10 @@ class Supervisor:
     def _start_all(self) -> None:
         for slot in range(self._settings.workers):
             self._start(slot)
-        self._start(None)
+        self._start(None, is_first=True)
         self._wait_until_ready(list(self._children.values()))
 
-    def _start(self, slot: int | None, patience_s: float = PATIENCE_S) -> Child:
+    def _start(self, slot: int | None, patience_s: float = PATIENCE_S, *, is_first: bool = False) -> Child:
         """Start a worker, or control where there is no slot."""
         ready, their_ready = os.pipe()
         their_life, life = os.pipe()
@@ -144,6 +144,7 @@ class Supervisor:
                 str(self._snapshot_path),
                 self._settings.log_level,
                 self._settings.listen.is_loopback,
+                is_first,
             )
         else:
             name, module, fds = f"worker {slot}", "pointsman.worker", sockets.listen[slot]

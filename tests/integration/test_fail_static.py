@@ -11,6 +11,7 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from fakes.processes import freeze
+from integration import limits
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
@@ -19,14 +20,9 @@ KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
 
 
 def governed(**governed_by: Any) -> Any:
-    return serving(
-        providers={"alpha": settings()},
-        models={"chat": ["alpha/gpt-4o-mini"]},
-        governance=governance(KEYS, **governed_by),
-        pricing=prices("alpha/gpt-4o-mini"),
-        server={"workers": 2},
-        as_process=True,
-    )
+    models = {"chat": ["alpha/gpt-4o-mini"]}
+    sections = limits.beside({"alpha": settings()}, models, KEYS, "alpha/gpt-4o-mini", **governed_by)
+    return serving(**sections, server={"workers": 2}, as_process=True)
 
 
 async def status(gateway: Gateway, key: str) -> int:
@@ -77,6 +73,7 @@ def test_known_keys_are_served_and_unknown_ones_never(
             await until_answered(gateway, "unknown", 401)
             for key in KEYS:
                 await until_answered(gateway, key, 200)
+            await limits.spend(gateway, 0.3)
             back = await away(gateway)
             try:
                 await until_answered(gateway, "unknown", 503)
@@ -94,6 +91,7 @@ def test_known_keys_are_served_and_unknown_ones_never(
                     spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
             unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
             assert not unknown
+            await limits.spend_to_the_limit(gateway)
 
     run(main())
 
@@ -125,13 +123,10 @@ def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent()
 
     async def main() -> None:
         keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
-        async with serving(
-            providers={"alpha": settings()},
-            models={"chat": ["alpha/gpt-4o-mini"]},
-            governance=governance(keys),
-            pricing=prices("alpha/gpt-4o-mini"),
-            as_process=True,
-        ) as gateway:
+        models = {"chat": ["alpha/gpt-4o-mini"]}
+        sections = limits.beside({"alpha": settings()}, models, keys, "alpha/gpt-4o-mini")
+        async with serving(**sections, as_process=True) as gateway:
+            await limits.spend(gateway, 0.3)
             assert await status(gateway, "me") == 200
             data, away = gateway.config_file.parent / "data", gateway.config_file.parent / "away"
             away.mkdir()
@@ -153,6 +148,7 @@ def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent()
             for file in away.iterdir():
                 file.rename(data / file.name)
             await until_answered(gateway, "other", 200)
+            await limits.spend_to_the_limit(gateway)
 
     run(main())
 

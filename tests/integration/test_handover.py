@@ -9,22 +9,22 @@ import yaml
 
 from fakes.clock import PATIENCE_S
 from fakes.processes import freeze
+from integration import kills, limits
 from integration.client import Client
 from integration.gateway import Gateway, chat, run, serving, until
-from integration.governance import bearer, billed_nano, governance, prices, settings, usd
+from integration.governance import bearer, billed_nano, settings, usd
 
 RATE = 40
 
 
 def governed(gap_ms: float = 5.0):  # type: ignore[no-untyped-def]
-    return serving(
-        providers={"alpha": settings(first_token_ms=10.0, token_gap_ms=gap_ms, kept_requests=5000)},
-        models={"chat": ["alpha/gpt-4o-mini"]},
-        governance=governance({"me": {"budgets": usd(1000)}}),
-        pricing=prices("alpha/gpt-4o-mini"),
-        server={"workers": 2},
-        as_process=True,
+    sections = limits.beside(
+        {"alpha": settings(first_token_ms=10.0, token_gap_ms=gap_ms, kept_requests=5000)},
+        {"chat": ["alpha/gpt-4o-mini"]},
+        {"me": {"budgets": usd(1000)}},
+        "alpha/gpt-4o-mini",
     )
+    return serving(**sections, server={"workers": 2}, as_process=True)
 
 
 async def load(gateway: Gateway, over: asyncio.Event) -> list[int]:
@@ -58,6 +58,12 @@ async def spending_is_exact(gateway: Gateway) -> None:
             await asyncio.sleep(0.05)
 
 
+async def spending_holds(gateway: Gateway) -> None:
+    """All that was spent is in the books, and what is left of a limit can be spent and no more."""
+    await spending_is_exact(gateway)
+    await limits.spend_to_the_limit(gateway)
+
+
 async def all_serve(gateway: Gateway, workers: int) -> None:
     """Wait until there are so many workers that have called control."""
     async with asyncio.timeout(PATIENCE_S):
@@ -73,6 +79,7 @@ def test_an_upgrade_fails_no_request() -> None:
             assert gateway.process is not None
             over = asyncio.Event()
             loading = asyncio.create_task(load(gateway, over))
+            await limits.spend(gateway, 0.3)
             before = dict(gateway.children)
             await asyncio.sleep(0.5)
             gateway.process.send_signal(signal.SIGUSR2)
@@ -84,7 +91,7 @@ def test_an_upgrade_fails_no_request() -> None:
             over.set()
             statuses = await loading
             assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
-            await spending_is_exact(gateway)
+            await spending_holds(gateway)
             print(f"{len(statuses)} requests, {len(statuses) - statuses.count(200)} failed")
             # It can be done again, and it ends as any other.
             assert gateway.process.returncode is None
@@ -92,9 +99,30 @@ def test_an_upgrade_fails_no_request() -> None:
     run(main())
 
 
+def test_a_limit_is_remembered_over_upgrades_and_deaths_in_its_window() -> None:
+    """Workers call the new control process before it has read the store, and end later in the same window."""
+
+    async def main() -> None:
+        async with governed() as gateway:
+            for _ in range(2):
+                await limits.spend_to_the_limit(gateway)
+                await kills.replace(gateway)
+                await limits.spend_to_the_limit(gateway)
+                for name in ("control", "worker 0", "worker 1"):
+                    os.kill(gateway.children[name], signal.SIGKILL)
+                await kills.wait_for_recovery(gateway)
+            bill, unsettled = await limits.spend_to_the_limit(gateway)
+            assert not unsettled
+            assert bill >= limits.LEAST * limits.LIMIT_NANO
+            await limits.shown_once(gateway)
+
+    run(main())
+
+
 def test_a_worker_that_is_told_to_end_fails_no_request() -> None:
     async def main() -> None:
         async with governed() as gateway:
+            await limits.spend(gateway, 0.3)
             over = asyncio.Event()
             loading = asyncio.create_task(load(gateway, over))
             for name in ("worker 0", "worker 1"):
@@ -107,7 +135,7 @@ def test_a_worker_that_is_told_to_end_fails_no_request() -> None:
             over.set()
             statuses = await loading
             assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
-            await spending_is_exact(gateway)
+            await spending_holds(gateway)
 
     run(main())
 
@@ -117,6 +145,7 @@ def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
 
     async def main() -> None:
         async with governed() as gateway:
+            await limits.spend(gateway, 0.3)
             victims = {name: gateway.children[name] for name in ("worker 0", "worker 1")}
             for pid in victims.values():
                 freeze(pid)
@@ -130,7 +159,7 @@ def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
             assert [answer.status for answer in answers] == [200] * 60, "".join(gateway.stderr)
             for client in clients:
                 await client.close()
-            await spending_is_exact(gateway)
+            await spending_holds(gateway)
 
     run(main())
 
@@ -142,6 +171,7 @@ def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
     async def main() -> None:
         async with governed() as gateway:
             assert gateway.process is not None
+            await limits.spend(gateway, 0.3)
             before = dict(gateway.children)
             text = gateway.config_file.read_text()
             document = yaml.safe_load(text)
@@ -161,5 +191,6 @@ def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
             over.set()
             statuses = await loading
             assert statuses == [200] * len(statuses), "".join(gateway.stderr)
+            await spending_holds(gateway)
 
     run(main())

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from fakes.clock import PATIENCE_S
+from integration import limits
 from integration.client import Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
+from integration.kills import WORKERS, survive_seed, wait_for_recovery
 from pointsman.simulate.bill import Entry, charge_nano
 
 RATE = 50  # requests per second
 BEFORE_S, AFTER_S = 1.5, 1.5
-RECOVERY_S = 5.0
-WORKERS = 2
 MESSAGES_EACH = len(MESSAGES)  # of a chat: what is around one is estimated at a token more than is billed
 
 
@@ -77,20 +77,6 @@ def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int],
     return attempts, unsettled, total
 
 
-async def wait_for_recovery(gateway: Gateway) -> None:
-    """All workers serve, and control has a store."""
-    ends_at = asyncio.get_running_loop().time() + gateway.within_s(RECOVERY_S)
-    while True:
-        assert asyncio.get_running_loop().time() < ends_at, "".join(gateway.stderr)
-        try:
-            status = (await gateway.admin("/api/v1/status")).json
-            if len(status["workers"]) == WORKERS and status["store"] == "ok":
-                return
-        except (OSError, ValueError, KeyError):
-            pass
-        await asyncio.sleep(0.05)
-
-
 async def wait_for_store(gateway: Gateway, says: str) -> None:
     """Control is there, and says so of its store."""
     async with asyncio.timeout(PATIENCE_S):
@@ -119,14 +105,15 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
 
     async def main() -> None:
         pace = {"first_token_ms": 20.0, "token_gap_ms": 5.0, "output_tokens": 30.0, "kept_requests": 5000}
-        async with serving(
-            providers={"alpha": settings(**pace), "beta": settings(**pace)},
-            models={"chat": {"strategy": "weighted", "targets": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}},
-            governance=governance({"me": {"budgets": usd(1000)}}),
-            pricing=prices("alpha/gpt-4o-mini", "beta/gpt-4o-mini"),
-            server={"workers": WORKERS},
-            as_process=True,
-        ) as gateway:
+        targets = ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]
+        sections = limits.beside(
+            {"alpha": settings(**pace), "beta": settings(**pace)},
+            {"chat": {"strategy": "weighted", "targets": targets}},
+            {"me": {"budgets": usd(1000)}},
+            *targets,
+        )
+        async with serving(**sections, server={"workers": WORKERS}, as_process=True) as gateway:
+            await limits.spend(gateway, 0.3)
             warm = await gateway.ask_many(20, 20, chat(), headers=bearer("me"))  # every worker has a lease
             assert all(answer.status == 200 for answer in warm)
             gateway.providers["alpha"].set_fault("status=500", for_s=0.5)
@@ -150,8 +137,16 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
             said = f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(unsettled)} without an outcome"
             print(f"{said}; answers by status: {dict(Counter(traffic.statuses))}")
             assert any("killed by SIGKILL" in line for line in gateway.stderr) == (name in gateway.children)
+            await limits.spend_to_the_limit(gateway)
 
     run(main())
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 60))])
+def test_a_limit_holds_over_kills_and_upgrades_in_any_order(seed: int, store: str) -> None:
+    """And all of it can be spent."""
+    print(run(survive_seed(seed, store)))
 
 
 def test_a_control_process_waits_for_another_to_leave_the_books() -> None:

@@ -17,10 +17,11 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from fakes.processes import freeze
+from integration import limits
 from integration.client import Client
 from integration.databases import Server, Way, database, own_server
 from integration.gateway import Gateway, chat, run, serving, until
-from integration.governance import bearer, billed_nano, governance, prices, settings, usd
+from integration.governance import bearer, billed_nano, settings, usd
 
 RATE = 50
 RETURN_S = 10.0
@@ -57,6 +58,7 @@ async def spent_nano(gateway: Gateway) -> int | None:
 
 async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
     """Load before, while and after `fault`: nothing fails, and all that was spent is in the store soon after."""
+    await limits.spend(gateway, 0.3)
     assert await load(gateway, 0.5) == [200] * (RATE // 2)  # leases are there
     loading = asyncio.create_task(load(gateway, for_s + 1))
     breaking = asyncio.create_task(fault(gateway, for_s))
@@ -72,6 +74,7 @@ async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
         )
         await asyncio.sleep(0.1)
     after_s = time.monotonic() - returned_at
+    await limits.spend_to_the_limit(gateway)
     print(
         f"{len(statuses)} requests, none failed; all {spent} nano-dollars in the store {after_s:.1f} s after its return"
     )
@@ -87,15 +90,13 @@ async def store_is_away(gateway: Gateway, for_s: float) -> None:
 
 @contextlib.asynccontextmanager
 async def governed(**sections: Any) -> AsyncIterator[Gateway]:
-    async with serving(
-        providers={"alpha": settings(output_tokens=5.0, kept_requests=100)},
-        models={"chat": ["alpha/gpt-4o-mini"]},
-        governance=governance({"me": {"budgets": usd(1000), "rate_limits": [{"requests": 100_000, "per": "minute"}]}}),
-        pricing=prices("alpha/gpt-4o-mini"),
-        as_process=True,
-        is_alone=False,
-        **sections,
-    ) as gateway:
+    shared = limits.beside(
+        {"alpha": settings(output_tokens=5.0, kept_requests=100)},
+        {"chat": ["alpha/gpt-4o-mini"]},
+        {"me": {"budgets": usd(1000), "rate_limits": [{"requests": 100_000, "per": "minute"}]}},
+        "alpha/gpt-4o-mini",
+    )
+    async with serving(**shared, as_process=True, is_alone=False, **sections) as gateway:
         yield gateway
 
 

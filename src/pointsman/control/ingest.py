@@ -16,8 +16,9 @@ from msgspec import Struct
 from pointsman.control.accounting import Accounting, Charged, OpenRequests
 from pointsman.control.piecemeal import Piecemeal
 from pointsman.control.store.database import RefusedError, StoreError
+from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Refusal, Store
-from pointsman.domain.leases import Share
+from pointsman.domain.leases import Share, Unable
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.routing.leases import LeaseBook
 
@@ -32,6 +33,8 @@ MAX_TOLD = 10  # refused records of one batch that get a line of their own in th
 OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
+_AWAY = Unable("the store cannot be reached")
+_TAKEN = Unable("the store is in use by another gateway")
 NOT_READ = JournalState(Position(), Position())
 
 _logger = logging.getLogger(__name__)
@@ -63,7 +66,7 @@ class IngestState(Struct):
 
 class Ingest:
     """Reads all journals of a machine. `open_store` is tried again until it works; `on_retired` gets the shares that a
-    dead worker left to others."""
+    dead worker left to others. A store that `is_shared` may be another gateway's."""
 
     def __init__(
         self,
@@ -82,13 +85,15 @@ class Ingest:
         self._on_retired = on_retired
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
+        self.is_shared = False
+        self._is_taken = False
         self._is_restored = False
         self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
         self._must_rewind = True
         self._gathered = 0  # records in the last batch
         self._careful_for = 0  # records: the store did not take a batch, whose so many go one by one
         self._failures = 0
-        self._checkpoint_at = 0.0
+        self._beat_at = self._checkpoint_at = 0.0
         self._is_changed = False  # the store has what no checkpoint has made safe yet
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -142,6 +147,9 @@ class Ingest:
             self._careful_for = self._gathered
             self._must_rewind = True
             return False
+        except InUseError as error:
+            await self._lost(str(error))
+            return True
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
                 _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
@@ -169,6 +177,23 @@ class Ingest:
     def _opens_slowly(self) -> None:
         if not self._is_restored:
             self.is_tried.set()
+
+    @property
+    def unable(self) -> Unable:
+        """Why nothing can be lent."""
+        return _TAKEN if self._is_taken else _AWAY
+
+    async def _lost(self, problem: str) -> None:
+        """The store is another gateway's. Should it be ours again, what was spent by then is to be read anew."""
+        if self.state.problem != problem and self._failures == 0:
+            _logger.critical("%s. Until then nothing is lent, and what is spent stays in the journal", problem)
+        self.is_ready.clear()
+        self._is_taken = True
+        self._is_restored = False
+        await self._failed(problem)
+        if self.store is not None:
+            await self.store.close()
+            self.store = None
 
     async def _failed(self, problem: str) -> None:
         self.state.problem = problem
@@ -205,6 +230,11 @@ class Ingest:
                 is_more = self.store is not None and await self.store.lapse(time()) > 0
             await asyncio.sleep(0)
 
+    @property
+    def is_owner(self) -> bool:
+        """Nobody else lends of the limits in the store."""
+        return not self.is_shared or self._is_restored
+
     def open_epochs(self) -> set[int]:
         """The epochs of workers that may hold something: whose journals are not read to the end for good."""
         retired = {name for name, journal in self._journals.items() if journal.is_retired}
@@ -213,6 +243,7 @@ class Ingest:
     async def _rewind(self, store: Store) -> None:
         """Go on where the store is, which may be behind where we were."""
         states = await store.journals()
+        self._is_taken = False
         if not self._is_restored:
             rows = await store.counters(time())
             for first in range(0, len(rows), RESTORED_AT_ONCE):
@@ -346,8 +377,12 @@ class Ingest:
         return position, False
 
     async def _clean_up(self, store: Store) -> None:
-        """Forget windows that are long over; every few seconds, delete what the store has for good."""
+        """Forget windows that are long over; every few seconds show that the owner of the store lives, and delete what
+        it has for good."""
         self._book.forget_ended(time(), monotonic())
+        if monotonic() >= self._beat_at:
+            await store.beat()
+            self._beat_at = monotonic() + BEAT_S
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S

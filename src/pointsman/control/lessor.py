@@ -15,7 +15,7 @@ from typing import cast
 import msgspec
 
 from pointsman.control.ingest import Ingest
-from pointsman.domain.leases import Share, Unable
+from pointsman.domain.leases import Share
 from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
@@ -43,7 +43,6 @@ from pointsman.routing.leases import LeaseBook
 BEAT_S = 1.0
 UNASKED = 0  # the number of no question
 RECALL_S = 0.03  # how long an ask waits for others to give back
-_NO_STORE = Unable("the store cannot be reached")
 
 _logger = logging.getLogger(__name__)
 
@@ -214,7 +213,7 @@ class Lessor:
         if ask.wants:
             await self._ingest.is_tried.wait()
             if not self._ingest.is_ready.is_set():
-                line.send(CannotLend(ask.number, _NO_STORE))
+                line.send(CannotLend(ask.number, self._ingest.unable))
                 return
         await self._ingest.is_ready.wait()
         while not self._knows_all():
@@ -244,7 +243,7 @@ class Lessor:
 
     def _knows_all(self) -> bool:
         if not self._has_all:
-            self._has_all = self._ingest.open_epochs() <= self._lines.keys()
+            self._has_all = self._ingest.is_owner and self._ingest.open_epochs() <= self._lines.keys()
             if self._has_all:
                 self.reshare(self._book.know_all(time()))
         return self._has_all

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from time import time
@@ -25,6 +26,7 @@ from pointsman.control.lessor import Lessor
 from pointsman.control.listing import Listing
 from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.processes import ControlTask, settle_memory
@@ -61,6 +63,7 @@ class _Control:
         self._task = task
         self._data_dir = Path(task.data_dir)
         self._lock: int | None = None  # held until the process ends
+        self._taken: InUseError | None = None  # the store is another gateway's
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -91,13 +94,13 @@ class _Control:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.005)
-        try:
-            async with asyncio.timeout(STORE_S):
-                await services.ingest.is_ready.wait()
-        except TimeoutError:
-            _logger.warning(
-                "the store or the journals are not read yet; what was spent is not known, so limits are not lent"
-            )
+        if not await self._find_store(services.ingest):
+            services.lessor.close()
+            await services.ingest.finish(0.0)
+            await reading
+            server.should_exit = True
+            await serving
+            return 1
         if token.made is not None:
             print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         settle_memory()
@@ -119,13 +122,48 @@ class _Control:
         await serving
         return 0
 
+    async def _find_store(self, ingest: Ingest) -> bool:
+        """Wait for the store, but not for long; longer only where another gateway had it, to see if that one still
+        lives. Returns whether to start."""
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        beats: set[float] = set()
+        while not ingest.is_ready.is_set():
+            waited_s, taken = loop.time() - began_at, self._taken
+            if taken is not None:
+                beats.add(taken.beat)
+            if taken is not None and (len(beats) > 1 or waited_s > STALE_S + STORE_S):
+                _logger.error("%s", taken)
+                if self._task.must_own:
+                    return False
+                break
+            if taken is None and waited_s > STORE_S:
+                _logger.warning(
+                    "the store or the journals are not read yet; what was spent is not known, so limits are not lent"
+                )
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await ingest.is_ready.wait()
+        return True
+
     def _services(self, token: AdminToken, of_metrics: AdminToken | None) -> Services:
         task = self._task
         url_of = self._store_url
 
         async def open_store() -> Store:
             self._lock_books()
-            return await Store.open(url_of())
+            try:
+                gateway = gateway_of(self._data_dir)
+            except OSError as error:
+                raise StoreError(f"the data folder {self._data_dir} cannot be used: {error.strerror}") from error
+            try:
+                store = await Store.open(url_of(), gateway)
+            except InUseError as error:
+                self._taken = error
+                raise
+            self._taken = None
+            return store
 
         def on_new(compiled: Compiled) -> None:
             book.configure(counters_of(compiled.snapshot))
@@ -143,6 +181,7 @@ class _Control:
             public_is_loopback=task.public_is_loopback,
         )
         self._settings = configuration.current.settings
+        ingest.is_shared = self._settings.store_url is not None
         book.size = self._settings.workers
         book.configure(counters_of(configuration.current.snapshot))
         is_open = self._settings.console.is_loopback

@@ -14,13 +14,14 @@ from time import time
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Table, bindparam, case, delete, func, literal_column, select, text, update
+from sqlalchemy import Table, bindparam, case, delete, func, inspect, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import RefusedError, StoreError, connect, migrate
+from pointsman.control.store.ownership import Gateway, claim, hold
 from pointsman.control.store.reconcile import (
     LAPSED,
     NOBODY,
@@ -33,6 +34,7 @@ from pointsman.control.store.reconcile import (
 from pointsman.control.store.tables import (
     COUNTERS,
     JOURNALS,
+    OWNER,
     REFUSED,
     REQUESTS,
     TAG_SUMS,
@@ -123,8 +125,9 @@ class Reconciliation(Struct):
 class Store:
     """The tables. Every method raises `StoreError` when the database cannot be used."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, epoch: int | None = None) -> None:
         self._engine = engine
+        self._epoch = epoch  # as its owner, where it needs one
         self.is_sqlite = engine.dialect.name == "sqlite"
         insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
         # What a batch is written with, made once: the values go to the driver as they are.
@@ -137,18 +140,23 @@ class Store:
         self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
 
     @classmethod
-    async def open(cls, url: URL) -> "Store":
-        """Connect and migrate."""
+    async def open(cls, url: URL, gateway: Gateway | None = None) -> "Store":
+        """Connect and migrate. Where several gateways could reach it, take it for this one first: another's is left
+        as it is. Raises `InUseError` then."""
         engine = connect(url)
+        owner = gateway if engine.dialect.name != "sqlite" else None
         try:
+            epoch = await _claim(engine, owner) if owner is not None else None
             await migrate(engine)
+            if owner is not None and epoch is None:
+                epoch = await _claim(engine, owner)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             await engine.dispose()
             raise StoreError(describe(error)) from None
         except StoreError:
             await engine.dispose()
             raise
-        return cls(engine)
+        return cls(engine, epoch)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -161,10 +169,28 @@ class Store:
         except (SQLAlchemyError, OSError, TimeoutError):
             await self._engine.dispose(close=False)
 
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes. Raises `InUseError` where another gateway has taken the store meanwhile."""
+        async with self._engine.begin() as connection:
+            if self._epoch is not None:
+                await hold(connection, self._epoch)
+            yield connection
+
+    async def beat(self) -> None:
+        """Show that the owner of the store lives."""
+        if self._epoch is None:
+            return
+        try:
+            async with self._writing():
+                pass
+        except _FAILURES as error:
+            raise StoreError(describe(error)) from None
+
     async def commit(self, batch: Batch) -> None:
         """Write a batch, whole or not at all. Raises `RefusedError` where that is the fault of what it holds."""
         try:
-            async with self._engine.begin() as connection:
+            async with self._writing() as connection:
                 await self._write(connection, batch)
         except (*_FAILURES, *_OF_VALUES) as error:
             raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
@@ -173,7 +199,7 @@ class Store:
         """Write each of these as far as the store takes it, and the rest into `refused`; all in one transaction."""
         refusals: list[Refusal] = []
         try:
-            async with self._engine.begin() as connection:
+            async with self._writing() as connection:
                 if self.is_sqlite:  # else the driver begins none, and the first savepoint would be it
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 for first in range(0, len(pieces), AT_ONCE):
@@ -315,7 +341,7 @@ class Store:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.begin() as connection:
+            async with self._writing() as connection:
                 if self.is_sqlite:  # else what is read may be old by the time of the first write
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
@@ -444,6 +470,14 @@ async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list
     query = select(COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.posted)
     found = await connection.execute(query.where(COUNTERS.c.epoch == NOBODY, COUNTERS.c.counter.in_(counters)))
     return [(row[0], row[1], row[2]) for row in found]
+
+
+async def _claim(engine: AsyncEngine, gateway: Gateway) -> int | None:
+    """Take a store. `None` for one that has not been migrated so far that it has owners."""
+    async with engine.begin() as connection:
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table(OWNER.name)):
+            return None
+        return await claim(connection, gateway)
 
 
 class _Statement:

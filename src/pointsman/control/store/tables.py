@@ -138,3 +138,14 @@ REFUSED = Table(
     Column("why", Text, nullable=False),
     Column("record", LargeBinary, nullable=False),
 )
+
+# Whose the store is, where several gateways could reach it: a single row, number 1. See `ownership`.
+OWNER = Table(
+    "owner",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", _BIG, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("beat", Float, nullable=False),
+)

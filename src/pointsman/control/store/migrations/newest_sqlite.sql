@@ -87,4 +87,12 @@ CREATE TABLE "usage_tags" (
 );
 CREATE INDEX requests_by_client_id ON requests (client_request_id, request_id);
 CREATE INDEX unsettled_by_end ON unsettled (state, until);
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+CREATE TABLE owner (
+	one INTEGER NOT NULL, 
+	epoch INTEGER NOT NULL, 
+	gateway TEXT NOT NULL, 
+	place TEXT NOT NULL, 
+	beat FLOAT NOT NULL, 
+	PRIMARY KEY (one)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0005');

@@ -1,0 +1,84 @@
+"""Which gateway keeps its books in a store that several could reach.
+
+Each would lend the whole of every limit to its own workers. So a PostgreSQL store has one row that says whose it is:
+the gateway, an epoch that grows with every taking, and when its owner last wrote, by the database's clock. Every
+transaction of the owner's brings that up to date where the epoch is still its own, and writes nothing where it is not:
+the lock of the row keeps any other from taking it meanwhile. Nothing is kept in the session, so that a pooler may stand
+before the database.
+
+The same gateway goes on at once, after a hand-over or a restart. Any other may take a store whose owner has not written
+for `STALE_S`. A store in SQLite is kept by the lock of the data folder.
+"""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+from msgspec import Struct
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pointsman.control.store.database import StoreError
+from pointsman.control.store.tables import OWNER
+
+BEAT_S = 5.0  # how often an owner writes at least
+STALE_S = 3 * BEAT_S
+FILE = "gateway"  # in the data folder
+
+_NOW = func.extract("epoch", func.clock_timestamp())
+
+
+class InUseError(StoreError):
+    """Another gateway keeps its books in this store. `beat` is when it last wrote."""
+
+    def __init__(self, place: str, ago_s: float, beat: float) -> None:
+        super().__init__(
+            f"another gateway ({place}) keeps its books in this database and wrote there {max(0.0, ago_s):.0f} s ago; "
+            "two on one database would each allow the whole of every limit, so stop it, or give this one a database "
+            "of its own (store.url)"
+        )
+        self.beat = beat
+
+
+class Gateway(Struct, frozen=True):
+    """Who wants a store: `name` is the same after a restart, and no other's; `place` is for people."""
+
+    name: str
+    place: str
+
+
+def gateway_of(data_dir: Path) -> Gateway:
+    """The gateway of a data folder. A copy of the folder is another one. Raises `OSError`."""
+    file, host = data_dir / FILE, socket.gethostname()
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(fd, "w") as made:
+            made.write(secrets.token_hex(16))
+    return Gateway(f"{file.read_text()}/{host}/{file.stat().st_ino}", f"on {host}, data folder {data_dir.resolve()}")
+
+
+async def claim(connection: AsyncConnection, gateway: Gateway) -> int:
+    """Take a store, in a transaction. Returns the epoch of this taking. Raises `InUseError`."""
+    await connection.execute(
+        insert(OWNER).values(one=1, epoch=0, gateway="", place="", beat=0).on_conflict_do_nothing()
+    )
+    row = (await connection.execute(select(OWNER, _NOW.label("now")).with_for_update())).one()
+    ago_s = float(row.now) - row.beat
+    if row.gateway not in ("", gateway.name) and ago_s <= STALE_S:
+        raise InUseError(row.place, ago_s, row.beat)
+    epoch = int(row.epoch) + 1
+    await connection.execute(update(OWNER).values(epoch=epoch, gateway=gateway.name, place=gateway.place, beat=_NOW))
+    return epoch
+
+
+async def hold(connection: AsyncConnection, epoch: int) -> None:
+    """Begin a transaction of the owner's. Raises `InUseError` where it is the owner no more."""
+    if (await connection.execute(update(OWNER).where(OWNER.c.epoch == epoch).values(beat=_NOW))).rowcount:
+        return
+    row = (await connection.execute(select(OWNER, _NOW.label("now")))).one()
+    raise InUseError(row.place, float(row.now) - row.beat, row.beat)

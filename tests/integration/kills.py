@@ -1,0 +1,174 @@
+"""Processes killed and replaced in any order within one window of a limit, which holds all the same.
+
+`PYTHONPATH=tests python -m integration.kills --seeds 60` tries many orders and writes what came of them to
+`docs/measurements/limits-under-kills.json`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from integration import limits
+from integration.databases import database
+from integration.gateway import Gateway, run, serving, until
+from integration.governance import NANO, bearer, governance
+
+WORKERS = 2
+EVENTS = ("worker", "control", "supervisor", "all", "upgrade")
+MEASURED = Path(__file__).parents[2] / "docs" / "measurements" / "limits-under-kills.json"
+RECOVERY_S = 5.0
+
+
+async def wait_for_recovery(gateway: Gateway) -> None:
+    """All workers serve, and control has a store."""
+    ends_at = asyncio.get_running_loop().time() + gateway.within_s(RECOVERY_S)
+    while True:
+        assert asyncio.get_running_loop().time() < ends_at, "".join(gateway.stderr)
+        try:
+            status = (await gateway.admin("/api/v1/status")).json
+            if len(status["workers"]) == WORKERS and status["store"] == "ok":
+                return
+        except (OSError, ValueError, KeyError):
+            pass
+        await asyncio.sleep(0.05)
+
+
+async def replace(gateway: Gateway) -> None:
+    """An upgrade: every process is replaced."""
+    assert gateway.process is not None
+    before = set(gateway.children.values())
+    gateway.process.send_signal(signal.SIGUSR2)
+    await until(
+        lambda: len(gateway.children) == WORKERS + 1 and not before & set(gateway.children.values()),
+        "all processes are new",
+    )
+
+
+async def inflict(gateway: Gateway, event: str, dice: random.Random) -> None:
+    """One of `EVENTS`. What has died is started again, by the supervisor or as whoever runs it would."""
+    assert gateway.process is not None
+    children = gateway.children
+    if event == "upgrade":
+        await replace(gateway)
+    elif event in ("supervisor", "all"):
+        gateway.process.kill()
+        for pid in children.values() if event == "all" else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await gateway.process.wait()
+        await gateway.start()
+    else:
+        pids = [pid for name, pid in children.items() if name.startswith(event)]
+        if pids:  # else it is dead already
+            os.kill(dice.choice(pids), signal.SIGKILL)
+
+
+async def traffic(gateway: Gateway, count: int) -> None:
+    """So many requests, of which those may break off whose process is killed."""
+
+    async def ask(number: int) -> None:
+        with contextlib.suppress(OSError):
+            await gateway.ask(limits.body(stream=number % 2 == 0), headers=bearer(limits.CAPPED))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(ask(number))
+            await asyncio.sleep(0.02)
+
+
+async def survive(events: Sequence[str], dice: random.Random, url: str | None = None) -> dict[str, Any]:
+    """Spend some of a limit, and have something happen meanwhile, for each of the events; then spend what is left."""
+    store: dict[str, Any] = {} if url is None else {"store": {"url": "env.TEST_STORE"}, "environ": {"TEST_STORE": url}}
+    async with serving(
+        providers=limits.provider(first_token_ms=20.0, token_gap_ms=3.0),
+        models=limits.MODEL,
+        governance=governance(limits.KEY),
+        pricing={"overrides": [limits.PRICE]},
+        server={"workers": WORKERS},
+        as_process=True,
+        is_alone=False,
+        **store,
+    ) as gateway:
+        for event in events:
+            running = asyncio.create_task(traffic(gateway, dice.randint(8, 14)))
+            await asyncio.sleep(0.3 * dice.random())
+            await inflict(gateway, event, dice)
+            await running
+            if dice.random() < 0.7:  # else the next thing happens before this one is over
+                await wait_for_recovery(gateway)
+        await wait_for_recovery(gateway)
+        bill, unsettled = await limits.spend_to_the_limit(gateway)
+        await limits.shown_once(gateway)
+        return {
+            "events": list(events),
+            "billed": round(bill / limits.LIMIT_NANO, 4),
+            "unsettled": round(unsettled / limits.LIMIT_NANO, 4),
+        }
+
+
+def order_of(seed: int) -> list[str]:
+    """Every event, and up to two of them again, in an order of the seed's own."""
+    dice = random.Random(seed)
+    events = [*EVENTS, *dice.choices(EVENTS, k=seed % 3)]
+    dice.shuffle(events)
+    return events
+
+
+async def survive_seed(seed: int, store: str) -> dict[str, Any]:
+    if store == "sqlite":
+        return {"seed": seed, **await survive(order_of(seed), random.Random(seed))}
+    async with database() as url:
+        return {"seed": seed, **await survive(order_of(seed), random.Random(seed), url)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m integration.kills", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--write", type=Path, default=MEASURED)
+    given = parser.parse_args()
+    told: dict[str, Any] = json.loads(given.write.read_text()) if given.write.exists() else {}
+    for store in given.store or ["sqlite", "postgresql"]:
+        rows = run(_all(given.seeds, store, given.at_once))
+        told[store] = {
+            "at": time.strftime("%Y-%m-%d", time.gmtime()),
+            "seeds": len(rows),
+            "limit_usd": limits.LIMIT_NANO / NANO,
+            "failed": sum("failed" in row for row in rows),
+            "most_billed": max((row["billed"] for row in rows if "billed" in row), default=None),
+            "least_billed_or_unsettled": min(
+                (round(row["billed"] + row["unsettled"], 4) for row in rows if "billed" in row), default=None
+            ),
+            "runs": rows,
+        }
+        given.write.parent.mkdir(parents=True, exist_ok=True)
+        given.write.write_text(json.dumps(told, indent=1) + "\n")
+        print({name: value for name, value in told[store].items() if name != "runs"})
+
+
+async def _all(seeds: int, store: str, at_once: int) -> list[dict[str, Any]]:
+    room = asyncio.Semaphore(at_once)
+
+    async def one(seed: int) -> dict[str, Any]:
+        async with room:
+            try:
+                row = await survive_seed(seed, store)
+            except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- it is what is measured
+                row = {"seed": seed, "events": order_of(seed), "failed": f"{error!r:.300} … {str(error)[-3000:]}"}
+            print(row, flush=True)
+            return row
+
+    return await asyncio.gather(*(one(seed) for seed in range(seeds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""A key that has a limit to be spent to, for tests that break things: whatever was broken, the provider's bill comes to
+the limit in the end, and not beyond it.
+
+The key has a provider and a model of its own, so that its bill is all that it spent and nothing else.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+
+from fakes.clock import PATIENCE_S
+from integration.client import Answer
+from integration.gateway import Gateway, chat
+from integration.governance import NANO, bearer, governance, prices, usd
+from pointsman.simulate import Settings
+from pointsman.simulate.settings import Price
+
+CAPPED = "capped"
+LIMIT_USD = 1
+LIMIT_NANO = LIMIT_USD * NANO
+# A request reserves a fiftieth of the limit at most, and is charged a hundredth.
+TOKENS, MAX_TOKENS = 20, 38
+OUTPUT_USD = 500  # per million tokens
+LEAST = 0.97  # of the limit: what is left in the end has no room for one more request
+KEY: Mapping[str, Any] = {CAPPED: {"budgets": usd(str(LIMIT_USD))}}
+MODEL = {CAPPED: [f"{CAPPED}/gpt-4o-mini"]}
+PRICE = {"model": MODEL[CAPPED][0], "input_usd_per_million": "0.15", "output_usd_per_million": str(OUTPUT_USD)}
+
+
+def provider(**pace: Any) -> dict[str, Settings]:
+    """The provider of the key."""
+    price = Price(150_000, OUTPUT_USD * 1_000_000, 150_000)
+    return {CAPPED: Settings(price=price, output_tokens=float(TOKENS), kept_requests=0, **pace)}
+
+
+def beside(
+    providers: Mapping[str, Settings], models: Mapping[str, Any], keys: Mapping[str, Any], *priced: str, **fields: Any
+) -> dict[str, Any]:
+    """The sections of a gateway in which the key is one of several."""
+    pricing = prices(*priced)
+    return {
+        "providers": {**providers, **provider()},
+        "models": {**models, **MODEL},
+        "governance": governance({**keys, **KEY}, **fields),
+        "pricing": {"overrides": [*pricing["overrides"], PRICE]},
+    }
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return chat(CAPPED, max_tokens=MAX_TOKENS, **fields)
+
+
+def billed(gateway: Gateway) -> int:
+    """What the provider charged for the key, in nano-dollars."""
+    return gateway.providers[CAPPED].bill.totals().charged_nano
+
+
+async def spend(gateway: Gateway, share: float) -> None:
+    """Have about so much of the limit be spent, with requests that are all served."""
+    count = round(share * LIMIT_NANO / (TOKENS * OUTPUT_USD * 1000))
+    answers = await gateway.ask_many(count, 8, body(), headers=bearer(CAPPED))
+    assert [answer.status for answer in answers] == [HTTPStatus.OK] * count, "".join(gateway.stderr)
+
+
+async def spend_to_the_limit(gateway: Gateway, elsewhere: int = 0) -> tuple[int, int]:
+    """Ask until nothing is left for the key, and hold the bill, with what was spent `elsewhere`, against the limit.
+    Returns what the provider charged and what of the limit attempts hold whose worker died, which may have cost less.
+    """
+    ends_at = monotonic() + gateway.within_s(PATIENCE_S)
+    while True:
+        answers = await _ask(gateway)
+        statuses = {answer.status for answer in answers}
+        bill, unsettled = elsewhere + billed(gateway), await _unsettled(gateway)
+        assert bill <= LIMIT_NANO, f"{bill / NANO} dollars were billed, and {LIMIT_USD} allowed"
+        if (
+            statuses == {HTTPStatus.PAYMENT_REQUIRED}
+            and unsettled is not None
+            and bill >= LEAST * LIMIT_NANO - unsettled
+        ):
+            return bill, unsettled
+        said = [answer.body for answer in answers if answer.status != HTTPStatus.OK][-1:]
+        assert monotonic() < ends_at, (bill, unsettled, statuses, said, "".join(gateway.stderr))
+        if HTTPStatus.OK not in statuses:
+            await asyncio.sleep(0.1)
+
+
+async def _ask(gateway: Gateway) -> list[Answer]:
+    """Some requests, whole and streamed, on connections of their own: each may reach another worker."""
+    return await gateway.ask_many(8, 8, lambda number: body(stream=number % 2 == 0), headers=bearer(CAPPED))
+
+
+async def _unsettled(gateway: Gateway) -> int | None:
+    """What attempts of dead workers hold; `None` while nobody can say."""
+    try:
+        answer = await gateway.admin("/api/v1/unsettled?limit=1000")
+    except OSError:
+        return None
+    if answer.status != HTTPStatus.OK:
+        return None
+    held: list[int] = [one["cost_nano"] for one in answer.json if one["provider"] == CAPPED]
+    return sum(held)
+
+
+async def shown_once(gateway: Gateway) -> None:
+    """The pages of budgets and of metrics show each limit once."""
+    shown = [
+        (one["owner"], one["metric"], one["window_start"]) for one in (await gateway.admin("/api/v1/budgets")).json
+    ]
+    assert len(shown) == len(set(shown)), shown
+    text = (await gateway.admin("/metrics")).body.decode()
+    samples = [line.rpartition(" ")[0] for line in text.splitlines() if line.startswith("pointsman_limit_")]
+    assert len(samples) == len(set(samples)), samples
