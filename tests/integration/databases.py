@@ -18,6 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from fakes.clock import PATIENCE_S
+
 VARIABLE = "POINTSMAN_TEST_POSTGRES_URL"
 _CANDIDATES = (
     "postgresql://postgres@127.0.0.1:5432/postgres",
@@ -52,6 +54,53 @@ async def database() -> AsyncIterator[str]:
         # Bounded: a test that failed in the middle must not keep all others waiting.
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)", timeout=30)
         await connection.close(timeout=10)
+
+
+@contextlib.asynccontextmanager
+async def pooler(url: str) -> AsyncIterator[str]:
+    """The address of a database behind PgBouncer, which gives each transaction any of two sessions. Skips the test
+    where that is not installed."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed: there is no pgbouncer")
+    parts = urlsplit(url)
+    with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="pointsman-pool-") as folder:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        server = f"host={parts.hostname} port={parts.port or 5432} user={parts.username}"
+        server += f" password={parts.password}" if parts.password else ""
+        file = Path(folder) / "pgbouncer.ini"
+        file.write_text(
+            f"[databases]\n* = {server}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\n"
+            "auth_type=any\npool_mode=transaction\ndefault_pool_size=2\n"
+        )
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:  # which it refuses to run as
+            user = pwd.getpwnam("postgres")
+            account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            file.chmod(0o644)
+        account |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([program, "-q", file], cwd=folder, **account)
+        try:
+            through = urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}"))
+            async with asyncio.timeout(PATIENCE_S):
+                while not await _answers(through):
+                    await asyncio.sleep(0.05)
+            yield through
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+
+async def _answers(url: str) -> bool:
+    try:
+        connection = await asyncpg.connect(url, timeout=5, statement_cache_size=0)
+    except (OSError, asyncpg.PostgresError, TimeoutError):
+        return False
+    await connection.close()
+    return True
 
 
 class Way:

@@ -15,7 +15,7 @@ import pytest
 from fakes.clock import PATIENCE_S
 from fakes.processes import freeze
 from integration import kills, limits
-from integration.databases import database
+from integration.databases import database, pooler
 from integration.gateway import Gateway, run, serving
 from integration.governance import bearer, governance
 from pointsman.control.store.ownership import STALE_S
@@ -136,5 +136,20 @@ def test_one_that_was_away_for_too_long_stops_writing_and_lending() -> None:
             await kills.wait_for_recovery(first)
             answer = await first.ask(limits.body(), headers=bearer(limits.CAPPED))
             assert answer.status in (200, 402)
+
+    run(main())
+
+
+def test_all_this_holds_behind_a_pooler() -> None:
+    """Whose transactions go to one session of the database, and then to another."""
+
+    async def main() -> None:
+        async with database() as url, pooler(url) as through, on(through) as gateway:
+            await limits.spend(gateway, 0.3)
+            await is_refused(url)
+            os.kill(gateway.children["control"], signal.SIGKILL)
+            os.kill(gateway.children["worker 0"], signal.SIGKILL)
+            await kills.wait_for_recovery(gateway)
+            await limits.spend_to_the_limit(gateway)
 
     run(main())

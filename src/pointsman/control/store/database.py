@@ -1,5 +1,6 @@
 """The connection to the store: opened, migrated, and made anew after it broke."""
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,15 @@ def connect(url: URL) -> AsyncEngine:
         engine = create_async_engine(url, connect_args={"timeout": TIMEOUT_S})
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
-    arguments: dict[str, Any] = {"timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S}
+    arguments: dict[str, Any] = {
+        "timeout": TIMEOUT_S,
+        "command_timeout": TIMEOUT_S,
+        # A pooler may give each transaction another session of the server: statements must be of names that no other
+        # connection has given, and none is expected to be there later.
+        "prepared_statement_name_func": lambda: f"pointsman_{secrets.token_hex(12)}",
+        "prepared_statement_cache_size": 0,
+        "statement_cache_size": 0,
+    }
     return create_async_engine(url, connect_args=arguments, pool_timeout=TIMEOUT_S, pool_size=4, max_overflow=4)
 
 
