@@ -99,7 +99,7 @@ async def _unsettled(gateway: Gateway) -> int | None:
         return None
     if answer.status != HTTPStatus.OK:
         return None
-    held: list[int] = [one["cost_nano"] for one in answer.json if one["provider"] == CAPPED]
+    held: list[int] = [one["cost_nano"] + one["held_nano"] for one in answer.json if one["provider"] == CAPPED]
     return sum(held)
 
 
