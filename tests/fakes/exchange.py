@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 
@@ -21,6 +23,8 @@ class FakeClient:
         self.ended: str | None = None
         self.is_write_paused = False
         self.is_body_paused = False
+        self.held = 0  # bytes of the body that its reader holds back
+        self.may_hold = 1 << 40
         self._closes = closes
         self._on_data: Callable[[bytes], None] | None = None
         self._on_end: Callable[[], None] | None = None
@@ -44,6 +48,11 @@ class FakeClient:
 
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         self._on_data, self._on_end = on_data, on_end
+
+    def hold_body(self, size: int) -> None:
+        if size > self.may_hold:
+            raise Refusal(Failure(failures.OVERLOADED_GATEWAY, "too much is held"))
+        self.held = size
 
     def pause_body(self) -> None:
         self.is_body_paused = True

@@ -1,5 +1,6 @@
 """The rest of OpenAI's API goes through to one provider: JSON, forms, files, streams, both ways and unchanged."""
 
+import asyncio
 import gzip
 import random
 import zlib
@@ -55,7 +56,7 @@ def test_json_paths_get_the_providers_name_for_the_model() -> None:
     run(main())
 
 
-def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() -> None:
+def test_forms_name_their_model_before_or_behind_the_file_or_their_provider_in_a_header() -> None:
     audio = random.Random(1).randbytes(100_000)
     file = ("file", audio, "a.wav")
     model = ("model", b"ears", None)
@@ -64,7 +65,7 @@ def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() 
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS) as gateway:
             a = gateway.providers["a"]
-            for parts in ((model, file, rest), (rest, model, file)):
+            for parts in ((model, file, rest), (rest, model, file), (file, model), (file, rest, model)):
                 received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(*parts), FORM)
                 assert received.status == 200, received
                 assert received.json() == {"text": "100000 bytes of audio."}
@@ -72,7 +73,7 @@ def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() 
                 assert a.requests[-1].body == form(*expected)
                 assert a.requests[-1].headers["content-length"] == str(len(form(*expected)))
 
-            # With the provider named by a header, the form may name its model behind the file, or none.
+            # With the provider named by a header, the form may name no model.
             to_b = {**FORM, "x-pointsman-provider": "b"}
             for second, theirs, status in ((model, ("model", b"whisper-1", None), 200), (rest, rest, 400)):
                 received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, second), to_b)
@@ -80,7 +81,7 @@ def test_forms_name_their_model_before_the_file_or_their_provider_in_a_header() 
                 assert gateway.providers["b"].requests[-1].body == form(file, theirs)
 
             asked = len(a.bill.entries)
-            received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, model), FORM)
+            received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, rest), FORM)
             assert received.status == 400
             error = received.error()
             assert error["param"] == "model"
@@ -102,7 +103,7 @@ def test_no_form_reaches_a_provider_with_another_model_than_was_decided_on() -> 
     late = form(model, long, sly)
 
     async def main() -> None:
-        async with serving(providers=TWO, models=MODELS) as gateway:
+        async with serving(providers=TWO, models=MODELS, routing={"commit_buffer": MIB}) as gateway:
             for headers in (FORM, {**FORM, "x-pointsman-provider": "a"}):
                 for body in (*forms, late):
                     received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, headers)
@@ -146,6 +147,44 @@ def test_rights_and_prices_hold_for_the_model_of_a_form_whose_provider_is_named_
                             assert received.status == 200, received
                         else:
                             assert (received.status, received.error()["code"]) == (403, code)
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [1000, 60_000, 1_000_000])
+def test_how_a_form_was_cut_is_nothing_to_its_budget(size: int) -> None:
+    """400 kB of a file before its model, under a budget, with the provider named by a header."""
+    body = form(("file", b"x" * 400_000, "a.wav"), ("model", b"whisper-1", None))
+    rules, pricing = governance({"poor": {"budgets": usd(1)}}), prices("a/whisper-1")
+
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS, governance=rules, pricing=pricing) as gateway:
+            async with connect(gateway.base_url) as wire:
+                headers = {**FORM, **bearer("poor"), "x-pointsman-provider": "a"}
+                wire.write(request("POST", TRANSCRIPTIONS, body, headers).removesuffix(body))
+                for at in range(0, len(body), size):
+                    wire.write(body[at : at + size])
+                    await asyncio.sleep(0)
+                received = await wire.answer()
+            assert (received.status, received.json()) == (200, {"text": "400000 bytes of audio."})
+
+    run(main())
+
+
+def test_the_images_that_a_form_asks_for_are_held_in_its_budget() -> None:
+    """Each may have so many tokens: two fit, three do not."""
+    image, model = ("image", b"\x89PNG" * 1000, "a.png"), ("model", b"gpt-image-1", None)
+    rules = governance({"poor": {"budgets": usd("0.0020")}})
+    input_usd = {"input_usd_per_million": "0.01", "cached_input_usd_per_million": "0.01"}
+    pricing = prices("a/gpt-image-1", output_tokens=1000, **input_usd)
+
+    async def main() -> None:
+        async with serving(providers=TWO, governance=rules, pricing=pricing) as gateway:
+            headers = {**FORM, **bearer("poor"), "x-pointsman-provider": "a"}
+            for count, status in ((b"3", 402), (b"2", 404), (b"two", 400)):  # 404 is the provider's, which makes none
+                body = form(image, ("n", count, None), model)
+                received = await ask(gateway.base_url, "POST", "/v1/images/edits", body, headers)
+                assert received.status == status, received
 
     run(main())
 

@@ -167,4 +167,5 @@ class RoutingSettings(Section):
     health: HealthSettings = HealthSettings()
     """The circuit breaker."""
     commit_buffer: Bytes = _ROUTING.commit_buffer
-    """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced."""
+    """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced; and of
+    an uploaded form until it is known what it asks for, so that its fields may stand in any order."""

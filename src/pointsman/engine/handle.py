@@ -24,7 +24,6 @@ from pointsman.routing.admit import Grant, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
-from pointsman.wire.api.passthrough import streamed_call
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
@@ -141,9 +140,8 @@ class Gateway:
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
         try:
-            upload = Upload(exchange, entry.asked)
-            model = await upload.find_model()
-            call = streamed_call(entry.asked, model, exchange.body_length or 0)
+            upload = Upload(exchange, entry.asked, entry.snapshot.routing.commit_buffer)
+            call = await upload.find_call()
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return

@@ -1,31 +1,50 @@
 """A request body that is passed on as it arrives: a file, a form with a file in it.
 
-The beginning is held back until the model is known, and until the provider's connection stands: so a provider that
-cannot be reached can still be replaced. From the first byte sent there is no second try.
+The beginning is held back until it is known what the form asks for, and until the provider's connection stands: so a
+provider that cannot be reached can still be replaced. From the first byte sent there is no second try.
 """
 
 from collections.abc import Callable
 from time import monotonic
 
-from pointsman.domain.calls import Operation
+from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
-from pointsman.wire.multipart import MAX_PREFIX_BYTES, FormReader, boundary_of
+from pointsman.wire.api.passthrough import form_call
+from pointsman.wire.json_object import refuse
+from pointsman.wire.multipart import FormField, FormReader, boundary_of
 from pointsman.wire.paths import Asked
+
+MAX_WAITING_BYTES = 256 * 1024  # of what follows while a connection is made
 
 
 class Upload:
     """Reads the client's body and writes it to the provider, each at the pace of the other. A form is read along: it is
-    passed on as far as it was understood, and broken off where it is not what was decided on."""
+    passed on as far as it was understood, and broken off where it is not what was decided on.
 
-    def __init__(self, exchange: Exchange, asked: Asked) -> None:
+    A form is held back until it has ended, or `most_held` bytes of it are here; a longer one, until what the gateway
+    acts on is known. No byte more is read before that is decided, however many have arrived: so the same form is always
+    the same call.
+    """
+
+    def __init__(self, exchange: Exchange, asked: Asked, most_held: int) -> None:
         self._exchange = exchange
+        self._asked = asked
+        self._most_held = most_held
         boundary = boundary_of(asked.content_type) if asked.api.operation is not Operation.FILE else None
-        self._form = FormReader(boundary, needs_model=asked.provider is None) if boundary is not None else None
-        self._prefix = b""
+        self._form: FormReader | None = None
+        if boundary is not None:
+            # Each image of a form costs, and so does each second of a recording whose length nobody stated.
+            length, is_image = exchange.body_length, asked.api.operation is Operation.IMAGE
+            wanted = frozenset({"model", "n"} if is_image else {"model"})
+            self._form = FormReader(boundary, wanted, reads_on=is_image or length is None or length <= most_held)
+        self._prefix = bytearray()
+        self._taken = 0  # bytes of a form that were read before it was decided on
+        self._later: list[bytes] = []  # what arrived behind them
+        self._is_decided = self._form is None
         self._has_ended = False
         self._more: Waiter[None] | None = None
         self._leg: UploadLeg | None = None
@@ -34,30 +53,54 @@ class Upload:
         self._refusal: Refusal | None = None
         self._break_off: Callable[[Failure], None] | None = None
 
-    async def find_model(self) -> str:
-        """The model the form names; empty for a file to be kept, which is for no model, and where the provider is named
-        by a header and the beginning of the form names no model.
+    async def find_call(self) -> Call:
+        """What the upload asks for. It names no model where a file is to be kept, which is for no model, and where the
+        provider is named by a header and the form names none.
 
         Raises `Refusal`.
         """
         self._exchange.read_body(self._on_data, self._on_end)
-        form = self._form
-        while form is not None:
+        form, asked = self._form, self._asked
+        while form is not None and not form.is_settled() and not self._has_ended and self._taken < self._most_held:
             if self._refusal is not None:
                 raise self._refusal
-            if form.field is not None or self._has_ended or len(self._prefix) > MAX_PREFIX_BYTES:
-                return form.decide()
             self._more = Waiter()
             await self._more
-        return ""
+        if self._refusal is not None:
+            raise self._refusal
+        if form is None:
+            return form_call(asked, self._exchange.body_length or 0)
+        self._exchange.pause_body()
+        if "model" not in form.fields and asked.provider is None:
+            raise _no_model(self._most_held, is_whole=self._has_ended)
+        form.decide()
+        size = self._exchange.body_length
+        values = {name: field.value for name, field in form.fields.items()}
+        return form_call(asked, self._taken if size is None else size, values, form.files, form.file_bytes)
 
     def length_for(self, model: str) -> int | None:
         """The length of the body when `model` stands in the place of the client's name for it."""
         length = self._exchange.body_length
-        field = self._form.field if self._form is not None else None
+        field = self._model_field()
         if length is None or field is None:
             return length
         return length - (field.end - field.start) + len(model.encode())
+
+    def _model_field(self) -> FormField | None:
+        return self._form.fields.get("model") if self._form is not None else None
+
+    def _read_on(self) -> None:
+        """Read what arrived while the form was decided on."""
+        self._is_decided = True
+        form, later, self._later = self._form, self._later, []
+        assert form is not None
+        try:
+            for data in (b"", *later):
+                self._prefix += form.feed(data)
+            if self._has_ended:
+                form.end()
+        except Refusal as refusal:
+            self._refuse(refusal)
 
     def pump(self, leg: UploadLeg, model: str, timeout_s: float, break_off: Callable[[Failure], None]) -> None:
         """Send the body to `leg`, as soon as it takes bytes. `break_off` is called when it must not be sent after all.
@@ -65,6 +108,8 @@ class Upload:
         The provider has `timeout_s` to connect, to take what it is given, and to answer when it has all of it. While
         the client is what is waited for, nothing is held against the provider.
         """
+        if not self._is_decided:
+            self._read_on()
         if self._refusal is not None:
             break_off(self._refusal.failure)
             return
@@ -73,14 +118,15 @@ class Upload:
         self._timeout_s = timeout_s
         self._is_flowing = False
         self._break_off = break_off
-        field = self._form.field if self._form is not None else None
+        field = self._model_field()
 
         def on_writable() -> None:
             if not self._is_flowing:
                 self._is_flowing = True
-                data = self._prefix
+                data, self._prefix = bytes(self._prefix), bytearray()  # there is no second try from here on
                 if field is not None:
                     data = data[: field.start] + model.encode() + data[field.end :]
+                self._exchange.hold_body(0)
                 if not leg.write_body(data):
                     return
             if self._has_ended:
@@ -93,6 +139,9 @@ class Upload:
 
     def _on_data(self, data: bytes) -> None:
         try:
+            if not self._is_decided:
+                self._hold_back(data)
+                return
             understood = self._form.feed(data) if self._form is not None else data
         except Refusal as refusal:
             self._refuse(refusal)
@@ -103,18 +152,37 @@ class Upload:
                 self._exchange.pause_body()
             return
         self._prefix += understood
-        if len(self._prefix) > MAX_PREFIX_BYTES:
+        if len(self._prefix) > MAX_WAITING_BYTES:
+            self._exchange.pause_body()
+
+    def _hold_back(self, data: bytes) -> None:
+        """Read on in a form that is not decided on, up to what may be held of it. Raises `Refusal`."""
+        form = self._form
+        assert form is not None
+        room = self._most_held - self._taken
+        if form.is_settled() or not room:
+            self._later.append(data)
+            return
+        self._exchange.hold_body(self._taken + len(data))
+        read = data[:room]
+        self._taken += len(read)
+        self._prefix += form.feed(read)
+        if len(data) > room:
+            self._later.append(data[room:])
+        if form.is_settled() or self._taken == self._most_held:
             self._exchange.pause_body()
         self._go_on()
 
     def _on_end(self) -> None:
+        self._has_ended = True
+        form = self._form
         try:
-            if self._form is not None:
-                self._form.end()
+            # Of a form that was decided on before its end, the rest is read when it is passed on.
+            if form is not None and (self._is_decided or not (form.is_settled() or self._later)):
+                form.end()
         except Refusal as refusal:
             self._refuse(refusal)
             return
-        self._has_ended = True
         if self._leg is not None and self._is_flowing:
             self._end(self._leg)
         self._go_on()
@@ -141,3 +209,10 @@ class Upload:
         if more is not None:
             self._more = None
             more.set(None)
+
+
+def _no_model(most_held: int, *, is_whole: bool) -> Refusal:
+    where = "the form names no model" if is_whole else f"the first {most_held} bytes of the form name no model"
+    order = "" if is_whole else " before its file"
+    message = f"{where}: put a field 'model' into it{order}, or name the provider by the header x-pointsman-provider"
+    return refuse(message, "model")

@@ -9,6 +9,7 @@ from pointsman.simulate.answers import Ask
 
 _OF_CLIENTS = frozenset({"function", "custom", "local_shell", "apply_patch", "computer_use_preview"})
 _KEPT = ("previous_response_id", "conversation", "prompt")
+_READ = (*_KEPT, "messages", "input", "tools", "max_tool_calls", "web_search_options", "search_parameters", "plugins")
 _IN_CONTENT = ("file_id", "file_url", "video_url", "audio")
 
 
@@ -22,7 +23,8 @@ class Added(Struct):
 
 def added(ask: Ask) -> Added:
     """What this request lets the provider add."""
-    fields: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in ask.fields.items()}
+    read = {name: ask.fields[name] for name in _READ if name in ask.fields}
+    fields: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in read.items()}
     calls = _calls(fields, ask.settings.tool_uses)
     things = sum(1 for name in _KEPT if fields.get(name)) + _things(fields.get("messages") or fields.get("input"))
     tokens = ask.settings.added_tokens * (things + sum(calls.values()))

@@ -305,6 +305,10 @@ class Connection(asyncio.Protocol):
         shared.body_memory += size - self._held
         self._held = size
 
+    def _let_go(self) -> None:
+        self._shared.body_memory -= self._held
+        self._held = 0
+
     # Serving them.
 
     def _serve(self, head: Head, body: bytes, length: int) -> None:
@@ -349,6 +353,10 @@ class Connection(asyncio.Protocol):
         upload.on_data = on_data
         upload.on_end = on_end
         self._deliver()
+
+    def hold_body(self, size: int) -> None:
+        """Of `Exchange`."""
+        self._hold(size, 0)
 
     def pause_body(self) -> None:
         """Of `Exchange`."""
@@ -475,12 +483,9 @@ class Connection(asyncio.Protocol):
     def _release(self, exchange: Exchange) -> None:
         """The exchange is over, well or not."""
         exchange.is_closed = True
-        shared = self._shared
-        shared.requests -= 1
-        shared.body_memory -= self._held
-        self._held = 0
-        self._exchange = None
-        self._upload = None
+        self._shared.requests -= 1
+        self._let_go()
+        self._exchange = self._upload = None
 
     def _refuse(self, failure: Failure, head: Head | None = None, length: int = CHUNKED) -> None:
         """Answer a request that no handler has seen. The connection goes on if the end of the request is known and
@@ -550,8 +555,7 @@ class Connection(asyncio.Protocol):
         """The client is gone: tell the handler if it was serving a request, and forget what was held of a body."""
         exchange = self._exchange
         if exchange is None:
-            self._shared.body_memory -= self._held
-            self._held = 0
+            self._let_go()
             return
         self._release(exchange)
         if exchange.on_cancel is not None:
@@ -573,8 +577,7 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close when what was written has gone out."""
-        self._phase = _CLOSING
-        self._scanned = 0
+        self._phase, self._scanned = _CLOSING, 0
         self._unsent = self._transport.get_write_buffer_size() + 1
         self._transport.close()
         self._limit(self._shared.limits.write_timeout_s)
@@ -582,12 +585,9 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Say that nothing more follows, and read on for a while. To close with bytes unread would reset the
         connection, and the client might never see its answer."""
-        self._phase = _CLOSING
-        self._scanned = 0
-        self._shared.body_memory -= self._held
-        self._held = 0
-        self._buffer = bytearray()
-        self._collected = bytearray()
+        self._phase, self._scanned = _CLOSING, 0
+        self._let_go()
+        self._buffer, self._collected = bytearray(), bytearray()
         self._unsent = self._transport.get_write_buffer_size() + 1
         self._limit(_LINGER_S)
         self._set_reading(True)

@@ -36,6 +36,7 @@ class Client(Protocol):
     def finish(self, exchange: "Exchange") -> None: ...
     def abandon(self, exchange: "Exchange", *, with_reset: bool) -> None: ...
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None: ...
+    def hold_body(self, size: int) -> None: ...
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
 
@@ -157,6 +158,12 @@ class Exchange(Struct, eq=False):
         """Read a streamed body. What has arrived is delivered before this returns, perhaps with the end."""
         if not self.is_closed:
             self._connection.read_body(on_data, on_end)
+
+    def hold_body(self, size: int) -> None:
+        """Account for so many bytes of a streamed body that its reader holds back, in place of what it held before.
+        Raises `Refusal` when the gateway holds as many as it can."""
+        if not self.is_closed:
+            self._connection.hold_body(size)
 
     def pause_body(self) -> None:
         """No more of the body for now."""

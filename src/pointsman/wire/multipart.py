@@ -1,4 +1,5 @@
-"""Reads a form as it arrives: finds its field `model`, and passes on no more of it than was understood. RFC 7578.
+"""Reads a form as it arrives: finds the fields that the gateway acts on, wherever they stand, and passes on no more of
+it than was understood. RFC 7578.
 
 What was decided on must be what is sent, and servers read forms in more ways than one: some take line feeds for line
 ends, some the last of two names, some text in front of the form or behind it. So a form is refused unless every part
@@ -15,9 +16,8 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
 
-MAX_PREFIX_BYTES = 256 * 1024  # of a form, in which its model must be named
 MAX_HEAD_BYTES = 8 * 1024  # of one part
-MAX_NAME_BYTES = 512  # of a model
+MAX_VALUE_BYTES = 512  # of a field that the gateway acts on
 
 MAX_PARTS = 1_000
 MAX_TYPE_BYTES = 1024  # of a content type
@@ -44,10 +44,10 @@ _IDENTITY = (b"", b"7bit", b"8bit", b"binary")
 _TEXT = re.compile(rb'(?:text/plain(?:[ \t]*+;[ \t]*+charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
 
 
-class ModelField(Struct, frozen=True):
-    """The form's model, and where in its bytes the name stands."""
+class FormField(Struct, frozen=True):
+    """A field that the gateway acts on, and where in the form's bytes its value stands."""
 
-    model: str
+    value: str
     start: int
     end: int
 
@@ -73,38 +73,49 @@ class _Phase(Enum):
 
 
 class FormReader:
-    """Takes a form piece by piece. `field` is its model, once its part has ended. With `needs_model` the model must
-    stand before any file."""
+    """Takes a form piece by piece. `fields` are those of `wanted` that have ended; `files` counts the files so far, and
+    `file_bytes` what of them was understood.
 
-    def __init__(self, boundary: bytes, *, needs_model: bool) -> None:
-        self.field: ModelField | None = None
-        self._needs_model = needs_model
-        self._may_name_model = True
+    Until `decide` is called, nothing is read behind the last of the wanted fields, so that what is decided does not
+    depend on how the form is cut; with `reads_on` it is read to its end.
+    """
+
+    def __init__(
+        self, boundary: bytes, wanted: frozenset[str] = frozenset({"model"}), *, reads_on: bool = False
+    ) -> None:
+        self.fields: dict[str, FormField] = {}
+        self.files = 0
+        self.file_bytes = 0
+        self._wanted = wanted
+        self._reads_on = reads_on
+        self._is_decided = False
         self._delimiter = b"--" + boundary
         self._phase = _Phase.START
         self._held = bytearray()  # not understood yet
         self._offset = 0  # of what is held, in the form
         self._parts = 0
-        self._is_model = False  # the part that is being read is the model
+        self._name = ""  # of the wanted field that is being read
+        self._is_file = False  # the part that is being read is one
+
+    def is_settled(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return not self._reads_on and len(self.fields) == len(self._wanted)
 
     def feed(self, data: bytes) -> bytes:
         """What may be passed on of the form, now that `data` has come. Raises `Refusal`."""
         held = self._held
         held += data
         at = 0  # understood up to here
-        while (then := self._read(at)) is not None:
+        while (self._is_decided or not self.is_settled()) and (then := self._read(at)) is not None:
             at = then
         understood = bytes(held[:at])
         del held[:at]
         self._offset += at
         return understood
 
-    def decide(self) -> str:
-        """The form's model, or nothing. None may follow. Raises `Refusal` where it needs one."""
-        if self.field is None and self._needs_model:
-            raise _no_model()
-        self._may_name_model = False
-        return self.field.model if self.field is not None else ""
+    def decide(self) -> None:
+        """What is known of the form is acted on: none of the other wanted fields may follow."""
+        self._is_decided = True
 
     def end(self) -> None:
         """There is no more. Raises `Refusal` unless the form is whole."""
@@ -132,18 +143,22 @@ class FormReader:
         return self._read_head(behind)
 
     def _read_content(self, start: int) -> int | None:
-        """Look for the delimiter behind the content of a part. What is before it of a model is kept until then."""
+        """Look for the delimiter behind the content of a part. A wanted field is kept until then."""
         held, delimiter = self._held, self._delimiter
         found = held.find(delimiter, start)
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
-        if self._is_model and end > start + MAX_NAME_BYTES:
-            raise refuse("the field 'model' is too long", "model")
+        if self._name and end > start + MAX_VALUE_BYTES:
+            raise refuse(f"the field {self._name!r} is too long", self._name)
         if found < 0:
-            return end if end > start and not self._is_model else None
+            if end <= start or self._name:
+                return None
+            self._count_file(end - start)
+            return end
         if end < start or held[end:found] != b"\r\n":
             raise refuse("the form's boundary stands where no part ends")
-        if self._is_model:
-            self._take_model(start, end)
+        if self._name:
+            self._take_field(start, end)
+        self._count_file(end - start)
         self._phase = _Phase.DELIMITER
         return end
 
@@ -160,41 +175,37 @@ class FormReader:
         if not held.startswith(b"\r\n", behind):
             raise refuse("the form's boundary is followed by something else than a line end")
         name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
-        self._is_model = name == "model"
-        if self._is_model:
-            self._check_model(is_plain=is_text and not is_file)
-        elif next(filter(None, _PATH.split(name.lower())), "") == "model":
-            raise refuse(f"the form has a field {name!r}; did you mean 'model'?", name)
-        if is_file and self.field is None and self._needs_model:
-            raise _no_model()
+        self._is_file = is_file
+        self.files += is_file
+        if name in self._wanted:
+            self._check_field(name, is_plain=is_text and not is_file)
+            self._name = name
+        elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
+            raise refuse(f"the form has a field {name!r}; did you mean {likely!r}?", name)
         self._phase = _Phase.CONTENT
         return end + len(b"\r\n\r\n")
 
-    def _check_model(self, *, is_plain: bool) -> None:
-        if self.field is not None:
-            raise refuse("the field 'model' appears more than once", "model")
-        if not self._may_name_model:
-            raise refuse("the field 'model' stands behind the file: put it first", "model")
+    def _count_file(self, size: int) -> None:
+        if self._is_file:
+            self.file_bytes += size
+
+    def _check_field(self, name: str, *, is_plain: bool) -> None:
+        if name in self.fields:
+            raise refuse(f"the field {name!r} appears more than once", name)
+        if self._is_decided:
+            raise refuse(f"the field {name!r} stands too far behind in the form: put it before the file", name)
         if not is_plain:
-            raise refuse("the field 'model' must be plain text", "model")
+            raise refuse(f"the field {name!r} must be plain text", name)
 
-    def _take_model(self, start: int, end: int) -> None:
+    def _take_field(self, start: int, end: int) -> None:
+        name, self._name = self._name, ""
         try:
-            model = self._held[start:end].decode()
+            value = self._held[start:end].decode()
         except UnicodeDecodeError:
-            raise refuse("the field 'model' is not valid UTF-8", "model") from None
-        if not model:
-            raise refuse("the field 'model' is empty", "model")
-        self._is_model = False
-        self.field = ModelField(model, self._offset + start, self._offset + end)
-
-
-def _no_model() -> Refusal:
-    return refuse(
-        "the form names no model before its file: put the field 'model' first, or name the provider by the header "
-        "x-pointsman-provider",
-        "model",
-    )
+            raise refuse(f"the field {name!r} is not valid UTF-8", name) from None
+        if not value:
+            raise refuse(f"the field {name!r} is empty", name)
+        self.fields[name] = FormField(value, self._offset + start, self._offset + end)
 
 
 def _read_part(head: bytes) -> tuple[str, bool, bool]:

@@ -278,15 +278,15 @@ def upload(gateway: Gateway) -> tuple[FakeClient, Callable[[], None]]:
     return client, lambda: client.leave(exchange)
 
 
-def test_an_upload_is_served_once_its_model_is_known() -> None:
+def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
             client, _ = upload(Gateway(rig.engine))
             client.upload(FIELD[:20], FIELD[20:])
-            assert rig.live.in_progress == {}, "the model's name has no end yet"
             client.upload(FILE[:10])
-            assert rig.live.in_progress == {"alpha/m": 1}
+            assert rig.live.in_progress == {}, "more of what is acted on may follow"
             client.upload(FILE[10:], ends=True)
+            assert rig.live.in_progress == {"alpha/m": 1}
             record = await rig.log.next()
             assert (client.status, record.model, record.upstream_model) == (200, "chat", "m")
             (peer,) = rig.origins["alpha"].peers
@@ -299,7 +299,7 @@ def test_an_upload_that_names_no_model_is_refused() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
             client, _ = upload(Gateway(rig.engine))
-            client.upload(FILE)
+            client.upload(FILE, ends=True)
             record = await rig.log.next()
             assert (client.status, client.ended, record.code) == (400, "finished", "invalid_request")
             assert rig.asked == [0]

@@ -1,22 +1,27 @@
 """A body that is passed on as it arrives: whose it is, what changes in it, and its pace."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fakes.engine import FakeCarrier
 from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import POST, Answer
 from fakes.wire import asked
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.engine.serving import Cancelled
 from pointsman.engine.tasks import EagerTask
 from pointsman.engine.uploads import Upload
 from pointsman.transport.leg import UploadLeg
-from pointsman.wire.multipart import MAX_PREFIX_BYTES
 
+MOST_HELD = 100_000
+LONG = 1_000_000  # bytes of a form that is not read whole before it is passed on
 PURPOSE = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\ntest\r\n'
 FIELD = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\npublic-name\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -26,28 +31,33 @@ BINARY = "application/octet-stream"
 
 
 class Scene:
-    """An upload whose client and provider the test plays. `model` is what the form was found to name."""
+    """An upload whose client and provider the test plays. `call` is what the upload was found to ask for."""
 
     def __init__(
         self,
         content_type: str = FORM,
         path: str = "/audio/transcriptions",
         *,
-        length: int | None = None,
+        length: int | None = LONG,
         provider: str | None = None,
+        most_held: int = MOST_HELD,
     ) -> None:
         exchange, self.client = exchange_of(request_head(target="/v1" + path), length=length)
         what = replace(asked(path, provider=provider), content_type=content_type)
-        self.upload = Upload(exchange, what)
-        self.model: str | None = None
+        self.upload = Upload(exchange, what, most_held)
+        self.call: Call | None = None
         self.refusal: Failure | None = None
         self.broken_off: Failure | None = None
         self.carrier = FakeCarrier()
         EagerTask(self._find(), Cancelled).resume()
 
+    @property
+    def model(self) -> str | None:
+        return self.call.model if self.call is not None else None
+
     async def _find(self) -> None:
         try:
-            self.model = await self.upload.find_model()
+            self.call = await self.upload.find_call()
         except Refusal as refusal:
             self.refusal = refusal.failure
 
@@ -110,9 +120,9 @@ def test_what_no_form_with_a_model_is_asked_of_is_not_waited_for(scene: Callable
     assert scene().model == ""
 
 
-@pytest.mark.parametrize("body", [FILE, PURPOSE + FILE, PURPOSE[:-2] + END])
+@pytest.mark.parametrize("body", [FILE + END, PURPOSE + FILE + END, PURPOSE[:-2] + END])
 def test_a_form_without_a_model_is_refused(body: bytes) -> None:
-    scene = Scene()
+    scene = Scene(length=len(body))
     scene.client.upload(body, ends=True)
     assert scene.refusal is not None
     assert (scene.refusal.kind.code, scene.refusal.param) == ("invalid_request", "model")
@@ -126,12 +136,12 @@ def test_a_form_that_ends_in_the_middle_is_refused() -> None:
 
 def test_a_form_whose_model_does_not_come_is_not_collected_without_end() -> None:
     scene = Scene()
-    scene.client.upload(b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n", b"x" * MAX_PREFIX_BYTES)
+    scene.client.upload(b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n", b"x" * MOST_HELD)
     assert scene.refusal is not None
     assert scene.client.is_body_paused
 
 
-LONG_FILE = FILE + b"x" * (2 * MAX_PREFIX_BYTES)
+LONG_FILE = FILE + b"x" * (2 * MOST_HELD)
 
 
 @pytest.mark.parametrize("body", [FILE + END, PURPOSE[:-2] + END, LONG_FILE])
@@ -151,10 +161,77 @@ def test_with_a_provider_named_the_forms_model_is_still_read(body: bytes) -> Non
 @pytest.mark.parametrize("body", [b"no form", FIELD + FIELD + FILE, FIELD.replace(b"model", b"Model") + FILE])
 @pytest.mark.parametrize("provider", [None, "alpha"])
 def test_what_is_no_plain_form_is_refused(body: bytes, provider: str | None) -> None:
-    scene = Scene(provider=provider)
+    scene = Scene(provider=provider, length=MOST_HELD)
     scene.client.upload(body)
     assert scene.refusal is not None
     assert scene.model is None
+
+
+# However it is cut.
+
+N_FIELD = b'--B\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
+SHORT_FILE, WIDE_FILE = FILE + b"s" * 300 + b"\r\n", FILE + b"w" * 3000 + b"\r\n"
+PARTS = st.lists(st.sampled_from([FIELD, N_FIELD, PURPOSE, SHORT_FILE, WIDE_FILE, b"spoilt"]), max_size=5)
+
+
+def fate(body: bytes, places: list[int], path: str, provider: str | None, *, is_sized: bool) -> tuple[object, ...]:
+    """What becomes of a form: what it is taken for, and what the provider gets of it, if it gets all."""
+    scene = Scene(FORM, path, length=len(body) if is_sized else None, provider=provider, most_held=2000)
+    ends = sorted({min(place, len(body)) for place in places} | {0, len(body)})
+    pieces = [body[start:end] for start, end in pairwise(ends)]
+    for piece in pieces:
+        scene.client.upload(piece)
+    scene.client.upload(ends=True)
+    if scene.call is None:
+        assert scene.refusal is not None
+        return ("refused", scene.refusal)
+    leg = scene.pump("m")
+    if scene.broken_off is None:
+        scene.connect(leg)
+    sent = scene.sent if scene.broken_off is None else None
+    return (scene.call, scene.broken_off, sent, leg.is_uploading)
+
+
+@pytest.mark.parametrize("provider", [None, "alpha"])
+@given(parts=PARTS, places=st.lists(st.integers(0, 7000), max_size=20), is_image=st.booleans(), is_sized=st.booleans())
+def test_the_same_form_is_the_same_call_however_it_is_cut(
+    provider: str | None, parts: list[bytes], places: list[int], is_image: bool, is_sized: bool
+) -> None:
+    path = "/images/edits" if is_image else "/audio/transcriptions"
+    body = b"".join(parts) + END[2:]
+    whole = fate(body, [], path, provider, is_sized=is_sized)
+    assert fate(body, places, path, provider, is_sized=is_sized) == whole
+    bytewise = list(range(0, len(body), 7))
+    assert fate(body, bytewise, path, provider, is_sized=is_sized) == whole
+
+
+@pytest.mark.parametrize("parts", [[FIELD, SHORT_FILE], [SHORT_FILE, FIELD], [SHORT_FILE, N_FIELD, PURPOSE, FIELD]])
+def test_a_form_that_fits_is_taken_in_any_order(parts: list[bytes]) -> None:
+    body = b"".join(parts) + END[2:]
+    call, broken_off, sent, _ = fate(body, [], "/images/edits", None, is_sized=True)
+    assert isinstance(call, Call)
+    assert (call.model, call.choices, call.media.count) == ("public-name", 3 if N_FIELD in parts else 1, 1)
+    assert broken_off is None
+    assert sent == body.replace(b"public-name", b"m")
+
+
+def test_what_is_held_back_is_accounted_for_until_it_is_sent() -> None:
+    scene = Scene(length=len(FILE + b"\r\n" + FIELD + END[2:]))
+    scene.client.upload(FILE)
+    assert scene.client.held == len(FILE)
+    scene.client.upload(b"\r\n" + FIELD + END[2:], ends=True)
+    leg = scene.pump("m")
+    assert scene.client.held > len(FILE)
+    scene.connect(leg)
+    assert scene.client.held == 0
+
+
+def test_no_more_is_held_back_than_there_is_memory_for() -> None:
+    scene = Scene()
+    scene.client.may_hold = 10
+    scene.client.upload(FILE)
+    assert scene.refusal is not None
+    assert scene.refusal.kind.status == 503
 
 
 # What spoils it on the way.
@@ -185,8 +262,8 @@ def test_a_form_that_is_not_what_was_decided_on_is_broken_off(start: bytes, rest
 
 def test_a_form_that_was_spoilt_before_it_was_sent_is_not_sent() -> None:
     scene = Scene()
-    scene.client.upload(FIELD + FILE)
-    scene.client.upload(b"\r\n" + FIELD)
+    scene.client.upload(FIELD + FILE + b"\r\n" + FIELD)
+    assert scene.model == "public-name", "what follows is not looked at before that is decided"
     leg = scene.pump("m")
     assert scene.broken_off is not None
     assert leg.on_writable is None

@@ -4,7 +4,7 @@ import pytest
 
 from fakes.wire import refused
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.wire.multipart import MAX_HEAD_BYTES, FormReader, ModelField, boundary_of
+from pointsman.wire.multipart import MAX_HEAD_BYTES, FormField, FormReader, boundary_of
 
 BOUNDARY = b"----X-5"
 DELIMITER = b"--" + BOUNDARY
@@ -29,18 +29,17 @@ FILE = part(
 )
 
 
-def read(*pieces: bytes, needs_model: bool = True) -> tuple[ModelField | None, bytes]:
+def read(*pieces: bytes) -> tuple[FormField | None, bytes]:
     """Have a whole form read. Returns its model and what was passed on."""
-    reader = FormReader(BOUNDARY, needs_model=needs_model)
+    reader = FormReader(BOUNDARY, reads_on=True)
     passed = b"".join(map(reader.feed, pieces))
     reader.end()
-    reader.decide()
-    return reader.field, passed
+    return reader.fields.get("model"), passed
 
 
-def refusal(data: bytes, *, needs_model: bool = True) -> Failure:
+def refusal(data: bytes) -> Failure:
     """Why a form is refused: in one piece, in bytes and in two pieces. Nothing of what spoils it is passed on."""
-    reader = FormReader(BOUNDARY, needs_model=needs_model)
+    reader = FormReader(BOUNDARY, reads_on=True)
     passed, found = b"", None
     for byte in data:
         try:
@@ -49,16 +48,16 @@ def refusal(data: bytes, *, needs_model: bool = True) -> Failure:
             found = spoilt.failure
             break
     else:
-        found = refused(reader.end if DELIMITER + b"--" not in data else reader.decide)
+        found = refused(reader.end)
     assert data.startswith(passed)
     assert len(passed) < len(data)
-    assert refused(lambda: read(data, needs_model=needs_model)) == found
+    assert refused(lambda: read(data)) == found
     return found
 
 
 def test_the_model_is_found_and_all_is_passed_on_after_every_split() -> None:
     data = form(field("language", b"en\r\n\r\nmodel"), MODEL, FILE, field("empty", b""))
-    expected = ModelField("whisper-1", data.index(b"whisper-1"), data.index(b"whisper-1") + 9)
+    expected = FormField("whisper-1", data.index(b"whisper-1"), data.index(b"whisper-1") + 9)
     for at in range(len(data) + 1):
         assert read(data[:at], data[at:]) == (expected, data)
     assert read(*(bytes([byte]) for byte in data)) == (expected, data)
@@ -66,32 +65,49 @@ def test_the_model_is_found_and_all_is_passed_on_after_every_split() -> None:
 
 def test_the_model_is_there_as_soon_as_its_delimiter_is_whole_and_its_name_not_passed_on_before() -> None:
     data = form(MODEL, FILE)
-    reader = FormReader(BOUNDARY, needs_model=True)
+    reader = FormReader(BOUNDARY)
     due = data.index(DELIMITER, 1) + len(DELIMITER)
     passed = b"".join(reader.feed(bytes([byte])) for byte in data[: due - 1])
-    assert (reader.field, passed) == (None, data[: data.index(b"whisper-1")])
-    assert reader.feed(data[due - 1 : due]) == b"whisper-1"
-    assert reader.field is not None
+    assert (reader.fields, passed) == ({}, data[: data.index(b"whisper-1")])
+    assert reader.feed(data[due - 1 :]) == b"whisper-1"
+    assert reader.is_settled()
+    reader.decide()
+    assert reader.feed(b"") == data[len(passed) + len(b"whisper-1") :], "nothing was read behind it before"
 
 
 @pytest.mark.parametrize("data", [form(FILE, MODEL), form(field("a", b"b")), form(), form(field("models", b"w"))])
-def test_a_form_that_names_no_model_before_its_file_is_refused_unless_it_needs_none(data: bytes) -> None:
-    assert refused(lambda: read(data)).param == "model"
-    found, passed = read(data, needs_model=False)
+def test_a_form_may_name_its_model_anywhere_or_not_at_all(data: bytes) -> None:
+    found, passed = read(data)
     assert passed == data
     assert (found is None) == (MODEL not in data)
 
 
+def test_other_fields_are_found_and_files_are_counted() -> None:
+    data = form(FILE, field("n", b"2"), FILE, MODEL)
+    reader = FormReader(BOUNDARY, frozenset({"model", "n"}))
+    for byte in data:
+        reader.feed(bytes([byte]))
+    assert {name: one.value for name, one in reader.fields.items()} == {"model": "whisper-1", "n": "2"}
+    assert (reader.files, reader.file_bytes) == (2, 2 * len(FILE.partition(b"\r\n\r\n")[2][:-2]))
+
+
+@pytest.mark.parametrize("name", ["N", "n[]", "[n]"])
+def test_a_field_that_another_reader_takes_for_a_wanted_one_is_refused(name: str) -> None:
+    reader = FormReader(BOUNDARY, frozenset({"model", "n"}))
+    assert refused(lambda: reader.feed(form(field(name, b"2")))).param == name
+    assert read(form(MODEL, field(name, b"2")))[0] is not None, "where nobody acts on it, it passes"
+
+
 @pytest.mark.parametrize("data", [form(MODEL, FILE, MODEL), form(MODEL, MODEL, FILE), form(FILE, MODEL, MODEL)])
 def test_a_second_model_is_refused_wherever_it_stands(data: bytes) -> None:
-    found = refusal(data, needs_model=False)
+    found = refusal(data)
     assert (found.param, "more than once" in found.message) == ("model", True)
 
 
 def test_a_model_is_refused_where_it_was_decided_that_there_is_none() -> None:
-    reader = FormReader(BOUNDARY, needs_model=False)
+    reader = FormReader(BOUNDARY)
     reader.feed(FILE)
-    assert reader.decide() == ""
+    reader.decide()
     assert refused(lambda: reader.feed(MODEL)).param == "model"
 
 
@@ -108,7 +124,7 @@ def test_a_model_is_refused_where_it_was_decided_that_there_is_none() -> None:
 def test_the_name_is_read_in_any_plain_writing(head: str) -> None:
     found, _ = read(form(part(head, b"w")))
     assert found is not None
-    assert found.model == "w"
+    assert found.value == "w"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,7 @@ def test_what_clients_write_of_other_parts_passes(head: str) -> None:
     ],
 )
 def test_a_part_that_may_be_a_model_to_another_reader_is_refused(head: str) -> None:
-    refusal(form(part(head, b"w"), FILE), needs_model=False)
+    refusal(form(part(head, b"w"), FILE))
 
 
 def test_what_is_quoted_of_a_form_is_for_the_client_alone() -> None:

@@ -7,15 +7,16 @@ have it: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. P
 credentials to it (`/organization`, `/realtime`), are not passed on.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Operation
+from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Media, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
-from pointsman.wire.media import in_input, in_recording
+from pointsman.wire.media import MEDIA_TOKENS, in_input, in_recording
 from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 
@@ -86,11 +87,20 @@ def _is_stateful(asked: Asked, typed: _Any) -> bool:
     return refers or not is_response_creation(asked.method, asked.path) or typed.store is not False
 
 
-def streamed_call(asked: Asked, model: str, size: int) -> Call:
-    """A call whose body is passed on as it arrives. `size` is what is known of its length, else 0.
-    Raises `Refusal`."""
+def form_call(
+    asked: Asked, size: int, values: Mapping[str, str] | None = None, files: int = 0, file_bytes: int = 0
+) -> Call:
+    """A call whose body is passed on as it arrives. `size` is what is known of its length; of a form `values` are the
+    fields that are acted on, and `files` those that were seen of its files, with so many bytes. Raises `Refusal`."""
+    values = values or {}
+    model = values.get("model", "")
     check_names(model, None)
     operation = asked.api.operation
+    media = NO_MEDIA
+    if operation is Operation.AUDIO:
+        media = in_recording(size)
+    elif operation is Operation.IMAGE:
+        media = Media(files, files * MEDIA_TOKENS, file_bytes)
     return Call(
         operation,
         asked.method,
@@ -102,10 +112,11 @@ def streamed_call(asked: Asked, model: str, size: int) -> Call:
         timeout_s=asked.timeout_s,
         session=asked.session,
         tags=asked.tags,
+        choices=_images(Raw(values["n"].encode())) if "n" in values else 1,
         content_type=asked.content_type,
         forwarded=asked.forwarded,
         stateful=True,
-        media=in_recording(size) if operation is Operation.AUDIO else NO_MEDIA,
+        media=media,
     )
 
 

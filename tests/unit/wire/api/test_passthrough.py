@@ -7,7 +7,8 @@ from fakes.wire import PATH_OF, asked, parse, refused, target
 from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.domain.failures import Refusal
 from pointsman.providers import PROVIDERS
-from pointsman.wire.api.passthrough import streamed_call
+from pointsman.wire.api.passthrough import form_call
+from pointsman.wire.media import MEDIA_TOKENS
 
 
 def sent(call: Call) -> tuple[bytes, bytes]:
@@ -87,18 +88,29 @@ def test_a_repeated_model_is_refused_here_too() -> None:
 
 def test_a_streamed_body_is_not_read() -> None:
     what = asked("/audio/transcriptions", provider="openai", tags={"a": "b"})
-    call = streamed_call(what, "whisper", 17)
+    call = form_call(what, 17, {"model": "whisper"})
     assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
     assert (call.model, call.provider, call.tags) == ("whisper", "openai", {"a": "b"})
 
 
 def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
     def media(path: str, size: int) -> Media:
-        return streamed_call(asked(path), "m", size).media
+        return form_call(asked(path), size, {"model": "m"}).media
 
     assert media("/audio/transcriptions", 3_000_000) == Media(1, 151_500, 3_000_000)
     assert media("/audio/translations", 1000) == media("/audio/transcriptions", 1000) == Media(1, 16_000, 1000)
-    assert media("/images/edits", 1000) is media("/files", 1000) is NO_MEDIA
+    assert media("/files", 1000) is NO_MEDIA
+
+
+def test_the_images_of_a_form_are_bounded_each_and_those_that_are_asked_for_are_counted() -> None:
+    call = form_call(asked("/images/edits"), 4_000_000, {"model": "m", "n": "3"}, 2, 3_999_000)
+    assert (call.media, call.choices) == (Media(2, 2 * MEDIA_TOKENS, 3_999_000), 3)
+    assert form_call(asked("/images/edits"), 10).choices == 1
+
+
+@pytest.mark.parametrize("n", ["0", "129", "many", "1.5", "1 2", "[1]"])
+def test_a_number_of_images_that_cannot_be_read_is_refused(n: str) -> None:
+    assert refused(lambda: form_call(asked("/images/edits"), 10, {"n": n})).param == "n"
 
 
 @pytest.mark.parametrize("operation", [item for item in PATH_OF if item is not Operation.CHAT])
