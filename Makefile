@@ -6,10 +6,10 @@ BIN    := $(VENV)/bin
 # A gateway is several processes: to compile the sources for each anew would cost a second at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-real check format docs bench catalog lock clean
+.PHONY: help setup run test test-all test-slice test-real check format docs bench bench-failover catalog lock clean
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 
@@ -71,6 +71,9 @@ catalog: setup ## build the model catalog from public tables (downloads 40 MB of
 
 bench: setup ## measure CPU per request against nginx (needs nginx and wrk)
 	$(BIN)/python -m bench
+
+bench-failover: setup ## play sixteen ways a provider fails against the gateway (a minute and a half)
+	$(BIN)/python -m bench.failover --json docs/measurements/failover.json
 
 lock: setup ## resolve the dependencies anew
 	$(PIP) install pip-tools

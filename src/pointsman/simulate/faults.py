@@ -40,8 +40,11 @@ FAULTS: Mapping[str, float | None] = {
     "error_mid_stream": 1,  # an error event after N, then the end
     "hang_mid_stream": 1,  # silence after N
     "role_only_then_die": 0,  # the connection closes after the event that holds only the role
+    "die_mid_stream": 1,  # the connection closes after N
+    "linger": REQUIRED,  # seconds of silence before an answer that goes wrong ends
     # Pace.
     "slow_tokens": REQUIRED,  # milliseconds between tokens
+    "slow_start": REQUIRED,  # seconds between the head of a stream and its first token
     "slow_answer": REQUIRED,  # seconds of silence, then everything at once
     # The bytes on the wire.
     "reset_at": REQUIRED,  # RST after K

@@ -40,13 +40,14 @@ class Script(Struct):
 
 
 class Pace(Struct):
-    """When tokens come: `first_s` after the request, then one by one."""
+    """When tokens come: `first_s` after the request, in a stream `start_s` after its head, then one by one."""
 
     first_s: float
     settings: Settings
     rng: random.Random
     slow_s: float | None = None
     is_at_once: bool = False
+    start_s: float = 0.0
 
     def gap_s(self) -> float:
         """The pause before one more token."""
@@ -73,6 +74,8 @@ def compose(answer: Answer, faults: Faults, settings: Settings, rng: random.Rand
     if "hang_after_head" in faults:
         return Script([Step(framing.head, pace.first_s)], Ending.SILENCE, is_good=False)
     steps = _whole(spoiled, framing, pace) if answer.events is None else _streamed(spoiled, framing, pace)
+    if "linger" in faults and not spoiled.is_good:
+        steps.append(Step(b"", faults["linger"]))
     if "trailing_garbage" in faults:
         steps[-1].data += GARBAGE
     ending = spoiled.ending
@@ -91,7 +94,8 @@ def _pace(faults: Faults, settings: Settings, rng: random.Random) -> Pace:
     if "slow_answer" in faults:
         return Pace(faults["slow_answer"], settings, rng, is_at_once=True)
     first_s = sample(settings.first_token_ms, rng) / 1000
-    return Pace(first_s, settings, rng, faults["slow_tokens"] / 1000 if "slow_tokens" in faults else None)
+    slow_s = faults["slow_tokens"] / 1000 if "slow_tokens" in faults else None
+    return Pace(first_s, settings, rng, slow_s, start_s=faults.get("slow_start", 0.0))
 
 
 class _Framing:
@@ -148,7 +152,9 @@ def _streamed(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
     has_begun = False
     for position, event in enumerate(events):
         is_last = position == len(events) - 1
-        delay_s = pace.gap_s() if event.is_content and has_begun else 0.0
+        delay_s = 0.0
+        if event.is_content:
+            delay_s = pace.gap_s() if has_begun else pace.start_s
         has_begun = has_begun or event.is_content
         step = Step(framing.chunk(event.data, is_last=is_last), delay_s, event.tokens)
         if position == 0:

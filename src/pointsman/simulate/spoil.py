@@ -96,7 +96,7 @@ def spoil(answer: Answer, faults: Faults) -> Spoiled:
 def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
     if "error_in_200" in faults or "error_mid_stream" in faults:
         return Spoiled(_with(answer, body=msgspec.json.encode(_SERVER_ERROR), tokens_out=0), is_good=False)
-    if "role_only_then_die" in faults:
+    if "role_only_then_die" in faults or "die_mid_stream" in faults:
         return Spoiled(answer, Ending.CLOSE, is_whole=False, is_good=False)
     if "hang_mid_stream" in faults:
         return Spoiled(answer, Ending.SILENCE, is_whole=False, is_good=False)
@@ -108,9 +108,10 @@ def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
 def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoiled:
     if "error_in_200" in faults:
         return Spoiled(_with(answer, events=[sse(_SERVER_ERROR), DONE]), is_good=False)
-    if "role_only_then_die" in faults:
-        cut = _with(answer, events=events[: _behind(events, 0)])
-        return Spoiled(cut, Ending.CLOSE, is_whole=False, is_good=False)
+    for name in ("role_only_then_die", "die_mid_stream"):
+        if name in faults:
+            cut = _with(answer, events=events[: _behind(events, faults.count(name))])
+            return Spoiled(cut, Ending.CLOSE, is_whole=False, is_good=False)
     if "hang_mid_stream" in faults:
         cut = _with(answer, events=events[: _behind(events, faults.count("hang_mid_stream"))])
         return Spoiled(cut, Ending.SILENCE, is_whole=False, is_good=False)

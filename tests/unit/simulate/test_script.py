@@ -291,3 +291,11 @@ def _is_json(text: str) -> bool:
     except json.JSONDecodeError:
         return False
     return True
+
+
+def test_a_stream_may_be_silent_before_its_first_token_or_before_it_dies(run: Run, ask: Ask) -> None:
+    for fault, last in (("slow_start=0.1", TEXT), ("die_mid_stream=2,linger=0.1", " 0 1")):
+        began_at = monotonic()
+        received, _ = answered(run, ask, fault, STREAM)
+        assert monotonic() - began_at >= 0.1
+        assert received.text == last

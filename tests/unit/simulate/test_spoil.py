@@ -66,6 +66,7 @@ BROKEN = b'data: {"error"'
     ("fault", "expected", "ending", "is_whole", "is_good"),
     [
         ("role_only_then_die", [ROLE], Ending.CLOSE, False, False),
+        ("die_mid_stream=2", [ROLE, *CONTENT[:2]], Ending.CLOSE, False, False),
         ("hang_mid_stream=2", [ROLE, *CONTENT[:2]], Ending.SILENCE, False, False),
         ("hang_mid_stream=9", [ROLE, *CONTENT], Ending.SILENCE, False, False),
         ("error_mid_stream=0", [ROLE, BROKEN], Ending.KEEP, True, False),
@@ -101,6 +102,7 @@ def test_an_event_that_cannot_be_read_stands_between_the_others(fault: str, at: 
     ("fault", "ending", "is_whole", "is_good"),
     [
         ("role_only_then_die", Ending.CLOSE, False, False),
+        ("die_mid_stream=1", Ending.CLOSE, False, False),
         ("hang_mid_stream=1", Ending.SILENCE, False, False),
         ("malformed_json=0", Ending.KEEP, True, True),
         ("error_mid_stream=1", Ending.KEEP, True, False),
