@@ -294,6 +294,7 @@ ANSWERS: dict[str, Reply] = {
     "JSON: an error with many names": Reply(_json('{"error":{', '"{n}":1,', "}}")),
     "JSON: brackets": Reply(_json("", "[", "")),
     "JSON: many usages of a response": Reply(_json('{"output":[', '{"usage":{},', "]}"), RESPONSES),
+    "JSON: many names of a response": Reply(_json('{"x":1,', '"{n}":1,', '"z":1}'), RESPONSES),
     "JSON: a long usage of a response": Reply(_json('{"output":[],"usage":{"x":[', "{},", "]}}"), RESPONSES),
     "JSON: for a stream": Reply(_json('{"choices":[', '{"message":{}},', "]," + _TAIL), stream=True),
     "JSON: tool calls for a stream": Reply(

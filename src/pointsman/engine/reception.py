@@ -26,7 +26,7 @@ from pointsman.transport.leg import Leg
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
-SCANNED_WHOLE_BYTES = 256 * 1024  # of an answer: the usage of a longer one is looked for as it comes
+SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is looked for as it comes
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
@@ -209,10 +209,10 @@ class Reception(Waiter[None]):
         call, codec = self._call, self._codec
         answer = codec.decode(call, body)
         if isinstance(answer, Failure):
-            self.usage = usage_in(body)
+            self.usage = usage_in(body) if self._scan is None else self._scan.read()
             self._fail(answer)
             return
-        self.usage = answer.usage
+        self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
         self.body = answer.body
         if call.stream and not codec.is_passthrough:
             self.body = codec.as_stream(call, answer.body)

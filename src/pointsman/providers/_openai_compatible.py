@@ -22,6 +22,8 @@ from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.output_bound import NEWER
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
+SCANNED_BYTES = 64 * 1024
+
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
 _ID_LINE = b"%bx-client-request-id: %b\r\n"
@@ -63,7 +65,7 @@ class PassthroughCodec:
         return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
-        return Answer(body, usage_in(body))
+        return Answer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
         raise TypeError(f"{call.operation.value} answers are passed through as they are")

@@ -17,6 +17,7 @@ from pointsman.providers._error_table import Rules, judge
 from pointsman.wire.json_object import UNREADABLE
 
 MAX_MESSAGE = 500  # characters
+MAX_BODY_BYTES = 64 * 1024  # of an error: what is longer is no account of one
 MAX_WAIT_S = 86400.0
 
 
@@ -98,6 +99,8 @@ def _failure(
 
 def read_error(body: bytes) -> _Error | None:
     """The error a body tells of, in any of the shapes that occur; `None` if there is none."""
+    if len(body) > MAX_BODY_BYTES:
+        return None
     try:
         found: object = msgspec.json.decode(body)
     except UNREADABLE:

@@ -30,6 +30,9 @@ _NO_VALUE = Raw(b"")
 MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object that is looked for in an answer that is not read otherwise
 MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is no account, and what it cost might fit no database
 
+LARGE_EVENT_BYTES = 64 * 1024
+MAX_EVENT_PARTS = 20_000  # lines, or objects, of one event
+
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 
 
@@ -276,6 +279,9 @@ class OpenAIStream:
 
     def _read_event(self, event: bytes) -> bool:
         """Take note of one event; whether it is passed on."""
+        if len(event) > LARGE_EVENT_BYTES and _is_dense(event):
+            self.failure = Failure(failures.MALFORMED_ANSWER, "the provider sent an event of too many parts or lines")
+            return False
         data = event_data(event)
         if data is None:
             return True
@@ -303,6 +309,11 @@ class OpenAIStream:
                 self.has_content = True
                 self.events += 1
         return self._keep_usage or not has_usage or bool(chunk.choices)
+
+
+def _is_dense(event: bytes) -> bool:
+    """Whether an event holds more than is read: thousands of lines, or of objects, which each choice is."""
+    return event.count(b"\n") > MAX_EVENT_PARTS or event.count(b"{") > MAX_EVENT_PARTS
 
 
 def _count_plain(whole: bytes) -> int:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import Protocol, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -17,8 +17,9 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Kind
 from pointsman.domain.messages import Headers
 from pointsman.transport._answer_head import headers_of
-from pointsman.transport.deadlines import NEVER, Deadlines
-from pointsman.transport.decoding import BodyDecoder, UndecodableError
+from pointsman.transport._owner import Owner, how_lost
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces, UndecodableError
 from pointsman.transport.errors import TransportFailure, shown
 from pointsman.transport.leg import Leg, ResponseHandler
 
@@ -35,21 +36,6 @@ _LOST_BY_DECODING = (b"content-encoding", b"content-length")
 _logger = logging.getLogger(__name__)
 
 
-class Owner(Protocol):
-    """Who keeps the connections to an origin."""
-
-    name: str
-    request_line_end: bytes
-    idle_timeout_s: float
-    deadlines: Deadlines
-
-    def connection_idle(self, connection: "UpstreamConnection") -> None:
-        """Its answer was read to the end: it may carry another request."""
-
-    def connection_gone(self, connection: "UpstreamConnection", unanswered: Leg | None) -> None:
-        """It is closed. `unanswered` is a leg to be sent once more, on a fresh connection."""
-
-
 class UpstreamConnection(asyncio.Protocol):
     """Carries one leg at a time, and is made with its first one, before it is connected.
 
@@ -58,13 +44,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_connect_deadline", "_decoder", "_fault", "_found", "_framing_bytes", "_has_head", "_head",
-        "_headers", "_idle_deadline", "_interim", "_is_chunked", "_is_closed", "_is_done", "_is_keep_alive",
-        "_is_plain", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner", "_parser", "_phase",
-        "_pieces", "_reused_at", "_status", "_tail", "_transport", "deadline", "leg", "on_body", "on_header",
-        "stop_connecting", "watched_until",
+        "_headers", "_idle_deadline", "_interim", "_is_behind", "_is_chunked", "_is_closed", "_is_done",
+        "_is_keep_alive", "_is_plain", "_is_silent", "_is_stray", "_is_until_eof", "_is_write_paused", "_owner",
+        "_parser", "_phase", "_pieces", "_reused_at", "_status", "_tail", "_transport", "deadline", "leg", "on_body",
+        "on_header", "stop_connecting", "watched_until",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, leg: Leg, connect_deadline: float) -> None:
+    def __init__(self, owner: "Owner[UpstreamConnection]", leg: Leg, connect_deadline: float) -> None:
         self._owner = owner
         self._connect_deadline = connect_deadline
         self._idle_deadline = NEVER
@@ -100,7 +86,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_until_eof = False
         self._is_stray = False
         self._fault: str | None = None
-        self._decoder: BodyDecoder | None = None
+        self._decoder: BodyDecoder | BodyPieces | None = None
+        self._is_behind = False  # what has come waits for a turn of its own; nothing is read meanwhile
         self._framing_bytes = 0
         self._interim = 0
         self._tail = b""
@@ -310,6 +297,9 @@ class UpstreamConnection(asyncio.Protocol):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._take_parse_error(error)
         handler = leg.handler
+        if len(data) > PIECE_BYTES and self._decoder is None and self._has_head:
+            self._decoder = BodyPieces()
+            self._is_plain = False
         if had_head and self._pieces and handler is not None and not (self._fault or self._decoder or self._is_done):
             self._pass_on(leg, handler, data)
             return
@@ -338,8 +328,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._handler_raised(leg, error)
 
     def _take_parse_error(self, error: Exception) -> None:
-        self._is_plain = False
-        self._is_stray = True
+        self._is_plain, self._is_stray = False, True
         if not self._is_done and self._fault is None:
             self._fault = f"the answer is not valid HTTP ({error})"
 
@@ -370,19 +359,28 @@ class UpstreamConnection(asyncio.Protocol):
             self._pump(leg, self._decoder)
         elif self._fault is None and self._is_done:
             self._complete(leg)
-        if self._fault is not None and not leg.is_paused:
+        self._give_up_if_faulty(leg)
+
+    def _give_up_if_faulty(self, leg: Leg) -> None:
+        if self._fault is not None and not leg.is_paused and not self._is_behind and self.leg is leg:
             self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {self._fault}")
 
-    def _pump(self, leg: Leg, decoder: BodyDecoder) -> None:
-        """Hand over decoded pieces for as long as they are wanted, then what follows them."""
+    def _pump(self, leg: Leg, decoder: BodyDecoder | BodyPieces) -> None:
+        """Hand over pieces for as long as they are wanted, each in a turn of the loop, then what follows them."""
         handler = leg.handler
-        if handler is None or leg.is_paused:
+        if handler is None or leg.is_paused or self._is_behind:
             return
         try:
-            for piece in decoder.pieces():
+            piece = decoder.take()
+            if piece:
                 handler.on_data(piece)
-                if leg.handler is None or leg.is_paused:
-                    return
+            if leg.handler is None:
+                return
+            if decoder.is_behind:
+                self._fall_behind(leg, decoder)
+                return
+            if leg.is_paused:
+                return
         except UndecodableError as error:
             self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {error}")
             return
@@ -394,6 +392,27 @@ class UpstreamConnection(asyncio.Protocol):
                 self._complete(leg)
             else:
                 self._fail(leg, failures.CONNECTION_LOST, f"the compressed body of {self._owner.name} ends early")
+
+    def _fall_behind(self, leg: Leg, decoder: BodyDecoder | BodyPieces) -> None:
+        if leg.is_paused:  # it goes on when it is resumed
+            return
+        self._is_behind = True
+        self.pause()
+        asyncio.get_running_loop().call_soon(self._catch_up, leg, decoder)
+
+    def _catch_up(self, leg: Leg, decoder: BodyDecoder | BodyPieces) -> None:
+        if self.leg is not leg or self._decoder is not decoder:
+            return
+        self._is_behind = False
+        self._pump(leg, decoder)
+        if self.leg is leg and not self._is_behind:
+            self._give_up_if_faulty(leg)
+            if not leg.is_paused:
+                self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._is_closed:
+            self._transport.resume_reading()
 
     def _bound(self, data: bytes, body_bytes: int) -> None:
         """Keep heads, chunk extensions and trailers from growing without end."""
@@ -445,7 +464,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not is_reusable or transport is None:
             self.close()
             return
-        if leg.is_paused:
+        if leg.is_paused or not self._is_plain:
             transport.resume_reading()
         self._pieces.clear()
         self._body = b""
@@ -480,13 +499,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        if self._transport is not None and not self._is_closed:
-            self._transport.resume_reading()
+        if not self._is_behind:
+            self.resume_reading()
         leg = self.leg
         if leg is not None and self._decoder is not None:
             self._pump(leg, self._decoder)
-        if leg is not None and self._fault is not None and not leg.is_paused:
-            self._fail(leg, failures.MALFORMED_ANSWER, f"{self._owner.name}: {self._fault}")
+        if leg is not None:
+            self._give_up_if_faulty(leg)
 
     def cancel(self) -> None:
         self.leg = None
@@ -521,22 +540,9 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 self._complete(leg)
         else:
-            self._fail(leg, failures.CONNECTION_LOST, self._describe_loss(error, is_proper_end))
-
-    def _describe_loss(self, error: Exception | None, is_proper_end: bool) -> str:
-        if error is not None:
-            how = "reset the connection"
-        elif is_proper_end or self._transport is None:
-            how = "closed the connection"
-        else:  # uvloop does not tell an alert of TLS from a missing one
-            how = "broke the TLS connection off"
-            if self._is_silent:
-                return f"{self._owner.name} {how} without an answer; perhaps it wants a client certificate"
-        if self._has_head:
-            return f"{self._owner.name} {how} in the middle of the answer"
-        if self._is_silent:
-            return f"{self._owner.name} {how} without an answer"
-        return f"{self._owner.name} {how} in the middle of the answer's head"
+            is_told = is_proper_end or self._transport is None
+            how = how_lost(error, is_told=is_told, is_silent=self._is_silent, has_head=self._has_head)
+            self._fail(leg, failures.CONNECTION_LOST, f"{self._owner.name} {how}")
 
     def connect_failed(self, kind: Kind, message: str) -> None:
         """The connection could not be made."""
@@ -560,11 +566,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._report(handler, TransportFailure(kind, message, was_sent))
 
     def _report(self, handler: ResponseHandler | None, failure: TransportFailure) -> None:
-        if handler is not None:
-            try:
+        try:
+            if handler is not None:
                 handler.on_failure(failure)
-            except Exception:  # the handler's error must not stop what else ends here
-                _logger.exception("a failure of %s could not be handled", self._owner.name)
+        except Exception:  # the handler's error must not stop what else ends here
+            _logger.exception("a failure of %s could not be handled", self._owner.name)
 
     def _handler_raised(self, leg: Leg, error: Exception) -> None:
         _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)

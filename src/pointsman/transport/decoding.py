@@ -1,11 +1,14 @@
-"""Content encodings of answers, undone piece by piece and with bounds."""
+"""Content encodings of answers, undone piece by piece and with bounds; each piece as much as one turn takes."""
 
 import zlib
 from collections.abc import Iterator
 
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 32 * 1024
 FREE_BYTES = 1024 * 1024  # below this much output the ratio is not looked at
 MAX_RATIO = 100
+MAX_EMPTY_MEMBERS = 1_000  # of gzip, one behind the other
+_STEPS = 500  # members that are looked at in one turn
+_GIVEN_BYTES = 16 * 1024  # at a time: what is behind the end of a member is copied
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -17,7 +20,7 @@ class UndecodableError(Exception):
 class BodyDecoder:
     """Undoes `gzip` or `deflate` (zlib's format, or raw as some servers send it).
 
-    Feed what arrived, then take pieces of at most 64 KiB until there is none; input waits inside until its turn,
+    Feed what arrived, then take pieces of at most 32 KiB while it `is_behind`; input waits inside until its turn,
     so that whoever reads slowly is never owed more than one piece.
     """
 
@@ -25,18 +28,36 @@ class BodyDecoder:
         self._is_gzip = encoding != b"deflate"
         self._inflate = zlib.decompressobj(_GZIP) if self._is_gzip else None
         self._waiting = b""
+        self._at = 0  # what is before this has been read
+        self._empty_members = 0
         self._has_more_output = False
         self._bytes_in = 0
         self._bytes_out = 0
 
     def feed(self, data: bytes) -> None:
-        self._waiting = self._waiting + data if self._waiting else data
+        self._waiting = self._waiting[self._at :] + data if self._waiting else data
+        self._at = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to take."""
+        return bool(self._waiting) or self._has_more_output
+
+    def take(self) -> bytes:
+        """The next piece: as much as one turn may take, which may be nothing. Raises `UndecodableError`."""
+        found: list[bytes] = []
+        size = steps = 0
+        while self.is_behind and steps < _STEPS and size <= PIECE_BYTES // 2:
+            steps += 1
+            piece = self._step(PIECE_BYTES - size)
+            size += len(piece)
+            found.append(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield decoded pieces while there is input for them. Raises `UndecodableError`."""
-        while self._waiting or self._has_more_output:
-            piece = self._step()
-            if piece:
+        """Take all there is."""
+        while self.is_behind:
+            if piece := self.take():
                 yield piece
 
     @property
@@ -44,24 +65,54 @@ class BodyDecoder:
         """Whether the stream has come to its own end, or never began."""
         return self._inflate is None or self._inflate.eof or self._bytes_in == 0
 
-    def _step(self) -> bytes:
+    def _step(self, room: int) -> bytes:
         if self._inflate is None:
             # A raw stream cannot begin like zlib's header: its low nibble 8 would be a stored block with padding set.
-            self._inflate = zlib.decompressobj(zlib.MAX_WBITS * (1 if self._waiting[0] & 0x0F == 8 else -1))
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS * (1 if self._waiting[self._at] & 0x0F == 8 else -1))
         elif self._inflate.eof:
             if not self._is_gzip:
                 raise UndecodableError("bytes follow the end of the compressed body")
             self._inflate = zlib.decompressobj(_GZIP)  # gzip may consist of several members
-        given = len(self._waiting)
+        given = self._waiting[self._at : self._at + _GIVEN_BYTES]
         try:
-            piece = self._inflate.decompress(self._waiting, PIECE_BYTES)
+            piece = self._inflate.decompress(given, room)
         except zlib.error as error:
             raise UndecodableError(f"the compressed body is damaged ({error})") from None
-        self._waiting = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+        rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
         # zlib may have swallowed all input and yet hold the end of a match back for want of room.
-        self._has_more_output = len(piece) == PIECE_BYTES and not self._inflate.eof
-        self._bytes_in += given - len(self._waiting)
+        self._has_more_output = len(piece) == room and not self._inflate.eof
+        read = len(given) - len(rest)
+        self._at += read
+        if self._at == len(self._waiting):
+            self._waiting, self._at = b"", 0
+        self._bytes_in += read
+        if self._inflate.eof:
+            self._empty_members = 0 if piece else self._empty_members + 1
+            if self._empty_members > MAX_EMPTY_MEMBERS:
+                raise UndecodableError(f"the compressed body has more than {MAX_EMPTY_MEMBERS} empty members")
         self._bytes_out += len(piece)
         if self._bytes_out > FREE_BYTES and self._bytes_out > MAX_RATIO * self._bytes_in:
             raise UndecodableError(f"the compressed body expands more than {MAX_RATIO} times")
+        return piece
+
+
+class BodyPieces:
+    """A body that needs no decoding, of which more has come in one read than one turn of the loop may take."""
+
+    is_whole = True
+
+    def __init__(self) -> None:
+        self._waiting = b""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to take."""
+        return bool(self._waiting)
+
+    def feed(self, data: bytes) -> None:
+        self._waiting = self._waiting + data if self._waiting else data
+
+    def take(self) -> bytes:
+        """The next piece."""
+        piece, self._waiting = self._waiting[:PIECE_BYTES], self._waiting[PIECE_BYTES:]
         return piece

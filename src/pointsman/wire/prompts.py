@@ -71,7 +71,8 @@ def about_tokens(call: Call) -> int:
 
 def _is_dense(text: bytes) -> bool:
     """Whether there is too much in it to be walked. Numbers are not walked."""
-    return text.count(b"{") + text.count(b"[") > MAX_WALKED_MARKS or text.count(b'"') > MAX_WALKED_QUOTES
+    few = text.count(b"{") + text.count(b"[") <= MAX_WALKED_MARKS
+    return not few or text.count(b'"') > MAX_WALKED_QUOTES or text.count(b",") > MAX_WALKED_QUOTES
 
 
 def _by_size(call: Call) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.origin import GET, OK, Answer, Peer, connecting, exchange, run, serving
 from pointsman.transport.connection import UpstreamConnection
-from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, UndecodableError
+from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces, UndecodableError
 
 TEXT = b"".join(b"event %d: some text that repeats itself\n" % index for index in range(3000))
 
@@ -180,3 +180,36 @@ def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
 
     answer = run(main())
     assert (answer.body, answer.failure) == (data, None)
+
+
+# What one turn of the loop may take.
+
+
+@pytest.mark.parametrize("data", [gzip.compress(b"") * 20_000, gzip.compress(b"") * 1_002])
+def test_members_without_content_come_to_an_end(data: bytes) -> None:
+    decoder = BodyDecoder(b"gzip")
+    decoder.feed(data)
+    with pytest.raises(UndecodableError, match="empty members"):
+        list(decoder.pieces())
+
+
+def test_a_piece_is_bounded_in_bytes_and_in_members() -> None:
+    decoder = BodyDecoder(b"gzip")
+    decoder.feed(gzip.compress(b"a" * 10**6) + gzip.compress(b"b") * 2_000)
+    pieces = []
+    while decoder.is_behind:
+        pieces.append(decoder.take())
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    assert len(pieces) > 10**6 / PIECE_BYTES + 3
+    assert b"".join(pieces) == b"a" * 10**6 + b"b" * 2_000
+
+
+def test_what_is_not_encoded_comes_in_pieces_too() -> None:
+    whole = BodyPieces()
+    whole.feed(TEXT[:50_000])
+    whole.feed(TEXT[50_000:])
+    pieces = []
+    while whole.is_behind:
+        pieces.append(whole.take())
+    assert max(map(len, pieces)) == PIECE_BYTES
+    assert b"".join(pieces) == TEXT
