@@ -1,9 +1,9 @@
 """What can go wrong on purpose: the names of the faults, and which of them strike a request.
 
 A fault is written `name` or `name=number`; several are joined by commas. They come, weakest first, from the schedule,
-from `SimulatedProvider.set_fault`, from the key used, from the body (`user` = `fault:…` or `metadata.fault`) and from
-the header `x-simulate-fault`. Of the same name the strongest source's argument holds; `none` drops what weaker
-sources asked for.
+from `SimulatedProvider.set_fault`, from the path, the model and the key used, from the body (`user` = `fault:…` or
+`metadata.fault`) and from the header `x-simulate-fault`. Of the same name the strongest source's argument holds; `none`
+drops what weaker sources asked for.
 """
 
 import difflib
@@ -31,6 +31,14 @@ FAULTS: Mapping[str, float | None] = {
     "insufficient_quota": 0,  # 429 that waiting does not mend
     "context_length": 0,  # 400 context_length_exceeded
     "content_filter": 0,  # 400 content_filter
+    "usage_guidelines": 0,  # 403 for what the prompt says, in xAI's words
+    "forbidden": 0,  # 403 in words that say nothing
+    "wrong_key": 0,  # 400 for a key that is not accepted, in xAI's words
+    "no_balance": 0,  # 402
+    "model_denied": 0,  # 403: this key may not use this model
+    "key_limit": 20,  # 429 of the whole account, with Retry-After: seconds
+    "too_large": 0,  # 429 for a request that no minute has room for
+    "no_endpoint": 501,  # 501, 404 or 405: the server was started without this path
     "error_in_200": 0,  # an error object under status 200
     "ignore_stream": 0,  # a whole answer, though a stream was asked for
     # A stream that goes wrong; an answer that is not streamed goes wrong in the nearest way.

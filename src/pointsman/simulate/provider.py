@@ -72,6 +72,8 @@ class SimulatedProvider:
         self.port = port
         self._ssl_context = ssl_context
         self._schedule = Schedule(self.settings.schedule)
+        self._model_faults = {model: parse(text) for model, text in self.settings.model_faults.items()}
+        self._path_faults = {path: parse(text) for path, text in self.settings.path_faults.items()}
         self._key_faults = {key: parse(text) for key, text in self.settings.keys.items()}
         self._fault = Faults()
         self._fault_timer: asyncio.TimerHandle | None = None
@@ -261,6 +263,8 @@ class SimulatedProvider:
                 [
                     self._schedule.at(entry.index - self._first_index, elapsed_s, rng),
                     self._fault,
+                    self._path_faults.get(request.path, Faults()),
+                    self._model_faults.get(_text(fields.get("model")), Faults()),
                     self._key_faults.get(entry.key, Faults()),
                     parse(_marker(entry, fields)),
                     parse(request.headers.get(fault_names.HEADER, "")),

@@ -84,7 +84,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     A tool that the provider runs itself is used `tool_uses` times, if the request allows as many, at `tool_fees`
     nano-dollars each; each use, and each thing that is kept elsewhere and named in a request, adds `added_tokens` to
     the prompt. `more_fields` are fields of chats beside OpenAI's. With `usage_first` a response states its usage before
-    its instructions, tools and output.
+    its instructions, tools and output. `model_faults` and `path_faults` are what all requests for a model, or for a
+    path such as `/v1/embeddings`, suffer.
     """
 
     name: str = "simulated"
@@ -109,3 +110,5 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     added_tokens: Annotated[int, Meta(ge=0)] = 0
     more_fields: tuple[str, ...] = ()
     usage_first: bool = False
+    model_faults: dict[str, str] = {}
+    path_faults: dict[str, str] = {}

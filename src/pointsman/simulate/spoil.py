@@ -48,16 +48,68 @@ def error_instead(faults: Faults) -> Answer | None:
         return error(400, message, param="messages", code="context_length_exceeded")
     if "content_filter" in faults:
         return error(400, "The response was filtered.", code="content_filter")
+    for name, answer in _REFUSALS.items():
+        if name in faults:
+            return answer
+    if "key_limit" in faults:
+        return _rate_limited(faults["key_limit"], "Rate limit reached for organization org-1 on tokens per day (TPD).")
+    if "no_endpoint" in faults:
+        return _without_path(faults.count("no_endpoint"))
     if "status" in faults:
         return _status(faults.count("status"))
     return None
 
 
-def _rate_limited(wait_s: float) -> Answer:
+_PER_MINUTE = "Rate limit reached for requests on requests per min (RPM): Limit 3, Used 3, Requested 1."
+_XAI_403 = "The caller does not have permission to execute the specified operation"
+
+
+def _plain(status: int, fields: dict[str, str]) -> Answer:
+    """An error in xAI's shape."""
+    return Answer(status=status, body=msgspec.json.encode(fields))
+
+
+# https://docs.x.ai/docs/key-information/debugging and https://platform.openai.com/docs/guides/error-codes
+_REFUSALS = {
+    "usage_guidelines": _plain(
+        403,
+        {
+            "code": _XAI_403,
+            "error": "Content violates usage guidelines. Team: t, Model: m, Failed check: SAFETY_CHECK_TYPE_BIO",
+        },
+    ),
+    "forbidden": error(403, "This cannot be done."),
+    "wrong_key": _plain(
+        400,
+        {
+            "code": "Client specified an invalid argument",
+            "error": "Incorrect API key provided: sk***me. You can obtain an API key from https://console.x.ai.",
+        },
+    ),
+    "no_balance": error(402, "Insufficient Balance", "unknown_error", code="invalid_request_error"),
+    "model_denied": error(403, "Project `p` does not have access to model `m`", code="model_not_found"),
+    "too_large": error(
+        429,
+        "Request too large for m in organization org-1 on tokens per min (TPM): Limit 30000, Requested 342389.",
+        "tokens",
+        code="rate_limit_exceeded",
+    ),
+}
+
+
+def _without_path(status: int) -> Answer:
+    if status == 404:
+        return Answer(status=404, content_type="text/plain", body=b"404 page not found")
+    if status == 405:
+        return Answer(status=405, body=b'{"detail":"Method Not Allowed"}')
+    message = "This server does not support embeddings. Start it with `--embeddings`"
+    return error(status, message, "not_supported_error")
+
+
+def _rate_limited(wait_s: float, message: str = _PER_MINUTE) -> Answer:
     answer = error(
         429,
-        "Rate limit reached for requests on requests per min (RPM): Limit 3, Used 3, Requested 1."
-        f" Please try again in {wait_s:g}s.",
+        f"{message} Please try again in {wait_s:g}s.",
         "requests",
         code="rate_limit_exceeded",
     )

@@ -23,10 +23,15 @@ class _Body(Struct):
     error: _Error
 
 
+_MISLEADING = frozenset({401, 402, 408, 429})  # of the client's key or its pace, where only the request is at fault
+
+
 def status_of(failure: Failure) -> int:
-    """The status a client sees. Where the provider refused the request itself, the provider's own."""
-    if failure.kind.fault is Fault.REQUEST and failure.status is not None and 400 <= failure.status < 500:
-        return failure.status
+    """The status a client sees. Where the provider refused the request itself, the provider's own, unless a client
+    would take that for something else: a request that is too large for a limit is not to be repeated."""
+    status = failure.status
+    if failure.kind.fault is Fault.REQUEST and status is not None and 400 <= status < 500 and status not in _MISLEADING:
+        return status
     return failure.kind.status
 
 

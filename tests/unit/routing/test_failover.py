@@ -33,6 +33,7 @@ A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
 FALLBACK = Provenance.FALLBACK
 DEFAULT = Failover()
+LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 
 
 def of(
@@ -250,16 +251,46 @@ def test_a_plan_whose_keys_are_all_limited_waits_before_its_first_attempt() -> N
     assert trace.history[0].started_at >= NOW + 1
 
 
-def test_a_wait_that_others_lengthen_ends_with_the_queue() -> None:
+@pytest.mark.parametrize("history", [(), (Attempt("a/m", "a", "m", "k1", NOW, NOW, failure=LIMITED),)])
+def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit(history: tuple[Attempt, ...]) -> None:
     view = FakeView(of(A, queue_s=2))
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
     plan = plan_for(call(), view)
-    assert isinstance(next_step(plan, (), view, NOW), Wait)
+    wait = next_step(plan, history, view, NOW)
+    assert isinstance(wait, Wait)
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2.5)
-    step = next_step(plan, (), view, NOW + 1)
+    step = next_step(plan, history, view, NOW + 1, wait.then)
+    assert isinstance(step, Try)
+    assert step.key.name == "k1"
+    refused = (*history, attempt(step, LIMITED, NOW + 1))
+    step = next_step(plan, refused, view, NOW + 1.1)
     assert isinstance(step, GiveUp)
     assert step.should_retry
-    assert step.failure.retry_after_s == 1.5
+
+
+def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
+    models = [candidate(A, "m"), candidate(A, "n", provenance=FALLBACK)]
+    view = FakeView(snapshot([A], models[:1], models[1:]))
+    trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
+    assert trace.asked == [("a/m", "k1"), ("a/n", "k1")]
+    assert drive(plan_for(call(), view), view, answers(None)).asked == [("a/n", "k1")]
+
+
+@pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
+def test_where_nothing_else_is_left_a_blocked_key_is_asked_when_it_was_left_alone_for_long_enough(kind: Kind) -> None:
+    view = FakeView(of(A))
+    drive(plan_for(call(), view), view, answers(failure(kind, 3600)))
+    assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).asked == []
+    asked = drive(plan_for(call(), view), view, answers(None), NOW + 0.1 + health.PROBE_S)
+    assert asked.has_succeeded
+    assert view.key_blocks == {}, "it works again"
+
+
+def test_a_blocked_key_is_not_asked_while_another_is_free() -> None:
+    view = FakeView(of(TWO_KEYS))
+    drive(plan_for(call(), view), view, answers(failure(failures.CREDENTIAL_REJECTED, 3600), None))
+    for at in (1.0, health.PROBE_S + 1, 60.0):
+        assert drive(plan_for(call(), view, now=NOW + at), view, answers(None), NOW + at).asked == [("a/m", "k2")]
 
 
 def test_keys_with_rejected_credentials_are_not_waited_for() -> None:

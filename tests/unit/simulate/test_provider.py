@@ -284,6 +284,15 @@ def test_keys_are_checked_and_may_be_bad(run: Run, ask: Ask) -> None:
     on(run, main, keys={"sk-good": "", "sk-slow": "rate_limit=9"})
 
 
+def test_a_model_or_a_path_may_be_bad(run: Run, ask: Ask) -> None:
+    async def main(provider: SimulatedProvider) -> None:
+        statuses = [(await ask(provider, {**CHAT, "model": model})).status for model in ("gpt-4o", "gpt-4o-mini")]
+        body = {"model": "text-embedding-3-small", "input": "x"}
+        assert [*statuses, (await ask(provider, body, path="/v1/embeddings")).status] == [429, 200, 501]
+
+    on(run, main, model_faults={"gpt-4o": "rate_limit=9"}, path_faults={"/v1/embeddings": "no_endpoint"})
+
+
 def test_faults_are_asked_for_in_three_places(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         assert (await ask(provider, {**CHAT, "user": "fault:status=501"})).status == 501

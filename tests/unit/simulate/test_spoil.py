@@ -21,7 +21,14 @@ WHOLE = json_answer({"choices": ["abc"]}, tokens_in=5, tokens_out=3)
         ("insufficient_quota", 429, "insufficient_quota"),
         ("context_length", 400, "context_length_exceeded"),
         ("content_filter", 400, "content_filter"),
+        ("model_denied", 403, "model_not_found"),
+        ("no_balance", 402, "invalid_request_error"),
+        ("too_large", 429, "rate_limit_exceeded"),
+        ("key_limit=2", 429, "rate_limit_exceeded"),
+        ("forbidden", 403, None),
+        ("no_endpoint", 501, None),
         ("status=401", 401, "invalid_api_key"),
+        ("status=403", 403, "unsupported_country_region_territory"),
         ("status=429", 429, "rate_limit_exceeded"),
         ("status=503", 503, None),
         ("status=418", 418, None),
@@ -31,6 +38,22 @@ def test_errors_that_come_instead_of_an_answer(fault: str, status: int, code: st
     answer = error_instead(parse(fault))
     assert answer is not None
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "body"),
+    [
+        ("wrong_key", 400, b"Incorrect API key provided"),
+        ("usage_guidelines", 403, b"violates usage guidelines"),
+        ("no_endpoint=404", 404, b"404 page not found"),
+        ("no_endpoint=405", 405, b"Method Not Allowed"),
+    ],
+)
+def test_errors_in_other_shapes(fault: str, status: int, body: bytes) -> None:
+    answer = error_instead(parse(fault))
+    assert answer is not None
+    assert answer.status == status
+    assert body in answer.body
 
 
 @pytest.mark.parametrize("fault", ["", "hang", "error_in_200", "malformed_sse=1"])

@@ -30,6 +30,12 @@ def test_a_provider_refusing_the_request_speaks_for_itself() -> None:
     assert status_of(failure) == 422
 
 
+@pytest.mark.parametrize("status", [401, 402, 408, 429])
+def test_a_request_that_is_at_fault_is_not_told_to_come_again_or_to_bring_another_key(status: int) -> None:
+    assert status_of(Failure(failures.UPSTREAM_TOO_LARGE, "m", status=status)) == 413
+    assert status_of(Failure(failures.CONTENT_FILTERED, "m", status=403)) == 403
+
+
 def test_what_is_said_of_a_request_is_told_behind_the_message() -> None:
     failure = Failure(failures.UPSTREAM_REFUSED, "it answered 400", status=400, said="bad temperature")
     for text in (error_body(failure, "id"), error_event(failure, "id")):
