@@ -268,31 +268,6 @@ def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit
     assert step.should_retry
 
 
-def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
-    models = [candidate(A, "m"), candidate(A, "n", provenance=FALLBACK)]
-    view = FakeView(snapshot([A], models[:1], models[1:]))
-    trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
-    assert trace.asked == [("a/m", "k1"), ("a/n", "k1")]
-    assert drive(plan_for(call(), view), view, answers(None)).asked == [("a/n", "k1")]
-
-
-@pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
-def test_where_nothing_else_is_left_a_blocked_key_is_asked_when_it_was_left_alone_for_long_enough(kind: Kind) -> None:
-    view = FakeView(of(A))
-    drive(plan_for(call(), view), view, answers(failure(kind, 3600)))
-    assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).asked == []
-    asked = drive(plan_for(call(), view), view, answers(None), NOW + 0.1 + health.PROBE_S)
-    assert asked.has_succeeded
-    assert view.key_blocks == {}, "it works again"
-
-
-def test_a_blocked_key_is_not_asked_while_another_is_free() -> None:
-    view = FakeView(of(TWO_KEYS))
-    drive(plan_for(call(), view), view, answers(failure(failures.CREDENTIAL_REJECTED, 3600), None))
-    for at in (1.0, health.PROBE_S + 1, 60.0):
-        assert drive(plan_for(call(), view, now=NOW + at), view, answers(None), NOW + at).asked == [("a/m", "k2")]
-
-
 def test_keys_with_rejected_credentials_are_not_waited_for() -> None:
     view = FakeView(of(A))
     view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 1)

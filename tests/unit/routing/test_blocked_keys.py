@@ -1,0 +1,37 @@
+"""Keys that are blocked: what is used in their stead, and when they are asked again."""
+
+import pytest
+
+from fakes.routing import NOW, FakeView, answers, call, drive, endpoint, failure, plan_for, snapshot
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.targets import Provenance, candidate
+from pointsman.routing import health
+
+A, TWO_KEYS = endpoint("a"), endpoint("a", "k1", "k2")
+ALONE = snapshot([A], [candidate(A, "m")])
+
+
+def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
+    models = [candidate(A, "m"), candidate(A, "n", provenance=Provenance.FALLBACK)]
+    view = FakeView(snapshot([A], models[:1], models[1:]))
+    trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
+    assert trace.asked == [("a/m", "k1"), ("a/n", "k1")]
+    assert drive(plan_for(call(), view), view, answers(None)).asked == [("a/n", "k1")]
+
+
+@pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
+def test_where_nothing_else_is_left_a_blocked_key_is_asked_when_it_was_left_alone_for_long_enough(kind: Kind) -> None:
+    view = FakeView(ALONE)
+    drive(plan_for(call(), view), view, answers(failure(kind, 3600)))
+    assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).asked == []
+    asked = drive(plan_for(call(), view), view, answers(None), NOW + 0.1 + health.PROBE_S)
+    assert asked.has_succeeded
+    assert view.key_blocks == {}, "it works again"
+
+
+def test_a_blocked_key_is_not_asked_while_another_is_free() -> None:
+    view = FakeView(snapshot([TWO_KEYS], [candidate(TWO_KEYS, "m")]))
+    drive(plan_for(call(), view), view, answers(failure(failures.CREDENTIAL_REJECTED, 3600), None))
+    for at in (1.0, health.PROBE_S + 1, 60.0):
+        assert drive(plan_for(call(), view, now=NOW + at), view, answers(None), NOW + at).asked == [("a/m", "k2")]
