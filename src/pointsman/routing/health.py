@@ -220,7 +220,8 @@ def widened(
     blocks: Mapping[KeyName, KeyBlock], provider: str, key: str, now: float, served_at: float
 ) -> KeyBlock | None:
     """The block of a whole key whose refused models show that it is the key, until the first of them is to be asked
-    again; `None` while they do not. `served_at` is when the key last served any model."""
+    again; `None` while they do not. It is a guess, so a request that has nothing else may ask at once. `served_at` is
+    when the key last served any model."""
     refused = [
         block
         for (its_provider, its_key, model), block in blocks.items()
@@ -232,7 +233,7 @@ def widened(
     ]
     if len(refused) < MODELS_OF_A_KEY:
         return None
-    return min(refused, key=lambda block: block.until)
+    return replace(min(refused, key=lambda block: block.until), probe_at=now)
 
 
 def is_forgotten(block: KeyBlock, now: float) -> bool:

@@ -346,6 +346,7 @@ def test_a_limit_is_taken_for_that_of_the_key_when_several_models_were_refused_a
     wide = widened(enough, "p", "k1", NOW, 0.0)
     assert wide is not None
     assert wide.until == NOW + 5, "until the first of them is to be asked again"
+    assert wide.ask_at == NOW, "it is a guess: where nothing else is left the next model is asked at once"
     assert widened(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
     assert widened(enough, "p", "k2", NOW, 0.0) is None
     assert widened(enough, "q", "k1", NOW, 0.0) is None
