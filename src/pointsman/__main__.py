@@ -1,5 +1,9 @@
 """`python -m pointsman` is the `pointsman` command."""
 
-from pointsman.cli import main
+from pointsman.safe_path import leave_out_working_folder
+
+leave_out_working_folder()
+
+from pointsman.cli import main  # noqa: E402
 
 main()

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman.config.overrides import CONSOLE_LISTEN, DATA_DIR, LISTEN
+from pointsman.safe_path import python
 from pointsman.serving import compile_or_exit, serve
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
@@ -97,9 +97,7 @@ def run(port: int, console_port: int) -> int:
 
 def _start(settings: Settings) -> "subprocess.Popen[bytes]":
     arguments = [
-        sys.executable,
-        "-m",
-        "pointsman.simulate",
+        *python("pointsman.simulate"),
         "--until-eof",
         "--settings",
         msgspec.json.encode(settings).decode(),

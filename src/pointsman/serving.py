@@ -19,6 +19,7 @@ from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
 from pointsman.config.snapshot_file import Accepted, SnapshotError, read_accepted, write_snapshot
 from pointsman.config.whole_file import write_whole
+from pointsman.safe_path import python
 from pointsman.supervisor import HANDOVER, REHEARSAL, Supervisor, SupervisorError, check_handover, lock_data_dir
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
@@ -135,7 +136,7 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
         elif HANDOVER not in os.environ:
             os.close(lock_data_dir(settings.data_dir))  # not to write where another gateway reads
         if settings.log_file is not None:
-            os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
+            os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:
             with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
                 _leave(start, Path(folder) / SNAPSHOT)
@@ -147,7 +148,7 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
     except OSError as error:
         logger.error("%s cannot be written: %s", error.filename or path, error.strerror)  # noqa: TRY400
         return 1
-    command = [sys.executable, "-m", "pointsman", *sys.argv[1:]]
+    command = [*python("pointsman"), *sys.argv[1:]]
     file = config.absolute() if config is not None else None
     supervisor = Supervisor(settings, start.compiled.snapshot, path.absolute(), file, command)
     try:

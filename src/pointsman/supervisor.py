@@ -21,19 +21,21 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
+from pointsman.listeners import bind_beside, listen, open_to_all, port_of
 from pointsman.processes import ControlTask, WorkerTask
+from pointsman.safe_path import python
 from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # within which a child must be ready
 PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is started again
 STABLE_S = 10.0  # a child that has lived this long has recovered
+FAILED_STARTS = 2  # of a worker, after which no connections wait for it
 CONTROL_DRAIN_S = 15.0
 PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
 RESTART_PATIENCE_S = 3.0  # one in the place of a dead one is missed
@@ -90,6 +92,9 @@ class Supervisor:
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
         self._restarts: dict[int | None, tuple[float, int]] = {}  # by slot, `None` for control: when, how often
+        self._failed: dict[
+            int, int
+        ] = {}  # by slot: how often a worker has ended, one after the other, before it served
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._sockets = Sockets([], [], -1, "", -1)
@@ -159,7 +164,7 @@ class Supervisor:
                 sockets.link_path,
                 patience_s,
             )
-        arguments = [sys.executable, "-m", module, msgspec.json.encode(task).decode()]
+        arguments = [*python(module), msgspec.json.encode(task).decode()]
         # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
             arguments, pass_fds=[*fds, their_ready, their_life], start_new_session=True
@@ -208,12 +213,19 @@ class Supervisor:
                 os.read(key.fd, 512)  # the wake-up of a signal
             else:
                 if os.read(key.fd, 1):  # else it has died, of which it may take a moment to hear
-                    child.is_ready = True
-                    _logger.debug("%s is ready", child.name)
+                    self._is_ready(child)
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
                 child.ready = None
         self._reap()
+
+    def _is_ready(self, child: Child) -> None:
+        child.is_ready = True
+        _logger.debug("%s is ready", child.name)
+        if child.slot is not None and self._failed.pop(child.slot, 0) >= FAILED_STARTS:
+            _logger.warning("%s serves again", child.name)
+        if child.slot is not None and child.slot < len(self._sockets.listen):
+            open_to_all(self._sockets.listen[child.slot])  # it may be in the place of one that was closed
 
     def _reap(self) -> None:
         while self._children:
@@ -229,6 +241,7 @@ class Supervisor:
             self._let_go(child)
             if not child.is_leaving:
                 self._plan_restart(child, status)
+                self._close_if_failing(child)
 
     def _let_go(self, child: Child) -> None:
         os.close(child.life)
@@ -245,6 +258,26 @@ class Supervisor:
         pause_s = PAUSES_S[min(count, len(PAUSES_S) - 1)]
         _logger.error("%s (pid %d) %s; it is started again in %g s", child.name, child.pid, how, pause_s)
         self._restarts[child.slot] = (time.monotonic() + pause_s, count + 1)
+
+    def _close_if_failing(self, child: Child) -> None:
+        """A worker that cannot start leaves connections waiting that others would serve: those go to others, or are
+        refused where there are none, until one can."""
+        slot = child.slot
+        if slot is None or child.is_ready or slot >= len(self._sockets.listen):
+            return
+        failed = self._failed[slot] = self._failed.get(slot, 0) + 1
+        serving = any(other.slot == slot and other.is_ready for other in self._children.values())
+        if failed != FAILED_STARTS or serving:  # at a hand-over the old one still serves
+            return
+        fds = self._sockets.listen[slot]
+        try:
+            self._sockets.listen[slot] = bind_beside(fds)
+        except OSError as error:
+            _logger.error("%s cannot start, and its connections wait: %s", child.name, error.strerror)  # noqa: TRY400
+            return
+        for fd in fds:
+            os.close(fd)
+        _logger.error("%s could not start %d times; until it can, it gets no connections", child.name, failed)
 
     def _until_restart(self) -> float | None:
         due = [when for when, _ in self._restarts.values() if when]
@@ -405,7 +438,7 @@ class Supervisor:
             del self._restarts[slot]
         while len(listen) < wanted:
             try:
-                listen.append(_listen_beside(listen[0]))
+                listen.append(bind_beside(listen[0]))
             except OSError as error:
                 _logger.error("no socket for worker %d, so there are fewer: %s", len(listen), error.strerror)  # noqa: TRY400
                 return
@@ -491,13 +524,13 @@ def open_sockets(settings: Settings) -> Sockets:
     field, address = "server.listen", settings.listen
     try:
         if address.port:  # each worker has a socket at it, and so could another gateway: is it ours alone?
-            for fd in _listen(address.host, address.port, is_shared=False):
+            for fd in listen(address.host, address.port, is_shared=False):
                 os.close(fd)
-        listen = [_listen(address.host, address.port, is_shared=True)]
-        port = port_of(listen[0][0])
-        listen += [_listen(address.host, port, is_shared=True) for _ in range(settings.workers - 1)]
+        shared = [listen(address.host, address.port, is_shared=True)]
+        port = port_of(shared[0][0])
+        shared += [listen(address.host, port, is_shared=True) for _ in range(settings.workers - 1)]
         field, address = "console.listen", settings.console
-        console = _listen(address.host, address.port, is_shared=False)
+        console = listen(address.host, address.port, is_shared=False)
     except OSError as error:
         os.close(lock)
         if error.errno == errno.EADDRINUSE:
@@ -512,52 +545,4 @@ def open_sockets(settings: Settings) -> Sockets:
     link = socket.socket(socket.AF_UNIX)
     link.bind(str(path))
     link.listen(64)
-    return Sockets(listen, console, link.detach(), str(path), lock)
-
-
-def _listen(host: str, port: int, *, is_shared: bool) -> list[int]:
-    """Listening sockets for every address of a host, all at one port."""
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    fds: list[int] = []
-    for family, _, _, _, address in dict.fromkeys(found):
-        there = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
-        _add_listener(fds, family, there, is_shared=is_shared)
-    return fds
-
-
-def _listen_beside(others: Sequence[int]) -> list[int]:
-    """Listening sockets at the addresses of others, which share them."""
-    fds: list[int] = []
-    for other in others:
-        with socket.socket(fileno=os.dup(other)) as sock:
-            family, address = sock.family, sock.getsockname()
-        _add_listener(fds, family, address, is_shared=True)
-    return fds
-
-
-def _add_listener(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool) -> None:
-    """Add a listening socket; where that cannot be, close all. Raises `OSError`."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-        sock.listen(2048)
-    except OSError:
-        sock.close()
-        for fd in fds:
-            os.close(fd)
-        raise
-    fds.append(sock.detach())
-
-
-def port_of(fd: int) -> int:
-    """The port a listening socket has."""
-    sock = socket.socket(fileno=os.dup(fd))
-    try:
-        return int(sock.getsockname()[1])
-    finally:
-        sock.close()
+    return Sockets(shared, console, link.detach(), str(path), lock)

@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 
 from pointsman.config.settings import Settings
-from pointsman.config.snapshot_file import read_snapshot
+from pointsman.config.snapshot_file import SnapshotError, read_snapshot
 from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot, counters_of, is_listed
@@ -241,7 +241,12 @@ def main() -> int:
 async def _work(task: WorkerTask) -> int:
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
-    compiled = read_snapshot(path, os.environ)
+    try:
+        compiled = read_snapshot(path, os.environ)
+    except (OSError, SnapshotError) as error:
+        logging.basicConfig(format=f"%(asctime)s %(levelname)s worker {task.slot}: %(message)s", stream=sys.stderr)
+        _logger.error("cannot start: %s", error)  # noqa: TRY400 -- the trace would not help
+        return 1
     settings = compiled.settings
     logging.basicConfig(
         level=settings.log_level.upper(),
@@ -311,7 +316,7 @@ def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
 def _open_log(settings: Settings) -> int:
     if settings.log_file is None:
         return 1
-    return os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    return os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _journal_in_trouble(problem: str | None) -> None:

@@ -44,6 +44,7 @@ signal.signal(signal.SIGTERM, end)
 say(kind)
 def serve(listener):
     listener.setblocking(False)
+    listener.listen()
     while True:
         select.select([listener], [], [])
         with busy:

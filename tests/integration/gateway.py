@@ -126,7 +126,7 @@ class Gateway:
         found: dict[str, int] = {}
         for pid in map(int, listed.split()):
             with contextlib.suppress(OSError, ValueError):  # it is about to begin, or over
-                module, task = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[2:4]
+                module, task = Path(f"/proc/{pid}/cmdline").read_text().partition("\0-m\0")[2].split("\0")[:2]
                 slot = json.loads(task).get("slot")
                 found["control" if module == "pointsman.control" else f"worker {slot}"] = pid
         return found

@@ -18,6 +18,7 @@ from fakes.processes import freeze
 from fakes.supervised import supervised
 from pointsman import supervisor as supervisor_module
 from pointsman.config.settings import Settings
+from pointsman.listeners import port_of
 from pointsman.supervisor import (
     PAUSES_S,
     STABLE_S,
@@ -27,7 +28,6 @@ from pointsman.supervisor import (
     check_handover,
     lock_data_dir,
     open_sockets,
-    port_of,
 )
 
 TEXT = f"""
@@ -156,6 +156,7 @@ def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) 
         gateway.until(lambda: len(gateway.started("0")) == 4)
         assert monotonic() - killed_at >= sum(PAUSES_S[:3])
         (tmp_path / "broken").unlink()
+        gateway.until(lambda: "worker 0 serves again" in gateway.log)
         assert gateway.ask() == gateway.started("0")[-1]
 
 
@@ -312,3 +313,43 @@ def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     sockets = supervisor._sockets
     for fd in (*sockets.listen[0], *sockets.console, sockets.link, sockets.lock):
         os.close(fd)
+
+
+def test_no_connection_waits_for_a_worker_that_cannot_start(tmp_path: Path) -> None:
+    """The others serve; and it gets its share again once it can start."""
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        (victim,) = gateway.started("0")
+        (other,) = gateway.started("1")
+        (tmp_path / "broken").touch()
+        os.kill(victim, signal.SIGKILL)
+        gateway.until(lambda: "could not start 2 times" in gateway.log)
+        assert {gateway.ask() for _ in range(40)} == {other}
+        (tmp_path / "broken").unlink()
+        gateway.until(lambda: "worker 0 serves again" in gateway.log)
+        gateway.until(lambda: gateway.ask() == gateway.started("0")[-1])
+        gateway.until(lambda: gateway.ask() == other)
+
+
+def test_where_no_worker_can_start_connections_are_refused(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "broken").touch()
+        os.kill(gateway.ask(), signal.SIGKILL)
+        gateway.until(lambda: "could not start 2 times" in gateway.log)
+        with pytest.raises(ConnectionRefusedError):
+            gateway.ask()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: gateway.log.count("listening on") == 2)
+        with pytest.raises(ConnectionRefusedError):
+            gateway.ask()
+        (tmp_path / "broken").unlink()
+        ends_at = monotonic() + PATIENCE_S
+        while True:
+            assert monotonic() < ends_at, gateway.log
+            try:
+                assert gateway.ask() == gateway.started("0")[-1]
+            except ConnectionRefusedError:
+                sleep(0.05)
+            else:
+                break

@@ -3,6 +3,7 @@
 What a command needs it imports inside the function, so that `pointsman version` does not wait for a web server.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -30,5 +31,7 @@ def _no_options() -> None:
 
 
 def main() -> None:
-    """Entry point of the `pointsman` script."""
+    """Entry point of the `pointsman` script. What it writes, and what the processes of a gateway write, is for nobody
+    but the user they run as, whatever the umask was."""
+    os.umask(0o077)
     build_app()()

@@ -1,0 +1,65 @@
+"""Listening sockets: one for each worker at one address, so that the kernel shares connections out among them."""
+
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int, *, is_shared: bool) -> list[int]:
+    """Listening sockets for every address of a host, all at one port."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    fds: list[int] = []
+    for family, _, _, _, address in dict.fromkeys(found):
+        there = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
+        _add(fds, family, there, is_shared=is_shared, is_open=True)
+    return fds
+
+
+def bind_beside(others: Sequence[int]) -> list[int]:
+    """Sockets at the addresses of others, which share them. They get no connections until `open_to_all`: whoever is to
+    serve them may not be able to start."""
+    fds: list[int] = []
+    for other in others:
+        with socket.socket(fileno=os.dup(other)) as sock:
+            family, address = sock.family, sock.getsockname()
+        _add(fds, family, address, is_shared=True, is_open=False)
+    return fds
+
+
+def open_to_all(fds: Sequence[int]) -> None:
+    """Have them get connections."""
+    for fd in fds:
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            sock.listen(BACKLOG)
+
+
+def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool, is_open: bool) -> None:
+    """Add a socket at an address; where that cannot be, close all. Raises `OSError`."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        if is_open:
+            sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        for fd in fds:
+            os.close(fd)
+        raise
+    fds.append(sock.detach())
+
+
+def port_of(fd: int) -> int:
+    """The port a listening socket has."""
+    sock = socket.socket(fileno=os.dup(fd))
+    try:
+        return int(sock.getsockname()[1])
+    finally:
+        sock.close()

@@ -1,0 +1,79 @@
+"""What processes need when they start: a place for the log, and modules that are their own."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from integration import kills
+from integration.gateway import chat, run, serving, until
+from integration.governance import settings
+
+TRAPS = ("multipart", "python_multipart", "alembic", "sqlalchemy", "msgspec", "uvloop", "json", "logging", "asyncio")
+
+
+def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: Path) -> None:
+    """The folder of its log is gone."""
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            server={"workers": 2},
+            logging={"file": str(logs / "requests.log")},
+            as_process=True,
+        ) as gateway:
+
+            async def all_answer() -> None:
+                async with asyncio.timeout(gateway.within_s(10)):
+                    for _ in range(40):
+                        assert (await gateway.ask(chat())).status == 200
+                        assert (await gateway.ask(path="/readyz", method="GET")).status == 200
+
+            await all_answer()
+            logs.rename(away)
+            os.kill(gateway.children["worker 0"], signal.SIGKILL)
+            await until(lambda: "could not start 2 times" in "".join(gateway.stderr), "the worker is given up for now")
+            await all_answer()
+            away.rename(logs)
+            await until(lambda: "worker 0 serves again" in "".join(gateway.stderr), "it serves again")
+            await all_answer()
+            os.kill(gateway.children["worker 1"], signal.SIGSTOP)  # so that some reach the other one
+            try:
+                for _ in range(40):
+                    client = await gateway.connect()
+                    answer = await client.ask(chat(), quiet_s=1.0)
+                    await client.close()
+                    if answer.ended == "complete":
+                        break
+                assert answer.status == 200
+            finally:
+                os.kill(gateway.children["worker 1"], signal.SIGCONT)
+
+    run(main())
+
+
+def test_no_file_where_it_was_started_runs_in_a_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught = tmp_path / "caught"
+    for name in TRAPS:
+        (tmp_path / f"{name}.py").write_text(f"import os\nos.open({str(caught)!r}, os.O_CREAT)\n")
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        async with serving(
+            providers={"alpha": settings()},
+            models={"chat": ["alpha/gpt-4o-mini"]},
+            server={"workers": kills.WORKERS},
+            as_process=True,
+        ) as gateway:
+            assert (await gateway.ask(chat())).status == 200
+            assert (await gateway.admin("/api/v1/status")).status == 200
+            await kills.replace(gateway)
+            assert (await gateway.ask(chat())).status == 200
+
+    run(main())
+    assert not caught.exists()
