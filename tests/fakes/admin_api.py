@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
-
 from fakes.clock import PATIENCE_S
 from fakes.control import ControlPlane, control_plane
 from pointsman.control.app import make_app
+from pointsman.control.listener import server_of
 
 
 @contextmanager
@@ -25,8 +24,7 @@ def served(folder: Path, fill: Callable[[ControlPlane], object]) -> Iterator[str
             fill(plane)
             await plane.ingest()
             app = make_app(plane.services, frozenset())
-            server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-            server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+            server = server_of(app, port=0)
             serving = asyncio.create_task(server.serve())
             while not server.started:
                 await asyncio.sleep(0.005)

@@ -13,7 +13,6 @@ from random import SystemRandom
 from time import time
 
 import msgspec
-import uvicorn
 import uvloop
 from sqlalchemy.engine import URL
 
@@ -23,6 +22,7 @@ from pointsman.control.auth import AdminToken, load_or_make, metrics_token
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
+from pointsman.control.listener import Server, server_of
 from pointsman.control.listing import Listing
 from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
@@ -37,13 +37,6 @@ PRUNE_S = 60.0
 STORE_S = 3.0  # how long the start waits for the store
 
 _logger = logging.getLogger("pointsman")
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals of the process to us."""
-
-    def install_signal_handlers(self) -> None:
-        pass
 
 
 def main() -> int:
@@ -207,21 +200,12 @@ class _Control:
         except ValueError as error:
             raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
 
-    def _server(self, services: Services) -> _Server:
+    def _server(self, services: Services) -> Server:
         console = self._settings.console
         loopback = frozenset({"127.0.0.1", "localhost", "::1"})
         hosts = loopback | {console.host} if console.is_loopback else frozenset[str]()
         app = make_app(services, hosts)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            loop="none",
-            timeout_graceful_shutdown=2,
-        )
-        return _Server(config)
+        return server_of(app)
 
     def _listing(self, services: Services) -> Listing | None:
         """What asks providers for their models, where the configuration wants it."""

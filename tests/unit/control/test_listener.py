@@ -1,0 +1,112 @@
+"""Whoever holds connections to the console open, or trickles heads, keeps nobody out, and control at work."""
+
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from fakes.admin_api import served
+from fakes.clock import PATIENCE_S
+from pointsman.control import listener
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+POST = b"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    with served(tmp_path, lambda _: None) as address:
+        yield address
+
+
+def connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), PATIENCE_S)
+
+
+def is_well(url: str) -> bool:
+    with urllib.request.urlopen(f"{url}/healthz", timeout=PATIENCE_S) as answer:
+        return bool(answer.status == 200)
+
+
+def is_ended(client: socket.socket) -> bool:
+    """Whether the other side ends it in time, and once all it says is read."""
+    client.settimeout(PATIENCE_S)
+    try:
+        while client.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", GET, GET + b"\r\n" + GET])
+def test_a_head_that_does_not_come_ends_the_connection(sent: bytes, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HEAD_S", 0.2)
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", 0.2)
+    with connect(url) as client:
+        client.sendall(sent)
+        if sent.startswith(GET + b"\r\n"):
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        assert is_ended(client)
+    assert is_well(url)
+
+
+def test_bytes_that_trickle_do_not_move_the_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HEAD_S", 0.3)
+    with connect(url) as client:
+        ends_at, is_open = time.monotonic() + PATIENCE_S, True
+        while is_open and time.monotonic() < ends_at:
+            time.sleep(0.02)
+            try:
+                client.sendall(b"G")
+            except OSError:
+                is_open = False
+        assert not is_open
+    assert is_well(url)
+
+
+def test_a_body_that_does_not_come_ends_the_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "REQUEST_S", 0.2)
+    with connect(url) as client:
+        client.sendall(POST + b"{")
+        assert is_ended(client)
+    assert is_well(url)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * listener.MAX_HEAD_BYTES,
+        GET + b"x: " + b"y" * listener.MAX_HEAD_BYTES,
+        GET + b"x: y\r\n" * listener.MAX_HEAD_BYTES,
+    ],
+)
+def test_a_head_that_is_too_large_is_refused(head: bytes, url: str) -> None:
+    with connect(url) as client:
+        client.settimeout(PATIENCE_S)
+        try:
+            client.sendall(head)
+            assert client.recv(4096).startswith(b"HTTP/1.1 4")
+        except ConnectionError:
+            pass  # it was ended before all was sent
+    assert is_well(url)
+
+
+def test_those_who_only_hold_connections_open_keep_nobody_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_CONNECTIONS", 20)
+    held = [connect(url) for _ in range(60)]
+    try:
+        for client in held[::2]:
+            client.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert is_well(url)
+        assert all(is_ended(client) for client in held[:30]), "the oldest go first"
+    finally:
+        for client in held:
+            client.close()
