@@ -200,6 +200,45 @@ def test_an_answer_in_one_piece_that_never_came_is_reported_as_answers_usually_a
     run(main())
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_sent_twice_is_written_down_as_two_and_limits_hold_both(stream: bool) -> None:
+    """A kept-alive connection ends as the request is sent; its provider has read it all the same, and bills it."""
+
+    async def main() -> None:
+        async with governed("full", bill_failed="full", token_gap_ms=0.0) as gateway:
+            assert (await gateway.ask(chat(max_tokens=100), headers=bearer("me"))).status == 200
+            gateway.providers["alpha"].set_fault("reset")
+            assert (await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))).status == 502
+            record = (await gateway.wait_for_records(2))[-1]
+            entries = {entry.attempt_id: entry for entry in gateway.providers["alpha"].bill.entries[1:]}
+            assert [one["outcome"] for one in record["attempts"]] == ["connection_stale", "connection_lost"]
+            assert entries.keys() == {f"{record['request_id']}-1", f"{record['request_id']}-2"}
+            for ordinal, attempt in enumerate(record["attempts"], 1):
+                held = attempt["cost_nano"] + attempt["held_nano"]
+                assert held >= entries[f"{record['request_id']}-{ordinal}"].charged_nano > 0
+                assert attempt["usage_source"] == "estimated"
+            assert gateway.live.conditions, "one of them is a failure of the provider"
+            (condition,) = gateway.live.conditions.values()
+            assert condition.failures == 1, "and the other of nobody"
+
+    run(main())
+
+
+def test_a_stale_connection_costs_a_request_nothing_but_a_second_sending() -> None:
+    async def main() -> None:
+        async with governed(limit_usd="1", token_gap_ms=0.0) as gateway:
+            alpha = gateway.providers["alpha"]
+            alpha.set_fault("early_close_keepalive")
+            assert (await gateway.ask(chat(), headers=bearer("me"))).status == 200
+            assert (await gateway.ask(chat(), headers=bearer("me"))).status == 200
+            record = (await gateway.wait_for_records(2))[-1]
+            assert [one["outcome"] for one in record["attempts"]] == ["connection_stale", "ok"]
+            assert not gateway.live.conditions
+            assert record["attempts"][1]["cost_nano"] == alpha.bill.entries[-1].charged_nano
+
+    run(main())
+
+
 @pytest.mark.parametrize(("fault", "stream"), [("malformed_json", False), ("malformed_sse=0", True)])
 def test_limits_hold_what_was_reserved_for_an_answer_that_cannot_be_read(fault: str, stream: bool) -> None:
     """Its provider takes it for a good one."""

@@ -74,6 +74,8 @@ CONNECT_FAILED = _row("connect_failed", 502, _SERVER, Fault.PROVIDER)
 CONNECT_TIMEOUT = _row("connect_timeout", 504, _SERVER, Fault.PROVIDER)
 DNS_FAILED = _row("dns_failed", 502, _SERVER, Fault.PROVIDER)
 TLS_FAILED = _row("tls_failed", 502, _SERVER, Fault.PROVIDER)
+# A kept-alive connection ended as a request was sent: it is sent once more, at once, and counts for nothing.
+CONNECTION_STALE = _row("connection_stale", 502, _SERVER, Fault.GATEWAY)
 CONNECTION_LOST = _row("connection_lost", 502, _SERVER, Fault.PROVIDER)
 COMMIT_TIMEOUT = _row("upstream_timeout", 504, _SERVER, Fault.PROVIDER)
 STALLED = _row("stream_stalled", 504, _SERVER, Fault.PROVIDER)

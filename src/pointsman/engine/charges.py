@@ -40,6 +40,7 @@ _LEFT_OPEN = frozenset(
         failures.INTERNAL,
         failures.TRUNCATED,
         failures.CONNECTION_LOST,
+        failures.CONNECTION_STALE,
     }
 )
 _NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # what an attempt may be charged for
@@ -134,6 +135,8 @@ def _expected(call: Call, reception: Reception, failure: Failure | None, answers
     """An estimate of the answer's tokens, of which the provider may charge all."""
     if failure is None and call.operation in _TEXT:  # it came whole
         return reception.events if reception.is_counted else max(1, reception.bytes_in // BYTES_PER_TOKEN)
+    if failure is not None and failure.kind is failures.CONNECTION_STALE:
+        return 0  # it ended at once: if anything, its provider has read the prompt
     return answers.expected(call)
 
 

@@ -172,9 +172,15 @@ class Serving:
         return True
 
     async def _attempt(self, step: Try, now: float) -> Failure | None:
-        """Make an attempt. `_LEFT_OUT` when its candidate has fallen out of the plan instead.
+        """Make an attempt; another where a kept-alive connection ended as the first was sent, which its provider may
+        have billed. `_LEFT_OUT` when its candidate has fallen out of the plan instead."""
+        failure = await self._try(step, now, wants_fresh=False)
+        if failure is not None and failure.kind is failures.CONNECTION_STALE:
+            failure = await self._try(step, monotonic(), wants_fresh=True)
+        return failure
 
-        Between what reserves and the `try` whose end settles stands nothing that may fail."""
+    async def _try(self, step: Try, now: float, *, wants_fresh: bool) -> Failure | None:
+        """Between what reserves and the `try` whose end settles stands nothing that may fail."""
         engine, candidate = self.engine, step.choice.candidate
         billing = engine.billing
         plan = self.plan
@@ -198,10 +204,12 @@ class Serving:
         self.chosen = candidate
         self.started_at = started_at
         try:
-            self._send(step, codec, reception, hold, started_at)
+            self._send(step, codec, reception, hold, started_at, wants_fresh=wants_fresh)
             if started_at != now:
                 engine.accounts.lease_wait(started_at - now)
             await reception
+            if wants_fresh and reception.failure is not None and reception.failure.kind is failures.CONNECTION_STALE:
+                reception.failure = replace(reception.failure, kind=failures.CONNECTION_LOST)  # once is enough
         except Exception as error:  # whatever it is, the provider must not work on
             if isinstance(error, Cancelled):
                 reception.failure = GONE if self.exchange.is_closed else ENDING
@@ -250,12 +258,16 @@ class Serving:
             self.may_fit = True
         return billing.refusal(shorts)
 
-    def _send(self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float) -> None:
+    def _send(
+        self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float, *, wants_fresh: bool
+    ) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
         endpoint = candidate.endpoint
         again = bool(history) and is_repeat(candidate.id, history)
         engine.live.begin(candidate, now, is_retry=again, key=step.key, operation=self.call.operation)
         request = codec.encode(hold.call, candidate, step.key, hold.attempt)
+        if wants_fresh:
+            request = replace(request, wants_fresh=True)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
         if step.head_s is not None and step.content_s is not None:
             reception.commit_by, reception.content_by = deadline, now + step.content_s
@@ -289,7 +301,8 @@ class Serving:
             failure = reception.failure = redact(failure, step.key.secret, candidate.endpoint.origin)
             outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
-            self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
+            if failure.kind is not failures.CONNECTION_STALE:
+                self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
         engine.live.finish(candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         max_tokens = self._note_shortened(candidate) if self.shortened is not None else None

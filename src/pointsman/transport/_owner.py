@@ -20,7 +20,7 @@ class Owner(Protocol[C_contra]):
         """Its answer was read to the end: it may carry another request."""
 
     def connection_gone(self, connection: C_contra, unanswered: Leg | None) -> None:
-        """It is closed. `unanswered` is a leg to be sent once more, on a fresh connection."""
+        """It is closed. `unanswered` is a leg of which nothing was sent, to be sent on a fresh connection."""
 
 
 def how_lost(error: Exception | None, *, is_told: bool, is_silent: bool, has_head: bool) -> str:

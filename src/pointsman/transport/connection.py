@@ -164,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
             if apart := leg.apart:
                 transport.write(apart)
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
-            asyncio.get_running_loop().call_soon(self._lost, None, True)
+            asyncio.get_running_loop().call_soon(self._never_sent)
             return
         if leg.is_paused:
             transport.pause_reading()
@@ -172,6 +172,14 @@ class UpstreamConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._invite_upload)
         if leg.deadline < self.watched_until:
             self.watch()
+
+    def _never_sent(self) -> None:
+        """Not a byte of the request has left: it may travel on another connection."""
+        leg = self.leg
+        if leg is None or not leg.is_replayable:
+            return self._lost(None, is_proper_end=True)
+        self.leg = leg.carrier = None
+        return self.close(unanswered=leg)
 
     def write_upload(self, data: bytes) -> bool:
         if self._transport is not None and not self._is_closed:
@@ -529,9 +537,9 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._is_done:
             self._is_keep_alive = False  # whole, but not yet wholly handed over
         elif self._is_silent and leg.is_replayable and monotonic() - self._reused_at < STALE_S:
-            self.leg = None
-            leg.carrier = None
-            self.close(unanswered=leg)
+            self._fail(
+                leg, failures.CONNECTION_STALE, f"{self._owner.name} ended a kept-alive connection as it was used"
+            )
         elif is_proper_end and self._has_head and self._is_until_eof:
             self._is_done = True
             self._is_keep_alive = False

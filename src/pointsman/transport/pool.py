@@ -73,7 +73,11 @@ class OriginPool:
     def send(self, leg: Leg) -> None:
         """Send `leg` at once, or as soon as there is a connection. Calls nothing of the handler's."""
         idle = self._idle
-        if idle:
+        if idle and leg.request.wants_fresh:
+            if self.most is not None and len(self._connections) >= self.most:
+                self.close_idle()
+            self._connect(leg)
+        elif idle:
             connection, _ = idle.popitem()
             self._reuses += 1
             connection.start(leg)
