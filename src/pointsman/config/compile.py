@@ -24,6 +24,7 @@ from pointsman.config.references import References
 from pointsman.config.routing_schema import RoutingSettings
 from pointsman.config.schema import Document, GovernanceSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
+from pointsman.config.unusable import note_unusable
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
@@ -113,14 +114,14 @@ def compile_document(
     models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
     compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
-    keys: Mapping[bytes, VirtualKey] = compiler.compile_all(time())
+    own_keys = compiler.compile_all(time())
     if document.governance.keys_file is not None:
-        directory = directory or _read_keys(document.governance, keys, references, compiler, findings)
-    if directory is not None:
-        keys = FileKeys(keys, directory, compiler.compile_one)
+        directory = directory or _read_keys(document.governance, own_keys, references, compiler, findings)
+    keys = FileKeys(own_keys, directory, compiler.compile_one) if directory is not None else own_keys
     pricing = compile_pricing(document, catalog, findings, lambda name: _is_key(directory, name))
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
+    note_unusable(Snapshot("", endpoints, models, {}, pricing=pricing), own_keys, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)

@@ -51,8 +51,13 @@ def _override(
     has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
     price = None
     if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
-        price = Price(_rates(settings), request_nano=nano_dollars(settings.per_request_usd))
-    elif has_rates or settings.per_request_usd:
+        per_request = settings.per_request_usd
+        price = Price(
+            _rates(settings),
+            request_nano=nano_dollars(per_request or Decimal(0)),
+            is_by_request=per_request is not None,
+        )
+    elif has_rates or settings.per_request_usd is not None:
         message = "a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
         findings.error(place, message)
         return None

@@ -353,12 +353,15 @@ class PriceSettings(Section):
     """Of images in an answer."""
     reasoning_usd_per_million: UsdPerMillion | None = None
     """Of reasoning in an answer."""
-    per_request_usd: Annotated[
-        Decimal,
-        BeforeValidator(_exact, json_schema_input_type=float | str),
-        Field(ge=0, le=1_000_000, decimal_places=9),
-    ] = Decimal(0)
-    """For each request, on top."""
+    per_request_usd: (
+        Annotated[
+            Decimal,
+            BeforeValidator(_exact, json_schema_input_type=float | str),
+            Field(ge=0, le=1_000_000, decimal_places=9),
+        ]
+        | None
+    ) = None
+    """For each request, on top. Where it is stated, a budget takes batches and the like at this price; 0 is free."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """The most tokens an answer can have: the bound put on requests that state none while a limit applies."""
     context_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None

@@ -35,8 +35,8 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
     `above` are rates that hold for the whole request from a number of input tokens on, ascending. `tiers` are rates by
     service tier as providers name them in their answers, such as `batch`, `flex` and `priority`; where the tier of an
-    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars. `tiers_above` is `above`
-    within a tier.
+    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars; `is_by_request` says
+    that somebody stated it, so that 0 is free and not unknown. `tiers_above` is `above` within a tier.
     """
 
     rates: Rates
@@ -44,6 +44,7 @@ class Price(Struct, frozen=True, omit_defaults=True):
     tiers: dict[str, Rates] = {}
     request_nano: int = 0
     tiers_above: dict[str, tuple[tuple[int, Rates], ...]] = {}
+    is_by_request: bool = False
 
 
 class ModelFacts(Struct, frozen=True, omit_defaults=True):

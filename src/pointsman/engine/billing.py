@@ -319,7 +319,8 @@ _BILLED_LATER = Reason(
 
 def _is_billed_later(call: Call, terms: Terms) -> bool:
     """Whether nothing can be reserved for it: a batch, a fine-tuning."""
-    return call.operation in _LATER and not terms.request_nano
+    price = terms.price
+    return call.operation in _LATER and not (price is not None and (price.request_nano or price.is_by_request))
 
 
 _NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)

@@ -552,11 +552,6 @@ class UpstreamConnection(asyncio.Protocol):
             how = how_lost(error, is_told=is_told, is_silent=self._is_silent, has_head=self._has_head)
             self._fail(leg, failures.CONNECTION_LOST, f"{self._owner.name} {how}")
 
-    def connect_failed(self, kind: Kind, message: str) -> None:
-        """The connection could not be made."""
-        if self.leg is not None:
-            self._fail(self.leg, kind, message)
-
     def abandon(self, kind: Kind, message: str) -> None:
         """Close, failing the leg if there is one."""
         if self.leg is not None:

@@ -182,7 +182,7 @@ class OriginPool:
             kind, message = failures.CONNECT_FAILED, f"connecting to {self.name} failed: {type(error).__name__}"
         connection.stop_connecting = None
         if kind is not None:
-            connection.connect_failed(kind, message)
+            connection.abandon(kind, message)
 
     def _next_waiting(self) -> Leg:
         waiter = next(iter(self._waiting))

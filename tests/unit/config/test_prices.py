@@ -30,7 +30,9 @@ def test_a_price_of_every_class() -> None:
       image_output_usd_per_million: 4, reasoning_usd_per_million: 0.000001, per_request_usd: 0.000000005"""
     found = override(text)
     assert found.price == Price(
-        Rates(150_000, 600_000, 75_000, 200_000, None, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 1), request_nano=5
+        Rates(150_000, 600_000, 75_000, 200_000, None, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 1),
+        request_nano=5,
+        is_by_request=True,
     )
     assert (found.model, found.owner, found.output) == ("openai/gpt-4o", None, None)
 

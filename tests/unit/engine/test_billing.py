@@ -20,6 +20,7 @@ from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Level, Limit, Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
+from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
@@ -236,6 +237,9 @@ def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
     override = PriceOverride("*", None, replace(PLAIN, request_nano=7), None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
     assert scene.hold(asking(Operation.BATCH)).nano > 7
+    free = PriceOverride("*", None, Price(Rates(0, 0), is_by_request=True), None)
+    scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (free,))))
+    assert scene.hold(asking(Operation.BATCH)).nano == 0, "0 is free, and known"
 
 
 # The journal in trouble.

@@ -1,0 +1,78 @@
+"""What budgets make unusable, said before a request finds out."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from pointsman.config.problems import Findings
+from pointsman.domain.calls import Operation
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.targets import Candidate
+from pointsman.providers import PROVIDERS
+from pointsman.routing.terms import terms_of
+
+_LATER = (Operation.BATCH, Operation.OTHER)
+
+
+def note_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
+    """Models that have no price though a budget applies, and what is billed when it is done. `keys` are those that the
+    document itself names."""
+    budgeted = [key for key in keys.values() if _has_budget(key.limits) or _has_budget_of_entry(key)]
+    for model in snapshot.models.values():
+        for item in (*model.targets, *model.fallbacks):
+            who = _cannot_use(model, item, keys.values(), budgeted, snapshot)
+            if who is not None:
+                message = (
+                    f"the price of {item.id} is not known, so {who} (403 price_unknown); state its price in "
+                    f"pricing.overrides, with 0 where it is free"
+                )
+                findings.warning(("models", model.name), message)
+    endpoints = snapshot.endpoints.values()
+    is_held = bool(budgeted) or any(_has_budget(endpoint.limits) for endpoint in endpoints)
+    offers = any(operation in PROVIDERS[one.type].codecs for one in endpoints for operation in _LATER)
+    is_priced = any(one.price is not None and one.price.is_by_request for one in snapshot.pricing.overrides)
+    if is_held and offers and not is_priced:
+        message = (
+            "where a budget applies, batches, fine-tuning and the like are refused (403 price_unknown), for what they "
+            "cost shows only when they are done; state per_request_usd in pricing.overrides where each has a price, "
+            "or use a key without a budget"
+        )
+        findings.note(("governance",), message)
+
+
+def _cannot_use(
+    model: PublicModel, item: Candidate, keys: Iterable[VirtualKey], budgeted: list[VirtualKey], snapshot: Snapshot
+) -> str | None:
+    """Who cannot use a target for want of its price."""
+    if terms_of(None, item, snapshot).price is not None:
+        return None
+    is_for_all = _has_budget(item.endpoint.limits)
+    users = [key for key in (keys if is_for_all else budgeted) if _may_use(key, model, item)]
+    if is_for_all and not users:
+        return f"the budget of provider {item.endpoint.name!r} refuses it"
+    for key in users:
+        terms = terms_of(key, item, snapshot)
+        if terms.has_budget and terms.price is None:
+            return f"virtual key {key.name!r}, to which a budget applies, cannot use it"
+    return None
+
+
+def _may_use(key: VirtualKey, model: PublicModel, item: Candidate) -> bool:
+    if key.entries:
+        entry = key.entries.get(item.endpoint.name)
+        if entry is None or not _is_allowed(entry.allow_models, item.model):
+            return False
+    return _is_allowed(key.allow_models, model.name)
+
+
+def _is_allowed(patterns: tuple[str, ...], name: str) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _has_budget(limits: tuple[Limit, ...]) -> bool:
+    return any(limit.metric is Metric.USD and not limit.soft for limit in limits)
+
+
+def _has_budget_of_entry(key: VirtualKey) -> bool:
+    return any(_has_budget(entry.limits) for entry in key.entries.values())

@@ -1,0 +1,65 @@
+"""`check` says what a budget makes unusable, and how to price it; 0 is a price."""
+
+from typing import Any
+
+import pytest
+
+from fakes.configuration import ENVIRON, OPEN
+from pointsman.config.compile import compile_document
+from pointsman.config.load import load
+from pointsman.config.problems import Severity
+
+BASE = """\
+providers:
+  local: {type: openai-compatible, base_url: "http://127.0.0.1:9/v1"}
+models: {chat: {targets: [local/odd]}}
+"""
+BUDGET = "governance: {virtual_keys: {me: {value: env.ME, budgets: [{limit_usd: 5, per: day}]}}}\n"
+SOFT = BUDGET.replace("limit_usd: 5", "soft: true, limit_usd: 5")
+PRICED = "pricing: {overrides: [{model: local/odd, input_usd_per_million: 0, output_usd_per_million: 0}]}\n"
+BY_REQUEST = PRICED.replace("}]}", ", per_request_usd: 0}]}")
+
+
+def said(tmp_path: Any, text: str) -> list[tuple[str, str]]:
+    environ = {**ENVIRON, "ME": "pm-key-of-the-tests-me"}
+    checked = compile_document(load((BASE + text).encode()), tmp_path, environ)
+    assert checked.compiled is not None, checked.problems
+    wanted = ("models.chat", "governance")
+    return [(one.severity.value, one.message) for one in checked.problems if one.path in wanted]
+
+
+def test_a_model_without_a_price_is_told_where_a_budget_refuses_it(tmp_path: Any) -> None:
+    found = said(tmp_path, BUDGET)
+    ((severity, message),) = [one for one in found if "local/odd" in one[1]]
+    assert severity == Severity.WARNING.value
+    assert message.startswith("the price of local/odd is not known, so virtual key 'me'")
+    assert "state its price in pricing.overrides, with 0 where it is free" in message
+
+
+@pytest.mark.parametrize("text", [OPEN, SOFT, BUDGET + PRICED])
+def test_where_it_is_free_or_nothing_refuses_it_nothing_is_said(text: str, tmp_path: Any) -> None:
+    assert not [one for one in said(tmp_path, text) if "price of" in one[1]]
+
+
+@pytest.mark.parametrize("allowed", ["allow_models: [other]", "providers: {elsewhere: {}}"])
+def test_a_key_that_may_not_use_it_does_not_count(allowed: str, tmp_path: Any) -> None:
+    text = BUDGET.replace("value: env.ME", f"value: env.ME, {allowed}")
+    base = BASE.replace("providers:", 'providers:\n  elsewhere: {type: vllm, base_url: "http://127.0.0.1:8/v1"}')
+    checked = compile_document(load((base + text).encode()), tmp_path, {**ENVIRON, "ME": "pm-key-of-the-tests-me"})
+    assert checked.compiled is not None, checked.problems
+    assert not [one for one in checked.problems if "price of" in one.message]
+
+
+def test_the_budget_of_a_provider_refuses_it_to_all(tmp_path: Any) -> None:
+    base = BASE.replace('9/v1"', '9/v1", budgets: [{limit_usd: 5, per: day}]')
+    checked = compile_document(load((base + OPEN).encode()), tmp_path, ENVIRON)
+    assert checked.compiled is not None, checked.problems
+    assert any("the budget of provider 'local' refuses it" in one.message for one in checked.problems)
+
+
+def test_batches_are_told_until_each_has_a_price(tmp_path: Any) -> None:
+    notes = [one for one in said(tmp_path, BUDGET + PRICED) if "batches" in one[1]]
+    assert [severity for severity, _ in notes] == [Severity.NOTE.value], "nothing is wrong with it"
+    assert "per_request_usd" in notes[0][1]
+    assert not [one for one in said(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]]
+    assert not [one for one in said(tmp_path, SOFT) if "batches" in one[1]]
