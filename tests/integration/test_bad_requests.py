@@ -45,7 +45,7 @@ TYPES = [
         _wrong_type("/chat/completions", _CHAT, field, value)
         for field, value in (
             ("stream", '"yes"'), ("stream", "1"), ("stream_options", "[]"), ("fallbacks", '"a/b"'), ("fallbacks", "{}"),
-            ("max_tokens", '"9"'), ("max_tokens", "-1"), ("max_tokens", "1.5"), ("max_completion_tokens", "0"),
+            ("max_tokens", '"9"'), ("max_tokens", "-2"), ("max_tokens", "1.5"), ("max_completion_tokens", "0"),
             ("max_completion_tokens", '"9"'), ("n", "0"), ("n", "129"), ("n", '"2"'), ("temperature", '"hot"'),
             ("top_p", "[]"), ("presence_penalty", '"x"'), ("frequency_penalty", "true"), ("seed", '"x"'),
             ("seed", "1.5"), ("stop", "7"), ("user", "7"), ("logit_bias", "[]"), ("tools", "{}"),
@@ -114,7 +114,7 @@ JSON_TEXT = [
     Bad(name="invalid UTF-8 in a key", body=chat(Z=1).replace(b'"Z"', b'"\xed\xa0\x80"'),
         code="invalid_json", says="UTF-8"),
     Bad(name="UTF-16", body=chat().decode().encode("utf-16"), code="invalid_json", says="UTF-8"),
-    Bad(name="a byte order mark", body=b"\xef\xbb\xbf" + chat(), code="invalid_json"),
+    Bad(name="two byte order marks", body=b"\xef\xbb\xbf" * 2 + chat(), code="invalid_json"),
     Bad(name="NUL", body=b"\0" + chat(), code="invalid_json"),
     Bad(name="NaN", body=chat(temperature=1).replace(b":1}", b":NaN}"), code="invalid_json"),
     Bad(name="depth in a typed field", body=b'{"model":"chat","messages":' + b"[" * 50_000, code="invalid_json"),

@@ -5,12 +5,13 @@ once for each head and snapshot and kept on the head, which requests share.
 """
 
 from collections.abc import Coroutine
+from functools import partial
 from time import monotonic, time
 
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
+from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
@@ -25,9 +26,11 @@ from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
+from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
+from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _JSON = b"content-type: application/json\r\n"
 _TABLE = PathTable(PATHS)
@@ -44,6 +47,7 @@ class Entry(Struct, frozen=True, eq=False):
     mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
     expires_at: float = INFINITY  # of the virtual key, in Unix seconds
+    most_small: int = SMALL_BYTES  # a longer body is read beside the loop
 
 
 class Gateway:
@@ -92,10 +96,13 @@ class Gateway:
             if parse is None:
                 self._serve_otherwise(exchange, entry, identity)
                 return
-            if len(exchange.body) > SMALL_BYTES:
-                self._start(self._serve_large(exchange, entry, parse, identity), exchange)
+            body = exchange.body
+            if body[:1] == _MARKED:
+                body = body.removeprefix(BYTE_ORDER_MARK)
+            if len(body) > entry.most_small:
+                self._start(self._serve_large(exchange, entry, parse, body, identity), exchange)
                 return
-            call = parse(entry.asked, exchange.body)
+            call = parse(entry.asked, body)
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
@@ -122,10 +129,12 @@ class Gateway:
         exchange.on_cancel = task.cancel
         task.resume()
 
-    async def _serve_large(self, exchange: Exchange, entry: Entry, parse: Parse, identity: str) -> None:
+    async def _serve_large(self, exchange: Exchange, entry: Entry, parse: Parse, body: bytes, identity: str) -> None:
         """Read a large body beside the loop, then serve it like any other."""
         try:
-            call = await self._beside.call(parse, entry.asked, exchange.body)
+            call = await self._beside.call(parse, entry.asked, body)
+            if entry.asked.content_encoding:
+                exchange.hold_body(call.size)
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
@@ -188,6 +197,8 @@ class Gateway:
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
+        if asked.content_encoding and parse is not None:
+            return Entry(snapshot, asked, grant, mode, partial(_parse_encoded, parse), expires_at, LARGE_FROM_BYTES)
         return Entry(snapshot, asked, grant, mode, parse, expires_at)
 
     def _check_times(self, entry: Entry) -> None:
@@ -261,11 +272,22 @@ _STALE = Failure(
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
 
 
+_MARKED = BYTE_ORDER_MARK[:1]
+
+
+def _parse_encoded(parse: Parse, asked: Asked, body: bytes) -> Call:
+    """Raises `Refusal`."""
+    return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))
+
+
 def _body_mode(asked: Asked) -> BodyMode:
     """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
-    nothing reaches a provider that was not understood."""
+    nothing reaches a provider that was not understood. Raises `Refusal` for what is to be passed on, and compressed."""
     if asked.api.body is not BodyKind.STREAM or asked.method in ("GET", "HEAD"):
         return BodyMode.BUFFER
     media_type = asked.content_type.partition(";")[0].strip().lower()
     is_file = asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
-    return BodyMode.STREAM if is_file or media_type == "multipart/form-data" else BodyMode.BUFFER
+    if not is_file and media_type != "multipart/form-data":
+        return BodyMode.BUFFER
+    refuse_encoded(asked.content_encoding)
+    return BodyMode.STREAM

@@ -19,7 +19,7 @@ from pointsman.providers._openai_whole import as_stream
 from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
 from pointsman.providers._usage_scan import usage_in
 from pointsman.wire.json_object import UNREADABLE, encode_object
-from pointsman.wire.output_bound import NEWER
+from pointsman.wire.output_bound import NEWER, without_unlimited
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
 SCANNED_BYTES = 64 * 1024
@@ -50,13 +50,18 @@ class PassthroughCodec:
 
     is_passthrough = True
 
-    def __init__(self, *, errors: Rules = ()) -> None:
+    def __init__(self, *, errors: Rules = (), takes_unlimited: bool = False) -> None:
         self._errors = errors
+        self._takes_unlimited = takes_unlimited
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         body = b""
         if call.fields:
-            fields = {**call.fields, "model": _model_name(candidate.model)} if call.model else call.fields
+            fields = call.fields
+            if call.max_tokens is None and not self._takes_unlimited:
+                fields = without_unlimited(call)
+            if call.model:
+                fields = {**fields, "model": _model_name(candidate.model)}
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
@@ -83,14 +88,20 @@ class JsonCodec(PassthroughCodec):
     is_passthrough = False
 
     def __init__(
-        self, *, streams_usage: bool = True, rename: Mapping[str, str] | None = None, errors: Rules = ()
+        self,
+        *,
+        streams_usage: bool = True,
+        rename: Mapping[str, str] | None = None,
+        errors: Rules = (),
+        takes_unlimited: bool = False,
     ) -> None:
-        super().__init__(errors=errors)
+        super().__init__(errors=errors, takes_unlimited=takes_unlimited)
         self._streams_usage = streams_usage
         self._rename = tuple((rename or {}).items())
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
-        fields = call.fields.copy()
+        is_unlimited = call.max_tokens is None and not self._takes_unlimited
+        fields = (without_unlimited(call) if is_unlimited else call.fields).copy()
         fields["model"] = _model_name(candidate.model)
         if not self._streams_usage:
             fields.pop("stream_options", None)
@@ -183,6 +194,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     needs_key: bool = True,
     docs: str = "",
     errors: Rules = (),
+    takes_unlimited: bool = False,
 ) -> Provider:
     """A provider that speaks OpenAI's dialect, as one row of facts.
 
@@ -190,9 +202,11 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
     provider's; `output_bound` is the field that a bound on a chat's answer is put into; `completion_tokens` is how long
     a text completion may be whose request does not say: 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers
-    go on to the end; `errors` is what it says in its own way of a fault, laid over the shared table.
+    go on to the end; `errors` is what it says in its own way of a fault, laid over the shared table;
+    `takes_unlimited` says whether it takes -1 for a bound of an answer that has none, which is left out where it does
+    not.
     """
-    codec = JsonCodec(streams_usage=streams_usage, rename=rename, errors=errors)
+    codec = JsonCodec(streams_usage=streams_usage, rename=rename, errors=errors, takes_unlimited=takes_unlimited)
     codecs: dict[Operation, Codec] = {}
     if chat:
         codecs[Operation.CHAT] = codec
@@ -200,7 +214,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         codecs[Operation.COMPLETION] = codec
     if embeddings:
         codecs[Operation.EMBEDDING] = JsonCodec(errors=errors)
-    passthrough = PassthroughCodec(errors=errors)
+    passthrough = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited)
     for operation in also:
         codecs[operation] = passthrough
     return Provider(

@@ -35,6 +35,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
+    takes_unlimited=True,
     also=(Operation.RESPONSES, Operation.RERANK),
     errors=ERRORS,
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",

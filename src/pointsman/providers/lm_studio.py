@@ -30,6 +30,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
+    takes_unlimited=True,
     also=(Operation.RESPONSES,),
     errors=ERRORS,
     docs="https://lmstudio.ai/docs/developer/openai-compat",

@@ -7,6 +7,7 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.wire.json_object import read_object, refuse, refuse_variants
+from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import Asked
 
 MAX_FALLBACKS = 16
@@ -27,7 +28,7 @@ class Generation(Struct, kw_only=True, gc=False):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
-    max_tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | None = None
+    max_tokens: Annotated[int, Meta(ge=UNLIMITED, le=MAX_TOKENS)] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -53,6 +54,14 @@ def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
         raise refuse("the field 'model' holds characters that cannot be printed", "model")
     if fallbacks and not all(map(str.isprintable, fallbacks)):
         raise refuse("the field 'fallbacks' holds characters that cannot be printed", "fallbacks")
+
+
+def most_tokens(*stated: int | None) -> int | None:
+    """The bound that a request states on its answer, `None` where there is none: the highest, for nobody knows which
+    field a provider reads."""
+    if UNLIMITED in stated:
+        return None
+    return max(bound or 0 for bound in stated) or None
 
 
 def generation_call(
@@ -90,7 +99,7 @@ def generation_call(
         asked.timeout_s,
         asked.session,
         asked.tags,
-        max(max_completion_tokens or 0, typed.max_tokens or 0) or None,  # nobody knows which a provider reads
+        most_tokens(max_completion_tokens, typed.max_tokens),
         typed.n or 1,
         forwarded=asked.forwarded,
         media=media,

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import refuse
 from pointsman.wire.paths import PREFIX, ApiPath, Asked, PathTable
 
@@ -42,6 +43,7 @@ def read_head(
         session=_checked(text, "x-pointsman-session"),
         tags=_tags(headers) if has_tags(headers) else {},
         forwarded=tuple([(name, text[name]) for name in FORWARDED if name in text]),
+        content_encoding=encoding_of(text["content-encoding"]) if "content-encoding" in text else "",
     )
 
 
@@ -75,7 +77,7 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
 
 
 _CREDENTIALS = ("key", "api_key", "api-key", "apikey", "access_token", "token")
-_OWN = ("content-type", "x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
+_OWN = ("content-type", "content-encoding", "x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
 _READ = tuple((name.encode(), name) for name in (*FORWARDED, *_OWN))
 
 

@@ -34,6 +34,10 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 # read, or is nested too deep.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+\-]?\d+)?|[eE][+\-]?\d+)")
+_NUMBER_BYTES = 32
+_EXACT = 2**53  # below it, a fraction that is whole is exact
+
 T = TypeVar("T")
 
 
@@ -129,6 +133,19 @@ def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
             raise refuse(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
 
 
+def _write_whole(fields: dict[str, Raw]) -> bool:
+    """Write each number of the top level that is whole as such. Returns whether there was one to write."""
+    found = {}
+    for name, raw in fields.items():
+        text = bytes(memoryview(raw)[:_NUMBER_BYTES])
+        if _FRACTION.fullmatch(text) and len(text) < _NUMBER_BYTES:
+            number = float(text)
+            if abs(number) < _EXACT and number.is_integer():
+                found[name] = Raw(b"%d" % number)
+    fields.update(found)
+    return bool(found)
+
+
 def check_shape(value: Raw, name: str, *shapes: str) -> None:
     """Refuse a value that begins like none of these: `str`, `array`, `object`, `bool`, `null`. It is not read: of a
     long list each element would become an object."""
@@ -138,11 +155,15 @@ def check_shape(value: Raw, name: str, *shapes: str) -> None:
         raise refuse(f"the field {name!r}: expected `{' | '.join(shapes)}`, got `{shape}`", name)
 
 
-def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    """Decode the fields the gateway acts on. Raises `Refusal` naming the field and what it should be."""
+def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str, Raw]) -> T:
+    """Decode the fields the gateway acts on, which `fields` has as they were sent. Whole numbers may be written as
+    fractions (`100.0`): in `fields` too they are whole then. Raises `Refusal` naming the field and what it should be.
+    """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        if str(error).startswith("Expected `int") and _write_whole(fields):
+            return read_typed(decoder, _ENCODER.encode(fields), {})
         message, _, place = str(error).partition(" - at `$.")
         param = place.rstrip("`") or None
         if match := re.search(r"missing required field `(\w+)`", message):

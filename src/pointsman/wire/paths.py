@@ -22,7 +22,8 @@ class BodyKind(Enum):
 
 class Asked(Struct, frozen=True):
     """What the head of a request says. `path` includes the query and lies below `/v1`. `credential` is the virtual
-    key as presented, hashed with SHA-256, or `None`. `forwarded` are the headers that go upstream."""
+    key as presented, hashed with SHA-256, or `None`. `forwarded` are the headers that go upstream.
+    `content_encoding` is empty for a plain body."""
 
     api: "ApiPath"
     method: str
@@ -34,6 +35,7 @@ class Asked(Struct, frozen=True):
     session: str | None = None
     tags: dict[str, str] = {}
     forwarded: tuple[tuple[str, str], ...] = ()
+    content_encoding: str = ""
 
 
 Parse = Callable[[Asked, bytes], Call]

@@ -141,11 +141,25 @@ class _Typed(Struct):
     ],
 )
 def test_a_wrong_type_names_its_field(body: bytes, param: str) -> None:
-    failure = refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body))
+    failure = refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, {}))
     assert failure.kind.status == 400
     assert failure.param is not None
     assert failure.param.replace("[0]", "[...]") == param.replace("[0]", "[...]")
     assert failure.param in failure.message
+
+
+@pytest.mark.parametrize("text", [b"7.0", b"7e0", b"70E-1", b"0.7e+1"])
+def test_a_whole_number_that_is_written_as_a_fraction_becomes_whole(text: bytes) -> None:
+    body = b'{"count":%b,"other":"7.0","x":[7.0]}' % text
+    fields = read_object(body)
+    assert read_typed(msgspec.json.Decoder(_Typed), body, fields).count == 7
+    assert {name: bytes(raw) for name, raw in fields.items()} == {"count": b"7", "other": b'"7.0"', "x": b"[7.0]"}
+
+
+@pytest.mark.parametrize("text", [b"7.5", b"1e400", b"1e40", b"9007199254740993.0", b"0.%b1" % (b"0" * 40)])
+def test_a_fraction_is_no_whole_number(text: bytes) -> None:
+    body = b'{"count":%b}' % text
+    assert refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, read_object(body))).param == "count"
 
 
 def test_the_json_corpus_gives_a_call_or_a_refusal_and_nothing_else() -> None:

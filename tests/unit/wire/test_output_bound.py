@@ -20,6 +20,8 @@ BODIES: dict[str, dict[str, object]] = {
         ("/chat/completions", {}, {"max_completion_tokens": 20}),
         ("/chat/completions", {"max_tokens": 50}, {"max_tokens": 20}),
         ("/chat/completions", {"max_completion_tokens": 50}, {"max_completion_tokens": 20}),
+        ("/chat/completions", {"max_tokens": -1}, {"max_tokens": 20}),
+        ("/responses", {"max_output_tokens": -1}, {"max_output_tokens": 20}),
         ("/chat/completions", {"max_tokens": None}, {"max_tokens": None, "max_completion_tokens": 20}),
         (
             "/chat/completions",

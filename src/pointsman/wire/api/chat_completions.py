@@ -12,8 +12,9 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
-from pointsman.wire.json_object import check_shape, read_object, read_typed
+from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
 from pointsman.wire.media import in_content, in_earlier_audio
+from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import ApiPath, Asked
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
@@ -28,7 +29,7 @@ class _Message(Struct, gc=False):
 
 class _Chat(Generation):
     messages: Annotated[list[_Message], Meta(min_length=1)]
-    max_completion_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=UNLIMITED, le=MAX_TOKENS)] | None = None
     tools: Raw = _NONE
     response_format: Raw = _NONE
     logprobs: bool | None = None
@@ -58,11 +59,13 @@ def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     if len(body) <= SMALL_BYTES:
-        typed: _Chat = read_typed(_DECODER, body)
+        typed: _Chat = read_typed(_DECODER, body, fields)
     else:
-        typed = large = read_typed(_LARGE_DECODER, body)
+        typed = large = read_typed(_LARGE_DECODER, body, fields)
         for number, one in enumerate(large.messages):
             check_shape(one.role, f"messages[{number}].role", "str")
+    if typed.max_completion_tokens == 0:
+        raise refuse("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
     check_shape(typed.tools, "tools", "array", "null")
     check_shape(typed.response_format, "response_format", "object", "null")
     media = NO_MEDIA

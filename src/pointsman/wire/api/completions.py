@@ -28,7 +28,7 @@ _DECODER = msgspec.json.Decoder(_Completion)
 def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
-    typed = read_typed(_DECODER, body)
+    typed = read_typed(_DECODER, body, fields)
     check_shape(typed.prompt, "prompt", "str", "array")
     check_shape(typed.suffix, "suffix", "str", "null")
     count = max(typed.n or 1, typed.best_of or 1) * count_prompts(typed.prompt)

@@ -1,19 +1,31 @@
-"""POST /v1/embeddings, in OpenAI's dialect. https://platform.openai.com/docs/api-reference/embeddings"""
+"""POST /v1/embeddings, in OpenAI's dialect. https://platform.openai.com/docs/api-reference/embeddings
+
+VLLM takes `messages` in place of `input`, for models that embed images too:
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#chat-embedding
+"""
 
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
-from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse_variants
+from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
+from pointsman.wire.media import in_content
 from pointsman.wire.paths import ApiPath, Asked
+
+_NONE = Raw(b"")
+
+
+class _Message(Struct, gc=False):
+    content: Raw = _NONE
 
 
 class _Embedding(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=512)]
-    input: Raw
+    input: Raw = _NONE
+    messages: list[_Message] | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     encoding_format: str | None = None
@@ -26,8 +38,14 @@ _DECODER = msgspec.json.Decoder(_Embedding)
 def parse(asked: Asked, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
-    typed = read_typed(_DECODER, body)
-    check_shape(typed.input, "input", "str", "array")
+    typed = read_typed(_DECODER, body, fields)
+    media = NO_MEDIA
+    if typed.messages is None:
+        if typed.input is _NONE:
+            raise refuse("the field 'input' is missing", "input")
+        check_shape(typed.input, "input", "str", "array")
+    for message in typed.messages or ():
+        media += in_content(message.content)
     refuse_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(
@@ -43,6 +61,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         session=asked.session,
         tags=asked.tags,
         forwarded=asked.forwarded,
+        media=media,
     )
 
 

@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Media, Operation
-from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names
+from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import MEDIA_TOKENS, in_input, in_recording
-from pointsman.wire.output_bound import is_response_creation
+from pointsman.wire.output_bound import UNLIMITED, is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 
 
@@ -26,14 +26,14 @@ class _Any(Struct):
     stream: bool | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     store: bool | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=UNLIMITED, le=MAX_TOKENS)] | None = None
     n: Raw = Raw(b"null")  # of images; elsewhere it may mean anything
     previous_response_id: Raw = Raw(b"null")
     conversation: Raw = Raw(b"null")
 
 
 _DECODER = msgspec.json.Decoder(_Any)
-_COUNT = msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=128)] | None)
+_COUNT = msgspec.json.Decoder(Annotated[float, Meta(ge=1, le=128)] | None)
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
@@ -43,9 +43,11 @@ def parse(asked: Asked, body: bytes) -> Call:
     typed = _Any()
     if body:
         fields = read_object(body)
-        typed = read_typed(_DECODER, body)
+        typed = read_typed(_DECODER, body, fields)
         refuse_variants(fields, ACTED_ON)
         check_names(typed.model or "", typed.fallbacks)
+        if typed.max_output_tokens == 0:
+            raise refuse("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
         fields.pop("fallbacks", None)
     return Call(
         asked.api.operation,
@@ -61,7 +63,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         session=asked.session,
         tags=asked.tags,
         choices=_images(typed.n) if asked.api.operation is Operation.IMAGE else 1,
-        max_tokens=typed.max_output_tokens if asked.api.operation is Operation.RESPONSES else None,
+        max_tokens=most_tokens(typed.max_output_tokens) if asked.api.operation is Operation.RESPONSES else None,
         raw_body=None if fields else body,
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
@@ -73,7 +75,10 @@ def parse(asked: Asked, body: bytes) -> Call:
 def _images(n: Raw) -> int:
     """How many images are wanted, each of which is charged. Raises `Refusal`."""
     try:
-        return _COUNT.decode(bytes(n)) or 1
+        count = _COUNT.decode(bytes(n))
+        if count is None or count.is_integer():
+            return int(count or 1)
+        raise refuse("the field 'n' must be a whole number", "n")
     except msgspec.DecodeError:
         raise refuse("the field 'n' must be a whole number from 1 to 128", "n") from None
 

@@ -68,6 +68,8 @@ def test_the_call_holds_what_the_gateway_acts_on() -> None:
     assert (plain.stream, plain.wants_usage, plain.max_tokens, plain.choices) == (False, False, None, 1)
     assert parse({**CHAT, "max_tokens": 5}).max_tokens == 5
     assert parse({**CHAT, "max_tokens": 5, "max_completion_tokens": 6}).max_tokens == 6
+    assert parse({**CHAT, "max_tokens": -1}).max_tokens is None
+    assert parse({**CHAT, "max_tokens": -1, "max_completion_tokens": 6}).max_tokens is None, "whichever is read"
 
 
 @pytest.mark.parametrize("options", [{}, None, {"include_usage": False}, {"include_obfuscation": True}])
@@ -106,10 +108,10 @@ def test_explicit_nulls_pass() -> None:
         ("fallbacks", "a/b"),
         ("fallbacks", [1]),
         ("fallbacks", ["x"] * 17),
-        ("max_tokens", -1),
+        ("max_tokens", -2),
+        ("max_completion_tokens", 0),
         ("max_tokens", 1.5),
         ("max_tokens", "5"),
-        ("max_completion_tokens", 0),
         ("n", 0),
         ("n", 129),
         ("n", True),

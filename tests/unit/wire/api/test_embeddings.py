@@ -37,5 +37,13 @@ def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
     assert (failure.kind.status, failure.param) == (400, field)
 
 
+def test_messages_may_stand_in_the_place_of_the_input() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://host/x.png"}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [picture]}, {"role": "user", "content": "x"}]}
+    call = parse(body, PATH)
+    assert (call.media.count, set(call.fields)) == (1, {"model", "messages"})
+    assert refused(lambda: parse({"model": "m"}, PATH)).param == "input"
+
+
 def test_other_spellings_are_refused() -> None:
     assert refused(lambda: parse({"model": "m", "input": "x", "Input": "y"}, PATH)).param == "Input"

@@ -1,0 +1,71 @@
+"""Request bodies that a client has compressed. https://www.rfc-editor.org/rfc/rfc9110#field.content-encoding
+
+Compressed in this way a few kilobytes may be gigabytes, so what comes out is bounded, by itself and by what went in.
+"""
+
+import zlib
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.wire.json_object import refuse
+
+ACCEPTED = ("gzip", "deflate")
+MAX_BYTES = 50 * 1024 * 1024  # of a body when it is plain
+MAX_RATIO = 100  # of plain to compressed bytes, beyond the first of these:
+FREE_BYTES = 1024 * 1024
+MAX_MEMBERS = 1000  # of a gzip file: more are no way to compress anything
+LARGE_FROM_BYTES = 4 * 1024  # compressed: so many may take long to undo, and to read
+_PIECE_BYTES = 1024 * 1024  # that come out at a time
+
+_NAMES = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+def encoding_of(header: str) -> str:
+    """The encoding that a header names, empty for none. Raises `Refusal` for one that is not undone."""
+    name = _NAMES.get(header.strip().lower())
+    if name is None:
+        accepted = " or ".join(ACCEPTED)
+        message = f"the content encoding {header[:100]!r} is not accepted: send the body plain, or as {accepted}"
+        raise Refusal(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
+    return name
+
+
+def refuse_encoded(encoding: str) -> None:
+    """Raises `Refusal` for a body that is passed on as it arrives, and is compressed."""
+    if encoding:
+        message = f"a form or a file is passed on as it arrives, so it must not be compressed with {encoding}"
+        raise Refusal(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """The plain body. Raises `Refusal` where it is damaged, or expands beyond all measure."""
+    is_gzip = encoding == "gzip"
+    # A raw stream cannot begin like zlib's header: its low nibble 8 would be a stored block with padding set.
+    window = _GZIP if is_gzip else (_ZLIB if body[:1] and body[0] & 0x0F == 8 else _RAW)
+    pieces: list[bytes] = []
+    size, length = 0, len(body)
+    for _ in range(MAX_MEMBERS):
+        inflate = zlib.decompressobj(window)
+        data = body
+        while not inflate.eof:
+            try:
+                piece = inflate.decompress(data, _PIECE_BYTES)
+            except zlib.error:
+                raise refuse(f"the body is not valid {encoding}", "content-encoding") from None
+            size += len(piece)
+            if size > MAX_BYTES:
+                message = f"the request body has more than {MAX_BYTES} bytes when it is not compressed"
+                raise Refusal(Failure(failures.REQUEST_TOO_LARGE, message))
+            pieces.append(piece)
+            data = inflate.unconsumed_tail
+            if not data and len(piece) < _PIECE_BYTES and not inflate.eof:
+                raise refuse(f"the body ends before its {encoding} does", "content-encoding")
+            if size > FREE_BYTES and size > MAX_RATIO * (length - len(data)):
+                raise refuse(f"the body expands more than {MAX_RATIO} times", "content-encoding")
+        body = inflate.unused_data
+        if not body:
+            return b"".join(pieces)
+        if not is_gzip:
+            break
+    raise refuse(f"bytes follow the end of the body's {encoding}", "content-encoding")
