@@ -9,11 +9,13 @@ import pytest
 
 from fakes.books import Books, writer_in
 from fakes.clock import PATIENCE_S, SOON_S, pace
-from fakes.control import scope, write_request
+from fakes.control import DAY_COUNTER, scope, write_request
 from integration.gateway import run
 from pointsman.control import ingest as module
-from pointsman.control.store.database import StoreError
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.ownership import InUseError
 from pointsman.control.store.store import Batch, Store
+from pointsman.domain.limits import Period
 from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.segments import segment_path
 
@@ -383,3 +385,44 @@ def test_a_store_that_lost_its_last_commits_has_nothing_charged_twice(tmp_path: 
 
     run(main())
     alive.close()
+
+
+def test_a_store_that_another_gateway_has_taken_is_lent_from_no_more_and_read_anew_once_it_is_free(
+    tmp_path: Path,
+) -> None:
+    writer = writer_in(tmp_path)
+
+    async def main() -> None:
+        books = Books(tmp_path)
+        ingest = books.ingest
+        ingest.is_shared = True
+        assert not ingest.is_owner, "another may have it"
+        write_request(writer, 1, time.time())
+        await books.read()
+        assert ingest.is_owner
+        assert ingest.is_ready.is_set()
+        store = ingest.store
+        assert store is not None
+
+        async def taken(_: Batch) -> None:
+            raise InUseError("on another host", 1.0, 0.0)
+
+        store.commit = taken  # type: ignore[method-assign]
+        write_request(writer, 2, time.time())
+        await ingest.step()
+        assert "another gateway (on another host)" in str(ingest.state.problem)
+        assert not ingest.is_ready.is_set()
+        assert not ingest.is_owner
+        assert ingest.unable.why == "the store is in use by another gateway"
+        assert ingest.store is None
+        other = await Store.open(store_url(None, tmp_path))  # what the other one spent meanwhile
+        row = {"counter": DAY_COUNTER, "window_start": Period("day").window(time.time())[0], "epoch": 77}
+        await other.commit(Batch(counters=[{**row, "window_end": 1 << 40, "posted": 500}]))
+        await other.close()
+        await books.read()
+        assert ingest.is_ready.is_set()
+        assert books.posted == 2 * 70 + 500
+        await ingest.finish(PATIENCE_S)
+
+    run(main())
+    writer.close()
