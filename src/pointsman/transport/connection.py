@@ -460,8 +460,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self, leg: Leg, is_clean: bool) -> None:
         """The answer has been read to its end: part from the leg, before its handler is told."""
         transport = self._transport
-        self.leg = None
-        leg.carrier = None
+        self.leg = leg.carrier = None
         is_reusable = (
             self._is_keep_alive
             and is_clean
@@ -562,9 +561,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _fail(self, leg: Leg, kind: Kind, message: str) -> None:
         handler = leg.handler
         was_sent = self._transport is not None
-        self.leg = None
-        leg.carrier = None
-        leg.handler = None
+        self.leg = leg.carrier = leg.handler = None
         self.close()
         self._report(handler, TransportFailure(kind, message, was_sent))
 
