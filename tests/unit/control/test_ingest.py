@@ -407,7 +407,7 @@ def test_a_store_that_another_gateway_has_taken_is_lent_from_no_more_and_read_an
         async def taken(_: Batch) -> None:
             raise InUseError("on another host", 1.0, 0.0)
 
-        store.commit = taken  # type: ignore[method-assign]
+        store.commit = taken
         write_request(writer, 2, time.time())
         await ingest.step()
         assert "another gateway (on another host)" in str(ingest.state.problem)
