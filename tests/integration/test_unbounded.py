@@ -132,6 +132,19 @@ def test_what_has_no_known_bound_is_refused_by_the_name_of_its_field(kind: str) 
     run(main())
 
 
+def test_more_uses_than_were_reserved_are_charged_and_counted_as_an_overrun() -> None:
+    _, path, body = KINDS["a search"]
+
+    async def main() -> None:
+        async with governed({"context_tokens": WINDOW, "tools_usd": FEES_USD}, tool_uses=9) as gateway:
+            assert (await gateway.ask(body, path=path, headers=bearer("me"))).status == 200
+            (record,) = await gateway.wait_for_records(1)
+            assert record["cost_nano"] == billed_nano(gateway)
+            assert (await gateway.metrics())["pointsman_overruns_total"] == 1
+
+    run(main())
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("usage_first", [True, False])
 def test_the_usage_of_a_response_is_charged_wherever_it_stands(usage_first: bool, stream: bool) -> None:

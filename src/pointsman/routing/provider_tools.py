@@ -16,7 +16,7 @@ from pointsman.routing.pricing import TEMPLATE_TOKENS, upper_bound
 from pointsman.routing.terms import Terms
 from pointsman.wire.unbounded import Unbounded, Use, unbounded_in
 
-_UNTOLD = ("plugin:", "models")  # no answer tells of these as they are charged
+_UNTOLD = ("plugin:", "models", "preset")  # no answer tells of these as they are charged
 
 
 def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:

@@ -12,7 +12,7 @@ for what the provider adds by itself, nor for tools that it runs and charges by 
 | `web_search_options` | OpenAI's chats, models that always search | a search |
 | `search_parameters` | xAI's chats | sources |
 | `plugins` | OpenRouter | what they are |
-| `models` | OpenRouter | answers of other, perhaps dearer, models |
+| `models`, `preset` | OpenRouter, Perplexity | answers of other, perhaps dearer, models, and their tools |
 | `enable_search`, `web_search` | Qwen's and others' chats | a search |
 | `prediction` | OpenAI's chats | its own tokens, at the price of an answer's |
 
@@ -43,8 +43,10 @@ _DATE = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})$")  # of the version of a tool
 _KEPT = {"previous_response_id", "conversation", "prompt"}
 _CACHED = {"cached_content", "extra_body", "google"}
 _SEARCHES = {"web_search_options", "enable_search", "web_search"}
+_OTHERS = ("models", "preset")  # which have another model answer
+_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
 _FIELDS = frozenset(
-    {"tools", "search_parameters", "plugins", "models", "prediction", "input", "max_tool_calls"}
+    {"tools", "search_parameters", "plugins", *_OTHERS, "prediction", "input", "max_tool_calls"}
     | _KEPT | _CACHED | _SEARCHES
 )  # fmt: skip
 _NOTHING = frozenset({b"null", b"false", b'""', b"[]"})
@@ -126,16 +128,16 @@ def unbounded_in(call: Call) -> Unbounded | None:
         return None
     stated = {name: bytes(fields[name]) for name in _FIELDS.intersection(fields)}
     stated = {name: value for name, value in stated.items() if value not in _NOTHING}
-    field, uses, predicted = elsewhere, [], 0
+    field, predicted = elsewhere, 0
+    if call.operation not in _GENERATING:
+        return Unbounded(field) if field else None
     if call.operation is Operation.RESPONSES:
         field = next((name for name in sorted(_KEPT) if name in stated), "") or field
         field = field or _in_items(stated.get("input", b""))
-    elif call.operation is Operation.CHAT:
-        field = _cached(stated) or field
-        uses = _searches(stated)
-        predicted = len(stated.get("prediction", b""))
     else:
-        return Unbounded(field) if field else None
+        field = _cached(stated) or field
+        predicted = len(stated.get("prediction", b""))
+    uses = _services(stated)
     if "tools" in stated:
         uses += _tools(stated["tools"], _count(stated.get("max_tool_calls")))
     if uses and not field:
@@ -194,8 +196,8 @@ def _max_uses(parameters: Raw) -> int | None:
     return stated.max_uses
 
 
-def _searches(stated: dict[str, bytes]) -> list[Use]:
-    """What chats let their provider search, and other services they ask for."""
+def _services(stated: dict[str, bytes]) -> list[Use]:
+    """What a request lets its provider search, and other services it asks for."""
     uses = [Use(name, 1, name) for name in sorted(_SEARCHES) if name in stated]
     if "search_parameters" in stated:
         try:
@@ -213,9 +215,7 @@ def _searches(stated: dict[str, bytes]) -> list[Use]:
                     uses.append(Use(f"plugin:{plugin.id}", _RESULTS if count is None else count, "plugins"))
         except UNREADABLE:
             uses.append(Use("unknown", USES, "plugins"))
-    if "models" in stated:
-        uses.append(Use("models", 1, "models"))
-    return uses
+    return uses + [Use(name, 1, name) for name in _OTHERS if name in stated]
 
 
 def _cached(stated: dict[str, bytes]) -> str:

@@ -125,11 +125,12 @@ def test_tools_that_the_provider_runs_are_counted(tools: list[Any], most: int | 
         ({"plugins": [{"id": "web", "max_results": 2}]}, uses(("plugin:web", 2), field="plugins")),
         ({"plugins": "all"}, uses(("unknown", USES), field="plugins")),
         ({"models": ["a/b"]}, uses(("models", 1), field="models")),
+        ({"preset": "pro-search"}, uses(("preset", 1), field="preset")),
         ({"enable_search": True}, uses(("enable_search", 1), field="enable_search")),
     ],
 )
 def test_searches_and_services_of_chats_are_counted(fields: dict[str, Any], found: Unbounded) -> None:
-    assert of_chat(**fields) == found
+    assert of_chat(**fields) == of_response(**fields) == found
 
 
 def test_a_prediction_may_be_charged_beside_the_answer() -> None:
