@@ -105,11 +105,11 @@ def test_a_stream_is_asked_for_and_decoded(name: str, operation: Operation, want
     finish = _event({"choices": [{**choice, "delta": {}, "text": "", "finish_reason": "stop"}]})
     bill = _event({"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 1}})
     done = b"data: [DONE]\n\n"
-    decoder = codec.decoder(call)
+    decoder = codec.decoder(call, 10_000)
     out = drain(decoder, [content + finish, bill, done])
     assert out == content + finish + (bill if wants_usage else b"") + done
     assert (decoder.usage, decoder.is_done, decoder.failure) == (Usage(2, 1), True, None)
-    broken = codec.decoder(call)
+    broken = codec.decoder(call, 10_000)
     drain(broken, [content[:-9]])
     assert broken.failure is not None
     assert broken.failure.kind.fault is Fault.PROVIDER
@@ -123,9 +123,10 @@ def _event(chunk: dict[str, object]) -> bytes:
 @pytest.mark.parametrize(("name", "operation"), READ)
 def test_a_whole_answer_is_decoded(name: str, operation: Operation) -> None:
     codec, call = PROVIDERS[name].codecs[operation], call_of(operation)
-    body = b'{"id":"x","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1}}'
+    choices = b'"choices":[{"index":0,"message":{"content":"x"},"text":"x","finish_reason":"stop"}]'
+    body = b'{"id":"x",%b,"data":[{"embedding":[1]}],"usage":{"prompt_tokens":2,"completion_tokens":1}}' % choices
     assert codec.decode(call, body) == Answer(body, Usage(2, 1))
-    for bad in (b"", b"{", b"<html></html>", b'{"error":{"message":"inside"}}'):
+    for bad in (b"", b"{", b"{}", b"<html></html>", b'{"error":{"message":"inside"}}'):
         failure = codec.decode(call, bad)
         assert isinstance(failure, Failure)
         assert failure.kind.fault is Fault.PROVIDER

@@ -21,7 +21,7 @@ BREAKS = {
     f"close_at={AFTER_CONTENT}": "connection_lost",
     "error_mid_stream=5,slow_tokens=5": "upstream_error",
     "hang_mid_stream=5": "stream_stalled",
-    "malformed_sse=5,slow_tokens=5": "malformed_answer",
+    "malformed_sse=5,malformed_json=9,slow_tokens=5": "malformed_answer",
 }
 
 

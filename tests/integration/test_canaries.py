@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,101 @@ def test_a_prompt_that_a_provider_quotes_is_told_to_the_client_alone(is_openai: 
             assert record["message"] == record["attempts"][0]["message"] == "the provider answered 400 (param messages)"
             for path in gateway.config_file.parent.rglob("*"):
                 assert not path.is_file() or prompt.encode() not in path.read_bytes(), path
+            await fake.stop()
+
+    run(main())
+
+
+PROMPT, KEY = "canary-of-a-prompt-4812", "sk-proj-canary-of-a-key-that-is-told-in-parts"
+SAID = {
+    "message": f"cannot serve {PROMPT} with {KEY[:12]}****{KEY[-4:]} or {KEY[8:30]}",
+    "type": PROMPT,
+    "code": KEY[:20],
+    "param": f"messages.{PROMPT}",
+}
+WHOLE = b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}'
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
+DELTA = b'data: {"type":"response.output_text.delta","delta":"hi","sequence_number":1}\n\n'
+
+
+def replies() -> Iterator[tuple[str, str, bool, int, bytes, bytes]]:
+    """Name, path, whether a stream is asked for, status, content type and body: everything that a provider may quote
+    a prompt or a key in."""
+    error = json.dumps({"error": SAID}).encode()
+    shapes = {"openai": error, "bare": json.dumps(SAID).encode(), "html": b"<html>%b</html>" % PROMPT.encode()}
+    shapes["text"] = SAID["message"].encode()
+    for path in ("chat/completions", "responses", "embeddings"):
+        for status in (400, 401, 403, 404, 413, 422, 429, 500, 503):
+            for shape, body in shapes.items():
+                yield f"{path}-{status}-{shape}", path, False, status, b"application/json", body
+        for shape, body in {**shapes, "cut": WHOLE[:40] + PROMPT.encode()}.items():
+            yield f"{path}-200-{shape}", path, False, 200, b"application/json", body
+    for path, content in (("chat/completions", CHUNK), ("responses", DELTA)):
+        failed = json.dumps({"type": "response.failed", "response": {"status": "failed", "error": SAID}}).encode()
+        events = {
+            "error": b"event: error\ndata: %b\n\n" % error,
+            "flat": b"event: error\ndata: %b\n\n" % json.dumps({**SAID, "type": "error"}).encode(),
+            "failed": b"event: response.failed\ndata: %b\n\n" % failed,
+            "unreadable": b"data: %b\n\n" % PROMPT.encode() * 2,
+        }
+        if path == "chat/completions":
+            del events["failed"]  # is not of its dialect
+        for name, event in events.items():
+            for where, before in (("first", b""), ("later", content)):
+                yield f"{path}-stream-{name}-{where}", path, True, 200, b"text/event-stream", before + event
+
+
+def test_what_providers_say_is_stored_nowhere_and_told_of_the_requests_own_fault_alone() -> None:
+    """However a provider fails, and in whatever form it says so."""
+    cases = {name: (path, stream, status, kind, body) for name, path, stream, status, kind, body in replies()}
+
+    origin = ""
+
+    async def script(peer: Peer) -> None:
+        while request := await peer.request():
+            name = json.loads(request.partition(b"\r\n\r\n")[2])["model"]
+            _, _, status, kind, body = cases[name]
+            body = body.replace(b"4812", b"4812 of %b" % origin.encode())
+            head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\nx-echo: %b\r\n" % (status, kind, PROMPT.encode())
+            peer.send(head + b"content-length: %d\r\n\r\n" % len(body), body)
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            nonlocal origin
+            fake = await stack.enter_async_context(serving_script(script))
+            origin = str(fake.origin)
+            provider = {"base_url": f"{origin}/v1", "type": "openai-compatible", "keys": {"one": "env.KEY"}}
+            names = {
+                name: f"p{number}" for number, name in enumerate(cases)
+            }  # so that no breaker or block is in the way
+            gateway = await stack.enter_async_context(
+                serving(
+                    provider_settings=dict.fromkeys(names.values(), provider),
+                    routing={"max_attempts": 1},
+                    environ={"KEY": KEY},
+                    as_process=True,
+                )
+            )
+            for name, (path, stream, _, _, _) in cases.items():
+                body = {"model": f"{names[name]}/{name}", "stream": stream, "input": PROMPT, "store": False}
+                if path == "chat/completions":
+                    body["messages"] = [{"role": "user", "content": PROMPT}]
+                answer = await gateway.ask(body, path=f"/v1/{path}")
+                said = answer.body.decode()
+                for part in (KEY[:12], KEY[-12:], KEY[8:20], origin.partition("//")[2]):
+                    assert part not in said, (name, said)
+                if PROMPT in said:
+                    assert answer.status in (400, 404, 413, 422), (name, said)
+            await gateway.wait_for_records(len(cases))
+            for record in gateway.records:
+                assert PROMPT not in json.dumps(record), record
+            for page in PAGES:
+                assert PROMPT.encode() not in (await gateway.admin(page)).body, page
+            for path_of_file in gateway.config_file.parent.rglob("*"):
+                if path_of_file.is_file():
+                    written = path_of_file.read_bytes()
+                    assert PROMPT.encode() not in written, path_of_file
+                    assert KEY[:12].encode() not in written, path_of_file
             await fake.stop()
 
     run(main())

@@ -193,7 +193,15 @@ def compile_routing(settings: RoutingSettings) -> Routing:
     timeouts = Timeouts(**settings.timeouts.model_dump())
     failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
     health = HealthLimits(**settings.health.model_dump())
-    return Routing(settings.strategy, settings.max_attempts, timeouts, settings.commit_buffer, failover, health=health)
+    return Routing(
+        settings.strategy,
+        settings.max_attempts,
+        timeouts,
+        settings.commit_buffer,
+        failover,
+        health=health,
+        event_bytes=settings.event_bytes,
+    )
 
 
 def _note_unused(document: Document, findings: Findings) -> None:

@@ -169,3 +169,6 @@ class RoutingSettings(Section):
     commit_buffer: Bytes = _ROUTING.commit_buffer
     """Bytes of a non-streamed answer that are held back until it is whole, so that a broken one can be replaced; and of
     an uploaded form until it is known what it asks for, so that its fields may stand in any order."""
+    event_bytes: Bytes = _ROUTING.event_bytes
+    """The longest event of a stream. An image in an event takes some megabytes; so much memory may be held for each
+    stream. A stream with a longer event is ended by an error."""

@@ -59,7 +59,8 @@ class HealthLimits(Struct, frozen=True):
 
 
 class Routing(Struct, frozen=True):
-    """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes. `response_model` says
+    """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes, and so is
+    `event_bytes`, the longest event of a stream. `response_model` says
     which model an answer names: the one that `served` it, or the one that was `requested`."""
 
     strategy: str = "priority"
@@ -69,6 +70,7 @@ class Routing(Struct, frozen=True):
     failover: Failover = Failover()
     response_model: str = "served"
     health: HealthLimits = HealthLimits()
+    event_bytes: int = 32 * 1024 * 1024
 
 
 class Bounds(Struct, frozen=True):

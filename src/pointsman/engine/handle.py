@@ -18,6 +18,7 @@ from pointsman.engine.beside import Beside
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.record import RequestRecord
+from pointsman.engine.responses import id_lines
 from pointsman.engine.serving import ASK_AGAIN, BROKEN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
@@ -112,7 +113,7 @@ class Gateway:
         """The answer to a request that is refused before its body is read, or that is no request at all."""
         identity = self.ids.new(time())
         self._record_plain(head, identity, status_of(failure), failure, monotonic())
-        lines = error_headers(failure, should_retry=None) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        lines = error_headers(failure, should_retry=None) + id_lines(identity)
         return status_of(failure), lines, error_body(failure, identity)
 
     # What the steps use.
@@ -120,7 +121,7 @@ class Gateway:
     def refuse_exchange(self, exchange: Exchange, failure: Failure, identity: str) -> None:
         """Answer a request that never became a plan, and account for it."""
         status = status_of(failure)
-        lines = error_headers(failure) + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        lines = error_headers(failure) + id_lines(identity)
         exchange.send(status, lines, error_body(failure, identity))
         self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
 
@@ -220,7 +221,7 @@ class Gateway:
         if self._models.snapshot is not entry.snapshot:
             self._models = ModelList(entry.snapshot)
         body = self._models.answer(entry.grant.virtual_key, entry.asked.path)
-        lines = _JSON + b"x-pointsman-request-id: " + identity.encode() + b"\r\n"
+        lines = _JSON + id_lines(identity)
         exchange.send(200, lines, body)
         self._record_plain(exchange.head, identity, 200, None, exchange.received_at)
 

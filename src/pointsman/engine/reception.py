@@ -4,6 +4,9 @@ The commit rule. A stream commits at its first content; until then its events ar
 after a role or a comment can still be replaced unseen. A JSON answer is collected and commits when it is whole, or
 when it outgrows `commit_buffer`. Anything else commits at its first byte. After the commit an answer can only be
 completed, or be ended by an explicit error.
+
+What an answer is said to be by its `content-type` counts for little: where a stream is due, its first byte tells a
+stream from JSON and from a web page.
 """
 
 from collections.abc import Callable
@@ -12,21 +15,23 @@ from time import monotonic, time
 from typing import Protocol
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter
-from pointsman.providers._provider import Codec, StreamDecoder
-from pointsman.providers._usage_scan import EventsScan, JsonScan, usage_in
+from pointsman.providers._provider import Codec, Form, StreamDecoder
+from pointsman.providers._usage_scan import JsonScan, usage_in
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
+from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
 SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is looked for as it comes
+AFTER_FINISH_S = 2.0  # an answer has finished: how long its provider may take to say what it used, or [DONE]
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
 # Starts the client's answer: status, the provider's headers, and the body's length where it is known.
@@ -44,6 +49,7 @@ class Mode(Enum):
     """What is done with the bytes of the answer."""
 
     HEAD = "head"  # none came yet
+    BEGINNING = "beginning"  # of a stream, or of what comes in its place
     COLLECT = "collect"
     ERROR = "error"
     EVENTS = "events"
@@ -52,7 +58,10 @@ class Mode(Enum):
 
 
 # Members of an enum are slow to look up on their class, and these are compared for every piece of every answer.
-HEAD, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
+_WHOLE, _EVENTS = Form.WHOLE, Form.EVENTS
+_OK = 200
+_LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
+HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
 
 
 class Reception(Waiter[None]):
@@ -69,10 +78,13 @@ class Reception(Waiter[None]):
     commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
     content_by = NEVER  # and when the first content of a stream is
 
-    _scan: JsonScan | EventsScan | None = None  # of an answer that is relayed: it may say what was used
+    _scan: JsonScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
+    _held = 0  # bytes of a stream that wait for its first content
+    _is_ending = False
+    _is_stream_due = False
 
     def __init__(self, call: Call, codec: Codec, exchange: Output, begin: Begin, routing: Routing) -> None:
         self._call = call
@@ -97,26 +109,23 @@ class Reception(Waiter[None]):
                 self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
                 self.leg.watch()
             return
-        if self._codec.is_passthrough:
-            self._mode = COLLECT if _is_json(headers) and not self._call.stream else RELAY
-            if self._mode is RELAY:
-                self._scan = _scan_for(headers)
-        elif not self._call.stream:
+        form = self._codec.form(self._call, status, headers.get(b"content-type", b"").lower())
+        if form is _WHOLE:
             self._mode = COLLECT
-        elif _is_event_stream(headers):
-            self._mode = EVENTS
-            self._decoder = self._codec.decoder(self._call)
+        elif form is _EVENTS:
+            self._mode = BEGINNING
+            self._is_stream_due = True
         else:
-            self._mode = COLLECT
+            self._mode = RELAY
         if self.commit_by is not None and self.leg is not None:
-            self.leg.deadline = self.content_by if self._mode is EVENTS else self.commit_by
+            self.leg.deadline = self.content_by if form is _EVENTS else self.commit_by
 
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)
         mode = self._mode
         if mode is EVENTS and (decoder := self._decoder) is not None:
             out = decoder.feed(data)
-            if self.committed_at is None or decoder.is_done or decoder.failure is not None:
+            if self.committed_at is None or decoder.is_ending:
                 self._on_events(decoder, out)
             elif out:
                 self._write(out)
@@ -126,6 +135,8 @@ class Reception(Waiter[None]):
             if self._scan is not None:
                 self._scan.feed(data)
             self._write(data)
+        elif mode is BEGINNING:
+            self._on_beginning(data)
         elif mode is COLLECT:
             self._pieces.append(data)
             if self.bytes_in > SCANNED_WHOLE_BYTES:
@@ -141,19 +152,18 @@ class Reception(Waiter[None]):
             self._on_whole(self._collected())
         elif mode is EVENTS:
             self._on_events_end()
+        elif mode is BEGINNING:
+            self._fail(Failure(failures.TRUNCATED, _NOTHING_CAME))
         elif mode is RELAY:
-            if self.committed_at is None:
-                self._commit()
-            if self._scan is not None:
-                self.usage = self._scan.read()
-            self._exchange.end()
-            self._finish()
+            self._on_relay_end()
         elif mode is not OVER:
             self._fail_by_status()
 
     def on_failure(self, failure: TransportFailure) -> None:
         if self._mode is ERROR:
             self._fail_by_status()
+        elif self._mode is EVENTS and self._decoder is not None and self._decoder.is_finished:
+            self._on_events_end()  # nothing of the answer is missing
         elif self._mode is not OVER:
             self._fail(Failure(failure.kind, failure.message, told=_TOLD.get(failure.kind, _FAILED)))
 
@@ -163,6 +173,20 @@ class Reception(Waiter[None]):
     def events(self) -> int:
         """Events with content that came of a stream so far."""
         return self._decoder.events if self._decoder is not None else 0
+
+    @property
+    def left_out(self) -> int:
+        """Events of a stream that were left out because they could not be read."""
+        return self._decoder.left_out if self._decoder is not None else 0
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the client's answer is made of events."""
+        return self._is_stream_due or self._decoder is not None
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes | None:
+        """What ends the client's stream when it cannot be completed; `None` for an answer that is no stream."""
+        return self._decoder.error_event(failure, request_id) if self._decoder is not None else None
 
     @property
     def is_counted(self) -> bool:
@@ -191,6 +215,8 @@ class Reception(Waiter[None]):
         """The client has caught up: go on reading the provider."""
         leg = self.leg
         if leg is not None and self._mode is not OVER:
+            if self._decoder is not None and self._decoder.is_finished:
+                self._ends_at = monotonic() + AFTER_FINISH_S
             self._expect_more(leg)
             leg.watch()
             leg.resume()
@@ -214,20 +240,22 @@ class Reception(Waiter[None]):
             return
         self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
         self.body = answer.body
-        if call.stream and not codec.is_passthrough:
+        if self._is_stream_due:
             self.body = codec.as_stream(call, answer.body)
             if self.body is None:
                 self._fail(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
                 return
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
+        elif not _is_json(self.headers) and self.body:  # SDKs take an answer for text where it is not said to be JSON
+            self.headers = {**self.headers, b"content-type": b"application/json"}
         self.committed_at = monotonic()
         self._mode = OVER
         self.set(None)
 
     def _on_outgrown(self) -> None:
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
-        if self._call.stream and not self._codec.is_passthrough:
-            self.break_off(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
+        if self._is_stream_due or not _begins_as_json(self._pieces[0]):
+            self.break_off(Failure(failures.MALFORMED_ANSWER, _NO_STREAM if self._is_stream_due else _NO_JSON))
             return
         self._mode = RELAY
         self._commit()
@@ -241,23 +269,72 @@ class Reception(Waiter[None]):
         """Look for usage in an answer that may outgrow the buffer, as it comes: to look through all of it at once would
         take long."""
         if self._scan is None:
-            self._scan = _scan_for(self.headers)
+            self._scan = JsonScan()
             data = self._collected()
-        if self._scan is not None:
-            self._scan.feed(data)
+        self._scan.feed(data)
+
+    def _on_beginning(self, data: bytes) -> None:
+        """The first bytes of what should be a stream."""
+        data = self._collected() + data
+        self._pieces.clear()
+        if len(data) <= _LONGEST_BLANK and not data.removeprefix(BYTE_ORDER_MARK).strip():
+            self._pieces.append(data)
+        elif are_events(data):
+            self._mode, self.bytes_in = EVENTS, self.bytes_in - len(data)
+            if not _is_event_stream(self.headers):
+                self.headers = {**self.headers, b"content-type": b"text/event-stream"}
+            self._decoder = self._codec.decoder(self._call, self._routing.event_bytes)
+            self.on_data(data)
+        else:
+            self._mode, self.bytes_in = COLLECT, self.bytes_in - len(data)
+            if self.commit_by is not None and self.leg is not None:
+                self.leg.deadline = self.commit_by
+                self.leg.watch()
+            self.on_data(data)
+
+    def _on_relay_end(self) -> None:
+        if self.committed_at is None:
+            if self._call.operation is Operation.AUDIO and self.status == _OK:
+                self._fail(Failure(failures.MALFORMED_ANSWER, _NOTHING_CAME))
+                return
+            self._commit()
+        scan = self._scan
+        if scan is not None:
+            self.usage = scan.read()
+            if not scan.is_whole:
+                self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was whole"))
+                return
+        self._exchange.end()
+        self._finish()
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
         """What the decoder made of a piece that may begin or end the client's answer."""
         if decoder.failure is not None or decoder.is_done:
             self._end_events(decoder, out)
             return
+        if self.committed_at is None:
+            self._hold_back(decoder, out)
+        elif out:
+            self._write(out)
+        if decoder.is_finished and not self._is_ending and self.committed_at is not None:
+            # From here on nothing but the end is waited for, whatever keeps the connection alive.
+            self._is_ending = True
+            self._ends_at = monotonic() + AFTER_FINISH_S
+            leg = self.leg
+            if leg is not None and not leg.is_paused:
+                leg.deadline = self._ends_at
+                leg.watch()
+
+    def _hold_back(self, decoder: StreamDecoder, out: bytes) -> None:
+        """Keep what came before the first content, and pass all of it on at that."""
         if out:
             self._pieces.append(out)
+            self._held += len(out)
         if decoder.has_content:
             self._commit()
             self._write(b"".join(self._pieces))
             self._pieces.clear()
-        elif self.bytes_in > self._routing.commit_buffer:
+        elif self._held > self._routing.commit_buffer:
             self.break_off(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
 
     def _on_events_end(self) -> None:
@@ -354,13 +431,13 @@ _TOLD = {
     failures.INTERNAL: "the gateway failed; see its log",
     failures.OVERLOADED_GATEWAY: "this gateway has no connection to the provider free",
 }
+_NOTHING_CAME = "the provider's answer is empty"
+_NO_JSON = "the provider answered with something that is not JSON"
 _NO_STREAM = "the provider answered a request for a stream with something else"
 
 
-def _scan_for(headers: Headers) -> JsonScan | EventsScan | None:
-    if _is_event_stream(headers):
-        return EventsScan()
-    return JsonScan() if _is_json(headers) else None
+def _begins_as_json(body: bytes) -> bool:
+    return body[:_LONGEST_BLANK].removeprefix(BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"[")
 
 
 def _is_json(headers: Headers) -> bool:

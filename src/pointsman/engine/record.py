@@ -7,7 +7,7 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
     the request was received. `usage_source` is a value of `UsageSource`; limits hold `held_nano`
     beyond `cost_nano` until it is reconciled or their windows end. `max_tokens` is what its answer was limited to
-    where a limit had room for no more."""
+    where a limit had room for no more. `events_left_out` counts events of a stream that could not be read."""
 
     provider: str | None
     model: str | None
@@ -25,6 +25,7 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     tokens_out: int = 0
     max_tokens: int | None = None
     held_nano: int = 0
+    events_left_out: int = 0
 
 
 class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):

@@ -13,11 +13,19 @@ PASSED = frozenset(
 )
 
 
-def provider_lines(headers: Headers) -> bytes:
-    """Those of a provider's header lines a client may see."""
-    lines = b""
+# A stream is neither kept nor held back by what stands between: nginx, for one, collects it unless it is told.
+_STREAM_LINES = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
+_PASSED_OF_STREAM = PASSED - {b"content-type", b"cache-control"}
+
+
+def provider_lines(headers: Headers, *, is_stream: bool = False) -> bytes:
+    """Those of a provider's header lines a client may see. Those of a stream of events are ours."""
+    lines = _STREAM_LINES if is_stream else b""
+    passed = _PASSED_OF_STREAM if is_stream else PASSED
     for name in headers:
-        if name in PASSED:
+        if name in passed:
             lines += b"%b: %b\r\n" % (name, headers[name])
     return lines
 
@@ -33,14 +41,22 @@ def answer_lines(
     """The gateway's own lines: who served the request, at which attempt, the time the gateway took for itself (since
     the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), what its answer was
     shortened to, where it was, and what it cost, where that is known by now."""
-    lines = b"x-pointsman-request-id: %b%b%.3f\r\n" % (
-        identity.encode(),
+    name = identity.encode()
+    lines = b"x-request-id: %b\r\nx-pointsman-request-id: %b%b%.3f\r\n" % (
+        name,
+        name,
         _served_lines(served_by, attempts),
         own_s * 1e3,
     )
     if max_tokens is not None:
         lines += b"x-pointsman-max-tokens: %d\r\n" % max_tokens
     return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano)[1:].encode() if cost_nano else lines
+
+
+def id_lines(identity: str) -> bytes:
+    """The request's id, in our own header and in the one that official SDKs show."""
+    name = identity.encode()
+    return b"x-request-id: %b\r\nx-pointsman-request-id: %b\r\n" % (name, name)
 
 
 @lru_cache(maxsize=4096)

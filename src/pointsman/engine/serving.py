@@ -39,10 +39,9 @@ from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.ledger import Short
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
-from pointsman.wire.errors import error_body, error_event, error_headers, status_of
+from pointsman.wire.errors import error_body, error_headers, status_of
 
 _OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
-_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION})
 
 
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
@@ -324,6 +323,7 @@ class Serving:
             charge.usage.tokens_out,
             max_tokens,
             charge.held,
+            reception.left_out,
         )
         self.records += (record,)
 
@@ -351,7 +351,8 @@ class Serving:
         self.exchange.on_drain = self._drained
         if self.renaming is not None:
             self.renaming.begin(headers, length)
-        self.exchange.start(status, provider_lines(headers) + self._lines(), length)
+        is_stream = self.reception is not None and self.reception.is_stream
+        self.exchange.start(status, provider_lines(headers, is_stream=is_stream) + self._lines(), length)
 
     def _send_whole(self) -> None:
         reception = self.reception
@@ -359,7 +360,8 @@ class Serving:
             self.status, body = reception.status or 200, reception.body
             if self.renaming is not None:
                 body = self.renaming.whole(reception.headers, body)
-            self.exchange.send(self.status, provider_lines(reception.headers) + self._lines(), body)
+            lines = provider_lines(reception.headers, is_stream=reception.is_stream) + self._lines()
+            self.exchange.send(self.status, lines, body)
 
     def _refuse(self, step: GiveUp) -> None:
         """Tell the client that nothing came of the request."""
@@ -391,8 +393,9 @@ class Serving:
 
     def _break_off(self, failure: Failure) -> None:
         """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
-        if self.call.stream and self.call.operation in _GENERATING:
-            self.exchange.write(error_event(failure, self.identity))
+        event = self.reception.error_event(failure, self.identity) if self.reception is not None else None
+        if event is not None:
+            self.exchange.write(event)
             self.exchange.end()
         else:
             self.exchange.abort()

@@ -4,25 +4,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from pointsman import __version__
-from pointsman.domain import failures
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._error_table import Rules
-from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._openai_stream import OpenAIStream, OpenAIUsage, is_empty, read_usage
+from pointsman.providers._openai_answers import judge, judge_passed
+from pointsman.providers._openai_errors import classify
+from pointsman.providers._openai_stream import OpenAIStream
 from pointsman.providers._openai_whole import as_stream
-from pointsman.providers._provider import Answer, Codec, Provider, StreamDecoder
-from pointsman.providers._usage_scan import usage_in
-from pointsman.wire.json_object import UNREADABLE, encode_object
+from pointsman.providers._provider import Answer, Codec, Form, Provider, StreamDecoder
+from pointsman.providers._typed_stream import TypedStream
+from pointsman.wire.bounds import count_prompts
+from pointsman.wire.json_object import encode_object
 from pointsman.wire.output_bound import NEWER, without_unlimited
-from pointsman.wire.sse import BYTE_ORDER_MARK
-
-SCANNED_BYTES = 64 * 1024
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
@@ -30,19 +28,8 @@ _ID_LINE = b"%bx-client-request-id: %b\r\n"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
-class _Plain(Struct, gc=False):
-    usage: OpenAIUsage | None = None
-    error: Raw | None = None
-    service_tier: str | None = None
-
-
-class _Probe(Struct):
-    usage: Raw = Raw(b"")
-    error: Raw = Raw(b"")
-
-
-_PLAIN_DECODER = msgspec.json.Decoder(_Plain)
-_DECODER = msgspec.json.Decoder(_Probe)
+_STREAMING = frozenset({Operation.RESPONSES, Operation.IMAGE, Operation.OTHER})  # where `stream` asks for events
+_BODILESS = (204, 205, 304)
 
 
 class PassthroughCodec:
@@ -69,14 +56,24 @@ class PassthroughCodec:
         headers = _ID_LINE % (headers, attempt_id.encode())
         return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
-        return Answer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:
+        if status in _BODILESS or call.method == "HEAD":
+            return Form.OPAQUE
+        if call.path.partition("?")[0].endswith("/content"):
+            return Form.OPAQUE
+        if content_type.startswith(b"text/event-stream") or (call.stream and call.operation in _STREAMING):
+            return Form.EVENTS
+        is_sound = call.operation is Operation.AUDIO and not (b"json" in content_type or b"html" in content_type)
+        return Form.OPAQUE if is_sound else Form.WHOLE
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+        return judge_passed(call, body, self._errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
-        raise TypeError(f"{call.operation.value} answers are passed through as they are")
+        return None
 
-    def decoder(self, call: Call) -> StreamDecoder:
-        raise TypeError(f"{call.operation.value} answers are passed through, not decoded")
+    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
+        return TypedStream(call.operation, choices=call.choices, errors=self._errors, max_event_bytes=max_event_bytes)
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
         return classify(status, headers, body, now_unix_s, self._errors)
@@ -114,33 +111,28 @@ class JsonCodec(PassthroughCodec):
         target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
         return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:  # noqa: ARG002
-        try:
-            plain = _PLAIN_DECODER.decode(body)
-        except UNREADABLE:
-            return _decode_odd(body, self._errors)
-        if plain.usage is None or plain.error is not None:
-            return _decode_odd(body, self._errors)
-        return Answer(body, plain.usage.normalised(plain.service_tier))
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
+        return Form.EVENTS if call.stream else Form.WHOLE
+
+    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+        return judge(call, body, self._errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return as_stream(call, body)
 
-    def decoder(self, call: Call) -> StreamDecoder:
-        return OpenAIStream(keep_usage=call.wants_usage, choices=call.choices, errors=self._errors)
+    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
+        return OpenAIStream(
+            keep_usage=call.wants_usage,
+            choices=_answers(call),
+            errors=self._errors,
+            max_event_bytes=max_event_bytes,
+        )
 
 
-def _decode_odd(body: bytes, errors: Rules) -> Answer | Failure:
-    """An answer that is not as documented: an error inside, no usage or a strange one, a mark of byte order in front,
-    or nothing readable."""
-    body = body.removeprefix(BYTE_ORDER_MARK)
-    try:
-        probe = _DECODER.decode(body)
-    except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
-    if not is_empty(probe.error):
-        return classify_inside(body, errors)
-    return Answer(body, read_usage(probe.usage))
+def _answers(call: Call) -> int:
+    """How many answers are streamed: to each of several prompts, as many as are asked for."""
+    prompt = call.fields.get("prompt") if call.operation is Operation.COMPLETION else None
+    return call.choices if prompt is None else call.choices * count_prompts(prompt)
 
 
 @lru_cache(maxsize=4096)

@@ -19,13 +19,26 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify_inside
-from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.sse import EventSplitter, EventTooLong, event_data, split_events
+from pointsman.wire.errors import error_event
+from pointsman.wire.json_object import UNREADABLE, read_leniently
+from pointsman.wire.sse import (
+    HEARTBEAT,
+    MAX_EVENT_BYTES,
+    EventSplitter,
+    EventTooLong,
+    event_data,
+    is_comment,
+    split_events,
+)
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _TEXT = b'content":"'
 _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
+_DONE = b"data: [DONE]\n\n"
+_ERROR = Raw(b'"error"')
 _NO_VALUE = Raw(b"")
+
+MAX_LEFT_OUT = 1  # events of a stream that cannot be read
 
 MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object that is looked for in an answer that is not read otherwise
 MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is no account, and what it cost might fit no database
@@ -140,23 +153,14 @@ def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
         return None
 
 
-class _Delta(Struct):
-    content: Raw = _NO_VALUE
-    tool_calls: Raw = _NO_VALUE
-    function_call: Raw = _NO_VALUE
-    refusal: Raw = _NO_VALUE
-    reasoning_content: Raw = _NO_VALUE
-    reasoning: Raw = _NO_VALUE
-    reasoning_details: Raw = _NO_VALUE
-    audio: Raw = _NO_VALUE
-
-    def has_content(self) -> bool:
-        return any(not is_empty(getattr(self, name)) for name in self.__struct_fields__)
+def has_content(fields: dict[str, Raw] | None) -> bool:
+    """Whether a delta, or a message, says anything: text, a call, reasoning, an image, whatever it may be."""
+    return fields is not None and any(not is_empty(value) for name, value in fields.items() if name != "role")
 
 
 class _Choice(Struct):
     index: int = 0
-    delta: _Delta | None = None
+    delta: dict[str, Raw] | None = None
     text: Raw = _NO_VALUE
     finish_reason: Raw = _NO_VALUE
 
@@ -165,6 +169,7 @@ class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: Raw = _NO_VALUE
     error: Raw = _NO_VALUE
+    message: Raw = _NO_VALUE
     service_tier: str | None = None
 
 
@@ -186,21 +191,26 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 class OpenAIStream:
     """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
-    the gateway, not by the client. A stream without `[DONE]` is whole when `choices` answers have finished."""
+    the gateway, not by the client. A stream is whole when all of its `choices` have finished, or says `[DONE]`."""
 
     __slots__ = (
         "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
-        "events", "failure", "has_content", "is_done", "usage",
+        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
     )  # fmt: skip
 
-    def __init__(self, *, keep_usage: bool, choices: int = 1, errors: Rules = ()) -> None:
+    def __init__(
+        self, *, keep_usage: bool, choices: int = 1, errors: Rules = (), max_event_bytes: int = MAX_EVENT_BYTES
+    ) -> None:
         self.has_content = False
+        self.is_finished = False
         self.is_done = False
+        self.is_ending = False
+        self.left_out = 0
         self.usage: Usage | None = None
         self.failure: Failure | None = None
         self.events = 0
         self._keep_usage = keep_usage
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(max_event_bytes)
         self._choices = choices
         self._errors = errors
         self._finished: set[int] = set()
@@ -223,7 +233,7 @@ class OpenAIStream:
         try:
             whole = self._splitter.feed(data)
         except EventTooLong:
-            self.failure = Failure(failures.MALFORMED_ANSWER, "the provider sent an endless event")
+            self._fail(too_long())
             return b""
         if not whole:
             return whole
@@ -250,68 +260,117 @@ class OpenAIStream:
     def close(self) -> bytes:
         if self._is_over():
             return b""
-        rest = self._splitter.rest()
+        rest, left_out = self._splitter.rest(), self.left_out
         out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
-        if self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER:
-            self.failure = None  # cut off in the middle of an event
+        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
+            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
         if self._is_over():
             return out
-        if len(self._finished) < self._choices:
-            self.failure = Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
+        if not self.is_finished:
+            self._fail(truncated())
             return out
         self.is_done = True
-        return out + b"data: [DONE]\n\n"
+        return out + _DONE
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return error_event(failure, request_id)
 
     def _is_over(self) -> bool:
         return self.is_done or self.failure is not None
 
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self.is_ending = True
+
     def _read(self, whole: bytes) -> bytes:
         out: list[bytes] = []
         for event in split_events(whole):
-            if self.is_done:
+            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
+                self._fail(dense())
                 break
-            keep = self._read_event(event)
+            data = event_data(event)
+            if data is None or not data.strip():
+                out.append(event if is_comment(event) else HEARTBEAT)
+                continue
+            keep = self._read_data(data)
             if self.failure is not None:
                 break
             if keep:
                 out.append(event)
+            if self.is_done:
+                break
         return b"".join(out)
 
-    def _read_event(self, event: bytes) -> bool:
+    def _read_data(self, data: bytes) -> bool:
         """Take note of one event; whether it is passed on."""
-        if len(event) > LARGE_EVENT_BYTES and _is_dense(event):
-            self.failure = Failure(failures.MALFORMED_ANSWER, "the provider sent an event of too many parts or lines")
-            return False
-        data = event_data(event)
-        if data is None:
-            return True
         if data.strip() == b"[DONE]":
-            self.is_done = True
-            self.has_content = True
+            self._on_done()
             return True
         try:
-            chunk = _DECODER.decode(data)
+            chunk = read_leniently(_DECODER, data)
         except UNREADABLE as error:
-            message = f"the provider's stream holds an event that cannot be read: {error}"
-            self.failure = Failure(failures.MALFORMED_ANSWER, message)
+            self.left_out += 1
+            if self.left_out > MAX_LEFT_OUT:
+                self._fail(unreadable(error))
             return False
-        if not is_empty(chunk.error):
-            self.failure = classify_inside(data, self._errors)
+        is_flat = chunk.choices is None and not is_empty(chunk.message)  # an error that is not wrapped in `error`
+        if is_flat or not is_empty(chunk.error):
+            self._fail(classify_inside(data, self._errors))
             return False
         has_usage = not is_empty(chunk.usage)
         if has_usage:
             self.usage = read_usage(chunk.usage, chunk.service_tier) or self.usage
         for choice in chunk.choices or ():
+            if choice.finish_reason == _ERROR:
+                self._fail(ended_in_error())
+                return False
             if not is_empty(choice.finish_reason):
                 self._finished.add(choice.index)
                 self.has_content = True
-            if (choice.delta is not None and choice.delta.has_content()) or not is_empty(choice.text):
+                if len(self._finished) >= self._choices:
+                    self.is_finished = self.is_ending = True
+            if has_content(choice.delta) or not is_empty(choice.text):
                 self.has_content = True
                 self.events += 1
         return self._keep_usage or not has_usage or bool(chunk.choices)
 
+    def _on_done(self) -> None:
+        if not self.has_content:
+            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream ended without an answer"))
+        elif self.left_out and not self.is_finished:
+            self._fail(truncated())
+        else:
+            self.is_done = self.is_ending = True
 
-def _is_dense(event: bytes) -> bool:
+
+def dense() -> Failure:
+    """The failure of an event or answer that holds more than is read."""
+    return Failure(failures.MALFORMED_ANSWER, "the provider sent an answer of too many parts or lines")
+
+
+def too_long() -> Failure:
+    """The failure of an event that is longer than is held."""
+    return Failure(
+        failures.MALFORMED_ANSWER, "the provider sent an event that is longer than routing.event_bytes allows"
+    )
+
+
+def unreadable(error: Exception) -> Failure:
+    """The failure of a second event that is no JSON."""
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds events that cannot be read: {error}")
+
+
+def truncated() -> Failure:
+    """The failure of a stream that ends too early."""
+    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
+
+
+def ended_in_error() -> Failure:
+    """The failure of an answer whose `finish_reason` is `error`."""
+    return Failure(failures.UPSTREAM_ERROR, "the provider broke its answer off with an error")
+
+
+def is_dense(event: bytes) -> bool:
     """Whether an event holds more than is read: thousands of lines, or of objects, which each choice is."""
     return event.count(b"\n") > MAX_EVENT_PARTS or event.count(b"{") > MAX_EVENT_PARTS
 
@@ -319,6 +378,7 @@ def _is_dense(event: bytes) -> bool:
 def _count_plain(whole: bytes) -> int:
     """How many events these are, if all can be read and nothing in them concerns the gateway; else 0."""
     try:
-        return len(_PLAIN_DECODER.decode_lines(whole.replace(b"data:", b"")))  # in a text, it may as well be left out
+        count = len(_PLAIN_DECODER.decode_lines(whole.replace(b"data:", b"")))  # in a text, it may as well be left out
     except UNREADABLE:
         return 0
+    return count if count == whole.count(b"\n\n") else 0  # else there are empty ones among them

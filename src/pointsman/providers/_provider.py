@@ -13,6 +13,7 @@ event instead of `[DONE]`; Gemini repeats the whole usage in every event and has
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
@@ -33,18 +34,32 @@ class Answer(Struct, frozen=True, gc=False):
     usage: Usage | None = None
 
 
+class Form(Enum):
+    """What an answer is made of."""
+
+    WHOLE = "whole"  # one JSON text, which is judged when it is whole
+    EVENTS = "events"
+    OPAQUE = "opaque"  # a file, say: nobody can tell whether it is whole
+
+
 class StreamDecoder(Protocol):
     """Reads one streamed answer.
 
     `has_content` turns true at the first piece of real content (text, tool call, reasoning, refusal, audio) or at a
-    regular end without any: from then on nothing else may be tried. `is_done` says that the answer is whole.
+    regular end without any: from then on nothing else may be tried. `is_done` says that the answer is whole and over,
+    `is_finished` that it is whole, though the provider may still say what it used, or nothing at all. `is_ending` says
+    that one of these holds or `failure` is set: until then nobody but the decoder needs to look at an event.
+    `left_out` counts events that could not be read: one is left out, a second one is a failure.
     `events` counts those with content: what is known of the length of an answer that breaks off before its usage.
     `failure` is set when the provider reported an error inside the stream or sent what cannot be read; nothing more
     is to be fed then.
     """
 
     has_content: bool
+    is_finished: bool
     is_done: bool
+    is_ending: bool
+    left_out: int
     usage: Usage | None
     failure: Failure | None
     events: int
@@ -57,15 +72,24 @@ class StreamDecoder(Protocol):
         """The provider ended the stream. Returns what is still due; sets `failure` if the answer is not whole."""
         ...
 
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        """What ends the client's stream, in its dialect, when it cannot be completed."""
+        ...
+
 
 class Codec(Protocol):
-    """One operation of one provider. With `is_passthrough` its streams are not read, only passed on."""
+    """One operation of one provider. With `is_passthrough` the client's request is sent on as it is."""
 
     is_passthrough: bool
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         """The request for the provider. For a body that is passed on as it arrives, the request's body is empty.
         `attempt_id` is told to the provider where it takes such an id, so that its bill can be held against ours."""
+        ...
+
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:
+        """What is made of an answer with a status of 2xx or 304. A stream may turn out to be no stream by its first
+        byte."""
         ...
 
     def decode(self, call: Call, body: bytes) -> Answer | Failure:
@@ -77,8 +101,8 @@ class Codec(Protocol):
         stream. `None` if it is no answer."""
         ...
 
-    def decoder(self, call: Call) -> StreamDecoder:
-        """A decoder for one streamed answer."""
+    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
+        """A decoder for one streamed answer, none of whose events may be longer."""
         ...
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:

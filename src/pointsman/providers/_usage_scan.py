@@ -104,6 +104,11 @@ class JsonScan:
             return None
         return told(Raw(self.usage), self.tier, self.calls if self.has_output and not self._depth else None)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the text, once it was read, had ended where it should; or nobody can tell any more."""
+        return self._is_lost or not (self._is_in_text or self._depth)
+
     def _close(self, text: bytes, begun_at: int, at: int) -> bool:
         """An object or list ends at `at`. Returns whether it was the usage that began at `begun_at`."""
         if self._usage_depth == self._depth and begun_at >= 0:

@@ -50,6 +50,26 @@ def error_event(failure: Failure, request_id: str) -> bytes:
     return b"data: " + encode(_Body(_Error(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
 
 
+class _TypedError(Struct, tag_field="type", tag="error"):
+    """An error event of the dialects whose events have types: https://platform.openai.com/docs/api-reference/
+    responses-streaming/error. It holds `error` too: official SDKs raise on that, and pass an event without it on."""
+
+    code: str
+    message: str
+    param: str | None
+    sequence_number: int
+    error: _Error
+
+
+def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -> bytes:
+    """The event that ends a stream of typed events which cannot be completed, as that of `/v1/responses`."""
+    kind, message = failure.kind, f"{failure.for_client} (request {request_id})"
+    error = _Error(message, kind.type, failure.param, kind.code)
+    return b"event: error\ndata: %b\n\n" % encode(
+        _TypedError(kind.code, message, failure.param, sequence_number, error)
+    )
+
+
 def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:
     """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known. They would repeat a
     request that is over a rate limit, also one for which no time to wait is known, since the limit never has room."""

@@ -30,6 +30,8 @@ _HALF = re.compile(
 )
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
+_REPLACEMENT = rb"\ufffd"
+
 # What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
 # read, or is nested too deep.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -39,6 +41,17 @@ _NUMBER_BYTES = 32
 _EXACT = 2**53  # below it, a fraction that is whole is exact
 
 T = TypeVar("T")
+
+
+def read_leniently(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
+    """Decode JSON of a provider, in which a text may hold half of a surrogate pair: streams cut texts anywhere. Raises
+    what `UNREADABLE` holds."""
+    try:
+        return decoder.decode(data)
+    except UNREADABLE:
+        if _HALF.search(data) is None:
+            raise
+    return decoder.decode(_HALF.sub(lambda _: _REPLACEMENT, data))
 
 
 def refuse(message: str, param: str | None = None) -> Refusal:

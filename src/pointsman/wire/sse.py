@@ -4,12 +4,13 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html: ev
 with LF, CRLF or CR.
 """
 
-MAX_EVENT_BYTES = 8 * 1024 * 1024
+MAX_EVENT_BYTES = 32 * 1024 * 1024  # where nothing else is said; an image in an event is some megabytes long
+HEARTBEAT = b":\n\n"  # a comment: clients skip it
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
 
 
 class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
-    """More bytes came without an end of event than `MAX_EVENT_BYTES`."""
+    """More bytes came without an end of event than are held."""
 
 
 class EventSplitter:
@@ -19,9 +20,10 @@ class EventSplitter:
     with a blank line is whole then, and need not be fed.
     """
 
-    __slots__ = ("_has_open_cr", "_tail", "is_between")
+    __slots__ = ("_has_open_cr", "_max_bytes", "_tail", "is_between")
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._tail = bytearray()
         self._has_open_cr = False
         self.is_between = True
@@ -74,13 +76,24 @@ class EventSplitter:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _check(self, tail: bytearray) -> None:
-        if len(tail) > MAX_EVENT_BYTES:
+        if len(tail) > self._max_bytes:
             raise EventTooLong
 
 
 def split_events(whole: bytes) -> list[bytes]:
     """Whole events, each with its closing blank line."""
     return [part + b"\n\n" for part in whole.split(b"\n\n") if part.strip(b"\n")]
+
+
+def is_comment(event: bytes) -> bool:
+    """Whether an event holds nothing but comments. Others without data are heartbeats that official SDKs stumble over:
+    they take each for an event whose data is JSON."""
+    return all(not line or line.startswith(b":") for line in event.removeprefix(BYTE_ORDER_MARK).split(b"\n"))
+
+
+def are_events(beginning: bytes) -> bool:
+    """Whether what begins like this may be a stream of events: JSON and web pages begin otherwise."""
+    return beginning.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] not in (b"{", b"[", b"<")
 
 
 def event_data(event: bytes) -> bytes | None:

@@ -20,7 +20,8 @@ from pointsman.transport.http_head import BodyMode, Head
 
 CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
 FORM = {b"content-type": b"multipart/form-data; boundary=B"}
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+SAID = b'{"text":"x","choices":[{"message":{"content":"x"}}]}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(SAID), SAID)
 
 
 async def answer(peer: Peer) -> None:
@@ -151,7 +152,7 @@ def test_a_request_is_served() -> None:
             locked(rig, b"right")
             client = handle(Gateway(rig.engine), request_head(headers=bearer(b"right")), CHAT)
             record = await rig.log.next()
-            assert (client.status, client.body) == (200, b"{}")
+            assert (client.status, client.body) == (200, SAID)
             assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/v1/chat/completions", len(CHAT))
             assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
 

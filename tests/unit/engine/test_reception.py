@@ -16,8 +16,8 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.engine import reception as module
-from pointsman.engine.reception import AFTER_DONE_S, ERROR_BODY_S, MAX_ERROR_BYTES, Reception
-from pointsman.providers._provider import Answer, StreamDecoder
+from pointsman.engine.reception import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, Reception
+from pointsman.providers._provider import Answer, Form, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -31,13 +31,14 @@ BROKEN = Failure(failures.UPSTREAM_ERROR, "said so inside")
 
 
 class Decoder:
-    """Passes bytes on. In them `C` is content, `U` usage, `E` an error of the provider's and `D` the end."""
+    """Passes bytes on. In them `C` is content, `U` usage, `E` an error of the provider's, `F` the answer's last word
+    and `D` the end."""
 
-    events = 0
+    events = left_out = 0
 
     def __init__(self) -> None:
         self.has_content = False
-        self.is_done = False
+        self.is_done = self.is_finished = self.is_ending = False
         self.usage: Usage | None = None
         self.failure: Failure | None = None
 
@@ -48,13 +49,18 @@ class Decoder:
         if b"E" in data:
             self.failure = BROKEN
         self.is_done = b"D" in data
-        self.has_content |= b"C" in data or self.is_done
+        self.is_finished |= b"F" in data
+        self.has_content |= b"C" in data or self.is_done or self.is_finished
+        self.is_ending |= self.is_done or self.is_finished or self.failure is not None
         return data.partition(b"E")[0].replace(b"-", b"")
 
     def close(self) -> bytes:
         if not self.has_content:
             self.failure = Failure(failures.TRUNCATED, "ended early")
         return b"."
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return f"{failure.kind.code} {request_id}".encode()
 
 
 class Codec:
@@ -74,7 +80,12 @@ class Codec:
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return None if b"odd" in body else b"data: %b" % body
 
-    def decoder(self, call: Call) -> StreamDecoder:
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:
+        if self.is_passthrough and (status in (204, 304) or content_type == b"audio/mpeg"):
+            return Form.OPAQUE
+        return Form.EVENTS if call.stream else Form.WHOLE
+
+    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return Decoder()
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
@@ -135,7 +146,7 @@ def test_a_head_that_is_due_early_leaves_the_rest_its_own_time() -> None:
         scene = Scene()
         scene.reception.commit_by, scene.reception.content_by = NOW + 99, NOW + 9
         scene.leg.deadline = NOW + 3
-        scene.give(200, headers)
+        scene.give(200, headers, *([b"{"] if headers is JSON else []))
         assert scene.leg.deadline == due
 
 
@@ -212,15 +223,15 @@ def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected
 
 def test_a_whole_answer_to_a_request_for_a_stream_becomes_one() -> None:
     scene = Scene()
-    reception = scene.give(200, {**JSON, b"x": b"y"}, b"hel", b"lo")
+    reception = scene.give(200, {**JSON, b"x": b"y"}, b"{hel", b"lo}")
     reception.on_end()
     assert scene.outcome() == (None, None, None), "sending it is the engine's part"
-    assert (reception.body, reception.usage) == (b"data: hello", Usage(1, 1))
+    assert (reception.body, reception.usage) == (b"data: {hello}", Usage(1, 1))
     assert reception.headers == {b"content-type": b"text/event-stream", b"x": b"y"}
     assert reception.committed_at is not None
 
 
-@pytest.mark.parametrize(("body", "usage"), [(b"odd", Usage(1, 1)), (b"bad", None)])
+@pytest.mark.parametrize(("body", "usage"), [(b"{odd}", Usage(1, 1)), (b"{bad}", None)])
 def test_what_is_no_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(
     body: bytes, usage: Usage | None
 ) -> None:
@@ -232,7 +243,7 @@ def test_what_is_no_answer_to_a_request_for_a_stream_is_an_error_before_the_comm
 
 def test_a_whole_answer_that_outgrows_the_buffer_is_no_stream() -> None:
     scene = Scene(commit_buffer=10)
-    scene.give(200, JSON, b"x" * 11)
+    scene.give(200, JSON, b"{" * 11)
     assert scene.outcome() == (None, None, "malformed_answer")
     assert scene.carrier.calls[-1] == "cancel"
 
@@ -279,10 +290,10 @@ def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
 )
 def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: Headers, length: int | None) -> None:
     scene = Scene(stream=False, commit_buffer=100)
-    reception = scene.give(200, headers, b"x" * 60, b"y" * 40)
+    reception = scene.give(200, headers, b'["' + b"x" * 58, b"y" * 40)
     assert scene.outcome() == (None, None, None)
-    reception.on_data(b"z" * 50)
-    whole = b"x" * 60 + b"y" * 40 + b"z" * 50
+    reception.on_data(b"z" * 48 + b'"]')
+    whole = b'["' + b"x" * 58 + b"y" * 40 + b"z" * 48 + b'"]'
     assert scene.outcome() == (whole, None, None)
     assert scene.lengths == [length]
     reception.on_end()
@@ -292,8 +303,8 @@ def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: H
 
 def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine() -> None:
     scene = Scene(stream=False, commit_buffer=10)
-    scene.give(200, JSON, b"x" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
-    assert scene.outcome() == (b"x" * 11, None, "truncated")
+    scene.give(200, JSON, b"[" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    assert scene.outcome() == (b"[" * 11, None, "truncated")
     assert scene.reception.committed_at is not None
 
 
@@ -305,7 +316,6 @@ EARLY_USAGE = b'{"usage":{"input_tokens":9},"instructions":"%b"}' % (b"x" * 40_0
 @pytest.mark.parametrize(
     ("headers", "pieces"),
     [
-        (SSE, (b'event: response.completed\ndata: {"response":', EARLY_USAGE, b"}\n\n")),
         (JSON, (EARLY_USAGE,)),
         (JSON, (EARLY_USAGE[:300_000], b" " * 300_000)),
     ],
@@ -319,6 +329,20 @@ def test_the_usage_of_what_is_passed_through_is_read_wherever_it_stands(
     reception.on_end()
     expected = Usage(1, 1) if reception.body is not None else Usage(9)  # a whole answer is the codec's to read
     assert reception.used() == expected
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20, 30_000])
+def test_json_that_outgrew_the_buffer_and_is_cut_is_no_answer(cut: int) -> None:
+    scene = Scene(stream=False, is_passthrough=True, commit_buffer=100)
+    sent = EARLY_USAGE[:-cut]
+    scene.give(200, JSON, sent[:500], sent[500:]).on_end()
+    assert scene.outcome() == (sent, None, "truncated")
+
+
+def test_what_outgrows_the_buffer_and_is_no_json_is_replaced() -> None:
+    scene = Scene(stream=False, commit_buffer=100)
+    scene.give(200, {b"content-type": b"text/html"}, b"<html>" * 50)
+    assert scene.outcome() == (None, None, "malformed_answer")
 
 
 def test_usage_counts_that_stands_before_the_place_where_an_answer_broke_off() -> None:
@@ -346,13 +370,61 @@ def test_a_binary_answer_without_a_byte_is_an_answer() -> None:
     assert scene.outcome() == (b"", "finished", None)
 
 
-@pytest.mark.parametrize(("stream", "is_held"), [(False, True), (True, False)])
-def test_json_that_is_passed_through_is_held_unless_it_was_to_be_a_stream(stream: bool, is_held: bool) -> None:
-    scene = Scene(stream=stream, is_passthrough=True)
+def test_json_that_is_passed_through_is_held() -> None:
+    scene = Scene(stream=False, is_passthrough=True)
     reception = scene.give(200, JSON, b"{}")
-    assert scene.outcome() == ((None if is_held else b"{}"), None, None)
+    assert scene.outcome() == (None, None, None)
     reception.on_end()
-    assert reception.body == (b"{}" if is_held else None)
+    assert reception.body == b"{}"
+
+
+@pytest.mark.parametrize("headers", [SSE, JSON, MP3, {}])
+def test_the_first_byte_tells_a_stream_from_what_comes_in_its_place(headers: Headers) -> None:
+    for beginning in (b"", b"\xef\xbb\xbf", b"\n\n"):
+        scene = Scene()
+        scene.give(200, headers, *filter(None, [beginning]), b"data: C1 ").on_end()
+        assert scene.outcome() == (beginning + b"data: C1 .", "finished", None)
+        scene = Scene()
+        scene.give(200, headers, *filter(None, [beginning]), b"{}").on_end()
+        assert scene.reception.body == b"data: " + beginning + b"{}"
+        assert scene.reception.is_stream
+
+
+def test_an_empty_answer_in_the_place_of_a_stream_is_none() -> None:
+    scene = Scene()
+    scene.give(200, SSE).on_end()
+    assert scene.outcome() == (None, None, "truncated")
+
+
+# A stream that has finished and does not end.
+
+
+def test_a_stream_that_has_finished_ends_soon_whatever_comes() -> None:
+    scene = Scene()
+    scene.give(200, SSE, b"C1 ", b"F ")
+    assert scene.leg.deadline == NOW + AFTER_FINISH_S
+    assert scene.carrier.calls[-1] == "watch", "a deadline that was moved forward is to be observed"
+    scene.reception.on_data(b"heartbeat ")
+    assert scene.leg.deadline == NOW + AFTER_FINISH_S
+    scene.reception.on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
+    assert scene.outcome() == (b"C1 F heartbeat .", "finished", None)
+
+
+@pytest.mark.parametrize("kind", [failures.CONNECTION_LOST, failures.STREAM_TOO_LONG, failures.MALFORMED_ANSWER])
+def test_nothing_is_missing_of_a_stream_that_has_finished(kind: Kind) -> None:
+    scene = Scene()
+    scene.give(200, SSE, b"C1 F ").on_failure(TransportFailure(kind, "in words", was_sent=True))
+    assert scene.outcome() == (b"C1 F .", "finished", None)
+
+
+def test_a_slow_client_is_waited_for_behind_the_finish_too() -> None:
+    scene = Scene()
+    scene.give(200, SSE, b"C1 ")
+    scene.client.is_write_paused = True
+    scene.reception.on_data(b"F ")
+    assert scene.leg.deadline == NEVER
+    scene.client.drain(scene.exchange)
+    assert scene.leg.deadline == NOW + AFTER_FINISH_S
 
 
 # Errors in place of an answer.
@@ -444,9 +516,9 @@ def test_a_stream_as_a_whole_has_an_end() -> None:
 def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
     make: Callable[[], Scene], headers: Headers
 ) -> None:
-    scene = make()
+    scene, beginning = make(), b"[" if headers is JSON else b""
     scene.client.is_write_paused = True
-    scene.give(200, headers, b"C1 ")
+    scene.give(200, headers, beginning + b"C1 ")
     assert scene.carrier.calls[-1] == "pause"
     assert scene.leg.deadline == NEVER
     scene.reception.on_data(b"C2 ")  # what was read already still arrives
@@ -454,7 +526,7 @@ def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
     scene.client.drain(scene.exchange)
     assert scene.carrier.calls[-2:] == ["watch", "resume"]
     assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
-    assert scene.client.body == b"C1 C2 "
+    assert scene.client.body == beginning + b"C1 C2 "
 
 
 def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:

@@ -23,9 +23,20 @@ def test_only_listed_headers_pass_in_their_order() -> None:
     assert provider_lines({}) == b""
 
 
+def test_a_stream_is_not_to_be_kept_or_collected_on_its_way() -> None:
+    headers = {b"content-type": b"text/plain", b"cache-control": b"max-age=60", b"openai-version": b"2020-10-01"}
+    assert provider_lines(headers, is_stream=True) == (
+        b"content-type: text/event-stream; charset=utf-8\r\n"
+        b"cache-control: no-cache\r\n"
+        b"x-accel-buffering: no\r\n"
+        b"openai-version: 2020-10-01\r\n"
+    )
+
+
 def test_the_gateways_own_lines() -> None:
     served_by = candidate(endpoint("alpha"), "gpt-4o")
     assert answer_lines("id-1", served_by, 2, 0.0012345) == (
+        b"x-request-id: id-1\r\n"
         b"x-pointsman-request-id: id-1\r\n"
         b"x-pointsman-provider: alpha\r\n"
         b"x-pointsman-model: gpt-4o\r\n"
@@ -36,7 +47,7 @@ def test_the_gateways_own_lines() -> None:
 
 def test_without_an_attempt_there_is_nobody_to_name() -> None:
     assert answer_lines("id-2", None, 0, 0.5) == (
-        b"x-pointsman-request-id: id-2\r\nserver-timing: gateway;dur=500.000\r\n"
+        b"x-request-id: id-2\r\nx-pointsman-request-id: id-2\r\nserver-timing: gateway;dur=500.000\r\n"
     )
 
 
@@ -59,6 +70,6 @@ def test_every_candidate_and_count_has_its_own_lines() -> None:
 def test_a_model_name_cannot_end_its_line(model: str) -> None:
     lines = answer_lines("id", candidate(endpoint("alpha"), model), 1, 0)
     value = lines.partition(b"x-pointsman-model: ")[2].partition(b"\r\n")[0]
-    assert lines.count(b"\n") == lines.count(b"\r\n") == 5
+    assert lines.count(b"\n") == lines.count(b"\r\n") == 6
     assert value.isascii()
     assert value.decode().isprintable()

@@ -193,7 +193,7 @@ def test_an_answer_that_breaks_off_after_its_commit_says_so(is_stream: bool) -> 
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
 
         async def die(peer: Peer) -> None:
-            await peer.answer(STREAM_HEAD + chunk(CONTENT) if is_stream else head + b"x" * 30)
+            await peer.answer(STREAM_HEAD + chunk(CONTENT) if is_stream else head + b"{" * 30)
 
         async with engine_before(die, answering(whole()), routing=Routing(commit_buffer=20)) as rig:
             _, client = begin(rig, chat(stream=is_stream))
@@ -206,7 +206,7 @@ def test_an_answer_that_breaks_off_after_its_commit_says_so(is_stream: bool) -> 
                 last = client.body.split(b"\n\n")[-2].removeprefix(b"data: ")
                 assert json.loads(last)["error"]["code"] == record.code
             else:
-                assert (client.ended, client.body) == ("aborted", b"x" * 30)
+                assert (client.ended, client.body) == ("aborted", b"{" * 30)
 
     run(main())
 

@@ -11,6 +11,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import classify_inside
+from pointsman.wire.errors import error_event
 from pointsman.wire.sse import EventSplitter, event_data, split_events
 
 FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
@@ -37,7 +38,27 @@ class ChatWriter:
         return b"data: " + msgspec.json.encode({"object": "chat.completion.chunk", **chunk}) + b"\n\n"
 
 
-class AnthropicStream:
+class Decoding:
+    """What both decoders have in common."""
+
+    is_finished = False
+    is_done = False
+    left_out = 0
+    failure: Failure | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        return self.is_done or self.failure is not None
+
+    @is_ending.setter
+    def is_ending(self, value: bool) -> None:
+        raise AttributeError
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return error_event(failure, request_id)
+
+
+class AnthropicStream(Decoding):
     """A `StreamDecoder`."""
 
     def __init__(self, writer: ChatWriter) -> None:

@@ -12,12 +12,12 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.wire.sse import EventSplitter, event_data, split_events
-from unit.providers.seam_anthropic import ChatWriter
+from unit.providers.seam_anthropic import ChatWriter, Decoding
 
 FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "PROHIBITED_CONTENT": "content_filter"}
 
 
-class GeminiStream:
+class GeminiStream(Decoding):
     """A `StreamDecoder`."""
 
     def __init__(self, writer: ChatWriter) -> None:

@@ -14,7 +14,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers._openai_compatible import JsonCodec, PassthroughCodec, openai_compatible
-from pointsman.providers._provider import Answer
+from pointsman.providers._provider import Answer, Form
 from pointsman.providers._usage_scan import usage_in
 
 CODEC = JsonCodec()
@@ -103,17 +103,19 @@ def test_a_call_is_not_changed_by_being_encoded() -> None:
     ],
 )
 def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, read: Usage | None) -> None:
-    body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
-    assert CODEC.decode(parse(CHAT), body) == Answer(body, read)
+    for end in ("stop", "eos", None):
+        choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": end}
+        body = json.dumps({"id": "x", "choices": [choice], "usage": usage}).encode()
+        assert CODEC.decode(parse(CHAT), body) == Answer(body, read)
 
 
 def test_a_mark_of_byte_order_is_left_out() -> None:
-    body = b'{"choices":[],"usage":{"prompt_tokens":3}}'
+    body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":3}}'
     assert CODEC.decode(parse(CHAT), b"\xef\xbb\xbf" + body) == Answer(body, Usage(3))
 
 
 def test_of_two_accounts_the_last_counts_as_for_every_reader_of_json() -> None:
-    body = b'{"choices":[],"usage":{"prompt_tokens":9},"usage":{"prompt_tokens":3}}'
+    body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9},"usage":{"prompt_tokens":3}}'
     assert CODEC.decode(parse(CHAT), body) == Answer(body, Usage(3))
 
 
@@ -136,7 +138,9 @@ def test_an_error_inside_a_200_is_a_failure() -> None:
     assert isinstance(failure, Failure)
     assert failure.kind is failures.UPSTREAM_RATE_LIMITED
     for nothing in (b"null", b'""', b"{}", b"[]"):
-        assert isinstance(CODEC.decode(parse(CHAT), b'{"error":' + nothing + b',"choices":[]}'), Answer)
+        assert isinstance(
+            CODEC.decode(parse(CHAT), b'{"error":' + nothing + b',"choices":[{"message":{"content":"x"}}]}'), Answer
+        )
 
 
 def test_recorded_answers_are_read() -> None:
@@ -156,18 +160,54 @@ def test_recorded_answers_are_read() -> None:
 
 def test_the_decoder_knows_whether_the_client_asked_and_how_many_answers() -> None:
     bill = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
-    asked = CODEC.decoder(parse({**CHAT, "stream": True, "stream_options": {"include_usage": True}}))
+    asked = CODEC.decoder(parse({**CHAT, "stream": True, "stream_options": {"include_usage": True}}), 1000)
     assert asked.feed(bill) == bill
-    assert CODEC.decoder(parse({**CHAT, "stream": True})).feed(bill) == b""
-    two = CODEC.decoder(parse({**CHAT, "stream": True, "n": 2}))
+    assert CODEC.decoder(parse({**CHAT, "stream": True}), 1000).feed(bill) == b""
+    two = CODEC.decoder(parse({**CHAT, "stream": True, "n": 2}), 1000)
     two.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
     two.close()
     assert two.failure is not None
 
 
-def test_passthrough_streams_are_not_decoded() -> None:
-    with pytest.raises(TypeError, match="passed through"):
-        PassthroughCodec().decoder(parse({"model": "m"}, "/responses"))
+def test_each_of_several_prompts_must_be_answered_to_its_end() -> None:
+    ended = b'data: {"choices":[{"index":%d,"text":"x","finish_reason":"stop"}]}\n\n'
+    call = parse({"model": "m", "prompt": ["one", "two"], "n": 2, "stream": True}, "/completions")
+    for count in range(5):
+        decoder = CODEC.decoder(call, 1000)
+        for index in range(count):
+            decoder.feed(ended % index)
+        decoder.close()
+        assert (decoder.failure is None) == decoder.is_done == (count == 4)
+
+
+PASSED = PassthroughCodec()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "content_type", "form"),
+    [
+        ("/responses", {"stream": True}, 200, b"text/event-stream", Form.EVENTS),
+        ("/responses", {"stream": True}, 200, b"application/json", Form.EVENTS),
+        ("/responses", {}, 200, b"application/json", Form.WHOLE),
+        ("/responses", {}, 200, b"text/html", Form.WHOLE),
+        ("/responses", {}, 200, b"", Form.WHOLE),
+        ("/responses", {}, 200, b"text/event-stream", Form.EVENTS),
+        ("/images/generations", {"stream": True}, 200, b"", Form.EVENTS),
+        ("/moderations", {"stream": True}, 200, b"application/json", Form.WHOLE),
+        ("/audio/speech", {"stream": True}, 200, b"audio/mpeg", Form.OPAQUE),
+        ("/audio/speech", {}, 200, b"text/html", Form.WHOLE),
+        ("/audio/speech", {}, 200, b"text/event-stream", Form.EVENTS),
+        ("/audio/transcriptions", {}, 200, b"text/plain", Form.OPAQUE),
+        ("/audio/transcriptions", {}, 200, b"application/json", Form.WHOLE),
+        ("/files/f/content", {}, 200, b"application/json", Form.OPAQUE),
+        ("/files/f/content", {}, 200, b"text/event-stream", Form.OPAQUE),
+        ("/batches", {}, 204, b"", Form.OPAQUE),
+    ],
+)
+def test_the_form_of_an_answer_goes_by_what_was_asked_for(
+    path: str, body: dict[str, object], status: int, content_type: bytes, form: Form
+) -> None:
+    assert PASSED.form(parse({"model": "m", **body}, path), status, content_type) is form
 
 
 def test_a_row_has_exactly_the_codecs_it_names() -> None:

@@ -10,7 +10,7 @@ from fakes.wire import drain, halves
 from pointsman.domain import failures
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_stream import OpenAIStream
-from pointsman.wire.sse import MAX_EVENT_BYTES, split_events
+from pointsman.wire.sse import split_events
 
 DONE = b"data: [DONE]\n\n"
 
@@ -125,6 +125,8 @@ def test_what_is_not_content(sent: bytes) -> None:
         {"reasoning": "hm"},
         {"reasoning_details": [{"type": "reasoning.text"}]},
         {"audio": {"data": "AA=="}},
+        {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]},
+        {"something_new": 0},
     ],
 )
 def test_what_is_content(delta: dict[str, Any]) -> None:
@@ -136,7 +138,7 @@ def test_what_is_content(delta: dict[str, Any]) -> None:
 
 def test_text_completions_and_regular_ends_are_content() -> None:
     text = b'data: {"choices":[{"index":0,"text":"x","finish_reason":null}]}\n\n'
-    for sent in (text, STOP, DONE, event({}, "content_filter")):
+    for sent in (text, STOP, HELLO + DONE, event({}, "content_filter")):
         decoder = stream()
         decoder.feed(sent)
         assert decoder.has_content
@@ -185,11 +187,8 @@ def test_nulls_in_an_account_are_nothing() -> None:
         (b'{"error":{"message":"boom","code":"server_error"}}', failures.UPSTREAM_ERROR),
         (b'{"error": {"message": "slow down", "code": 429}, "choices": []}', failures.UPSTREAM_RATE_LIMITED),
         (b'{"error":"plain words"}', failures.UPSTREAM_ERROR),
-        (b'{"choices":[', failures.MALFORMED_ANSWER),
-        (b"not json", failures.MALFORMED_ANSWER),
-        (b"[1]", failures.MALFORMED_ANSWER),
-        (b'{"choices":{}}', failures.MALFORMED_ANSWER),
-        (b"[" * 100_000, failures.MALFORMED_ANSWER),
+        (b'{"type":"error","message":"flat"}', failures.UPSTREAM_ERROR),
+        (b'{"choices":[{"delta":{"content":"x"},"finish_reason":"error"}]}', failures.UPSTREAM_ERROR),
     ],
 )
 def test_an_error_ends_the_stream(before: bytes, data: bytes, kind: failures.Kind) -> None:
@@ -201,14 +200,84 @@ def test_an_error_ends_the_stream(before: bytes, data: bytes, kind: failures.Kin
     assert decoder.has_content is (before == HELLO)
 
 
-@pytest.mark.parametrize("broken", [HELLO[:30] + b"\n\n", HELLO[:-4] + b"\n\n", HELLO[:30] + WORLD])
-def test_what_cannot_be_read_ends_a_stream_that_has_begun(broken: bytes) -> None:
-    for pieces in ([HELLO, WORLD, broken, WORLD], [HELLO, WORLD + broken + WORLD], [HELLO + WORLD + broken + WORLD]):
+BROKEN = [
+    HELLO[:30] + b"\n\n",
+    HELLO[:-4] + b"\n\n",
+    HELLO[:30] + WORLD,
+    b"data: not json\n\n",
+    b"data: [1]\n\n",
+    b'data: {"choices":{}}\n\n',
+    b"data: " + b"[" * 100_000 + b"\n\n",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("before", [b"", ROLE, HELLO])
+def test_one_event_that_cannot_be_read_is_left_out(broken: bytes, before: bytes) -> None:
+    sent = before + broken + WORLD + STOP + DONE
+    for pieces in halves(sent) if len(sent) < 2000 else [[sent], [sent[:999], sent[999:]]]:
+        decoder = stream()
+        assert drain(decoder, pieces) == before + WORLD + STOP + DONE
+        assert (decoder.left_out, decoder.failure, decoder.is_done) == (1, None, True)
+
+
+@pytest.mark.parametrize("end", [b"", DONE])
+def test_a_stream_that_lacks_an_event_is_whole_only_by_its_finish(end: bytes) -> None:
+    decoder = stream()
+    drain(decoder, [HELLO, BROKEN[0], WORLD, end])
+    assert decoder.failure is not None
+    assert decoder.failure.kind is failures.TRUNCATED
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_second_event_that_cannot_be_read_ends_the_stream(broken: bytes) -> None:
+    both = broken + WORLD + broken + WORLD
+    for pieces in ([HELLO, broken, WORLD, broken, WORLD], [HELLO, both], [HELLO + both]):
         decoder = stream()
         assert drain(decoder, pieces) == HELLO + WORLD
         assert decoder.failure is not None
         assert decoder.failure.kind is failures.MALFORMED_ANSWER
         assert decoder.events == 2
+
+
+HEARTBEATS = [b"data:\n\n", b"data: \n\n", b"event: ping\n\n", b"event: ping\ndata:\n\n", b"id: 7\n\n", b"retry: 9\n\n"]
+
+
+@pytest.mark.parametrize("heartbeat", HEARTBEATS)
+def test_heartbeats_become_comments_that_no_client_stumbles_over(heartbeat: bytes) -> None:
+    for pieces in halves(heartbeat + ROLE + heartbeat + HELLO + heartbeat + WORLD + heartbeat + STOP + DONE):
+        decoder = stream()
+        out = drain(decoder, pieces)
+        assert out == b":\n\n" + ROLE + b":\n\n" + HELLO + b":\n\n" + WORLD + b":\n\n" + STOP + DONE
+        assert (decoder.failure, decoder.events, decoder.left_out) == (None, 2, 0)
+
+
+def test_halves_of_surrogate_pairs_pass() -> None:
+    first, second = HELLO.replace(b"hello", b"\\ud83d"), HELLO.replace(b"hello", b'\\ude00 \\"x\\"')
+    for pieces in halves(ROLE + first + second + HELLO + first + STOP + DONE):
+        decoder = stream()
+        assert drain(decoder, pieces) == b"".join(pieces)
+        assert (decoder.failure, decoder.left_out, decoder.events) == (None, 0, 4)
+    last = event({"content": "x"}, "stop").replace(b'"x"}', b'"\\ud83d"}')
+    decoder = stream()
+    assert drain(decoder, [last]) == last + DONE
+    assert decoder.is_finished
+
+
+def test_an_end_without_any_answer_is_none() -> None:
+    for sent in (DONE, ROLE + DONE, BILL + DONE, COMMENT + DONE):
+        decoder = stream()
+        drain(decoder, [sent])
+        assert decoder.failure is not None
+        assert decoder.failure.kind is failures.MALFORMED_ANSWER
+
+
+def test_a_finish_is_told_before_the_end() -> None:
+    decoder = stream(choices=2)
+    decoder.feed(HELLO + event({}, "stop", 0))
+    assert not decoder.is_ending
+    decoder.feed(event({}, "stop", 1))
+    assert (decoder.is_finished, decoder.is_ending, decoder.is_done) == (True, True, False)
 
 
 def test_empty_errors_are_none() -> None:
@@ -269,11 +338,19 @@ def test_nothing_after_the_end_is_passed_on() -> None:
     assert decoder.close() == b""
 
 
-def test_an_endless_event_is_given_up() -> None:
+def test_an_event_of_some_megabytes_passes() -> None:
+    image = event({"images": [{"image_url": {"url": "A" * 9_000_000}}]})
     decoder = stream()
+    out = drain(decoder, [ROLE, *(image[at : at + 65536] for at in range(0, len(image), 65536)), STOP, DONE])
+    assert out == ROLE + image + STOP + DONE
+    assert decoder.has_content
+
+
+def test_an_event_longer_than_allowed_is_given_up() -> None:
+    decoder = OpenAIStream(keep_usage=False, max_event_bytes=4096)
     decoder.feed(HELLO)
     for _ in range(5):
-        decoder.feed(b"x" * (MAX_EVENT_BYTES // 4))
+        decoder.feed(b"x" * 1024)
     assert decoder.failure is not None
     assert decoder.failure.kind is failures.MALFORMED_ANSWER
 

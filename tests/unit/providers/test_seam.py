@@ -15,7 +15,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._openai_errors import classify
 from pointsman.providers._openai_stream import OpenAIStream
-from pointsman.providers._provider import Answer, Codec, StreamDecoder
+from pointsman.providers._provider import Answer, Codec, Form, StreamDecoder
 from unit.providers.seam_anthropic import FINISH, AnthropicStream, ChatWriter
 from unit.providers.seam_gemini import GeminiStream
 
@@ -36,7 +36,10 @@ class AnthropicCodec:
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return None  # it streams where it is asked to
 
-    def decoder(self, call: Call) -> StreamDecoder:
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:
+        return Form.EVENTS if call.stream else Form.WHOLE
+
+    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return AnthropicStream(ChatWriter(wants_usage=call.wants_usage))
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:

@@ -1,0 +1,214 @@
+"""Judges whole answers in OpenAI's dialect, as their streams would be judged: a status of 200 says little.
+
+https://platform.openai.com/docs/api-reference/chat/object, …/completions/object, …/embeddings/object,
+…/responses/object, …/images/object, …/moderations/object
+
+An answer that says what it must is read in one step. Any other is looked at more closely: it may still do.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure
+from pointsman.providers._error_table import Rules
+from pointsman.providers._openai_errors import classify_inside
+from pointsman.providers._openai_stream import OpenAIUsage, dense, ended_in_error, has_content, is_empty, read_usage
+from pointsman.providers._provider import Answer
+from pointsman.providers._usage_scan import usage_in
+from pointsman.wire.json_object import UNREADABLE, read_leniently
+from pointsman.wire.output_bound import is_response_creation
+from pointsman.wire.sse import BYTE_ORDER_MARK
+
+_NO_VALUE = Raw(b"")
+_ERROR = Raw(b'"error"')
+_FINISHES = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+
+
+class _Plain(Struct, gc=False, kw_only=True):
+    usage: OpenAIUsage
+    error: None = None
+    service_tier: str | None = None
+
+
+class _Message(Struct, gc=False):
+    pass
+
+
+class _PlainChatChoice(Struct, gc=False):
+    finish_reason: _FINISHES
+    message: _Message
+
+
+class _PlainChat(_Plain, gc=False, kw_only=True):
+    choices: Annotated[list[_PlainChatChoice], Meta(min_length=1)]
+
+
+class _PlainTextChoice(Struct, gc=False):
+    finish_reason: _FINISHES
+    text: Raw
+
+
+class _PlainText(_Plain, gc=False, kw_only=True):
+    choices: Annotated[list[_PlainTextChoice], Meta(min_length=1)]
+
+
+_PLAIN: dict[Operation, "msgspec.json.Decoder[_PlainChat] | msgspec.json.Decoder[_PlainText]"] = {
+    Operation.CHAT: msgspec.json.Decoder(_PlainChat),
+    Operation.COMPLETION: msgspec.json.Decoder(_PlainText),
+}
+
+
+class _Choice(Struct, gc=False):
+    message: dict[str, Raw] | None = None
+    text: Raw = _NO_VALUE
+    finish_reason: Raw = _NO_VALUE
+
+
+class _Generated(Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: Raw = _NO_VALUE
+    error: Raw = _NO_VALUE
+    service_tier: Raw = _NO_VALUE
+
+
+class _Vector(Struct, gc=False):
+    embedding: Raw = _NO_VALUE
+
+
+class _Embedded(Struct, gc=False):
+    data: list[_Vector] | None = None
+    usage: Raw = _NO_VALUE
+    error: Raw = _NO_VALUE
+
+
+class _Passed(Struct, gc=False):
+    id: Raw = _NO_VALUE
+    object: Raw = _NO_VALUE
+    error: Raw = _NO_VALUE
+    status: Raw = _NO_VALUE
+    output: Raw = _NO_VALUE
+    data: Raw = _NO_VALUE
+    results: Raw = _NO_VALUE
+
+
+_GENERATED = msgspec.json.Decoder(_Generated)
+_EMBEDDED = msgspec.json.Decoder(_Embedded)
+_PASSED = msgspec.json.Decoder(_Passed)
+_ANY = msgspec.json.Decoder(Raw)
+_TIER = msgspec.json.Decoder(str | None)
+_FAILED = b'"failed"'
+_SHORT = 64  # bytes
+SCANNED_BYTES = 64 * 1024
+MAX_PARTS = 50_000  # objects of an answer: no honest one has so many, and to read more takes long
+_LATER = frozenset({b'"queued"', b'"in_progress"'})
+
+
+def judge(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+    """A chat, a text completion or embeddings. `errors` are the provider's own rules."""
+    decoder = _PLAIN.get(call.operation)
+    if len(body) > SCANNED_BYTES and body.count(b"{") > MAX_PARTS:
+        return dense()
+    try:
+        if decoder is None:
+            return _judge_vectors(body.removeprefix(BYTE_ORDER_MARK), errors)
+        plain = decoder.decode(body)
+    except UNREADABLE:
+        return _judge_odd(call, body.removeprefix(BYTE_ORDER_MARK), errors)
+    return Answer(body, plain.usage.normalised(plain.service_tier))
+
+
+def _judge_odd(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+    """An answer that is not as documented: an error inside, no usage or a strange one, another end than those that are
+    known, a mark of byte order in front, or nothing readable."""
+    try:
+        found = read_leniently(_GENERATED, body)
+    except UNREADABLE as error:
+        return _unreadable(error)
+    if not is_empty(found.error):
+        return classify_inside(body, errors)
+    if not found.choices:
+        return _lacks("choices")
+    for choice in found.choices:
+        if choice.finish_reason == _ERROR:
+            return ended_in_error()
+        if call.operation is Operation.CHAT:
+            if choice.message is None:
+                return _lacks("message")
+        elif is_empty(choice.text) and bytes(choice.text) != b'""':
+            return _lacks("text")
+        if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
+            return Failure(failures.TRUNCATED, "the provider's answer holds neither content nor its end")
+    return Answer(body, read_usage(found.usage, _tier(found.service_tier)))
+
+
+def _judge_vectors(body: bytes, errors: Rules) -> Answer | Failure:
+    try:
+        found = _EMBEDDED.decode(body)
+    except UNREADABLE as error:
+        return _unreadable(error)
+    if not is_empty(found.error):
+        return classify_inside(body, errors)
+    if not found.data or any(is_empty(vector.embedding) for vector in found.data):
+        return _lacks("data")
+    return Answer(body, read_usage(found.usage))
+
+
+def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+    """An answer of a path that is passed through: JSON that is whole and says something, and no error."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    beginning = body[:_SHORT].lstrip()
+    if not beginning and call.method in ("DELETE", "HEAD"):
+        return Answer(body)
+    try:
+        if not beginning.startswith(b"{"):
+            return _lacks("an object") if is_empty(_ANY.decode(body)) else Answer(body)
+        found = read_leniently(_PASSED, body)
+    except UNREADABLE as error:
+        return _unreadable(error)
+    if not is_empty(found.error) and _is_failed(call, found):
+        return classify_inside(body, errors)
+    missing = _missing(call, found) if call.method == "POST" else None
+    if missing is not None:
+        return classify_inside(body, errors) if bytes(found.status) == _FAILED else _lacks(missing)
+    if len(body) < _SHORT and b"".join(body.split()) == b"{}":
+        return _lacks("fields")
+    return Answer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
+
+
+def _is_failed(call: Call, found: _Passed) -> bool:
+    """Whether an answer with an error in it is one: what describes a thing of an account may tell of its failure."""
+    is_thing = not (is_empty(found.id) or is_empty(found.object))
+    return not is_thing or (call.operation is Operation.RESPONSES and is_response_creation(call.method, call.path))
+
+
+def _missing(call: Call, found: _Passed) -> str | None:
+    """What the answer to an order lacks."""
+    operation = call.operation
+    if operation is Operation.RESPONSES and is_response_creation(call.method, call.path):
+        status = bytes(found.status)
+        if status == _FAILED or (bytes(found.output)[:1] != b"[" and status not in _LATER):
+            return "output"
+    elif operation is Operation.IMAGE and is_empty(found.data):
+        return "data"
+    elif operation is Operation.MODERATION and is_empty(found.results):
+        return "results"
+    return None
+
+
+def _tier(raw: Raw) -> str | None:
+    try:
+        return _TIER.decode(raw) if not is_empty(raw) else None
+    except UNREADABLE:
+        return None
+
+
+def _unreadable(error: Exception) -> Failure:
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
+
+
+def _lacks(what: str) -> Failure:
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is none: it lacks {what}")

@@ -1,0 +1,245 @@
+"""Reads the streams of paths whose events have types, as those of `/v1/responses`, and passes the provider's bytes on.
+
+https://platform.openai.com/docs/api-reference/responses-streaming, …/images-streaming,
+…/audio/transcript-text-done-event, …/audio/speech-audio-done-event, …/assistants-streaming
+
+What ends such a stream is an event of its own, which differs by path. Some servers say `[DONE]` behind it or, on other
+paths than `/v1/responses`, in its place.
+"""
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.outcomes import Usage
+from pointsman.providers._error_table import Rules
+from pointsman.providers._openai_errors import classify_inside
+from pointsman.providers._openai_stream import (
+    LARGE_EVENT_BYTES,
+    MAX_LEFT_OUT,
+    dense,
+    is_dense,
+    is_empty,
+    too_long,
+    truncated,
+    unreadable,
+)
+from pointsman.providers._usage_scan import EventsScan
+from pointsman.wire.errors import typed_error_event
+from pointsman.wire.json_object import UNREADABLE, encode_object, read_leniently
+from pointsman.wire.sse import (
+    HEARTBEAT,
+    MAX_EVENT_BYTES,
+    EventSplitter,
+    EventTooLong,
+    event_data,
+    is_comment,
+    split_events,
+)
+
+_LAST: dict[Operation, frozenset[str]] = {
+    Operation.RESPONSES: frozenset({"response.completed", "response.incomplete", "response.cancelled"}),
+    Operation.IMAGE: frozenset({"image_generation.completed", "image_edit.completed"}),
+    Operation.AUDIO: frozenset({"transcript.text.done", "speech.audio.done"}),
+}
+_ERRORS = frozenset({"error", "response.error", "response.failed"})
+
+# What comes before anything of an answer.
+_PREAMBLE = frozenset(
+    {"response.created", "response.queued", "response.in_progress", "response.output_item.added"}
+    | {"response.content_part.added", "response.reasoning_summary_part.added", "ping", "keepalive", "heartbeat"}
+    | {"thread.created", "thread.run.created", "thread.run.queued", "thread.run.in_progress"}
+)
+_NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})')
+_NUMBER_BYTES = 512  # at either end of an event, where its number is looked for
+_NO_VALUE = Raw(b"")
+
+
+class _Response(Struct, gc=False):
+    error: Raw = _NO_VALUE
+
+
+class _Event(Struct, gc=False):
+    type: str = ""
+    error: Raw = _NO_VALUE
+    response: _Response | None = None
+
+
+class _PlainEvent(Struct, gc=False):
+    type: str
+    error: None = None
+    response: None = None
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+_PLAIN_DECODER = msgspec.json.Decoder(_PlainEvent)
+_LINES_BEHIND_OPENING = 2
+
+
+class TypedStream:
+    """A `StreamDecoder`. A stream is whole when its last event has come, once for each of its `choices`."""
+
+    __slots__ = (
+        "_choices", "_ends", "_errors", "_last", "_number", "_opening", "_operation", "_plain_type", "_scan",
+        "_splitter",
+        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: Operation,
+        *,
+        choices: int = 1,
+        errors: Rules = (),
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        self.has_content = False
+        self.is_finished = False
+        self.is_done = False
+        self.is_ending = False
+        self.left_out = 0
+        self.usage: Usage | None = None
+        self.failure: Failure | None = None
+        self.events = 0
+        self._operation = operation
+        self._last = _LAST.get(operation, frozenset())
+        self._choices = choices
+        self._ends = 0
+        self._errors = errors
+        self._splitter = EventSplitter(max_event_bytes)
+        self._scan = EventsScan()
+        self._number = b""  # the event whose number is the latest
+        self._opening = b""  # of an event with a piece of text, up to its data
+        self._plain_type = ""
+
+    def feed(self, data: bytes) -> bytes:
+        opening = self._opening
+        # Nearly every piece is one event that is named like the last one.
+        if (
+            opening
+            and data.startswith(opening)
+            and data.endswith(b"\n\n")
+            and self._splitter.is_between
+            and data.count(b"\n", len(opening)) == _LINES_BEHIND_OPENING
+            and self._is_like_the_last(data[len(opening) :])
+        ):
+            self.events += 1
+            self._number = data
+            return data
+        try:
+            whole = self._splitter.feed(data)
+        except EventTooLong:
+            self._fail(too_long())
+            return b""
+        return self._read(whole) if whole else whole
+
+    def _is_like_the_last(self, data: bytes) -> bool:
+        try:
+            return _PLAIN_DECODER.decode(data).type == self._plain_type
+        except UNREADABLE:
+            return False
+
+    def close(self) -> bytes:
+        if self._is_over():
+            return b""
+        rest, left_out = self._splitter.rest(), self.left_out
+        out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
+        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
+            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
+        if self._is_over():
+            return out
+        if not self.is_finished:
+            self._fail(truncated())
+            return out
+        self.is_done = True
+        return out
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        event = self._number
+        found = _NUMBER.search(event[:_NUMBER_BYTES]) or _NUMBER.search(event[-_NUMBER_BYTES:])
+        return typed_error_event(failure, request_id, int(found[1]) + 1 if found is not None else 0)
+
+    def _is_over(self) -> bool:
+        return self.is_done or self.failure is not None
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self.is_ending = True
+
+    def _read(self, whole: bytes) -> bytes:
+        self._scan.feed(whole)
+        out: list[bytes] = []
+        for event in split_events(whole):
+            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
+                self._fail(dense())
+                break
+            data = event_data(event)
+            if data is None or not data.strip():
+                out.append(event if is_comment(event) else HEARTBEAT)
+                continue
+            keep = self._read_data(data, event)
+            if self.failure is not None:
+                break
+            if keep:
+                out.append(event)
+                self._number = event
+            if self.is_done:
+                break
+        if self.is_ending:
+            self.usage = self._scan.usage or self.usage
+        return b"".join(out)
+
+    def _read_data(self, data: bytes, event: bytes) -> bool:
+        """Take note of one event; whether it is passed on."""
+        if data.strip() == b"[DONE]":
+            if self.is_finished or (self.has_content and not self.left_out and self._operation not in _STRICT):
+                self.is_done = self.is_ending = self.has_content = True
+            else:
+                self._fail(truncated())
+            return True
+        try:
+            typed = read_leniently(_DECODER, data)
+        except UNREADABLE as error:
+            self.left_out += 1
+            if self.left_out > MAX_LEFT_OUT:
+                self._fail(unreadable(error))
+            return False
+        kind = typed.type or _name(event)
+        if kind in _ERRORS or not is_empty(typed.error):
+            self._fail(self._failure(kind, typed, data))
+            return False
+        if kind.endswith(".delta"):
+            self.events += 1
+            self.has_content = True
+            if kind != self._plain_type:
+                self._opening, self._plain_type = event[: event.find(data)], kind
+        elif kind not in _PREAMBLE:
+            self.has_content = True
+            if kind in self._last:
+                self._ends += 1
+                if self._ends >= self._choices:
+                    self.is_finished = self.is_ending = True
+        return True
+
+    def _failure(self, kind: str, typed: _Event, data: bytes) -> Failure:
+        """What an error event says: flat, in `error`, or in the response that has failed."""
+        inner = typed.error
+        if typed.response is not None and kind == "response.failed":
+            inner = typed.response.error
+        body = encode_object({"error": inner}) if not is_empty(inner) else data
+        return classify_inside(body, self._errors)
+
+
+_STRICT = frozenset({Operation.RESPONSES, Operation.IMAGE})  # whose official servers never say [DONE] in its place
+
+
+def _name(event: bytes) -> str:
+    """The name of an event whose data does not say its type."""
+    for line in event.split(b"\n"):
+        if line.startswith(b"event:"):
+            return line[6:].strip().decode("ascii", "replace")
+    return ""
