@@ -2,6 +2,8 @@
 have in common."""
 
 import gc
+import os
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -37,6 +39,13 @@ class ControlTask(Struct, frozen=True):
     log_level: str
     public_is_loopback: bool
     must_own: bool = False
+
+
+def say_ready(ready_fd: int) -> None:
+    """Tell the supervisor. It may be gone by now: of that a child hears by its `life_fd`."""
+    with suppress(BrokenPipeError):
+        os.write(ready_fd, b"1")
+    os.close(ready_fd)
 
 
 def settle_memory() -> None:

@@ -391,9 +391,9 @@ class Supervisor:
         for child in left.children:
             self._children[child.pid] = child
             os.set_inheritable(child.life, False)
-            if child.ready is not None:
-                os.close(child.ready)
-                child.ready = None
+            if child.ready is not None:  # it is about to say that it is ready
+                os.set_inheritable(child.ready, False)
+                self._selector.register(child.ready, selectors.EVENT_READ, child)
 
     def _replace_all(self) -> None:
         """Control first, since only one may keep the books: the old workers have leases to go on with. Then new

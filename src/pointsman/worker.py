@@ -33,7 +33,7 @@ from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
-from pointsman.processes import WorkerTask, settle_memory
+from pointsman.processes import WorkerTask, say_ready, settle_memory
 from pointsman.routing.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import Page, encode_page
@@ -296,8 +296,7 @@ async def _work(task: WorkerTask) -> int:
         return 0
     await connecting  # raises what it raised
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
-    os.write(task.ready_fd, b"1")
-    os.close(task.ready_fd)
+    say_ready(task.ready_fd)
     await stopping.wait()
     loop.remove_reader(task.life_fd)
     loop.add_signal_handler(signal.SIGTERM, worker.hasten)  # the second signal does not wait

@@ -1,8 +1,9 @@
 """A supervisor in a process of its own, whose workers and control are stand-ins that say who they are.
 
 A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Where a file
-`broken` is, workers end before they are ready; where `refusing` is, a supervisor that is asked whether it could take
-over says no, and where `hanging` is, a pipe, when that has been written to.
+`broken` is, workers end before they are ready; where `slow` is, they are not ready before it is gone. Where `refusing`
+is, a supervisor that is asked whether it could take over says no, and where `hanging` is, a pipe, when that has been
+written to.
 """
 
 import os
@@ -19,7 +20,7 @@ import pointsman
 from fakes.clock import PATIENCE_S
 
 _STAND_IN = """
-import json, os, select, signal, socket, sys, threading
+import json, os, select, signal, socket, sys, threading, time
 task = json.loads(sys.argv[1])
 folder = os.environ["STAND_INS"]
 kind = "control" if "config" in task else "worker"
@@ -30,6 +31,10 @@ def say(what):
 if kind == "worker" and os.path.exists(os.path.join(folder, "broken")):
     say(kind)
     sys.exit(3)
+if os.path.exists(os.path.join(folder, "slow")):
+    say("starting")
+    while os.path.exists(os.path.join(folder, "slow")):
+        time.sleep(0.01)
 signal.signal(signal.SIGHUP, lambda *_: say("hangup"))
 woken, wakes = os.pipe()  # a signal that comes just before `select` would else be acted on when that returns: never
 os.set_blocking(wakes, False)

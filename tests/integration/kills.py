@@ -19,7 +19,7 @@ from typing import Any
 from integration import limits
 from integration.databases import database
 from integration.gateway import Gateway, run, serving, until
-from integration.governance import NANO, bearer, governance
+from integration.governance import bearer, governance
 
 WORKERS = 2
 EVENTS = ("worker", "control", "supervisor", "all", "upgrade")
@@ -132,42 +132,48 @@ async def survive_seed(seed: int, store: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m integration.kills", description=__doc__)
     parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--write", type=Path, default=MEASURED)
     given = parser.parse_args()
-    told: dict[str, Any] = json.loads(given.write.read_text()) if given.write.exists() else {}
     for store in given.store or ["sqlite", "postgresql"]:
-        rows = run(_all(given.seeds, store, given.at_once))
-        told[store] = {
-            "at": time.strftime("%Y-%m-%d", time.gmtime()),
-            "seeds": len(rows),
-            "limit_usd": limits.LIMIT_NANO / NANO,
-            "failed": sum("failed" in row for row in rows),
-            "most_billed": max((row["billed"] for row in rows if "billed" in row), default=None),
-            "least_billed_or_unsettled": min(
-                (round(row["billed"] + row["unsettled"], 4) for row in rows if "billed" in row), default=None
-            ),
-            "runs": rows,
-        }
-        given.write.parent.mkdir(parents=True, exist_ok=True)
-        given.write.write_text(json.dumps(told, indent=1) + "\n")
-        print({name: value for name, value in told[store].items() if name != "runs"})
+        run(_all(range(given.first, given.first + given.seeds), store, given.at_once, given.write))
 
 
-async def _all(seeds: int, store: str, at_once: int) -> list[dict[str, Any]]:
+async def _all(seeds: Sequence[int], store: str, at_once: int, file: Path) -> None:
+    """Try these, and write what came of them so far each time."""
     room = asyncio.Semaphore(at_once)
+    rows: list[dict[str, Any]] = []
 
-    async def one(seed: int) -> dict[str, Any]:
+    async def one(seed: int) -> None:
         async with room:
             try:
                 row = await survive_seed(seed, store)
             except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- it is what is measured
                 row = {"seed": seed, "events": order_of(seed), "failed": f"{error!r:.300} … {str(error)[-3000:]}"}
             print(row, flush=True)
-            return row
+            rows.append(row)
+            write(file, store, sorted(rows, key=lambda one: int(one["seed"])))
 
-    return await asyncio.gather(*(one(seed) for seed in range(seeds)))
+    await asyncio.gather(*map(one, seeds))
+
+
+def write(file: Path, store: str, rows: list[dict[str, Any]]) -> None:
+    """Replace what the file says of a store."""
+    told: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    whole = [row for row in rows if "failed" not in row]
+    told[store] = {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "limit_usd": limits.LIMIT_USD,
+        "seeds": len(rows),
+        "failed": len(rows) - len(whole),
+        "most_billed": max((row["billed"] for row in whole), default=None),
+        "least_billed_and_unsettled": min((round(row["billed"] + row["unsettled"], 4) for row in whole), default=None),
+        "runs": rows,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,25 @@
 import gc
+import os
 
 import msgspec
 import pytest
 
-from pointsman.processes import GC_THRESHOLD, WorkerTask, settle_memory
+from pointsman.processes import GC_THRESHOLD, WorkerTask, say_ready, settle_memory
 
 
 def test_a_task_survives_the_command_line() -> None:
     task = WorkerTask(1, 2, [3], 4, 5, "/data", "/data/snapshot", "/run/link", 1.5)
     assert msgspec.json.decode(msgspec.json.encode(task), type=WorkerTask) == task
+
+
+def test_a_child_whose_supervisor_is_gone_is_ready_all_the_same() -> None:
+    reading, writing = os.pipe()
+    say_ready(os.dup(writing))
+    assert os.read(reading, 10) == b"1"
+    os.close(reading)
+    say_ready(writing)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(writing)
 
 
 def test_what_there_is_when_memory_settles_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,6 +260,20 @@ def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, 
         assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control")}
 
 
+def test_a_process_that_is_starting_while_a_hand_over_begins_is_heard(tmp_path: Path) -> None:
+    with supervised(tmp_path) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "slow").touch()
+        os.kill(gateway.ask(), signal.SIGKILL)
+        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: "handing over" in gateway.log)
+        (tmp_path / "slow").unlink()
+        gateway.until(lambda: gateway.log.count("listening on") == 2)
+        gateway.until(lambda: gateway.ask() == gateway.started("0")[-1])
+        assert "Traceback" not in gateway.log
+
+
 def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)

@@ -7,7 +7,7 @@ read again. So a segment is deleted only once what it held is safe from that.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from time import monotonic, time
 
@@ -21,6 +21,7 @@ from pointsman.control.store.store import JournalState, Refusal, Store
 from pointsman.domain.leases import Share, Unable
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.routing.leases import LeaseBook
+from pointsman.routing.leases import Row as Spending
 
 IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
@@ -245,11 +246,7 @@ class Ingest:
         states = await store.journals()
         self._is_taken = False
         if not self._is_restored:
-            rows = await store.counters(time())
-            for first in range(0, len(rows), RESTORED_AT_ONCE):
-                self._book.restore(rows[first : first + RESTORED_AT_ONCE])
-                await asyncio.sleep(0)
-            self._book.restore(())
+            await self._restore(await store.counters(time()))
             self._is_restored = True
         else:
             await self._catch_up(store, states)
@@ -276,9 +273,16 @@ class Ingest:
                 over.append(epoch)
         if not moved:
             return
-        self._book.restore([row for row in await store.counters(time()) if row[2] in moved], lost)
+        await self._restore([row for row in await store.counters(time()) if row[2] in moved], lost)
         for epoch in over:
             self._on_retired(self._book.retire(epoch, time()))
+
+    async def _restore(self, rows: list[Spending], lost: Collection[int] = ()) -> None:
+        """Tell the book what the store has, with pauses for others."""
+        for first in range(0, len(rows), RESTORED_AT_ONCE):
+            self._book.restore(rows[first : first + RESTORED_AT_ONCE])
+            await asyncio.sleep(0)
+        self._book.restore([row for row in rows if row[2] in lost], lost)
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
         """Put a journal to where the store has read it, with the requests that are open there."""

@@ -29,7 +29,7 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
-from pointsman.processes import ControlTask, settle_memory
+from pointsman.processes import ControlTask, say_ready, settle_memory
 from pointsman.routing.leases import LeaseBook
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
@@ -97,8 +97,7 @@ class _Control:
         if token.made is not None:
             print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         settle_memory()
-        os.write(task.ready_fd, b"1")
-        os.close(task.ready_fd)
+        say_ready(task.ready_fd)
         # Only now: reading a large configuration again would delay the start.
         tasks = [loop.create_task(services.configuration.run()), loop.create_task(self._prune(services))]
         if (listing := self._listing(services)) is not None:
