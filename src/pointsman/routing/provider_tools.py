@@ -26,7 +26,9 @@ def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
         return found
     if found is None:
         return Unbounded("model", terms.model_uses)
-    return replace(found, field=found.field or "model", uses=found.uses + terms.model_uses)
+    asked = {use.tool for use in found.uses}
+    uses = tuple(use for use in terms.model_uses if use.tool not in asked)
+    return replace(found, field=found.field or "model", uses=found.uses + uses)
 
 
 def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:

@@ -71,4 +71,8 @@ def test_a_model_that_always_searches_is_as_if_it_had_been_asked_to() -> None:
     found = unbounded_of(searching, asking(fields={"web_search_options": {}}))
     assert found is not None
     assert (found.field, len(found.uses)) == ("web_search_options", 2)
+    twice = replace(KNOWN, model_uses=(Use("web_search_options", 1, "model"),))
+    assert unbounded_of(twice, asking(fields={"web_search_options": {}})) == unbounded_of(
+        KNOWN, asking(fields={"web_search_options": {}})
+    ), "it searches once, however it was asked to"
     assert unbounded_of(KNOWN, asking()) is None
