@@ -239,7 +239,7 @@ def test_a_stale_connection_costs_a_request_nothing_but_a_second_sending() -> No
     run(main())
 
 
-@pytest.mark.parametrize(("fault", "stream"), [("malformed_json", False), ("malformed_sse=0", True)])
+@pytest.mark.parametrize(("fault", "stream"), [("malformed_json", False), ("malformed_sse=0,malformed_json=0", True)])
 def test_limits_hold_what_was_reserved_for_an_answer_that_cannot_be_read(fault: str, stream: bool) -> None:
     """Its provider takes it for a good one."""
 
@@ -266,7 +266,7 @@ def test_a_whole_answer_to_a_request_for_a_stream_is_served_and_costs_what_it_sa
             asked = {"prompt": "Say"} if path == "/v1/completions" else {"messages": MESSAGES}
             answer = await gateway.ask({**body, **asked}, path=path, headers=bearer("me"))
             assert (answer.status, answer.ended) == (200, "complete")
-            assert answer.headers["content-type"] == "text/event-stream"
+            assert answer.headers["content-type"].startswith("text/event-stream")
             assert answer.is_done
             assert b'"usage"' not in answer.body, "nobody has asked for it"
             for attempt, entry in await charged(gateway, 1):

@@ -32,7 +32,7 @@ AT_ONCE = {
     "error_in_200": "upstream_error",
 }
 WHOLE_ONLY = {"malformed_json": "malformed_answer", "bad_content_length": "connection_lost"}
-STREAMED_ONLY = {"malformed_sse": "malformed_answer"}
+STREAMED_ONLY = {"malformed_sse,malformed_json": "malformed_answer"}
 TIMED_OUT = {"hang": "upstream_timeout", "hang_after_head": "upstream_timeout"}
 
 WHOLE = {**AT_ONCE, **WHOLE_ONLY}

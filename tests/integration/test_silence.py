@@ -83,7 +83,7 @@ def test_a_malformed_answer_of_the_only_provider_is_bought_twice_at_most() -> No
     async def main() -> None:
         async with serving(providers={"alpha": Settings()}, models={"chat": [TARGETS[0]]}) as gateway:
             alpha = gateway.providers["alpha"]
-            for fault, stream in (("malformed_json", False), ("malformed_sse", True)):
+            for fault, stream in (("malformed_json", False), ("malformed_sse,malformed_json", True)):
                 before = alpha.counters.requests_received
                 alpha.set_fault(fault)
                 assert (await gateway.ask(chat(stream=stream))).status == 502
