@@ -5,6 +5,7 @@ written as soon as there is room again.
 """
 
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,22 @@ from msgspec.json import Encoder
 
 MAX_PENDING = 100_000  # records
 INTERVAL_S = 0.1
+
+
+# What a terminal obeys and JSON leaves as it is: more controls, marks of direction, and what cannot be seen.
+_UNSEEN = re.compile(
+    "[\x80-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def _visible(line: bytes) -> bytes:
+    """The same JSON, with escapes for what a terminal would obey: clients and providers wrote some of it."""
+    return _UNSEEN.sub(_escaped, line.decode()).encode()
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
 class Dropped(Struct, tag_field="event", tag="log_dropped"):
@@ -53,6 +70,8 @@ class LogWriter:
         the interpreter for a whole batch."""
         encode = self._encode  # so, and not called as if it were a method, it is quicker to find
         line = encode(record)
+        if not line.isascii():
+            line = _visible(line)
         if len(self._pending) < MAX_PENDING:
             self._pending.append(line)
         else:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from time import monotonic, sleep
@@ -32,6 +33,24 @@ def test_each_record_is_one_line_in_order(tmp_path: Path) -> None:
         writer.close()
     assert lines_of(path) == [{"event": "thing", "number": number, "text": "a\nb"} for number in range(1000)]
     assert writer.dropped == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "Grüße, 模型 🙂", "\x9b31m\u202egnp\u2066\u200b\u2028\ufeff\U000e0041\x1b[2J"]
+)
+def test_a_line_says_the_same_and_no_terminal_obeys_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LogWriter(file.fileno())
+        line = writer.put(Record(1, text))
+        writer.close()
+    assert path.read_bytes() == line + b"\n"
+    assert json.loads(line)["text"] == text
+    seen = text if text in ("plain", "Grüße, 模型 🙂") else ""
+    assert seen in line.decode()
+    assert not re.search(
+        "[\x00-\x1f\x80-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]", line.decode()
+    )
 
 
 def test_records_are_written_without_closing(tmp_path: Path) -> None:
