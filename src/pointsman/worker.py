@@ -21,11 +21,13 @@ from pointsman.config.snapshot_file import SnapshotError, read_snapshot
 from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot, counters_of, is_listed
+from pointsman.domain.state import Change, Record
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.handle import Gateway
 from pointsman.engine.live import Live
 from pointsman.engine.model_list import ModelList
+from pointsman.engine.ownership import Ownership
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import metrics_page
 from pointsman.engine.tasks import Waiter
@@ -69,7 +71,8 @@ class Worker:
         self._ledger = Ledger()
         accounts = Accounts(self._log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
         self._billing = Billing(live, self._ledger, journal, None)
-        self._engine = Engine(live, self._upstreams, accounts, self._billing, rng)
+        self._ownership = Ownership(journal)
+        self._engine = Engine(live, self._upstreams, accounts, self._billing, rng, self._ownership)
         self._gateway = Gateway(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings, connections), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
@@ -112,6 +115,7 @@ class Worker:
 
         self._link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line)
         self._billing.lessor = LinkLessor(link)
+        self._ownership.custodian = LinkCustodian(link)
         loop = asyncio.get_running_loop()
         self._linking = loop.create_task(link.run())
         self._watch_age(loop)
@@ -229,6 +233,21 @@ class LinkLessor:
         answer: Waiter[Sequence[Grant] | Unable] = Waiter()
         self._link.ask(wants, answer.set)
         return answer
+
+
+class LinkCustodian:
+    """The same for who owns what providers keep."""
+
+    def __init__(self, link: LinkClient) -> None:
+        self._link = link
+
+    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
+        answer: Waiter[Sequence[Record] | Unable] = Waiter()
+        self._link.state.look_up(ids, answer.set)
+        return answer
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        self._link.state.tell(changes)
 
 
 def main() -> int:

@@ -461,7 +461,9 @@ def test_a_batch_is_refused_under_a_budget_in_words_that_say_why() -> None:
 
     async def main() -> None:
         async with serving(
-            providers={"alpha": settings()}, governance=governance({"me": {"budgets": usd(1)}, "free": {}})
+            providers={"alpha": settings()},
+            governance=governance({"me": {"budgets": usd(1)}, "free": {}}),
+            routing={"unowned_state": "allow"},
         ) as gateway:
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("me"))
             assert (answer.status, answer.json["error"]["code"]) == (403, "price_unknown")

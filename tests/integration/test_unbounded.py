@@ -81,6 +81,7 @@ def governed(terms: dict[str, Any], **provider: Any) -> Any:
         models={"chat": [MODEL]},
         governance=governance({"me": {"budgets": usd(LIMIT_USD)}}),
         pricing=pricing,
+        routing={"unowned_state": "allow"},
     )
 
 

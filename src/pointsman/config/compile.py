@@ -125,7 +125,6 @@ def compile_document(
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)
-
     findings.forget(loaded.lost)
     problems = in_order((*loaded.problems, *findings.in_order()))
     secret_files = frozenset(references.files)
@@ -145,6 +144,7 @@ def compile_document(
         names,
         compiler.shared_limits() if directory is not None else (),
         document.governance.near_limit,
+        document.server.default_provider,
     )
     compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
     return Checked(compiled, problems, secret_files)
@@ -201,6 +201,8 @@ def compile_routing(settings: RoutingSettings) -> Routing:
         failover,
         health=health,
         event_bytes=settings.event_bytes,
+        state_days=settings.state_days,
+        unowned_state=settings.unowned_state,
     )
 
 

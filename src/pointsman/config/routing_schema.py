@@ -172,3 +172,10 @@ class RoutingSettings(Section):
     event_bytes: Bytes = _ROUTING.event_bytes
     """The longest event of a stream. An image in an event takes some megabytes; so much memory may be held for each
     stream. A stream with a longer event is ended by an error."""
+    state_days: Annotated[float, Field(gt=0, le=3650)] = _ROUTING.state_days
+    """How long it is remembered who made what a provider keeps (files, batches, stored responses, threads and the like)
+    and where it is kept, in days since it was made or last used."""
+    unowned_state: Literal["refuse", "allow"] | None = None
+    """What becomes of requests for things of which nobody knows who made them: made before this gateway or beside it,
+    or forgotten after `state_days`. `refuse` says that there is no such thing; `allow` lets every key read and delete
+    them. Absent: `refuse`, or `allow` where no virtual key is required."""

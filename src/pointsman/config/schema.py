@@ -89,6 +89,10 @@ class ServerSettings(Section):
     """Bounds on what clients may send and hold."""
     drain_s: Seconds = 30.0
     """How long requests in progress may go on after SIGTERM, in seconds."""
+    default_provider: Name | None = None
+    """The provider that gets requests which name neither a model nor anything that is known to be kept somewhere, such
+    as an upload to `/v1/files`. Absent: such a request names its provider in the header `x-pointsman-provider`, unless
+    only one provider can serve it."""
 
 
 class ConsoleSettings(Section):

@@ -63,6 +63,9 @@ def compile_settings(document: Document, folder: Path, references: References, f
     server = document.server
     listen = _listen(server.listen, ("server", "listen"), findings)
     console = _listen(document.console.listen, ("console", "listen"), findings)
+    if server.default_provider is not None and server.default_provider not in document.providers:
+        listed = ", ".join(sorted(document.providers))
+        findings.error(("server", "default_provider"), f"there is no such provider; there are {listed}")
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
     tls = _server_tls(server.tls, folder, references, findings) if server.tls is not None else None

@@ -13,8 +13,9 @@ from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.domain.outcomes import UsageSource
+from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import CounterRef, Intent, Outcome, RequestDone, Scope, attempt_id
+from pointsman.journal.records import CounterRef, Intent, Kept, Outcome, RequestDone, Scope, attempt_id
 
 HOUR_S = 3600
 MAX_OPEN = 200_000
@@ -202,6 +203,7 @@ class Accounting:
         self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0] * len(TAG_SUMS))
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
+        self._state: list[Change] = []
 
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests) -> None:
         """Take records in."""
@@ -225,6 +227,8 @@ class Accounting:
                     requests.done(self._write(record.record))
                 elif type(record) is Scope:
                     scopes[record.number] = record
+                elif type(record) is Kept:
+                    self._note_state(record, scopes.get(record.scope))
             except _UNUSABLE as error:
                 self._note(error)
 
@@ -264,7 +268,15 @@ class Accounting:
 
     def batch(self) -> Batch:
         """What is to be written."""
-        return Batch(self.journals, self._counters(), self._usage(), self._tag_rows(), self._requests, self._unsettled)
+        return Batch(
+            self.journals,
+            self._counters(),
+            self._usage(),
+            self._tag_rows(),
+            self._requests,
+            self._unsettled,
+            state=self._state,
+        )
 
     def _counters(self) -> list[Row]:
         return [
@@ -311,6 +323,14 @@ class Accounting:
         tally.tokens += intent.tokens
         tally.firsts += intent.ordinal == 1
         self._unsettled.append(_unsettled(intent, span, None))
+
+    def _note_state(self, kept: Kept, scope: Scope | None) -> None:
+        """Take in what became known of things that a provider keeps."""
+        if scope is None:
+            return
+        owner = owner_of(scope.virtual_key, scope.team)
+        for how, kind, one in kept.told:
+            self._state.append(Change(how, Record(one, kind, scope.provider, kept.key, owner, kept.at)))
 
     def _tally(self, epoch: int, span: Span) -> _Tally:
         """Where attempts of a scope in these windows are summed up."""

@@ -79,6 +79,7 @@ class Ingest:
         self.state = IngestState(problem="the store was not opened yet")
         self.store: Store | None = None
         self.is_ready = asyncio.Event()  # the book knows what was spent
+        self.has_read = asyncio.Event()  # all journals to their end, once
         self.is_tried = asyncio.Event()  # it does, or the store is out of reach
         self._folder = journals
         self._book = book
@@ -344,6 +345,7 @@ class Ingest:
         self._is_owed = is_owed
         if is_end:
             self.state.caught_up_at = time()
+            self.has_read.set()
         return is_end
 
     async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:

@@ -14,8 +14,9 @@ from typing import cast
 
 import msgspec
 
+from pointsman.control.custody import Custody
 from pointsman.control.ingest import Ingest
-from pointsman.domain.leases import Share
+from pointsman.domain.leases import Share, Unable
 from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
@@ -35,6 +36,9 @@ from pointsman.link.frames import (
     NewSnapshot,
     Recall,
     Reshare,
+    StateAnswer,
+    StateAsk,
+    StateTold,
     Welcome,
     encode,
 )
@@ -95,6 +99,7 @@ class Lessor:
         self._changed = asyncio.Event()
         self._has_all = False  # every worker has called since the start, or its journal is read to the end
         self._tasks: set[asyncio.Task[None]] = set()
+        self._custody = Custody(ingest)
 
     async def listen(self, listener: socket.socket) -> None:
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
@@ -121,6 +126,10 @@ class Lessor:
             line.close()
         elif isinstance(frame, Ask):
             self._start(self._answer(line, line.hello.epoch, frame))
+        elif isinstance(frame, StateAsk):
+            self._start(self._look_up(line, frame))
+        elif isinstance(frame, StateTold):
+            self._custody.told(frame.changes)
         elif isinstance(frame, GiveBack):
             self._book.give_back(line.hello.epoch, frame.returns)
             self._signal()
@@ -240,6 +249,12 @@ class Lessor:
         for other, ahead in self._book.lend_ahead(epoch, known.values(), self._lines).items():
             self._lines[other].send(Granted(UNASKED, ahead))
         line.send(Granted(ask.number, list(known.values())))
+
+    async def _look_up(self, line: Line, ask: StateAsk) -> None:
+        """Say who owns what."""
+        found = await self._custody.look_up(ask.ids)
+        unable = found if isinstance(found, Unable) else None
+        line.send(StateAnswer(ask.number, [] if isinstance(found, Unable) else found, unable))
 
     def _knows_all(self) -> bool:
         if not self._has_all:

@@ -46,7 +46,7 @@ class Piecemeal(Accounting):
 
     def _keep(self, one: Accounting, epoch: int, position: Position, record: bytes) -> None:
         batch = one.batch()
-        if batch.counters or batch.usage or batch.requests or batch.unsettled or one.problem is not None:
+        if batch.counters or batch.usage or batch.requests or batch.unsettled or batch.state or one.problem is not None:
             self.pieces.append(Piece(epoch, position, batch, record, one.problem))
             self._charged.append(one.charged())
 

@@ -220,7 +220,8 @@ class _Control:
         )
 
     async def _prune(self, services: Services) -> None:
-        """Delete single requests that are old, a few at a time, and settle what nobody reconciled."""
+        """Delete single requests that are old, a few at a time, settle what nobody reconciled, and forget the things of
+        providers' that nobody uses."""
         while True:
             await asyncio.sleep(PRUNE_S)
             store = services.ingest.store
@@ -231,6 +232,9 @@ class _Control:
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):
+                    await asyncio.sleep(0.1)
+                state_days = services.configuration.current.snapshot.routing.state_days
+                while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
                     await asyncio.sleep(0.1)
             except StoreError as error:
                 _logger.warning("old requests were not deleted, nor attempts settled: %s", error)

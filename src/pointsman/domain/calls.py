@@ -5,6 +5,7 @@ from enum import Enum
 from msgspec import Raw, Struct
 
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.state import Pin, Touched
 
 
 class Operation(Enum):
@@ -54,7 +55,8 @@ class Call(Struct, frozen=True, gc=False):
     `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
     value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
     `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
-    `size` is the length of the body; `max_tokens` counts output tokens.
+    `size` is the length of the body; `max_tokens` counts output tokens. `state` is what the call has to do with of
+    things that providers keep, and `pin` where those it names are kept.
 
     Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
     nothing in it refers back to it.
@@ -80,6 +82,8 @@ class Call(Struct, frozen=True, gc=False):
     forwarded: tuple[tuple[str, str], ...] = ()
     stateful: bool = False
     media: Media = NO_MEDIA
+    state: Touched | None = None
+    pin: Pin | None = None
 
 
 class Facts(Struct, frozen=True, gc=False):

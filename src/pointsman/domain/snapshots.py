@@ -60,8 +60,10 @@ class HealthLimits(Struct, frozen=True):
 
 class Routing(Struct, frozen=True):
     """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes, and so is
-    `event_bytes`, the longest event of a stream. `response_model` says
-    which model an answer names: the one that `served` it, or the one that was `requested`."""
+    `event_bytes`, the longest event of a stream. `response_model` says which model an answer names: the one that
+    `served` it, or the one that was `requested`. `state_days` is how long it is known what providers keep for whom;
+    `unowned_state` says what becomes of requests for what is not known, `refuse` or `allow`, `None` being as keys are
+    required or not."""
 
     strategy: str = "priority"
     max_attempts: int = 5
@@ -71,6 +73,8 @@ class Routing(Struct, frozen=True):
     response_model: str = "served"
     health: HealthLimits = HealthLimits()
     event_bytes: int = 32 * 1024 * 1024
+    state_days: float = 30.0
+    unowned_state: str | None = None
 
 
 class Bounds(Struct, frozen=True):
@@ -129,7 +133,8 @@ class Names(Struct, frozen=True, eq=False):
 
 class Snapshot(Struct, frozen=True):
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
-    `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`."""
+    `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
+    `default_provider` gets what names neither a model nor anything that is known to be kept somewhere."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -142,6 +147,13 @@ class Snapshot(Struct, frozen=True):
     names: Names | None = None  # absent: of `endpoints` alone
     shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for
     near_limit: str = "refuse"
+    default_provider: str | None = None
+
+
+def allows_unowned(snapshot: Snapshot) -> bool:
+    """Whether things may be asked for of which nobody knows who made them."""
+    stated = snapshot.routing.unowned_state
+    return stated == "allow" if stated is not None else not snapshot.require_key
 
 
 def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:

@@ -17,6 +17,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
+from pointsman.engine.ownership import is_shared
 from pointsman.engine.record import RequestRecord
 from pointsman.engine.responses import id_lines
 from pointsman.engine.serving import ASK_AGAIN, BROKEN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
@@ -150,7 +151,8 @@ class Gateway:
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
         try:
-            upload = Upload(exchange, entry.asked, entry.snapshot.routing.commit_buffer)
+            snapshot = entry.snapshot
+            upload = Upload(exchange, entry.asked, snapshot.routing.commit_buffer, refuses_state=is_shared(snapshot))
             call = await upload.find_call()
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)

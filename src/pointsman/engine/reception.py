@@ -69,6 +69,8 @@ class Reception(Waiter[None]):
     and `body` holds an answer that was collected whole and is still to be sent."""
 
     leg: Leg | None = None
+    watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
+    is_whole = False  # the answer is not for the client as it is, so none of it is passed on
     status: int | None = None
     headers: Headers
     body: bytes | None = None
@@ -110,7 +112,7 @@ class Reception(Waiter[None]):
                 self.leg.watch()
             return
         form = self._codec.form(self._call, status, headers.get(b"content-type", b"").lower())
-        if form is _WHOLE:
+        if form is _WHOLE or self.is_whole:
             self._mode = COLLECT
         elif form is _EVENTS:
             self._mode = BEGINNING
@@ -123,6 +125,8 @@ class Reception(Waiter[None]):
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)
         mode = self._mode
+        if self.watch is not None and mode is not ERROR:
+            self.watch(data)
         if mode is EVENTS and (decoder := self._decoder) is not None:
             out = decoder.feed(data)
             if self.committed_at is None or decoder.is_ending:
@@ -256,6 +260,9 @@ class Reception(Waiter[None]):
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
         if self._is_stream_due or not _begins_as_json(self._pieces[0]):
             self.break_off(Failure(failures.MALFORMED_ANSWER, _NO_STREAM if self._is_stream_due else _NO_JSON))
+            return
+        if self.is_whole:
+            self.break_off(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
             return
         self._mode = RELAY
         self._commit()
@@ -433,6 +440,7 @@ _TOLD = {
 }
 _NOTHING_CAME = "the provider's answer is empty"
 _NO_JSON = "the provider answered with something that is not JSON"
+_TOO_LONG = "the provider's list is too long to leave others' things out of it; ask for shorter pages by 'limit'"
 _NO_STREAM = "the provider answered a request for a stream with something else"
 
 

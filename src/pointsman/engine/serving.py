@@ -9,7 +9,7 @@ from functools import lru_cache
 from random import Random
 from time import monotonic, time
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pointsman.domain import failures
@@ -23,7 +23,9 @@ from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing, Hold, Shortened, Tab, wants
+from pointsman.engine.listing import Listing
 from pointsman.engine.live import Live
+from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.reception import Output, Reception
 from pointsman.engine.record import AttemptRecord, RequestRecord
 from pointsman.engine.renaming import Renaming
@@ -65,6 +67,7 @@ class Engine(Struct, frozen=True, eq=False):
     accounts: Accounts
     billing: Billing
     rng: Random
+    ownership: Ownership = field(default_factory=Ownership)
 
 
 class Serving:
@@ -81,6 +84,7 @@ class Serving:
 
     plan: Plan | None = None
     chosen: Candidate | None = None
+    listing: Listing | None = None
     reception: Reception | None = None
     started_at: float | None = None
     status = 0
@@ -113,7 +117,8 @@ class Serving:
         try:
             if engine.live.exhausted:
                 engine.live.forget_exhausted(now)
-            plan = decide(Facts(self.call, key), engine.live, engine.rng, now)
+            placed = await self._place() if self.call.state is not None else None
+            plan = placed or decide(Facts(self.call, key), engine.live, engine.rng, now)
             if isinstance(plan, Failure):
                 failure = plan
                 self._refuse(GiveUp(plan))
@@ -124,9 +129,9 @@ class Serving:
                 step = next_step(plan, self.history, engine.live, now, due)
                 due = None
                 if type(step) is Try:
-                    failure = await self._attempt(step, now)
+                    failure = await (self._attempt(step, now) if self.listing is None else self._page(step, now))
                     if failure is None:
-                        self._send_whole()
+                        failure = self._send_whole()
                         return
                     if failure is _LEFT_OUT:
                         plan = self.plan
@@ -162,6 +167,34 @@ class Serving:
             raise
         finally:
             self._account(failure)
+
+    async def _place(self) -> Failure | None:
+        """Bind a call that names what providers keep to where that is. Returns the refusal of another owner's."""
+        engine, key, snapshot = self.engine, self.grant.virtual_key, self.engine.live.snapshot
+        placed = await engine.ownership.placed(self.call, key, snapshot)
+        if isinstance(placed, Call) and is_filtered(placed, snapshot):
+            self.listing = Listing(placed)
+            placed = self.listing.first(placed)
+        if isinstance(placed, Failure):
+            return placed
+        self.call = placed
+        return None
+
+    async def _page(self, step: Try, now: float) -> Failure | None:
+        """An attempt at a list, which is read on until there is enough of the asker's own in it."""
+        engine, listing, key = self.engine, self.listing, self.grant.virtual_key
+        assert listing is not None
+        while True:
+            failure = await self._attempt(step, now)
+            reception = self.reception
+            if failure is not None or reception is None or reception.body is None:
+                return failure
+            provider, snapshot = step.choice.candidate.endpoint.name, engine.live.snapshot
+            following = await listing.take(self.call, reception.body, provider, engine.ownership, key, snapshot)
+            if not isinstance(following, Call):
+                reception.body, listing.failure = listing.body, following
+                return None
+            self.call, now = following, monotonic()
 
     def _may_shorten_now(self) -> bool:
         """Whether, before the request is refused, shorter answers are to be tried with the plan as it was."""
@@ -203,12 +236,18 @@ class Serving:
         self.chosen = candidate
         self.started_at = started_at
         try:
+            if self.call.state is not None:
+                reception.watch = engine.ownership.sent(self.call, tab.scope, self.identity, step.key.name)
+                reception.is_whole = self.listing is not None
             self._send(step, codec, reception, hold, started_at, wants_fresh=wants_fresh)
             if started_at != now:
                 engine.accounts.lease_wait(started_at - now)
             await reception
             if wants_fresh and reception.failure is not None and reception.failure.kind is failures.CONNECTION_STALE:
                 reception.failure = replace(reception.failure, kind=failures.CONNECTION_LOST)  # once is enough
+            if self.call.state is not None and reception.failure is None and reception.body is not None:
+                body = reception.body
+                engine.ownership.answered(self.call, tab.scope, self.identity, step.key.name, body)
         except Exception as error:  # whatever it is, the provider must not work on
             if isinstance(error, Cancelled):
                 reception.failure = GONE if self.exchange.is_closed else ENDING
@@ -354,14 +393,19 @@ class Serving:
         is_stream = self.reception is not None and self.reception.is_stream
         self.exchange.start(status, provider_lines(headers, is_stream=is_stream) + self._lines(), length)
 
-    def _send_whole(self) -> None:
+    def _send_whole(self) -> Failure | None:
+        """Send what is still to be sent of a good answer. Returns why there is none after all."""
         reception = self.reception
+        if self.listing is not None and self.listing.failure is not None:
+            self._refuse(GiveUp(self.listing.failure))
+            return self.listing.failure
         if reception is not None and reception.body is not None:
             self.status, body = reception.status or 200, reception.body
             if self.renaming is not None:
                 body = self.renaming.whole(reception.headers, body)
             lines = provider_lines(reception.headers, is_stream=reception.is_stream) + self._lines()
             self.exchange.send(self.status, lines, body)
+        return None
 
     def _refuse(self, step: GiveUp) -> None:
         """Tell the client that nothing came of the request."""

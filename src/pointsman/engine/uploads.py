@@ -17,6 +17,7 @@ from pointsman.wire.api.passthrough import form_call
 from pointsman.wire.json_object import refuse
 from pointsman.wire.multipart import FormField, FormReader, boundary_of
 from pointsman.wire.paths import Asked
+from pointsman.wire.state import is_for_no_model
 
 MAX_WAITING_BYTES = 256 * 1024  # of what follows while a connection is made
 
@@ -30,7 +31,7 @@ class Upload:
     the same call.
     """
 
-    def __init__(self, exchange: Exchange, asked: Asked, most_held: int) -> None:
+    def __init__(self, exchange: Exchange, asked: Asked, most_held: int, *, refuses_state: bool = False) -> None:
         self._exchange = exchange
         self._asked = asked
         self._most_held = most_held
@@ -40,7 +41,8 @@ class Upload:
             # Each image of a form costs, and so does each second of a recording whose length nobody stated.
             length, is_image = exchange.body_length, asked.api.operation is Operation.IMAGE
             wanted = frozenset({"model", "n"} if is_image else {"model"})
-            self._form = FormReader(boundary, wanted, reads_on=is_image or length is None or length <= most_held)
+            reads_on = is_image or length is None or length <= most_held
+            self._form = FormReader(boundary, wanted, reads_on=reads_on, refuses_state=refuses_state)
         self._prefix = bytearray()
         self._taken = 0  # bytes of a form that were read before it was decided on
         self._later: list[bytes] = []  # what arrived behind them
@@ -71,7 +73,7 @@ class Upload:
         if form is None:
             return form_call(asked, self._exchange.body_length or 0)
         self._exchange.pause_body()
-        if "model" not in form.fields and asked.provider is None:
+        if "model" not in form.fields and asked.provider is None and not is_for_no_model(asked.path):
             raise _no_model(self._most_held, is_whole=self._has_ended)
         form.decide()
         size = self._exchange.body_length

@@ -89,7 +89,19 @@ class RequestDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
     record: bytes
 
 
-Record = Scope | Intent | Outcome | RequestDone
+class Kept(Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """What became known of things that the scope's provider keeps under its key `key`, for the scope's team or virtual
+    key: `told` holds how (`domain.state`), kind and id of each. Written before the client hears of it, so before the
+    outcome of an attempt whose stream goes on."""
+
+    scope: int
+    request_id: str
+    at: float
+    key: str
+    told: tuple[tuple[str, str, str], ...]
+
+
+Record = Scope | Intent | Outcome | RequestDone | Kept
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Record)

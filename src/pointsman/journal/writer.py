@@ -20,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from pointsman.journal.records import Intent, Outcome, RequestDone, Scope
+from pointsman.journal.records import Intent, Kept, Outcome, RequestDone, Scope
 from pointsman.journal.segments import (
     END,
     FRAME_BYTES,
@@ -114,6 +114,14 @@ class JournalWriter:
         record = encode(Intent(scope.number, request_id, ordinal, at, nano, tokens))
         if not self._store(record, scope):
             raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
+
+    def kept(self, scope: Scope, kept: Kept) -> None:
+        """Never fails, as `outcome`."""
+        encode = self._encode
+        record = encode(kept)
+        if self._kept or not self._store(record, scope):
+            self._kept.append((scope, record))
+            self._store_kept()
 
     def outcome(self, scope: Scope, outcome: Outcome) -> None:
         """Never fails: what finds no room is kept until there is some."""

@@ -28,9 +28,11 @@ from pointsman.link.frames import (
     NewSnapshot,
     Recall,
     Reshare,
+    StateAnswer,
     Welcome,
     encode,
 )
+from pointsman.link.state import StateLine
 from pointsman.routing.ledger import Ledger
 
 SILENT_S = 3.0  # without a word, a line that stands counts as none
@@ -90,6 +92,7 @@ class LinkClient(asyncio.Protocol):
         self.is_connected = False
         self._heard_at = monotonic()
         self.share: Share | None = None
+        self.state = StateLine(self._send)
 
     async def run(self) -> None:
         """Connect, and connect again, for ever."""
@@ -164,6 +167,7 @@ class LinkClient(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
         self._lost.set()
+        self.state.lost()
         for number in list(self._asked):
             self._answer(number, _AWAY)
         if self.is_connected:
@@ -180,6 +184,8 @@ class LinkClient(asyncio.Protocol):
             self._answer(frame.number, frame.grants)
         elif isinstance(frame, CannotLend):
             self._answer(frame.number, frame.unable)
+        elif isinstance(frame, StateAnswer):
+            self.state.received(frame)
         elif isinstance(frame, Recall):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
@@ -189,6 +195,7 @@ class LinkClient(asyncio.Protocol):
             self.is_connected = self._was_welcome = True
             if self._is_draining:
                 self._send(Draining())
+            self.state.made()
             self._on_line(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)

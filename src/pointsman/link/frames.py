@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.domain.leases import Grant, Holding, Return, Share, Unable, Want
+from pointsman.domain.state import Change, Record
 
 PROTOCOL = 1
 MAX_FRAME = 64 * 1024 * 1024
@@ -64,6 +65,19 @@ class Metrics(Struct, frozen=True, array_like=True, tag=7):
     page: bytes
 
 
+class StateAsk(Struct, frozen=True, array_like=True, tag=8):
+    """Who owns the things with these ids, and where are they kept?"""
+
+    number: int
+    ids: list[str]
+
+
+class StateTold(Struct, frozen=True, array_like=True, tag=9):
+    """What this worker has learned of things that providers keep. It is in the journal too."""
+
+    changes: list[Change]
+
+
 # From control.
 
 
@@ -109,8 +123,16 @@ class CannotLend(Struct, frozen=True, array_like=True, tag=24):
     unable: Unable
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics
-FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend
+class StateAnswer(Struct, frozen=True, array_like=True, tag=25):
+    """All that is known of the things that were asked about; or why that cannot be found out."""
+
+    number: int
+    records: list[Record]
+    unable: Unable | None = None
+
+
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics | StateAsk | StateTold
+FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend | StateAnswer
 
 _ENCODER = msgspec.msgpack.Encoder()
 FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)

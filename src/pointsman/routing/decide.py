@@ -16,6 +16,7 @@ from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Provenance, ProviderKey, candidate
 from pointsman.routing.names import resolve
 from pointsman.routing.needs import exceeds
+from pointsman.routing.pins import pinned
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import CalmView, Dice, View
@@ -43,6 +44,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         public is None
         or call.fallbacks
         or call.provider is not None
+        or call.pin is not None
         or not is_calm
         or (public.bounds is not None and exceeds(call, public.bounds))
     ):
@@ -102,6 +104,11 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
             candidates = _weighted_by(key, candidates)
             strategy = key.strategy or "weighted"
         source = f"virtual key {key.name}, {source}"
+    if (pin := facts.call.pin) is not None:
+        kept = pinned(facts.call, pin, candidates, view.snapshot)
+        if isinstance(kept, Failure):
+            return kept
+        candidates, source = kept, f"where {pin.what} is kept"
     found = _verdicts(candidates, facts, view, now)
     left = [item for item in candidates if item not in found]
     targets = tuple(item for item in left if item.provenance is _TARGET)
@@ -272,12 +279,19 @@ def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
         public = resolve(snapshot, model)
         named = [item for item in public.targets if item.endpoint is endpoint] if public is not None else []
         return named or [candidate(endpoint, model)], None, "x-pointsman-provider"
+    if not call.model and call.pin is not None:
+        kept_by = endpoints.get(call.pin.provider)
+        return [candidate(kept_by, "")] if kept_by is not None else [], None, ""
     if not call.model:
         able = [endpoint for endpoint in endpoints.values() if call.operation in endpoint.operations]
         if len(able) == 1:
             return [candidate(able[0], "")], None, "the only provider"
+        for endpoint in able:
+            if endpoint.name == snapshot.default_provider:
+                return [candidate(endpoint, "")], None, "server.default_provider"
         message = (
-            f"this path names no model, so the provider must be named by the header x-pointsman-provider; "
+            f"this path names no model, so the provider must be named by the header x-pointsman-provider, or by "
+            f"server.default_provider in the configuration; "
             f"there are {_listed(endpoints)}"
         )
         return Failure(failures.INVALID_REQUEST, message)

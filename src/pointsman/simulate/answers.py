@@ -2,7 +2,9 @@
 
 import random
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Raw, Struct
@@ -134,6 +136,17 @@ NOT_JSON = error(
 def json_answer(value: object, **tokens: int) -> Answer:
     """A whole JSON answer."""
     return Answer(body=msgspec.json.encode(value), **tokens)  # type: ignore[arg-type]  # ints go to int fields only
+
+
+def page(ask: Ask, records: Sequence[dict[str, Any]]) -> Answer:
+    """One page of a list, by `limit` and `after`."""
+    query = parse_qs(ask.request.target.partition("?")[2])
+    limit, after = int(query.get("limit", ["20"])[0]), query.get("after", [""])[0]
+    names = [record["id"] for record in records]
+    start = names.index(after) + 1 if after in names else 0
+    found = list(records[start : start + limit])
+    ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {"first_id": None, "last_id": None}
+    return json_answer({"object": "list", "data": found, **ends, "has_more": start + limit < len(records)})
 
 
 def _invalid(message: str) -> Answer:

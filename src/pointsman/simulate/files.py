@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer
+from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer, page
 from pointsman.simulate.media import read_form
 
 
@@ -43,9 +43,15 @@ class FileStore:
         self._files[name] = StoredFile(ask.key, record, part.data)
         return json_answer(record)
 
+    def make(self, ask: Ask, data: bytes, purpose: str) -> str:
+        """Keep a file that the provider itself writes. Returns its id."""
+        name = ask.new_id("file-out-")
+        record = {"id": name, "object": "file", "bytes": len(data), "filename": "output", "purpose": purpose}
+        self._files[name] = StoredFile(ask.key, record, data)
+        return name
+
     def list(self, ask: Ask) -> Answer:
-        records = [file.record for file in self._files.values() if file.key == ask.key]
-        return json_answer({"object": "list", "data": records, "has_more": False})
+        return page(ask, [file.record for file in self._files.values() if file.key == ask.key])
 
     def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
         """The endpoint for `method` on `/v1/files/` + `tail`."""

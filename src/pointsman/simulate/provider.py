@@ -24,6 +24,7 @@ from pointsman.simulate.embeddings import embeddings, moderations
 from pointsman.simulate.faults import Faults, Schedule, combine, parse
 from pointsman.simulate.files import FileStore
 from pointsman.simulate.media import images, speech, transcriptions
+from pointsman.simulate.resources import ResourceStore
 from pointsman.simulate.responses import ResponseStore
 from pointsman.simulate.script import Script, compose
 from pointsman.simulate.settings import ScheduledFault, Settings
@@ -86,6 +87,7 @@ class SimulatedProvider:
         self._attaching: asyncio.Task[None] | None = None
         self._files = FileStore()
         self._responses = ResponseStore()
+        self._resources = ResourceStore(self._files)
         self._endpoints: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/chat/completions"): chat,
             ("POST", "/v1/completions"): completions,
@@ -170,6 +172,7 @@ class SimulatedProvider:
         self.requests.clear()
         self._files.clear()
         self._responses.clear()
+        self._resources.clear()
         self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
         self._restart_schedule()
 
@@ -280,16 +283,14 @@ class SimulatedProvider:
             for prefix, find in (
                 ("/v1/models/", _find_model),
                 ("/v1/files/", self._files.endpoint),
-                ("/v1/responses/", self._find_response),
+                ("/v1/responses/", self._responses.endpoint),
+                ("/v1/", self._resources.endpoint),
             ):
-                if path.startswith(prefix):
+                if endpoint is None and path.startswith(prefix):
                     endpoint = find(method, path.removeprefix(prefix))
         if endpoint is None:
             raise Rejected(error(404, f"Invalid URL ({method} {path})"))
         return endpoint
-
-    def _find_response(self, method: str, name: str) -> Endpoint | None:
-        return (lambda ask: self._responses.find(ask, name)) if method == "GET" else None
 
     # Control paths.
 

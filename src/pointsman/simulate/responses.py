@@ -1,10 +1,12 @@
 """`/v1/responses`, the least of it: text answers, streamed and not, and looking up a stored response."""
 
+import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, error, json_answer, names, sse
+from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, error, json_answer, names, page, sse
 from pointsman.simulate.chat import answer_length
 from pointsman.simulate.text import content_tokens, count_tokens, words
 from pointsman.simulate.tools import added
@@ -19,6 +21,9 @@ _KNOWN = names(
 )
 
 
+_MADE = re.compile(r"resp_.*\d{8}")  # by a simulated provider
+
+
 class ResponsesRequest(Struct):
     """The fields that change what is answered."""
 
@@ -29,6 +34,7 @@ class ResponsesRequest(Struct):
     store: bool | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     tools: list[dict[str, Any]] = []
+    previous_response_id: str | None = None
 
 
 class ResponseStore:
@@ -43,6 +49,11 @@ class ResponseStore:
 
     def create(self, ask: Ask) -> Answer:
         request = ask.decode(ResponsesRequest, _KNOWN)
+        previous = request.previous_response_id
+        is_made = previous is not None and _MADE.fullmatch(previous)  # another id stands for one that is there
+        if previous is not None and is_made and self._responses.get(previous, ("", {}))[0] != ask.key:
+            said = f"Previous response with id '{previous}' not found."
+            raise Rejected(error(400, said, code="previous_response_not_found", param="previous_response_id"))
         limit = request.max_output_tokens
         length = answer_length(ask, limit)
         tokens = words(min(length, limit or length), ask.settings.text, ask.rng)
@@ -68,11 +79,35 @@ class ResponseStore:
         answer.fees_nano = extra.fees_nano
         return answer
 
+    def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
+        """The endpoint for `method` on `/v1/responses/` + `tail`."""
+        name, _, rest = tail.partition("/")
+        match method, rest:
+            case "GET", "" | "input_items":
+                return lambda ask: self._items(ask, name) if rest else self.find(ask, name)
+            case "POST", "cancel":
+                return lambda ask: self.find(ask, name)
+            case "POST", "" if name == "input_tokens":
+                return lambda ask: json_answer({"object": "response.input_tokens", "input_tokens": len(ask.fields)})
+            case "DELETE", "":
+                return lambda ask: self._delete(ask, name)
+            case _:
+                return None
+
+    def _delete(self, ask: Ask, name: str) -> Answer:
+        self.find(ask, name)
+        del self._responses[name]
+        return json_answer({"id": name, "object": "response", "deleted": True})
+
     def find(self, ask: Ask, name: str) -> Answer:
         key, response = self._responses.get(name, (None, {}))
         if key != ask.key:
             raise Rejected(error(404, f"Response with id '{name}' not found."))
         return json_answer(response)
+
+    def _items(self, ask: Ask, name: str) -> Answer:
+        self.find(ask, name)
+        return page(ask, [])
 
 
 def _tokens_in(request: ResponsesRequest) -> int:

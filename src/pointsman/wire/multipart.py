@@ -15,6 +15,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
+from pointsman.wire.state import names_state
 
 MAX_HEAD_BYTES = 8 * 1024  # of one part
 MAX_VALUE_BYTES = 512  # of a field that the gateway acts on
@@ -77,17 +78,24 @@ class FormReader:
     `file_bytes` what of them was understood.
 
     Until `decide` is called, nothing is read behind the last of the wanted fields, so that what is decided does not
-    depend on how the form is cut; with `reads_on` it is read to its end.
+    depend on how the form is cut; with `reads_on` it is read to its end. With `refuses_state` no field may name what a
+    provider keeps.
     """
 
     def __init__(
-        self, boundary: bytes, wanted: frozenset[str] = frozenset({"model"}), *, reads_on: bool = False
+        self,
+        boundary: bytes,
+        wanted: frozenset[str] = frozenset({"model"}),
+        *,
+        reads_on: bool = False,
+        refuses_state: bool = False,
     ) -> None:
         self.fields: dict[str, FormField] = {}
         self.files = 0
         self.file_bytes = 0
         self._wanted = wanted
         self._reads_on = reads_on
+        self._refuses_state = refuses_state
         self._is_decided = False
         self._delimiter = b"--" + boundary
         self._phase = _Phase.START
@@ -180,6 +188,10 @@ class FormReader:
         if name in self._wanted:
             self._check_field(name, is_plain=is_text and not is_file)
             self._name = name
+        elif self._refuses_state and names_state(name):
+            raise refuse(
+                f"the field {name!r} names something by its id; send it as JSON, so that it can be checked", name
+            )
         elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
             raise refuse(f"the form has a field {name!r}; did you mean {likely!r}?", name)
         self._phase = _Phase.CONTENT

@@ -13,6 +13,7 @@ from pointsman.config.problems import Severity
 from pointsman.config.settings import Settings, Tls, changed_fields
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.snapshots import allows_unowned
 
 BASE = "providers: {openai: env.OPENAI_API_KEY}\n" + OPEN
 
@@ -155,3 +156,23 @@ def test_no_private_state_of_the_process_is_read() -> None:
     assert "HOME" in os.environ
     (message,) = errors(BASE + "egress: {proxy: env.HOME}", environ={"OPENAI_API_KEY": "x"})
     assert message == "egress.proxy: the environment variable HOME is not set"
+
+
+def test_the_default_provider_is_one_that_there_is() -> None:
+    text = "server: {default_provider: NAME}\nproviders: {openai: env.OPENAI_API_KEY}\n" + OPEN
+    assert compiled(text.replace("NAME", "openai")).snapshot.default_provider == "openai"
+    (problem,) = errors(text.replace("NAME", "opnai"))
+    assert "server.default_provider" in problem
+    assert "there are openai" in problem
+
+
+def test_what_nobody_is_known_to_own_follows_the_keys_unless_it_is_stated() -> None:
+    text = "providers: {openai: env.OPENAI_API_KEY}\n"
+    keys = "governance: {virtual_keys: {k: env.OPENAI_API_KEY}}\n"
+    stated = "routing: {unowned_state: STATED, state_days: 90}\n"
+    for sections, allowed in ((OPEN, True), (keys, False)):
+        assert allows_unowned(compiled(text + sections).snapshot) is allowed
+        for word in ("refuse", "allow"):
+            snapshot = compiled(text + sections + stated.replace("STATED", word)).snapshot
+            assert allows_unowned(snapshot) is (word == "allow")
+            assert snapshot.routing.state_days == 90

@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
-from operator import itemgetter
 from time import time
 from typing import Any, NamedTuple
 
@@ -31,18 +30,22 @@ from pointsman.control.store.reconcile import (
     refusal,
     settled,
 )
+from pointsman.control.store.state import StateTable
+from pointsman.control.store.statements import Statement as _Statement
 from pointsman.control.store.tables import (
     COUNTERS,
     JOURNALS,
     OWNER,
     REFUSED,
     REQUESTS,
+    STATE,
     TAG_SUMS,
     UNSETTLED,
     USAGE,
     USAGE_SUMS,
     USAGE_TAGS,
 )
+from pointsman.domain.state import Change, Record
 from pointsman.journal.reader import Position
 
 Row = dict[str, Any]
@@ -57,6 +60,7 @@ _PARTS = {  # of a batch, and the tables they go to
     "tags": USAGE_TAGS.name,
     "requests": REQUESTS.name,
     "unsettled": UNSETTLED.name,
+    "state": STATE.name,
 }
 _STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and what is too long for an index
 
@@ -84,7 +88,7 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 
 class Batch(Struct):
     """What one transaction writes. All rows hold increments but for `journals`, `requests`, `unsettled` and
-    `refused`."""
+    `refused`. The changes of `state` are in the order they came in."""
 
     journals: dict[str, JournalState] = {}
     counters: list[Row] = []
@@ -93,6 +97,7 @@ class Batch(Struct):
     requests: list[RequestRow] = []
     unsettled: list[Row] = []
     refused: list[Row] = []
+    state: list[Change] = []
 
 
 class Piece(Struct):
@@ -138,6 +143,7 @@ class Store:
         self._insert_unsettled = _Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
         self._insert_refused = _Statement(engine, insert(REFUSED).on_conflict_do_nothing())
         self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
+        self._state = StateTable(engine, insert)
 
     @classmethod
     async def open(cls, url: URL, gateway: Gateway | None = None) -> "Store":
@@ -348,6 +354,12 @@ class Store:
         except (*_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
 
+    async def state(self, ids: Sequence[str]) -> list[Record]:
+        """What is known of the things with these ids."""
+        wanted = list(dict.fromkeys(ids))
+        queries = [self._state.query(wanted[first : first + AT_ONCE]) for first in range(0, len(wanted), AT_ONCE)]
+        return [Record(*row.values()) for query in queries for row in await self._rows(query)]
+
     async def refused(self) -> int:
         """How many records were not taken as they were."""
         rows = await self._rows(select(func.count().label("count")).select_from(REFUSED))
@@ -363,6 +375,12 @@ class Store:
             result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
             other = await connection.execute(delete(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(settled_ids)))
         return result.rowcount + other.rowcount
+
+    async def prune_state(self, older_than: float, at_most: int = 5000) -> int:
+        """Forget some of the things that nobody used since; returns how many."""
+        async with self._transaction() as connection:
+            result = await connection.execute(self._state.expired(older_than, at_most))
+        return int(result.rowcount)
 
     async def checkpoint(self) -> bool:
         """Have all that was committed be safe from damage to SQLite's write-ahead log. Always so in PostgreSQL."""
@@ -383,6 +401,7 @@ class Store:
             await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
         await self._insert_unsettled.run(connection, batch.unsettled)
         await self._insert_refused.run(connection, batch.refused)
+        await self._state.write(connection, batch.state)
         rows = [
             {
                 "name": name,
@@ -480,19 +499,6 @@ async def _claim(engine: AsyncEngine, gateway: Gateway) -> int | None:
         return await claim(connection, gateway)
 
 
-class _Statement:
-    """An insert of rows, compiled once."""
-
-    def __init__(self, engine: AsyncEngine, statement: Any) -> None:
-        compiled = statement.compile(dialect=engine.dialect)
-        self.text = str(compiled)
-        self._values = itemgetter(*compiled.positiontup)
-
-    async def run(self, connection: AsyncConnection, rows: list[Row]) -> None:
-        if rows:
-            await connection.exec_driver_sql(self.text, list(map(self._values, rows)))
-
-
 def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
     """Add to what is there. SQLite would make a sum over 63 bits a number that is not exact; so it makes none, which no
     column takes."""
@@ -518,6 +524,7 @@ def _joined(pieces: Sequence[Piece]) -> Batch:
         tags=_summed(TAG_SUMS, chain.from_iterable(one.tags for one in batches)),
         requests=list(chain.from_iterable(one.requests for one in batches)),
         unsettled=list(chain.from_iterable(one.unsettled for one in batches)),
+        state=list(chain.from_iterable(one.state for one in batches)),
     )
 
 

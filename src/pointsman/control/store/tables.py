@@ -126,6 +126,19 @@ UNSETTLED = Table(
     Index("unsettled_by_end", "state", "until"),
 )
 
+# What providers keep: whose it is, and where. `owner` is `team:NAME`, `virtual_key:NAME`, or empty for everybody; `at`
+# is when it was made or last used.
+STATE = Table(
+    "state",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("provider_key", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
 # Records of journals that this store would not take as they were: whose, where they began, when they were set aside,
 # what of them is in no other table, and the record itself.
 REFUSED = Table(

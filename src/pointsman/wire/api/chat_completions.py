@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.bounds import SMALL_BYTES
@@ -16,6 +17,7 @@ from pointsman.wire.json_object import check_shape, read_object, read_typed, ref
 from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import ApiPath, Asked
+from pointsman.wire.state import touched_by_chat
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
 _NONE = Raw(b"")
@@ -68,14 +70,19 @@ def parse(asked: Asked, body: bytes) -> Call:
         raise refuse("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
     check_shape(typed.tools, "tools", "array", "null")
     check_shape(typed.response_format, "response_format", "object", "null")
-    media = NO_MEDIA
+    media, speaks = NO_MEDIA, False
     for message in typed.messages:
         found = in_content(message.content)
         if found is not NO_MEDIA:
             media += found
         if message.audio is not _NONE:
             media += in_earlier_audio(message.audio)
-    return generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
+            speaks = True
+    call = generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
+    if media is NO_MEDIA and not speaks and "audio" not in fields:
+        return call
+    state = touched_by_chat(fields)
+    return call if state is None else replace(call, state=state)
 
 
 PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), Operation.CHAT, parse=parse),)

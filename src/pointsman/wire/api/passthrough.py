@@ -19,6 +19,7 @@ from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_v
 from pointsman.wire.media import MEDIA_TOKENS, in_input, in_recording
 from pointsman.wire.output_bound import UNLIMITED, is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
+from pointsman.wire.state import touched
 
 
 class _Any(Struct):
@@ -69,6 +70,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         forwarded=asked.forwarded,
         stateful=_is_stateful(asked, typed),
         media=in_input(fields.get("input")),
+        state=touched(asked.method, asked.path, fields, stores=typed.store is not False),
     )
 
 
@@ -122,6 +124,7 @@ def form_call(
         forwarded=asked.forwarded,
         stateful=True,
         media=media,
+        state=touched(asked.method, asked.path, {}),
     )
 
 

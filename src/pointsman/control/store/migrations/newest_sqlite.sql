@@ -95,4 +95,14 @@ CREATE TABLE owner (
 	beat FLOAT NOT NULL, 
 	PRIMARY KEY (one)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0005');
+CREATE TABLE state (
+	id TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	provider_key TEXT NOT NULL, 
+	owner TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	PRIMARY KEY (id, provider)
+);
+CREATE INDEX ix_state_at ON state (at);
+INSERT INTO alembic_version (version_num) VALUES ('0006');

@@ -1,0 +1,88 @@
+"""The table of what providers keep: changes in, records out."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import and_, bindparam, delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pointsman.control.store.statements import Statement
+from pointsman.control.store.tables import STATE
+from pointsman.domain.state import GONE, MADE, Change, Record, after
+
+_COLUMNS = tuple(column.name for column in STATE.columns)
+
+
+class Folded(Struct):
+    """What many changes come to, each thing once: first what is gone, then what was made, then what was seen."""
+
+    gone: list[dict[str, Any]]
+    made: list[dict[str, Any]]
+    seen: list[dict[str, Any]]
+
+
+class _Thing(Struct):
+    is_gone: bool = False
+    is_made: bool = False
+    record: Record | None = None
+
+
+def fold(changes: Iterable[Change]) -> Folded:
+    """One change of each kind at most for each thing: a store is not to write a row again and again."""
+    things: dict[tuple[str, str], _Thing] = {}
+    for change in changes:
+        thing = things.setdefault((change.record.id, change.record.provider), _Thing())
+        if change.how == GONE:
+            thing.is_gone, thing.is_made = True, False
+        elif change.how == MADE:
+            thing.is_made = True
+        thing.record = after(thing.record, change)
+    kept = [thing for thing in things.values() if thing.record is not None]
+    return Folded(
+        [{"id": name, "provider": provider} for (name, provider), thing in things.items() if thing.is_gone],
+        [_row(thing.record) for thing in kept if thing.is_made],
+        [_row(thing.record) for thing in kept if not thing.is_made],
+    )
+
+
+class StateTable:
+    """Its statements."""
+
+    def __init__(self, engine: AsyncEngine, insert: Callable[[Any], Any]) -> None:
+        made, seen = insert(STATE), insert(STATE)
+        newer = made.excluded.at >= STATE.c.at
+        changes = {name: made.excluded[name] for name in ("kind", "provider_key", "owner", "at")}
+        keys = list(STATE.primary_key)
+        self._made = Statement(engine, made.on_conflict_do_update(index_elements=keys, set_=changes, where=newer))
+        used = and_(seen.excluded.owner == STATE.c.owner, seen.excluded.at > STATE.c.at)
+        renewed = {"at": seen.excluded.at}
+        self._seen = Statement(engine, seen.on_conflict_do_update(index_elements=keys, set_=renewed, where=used))
+        gone = delete(STATE).where(STATE.c.id == bindparam("id"), STATE.c.provider == bindparam("provider"))
+        self._gone = Statement(engine, gone)
+
+    async def write(self, connection: AsyncConnection, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        folded = fold(changes)
+        await self._gone.run(connection, folded.gone)
+        await self._made.run(connection, folded.made)
+        await self._seen.run(connection, folded.seen)
+
+    @staticmethod
+    def query(ids: Sequence[str]) -> Any:
+        """Rows in the order of the fields of `Record`."""
+        columns = (STATE.c.id, STATE.c.kind, STATE.c.provider, STATE.c.provider_key, STATE.c.owner, STATE.c.at)
+        return select(*columns).where(STATE.c.id.in_(ids))
+
+    @staticmethod
+    def expired(older_than: float, at_most: int) -> Any:
+        """Delete so many of those that were not used since."""
+        old = select(STATE.c.id, STATE.c.provider).where(STATE.c.at < older_than).limit(at_most)
+        return delete(STATE).where(tuple_(STATE.c.id, STATE.c.provider).in_(old))
+
+
+def _row(record: Record | None) -> dict[str, Any]:
+    assert record is not None
+    values = (record.id, record.provider, record.kind, record.key, record.owner, record.at)
+    return dict(zip(_COLUMNS, values, strict=True))

@@ -1,0 +1,108 @@
+"""The list of what a provider keeps, as one owner sees it.
+
+A provider lists all that an account keeps, a page at a time. What is another owner's is left out, and pages are read
+on until there is one full page of the asker's own, or no more: an SDK takes an empty page for the end.
+"""
+
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.ownership import Ownership
+from pointsman.wire.json_object import UNREADABLE, encode_object
+
+MAX_PAGES = 50
+USUAL, MOST = 20, 100  # elements of a page: where a client does not say, and what every list takes
+_FILES = "/files"
+_USUAL_FILES = 10_000
+
+
+class _Element(Struct):
+    id: str | None = None
+
+
+_PAGE = msgspec.json.Decoder(dict[str, Raw])
+_ELEMENTS = msgspec.json.Decoder(list[Raw])
+_ELEMENT = msgspec.json.Decoder(_Element)
+_NO_LIST = Failure(
+    failures.MALFORMED_ANSWER, "the provider's list cannot be read, so it is not known whose its elements are"
+)
+
+
+class Listing:
+    """One list that is asked for. `body` is the answer, once it is whole."""
+
+    body: bytes | None = None
+    failure: Failure | None = None  # why there is none
+
+    def __init__(self, call: Call) -> None:
+        path, _, query = call.path.partition("?")
+        self._path = path
+        pairs = parse_qsl(query, keep_blank_values=True)
+        self._query = [pair for pair in pairs if pair[0] not in ("limit", "after", "before")]
+        self._cursors = dict(pairs)
+        limit, usual = self._cursors.get("limit", ""), _USUAL_FILES if path.startswith(_FILES) else USUAL
+        self._wanted = int(limit) if limit.isdigit() and 0 < int(limit) <= _USUAL_FILES else usual
+        self._found: list[Raw] = []
+        self._ids: list[str] = []
+        self._pages = 0
+
+    def first(self, call: Call) -> Call | Failure:
+        """The call for the first page."""
+        if "before" in self._cursors:
+            said = "a list is read forwards here, since others' things are left out: use 'after', and 'order'"
+            return Failure(failures.INVALID_REQUEST, said, param="before")
+        return self._next(call, self._cursors.get("after"))
+
+    async def take(
+        self, call: Call, body: bytes, provider: str, ownership: Ownership, key: VirtualKey | None, snapshot: Snapshot
+    ) -> Call | Failure | None:
+        """Take a page. Returns the call for the one behind it, if there must be one."""
+        self._pages += 1
+        try:
+            page = _PAGE.decode(body)
+            elements = _ELEMENTS.decode(page["data"])
+            ids = [_ELEMENT.decode(one).id or "" for one in elements]
+        except (*UNREADABLE, KeyError):
+            return _NO_LIST
+        others = await ownership.others(ids, provider, key, snapshot)
+        if isinstance(others, Failure):
+            return others
+        own = [(name, one) for name, one in zip(ids, elements, strict=True) if name not in others]
+        room = self._wanted - len(self._found)
+        self._ids += [name for name, _ in own[:room]]
+        self._found += [one for _, one in own[:room]]
+        has_more = bytes(page.get("has_more", b"")) == b"true"
+        is_full = len(self._found) >= self._wanted
+        if not is_full and has_more and ids and ids[-1]:
+            if self._pages < MAX_PAGES:
+                return self._next(call, ids[-1])
+            if not self._found:
+                said = f"the first {MAX_PAGES} pages of the provider's list hold nothing of yours; ask for it by its id"
+                return Failure(failures.STATE_UNAVAILABLE, said)
+        self._finish(page, has_more=has_more or len(own) > room)
+        return None
+
+    def _next(self, call: Call, cursor: str | None) -> Call:
+        query = list(self._query)
+        if self._wanted <= MOST:
+            query.append(("limit", str(MOST)))
+        elif "limit" in self._cursors:
+            query.append(("limit", self._cursors["limit"]))
+        if cursor is not None:
+            query.append(("after", cursor))
+        return replace(call, path=f"{self._path}?{urlencode(query)}" if query else self._path)
+
+    def _finish(self, page: dict[str, Raw], *, has_more: bool) -> None:
+        ends = (
+            {"first_id": self._ids[0], "last_id": self._ids[-1]} if self._ids else {"first_id": None, "last_id": None}
+        )
+        known = {name: ends[name] for name in ends if name in page}
+        self.body = encode_object({**page, "data": self._found, **known, "has_more": has_more})

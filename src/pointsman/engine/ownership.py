@@ -1,0 +1,245 @@
+"""Who owns what providers keep, as a worker knows it: asked before a request is sent, told when an answer says it.
+
+What a call makes belongs to its key's team, else to its key. What is learned goes into the journal and to control
+before the client hears of it; control is asked for what is not known here. Another owner's things do not exist.
+"""
+
+from collections.abc import Iterable, Sequence
+from time import time
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.leases import Unable
+from pointsman.domain.snapshots import Snapshot, allows_unowned
+from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, after, owner_of
+from pointsman.engine.tasks import Waiter
+from pointsman.journal.records import Kept, Scope
+from pointsman.journal.writer import JournalWriter
+from pointsman.wire.state import id_of, told_in
+from pointsman.wire.state_streams import StateStream
+
+MAX_KNOWN = 50_000  # ids
+DAY_S = 86_400
+RENEWED_S = DAY_S  # what is used again is written down again, at most this often
+_IF_STORED = frozenset({"response", "item"})  # an answer says its id though nobody keeps it
+
+
+class Custodian(Protocol):
+    """The line to control."""
+
+    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
+        """Ask who owns these."""
+        ...
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """Tell of what was learned here."""
+        ...
+
+
+def _owner_of(key: VirtualKey | None) -> str:
+    return owner_of(key.name, key.team) if key is not None else EVERYBODY
+
+
+class Ownership:
+    """What is known here. Without a journal and a custodian that is all there is."""
+
+    def __init__(self, journal: JournalWriter | None = None) -> None:
+        self.custodian: Custodian | None = None
+        self._journal = journal
+        self._known: dict[str, dict[str, Record]] = {}  # by id, then by provider
+
+    async def placed(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
+        """The call, bound to where what it names is kept; or the refusal, where it is another owner's."""
+        touched, routing, owner = call.state, snapshot.routing, _owner_of(key)
+        assert touched is not None
+        if touched.lists is not None and call.method == "HEAD" and is_shared(snapshot):
+            return Failure(failures.INVALID_REQUEST, "a list is asked for by GET")
+        if touched.reads_all is not None and is_shared(snapshot):
+            said = f"the field {touched.reads_all!r} asks for what everybody has stored there; name a file instead"
+            return Failure(failures.INVALID_REQUEST, said, param=touched.reads_all)
+        if not touched.names:
+            return call
+        found = await self._find([named.id for named in touched.names], routing.state_days)
+        if isinstance(found, Unable):
+            return _unable(found)
+        places: dict[tuple[str, str], Named] | None = None
+        for named in touched.names:
+            records = [one for one in found.get(named.id, ()) if call.provider in (None, one.provider)]
+            mine = [one for one in records if one.owner == owner]
+            if not mine:
+                elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
+                if elsewhere:
+                    said = (
+                        f"the {named.kind} {named.id!r} is kept by the provider {elsewhere[0]!r}, not {call.provider!r}"
+                    )
+                    return Failure(failures.INVALID_REQUEST, said, param=named.param)
+                if not allows_unowned(snapshot) or any(one.owner != EVERYBODY for one in records):
+                    return _not_found(named)
+                mine = records
+            if not mine:
+                continue
+            here = {(one.provider, one.key): named for one in mine}
+            if places is not None and places.keys().isdisjoint(here):
+                other = next(iter(places.values()))
+                said = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r} are not kept in the same place"
+                return Failure(failures.INVALID_REQUEST, said, param=named.param)
+            places = here if places is None else {place: here[place] for place in places if place in here}
+        if not places:
+            return call
+        (provider, name), named = next(iter(places.items()))
+        if len(places) > 1:
+            said = f"several providers keep a {named.kind} {named.id!r}; name one by the header x-pointsman-provider"
+            return Failure(failures.INVALID_REQUEST, said, param=named.param)
+        return replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
+
+    async def others(
+        self, ids: Sequence[str], provider: str, key: VirtualKey | None, snapshot: Snapshot
+    ) -> set[str] | Failure:
+        """Those of the ids in a provider's list that are none of the asker's business."""
+        routing, owner = snapshot.routing, _owner_of(key)
+        found = await self._find(ids, routing.state_days)
+        if isinstance(found, Unable):
+            return _unable(found)
+        owners = {name: {one.owner for one in records if one.provider == provider} for name, records in found.items()}
+        visible = {owner, EVERYBODY} if allows_unowned(snapshot) else {owner}
+        unknown = {EVERYBODY}
+        return {name for name in ids if visible.isdisjoint(owners.get(name) or unknown)}
+
+    def answered(self, call: Call, scope: Scope, request_id: str, key: str, body: bytes) -> None:
+        """Learn from a whole answer with a status of 2xx."""
+        touched = call.state
+        assert touched is not None
+        found: list[tuple[str, str, str]] = []
+        if touched.deletes is not None:
+            found = [(GONE, "", touched.deletes)]
+        if touched.creates is not None and (made := id_of(body)) is not None:
+            found = [(MADE, touched.creates, made)]
+        if touched.learns:
+            found += [(SEEN, kind, one) for kind, one in told_in(body, has_items=touched.has_items)]
+        self.learn(call, scope, request_id, key, found)
+
+    def sent(self, call: Call, scope: Scope, request_id: str, key: str) -> "Watch | None":
+        """Keep in mind what a call uses. Returns what is to be told of an answer that is passed on as it arrives, if it
+        may hold ids."""
+        touched = call.state
+        assert touched is not None
+        used = [(SEEN, named.kind, named.id) for named in touched.names if self._is_old(named.id, scope)]
+        if used:
+            self.learn(call, scope, request_id, key, used)
+        if touched.creates is None and not (touched.learns and call.method == "POST"):
+            return None
+        return Watch(self, call, scope, request_id, key)
+
+    def _is_old(self, name: str, scope: Scope) -> bool:
+        """Whether something of this owner was not written down for a while."""
+        known = self._known.get(name, {}).get(scope.provider)
+        return known is not None and known.owner == _owner(scope) and time() - known.at >= RENEWED_S
+
+    def learn(self, call: Call, scope: Scope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]) -> None:
+        """Write down and tell what is new of these: how, kind and id of each."""
+        touched = call.state
+        assert touched is not None
+        is_stored = touched.creates is not None or touched.has_items
+        now, owner = time(), _owner(scope)
+        changes: list[Change] = []
+        for how, kind, one in found:
+            known = self._known.get(one, {}).get(scope.provider)
+            if how == SEEN and kind in _IF_STORED and not is_stored and known is None:
+                continue
+            record = Record(one, kind, scope.provider, key, owner, now)
+            if how == SEEN and known is not None and (known.owner != owner or now - known.at < RENEWED_S):
+                continue
+            if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:
+                continue  # a stream that ended as one answer, say
+            changes.append(Change(how, record))
+            self._take(changes[-1])
+        if not changes:
+            return
+        if self._journal is not None:
+            told = tuple((change.how, change.record.kind, change.record.id) for change in changes)
+            self._journal.kept(scope, Kept(scope.number, request_id, now, key, told))
+        if self.custodian is not None:
+            self.custodian.tell(changes)
+
+    async def _find(self, ids: Sequence[str], days: float) -> dict[str, list[Record]] | Unable:
+        """What is known of each, here or at control."""
+        now, known = time(), self._known
+        wanted = dict.fromkeys(ids)
+        # What was learned long ago may have been used elsewhere since, and not be over.
+        missing = [name for name in wanted if all(one.at < now - RENEWED_S for one in known.get(name, {}).values())]
+        if missing and self.custodian is not None:
+            answer = await self.custodian.look_up(missing)
+            if not isinstance(answer, Unable):
+                for record in answer:
+                    self._take(Change(SEEN, record))
+            elif not all(name in known for name in missing):
+                return answer
+        oldest = now - days * DAY_S
+        return {name: [one for one in known.get(name, {}).values() if one.at >= oldest] for name in wanted}
+
+    def _take(self, change: Change) -> None:
+        record, known = change.record, self._known
+        places = known.pop(record.id, {})
+        left = after(places.get(record.provider), change)
+        if left is not None:
+            places[record.provider] = left
+        else:
+            places.pop(record.provider, None)
+        if places:
+            known[record.id] = places  # at the end: the first are forgotten first
+            if len(known) > MAX_KNOWN:
+                del known[next(iter(known))]
+
+
+class Watch:
+    """Learns of what a stream creates while it passes."""
+
+    def __init__(self, ownership: Ownership, call: Call, scope: Scope, request_id: str, key: str) -> None:
+        assert call.state is not None
+        self._ownership = ownership
+        self._call = call
+        self._of = (scope, request_id, key)
+        self._stream = StateStream(has_items=call.state.has_items)
+        self._is_made = False
+
+    def __call__(self, data: bytes) -> None:
+        """Take the next piece, before the client gets it."""
+        touched, stream = self._call.state, self._stream
+        assert touched is not None
+        told = stream.feed(data)
+        found = [(SEEN, kind, one) for kind, one in told if touched.learns]
+        if stream.made is not None and not self._is_made:
+            self._is_made = True
+            if touched.creates is not None:
+                found.insert(0, (MADE, touched.creates, stream.made))
+        if found:
+            scope, request_id, key = self._of
+            self._ownership.learn(self._call, scope, request_id, key, found)
+
+
+def is_filtered(call: Call, snapshot: Snapshot) -> bool:
+    """Whether a call asks for a list that may hold others' things."""
+    return call.state is not None and call.state.lists is not None and is_shared(snapshot)
+
+
+def is_shared(snapshot: Snapshot) -> bool:
+    """Whether there are several who may own something."""
+    return snapshot.require_key or bool(snapshot.virtual_keys)
+
+
+def _owner(scope: Scope) -> str:
+    return owner_of(scope.virtual_key, scope.team)
+
+
+def _not_found(named: Named) -> Failure:
+    return Failure(failures.STATE_NOT_FOUND, f"there is no {named.kind} {named.id!r}", param=named.param or "id")
+
+
+def _unable(why: Unable) -> Failure:
+    said = f"who owns what this request names cannot be found out now: {why.why}"
+    return Failure(failures.STATE_UNAVAILABLE, said, retry_after_s=1.0)

@@ -1,0 +1,65 @@
+"""A worker's questions about things that providers keep, and what it tells control of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pointsman.domain.leases import Unable
+from pointsman.domain.state import Change, Record
+from pointsman.link.frames import FromWorker, StateAnswer, StateAsk, StateTold
+
+ASK_S = 1.0
+RECENT = 2000  # changes that are told again when the line is made anew: control may not have read them yet
+
+Answered = Callable[[Sequence[Record] | Unable], None]
+AWAY, SILENT = Unable("control is away"), Unable("control does not answer")
+
+
+class StateLine:
+    """What goes over the line about state. `send` takes a frame, and loses it where there is no line."""
+
+    def __init__(self, send: Callable[[FromWorker], None]) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._asked: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
+        self._recent: deque[Change] = deque(maxlen=RECENT)
+        self._number = 0
+        self.is_up = False
+
+    def look_up(self, ids: Sequence[str], answered: Answered) -> None:
+        """Ask control. `answered` is called once, later."""
+        if not self.is_up:
+            self._loop.call_soon(answered, AWAY)
+            return
+        self._number += 1
+        number = self._number
+        self._send(StateAsk(number, list(ids)))
+        self._asked[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """Tell control, now and again when the line is made anew."""
+        self._recent.extend(changes)
+        self._send(StateTold(list(changes)))
+
+    def made(self) -> None:
+        """The line stands."""
+        self.is_up = True
+        if self._recent:
+            self._send(StateTold(list(self._recent)))
+
+    def lost(self) -> None:
+        """The line is gone."""
+        self.is_up = False
+        for number in list(self._asked):
+            self._answer(number, AWAY)
+
+    def received(self, frame: StateAnswer) -> None:
+        """Take an answer."""
+        self._answer(frame.number, frame.unable if frame.unable is not None else frame.records)
+
+    def _answer(self, number: int, answer: Sequence[Record] | Unable) -> None:
+        answered, timer = self._asked.pop(number, (None, None))
+        if answered is None or timer is None:
+            return
+        timer.cancel()
+        answered(answer)

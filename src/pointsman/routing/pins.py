@@ -1,0 +1,53 @@
+"""Calls that have to go where something is kept: to one provider, with one of its keys. No other candidate is left."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.state import Pin
+from pointsman.domain.targets import Candidate, ProviderKey
+
+
+def place_of(pin: Pin, snapshot: Snapshot) -> ProviderKey | Failure:
+    """The key that something is kept under, or why it cannot be reached."""
+    endpoint = snapshot.endpoints.get(pin.provider)
+    if endpoint is None:
+        said = f"{pin.what} is kept by the provider {pin.provider!r}, which is not configured any more"
+        return Failure(failures.STATE_UNAVAILABLE, said)
+    key = next((key for key in endpoint.keys if key.name == pin.key), None)
+    if key is None:
+        said = f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which is not configured any more"
+        return Failure(failures.STATE_UNAVAILABLE, said)
+    if key.weight <= 0:
+        said = f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which is out of use: its weight is 0"
+        return Failure(failures.STATE_UNAVAILABLE, said)
+    return key
+
+
+def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snapshot) -> list[Candidate] | Failure:
+    """Those of the candidates that are where something is kept, each with the one key."""
+    key = place_of(pin, snapshot)
+    if isinstance(key, Failure):
+        return key
+    there = [item for item in candidates if item.endpoint.name == pin.provider]
+    if not there:
+        asked = f"the model {call.model!r} has no target there" if call.model else "it is not what this request is for"
+        return Failure(failures.INVALID_REQUEST, f"{pin.what} is kept by the provider {pin.provider!r}, and {asked}")
+    found = [with_key(item, key) for item in there if not call.model or key in item.keys]
+    if not found:
+        said = (
+            f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which cannot be used for {call.model!r}"
+        )
+        return Failure(failures.INVALID_REQUEST, said)
+    return found
+
+
+@lru_cache(maxsize=8192)
+def with_key(item: Candidate, key: ProviderKey) -> Candidate:
+    """The candidate with this key alone. Asked twice for the same, it gives the same object."""
+    if item.keys == (key,):
+        return item
+    return Candidate(item.id, item.endpoint, item.model, (key,), item.weight, item.variant, item.provenance)

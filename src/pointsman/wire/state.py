@@ -1,0 +1,357 @@
+"""Which ids of a provider's state a request names, and which an answer tells of. A table, and no more.
+
+Enumerated from OpenAI's API description, https://github.com/openai/openai-openapi (2.3.0, November 2026). What is
+below an id in a path (messages, runs, the files of a container) is reached by that id alone, so its owner is the
+owner of all of it. In bodies, ids are found by the names of their fields, wherever those stand: a new place for a
+`file_id` is covered on the day it comes. Left alone are places that hold a client's own data, as `metadata`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.domain.failures import Refusal
+from pointsman.domain.state import Named, Touched
+from pointsman.wire.json_object import UNREADABLE, refuse
+
+MAX_ELEMENTS = 1_000_000  # of a field that is looked through, as far as commas tell
+MAX_OBJECTS = 50_000  # objects and lists in it
+MAX_ID_CHARS = 512
+ID = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
+
+
+class Collection(Struct, frozen=True):
+    """A path whose elements have ids. `words` may stand in the place of an id. `nested` are collections below an
+    element whose own ids are of a kind that other paths name too."""
+
+    kind: str
+    words: frozenset[str] = frozenset()
+    nested: Mapping[str, str] = {}
+
+
+COLLECTIONS: dict[str, Collection] = {
+    "assistants": Collection("assistant"),
+    "audio/voice_consents": Collection("voice consent"),
+    "audio/voices": Collection("voice"),
+    "batches": Collection("batch"),
+    "containers": Collection("container"),
+    "conversations": Collection("conversation"),
+    "evals": Collection("eval"),
+    "files": Collection("file"),
+    "fine_tuning/checkpoints": Collection("checkpoint"),
+    "fine_tuning/jobs": Collection("fine-tuning job"),
+    "responses": Collection("response", frozenset({"input_tokens", "compact"})),
+    "threads": Collection("thread", frozenset({"runs"})),
+    "uploads": Collection("upload"),
+    "vector_stores": Collection("vector store", nested={"files": "file"}),
+    "videos": Collection("video", frozenset({"edits", "extensions"})),
+    "videos/characters": Collection("character"),
+}
+
+# Words below a collection that make an element of it, or of another one; and the others, which make none.
+_MAKING = {"videos/edits": "video", "videos/extensions": "video", "threads/runs": "run"}
+_MAKING_BELOW = {"remix": "video"}  # of an element: another one
+
+# Fields that hold an id, or a list of them.
+FIELDS: dict[str, str] = {
+    "assistant_id": "assistant",
+    "batch_id": "batch",
+    "character_id": "character",
+    "consent": "voice consent",
+    "container": "container",
+    "container_id": "container",
+    "conversation": "conversation",
+    "conversation_id": "conversation",
+    "error_file_id": "file",
+    "eval_id": "eval",
+    "file_id": "file",
+    "file_ids": "file",
+    "input_file_id": "file",
+    "output_file_id": "file",
+    "previous_response_id": "response",
+    "response_id": "response",
+    "result_files": "file",
+    "thread_id": "thread",
+    "training_file": "file",
+    "upload_id": "upload",
+    "validation_file": "file",
+    "vector_store_id": "vector store",
+    "vector_store_ids": "vector store",
+    "video_id": "video",
+}
+# Fields that hold an object with an `id`, or a list of such.
+OBJECTS: dict[str, str] = {
+    "audio": "audio",
+    "characters": "character",
+    "conversation": "conversation",
+    "source": "file",
+    "video": "video",
+    "voice": "voice",
+}
+# Items of a response's input that stand for one the provider keeps, unless one of these fields holds what is meant.
+ITEMS: dict[str, tuple[str, ...]] = {
+    "item_reference": (),
+    "reasoning": ("encrypted_content", "content"),
+    "image_generation_call": ("result",),
+}
+_ITEM = "item"
+_LISTS_OF_ITEMS = frozenset({"input", "items"})
+
+# What `object` says of a thing that an answer holds.
+TYPES: dict[str, str] = {
+    "assistant": "assistant",
+    "audio.voice": "voice",
+    "audio.voice_consent": "voice consent",
+    "batch": "batch",
+    "container": "container",
+    "conversation": "conversation",
+    "eval": "eval",
+    "file": "file",
+    "fine_tuning.job": "fine-tuning job",
+    "response": "response",
+    "thread": "thread",
+    "upload": "upload",
+    "vector_store": "vector store",
+    "video": "video",
+}
+
+# Places that hold a client's own data, or a schema: what is called an id there names nothing.
+DATA = frozenset(
+    {"metadata", "parameters", "schema", "json_schema", "attributes", "item", "sample", "item_schema", "input_schema"}
+    | {"datasource_item", "properties", "$defs", "filters", "logprobs"}
+)
+_ANNOTATIONS = "annotations"  # a request repeats those of an earlier answer; only in an answer do they tell anything
+
+_NAMES = sorted({*FIELDS, *OBJECTS, *ITEMS}, key=len, reverse=True)
+# Go's reader of JSON takes two letters that are not ASCII for an s and a k.
+_MARK = re.compile(rb'"(?:%b)"|\\u00[2-7]|\xc5\xbf|\xe2\x84\xaa' % "|".join(_NAMES).encode(), re.IGNORECASE)
+_PATH_IN_FORM = re.compile(r"[\[\].]+")
+_SEGMENTS = re.compile(r"[^/]+")
+
+
+def touched(method: str, path: str, fields: Mapping[str, Raw], *, stores: bool = True) -> Touched | None:
+    """What a call has to do with; `None` where that is nothing. `path` includes the query; `stores` says whether the
+    provider is asked to keep what it makes. Raises `Refusal`."""
+    plain, _, query = path.partition("?")
+    names = list(named_in(fields)) if fields else []
+    name, rest = _split(plain)
+    collection = COLLECTIONS.get(name)
+    if collection is None:
+        return Touched(tuple(names), learns=False) if names else None
+    creates, lists, deletes = None, None, None
+    if not rest:
+        if method in ("GET", "HEAD"):
+            lists = collection.kind
+            names += _cursors(query, collection.kind)
+        elif method == "POST":
+            creates = collection.kind
+    elif rest[0] in collection.words:
+        creates = _MAKING.get(f"{name}/{rest[0]}") if method == "POST" else None
+    else:
+        names.insert(0, Named(collection.kind, rest[0]))
+        if len(rest) > 2 and rest[1] in collection.nested:
+            names.append(Named(collection.nested[rest[1]], rest[2]))
+        if method == "DELETE" and len(rest) == 1:
+            deletes = rest[0]
+        if method == "POST" and rest[-1] in _MAKING_BELOW:
+            creates = _MAKING_BELOW[rest[-1]]
+    has_items = name in ("responses", "conversations")
+    if creates is not None and not stores:
+        creates, has_items = None, False
+        # A container is made all the same, where code is to be run.
+        learns = b"code_interpreter" in bytes(fields.get("tools", b""))
+        return Touched(tuple(names), learns=learns) if names or learns else None
+    reads_all = _reads_all(fields) if name == "evals" and fields else None
+    learns = not (rest and rest[-1] == "content") and not lists and method != "DELETE"
+    if not names and creates is None and lists is None:
+        return None
+    return Touched(tuple(names), creates, lists, deletes, learns, has_items, reads_all)
+
+
+class _Source(Struct):
+    type: str | None = None
+
+
+class _DataSource(Struct):
+    type: str | None = None
+    source: _Source | None = None
+
+
+_DATA_SOURCE = msgspec.json.Decoder(_DataSource | None)
+_ALL_OF = frozenset({"stored_completions", "responses", "logs"})
+
+
+def _reads_all(fields: Mapping[str, Raw]) -> str | None:
+    """The field by which an eval reads all that an account has stored, whoever made it. Raises `Refusal`."""
+    for name in ("data_source", "data_source_config"):
+        try:
+            found = _DATA_SOURCE.decode(fields.get(name, b"null"))
+        except UNREADABLE:
+            raise refuse(f"the field {name!r} cannot be read", name) from None
+        if found is None:
+            continue
+        kind = found.type if name == "data_source_config" else found.source.type if found.source is not None else None
+        if kind in _ALL_OF:
+            return name
+    return None
+
+
+def touched_by_chat(fields: Mapping[str, Raw]) -> Touched | None:
+    """The same of a chat completion, which makes no more than recordings: those that are stored by `store` cannot be
+    asked for here. Raises `Refusal`."""
+    names = tuple(named_in(fields))
+    speaks = b'"audio"' in bytes(fields.get("modalities", b""))
+    return Touched(names, learns=speaks) if names or speaks else None
+
+
+def _split(path: str) -> tuple[str, list[str]]:
+    """The collection that a path is in, and the segments below it. Some servers take several slashes for one."""
+    segments = _SEGMENTS.findall(path)
+    for count in (2, 1):
+        name = "/".join(segments[:count])
+        if name in COLLECTIONS:
+            return name, segments[count:]
+    return "", segments
+
+
+def _cursors(query: str, kind: str) -> list[Named]:
+    """Ids by which the next page of a list is asked for."""
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return [Named(kind, value, name) for name, _, value in pairs if name in ("after", "before") and value]
+
+
+def named_in(fields: Mapping[str, Raw]) -> Iterator[Named]:
+    """The ids that a body names, without repetition. Raises `Refusal` for one that is too large to look through."""
+    seen: set[str] = set()
+    for name, raw in fields.items():
+        folded = name.casefold()
+        if folded in DATA:
+            continue
+        text = bytes(raw)
+        is_bare = folded in _LISTS_OF_ITEMS and b'"id"' in text  # there may be an item that is nothing but an id
+        if folded not in FIELDS and folded not in OBJECTS and not is_bare and not _MARK.search(text):
+            continue
+        if text.count(b",") > MAX_ELEMENTS:
+            raise _too_much(name)
+        try:
+            value = msgspec.json.decode(text)
+        except UNREADABLE:
+            raise refuse(f"the field {name!r} cannot be read", name) from None
+        try:
+            for kind, found in _ids({name: value}, DATA | {_ANNOTATIONS}):
+                if found not in seen:
+                    seen.add(found)
+                    yield Named(kind, found, name)
+        except _TooMuch:
+            raise _too_much(name) from None
+
+
+class _TooMuch(Exception):  # noqa: N818 -- told to the client in other words
+    """There are more than `MAX_OBJECTS`."""
+
+
+def _too_much(name: str) -> Refusal:
+    return refuse(f"the field {name!r} has too many elements to look for ids of what a provider keeps", name)
+
+
+def told_in(body: bytes, *, has_items: bool) -> list[tuple[str, str]]:
+    """The ids that an answer tells of, with their kinds: of things it holds or refers to, and with `has_items` of the
+    items that later requests can refer to."""
+    try:
+        value = msgspec.json.decode(body)
+    except UNREADABLE:
+        return []
+    return told_by(value, has_items=has_items) if isinstance(value, dict) else []
+
+
+def told_by(value: Mapping[str, Any], *, has_items: bool) -> list[tuple[str, str]]:
+    """The same of an answer that is read."""
+    found: dict[tuple[str, str], None] = {}
+    with suppress(_TooMuch):
+        for one in _ids(value, DATA):
+            found[one] = None
+    top = value.get("id")
+    if isinstance(top, str):
+        found[TYPES.get(str(value.get("object")), ""), top] = None
+    if has_items:
+        for name in ("output", "data"):
+            items = value.get(name)
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, dict) and isinstance(item.get("id"), str):
+                    found[_ITEM, item["id"]] = None
+    return [(kind, name) for kind, name in found if kind and ID.fullmatch(name)]
+
+
+def id_of(body: bytes) -> str | None:
+    """The id of the thing that is the answer."""
+    try:
+        found = _ANSWER.decode(body).id
+    except UNREADABLE:
+        return None
+    return found if found is not None and ID.fullmatch(found) else None
+
+
+class _Answer(Struct):
+    id: str | None = None
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
+def _ids(value: Mapping[str, Any], skipped: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Kinds and ids in a value, by the names of fields. Without recursion: bodies are as deep as clients like."""
+    stack: list[tuple[str, Any]] = [("", value)]
+    count = 0
+    while stack:
+        place, found = stack.pop()
+        count += 1
+        if count > MAX_OBJECTS:
+            raise _TooMuch
+        if isinstance(found, list):
+            stack += [(place, one) for one in reversed(found[: MAX_OBJECTS + 1]) if isinstance(one, dict | list)]
+            if place in FIELDS:
+                yield from ((FIELDS[place], one) for one in found if isinstance(one, str))
+            continue
+        one = found.get("id")
+        if isinstance(one, str):
+            kind = _kind(place, found)
+            if kind is not None:
+                yield kind, one
+        for name, inner in found.items():
+            if isinstance(inner, str):
+                kind = FIELDS.get(name) or FIELDS.get(name.casefold())
+                if kind is not None and inner:
+                    yield kind, inner
+            elif isinstance(inner, dict | list):
+                folded = name if name.islower() and name.isascii() else name.casefold()
+                if folded not in skipped:
+                    stack.append((folded, inner))
+
+
+def _kind(place: str, found: dict[str, Any]) -> str | None:
+    """What an object with an `id` is, if the id names something."""
+    if place in OBJECTS:
+        return OBJECTS[place]
+    type_ = found.get("type")
+    if isinstance(type_, str) and type_ in ITEMS:
+        return _ITEM if not any(found.get(name) for name in ITEMS[type_]) else None
+    if type_ is None and place in _LISTS_OF_ITEMS and found.keys() <= {"id", "type"}:
+        return _ITEM
+    object_ = found.get("object")
+    return TYPES.get(object_) if isinstance(object_, str) else None
+
+
+def names_state(field: str) -> bool:
+    """Whether a field of a form, such as `file_id` or `video[id]`, holds an id."""
+    parts = [part for part in _PATH_IN_FORM.split(field.casefold()) if part]
+    return not FIELDS.keys().isdisjoint(parts) or (parts[-1:] == ["id"] and not OBJECTS.keys().isdisjoint(parts))
+
+
+def is_for_no_model(path: str) -> bool:
+    """Whether a form sent to a path has no field for a model: it is about something that is kept, or to be kept."""
+    name, rest = _split(path.partition("?")[0])
+    return name in COLLECTIONS and (name != "videos" or bool(rest))

@@ -1,0 +1,116 @@
+"""What control answers to workers: what the store has, and what was told since."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import ControlPlane, control_plane, request_id, scope
+from integration.gateway import run
+from pointsman.control import custody as module
+from pointsman.control.custody import Custody
+from pointsman.control.ingest import Ingest
+from pointsman.control.store.database import StoreError
+from pointsman.domain.leases import Unable
+from pointsman.domain.state import GONE, MADE, SEEN, Change, Record
+from pointsman.journal.records import Kept
+
+
+def owned(name: str = "file-1", owner: str = "team:research", at: float = 0.0, provider: str = "openai") -> Record:
+    return Record(name, "file", provider, "k", owner, at or time.time())
+
+
+def write(plane: ControlPlane, *told: tuple[str, str, str], at: float | None = None, **fields: Any) -> None:
+    at = time.time() if at is None else at
+    of = scope(**fields)
+    plane.writer.kept(of, Kept(of.number, request_id(1, at), at, "k", told))
+
+
+def owners(found: list[Record] | Unable) -> list[str]:
+    assert isinstance(found, list), found
+    return sorted(record.owner for record in found)
+
+
+def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            custody = Custody(plane.services.ingest)
+            write(plane, (MADE, "file", "file-1"), (SEEN, "file", "file-2"))
+            write(plane, (MADE, "thread", "thread_1"), number=2, team=None)
+            await plane.ingest()
+            assert owners(await custody.look_up(["file-1", "file-2", "thread_1", "file-3"])) == [
+                "team:research", "team:research", "virtual_key:me",
+            ]  # fmt: skip
+            write(plane, (GONE, "", "file-1"))
+            await plane.ingest()
+            assert await custody.look_up(["file-1"]) == []
+
+    run(main())
+
+
+def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            custody = Custody(plane.services.ingest)
+            custody.told([Change(MADE, owned("file-1"))])
+            assert owners(await custody.look_up(["file-1"])) == ["team:research"]
+            write(plane, (MADE, "file", "file-2"))
+            await plane.ingest()
+            custody.told([Change(SEEN, owned("file-2", "team:blue"))])  # it has an owner
+            assert owners(await custody.look_up(["file-2"])) == ["team:research"]
+            custody.told([Change(GONE, owned("file-2"))])
+            assert await custody.look_up(["file-2"]) == []
+            custody.told([Change(SEEN, owned("file-2", "team:blue"))])
+            assert owners(await custody.look_up(["file-2"])) == ["team:blue"]
+
+    run(main())
+
+
+def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            custody, store = Custody(plane.services.ingest), plane.services.store
+            custody.told([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
+
+            async def broken(_: object) -> list[Record]:
+                raise StoreError("it is away")
+
+            monkeypatch.setattr(store, "state", broken)
+            assert owners(await custody.look_up(["file-1"])) == ["team:research"]
+            for ids in (["file-2"], ["file-3"], ["file-1", "file-3"]):  # what is seen may be another's
+                found = await custody.look_up(ids)
+                assert isinstance(found, Unable)
+                assert "it is away" in found.why
+
+    run(main())
+
+
+def test_nothing_is_said_before_the_journals_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(module, "READ_S", 0.05)
+        async with control_plane(tmp_path, is_read=False) as plane:
+            custody, ingest = Custody(plane.services.ingest), plane.services.ingest
+            assert isinstance(ingest, Ingest)
+            assert isinstance(await custody.look_up(["file-1"]), Unable)
+            monkeypatch.setattr(module, "READ_S", 30)
+            write(plane, (MADE, "file", "file-1"))
+            waiting = asyncio.ensure_future(custody.look_up(["file-1"]))
+            await asyncio.sleep(0)
+            await plane.ingest()
+            assert owners(await waiting) == ["team:research"]
+
+    run(main())
+
+
+def test_no_more_is_remembered_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(module, "MAX_FRESH", 10)
+        async with control_plane(tmp_path) as plane:
+            custody = Custody(plane.services.ingest)
+            custody.told([Change(MADE, owned(f"file-{number}")) for number in range(100)])
+            assert len(custody._fresh) == 10
+            assert owners(await custody.look_up(["file-99"])) == ["team:research"]
+
+    run(main())

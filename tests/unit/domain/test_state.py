@@ -1,0 +1,47 @@
+"""What is known of a thing after a change."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Record, after, owner_of
+
+OWNERS = ("team:red", "team:blue", EVERYBODY)
+
+
+def record(owner: str = "team:red", at: float = 1.0) -> Record:
+    return Record("file-1", "file", "a", "one", owner, at)
+
+
+def test_a_thing_belongs_to_the_team_or_else_to_the_key() -> None:
+    assert owner_of("k", "red") == "team:red"
+    assert owner_of("k", None) == "virtual_key:k"
+    assert owner_of(None, None) == EVERYBODY
+
+
+def test_what_is_seen_stays_its_owners() -> None:
+    known = record()
+    assert after(None, Change(SEEN, known)) is known
+    assert after(known, Change(SEEN, record("team:blue", 2.0))) is known
+    later = record(at=2.0)
+    assert after(known, Change(SEEN, later)) is later
+    assert after(later, Change(SEEN, known)) is later
+
+
+def test_what_is_made_is_not_what_had_its_id_before() -> None:
+    other = record("team:blue", 2.0)
+    assert after(record(), Change(MADE, other)) is other
+    assert after(other, Change(MADE, record())) is other  # the older one was told late
+
+
+def test_what_is_deleted_is_nobodys() -> None:
+    assert after(record(), Change(GONE, record())) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(OWNERS), st.floats(0, 9)), min_size=1))
+def test_nobody_takes_a_thing_over_by_having_seen_it(seen: list[tuple[str, float]]) -> None:
+    known = None
+    for owner, at in seen:
+        known = after(known, Change(SEEN, record(owner, at)))
+    assert known is not None
+    assert known.owner == seen[0][0]
+    assert known.at == max(at for owner, at in seen if owner == known.owner)

@@ -1,0 +1,113 @@
+"""A provider's list without what is another's."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.routing import call, endpoint, snapshot
+from pointsman.domain.calls import Call, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.leases import Unable
+from pointsman.domain.state import Touched
+from pointsman.engine import listing as module
+from pointsman.engine.listing import Listing
+from unit.engine.test_ownership import Control, before, done, owned
+
+CONFIGURED = snapshot([endpoint("a")])
+RED = VirtualKey("r", b"r", team="red")
+
+
+def asked(query: str = "", path: str = "/batches") -> Call:
+    found = replace(call("", Operation.BATCH), method="GET", state=Touched(lists="batch"))
+    return replace(found, path=path + query)
+
+
+def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, **page: Any) -> tuple[Any, list[str]]:
+    """The list as a client gets it, and the queries it took, of a provider that keeps `names`."""
+    ownership, _ = before(*(owned(name, "team:red" if name in own else "team:blue") for name in names))
+    listing, queries = Listing(asked_for), []
+    following: Call | Failure | None = listing.first(asked_for)
+    while isinstance(following, Call):
+        query = parse_qs(following.path.partition("?")[2])
+        queries.append(following.path.partition("?")[2])
+        limit = min(int(query.get("limit", ["20"])[0]), most)
+        start = names.index(query["after"][0]) + 1 if "after" in query else 0
+        data = [{"id": name, "n": 1} for name in names[start : start + limit]]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
+        body = json.dumps({"object": "list", "data": data, **ends, "has_more": start + limit < len(names), **page})
+        following = done(listing.take(following, body.encode(), "a", ownership, RED, CONFIGURED))
+    return (following, queries) if following is not None else (json.loads(listing.body or b""), queries)
+
+
+NAMES = [f"b{number:03d}" for number in range(500)]
+
+
+def test_pages_are_read_on_until_one_is_full() -> None:
+    own = set(NAMES[::90])  # six
+    found, queries = read(asked("?order=asc&limit=4"), NAMES, own)
+    assert [one["id"] for one in found["data"]] == sorted(own)[:4]
+    assert (found["first_id"], found["last_id"], found["has_more"]) == ("b000", "b270", True)
+    assert queries == [f"order=asc&limit=100{after}" for after in ("", "&after=b099", "&after=b199")]
+    found, queries = read(asked("?limit=4&after=b270"), NAMES, own)
+    assert [one["id"] for one in found["data"]] == ["b360", "b450"]
+    assert found["has_more"] is False
+
+
+def test_what_is_left_of_a_page_is_there_for_the_next() -> None:
+    found, queries = read(asked("?limit=2"), NAMES[:50], set(NAMES))
+    assert ([one["id"] for one in found["data"]], found["has_more"], len(queries)) == (["b000", "b001"], True, 1)
+
+
+def test_who_owns_nothing_gets_an_empty_list() -> None:
+    found, _ = read(asked(), NAMES, set())
+    assert (found["data"], found["has_more"]) == ([], False)
+    assert "b0" not in json.dumps(found)  # nor the ids of others
+
+
+def test_files_are_asked_for_in_their_own_pages() -> None:
+    _, queries = read(asked(path="/files"), NAMES[:10], set(), most=10_000)
+    assert queries == [""]
+    _, queries = read(asked("?limit=7", path="/files"), NAMES[:10], set(), most=10_000)
+    assert queries == ["limit=100"]
+
+
+def test_a_list_with_too_little_in_it_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PAGES", 3)
+    found, queries = read(asked(), NAMES, {"b499"})
+    assert isinstance(found, Failure)
+    assert (found.kind.code, len(queries)) == ("state_unavailable", 3)
+    found, queries = read(asked(), NAMES, {"b099", "b499"})
+    assert ([one["id"] for one in found["data"]], found["has_more"], len(queries)) == (["b099"], True, 3)
+
+
+def test_what_is_no_list_is_not_passed_on() -> None:
+    ownership, _ = before()
+    for body in (b"", b"[]", b'{"data":{}}', b'{"object":"list"}', b'{"data":[1]}', b"<html>"):
+        listing = Listing(asked())
+        found = done(listing.take(asked(), body, "a", ownership, RED, CONFIGURED))
+        assert isinstance(found, Failure), body
+        assert listing.body is None
+
+
+def test_elements_without_an_id_are_left_out() -> None:
+    found, _ = read(asked(), [""], set())
+    assert found["data"] == []
+
+
+def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
+    ownership, control = before(owned("b1"))
+    assert isinstance(control, Control)
+    control.unable = Unable("control is away")
+    found = done(Listing(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED, CONFIGURED))
+    assert isinstance(found, Failure)
+    assert found.kind.code == "state_unavailable"
+
+
+def test_lists_are_read_forwards() -> None:
+    found = Listing(asked("?before=b1")).first(asked("?before=b1"))
+    assert isinstance(found, Failure)
+    assert found.param == "before"

@@ -1,0 +1,89 @@
+"""What is kept somewhere is asked for there, with the one key, or not at all."""
+
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
+from pointsman.domain import failures
+from pointsman.domain.calls import Facts, Operation
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.plans import Plan
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.state import Pin
+from pointsman.domain.targets import candidate
+from pointsman.routing.decide import decide
+from pointsman.routing.pins import with_key
+
+A = endpoint("a", provider_key("one", 3), provider_key("two"), provider_key("old", 0))
+B = endpoint("b", "one", "two")
+ALL = snapshot([A, B], [candidate(A, "m", 1), candidate(B, "m", 9)], [candidate(A, "n")], strategy="weighted")
+
+
+def decided(pin: Pin, key: VirtualKey | None = None, of: Snapshot = ALL, **fields: Any) -> Plan | Failure:
+    asked = replace(call(fields.pop("model", "chat"), Operation.RESPONSES, stateful=True), pin=pin, **fields)
+    return decide(Facts(asked, key), FakeView(of), Random(1), NOW)
+
+
+def places(plan: Plan | Failure) -> list[tuple[str, list[str]]]:
+    assert isinstance(plan, Plan), plan
+    return [(choice.candidate.id, [key.name for key in choice.keys]) for choice in plan.choices]
+
+
+def said(plan: Plan | Failure) -> tuple[str, str]:
+    assert isinstance(plan, Failure)
+    return plan.kind.code, plan.message
+
+
+def pin(provider: str = "a", key: str = "two") -> Pin:
+    return Pin(provider, key, "the response 'r'")
+
+
+def test_strategy_and_weights_have_no_say() -> None:
+    assert places(decided(pin())) == [("a/m", ["two"]), ("a/n", ["two"])]
+    assert places(decided(pin("b", "one"))) == [("b/m", ["one"])]
+    plan = decided(pin())
+    assert isinstance(plan, Plan)
+    assert plan.source == "where the response 'r' is kept"
+
+
+def test_a_call_that_names_no_model_goes_there_too() -> None:
+    serving = endpoint("a", provider_key("two", 1, ("gpt-*",)))
+    assert places(decided(pin(), model="", of=snapshot([serving, B]))) == [("a/", ["two"])]
+
+
+def test_the_keys_of_a_virtual_key_hold_all_the_same() -> None:
+    entries = {"b": ProviderEntry("b", 1.0)}
+    assert said(decided(pin(), VirtualKey("k", b"", entries=entries)))[0] == failures.MODEL_NOT_ALLOWED.code
+    weighted = VirtualKey("k", b"", entries={"a": ProviderEntry("a", 1.0), "b": ProviderEntry("b", 99.0)})
+    assert places(decided(pin(), weighted)) == [("a/m", ["two"]), ("a/n", ["two"])]
+
+
+def test_a_place_that_is_gone_is_named() -> None:
+    for where, words in (
+        (pin("c"), "kept by the provider 'c', which is not configured any more"),
+        (pin(key="three"), "kept under the key 'three' of a, which is not configured any more"),
+        (pin(key="old"), "its weight is 0"),
+    ):
+        for model in ("chat", ""):
+            code, message = said(decided(where, model=model))
+            assert code == failures.STATE_UNAVAILABLE.code
+            assert words in message
+
+
+def test_a_model_that_is_not_there_is_named() -> None:
+    only_b = snapshot([A, B], [candidate(B, "m")])
+    code, message = said(decided(pin(), of=only_b))
+    assert (code, "'chat' has no target there" in message) == (failures.INVALID_REQUEST.code, True)
+    choosy = endpoint("a", "one", provider_key("two", 1, ("gpt-*",)))
+    code, message = said(decided(pin(), of=snapshot([choosy], [candidate(choosy, "m")])))
+    assert (code, "cannot be used for 'chat'" in message) == (failures.INVALID_REQUEST.code, True)
+
+
+def test_the_same_candidate_and_key_give_the_same_object() -> None:
+    item = candidate(A, "m")
+    assert with_key(item, A.keys[0]) is with_key(item, A.keys[0])
+    sole = candidate(endpoint("x"), "m")
+    assert with_key(sole, sole.keys[0]) is sole

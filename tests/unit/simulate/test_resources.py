@@ -1,0 +1,71 @@
+"""What an account keeps is there for its key alone."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fakes.simulated import ask, rejected
+from pointsman.simulate.answers import Ask
+from pointsman.simulate.files import FileStore
+from pointsman.simulate.resources import KINDS, ResourceStore
+
+
+class Account:
+    def __init__(self) -> None:
+        self.files = FileStore()
+        self.store = ResourceStore(self.files)
+        self._index = 0
+
+    def __call__(self, method: str, tail: str, body: Any = None, key: str = "sk-a") -> Any:
+        self._index += 1
+        asked: Ask = ask(body or {}, key=key, index=self._index)
+        asked.request.method, asked.request.target = method, f"/v1/{tail}"
+        endpoint = self.store.endpoint(method, tail.partition("?")[0])
+        assert endpoint is not None
+        return json.loads(endpoint(asked).body)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_is_made_listed_changed_and_deleted(kind: str) -> None:
+    account = Account()
+    made = account("POST", kind, {"metadata": {"a": "b"}})
+    assert (made["object"], made["metadata"]) == (KINDS[kind][1], {"a": "b"})
+    path = f"{kind}/{made['id']}"
+    assert account("GET", path) == account("POST", path) == made
+    assert account("GET", f"{path}/parts") == {
+        "object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False,
+    }  # fmt: skip
+    for method, below in (("GET", ""), ("DELETE", ""), ("GET", "/parts"), ("POST", "/cancel")):
+        found = rejected(lambda below=below, method=method: account(method, path + below, key="sk-b"))  # type: ignore[misc]
+        assert found["status"] == 404
+    assert account("DELETE", path)["deleted"] is True
+    assert rejected(lambda: account("GET", path))["status"] == 404
+
+
+def test_lists_come_in_pages() -> None:
+    account = Account()
+    names = [account("POST", "batches")["id"] for _ in range(5)]
+    page = account("GET", "batches?limit=2")
+    assert ([one["id"] for one in page["data"]], page["last_id"], page["has_more"]) == (names[:2], names[1], True)
+    page = account("GET", f"batches?limit=9&after={names[1]}")
+    assert ([one["id"] for one in page["data"]], page["has_more"]) == (names[2:], False)
+    assert account("GET", "batches", key="sk-b")["data"] == []
+
+
+def test_some_make_others_by_the_way() -> None:
+    account = Account()
+    output = account("POST", "batches")["output_file_id"]
+    upload = account("POST", "uploads")["id"]
+    file = account("POST", f"uploads/{upload}/complete")["file"]["id"]
+    assert {output, file} <= {one["id"] for one in json.loads(account.files.list(ask()).body)["data"]}
+    thread = account("POST", "threads/runs")["thread_id"]
+    assert account("GET", f"threads/{thread}")["id"] == thread
+    video = account("POST", "videos")["id"]
+    assert account("POST", f"videos/{video}/remix")["remixed_from_video_id"] == video
+
+
+def test_there_is_nothing_else() -> None:
+    store = ResourceStore(FileStore())
+    assert store.endpoint("GET", "organization/users") is None
+    assert store.endpoint("PUT", "batches") is None

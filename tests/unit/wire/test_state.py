@@ -1,0 +1,177 @@
+"""Which ids requests name and answers tell of."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from pointsman.domain.failures import Refusal
+from pointsman.domain.state import Named, Touched
+from pointsman.wire import state
+from pointsman.wire.state import id_of, is_for_no_model, named_in, names_state, told_in, touched, touched_by_chat
+
+
+def fields(value: dict[str, Any]) -> dict[str, Raw]:
+    return msgspec.json.decode(json.dumps(value), type=dict[str, Raw])
+
+
+def ids(value: dict[str, Any]) -> list[str]:
+    return [named.id for named in named_in(fields(value))]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names", "creates", "lists", "deletes"),
+    [
+        ("POST", "/files", [], "file", None, None),
+        ("GET", "/files?limit=2&after=file-1", ["file-1"], None, "file", None),
+        ("GET", "/files/file-1/content", ["file-1"], None, None, None),
+        ("GET", "//files///file-1/", ["file-1"], None, None, None),
+        ("DELETE", "/files/file-1", ["file-1"], None, None, "file-1"),
+        ("GET", "/vector_stores/vs_1/files/file-1/content", ["vs_1", "file-1"], None, None, None),
+        ("DELETE", "/vector_stores/vs_1/files/file-1", ["vs_1", "file-1"], None, None, None),
+        ("POST", "/vector_stores/vs_1/files", ["vs_1"], None, None, None),
+        ("POST", "/threads/runs", [], "run", None, None),
+        ("GET", "/threads/thread_1/runs/run_1", ["thread_1"], None, None, None),
+        ("POST", "/responses", [], "response", None, None),
+        ("POST", "/responses/resp_1/cancel", ["resp_1"], None, None, None),
+        ("POST", "/videos/video_1/remix", ["video_1"], "video", None, None),
+        ("POST", "/videos/edits", [], "video", None, None),
+        ("GET", "/videos/characters/char_1", ["char_1"], None, None, None),
+        ("GET", "/fine_tuning/jobs/ftjob-1/events", ["ftjob-1"], None, None, None),
+        ("GET", "/fine_tuning/checkpoints/ft:x/permissions", ["ft:x"], None, None, None),
+        ("GET", "/audio/voice_consents", [], None, "voice consent", None),
+    ],
+)
+def test_paths(
+    method: str, path: str, names: list[str], creates: str | None, lists: str | None, deletes: str | None
+) -> None:
+    found = touched(method, path, {})
+    assert found is not None
+    assert [named.id for named in found.names] == names
+    assert (found.creates, found.lists, found.deletes) == (creates, lists, deletes)
+
+
+@pytest.mark.parametrize(
+    "path", ["/responses/input_tokens", "/responses/compact", "/audio/speech", "/images/edits", "/moderations"]
+)
+def test_paths_that_keep_nothing(path: str) -> None:
+    found = touched("POST", path, fields({"model": "m", "input": "x"}))
+    assert found is None or found == Touched(learns=True, has_items=True)
+
+
+def test_what_is_not_stored_creates_nothing_but_what_runs_code() -> None:
+    assert touched("POST", "/responses", fields({"input": "x"}), stores=False) is None
+    tools = [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    found = touched("POST", "/responses", fields({"input": "x", "tools": tools}), stores=False)
+    assert found == Touched(learns=True)
+    named = touched("POST", "/responses", fields({"previous_response_id": "resp_1"}), stores=False)
+    assert named is not None
+    assert (named.names, named.creates) == ((Named("response", "resp_1", "previous_response_id"),), None)
+
+
+def test_the_content_of_a_file_tells_of_nothing() -> None:
+    found = touched("GET", "/files/file-1/content", {})
+    assert found is not None
+    assert not found.learns
+
+
+def test_items_stand_for_what_is_kept_unless_they_hold_it() -> None:
+    kept: list[dict[str, Any]] = [
+        {"type": "item_reference", "id": "msg_1"},
+        {"id": "msg_2"},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "image_generation_call", "id": "ig_1"},
+    ]
+    own: list[dict[str, Any]] = [
+        {"type": "message", "id": "msg_3", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]},
+        {"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAA"},
+        {"type": "reasoning", "id": "rs_3", "content": [{"type": "reasoning_text", "text": "x"}]},
+        {"type": "image_generation_call", "id": "ig_2", "result": "iVBO"},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": '{"file_id": "file-9"}'},
+    ]
+    assert ids({"input": [*kept, *own]}) == ["msg_1", "msg_2", "rs_1", "ig_1"]
+    assert ids({"input": own}) == []
+
+
+def test_annotations_of_earlier_answers_name_nothing() -> None:
+    part = {"type": "output_text", "text": "x", "annotations": [{"type": "file_citation", "file_id": "file-1"}]}
+    assert ids({"input": [{"role": "assistant", "content": [part]}]}) == []
+    assert told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False) == [("file", "file-1")]
+
+
+def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_OBJECTS", 100)
+    monkeypatch.setattr(state, "MAX_ELEMENTS", 1000)
+    many: list[list[Any]] = [[{}] * 100, [0] * 1002, [[]] * 101]
+    for value in many:
+        with pytest.raises(Refusal, match="too many elements"):
+            ids({"input": [*value, {"file_id": "file-1"}]})
+        assert ids({"input": value}) == []  # nothing in it could name anything
+    assert ids({"input": [*[{}] * 90, {"file_id": "file-1"}]}) == ["file-1"]
+    answer = {"output_file_id": "file-1", "data": [{"file_id": "file-2"}, *[{}] * 1000]}  # read as far as it goes
+    assert told_in(json.dumps(answer).encode(), has_items=False)[0] == ("file", "file-1")
+
+
+def test_deep_bodies_are_walked_without_recursion() -> None:
+    body = b'{"a":' * 400 + b'{"file_id":"file-1"}' + b"}" * 400
+    assert [named.id for named in named_in({"tools": Raw(body)})] == ["file-1"]
+    with pytest.raises(Refusal):
+        list(named_in({"tools": Raw(b"[" * 100_000 + b'"file_id"' + b"]" * 100_000)}))
+
+
+def test_chats() -> None:
+    messages = [{"role": "user", "content": "x"}]
+    assert touched_by_chat(fields({"messages": messages})) is None
+    assert touched_by_chat(fields({"messages": messages, "store": True})) is None
+    spoken = touched_by_chat(fields({"messages": messages, "modalities": ["text", "audio"], "audio": {"voice": "x"}}))
+    assert spoken == Touched(learns=True)
+    answer = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"message": {"audio": {"id": "audio_1"}}}]}
+    assert ("audio", "audio_1") in told_in(json.dumps(answer).encode(), has_items=False)
+
+
+def test_answers() -> None:
+    answer = {
+        "id": "resp_1", "object": "response", "metadata": {"file_id": "file-7"}, "conversation": {"id": "conv_1"},
+        "output": [
+            {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"},
+            {"type": "message", "id": "msg_1"},
+        ],
+        "tools": [{"type": "function", "parameters": {"examples": [{"file_id": "file-8"}]}}],
+    }  # fmt: skip
+    told = told_in(json.dumps(answer).encode(), has_items=True)
+    assert set(told) == {
+        ("response", "resp_1"), ("conversation", "conv_1"), ("container", "cntr_1"), ("item", "ci_1"),
+        ("item", "msg_1"),
+    }  # fmt: skip
+    assert not {kind for kind, _ in told_in(json.dumps(answer).encode(), has_items=False)} & {"item"}
+    assert id_of(b'{"object":"x","id":"resp_1"}') == "resp_1"
+    for odd in (
+        b"",
+        b"[]",
+        b'{"id":1}',
+        b'{"id":"a b"}',
+        b'{"id":"\xc3\xa4"}',
+        b'{"id":""}',
+        b'{"id":"%b"}' % (b"x" * 600),
+    ):
+        assert id_of(odd) is None
+        assert told_in(odd, has_items=True) == []
+
+
+def test_fields_of_forms() -> None:
+    for name in ("file_id", "File_Id", "input_reference[file_id]", "video[id]", "consent", "file_ids[]", "voice.id"):
+        assert names_state(name), name
+    for name in ("file", "video", "voice", "purpose", "expires_after[anchor]", "model", "image[]", "audio_sample"):
+        assert not names_state(name), name
+    assert is_for_no_model("/videos/edits")
+    assert is_for_no_model("/containers/c/files?x=1")
+    assert not is_for_no_model("/videos")
+    assert not is_for_no_model("/audio/transcriptions")
+
+
+@pytest.mark.parametrize("value", [1, "x", [], {"source": "x"}, {"source": {"type": 1}}, {"type": []}])
+def test_sources_of_another_shape_are_refused(value: object) -> None:
+    with pytest.raises(Refusal, match="data_source"):
+        touched("POST", "/evals/e/runs", fields({"data_source": value}))
