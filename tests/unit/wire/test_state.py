@@ -102,14 +102,15 @@ def test_annotations_of_earlier_answers_name_nothing() -> None:
 
 
 def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "MAX_OBJECTS", 100)
+    monkeypatch.setattr(state, "MAX_ENTRIES", 200)
     monkeypatch.setattr(state, "MAX_ELEMENTS", 1000)
     many: list[list[Any]] = [[{}] * 100, [0] * 1002, [[]] * 101]
     for value in many:
         with pytest.raises(Refusal, match="too many elements"):
             ids({"input": [*value, {"file_id": "file-1"}]})
-        assert ids({"input": value}) == []  # nothing in it could name anything
     assert ids({"input": [*[{}] * 90, {"file_id": "file-1"}]}) == ["file-1"]
+    with pytest.raises(Refusal, match="too many elements"):
+        ids({"input": {f"k{number}": 1 for number in range(300)}})
     answer = {"output_file_id": "file-1", "data": [{"file_id": "file-2"}, *[{}] * 1000]}  # read as far as it goes
     assert told_in(json.dumps(answer).encode(), has_items=False)[0] == ("file", "file-1")
 
@@ -175,3 +176,9 @@ def test_fields_of_forms() -> None:
 def test_sources_of_another_shape_are_refused(value: object) -> None:
     with pytest.raises(Refusal, match="data_source"):
         touched("POST", "/evals/e/runs", fields({"data_source": value}))
+
+
+def test_an_id_behind_many_other_elements_is_found() -> None:
+    fillers: list[list[Any]] = [[1] * 140_000, [{}] * 70_000, ["x"] * 140_000]
+    for filler in fillers:
+        assert ids({"input": [*filler, {"file_id": "file-1"}]}) == ["file-1"]
