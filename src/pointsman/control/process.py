@@ -87,7 +87,7 @@ class _Control:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.005)
-        if not await self._find_store(services.ingest):
+        if not await self._find_store(services.ingest, stopping):
             services.lessor.close()
             await services.ingest.finish(0.0)
             await reading
@@ -114,13 +114,13 @@ class _Control:
         await serving
         return 0
 
-    async def _find_store(self, ingest: Ingest) -> bool:
+    async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
         """Wait for the store, but not for long; longer only where another gateway had it, to see if that one still
         lives. Returns whether to start."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         beats: set[float] = set()
-        while not ingest.is_ready.is_set():
+        while not (ingest.is_ready.is_set() or stopping.is_set()):
             waited_s, taken = loop.time() - began_at, self._taken
             if taken is not None:
                 beats.add(taken.beat)
