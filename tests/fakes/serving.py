@@ -64,7 +64,7 @@ class Recorder:
         self.serve(exchange)
         self.arrived.set()
 
-    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         self.failures.append(failure)
         lines = b"Retry-After: 1\r\n" if failure.retry_after_s else b""
         return failure.kind.status, lines, failure.message.encode()

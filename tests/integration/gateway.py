@@ -234,7 +234,12 @@ def document(gateway: Gateway, sections: Mapping[str, Any]) -> dict[str, Any]:
         entries[name] = {**entries.get(name, local), **fields}
     return {
         "version": 1,
-        "server": {"listen": "127.0.0.1:0", "drain_s": 30, **given.pop("server", {})},
+        "server": {
+            "listen": "127.0.0.1:0",
+            "drain_s": 30,
+            "allowed_hosts": ["a", "x", "gateway", "gateway.test", "provider"],
+            **given.pop("server", {}),
+        },
         "console": {"listen": "127.0.0.1:0"},
         "providers": entries,
         "governance": {"require_key": False},

@@ -9,6 +9,7 @@ from time import time
 from msgspec import Struct
 
 from pointsman.catalog.reader import ModelCatalog
+from pointsman.config.access import compile_access
 from pointsman.config.addresses import is_loopback
 from pointsman.config.catalog import CURRENT, FOLDER, LISTS, CatalogInUse, read_catalog
 from pointsman.config.endpoints import EndpointCompiler
@@ -98,18 +99,16 @@ def compile_document(
     findings = Findings(loaded.source)
     references = References(environ, folder, reads_secrets=reads_secrets)
     document = overridden(document, environ, findings)
-
     settings = compile_settings(document, folder, references, findings)
-    base = Network(connect_timeout_s=document.routing.timeouts.connect_s)
-    network = compile_network(base, document.egress, ("egress",), references, findings)
+    timeout_s = document.routing.timeouts.connect_s
+    network = compile_network(Network(connect_timeout_s=timeout_s), document.egress, ("egress",), references, findings)
     limits = LimitCompiler(findings)
     data_dir = settings.data_dir if settings is not None else None
     in_use = read_catalog(data_dir) if parts.catalog is None else CatalogInUse(parts.catalog)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
-    catalog = in_use.catalog
     endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings, in_use))
-    names = Names(endpoints, catalog, document.routing.siblings)
+    names = Names(endpoints, in_use.catalog, document.routing.siblings)
     routing = compile_routing(document.routing)
     models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
@@ -118,7 +117,8 @@ def compile_document(
     if document.governance.keys_file is not None:
         directory = directory or _read_keys(document.governance, own_keys, references, compiler, findings)
     keys = FileKeys(own_keys, directory, compiler.compile_one) if directory is not None else own_keys
-    pricing = compile_pricing(document, catalog, findings, lambda name: _is_key(directory, name))
+    pricing = compile_pricing(document, in_use.catalog, findings, lambda name: _is_key(directory, name))
+    access = compile_access(document.server, findings)
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
     note_unusable(Snapshot("", endpoints, models, {}, pricing=pricing), own_keys, findings)
@@ -145,6 +145,7 @@ def compile_document(
         compiler.shared_limits() if directory is not None else (),
         document.governance.near_limit,
         document.server.default_provider,
+        access=access,
     )
     compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
     return Checked(compiled, problems, secret_files)

@@ -54,7 +54,7 @@ class LimitTimeouts(Section):
     head_s: Seconds = 10.0
     """For sending the head of a request."""
     body_s: Seconds = 60.0
-    """Silence while a body is being read."""
+    """Silence while a body is being read. After as long, a body must also come at 1,000 bytes a second on average."""
     idle_s: Seconds = 75.0
     """Between two requests on a kept-alive connection."""
     write_s: Seconds = 60.0
@@ -76,6 +76,13 @@ class LimitSettings(Section):
     """How long a client may take."""
 
 
+class CorsSettings(Section):
+    """Web pages that may call the gateway from a browser."""
+
+    origins: Annotated[list[Text], Field(max_length=1000)] = []
+    """Their origins, such as `https://app.example.com`; `*` stands for all."""
+
+
 class ServerSettings(Section):
     """The address clients use."""
 
@@ -93,6 +100,15 @@ class ServerSettings(Section):
     """The provider that gets requests which name neither a model nor anything that is known to be kept somewhere, such
     as an upload to `/v1/files`. Absent: such a request names its provider in the header `x-pointsman-provider`, unless
     only one provider can serve it."""
+    trusted_proxies: Annotated[list[Text], Field(max_length=1000)] = []
+    """Addresses or networks of reverse proxies, such as `10.0.0.0/8`: the client's address is then the right-most in
+    `X-Forwarded-For` that is none of these. It is written to the log, and wrong keys are counted by it."""
+    allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
+    """Names by which the gateway may be called, beside `localhost` and the addresses of loopback. Without keys
+    (`governance.require_key: false`) no other name is served, so that no web page can use the gateway by a name of its
+    own; with keys any name is, unless some are listed here."""
+    cors: CorsSettings = CorsSettings()
+    """Web pages that may call the gateway from a browser. Without keys no other page may."""
 
 
 class ConsoleSettings(Section):
@@ -100,6 +116,9 @@ class ConsoleSettings(Section):
 
     listen: Text = "127.0.0.1:8081"
     """`host:port`."""
+    allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
+    """Names by which the console may be called, beside its own address and those of loopback: that of a reverse proxy
+    which passes on the client's `Host`."""
 
 
 class EgressSettings(Section):

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman.config.access import compile_hosts
 from pointsman.config.addresses import Address, parse_listen, parse_proxy
 from pointsman.config.problems import Findings
 from pointsman.config.references import BadReference, References
@@ -43,6 +44,7 @@ class Settings(Struct, frozen=True):
     durability: str = "process"
     journal_bytes: int = 8 * 1024**3
     list_models_s: float | None = None
+    console_hosts: frozenset[str] = frozenset()
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:
@@ -52,7 +54,7 @@ def changed_fields(old: Settings, new: Settings) -> list[str]:
     names |= {"workers": "server.workers", "max_stale_s": "governance.max_stale_s", "store_url": "store.url"}
     names |= {"keep_requests_days": "store.keep_requests_days"}
     names |= {"durability": "journal.durability", "journal_bytes": "journal.max_bytes"}
-    names |= {"list_models_s": "catalog.list_models_s"}
+    names |= {"list_models_s": "catalog.list_models_s", "console_hosts": "console.allowed_hosts"}
     return [
         names.get(field, field) for field in Settings.__struct_fields__ if getattr(old, field) != getattr(new, field)
     ]
@@ -97,6 +99,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
         document.journal.durability,
         document.journal.max_bytes,
         document.catalog.list_models_s,
+        compile_hosts(document.console.allowed_hosts, ("console", "allowed_hosts"), findings),
     )
 
 

@@ -176,7 +176,8 @@ class _Control:
         ingest.is_shared = self._settings.store_url is not None
         book.size = self._settings.workers
         book.configure(counters_of(configuration.current.snapshot))
-        is_open = self._settings.console.is_loopback
+        # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
+        is_open = self._settings.console.is_loopback and of_metrics is None
         return Services(book, ingest, lessor, configuration, token, of_metrics, is_open)
 
     def _lock_books(self) -> None:
@@ -202,7 +203,8 @@ class _Control:
     def _server(self, services: Services) -> Server:
         console = self._settings.console
         loopback = frozenset({"127.0.0.1", "localhost", "::1"})
-        hosts = loopback | {console.host} if console.is_loopback else frozenset[str]()
+        stated = self._settings.console_hosts
+        hosts = loopback | {console.host} | stated if console.is_loopback or stated else frozenset[str]()
         app = make_app(services, hosts)
         return server_of(app)
 

@@ -57,6 +57,10 @@ MODEL_NOT_FOUND = _row("model_not_found", 404, _INVALID, Fault.REQUEST)
 UNKNOWN_PATH = _row("unknown_path", 404, _INVALID, Fault.REQUEST)
 STATE_NOT_FOUND = _row("state_not_found", 404, _INVALID, Fault.REQUEST)
 METHOD_NOT_ALLOWED = _row("method_not_allowed", 405, _INVALID, Fault.REQUEST)
+HOST_NOT_ALLOWED = _row("host_not_allowed", 421, _INVALID, Fault.REQUEST)
+ORIGIN_NOT_ALLOWED = _row("origin_not_allowed", 403, "permission_error", Fault.REQUEST)
+TOO_MANY_WRONG_KEYS = _row("too_many_wrong_keys", 429, "rate_limit_error", Fault.GATEWAY)
+NOT_SUPPORTED = _row("not_supported", 501, _INVALID, Fault.REQUEST)
 REQUEST_TIMEOUT = _row("request_timeout", 408, _INVALID, Fault.CLIENT)
 REQUEST_TOO_LARGE = _row("request_too_large", 413, _INVALID, Fault.REQUEST)
 UNSUPPORTED_ENCODING = _row("unsupported_encoding", 415, _INVALID, Fault.REQUEST)
@@ -118,7 +122,8 @@ class Failure(Struct, frozen=True):
     that is the key for a refused key and else the model. `status` is the upstream's HTTP status where there was one.
     `retry_after_s` is how long the provider asked to be left alone. `param` names the field of the request that is at
     fault. `body` is the upstream's own error body, already redacted, kept so that a refusal of the request
-    (class `REQUEST`) can be passed on in the provider's words.
+    (class `REQUEST`) can be passed on in the provider's words. `allow` are the methods that a path has, where it was
+    asked for by another.
     """
 
     kind: Kind
@@ -130,6 +135,7 @@ class Failure(Struct, frozen=True):
     said: str | None = None
     scope: Scope | None = None
     told: str | None = None
+    allow: str | None = None
 
     @property
     def for_client(self) -> str:

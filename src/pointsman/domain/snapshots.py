@@ -5,6 +5,7 @@ from itertools import chain, islice
 
 from msgspec import Struct
 
+from pointsman.domain.access import Access
 from pointsman.domain.identity import KeyTable
 from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
 from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
@@ -148,6 +149,7 @@ class Snapshot(Struct, frozen=True):
     shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for
     near_limit: str = "refuse"
     default_provider: str | None = None
+    access: Access = Access()
 
 
 def allows_unowned(snapshot: Snapshot) -> bool:

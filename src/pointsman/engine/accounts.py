@@ -153,8 +153,8 @@ class Accounts:
         """Count an attempt that had to ask control for room."""
         self._lease_wait.observe(waited_s)
 
-    def request(self, record: RequestRecord) -> None:
-        """Count and write one request."""
+    def request(self, record: RequestRecord, *, is_kept: bool = True) -> None:
+        """Count one request, and write it unless it `is_kept` by nobody."""
         key = (record.operation, record.status, record.virtual_key, record.stream, record.team)
         series = self._requests.get(key)
         if series is None:
@@ -170,6 +170,8 @@ class Accounts:
         self._overhead.observe(record.gateway_us / 1e6)
         if record.variant is not None:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
+        if not is_kept:
+            return
         line = self._log.put(record)
         if self._journal is not None:
             self._journal.request(line)

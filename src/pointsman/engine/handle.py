@@ -9,18 +9,31 @@ from functools import partial
 from time import monotonic, time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
+from pointsman.engine.doorkeeper import Doorkeeper
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.ownership import is_shared
 from pointsman.engine.record import RequestRecord
 from pointsman.engine.responses import id_lines
-from pointsman.engine.serving import ASK_AGAIN, BROKEN, GONE, Cancelled, Engine, Serving, client_request_id, logged_path
+from pointsman.engine.serving import (
+    ASK_AGAIN,
+    BROKEN,
+    GONE,
+    Cancelled,
+    Engine,
+    Serving,
+    client_of,
+    client_request_id,
+    client_retries,
+    logged_path,
+)
 from pointsman.engine.tasks import EagerTask, Wait
 from pointsman.engine.uploads import Upload
 from pointsman.routing.admit import Grant, admit, check_time
@@ -28,6 +41,7 @@ from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
+from pointsman.wire.callers import check_caller, client_address, cors_lines, preflight_lines
 from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
@@ -37,6 +51,7 @@ from pointsman.wire.sse import BYTE_ORDER_MARK
 _JSON = b"content-type: application/json\r\n"
 _TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
+MAX_ENTRY_BYTES = 2048  # of what an entry is known by
 INFINITY = float("inf")
 
 
@@ -60,6 +75,7 @@ class Gateway:
         self.ids = RequestIds(engine.rng)
         self.is_draining = False
         self._beside = Beside()
+        self._doorkeeper = Doorkeeper()
         self._entries: dict[tuple[bytes | None, ...], Entry] = {}  # of the snapshot they hold
         self._names: tuple[bytes, ...] = ()  # of the headers they were read from
         self._snapshot: Snapshot | None = None
@@ -77,7 +93,7 @@ class Gateway:
 
     def accept(self, head: Head) -> BodyMode:
         """Decide from the head whether its body is wanted, and how. Raises `Refusal`."""
-        if head.path in _HEALTH:
+        if head.path in _HEALTH or self._is_preflight(head):
             return BodyMode.BUFFER
         return self._enter(head).mode
 
@@ -90,6 +106,9 @@ class Gateway:
             if type(entry) is not Entry or entry.snapshot is not self.engine.live.snapshot:
                 if head.path in _HEALTH:
                     self._answer_health(exchange)
+                    return
+                if self._is_preflight(head):
+                    exchange.send(204, preflight_lines(head.headers, self.engine.live.snapshot.access), b"")
                     return
                 entry = self._enter(head)
             if entry.expires_at < INFINITY or self.engine.live.is_stale:
@@ -108,23 +127,39 @@ class Gateway:
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)
             return
-        self._start(Serving(self.engine, exchange, call, entry.grant, identity).run(), exchange)
+        self._start(self._serving(exchange, call, entry, identity).run(), exchange)
 
-    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         """The answer to a request that is refused before its body is read, or that is no request at all."""
-        identity = self.ids.new(time())
-        self._record_plain(head, identity, status_of(failure), failure, monotonic())
+        identity, access = self.ids.new(time()), self.engine.live.snapshot.access
+        client = client_address(peer, head.headers.get(b"x-forwarded-for") if head is not None else None, access)
+        if failure.kind is failures.UNKNOWN_KEY:
+            failure = self._doorkeeper.wrong_key(client, failure, access)
+        self._record_plain(head, client, identity, status_of(failure), failure, monotonic())
         lines = error_headers(failure, should_retry=None) + id_lines(identity)
+        if head is not None:
+            lines += cors_lines(head.headers, access)
         return status_of(failure), lines, error_body(failure, identity)
 
     # What the steps use.
 
     def refuse_exchange(self, exchange: Exchange, failure: Failure, identity: str) -> None:
         """Answer a request that never became a plan, and account for it."""
+        access = self.engine.live.snapshot.access
+        client = client_of(exchange, access)
+        if failure.kind is failures.UNKNOWN_KEY:
+            failure = self._doorkeeper.wrong_key(client, failure, access)
         status = status_of(failure)
         lines = error_headers(failure) + id_lines(identity)
-        exchange.send(status, lines, error_body(failure, identity))
-        self._record_plain(exchange.head, identity, status, failure, exchange.received_at)
+        exchange.send(status, lines + cors_lines(exchange.head.headers, access), error_body(failure, identity))
+        self._record_plain(exchange.head, client, identity, status, failure, exchange.received_at)
+
+    def _serving(self, exchange: Exchange, call: Call, entry: Entry, identity: str) -> Serving:
+        serving = Serving(self.engine, exchange, call, entry.grant, identity)
+        access = entry.snapshot.access
+        if access.origins:
+            serving.lines = cors_lines(exchange.head.headers, access)
+        return serving
 
     def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
         task = EagerTask(coroutine, Cancelled)
@@ -146,7 +181,7 @@ class Gateway:
         except Exception:  # whatever it is, the client must not wait for an answer
             self.refuse_exchange(exchange, BROKEN, identity)
             raise
-        await Serving(self.engine, exchange, call, entry.grant, identity).run()
+        await self._serving(exchange, call, entry, identity).run()
 
     async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
@@ -160,14 +195,15 @@ class Gateway:
         except Cancelled:
             self._leave(exchange, identity)
             return
-        serving = Serving(self.engine, exchange, call, entry.grant, identity)
+        serving = self._serving(exchange, call, entry, identity)
         serving.upload = upload
         await serving.run()
 
     def _leave(self, exchange: Exchange, identity: str) -> None:
         """A request was cancelled before it became a plan."""
         if exchange.is_closed:
-            self._record_plain(exchange.head, identity, GONE.kind.status, GONE, exchange.received_at)
+            client = client_of(exchange, self.engine.live.snapshot.access)
+            self._record_plain(exchange.head, client, identity, GONE.kind.status, GONE, exchange.received_at)
         else:
             self.refuse_exchange(exchange, ASK_AGAIN, identity)
 
@@ -178,25 +214,27 @@ class Gateway:
         if type(entry) is Entry and entry.snapshot is snapshot:
             return entry
         if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
-            self._entries, self._names, self._snapshot = {}, names_read(snapshot.key_headers), snapshot
+            self._entries, self._snapshot = {}, snapshot
+            self._names = (*names_read(snapshot.key_headers), b"host", b"origin")
         # Most of what tells heads apart says nothing here: the id a proxy gives to each request, for one.
         key = (head.method, head.target, *map(head.headers.get, self._names))
-        is_tagged = has_tags(head.headers)
-        entry = None if is_tagged else self._entries.get(key)
+        is_kept = not has_tags(head.headers) and sum(map(len, filter(None, key))) <= MAX_ENTRY_BYTES
+        entry = self._entries.get(key) if is_kept else None
         if entry is None:
             entry = self._read(head, snapshot)
-            if not is_tagged:
+            if is_kept:
                 self._entries[key] = entry
         head.derived = entry
         return entry
 
     def _read(self, head: Head, snapshot: Snapshot) -> Entry:
+        check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
         asked = read_head(method, target, head.headers, _TABLE, snapshot.key_headers)
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
             # A key that is not known here may have been made since: control would know.
-            raise Refusal(_CUT_OFF if self.engine.live.is_cut_off else grant)
+            raise Refusal(_CUT_OFF if self.engine.live.is_cut_off else _presented(grant, asked.credential))
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
@@ -224,8 +262,16 @@ class Gateway:
             self._models = ModelList(entry.snapshot)
         body = self._models.answer(entry.grant.virtual_key, entry.asked.path)
         lines = _JSON + id_lines(identity)
-        exchange.send(200, lines, body)
-        self._record_plain(exchange.head, identity, 200, None, exchange.received_at)
+        access = entry.snapshot.access
+        exchange.send(200, lines + cors_lines(exchange.head.headers, access), body)
+        client = client_of(exchange, access)
+        self._record_plain(exchange.head, client, identity, 200, None, exchange.received_at)
+
+    def _is_preflight(self, head: Head) -> bool:
+        """Whether a browser asks if a web page may call, and it may."""
+        if head.method != b"OPTIONS" or b"access-control-request-method" not in head.headers:
+            return False
+        return bool(cors_lines(head.headers, self.engine.live.snapshot.access))
 
     def _answer_health(self, exchange: Exchange) -> None:
         is_asked_ready = exchange.head.path == b"/readyz"
@@ -238,13 +284,14 @@ class Gateway:
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
 
     def _record_plain(
-        self, head: Head | None, identity: str, status: int, failure: Failure | None, received_at: float
+        self, head: Head | None, client: str, identity: str, status: int, failure: Failure | None, received_at: float
     ) -> None:
         """Account for a request that never became a plan; without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)
-        key = None
+        key, is_let_in = None, False
         if head is not None and isinstance(head.derived, Entry) and head.derived.snapshot is self.engine.live.snapshot:
-            key = head.derived.grant.virtual_key
+            key, is_let_in = head.derived.grant.virtual_key, True
+        is_kept = is_let_in or self._doorkeeper.keeps()
         self.engine.accounts.request(
             RequestRecord(
                 time(),
@@ -260,8 +307,21 @@ class Gateway:
                 team=key.team if key is not None else None,
                 customer=key.customer if key is not None else None,
                 client_request_id=client_request_id(head) if head is not None else None,
-            )
+                client=client,
+                client_retries=client_retries(head) if head is not None else None,
+                left_out=self._doorkeeper.left_out() if is_kept and not is_let_in else 0,
+            ),
+            is_kept=is_kept,
         )
+
+
+def _presented(failure: Failure, credential: bytes | None) -> Failure:
+    """A refusal that says which key was presented, by the beginning of its digest."""
+    if credential is None:
+        return failure
+    return replace(
+        failure, message=f"{failure.message}; the SHA-256 of the one presented begins {credential.hex()[:8]}"
+    )
 
 
 _CUT_OFF = Failure(

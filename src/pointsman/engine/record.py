@@ -32,6 +32,8 @@ class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag
     """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams;
     `cost_nano`, here and there, is what it cost in nano-dollars; of it `estimated_nano` is an estimate, and
     `reserved_nano` what was reserved for attempts of which nothing can be estimated.
+    `client` is the address it came from, `client_retries` how often its SDK had tried before. `left_out` counts the
+    requests that nobody let in and whose records were not kept, since the last one that was.
     Without garbage collection: nothing in a record refers back to it."""
 
     time: float
@@ -69,3 +71,6 @@ class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag
     cost_nano: int = 0
     estimated_nano: int = 0
     reserved_nano: int = 0
+    client: str = ""
+    client_retries: str | None = None
+    left_out: int = 0

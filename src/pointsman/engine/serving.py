@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pointsman.domain import failures
+from pointsman.domain.access import Access
 from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
@@ -41,6 +42,7 @@ from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.ledger import Short
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
+from pointsman.wire.callers import client_address
 from pointsman.wire.errors import error_body, error_headers, status_of
 
 _OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
@@ -105,6 +107,7 @@ class Serving:
         self.history: tuple[Attempt, ...] = ()
         self.records: tuple[AttemptRecord, ...] = ()
         self.upload: Upload | None = None
+        self.lines = b""  # of the answer, beside the others
         self.sent = 0
         self.cost_nano = 0
         self.estimated_nano = 0
@@ -454,7 +457,7 @@ class Serving:
             count += 1
             cost_nano = None
         max_tokens = self.shortened.call.max_tokens if self.shortened is not None else None
-        return answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
+        return self.lines + answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
 
     def _drained(self) -> None:
         if self.reception is not None:
@@ -506,6 +509,8 @@ class Serving:
                 self.cost_nano,
                 self.estimated_nano,
                 self.reserved_nano,
+                client_of(exchange, self.engine.live.snapshot.access),
+                client_retries(exchange.head),
             )
         )
 
@@ -522,10 +527,25 @@ def _verdicts(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{verdict.candidate}: {verdict.reason.message}" for verdict in plan.verdicts)
 
 
-@lru_cache(maxsize=4096)
 def logged_path(path: bytes) -> str:
     """The path of a request as it is logged: without its query, which may hold what a log should not."""
-    return path[:256].decode("ascii", "replace")
+    return _path_text(path[:256])
+
+
+@lru_cache(maxsize=4096)
+def _path_text(path: bytes) -> str:
+    return path.decode("ascii", "replace")
+
+
+def client_of(exchange: Exchange, access: Access) -> str:
+    """The client's address, as far as trusted proxies tell."""
+    return client_address(exchange.peer, exchange.head.headers.get(b"x-forwarded-for"), access)
+
+
+def client_retries(head: Head) -> str | None:
+    """How often the client says it has tried before: OpenAI's SDKs count."""
+    value = head.headers.get(b"x-stainless-retry-count")
+    return value[:16].decode("latin-1") if value and value != b"0" else None
 
 
 def client_request_id(head: Head) -> str | None:

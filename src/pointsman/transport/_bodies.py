@@ -125,10 +125,21 @@ class Fixed:
         return piece
 
 
-class Upload:
-    """A body that is handed on as it arrives. `due` is when the silence of the client ends our patience."""
+MIN_BYTES_PER_S = 1000
 
-    __slots__ = ("due", "framing", "is_delivering", "is_paused", "on_data", "on_end", "size")
+
+def next_due(since: float, now: float, size: int, patience_s: float) -> float:
+    """When the next bytes of a body are due, of which `size` have come since it was begun: no later than after a
+    silence of `patience_s`, and than a body that comes at the least rate would be behind by as much. A telephone on
+    the edge of its cell sends some thousand bytes a second; who sends one a second holds a connection for nothing."""
+    return min(now + patience_s, since + patience_s + size / MIN_BYTES_PER_S)
+
+
+class Upload:
+    """A body that is handed on as it arrives. `due` is when our patience with the client ends; `since` is when its body
+    was begun, less the time that it was kept waiting."""
+
+    __slots__ = ("due", "framing", "is_delivering", "is_paused", "on_data", "on_end", "since", "size")
 
     def __init__(self, framing: Chunked | Fixed) -> None:
         self.framing = framing
@@ -137,7 +148,12 @@ class Upload:
         self.is_paused = False
         self.is_delivering = False
         self.size = 0  # bytes handed on
-        self.due = 0.0  # monotonic seconds
+        self.due = self.since = 0.0  # monotonic seconds
+
+    def wait(self, now: float, patience_s: float) -> None:
+        """The client is kept waiting: nothing is held against it."""
+        self.since = max(self.since, now - self.size / MIN_BYTES_PER_S)
+        self.due = now + patience_s
 
 
 def too_large(most: int) -> Refusal:

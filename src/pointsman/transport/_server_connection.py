@@ -16,9 +16,9 @@ from typing import cast
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.transport._bodies import Chunked, Fixed, Upload, too_large
+from pointsman.transport._bodies import Chunked, Fixed, Upload, next_due, too_large
 from pointsman.transport._server_parts import Shared, worded
-from pointsman.transport._sockets import end_writing, is_peer_gone, reset_on_close, set_reading
+from pointsman.transport._sockets import end_writing, is_peer_gone, peer_of, reset_on_close, set_reading
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_exchange import Exchange, compose
 from pointsman.transport.http_head import CHUNKED, BodyMode, Head, KnownHead, check_part
@@ -51,8 +51,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_chunked", "_collected", "_exchange", "_handler", "_head", "_held", "_is_fresh",
-        "_is_reading_paused", "_known", "_length", "_memo", "_phase", "_scanned", "_shared", "_transport",
-        "_unsent", "_upload", "_write_due", "deadline", "is_write_paused", "watched_until",
+        "_is_reading_paused", "_known", "_length", "_memo", "_phase", "_scanned", "_shared", "_since", "_transport",
+        "_unsent", "_upload", "_write_due", "deadline", "is_write_paused", "peer", "watched_until",
     )  # fmt: skip
 
     def __init__(self, shared: "Shared[Connection]") -> None:
@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._head: Head  # of the request whose body is collected
         self._length = 0  # of that body, or CHUNKED
+        self._since = 0.0  # when that body was begun
         self._chunked: Chunked | None = None
         self._collected = bytearray()  # what a chunked body has come to
         self._held = 0  # bytes counted in `Shared.body_memory`
@@ -76,13 +77,13 @@ class Connection(asyncio.Protocol):
         self.is_write_paused = False
         self._write_due = NEVER  # when a client that takes nothing is cut off
         self._unsent = 0
-        self.deadline = NEVER
-        self.watched_until = NEVER
+        self.deadline = self.watched_until = NEVER
 
     # What the transport tells us.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.peer = peer_of(transport)
         shared = self._shared
         limits = shared.limits
         self._transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
@@ -265,6 +266,7 @@ class Connection(asyncio.Protocol):
         self._head = head
         self._length = length
         self._chunked = Chunked() if length == CHUNKED else None
+        self._since = monotonic()
         self._phase = _BODY
         self._go_on()
 
@@ -274,7 +276,8 @@ class Connection(asyncio.Protocol):
         chunked = self._chunked
         if chunked is None:
             length = self._length
-            self._hold(min(length, len(buffer)), length)
+            received = len(buffer)
+            self._hold(min(length, received), length)
             if len(buffer) >= length:
                 body = bytes(memoryview(buffer)[:length])
                 del buffer[:length]
@@ -283,6 +286,7 @@ class Connection(asyncio.Protocol):
         else:
             collected = self._collected
             collected += chunked.take(buffer)
+            received = len(collected)
             self._hold(len(collected) + (0 if chunked.is_done else len(buffer)), len(collected))
             self._set_reading(not chunked.is_behind)
             if chunked.is_done:
@@ -291,7 +295,7 @@ class Connection(asyncio.Protocol):
                 return
             if chunked.is_behind:
                 self._shared.loop.call_soon(self._go_on)
-        self._limit(self._shared.limits.body_timeout_s)
+        self._limit(next_due(self._since, monotonic(), received, self._shared.limits.body_timeout_s) - monotonic())
 
     def _hold(self, size: int, length: int) -> None:
         """Account for the `size` bytes held of a body that has at least `length`."""
@@ -334,7 +338,7 @@ class Connection(asyncio.Protocol):
         now = monotonic()
         self._exchange = exchange = Exchange(self, head, b"", body_length, now)
         self._upload = upload = Upload(framing)
-        upload.due = now + shared.limits.body_timeout_s
+        upload.since, upload.due = now, now + shared.limits.body_timeout_s
         self._phase = _STREAMING
         self._is_fresh = False
         shared.requests += 1
@@ -383,7 +387,8 @@ class Connection(asyncio.Protocol):
                 upload.size += len(piece)
                 if upload.size > self._shared.limits.streamed_body_bytes:
                     raise too_large(self._shared.limits.streamed_body_bytes)
-                upload.due = monotonic() + self._shared.limits.body_timeout_s
+                now = monotonic()
+                upload.due = next_due(upload.since, now, upload.size, self._shared.limits.body_timeout_s)
                 if piece:
                     self._call(upload.on_data, piece)
                 if upload.framing.is_done and self._upload is upload:
@@ -417,7 +422,7 @@ class Connection(asyncio.Protocol):
             if is_peer_gone(self._transport):
                 self.cut()
         elif upload.on_data is None or upload.is_paused:
-            upload.due = now + self._shared.limits.body_timeout_s  # it is us who keep the client waiting
+            upload.wait(now, self._shared.limits.body_timeout_s)  # it is us who keep the client waiting
         elif now >= upload.due:
             self._spoil(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
 
@@ -428,12 +433,6 @@ class Connection(asyncio.Protocol):
         set_reading(self._transport, is_wanted=is_wanted)
 
     # Answering them.
-
-    @property
-    def peer(self) -> str | None:
-        """Of `Exchange`."""
-        name = self._transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) else None
 
     def must_close(self, head: Head) -> bool:
         """Whether an answer that begins now is the last one."""
@@ -492,7 +491,7 @@ class Connection(asyncio.Protocol):
         here: `length` is that of its body."""
         is_read = head is not None and head.keep_alive and 0 <= length <= len(self._buffer)
         closes = not is_read or self._shared.is_draining
-        status, headers, body = worded(self._handler, failure, head)
+        status, headers, body = worded(self._handler, failure, head, self.peer)
         is_bodiless = head is not None and head.method == b"HEAD"
         self.write(compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
         if closes:

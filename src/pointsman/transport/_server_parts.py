@@ -51,15 +51,15 @@ class Handler(Protocol):
     def handle(self, exchange: Exchange) -> None:
         """Serve a request: its body is there, or (`BodyMode.STREAM`) can be read. Must not raise."""
 
-    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         """Status, header lines each ended by CRLF, and body for a request that `handle` never sees: one the server or
-        `accept` refuses. `head` is `None` where no whole head was read."""
+        `accept` refuses. `head` is `None` where no whole head was read; `peer` is the client's address."""
 
 
-def worded(handler: Handler, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
     """What the handler's `refuse` returns, whatever it raises."""
     try:
-        return handler.refuse(failure, head)
+        return handler.refuse(failure, head, peer)
     except Exception:  # a refusal without words is better than none
         _logger.exception("the handler failed to word a refusal")
         return 500, b"", b""

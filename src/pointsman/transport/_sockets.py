@@ -42,3 +42,9 @@ def end_writing(transport: asyncio.WriteTransport) -> None:
             transport.write_eof()
     except (OSError, RuntimeError):
         transport.abort()
+
+
+def peer_of(transport: asyncio.BaseTransport) -> str | None:
+    """The address of the other side. To be asked for while the connection stands."""
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else None

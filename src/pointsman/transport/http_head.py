@@ -44,6 +44,7 @@ _LENGTH_NAME = b"\r\ncontent-length: "
 _NAME_END = b"ength: "  # of the same, however it is capitalised
 _MEMO_HEADS = 2048
 _MEMO_HEAD_BYTES = 4096
+_MEMO_BYTES = 2 << 20  # of all heads; what is kept of one is a few times its bytes
 _MEMO_SEEN = 8192
 
 
@@ -228,12 +229,13 @@ class KnownHead:
 class HeadMemo:
     """The heads read lately."""
 
-    __slots__ = ("_header_count", "_heads", "_seen")
+    __slots__ = ("_header_count", "_heads", "_seen", "_size")
 
     def __init__(self, header_count: int) -> None:
         self._header_count = header_count
         self._heads: dict[bytes, KnownHead] = {}
         self._seen: set[int] = set()
+        self._size = 0  # of the heads, in bytes
 
     def find(self, data: bytes, end: int) -> KnownHead | None:
         """The head that `data` may well begin with; `end` is the index behind the first empty line of `data`."""
@@ -279,8 +281,10 @@ class HeadMemo:
         key = raw[:cut] + raw[stop:]
         sighting = hash(key)
         if sighting in self._seen:
-            if len(self._heads) >= _MEMO_HEADS:
+            self._size += len(key)
+            if len(self._heads) >= _MEMO_HEADS or self._size > _MEMO_BYTES:
                 self._heads.clear()
+                self._size = len(key)
             self._heads[key] = KnownHead(head, raw[:cut], raw[stop:])
         else:
             if len(self._seen) >= _MEMO_SEEN:

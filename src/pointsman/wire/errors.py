@@ -76,6 +76,8 @@ def error_headers(failure: Failure, *, should_retry: bool | None = None) -> byte
     if failure.kind is RATE_LIMITED and failure.retry_after_s is None:
         should_retry = False
     lines = b"content-type: application/json\r\n"
+    if failure.allow is not None:
+        lines += b"allow: %b\r\n" % failure.allow.encode()
     if failure.retry_after_s is not None:
         lines += b"retry-after: %d\r\n" % max(math.ceil(failure.retry_after_s), 0)
     if should_retry is not None:

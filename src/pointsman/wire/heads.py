@@ -24,13 +24,15 @@ _MAX_VALUE = 255
 _MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _MAX_DIGITS = 9
 _MODELS = "/models/"
+_MAX_KEPT = 512  # of a target that is remembered
 
 
 def read_head(
     method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, key_headers: Sequence[str]
 ) -> Asked:
     """Read everything a head says. `headers` has names in lower case. Raises `Refusal`."""
-    api, path = _read_target(method, target, table)
+    read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
+    api, path = read(method, target, table)
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
     return Asked(
         api,

@@ -79,5 +79,5 @@ class PathTable:
         if found:
             allowed = ", ".join(sorted(method for item in found for method in item.methods))
             message = f"{method} is not allowed for {PREFIX}{path}; use {allowed}"
-            raise Refusal(Failure(failures.METHOD_NOT_ALLOWED, message))
+            raise Refusal(Failure(failures.METHOD_NOT_ALLOWED, message, allow=allowed))
         raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {PREFIX}{path}"))

@@ -253,12 +253,12 @@ def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
             failure = Failure(failures.REQUEST_TOO_LARGE, "too large")
-            status, lines, body = Gateway(rig.engine).refuse(failure, head)
+            status, lines, body = Gateway(rig.engine).refuse(failure, head, "192.0.2.1")
             record = await rig.log.next()
             assert (status, json.loads(body)["error"]["code"]) == (413, "request_too_large")
             assert f"x-pointsman-request-id: {record.request_id}\r\n".encode() in lines
             assert all(line.count(b": ") == 1 for line in lines.split(b"\r\n")[:-1])
-            assert (record.status, record.message) == (413, "too large")
+            assert (record.status, record.message, record.client) == (413, "too large", "192.0.2.1")
             assert (record.method, record.path) == (("", "") if head is None else ("POST", "/v1/files"))
 
     run(main())

@@ -193,7 +193,7 @@ def test_a_handler_that_fails_to_accept_or_to_refuse(caplog: pytest.LogCaptureFi
         def accept(self, head: Head) -> BodyMode:
             raise ValueError("accept is broken")
 
-        def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+        def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
             raise ValueError("refuse is broken")
 
     async def case() -> None:
@@ -236,7 +236,7 @@ class Wire(asyncio.Transport):
 class Terse(Recorder):
     """Says no more than the status: how a refusal is worded may depend on what was there to be seen."""
 
-    def refuse(self, failure: Failure, head: Head | None) -> tuple[int, bytes, bytes]:
+    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         return failure.kind.status, b"", b""
 
 

@@ -1,0 +1,40 @@
+"""From where the gateway may be called, as the configuration says."""
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from pointsman.config.problems import Findings
+from pointsman.config.schema import ServerSettings
+from pointsman.config.source import Location
+from pointsman.domain.access import Access
+
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+
+
+def compile_access(server: ServerSettings, findings: Findings) -> Access:
+    """Check addresses, names and origins; what is wrong is among the findings."""
+    place: Location = ("server", "trusted_proxies")
+    networks = []
+    for number, text in enumerate(server.trusted_proxies):
+        try:
+            networks.append(str(ip_network(text, strict=False)))
+        except ValueError:
+            findings.error((*place, number), f"{text!r} is no address or network, such as 10.0.0.0/8")
+    origins = [origin.lower() for origin in server.cors.origins]
+    for number, origin in enumerate(origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            message = f"{origin!r} is no origin: a scheme and a name, such as https://app.example.com, without a path"
+            findings.error(("server", "cors", "origins", number), message)
+    hosts = compile_hosts(server.allowed_hosts, ("server", "allowed_hosts"), findings)
+    return Access(tuple(networks), hosts, frozenset(origins))
+
+
+def compile_hosts(names: Sequence[str], place: Location, findings: Findings) -> frozenset[str]:
+    """Names without port, in lower case."""
+    found = [name.lower().strip("[]").removesuffix(".") for name in names]
+    for number, name in enumerate(found):
+        if not _HOST.fullmatch(name):
+            findings.error((*place, number), f"{names[number]!r} is no name of a host; leave out scheme and port")
+    return frozenset(found)

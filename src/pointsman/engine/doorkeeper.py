@@ -1,0 +1,67 @@
+"""What requests that were let in by nobody may cost: how many of their records are kept, and how often an address may
+present keys that are not known.
+
+All are counted. A few of their records a second say what goes on; the next that is kept tells how many were left out.
+"""
+
+from collections.abc import Callable
+from math import ceil
+from time import monotonic
+
+from pointsman.domain import failures
+from pointsman.domain.access import Access
+from pointsman.domain.failures import Failure
+from pointsman.wire.callers import is_trusted, subscriber
+
+RECORDS_PER_S = 10
+FAILURES = 20  # of an address in one window, before it is told to wait
+WINDOW_S = 60.0
+MAX_ADDRESSES = 10_000
+
+
+class Doorkeeper:
+    """One for each worker. `clock` tells seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._second = 0.0
+        self._kept = 0
+        self._left_out = 0
+        self._failures: dict[str, tuple[float, int]] = {}  # by address: when its window began, and how many
+
+    def wrong_key(self, address: str, failure: Failure, access: Access) -> Failure:
+        """What to tell whoever presents a key that is not known: `failure`, or after too many, to wait. A proxy that is
+        trusted speaks for many."""
+        if not address or is_trusted(address, access):
+            return failure
+        now, who = self._clock(), subscriber(address)
+        began_at, count = self._failures.pop(who, (now, 0))
+        if now - began_at >= WINDOW_S:
+            began_at, count = now, 0
+        if len(self._failures) >= MAX_ADDRESSES:
+            del self._failures[next(iter(self._failures))]  # whoever has been quiet for longest
+        self._failures[who] = (began_at, count + 1)
+        if count < FAILURES:
+            return failure
+        wait_s = max(WINDOW_S - (now - began_at), 1.0)
+        message = (
+            f"more than {FAILURES} requests from {address} presented no valid key within {WINDOW_S:.0f} seconds; wait "
+            f"{ceil(wait_s)} seconds, or present a valid one"
+        )
+        return Failure(failures.TOO_MANY_WRONG_KEYS, message, retry_after_s=wait_s)
+
+    def keeps(self) -> bool:
+        """Whether the record of another request that nobody let in is kept."""
+        now = self._clock()
+        if now - self._second >= 1.0:
+            self._second, self._kept = now, 0
+        if self._kept >= RECORDS_PER_S:
+            self._left_out += 1
+            return False
+        self._kept += 1
+        return True
+
+    def left_out(self) -> int:
+        """How many records were left out since this was last asked."""
+        count, self._left_out = self._left_out, 0
+        return count

@@ -1,0 +1,140 @@
+"""Who calls, as far as the head of a request tells: the client's address, the name it calls the gateway by, and the web
+page that makes a browser call.
+
+A gateway without keys serves whoever reaches it, and a browser on the same machine reaches it for any page that is
+open: across origins, since a POST needs no leave where its content type is plain, or under a name that the page's
+owner lets point to 127.0.0.1. Both show in the head: `Origin` is the page's, and `Host` the name.
+https://fetch.spec.whatwg.org/#http-cors-protocol
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pointsman.domain import failures
+from pointsman.domain.access import Access
+from pointsman.domain.failures import Failure, Refusal
+
+MAX_HOPS = 32  # of `X-Forwarded-For` that are looked at
+_EXPOSED = (
+    b"x-request-id, x-pointsman-request-id, x-pointsman-provider, x-pointsman-model, x-pointsman-attempts, "
+    b"x-pointsman-cost-usd, x-pointsman-max-tokens, server-timing, retry-after"
+)
+_NO_WEBSOCKETS = (
+    "WebSocket connections, such as those of the Realtime API (/v1/realtime), are not supported by this gateway; "
+    "use the HTTP API"
+)
+_ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+_MAX_AGE_S = 600
+_WIDE_BITS = 64  # of an IPv6 address, which belong to one subscriber
+
+
+def client_address(peer: str | None, forwarded_for: bytes | None, access: Access) -> str:
+    """The client's address: the socket's, unless that is a trusted proxy; then the right-most address in
+    `X-Forwarded-For` that is none. What stands left of it anybody may have written."""
+    address = _plain(peer or "")
+    if forwarded_for is None or not access.trusted_proxies or not is_trusted(address, access):
+        return address
+    for hop in reversed(forwarded_for[-4096:].split(b",")[-MAX_HOPS:]):
+        found = _plain(hop.strip()[:64].decode("latin-1"))
+        if not found:
+            break
+        address = found
+        if not is_trusted(address, access):
+            break
+    return address
+
+
+def is_trusted(address: str, access: Access) -> bool:
+    """Whether it is that of a trusted proxy."""
+    return bool(access.trusted_proxies) and _is_within(address, access.trusted_proxies)
+
+
+def subscriber(address: str) -> str:
+    """What is counted as one: an IPv4 address, or the first half of an IPv6 one."""
+    return str(IPv6Network((address, _WIDE_BITS), strict=False)) if ":" in address else address
+
+
+def check_caller(headers: Mapping[bytes, bytes], access: Access, *, is_open: bool) -> None:
+    """Raises `Refusal` for a name that is not the gateway's, where names are stated or no keys are asked for, without
+    keys for a web page that is not allowed, and for a WebSocket. A request without a name is from no browser."""
+    if headers.get(b"upgrade", b"").lower() == b"websocket":
+        raise Refusal(Failure(failures.NOT_SUPPORTED, _NO_WEBSOCKETS))
+    if b"host" in headers and (is_open or access.allowed_hosts):
+        host = host_of(headers[b"host"])
+        if not _is_loopback(host) and host not in access.allowed_hosts:
+            message = f"this is not {host[:100]!r}; call the gateway by a loopback address, or list the name"
+            raise Refusal(Failure(failures.HOST_NOT_ALLOWED, f"{message} in server.allowed_hosts", param="host"))
+    origin = headers.get(b"origin")
+    if is_open and origin is not None and not _is_allowed(origin, access):
+        message = "a web page may not call a gateway that asks for no keys, unless server.cors.origins lists its origin"
+        raise Refusal(Failure(failures.ORIGIN_NOT_ALLOWED, message, param="origin"))
+
+
+def cors_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
+    """The header lines that let a web page read the answer; nothing for all other clients."""
+    origin = headers.get(b"origin")
+    if origin is None or not access.origins or not _is_allowed(origin, access):
+        return b""
+    return b"access-control-allow-origin: %b\r\nvary: origin\r\naccess-control-expose-headers: %b\r\n" % (
+        origin,
+        _EXPOSED,
+    )
+
+
+def preflight_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
+    """The header lines that answer a browser which asks before it calls."""
+    asked = headers.get(b"access-control-request-headers", b"")
+    lines = cors_lines(headers, access)
+    if asked and asked.isascii() and asked.decode().isprintable():
+        lines += b"access-control-allow-headers: %b\r\n" % asked
+    return lines + b"access-control-allow-methods: %b\r\naccess-control-max-age: %d\r\n" % (
+        _ALLOWED_METHODS,
+        _MAX_AGE_S,
+    )
+
+
+def host_of(header: bytes) -> str:
+    """The name or address in a `Host` header, without its port and in lower case."""
+    text = header.decode("latin-1").strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].removesuffix(".")
+
+
+def _is_allowed(origin: bytes, access: Access) -> bool:
+    return "*" in access.origins or origin.decode("latin-1").lower() in access.origins
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _plain(text: str) -> str:
+    """An address without port, brackets and zone, an IPv4 one in its own form; empty where it is none."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
+
+
+@lru_cache(maxsize=1024)
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network, strict=False) for network in networks)
