@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fakes.origin import Peer
+from fakes.origin import FakeOrigin, Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import chat, run, serving
 
@@ -108,6 +108,10 @@ def test_a_response_that_fails_before_any_output_fails_over(sent: bytes) -> None
     assert received.headers["x-accel-buffering"] == "no"
 
 
+def serving_of(fake: FakeOrigin) -> Any:
+    return serving(provider_settings={"a": {"base_url": f"{fake.origin}/v1"}})
+
+
 @pytest.mark.parametrize("heartbeat", [b"", b": beat\n\n", b"data:\n\n"])
 def test_a_stream_that_has_finished_ends_soon_though_its_provider_does_not_close(heartbeat: bytes) -> None:
     async def script(peer: Peer) -> None:
@@ -120,15 +124,14 @@ def test_a_stream_that_has_finished_ends_soon_though_its_provider_does_not_close
                 peer.send(b"%x\r\n%b\r\n" % (len(heartbeat), heartbeat))
 
     async def main() -> None:
-        async with serving_script(script) as fake:
-            async with serving(provider_settings={"a": {"base_url": f"{fake.origin}/v1"}}) as gateway:
-                began_at = monotonic()
-                received = await gateway.ask(chat("a/m", stream=True))
-                assert received.ended == "complete"
-                assert received.body.endswith(DONE)
-                assert 1.5 < monotonic() - began_at < 40, "the stall limit is 60 s"
-                (record,) = await gateway.wait_for_records(1)
-                assert record["attempts"][0]["outcome"] == "ok"
-                await fake.stop()
+        async with serving_script(script) as fake, serving_of(fake) as gateway:
+            began_at = monotonic()
+            received = await gateway.ask(chat("a/m", stream=True))
+            assert received.ended == "complete"
+            assert received.body.endswith(DONE)
+            assert 1.5 < monotonic() - began_at < 40, "the stall limit is 60 s"
+            (record,) = await gateway.wait_for_records(1)
+            assert record["attempts"][0]["outcome"] == "ok"
+            await fake.stop()
 
     run(main())
