@@ -18,7 +18,7 @@ tries and repeats together. Other keys of a candidate whose key was refused are 
 A plan may be old by the time of its second attempt, so breakers and blocks are looked at again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
@@ -141,6 +141,10 @@ def _first(plan: Plan, view: View, now: float, due: tuple[Choice, ProviderKey] |
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
     choices: Sequence[Choice] = plan.choices
+    if choices and not view.key_blocks:
+        best = choices[0]
+        if best.candidate.provenance is not _FALLBACK and best.keys:
+            return _try(plan, (), best, best.keys[0], view, now)  # as nearly always
     if not plan.routing.failover.fallback_on >= _TRANSIENT:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
@@ -158,33 +162,53 @@ def _try(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKe
     while there is one that can be asked. A pinned call has none after a timeout, which comes when its bytes were
     sent."""
     remaining_s = plan.deadline - now
-    others: list[Choice] = []
-    if not plan.pinned and len(plan.choices) > 1:
-        others = _others(plan, history, choice, key)
-    timeout_s = remaining_s / 2 if others else remaining_s
+    has_other = len(plan.choices) > 1 and _has_other(plan, history, choice, key)
+    timeout_s = remaining_s / 2 if has_other else remaining_s
     item, timeouts = choice.candidate, plan.routing.timeouts
     if not plan.stream:
         response_s = item.response_s or timeouts.response_s
         return Try(choice, key, timeout_s if response_s is None else min(timeout_s, response_s))
-    if not others:
+    if not has_other:
         return Try(choice, key, timeout_s)
     head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
-    if not any(_is_there(plan, other, view, now + head_s) for other in others):
+    is_calm = not (view.conditions or view.key_blocks or view.crowded)
+    if not is_calm and not _has_other(plan, history, choice, key, view, now + head_s):
         return Try(choice, key, timeout_s)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
     return Try(choice, key, timeout_s, min(head_s, content_s), content_s)
 
 
-def _others(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey) -> list[Choice]:
-    """The candidates that could still be tried for the first time if this attempt timed out."""
-    chosen, tried = choice.candidate.id, {attempt.candidate for attempt in history}
-    this = Attempt(chosen, choice.candidate.endpoint.name, choice.candidate.model, key.name, 0.0, 0.0)
-    if _counts((*history, this))[0] >= plan.max_attempts:
-        return []
-    others = [other for other in plan.choices if other.candidate.id != chosen and other.candidate.id not in tried]
-    if "provider" in plan.routing.failover.fallback_on or choice.candidate.provenance is _FALLBACK:
-        return others
-    return [other for other in others if other.candidate.provenance is not _FALLBACK]
+def _has_other(
+    plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey, view: View | None = None, at: float = 0.0
+) -> bool:
+    """Whether a candidate could still be tried for the first time if this attempt timed out. With a `view`, one that
+    can be asked at that time, as far as is known now. Every request comes here, so little is made for the first try."""
+    if plan.pinned:
+        return False
+    item = choice.candidate
+    chosen = item.id
+    tried: Collection[str] = ()
+    if history:
+        this = Attempt(chosen, item.endpoint.name, item.model, key.name, 0.0, 0.0)
+        if _counts((*history, this))[0] >= plan.max_attempts:
+            return False
+        tried = {attempt.candidate for attempt in history}
+    elif plan.max_attempts == 1:
+        return False
+    for other in plan.choices:
+        their = other.candidate
+        if (
+            their.id != chosen
+            and their.id not in tried
+            and (
+                their.provenance is not _FALLBACK
+                or item.provenance is _FALLBACK
+                or "provider" in plan.routing.failover.fallback_on
+            )
+            and (view is None or _is_there(plan, other, view, at))
+        ):
+            return True
+    return False
 
 
 def _is_there(plan: Plan, choice: Choice, view: View, at: float) -> bool:

@@ -1,6 +1,8 @@
 """What is tried after what: each row of the failure taxonomy, and the limits that hold whatever happens."""
 
+import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import pytest
 from msgspec.structs import replace
@@ -58,6 +60,27 @@ def of(
 def run(configuration: Snapshot, *outcomes: Failure | Kind | None, tokens: int | None = None) -> Trace:
     view = FakeView(configuration, tokens=tokens)
     return drive(plan_for(call(), view), view, answers(*outcomes))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> None:
+    """Every request pays for it. Calls are counted, since time depends on the machine."""
+    view = FakeView(of(A, B, C))
+    plan = replace(plan_for(call(), view), stream=stream)
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, what: object) -> None:
+        if event in ("call", "c_call"):
+            calls.append(frame.f_code.co_name)
+
+    sys.setprofile(count)
+    try:
+        step = next_step(plan, (), view, NOW)
+    finally:
+        sys.setprofile(None)
+    assert isinstance(step, Try)
+    assert (step.timeout_s, step.head_s) == (300, 30 if stream else None)
+    assert len(calls) <= 8, calls
 
 
 def test_a_success_ends_it() -> None:
@@ -301,7 +324,7 @@ def test_a_candidate_that_a_request_would_have_to_wait_for_comes_last() -> None:
 def test_a_second_plan_does_not_join_a_trial() -> None:
     view = FakeView(of(A, B, C))
     first, second = plan_for(call(), view), plan_for(call(), view)
-    view.conditions["b/m"] = health.Condition(health.THRESHOLD, 1, NOW - 1)
+    view.conditions["b/m"] = health.Condition(health.LIMITS.failures, 1, NOW - 1)
     dead = failure(failures.UPSTREAM_ERROR)
     started = next_step(first, (), view, NOW)
     assert isinstance(started, Try)
