@@ -7,7 +7,7 @@ import pytest
 from fakes.routing import FakeView, call, endpoint, snapshot
 from pointsman.domain.calls import Facts
 from pointsman.domain.targets import Candidate, candidate
-from pointsman.routing.health import THRESHOLD, Condition
+from pointsman.routing.health import LIMITS, Condition
 from pointsman.routing.strategies import STRATEGIES
 
 FACTS = Facts(call())
@@ -35,7 +35,7 @@ def test_an_order_is_a_permutation_and_leaves_its_input_alone(
     view = FakeView(CONFIGURATION)
     given = candidates(count, equal=equal)
     if broken:
-        view.conditions = {item.id: Condition(THRESHOLD, 1, 1e9) for item in given}
+        view.conditions = {item.id: Condition(LIMITS.failures, 1, 1e9) for item in given}
     before = list(given)
     for seed in range(20):
         ordered = STRATEGIES[strategy](given, FACTS, view, random.Random(seed))

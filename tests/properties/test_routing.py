@@ -18,7 +18,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.decide import decide, find_candidates
 from pointsman.routing.failover import LACKING, LONGEST_PAUSE_S, NEVER_SENT, cause_of, is_repeat
-from pointsman.routing.health import THRESHOLD, Condition, block_on
+from pointsman.routing.health import LIMITS, Condition, block_on
 from pointsman.routing.policies import POLICIES
 from pointsman.routing.weights import weighted_order
 
@@ -71,7 +71,9 @@ def views(draw: st.DrawFn) -> FakeView:
             if draw(st.booleans()):
                 until = NOW + draw(st.sampled_from([-50.0, -1.0, 1.0, 50.0]))
                 trial = NOW + draw(st.sampled_from([-1.0, 5.0]))
-                view.conditions[f"{name}/{model}"] = Condition(draw(st.integers(1, THRESHOLD + 2)), 1, until, trial)
+                view.conditions[f"{name}/{model}"] = Condition(
+                    draw(st.integers(1, LIMITS.failures + 2)), 1, until, trial
+                )
         if draw(st.booleans()):
             kind = draw(st.sampled_from([failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED]))
             view.block(name, "k0", kind, NOW + draw(st.sampled_from([-1.0, 0.5, 3.0, 100.0])))

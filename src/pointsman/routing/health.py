@@ -40,7 +40,6 @@ from pointsman.domain.snapshots import HealthLimits
 from pointsman.domain.targets import Candidate
 
 LIMITS = HealthLimits()
-THRESHOLD = LIMITS.failures
 FIRST_BLOCK_S = 1.0
 MAX_DOUBLINGS = 10  # far past every limit, far below what overflows a float
 HANGING_S = 5.0  # a failure that took as long kept its request waiting

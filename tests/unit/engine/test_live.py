@@ -11,7 +11,7 @@ from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits, Routing
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.engine.live import Live
-from pointsman.routing.health import FIRST_BLOCK_S, MODELS_OF_A_KEY, THRESHOLD
+from pointsman.routing.health import FIRST_BLOCK_S, LIMITS, MODELS_OF_A_KEY
 from pointsman.routing.retry_budget import CAPACITY
 
 ALPHA, BETA = endpoint("alpha", "k1", "k2"), endpoint("beta")
@@ -44,7 +44,7 @@ def test_attempts_in_progress_are_counted_and_forgotten() -> None:
 def test_failures_change_the_health_of_that_candidate_only_and_a_success_restores_it() -> None:
     state = live()
     states = []
-    for _ in range(THRESHOLD):
+    for _ in range(LIMITS.failures):
         attempt(state, A, failures.UPSTREAM_ERROR)
         states.append(state.conditions["alpha/m"].health(NOW))
     assert states == [Health.DEGRADED, Health.DEGRADED, Health.FAILED]
@@ -57,7 +57,7 @@ def test_failures_change_the_health_of_that_candidate_only_and_a_success_restore
 
 def test_the_attempt_at_a_recovering_candidate_is_the_trial_that_keeps_others_away() -> None:
     state = live()
-    for _ in range(THRESHOLD):
+    for _ in range(LIMITS.failures):
         attempt(state, A, failures.UPSTREAM_ERROR)
     later = NOW + FIRST_BLOCK_S
     assert not state.conditions["alpha/m"].is_blocked(later)
@@ -117,7 +117,7 @@ def test_an_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
 
 def test_a_failure_at_one_operation_says_nothing_of_another() -> None:
     state = live()
-    for _ in range(THRESHOLD):
+    for _ in range(LIMITS.failures):
         state.begin(A, NOW, is_retry=False, operation=Operation.EMBEDDING)
         state.finish(A, A.keys[0], failure(), NOW, operation=Operation.EMBEDDING)
     assert list(state.conditions) == ["alpha/m\tembedding"]
@@ -149,7 +149,7 @@ def test_blocks_that_are_long_over_are_forgotten() -> None:
 @pytest.mark.parametrize("kind", [failures.CLIENT_GONE, failures.UPSTREAM_REFUSED, failures.INTERNAL])
 def test_what_is_no_doing_of_the_provider_is_not_held_against_it(kind: Kind) -> None:
     state = live()
-    for _ in range(THRESHOLD):
+    for _ in range(LIMITS.failures):
         attempt(state, A, kind)
     assert (state.conditions, state.key_blocks) == ({}, {})
 
@@ -230,7 +230,7 @@ def test_a_model_name_with_slashes_belongs_to_the_provider_before_the_first() ->
 
 def test_a_clients_hurry_is_held_against_nobody() -> None:
     state = live()
-    for _ in range(THRESHOLD + 1):
+    for _ in range(LIMITS.failures + 1):
         attempt(state, A, failures.DEADLINE_EXCEEDED)
     assert not state.conditions
 

@@ -22,7 +22,7 @@ from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
-from pointsman.routing.health import THRESHOLD, KeyBlock
+from pointsman.routing.health import LIMITS, KeyBlock
 from pointsman.routing.ledger import Ledger
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import HttpServer, Limits
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
 
         assert wrong() == set()
         now = monotonic()
-        for state in ["degraded"] * (THRESHOLD - 1) + ["failed"]:
+        for state in ["degraded"] * (LIMITS.failures - 1) + ["failed"]:
             page.live.begin(A, now, is_retry=False)
             page.live.finish(A, A.keys[0], failure(), now)
             assert wrong() == {

@@ -24,7 +24,6 @@ from pointsman.routing.health import (
     MODELS_OF_A_KEY,
     PROBE_S,
     QUOTA_BLOCK_S,
-    THRESHOLD,
     TRIAL_S,
     UNSUPPORTED_S,
     Condition,
@@ -58,7 +57,7 @@ def failed(times: int, now: float = NOW) -> Condition:
 
 
 DEGRADED = failed(1)
-FAILED = failed(THRESHOLD)
+FAILED = failed(LIMITS.failures)
 AFTER = NOW + FIRST_BLOCK_S  # when the block of FAILED is over
 ON_TRIAL = begin(FAILED, AFTER)
 
@@ -68,7 +67,7 @@ ON_TRIAL = begin(FAILED, AFTER)
     [
         (Condition(), NOW, Health.HEALTHY, False),
         (DEGRADED, NOW, Health.DEGRADED, False),
-        (failed(THRESHOLD - 1), NOW, Health.DEGRADED, False),
+        (failed(LIMITS.failures - 1), NOW, Health.DEGRADED, False),
         (FAILED, NOW, Health.FAILED, True),
         (FAILED, AFTER - 0.001, Health.FAILED, True),
         (FAILED, AFTER, Health.RECOVERING, False),
@@ -87,7 +86,7 @@ def test_the_states(condition: Condition, now: float, health: Health, is_blocked
     [
         (None, NOW, Health.DEGRADED),
         (DEGRADED, NOW, Health.DEGRADED),
-        (failed(THRESHOLD - 1), NOW, Health.FAILED),
+        (failed(LIMITS.failures - 1), NOW, Health.FAILED),
         (FAILED, NOW, Health.FAILED),
         (FAILED, AFTER, Health.FAILED),
         (ON_TRIAL, AFTER, Health.FAILED),
@@ -107,7 +106,7 @@ def test_a_success_heals_from_every_state(condition: Condition | None) -> None:
 @pytest.mark.parametrize("kind", HARMLESS, ids=lambda kind: kind.code)
 def test_no_other_failure_opens_a_breaker_or_closes_one(kind: Kind) -> None:
     condition: Condition | None = None
-    for _ in range(10 * THRESHOLD):
+    for _ in range(10 * LIMITS.failures):
         condition = observe(condition, failure(kind), NOW)
     assert condition is None
     still = observe(FAILED, failure(kind), NOW)
@@ -179,7 +178,7 @@ def test_how_many_failures_open_the_breaker_is_a_setting(number: int) -> None:
 def test_a_failure_of_nothing_but_the_attempt_opens_no_breaker() -> None:
     unknown = replace(DEAD, scope=Scope.ATTEMPT)
     condition: Condition | None = None
-    for _ in range(10 * THRESHOLD):
+    for _ in range(10 * LIMITS.failures):
         condition = observe(condition, unknown, NOW)
     assert condition is None
 
@@ -200,10 +199,10 @@ def test_a_server_that_says_it_lacks_an_operation_is_skipped_for_long_and_asked_
 
 def test_a_server_that_only_seems_to_lack_an_operation_is_believed_after_several_times() -> None:
     condition: Condition | None = None
-    for times in range(1, THRESHOLD + 1):
+    for times in range(1, LIMITS.failures + 1):
         condition = observe(condition, LACKING, NOW)
         assert condition is not None
-        assert condition.is_blocked(NOW) is (times == THRESHOLD)
+        assert condition.is_blocked(NOW) is (times == LIMITS.failures)
 
 
 def test_the_health_of_each_operation_has_a_name_of_its_own() -> None:
