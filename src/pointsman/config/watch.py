@@ -25,7 +25,8 @@ class ConfigWatcher:
     """Watches the file that `current` was compiled from.
 
     `on_compiled` is told each new valid configuration with its warnings, `on_problems` why one was not taken: the
-    old one stays in force. Both are called on the event loop.
+    old one stays in force. When the old one is put back on disk after that, `on_compiled` is told too: nothing is
+    refused any more. Both are called on the event loop.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ConfigWatcher:
         self._poll_s = poll_s
         self._secret_files = current.secret_files
         self._seen: bytes | None = None
+        self._is_refused = False  # what was on disk when it was last looked at
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
@@ -94,7 +96,7 @@ class ConfigWatcher:
     async def _reload_if_changed(self) -> None:
         async with self._one_at_a_time:
             checked = await self._compile_if_changed()
-            if checked is not None and not self._is_in_force(checked.compiled):
+            if checked is not None and (self._is_refused or not self._is_in_force(checked.compiled)):
                 self._report(checked)
 
     def _is_in_force(self, compiled: Compiled | None) -> bool:
@@ -116,6 +118,7 @@ class ConfigWatcher:
         return checked
 
     def _report(self, checked: Checked) -> None:
+        self._is_refused = checked.compiled is None
         if checked.compiled is None:
             self._on_problems(checked.problems)
         else:

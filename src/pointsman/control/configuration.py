@@ -110,7 +110,7 @@ class Configuration:
                 _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
                 self._refuse([f"{self.path} cannot be written: {error.strerror}"])
                 return
-            await self._put_in_force(compiled, [str(problem) for problem in warnings])
+            await self._put_in_force(compiled, _of(Severity.WARNING, warnings))
 
     async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
         """Have everybody take what is on the disk by now."""
@@ -130,9 +130,14 @@ class Configuration:
         for problem in problems:
             _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
         _logger.error("the new configuration has errors; the old one stays in force")
-        self._refuse([str(problem) for problem in problems])
+        self._refuse(_of(Severity.ERROR, problems))
 
     def _refuse(self, said: list[str]) -> None:
         self.refused = said
         self.refusals += 1
         self._outcome = (False, said)
+
+
+def _of(severity: Severity, problems: tuple[Problem, ...]) -> list[str]:
+    """Those to be told to whoever asks. All of them are in the log."""
+    return [str(problem) for problem in problems if problem.severity is severity]

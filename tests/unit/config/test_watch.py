@@ -112,6 +112,24 @@ def test_a_faulty_file_is_reported_once_and_the_next_good_one_taken(tmp_path: Pa
     run(scenario)
 
 
+def test_the_old_file_put_back_after_a_faulty_one_is_told_of(tmp_path: Path) -> None:
+    """It is what is in force, and yet it is news: nothing on disk is refused any more."""
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(text("a"))
+
+    async def scenario() -> None:
+        recorder = Recorder(path, poll_s=0.05)
+        task = await recorder.started()
+        replace_file(path, text("b").replace("models", "modles"))
+        assert "refused" in await recorder.next()
+        replace_file(path, text("a"))
+        assert await recorder.next() == "a sk-test"
+        await stop(task)
+        assert recorder.reports.empty()
+
+    run(scenario)
+
+
 def test_a_secret_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
     path = tmp_path / "config" / "pointsman.yaml"
     secret = tmp_path / "secrets" / "openai"

@@ -6,7 +6,8 @@ import pytest
 
 from fakes.control import CONFIG, ENVIRON
 from integration.gateway import run
-from pointsman.config.compile import Compiled
+from pointsman.config.compile import Compiled, compile_file
+from pointsman.config.problems import Severity
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
 from pointsman.control.configuration import Configuration
 
@@ -61,6 +62,17 @@ def test_one_with_errors_changes_nothing_and_says_where(tmp_path: Path) -> None:
     )
     assert (one.configuration.digest, one.snapshot.read_bytes()) == before
     assert one.new == []
+
+
+def test_a_refusal_is_told_by_its_errors_alone(tmp_path: Path) -> None:
+    """Notes and warnings would have been taken: whoever reads why it was refused looks for none of them."""
+    one = Fixture(tmp_path)
+    one.file.write_text(CONFIG.replace("teams: {", "teams: {idle: {}, ") + "modles: {}\n")
+    assert {problem.severity for problem in compile_file(one.file, ENVIRON).problems} == {Severity.ERROR, Severity.NOTE}
+    is_taken, messages = one.reload()
+    assert not is_taken
+    assert len(messages) == 1
+    assert one.configuration.refused == messages
 
 
 def test_workers_that_have_not_taken_it_are_told_of(tmp_path: Path) -> None:
