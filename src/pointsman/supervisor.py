@@ -466,7 +466,7 @@ class Supervisor:
         settings, sockets = self._settings, self._sockets
         scheme = "https" if settings.tls is not None else "http"
         _logger.info(
-            "listening on %s://%s:%d/v1, metrics on http://%s:%d/metrics, configuration %s",
+            "listening on %s://%s:%d/v1, console on http://%s:%d/, configuration %s",
             scheme,
             settings.listen.host or "0.0.0.0",  # noqa: S104 -- says what an empty host means
             port_of(sockets.listen[0][0]),
@@ -510,8 +510,8 @@ def lock_data_dir(data_dir: Path) -> int:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(fd)
         raise SupervisorError(
-            f"another gateway (pid {holder}) uses the data folder {data_dir}; stop it, or give this one a `data_dir` "
-            "of its own"
+            f"another gateway (pid {holder}) uses the data folder {data_dir}; stop it, or choose another folder with "
+            "--data-dir or `data_dir`"
         ) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -51,7 +51,7 @@ def test_eighty_to_twenty_over_ten_thousand_requests() -> None:
             assert variants == {"control": counts["alpha"], "trial": counts["beta"]}
             metrics = await gateway.metrics()
             for variant, count in variants.items():
-                name = f'pointsman_variant_requests_total{{model="chat",status="200",variant="{variant}"}}'
+                name = f'pointsman_variant_requests_total{{public_model="chat",status="200",variant="{variant}"}}'
                 assert metrics[name] == count
 
     run(main())

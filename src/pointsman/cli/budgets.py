@@ -26,6 +26,9 @@ def command(
     if as_json:
         say_data(found)
         return
+    if not found:
+        say("there are no limits to show")
+        return
     numbers = ("limit", "used", "held by workers", "left")
     print_table(("owner", "per", *numbers, "of", "since"), [_line(one) for one in found], set(numbers))
     if len(found) == limit:

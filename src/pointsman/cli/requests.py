@@ -47,6 +47,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 def _print_all(rows: list[dict[str, Any]]) -> None:
     from pointsman.cli._admin import dollars, known_by
 
+    if not rows:
+        say("no request was found; the newest may take a moment, and old ones are deleted")
+        return
     names = ("time", "key", "asked for", "served by", "status", "cost", "id")
     lines = [
         (

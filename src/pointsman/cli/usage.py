@@ -42,8 +42,10 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     names = [name.strip() for name in by.split(",") if name.strip()]
     if unknown := [name for name in names if name not in _BY]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_BY)}", param_hint="--by")
+    if as_csv and as_json:
+        raise typer.BadParameter("choose --json or --csv", param_hint="--csv")
     if days is not None and since is not None:
-        raise typer.BadParameter("say either how far back or since when", param_hint="--days")
+        raise typer.BadParameter("choose --days or --since", param_hint="--days")
     end = moment(until, "--until") if until is not None else None
     start = moment(since, "--since") if since is not None else (end or time.time()) - (days or 30.0) * 86_400
     asked: dict[str, Any] = {"group_by": names, "since": max(0.0, start), "until": end, "limit": PAGE}
@@ -69,6 +71,9 @@ def _print(names: list[str], found: dict[str, Any]) -> None:
     from pointsman.cli._admin import dollars
 
     rows = found["rows"]
+    if not rows:
+        say("nothing was used")
+        return
     by_time = {"hour", "day"} & set(names)
     if not by_time:
         rows = sorted(rows, key=lambda row: -row["cost_nano"])
@@ -95,7 +100,7 @@ def _total(found: dict[str, Any]) -> str:
 
     total = found.get("total")
     if total is None:
-        return "no total: a request with several tags counts once for each" if found["rows"] else "nothing was used"
+        return "no total: a request with several tags counts once for each"
     said = f"together {dollars(total['cost_nano'])}"
     if total.get("estimated_nano"):
         said += f"; of it {dollars(total['estimated_nano'])} estimated"

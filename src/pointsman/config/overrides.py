@@ -14,6 +14,7 @@ from pointsman.config.schema import Document
 LISTEN = "POINTSMAN_LISTEN"
 CONSOLE_LISTEN = "POINTSMAN_CONSOLE_LISTEN"
 DATA_DIR = "POINTSMAN_DATA_DIR"
+_OPTIONS = {LISTEN: "--listen", CONSOLE_LISTEN: "--console"}
 
 
 def overridden(document: Document, environ: Mapping[str, str], findings: Findings) -> Document:
@@ -45,6 +46,6 @@ def _address(environ: Mapping[str, str], variable: str, findings: Findings) -> s
     try:
         parse_listen(stated)
     except ValueError as error:
-        findings.error((), f"{variable}: {error}")
+        findings.error((), f"{_OPTIONS[variable]} or {variable}: {error}")
         return None
     return stated

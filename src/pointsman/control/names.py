@@ -7,6 +7,7 @@ from fastapi import HTTPException
 from pointsman.config.compile import Compiled
 from pointsman.control.services import Services
 from pointsman.domain.identity import KeyTable
+from pointsman.domain.limits import Level
 
 _WORDS = {"virtual_key": "virtual key"}
 
@@ -20,6 +21,19 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
             what = "model" if kind == "asked" else _WORDS.get(kind, kind)
             message = f"there is no {what} {name!r}: the configuration does not name it, and nothing was used under it"
             raise HTTPException(404, {"code": "not_found", "message": message})
+
+
+async def check_owner(services: Services, owner: str) -> None:
+    """Raises 404 for an owner of limits that never existed, and 422 for what is written like none."""
+    level, colon, name = owner.partition(":")
+    if not colon or level not in {one.value for one in Level}:
+        message = "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME or entry:KEY/PROVIDER"
+        raise HTTPException(422, {"code": "invalid_request", "message": message})
+    if level == Level.ENTRY.value:
+        key, _, provider = name.partition("/")
+        await check_names(services, {"virtual_key": key, "provider": provider})
+    else:
+        await check_names(services, {level: name})
 
 
 async def _was_used(services: Services, kind: str, name: str) -> bool:

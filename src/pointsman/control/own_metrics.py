@@ -56,7 +56,7 @@ def _books(services: Services) -> Iterator[GaugeFamily]:
     aside, aside_bytes = services.ingest.set_aside()
     lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
     yield gauge("pointsman_store_up", "1 while the store works.", int(state.problem is None))
-    yield gauge("pointsman_ingest_lag_seconds", "Since all journals were read to their end.", lag_s)
+    yield gauge("pointsman_ingest_lag_seconds", "Seconds since all journals were read to their end.", lag_s)
     yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journals not read yet.", services.ingest.backlog_bytes())
     yield gauge("pointsman_damaged_journals", "Journals set aside for somebody to look at.", aside)
     yield gauge("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", aside_bytes)

@@ -41,9 +41,10 @@ class Need:
             tokens.append(services.metrics_token)
         given = presented.strip() if scheme.lower() == "bearer" else ""
         if not any([token.opens(given) for token in tokens]):  # noqa: C419 -- all of them, whichever it is
-            message = "present the admin token as 'Authorization: Bearer <token>'"
+            name = "metrics token" if is_metrics and services.metrics_token is not None else "admin token"
+            message = f"present the {name} as 'Authorization: Bearer <token>'"
             if authorization is not None:
-                message = "this is not the admin token"
+                message = f"this is not the {name}"
             raise HTTPException(401, {"code": "unauthorized", "message": message}, {"www-authenticate": "Bearer"})
 
 

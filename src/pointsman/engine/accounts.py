@@ -66,7 +66,9 @@ class Accounts:
         self.attempts = CounterFamily("pointsman_attempts_total", "Attempts at providers.", (*target, "outcome"))
         self.tokens = CounterFamily("pointsman_tokens_total", "Tokens of attempts.", (*target, "direction"))
         self.variants = CounterFamily(
-            "pointsman_variant_requests_total", "Requests served by a labelled target.", ("model", "variant", "status")
+            "pointsman_variant_requests_total",
+            "Requests served by a labelled target of a public name.",
+            ("public_model", "variant", "status"),
         )
         self.costs = CounterFamily(
             "pointsman_cost_dollars_total", "Cost of attempts, by how it is known.", (*target, "source"), _NANO
@@ -83,16 +85,16 @@ class Accounts:
             "pointsman_key_tokens_total", "Tokens of the requests of virtual keys.", (*owner, "direction")
         )
         self.durations = HistogramFamily(
-            "pointsman_request_duration_seconds", "From head to end of answer.", ("operation", "stream"), _SECONDS
+            "pointsman_request_duration_seconds", "From the head of a request to the end of its answer.", ("operation", "stream"), _SECONDS
         )
         self.overhead = HistogramFamily(
-            "pointsman_gateway_seconds", "Time of a request not spent on upstreams.", (), _OVERHEAD_S
+            "pointsman_gateway_seconds", "Time of a request that no provider took.", (), _OVERHEAD_S
         )
         self.attempt_durations = HistogramFamily(
-            "pointsman_attempt_duration_seconds", "From start to end of an attempt.", target, _SECONDS
+            "pointsman_attempt_duration_seconds", "From the start of an attempt to its end.", target, _SECONDS
         )
         self.first_bytes = HistogramFamily(
-            "pointsman_first_byte_seconds", "From start of an attempt to its head.", target, _SECONDS
+            "pointsman_first_byte_seconds", "From the start of an attempt to the head of its answer.", target, _SECONDS
         )
         self.lease_waits = HistogramFamily(
             "pointsman_lease_wait_seconds", "Waits of attempts for room in a limit; most do not wait.", (), _WAIT_S

@@ -40,6 +40,8 @@ def test_the_latest_as_a_table(tmp_path: Path) -> None:
 
         chosen = CliRunner().invoke(build_app(), ["requests", "--url", url, "--key", "you", "--json"], env=ENV)
         assert [row["virtual_key"] for row in json.loads(chosen.output)] == ["you"]
+        none = CliRunner().invoke(build_app(), ["requests", "--url", url, "--status", "418"], env=ENV)
+        assert none.output == "no request was found; the newest may take a moment, and old ones are deleted\n"
 
 
 def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:

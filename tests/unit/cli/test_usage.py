@@ -115,7 +115,8 @@ def test_a_span_is_said_by_its_ends(tmp_path: Path) -> None:
         assert spent(url, "--since", str(day), "--until", str(day + 2 * 86_400)) == 11
         for arguments, said in (
             (["--since", "yesterday"], "'yesterday' is no moment"),
-            (["--since", "2026-01-01", "--days", "3"], "either how far back or since when"),
+            (["--since", "2026-01-01", "--days", "3"], "choose --days or --since"),
+            (["--csv", "--json"], "choose --json or --csv"),
         ):
             done = CliRunner().invoke(build_app(), ["usage", "--url", url, *arguments], env=ENV)
             assert done.exit_code == 2

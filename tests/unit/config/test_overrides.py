@@ -32,10 +32,12 @@ def test_the_environment_outranks_the_file(tmp_path: Path) -> None:
     assert settings.data_dir == Path("there").absolute(), "relative to the working folder, as in a shell"
 
 
-@pytest.mark.parametrize("variable", ["POINTSMAN_LISTEN", "POINTSMAN_CONSOLE_LISTEN"])
-def test_an_error_names_the_variable(variable: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "variable"), [("--listen", "POINTSMAN_LISTEN"), ("--console", "POINTSMAN_CONSOLE_LISTEN")]
+)
+def test_an_error_names_the_option_and_the_variable(option: str, variable: str) -> None:
     assert errors(FILE + OPEN, {**ENVIRON, variable: "8080"}) == [
-        f"{variable}: must be host:port, such as 127.0.0.1:8080"
+        f"{option} or {variable}: must be host:port, such as 127.0.0.1:8080"
     ]
 
 

@@ -102,9 +102,9 @@ def test_targets_with_a_label_are_compared_by_it() -> None:
         accounts.request(record(variant=variant, status=status))
     found = {name: value for name, value in read(accounts).items() if name.startswith("pointsman_variant")}
     assert found == {
-        'pointsman_variant_requests_total{model="chat",status="200",variant="control"}': 1,
-        'pointsman_variant_requests_total{model="chat",status="200",variant="trial"}': 1,
-        'pointsman_variant_requests_total{model="chat",status="500",variant="trial"}': 1,
+        'pointsman_variant_requests_total{public_model="chat",status="200",variant="control"}': 1,
+        'pointsman_variant_requests_total{public_model="chat",status="200",variant="trial"}': 1,
+        'pointsman_variant_requests_total{public_model="chat",status="500",variant="trial"}': 1,
     }
 
 

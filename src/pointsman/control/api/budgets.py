@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from pointsman.control.names import check_owner
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has
 from pointsman.routing.leases import Spent
@@ -48,7 +49,7 @@ _BUDGETS = TypeAdapter(list[Budget])
 @router.get("/budgets", response_model=list[Budget])
 async def budgets(services: Has, asked: Annotated[Asked, Query()]) -> Response:
     """Every limit in its present window, up to `limit` of them, by owner: those that were used come first where there
-    are more."""
+    are more. An owner that never existed is an error."""
     now = time()
     found: list[Budget] = []
     current: set[tuple[str, int]] = set()
@@ -70,6 +71,8 @@ async def budgets(services: Has, asked: Annotated[Asked, Query()]) -> Response:
             found.append(_budget(Spent(*name, 0, 0, limit)))
             if len(found) >= asked.limit:
                 break
+    if not found and asked.owner is not None:
+        await check_owner(services, asked.owner)
     found.sort(key=lambda one: (one.owner, one.metric, one.period, one.window_start))
     return Response(_BUDGETS.dump_json(found), media_type="application/json")
 

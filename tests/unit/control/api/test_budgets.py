@@ -44,7 +44,13 @@ def test_by_owner_and_of_the_past(tmp_path: Path) -> None:
             past = await plane.data("/api/v1/budgets", owner="virtual_key:me", past=True)
             assert len([one for one in past if one["period"] == "day"]) == 2
             assert len(await plane.data("/api/v1/budgets", limit=1)) == 1
-            assert await plane.data("/api/v1/budgets", owner="virtual_key:m") == [], "names are whole"
+            for owner in ("virtual_key:m", "team:nobody", "provider:groq", "entry:me/groq", "entry:m/openai"):
+                unknown = await plane.get("/api/v1/budgets", owner=owner)
+                assert unknown.status_code == 404, f"names are whole, and {owner} is none"
+                assert "there is no" in unknown.json()["error"]["message"]
+            for owner in ("me", "key:me", "team"):
+                assert (await plane.get("/api/v1/budgets", owner=owner)).status_code == 422
+            assert await plane.data("/api/v1/budgets", owner="entry:me/openai") == [], "it exists, and has no limit"
             assert (await plane.get("/api/v1/budgets", limit=0)).status_code == 422
             assert (await plane.get("/api/v1/budgets", whose="me")).status_code == 422
 
