@@ -85,7 +85,10 @@ class Accounts:
             "pointsman_key_tokens_total", "Tokens of the requests of virtual keys.", (*owner, "direction")
         )
         self.durations = HistogramFamily(
-            "pointsman_request_duration_seconds", "From the head of a request to the end of its answer.", ("operation", "stream"), _SECONDS
+            "pointsman_request_duration_seconds",
+            "From the head of a request to the end of its answer.",
+            ("operation", "stream"),
+            _SECONDS,
         )
         self.overhead = HistogramFamily(
             "pointsman_gateway_seconds", "Time of a request that no provider took.", (), _OVERHEAD_S
