@@ -87,7 +87,7 @@ def test_websockets_are_refused_in_words() -> None:
     async def main() -> None:
         async with serving(**STARTED, governance=KEYS) as gateway:
             status, answer = await _ask(gateway, f"GET /v1/realtime?model=chat HTTP/1.1\n{upgrade}")
-            assert status == 501
+            assert status == 400
             assert b"WebSocket" in answer
 
     run(main())

@@ -9,6 +9,7 @@ import pytest
 from fakes.clock import Clock
 from fakes.serving import GET, Recorder, post, run, serving, until, wait
 from pointsman.transport import _server_connection, deadlines
+from pointsman.transport._bodies import MIN_BYTES_PER_S
 from pointsman.transport.http_server import BodyMode, Exchange
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -72,14 +73,30 @@ def test_a_body_that_keeps_coming_may_take_longer(clock: Clock) -> None:
     async def case() -> None:
         async with serving(**timeouts(1.0, "body_timeout_s")) as served:
             peer = await served.connect()
-            request = post(b"x" * 8)
-            await peer.send(request[:-7])
+            request = post(b"x" * 8 * MIN_BYTES_PER_S)
+            await peer.send(request[: -7 * MIN_BYTES_PER_S])
             for count in range(1, 8):
-                await until(lambda: served.server.body_memory == count)  # noqa: B023 -- called at once
+                await until(lambda: served.server.body_memory == count * MIN_BYTES_PER_S)  # noqa: B023 -- called at once
                 clock.now += 0.9
                 await asyncio.sleep(TICKS_S)
-                await peer.send(b"x")
+                await peer.send(b"x" * MIN_BYTES_PER_S)
             assert (await peer.read_answer()).status == 200
+
+    run(case())
+
+
+def test_a_body_that_comes_at_a_byte_a_second_is_not_waited_for(clock: Clock) -> None:
+    async def case() -> None:
+        async with serving(**timeouts(10.0, "body_timeout_s")) as served:
+            peer = await served.connect()
+            await peer.send(post(b"x" * 1000)[:-999])
+            for count in range(1, 10):
+                await until(lambda: served.server.body_memory == count)  # noqa: B023 -- called at once
+                clock.now += 1.0
+                await asyncio.sleep(TICKS_S)
+                await peer.send(b"x")
+            clock.now += 1.1
+            assert (await peer.read_answer()).status == 408
 
     run(case())
 

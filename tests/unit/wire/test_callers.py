@@ -68,7 +68,7 @@ def test_without_keys_no_page_may_call_that_is_not_listed(origin: bytes) -> None
 
 def test_websockets_are_refused_in_words() -> None:
     failure = refused(lambda: check_caller({b"upgrade": b"WebSocket"}, Access(), is_open=False))
-    assert failure.kind.status == 501
+    assert failure.kind.status == 400
     assert "/v1/realtime" in failure.message
 
 
