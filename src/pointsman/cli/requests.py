@@ -71,19 +71,23 @@ def _print_one(one: dict[str, Any]) -> None:
 
     served = f"{one['provider']}/{one['attempts'][-1]['model']}" if one["attempts"] else one["provider"]
     status = one["status"] or "the worker died"
+    asked = f"{one['model']} on " if one["model"] else ""
+    retries = one.get("client_retries")
     facts = {
         "request": one["request_id"],
         "time": _moment(one["at"]),
         "status": f"{status} {one['code']}: {one['message']}" if one.get("code") else str(status),
         "key, team, customer": ", ".join(filter(None, (one["virtual_key"], one.get("team"), one.get("customer")))),
-        "asked for": f"{one['model']} on {one['path']}{', streamed' if one['stream'] else ''}",
+        "asked for": f"{asked}{one['path']}{', streamed' if one['stream'] else ''}",
         "served by": served,
         "strategy": f"{one['strategy']}, from {one['source']}" if one.get("strategy") else "",
         "variant": one.get("variant") or "",
         "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
         "took": f"{one['duration_us'] / 1000:.1f} ms, of it the gateway {one['gateway_us'] / 1000:.2f} ms",
         "cost": f"{dollars(one['cost_nano'])}{known_by(one)}",
+        "client": one.get("client") or "",
         "client's id": one.get("client_request_id") or "",
+        "client's retry": retries if retries and retries != "0" else "",
         "session": one.get("session") or "",
         "tags": ", ".join(f"{name}={value}" for name, value in one["tags"].items()),
     }
@@ -107,6 +111,8 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
     from pointsman.cli._admin import dollars
 
     said = f": {attempt['message']}" if attempt.get("message") else ""
+    if attempt.get("events_left_out"):
+        said += f" (events left out: {attempt['events_left_out']})"
     held = f", {dollars(attempt['held_nano'])} more is held" if attempt.get("held_nano") else ""
     return (
         str(number),

@@ -105,7 +105,8 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         host = _PORT.sub("", request.headers.get("host", "")).strip("[]")
         if hosts and host not in hosts:
-            return _error(421, "wrong_host", f"this is not {host!r}; call it by the address it listens on")
+            message = f"this is not {host[:100]!r}; call it by the address it listens on"
+            return _error(421, "wrong_host", f"{message}, or list the name in console.allowed_hosts")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return _error(413, "too_large", "the body is too large")

@@ -17,13 +17,22 @@ NOW = time.time()
 def fill(plane: ControlPlane) -> None:
     failed = {
         "provider": "groq", "model": "llama", "key": "default", "outcome": "upstream_error", "status": 500,
-        "message": "it answered 500", "duration_us": 1500,
+        "message": "it answered 500", "duration_us": 1500, "events_left_out": 1,
     }  # fmt: skip
     served_by = {
         "provider": "openai", "model": "gpt-4o", "key": "spare", "outcome": "ok", "status": 200, "duration_us": 2000,
         "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
     }  # fmt: skip
-    plane.write(1, NOW, attempts=[failed, served_by], source="models.chat", tags={"env": "[red]dev"}, session="s-1")
+    plane.write(
+        1,
+        NOW,
+        attempts=[failed, served_by],
+        source="models.chat",
+        tags={"env": "[red]dev"},
+        session="s-1",
+        client="198.51.100.7",
+        client_retries="2",
+    )
     plane.write(2, NOW + 1, of=scope(2, virtual_key="you"), status=429, code="rate_limited", message="no more")
     plane.writer.intent(scope(), request_id(3, NOW + 2), 1, NOW + 2, 1000, 10)
     plane.writer.close()
@@ -53,8 +62,8 @@ def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
         assert "key, team, customer: me, research" in text
         assert "served by: openai/gpt-4o" in text
         assert "strategy: priority, from models.chat" in text
-        assert "session: s-1 tags: env=[red]dev" in text
-        assert "1 groq llama default upstream_error: it answered 500 1.5 ms" in text
+        assert "client: 198.51.100.7 client's retry: 2 session: s-1 tags: env=[red]dev" in text
+        assert "upstream_error: it answered 500 (events left out: 1) 1.5 ms" in text
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
         assert "left out or shortened, and why groq/llama: is excluded by the key" in text
 

@@ -57,7 +57,8 @@ class Attempt(BaseModel):
     """One attempt at a provider. Durations are microseconds; `start_us` counts from the request's arrival. `max_tokens`
     is what its answer was limited to where a limit had room for no more. `usage_source` says how its cost is known:
     `provider`, `estimated`, `reserved`, `reconciled` or `none`. Budgets hold `held_nano` beyond the cost until it is
-    reconciled, by `attempt_id`, or their windows end."""
+    reconciled, by `attempt_id`, or their windows end. `events_left_out` counts events of a stream that could not be
+    read."""
 
     attempt_id: str = ""
 
@@ -77,10 +78,12 @@ class Attempt(BaseModel):
     tokens_out: int = 0
     max_tokens: int | None = None
     held_nano: int = 0
+    events_left_out: int = 0
 
 
 class Request(RequestRow):
-    """One request: the decision with its verdicts, the attempts, and what it cost."""
+    """One request: the decision with its verdicts, the attempts, and what it cost. `client` is the address it came
+    from, `client_retries` how often the client's SDK had tried before."""
 
     path: str
     operation: str | None = None
@@ -101,6 +104,8 @@ class Request(RequestRow):
     duration_us: int = 0
     gateway_us: int = 0
     session: str | None = None
+    client: str = ""
+    client_retries: str | None = None
     tags: dict[str, str] = {}
 
 

@@ -98,7 +98,9 @@ function facts(one) {
   if (one.tokens_in !== null) say("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
   say("Took", `${milliseconds(one.duration_us)}, of it the gateway itself ${milliseconds(one.gateway_us)}`);
   say("Cost", dollars(one.cost_nano) + known(one));
+  say("Client", one.client);
   say("Client's id", one.client_request_id);
+  if (one.client_retries !== "0") say("Client's retry", one.client_retries);
   say("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
   return list;
 }
@@ -112,6 +114,7 @@ function attempts(made) {
     const outcome = element("span");
     outcome.append(element("span", one.outcome, "pill " + (one.outcome === "ok" ? "good" : "bad")));
     if (one.message) outcome.append(" " + one.message);
+    if (one.events_left_out) outcome.append(` (events left out: ${one.events_left_out})`);
     body.append(row([
       [index + 1, "soft"], [one.provider], [one.model], [one.key], [outcome, "wide"], [milliseconds(one.duration_us)],
       [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source}${one.held_nano ? `, ${dollars(one.held_nano)} more is held` : ""})`],

@@ -8,6 +8,8 @@ import pytest
 
 from fakes.control import control_plane, record, request_id, scope
 from integration.gateway import run
+from pointsman.control.api.requests import Attempt, Request
+from pointsman.engine.record import AttemptRecord, RequestRecord
 
 
 def test_the_newest_come_first_in_pages_and_can_be_chosen(tmp_path: Path) -> None:
@@ -120,5 +122,22 @@ def test_a_name_that_never_existed_is_an_error(tmp_path: Path) -> None:
             assert len(await plane.data("/api/v1/requests", model="made/up")) == 1
             assert await plane.data("/api/v1/requests", model="gpt-4o-mini") == []
             assert await plane.data("/api/v1/requests", model="made/up", status=500) == []
+
+    run(main())
+
+
+def test_what_the_log_has_of_a_request_is_told(tmp_path: Path) -> None:
+    """Some words are told by another name or of the attempts, and some are for operators of many requests."""
+    elsewhere = {"time", "key", "upstream_model"}
+    of_the_log_alone = {"method", "bytes_in", "bytes_out", "left_out"}
+    assert set(RequestRecord.__struct_fields__) - Request.model_fields.keys() == elsewhere | of_the_log_alone
+    assert set(AttemptRecord.__struct_fields__) <= Attempt.model_fields.keys()
+
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            one = plane.write(1, client="198.51.100.7", client_retries="2")
+            await plane.ingest()
+            told = await plane.data(f"/api/v1/requests/{one}")
+            assert (told["client"], told["client_retries"]) == ("198.51.100.7", "2")
 
     run(main())
