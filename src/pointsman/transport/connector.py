@@ -18,6 +18,9 @@ from pointsman.transport.resolver import Address, Resolver
 from pointsman.transport.room import are_files_used_up, is_ours
 
 STAGGER_S = 0.25  # how long one address may take before the next is tried beside it
+# When more clients come at once than there may be, those beyond the limit hold files until they have been told so.
+FILES_WAIT_S = 1.0  # how long a file is waited for
+FILES_STEP_S = 0.02
 MAX_PROXY_ANSWER = 16 * 1024
 
 _NO_FILES = (
@@ -115,7 +118,7 @@ class Connector:
 
     async def _connect_socket(self, address: Address, port: int) -> socket.socket:
         family, host = address
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = await self._new_socket(family)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -133,6 +136,17 @@ class Connector:
             sock.close()
             raise
         return sock
+
+    async def _new_socket(self, family: int) -> socket.socket:
+        """A socket, as soon as there is a file for it."""
+        until = self._loop.time() + FILES_WAIT_S
+        while True:
+            try:
+                return socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:
+                if not is_ours(error) or self._loop.time() >= until:
+                    raise
+            await asyncio.sleep(FILES_STEP_S)
 
     async def _ask_proxy(self, sock: socket.socket, origin: Origin) -> None:
         """Have the proxy open a tunnel to `origin`."""

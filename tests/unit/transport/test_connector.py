@@ -452,6 +452,7 @@ def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch
             origin = fake.origin if where == "socket" else Origin("http", "provider.test", 1)
             resolver = Resolver(asyncio.get_running_loop(), lookup=no_more)
             async with connecting(resolver=resolver) as client:
+                monkeypatch.setattr(connector, "FILES_WAIT_S", 0.05)
                 if where == "socket":
                     monkeypatch.setattr(socket, "socket", no_more)
                 else:
@@ -465,3 +466,25 @@ def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch
     assert answer.failure_code == "gateway_overloaded"
     assert answer.failure is not None
     assert "it has no more files or ports" in answer.failure.message
+
+
+def test_open_files_that_come_free_soon_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients beyond the limit hold files until they have been refused."""
+    real, made = socket.socket, 0
+
+    def soon(family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> socket.socket:
+        nonlocal made
+        made += fileno is None
+        if made < 3 and fileno is None:
+            raise OSError(errno.EMFILE, "too many open files")
+        return real(family, kind, proto, fileno)
+
+    async def main() -> Answer:
+        async with serving(echo) as fake, connecting() as client:
+            monkeypatch.setattr(socket, "socket", soon)
+            answer = await ask(client, fake.origin)
+            monkeypatch.undo()
+            return answer
+
+    assert run(main()).body == b"ok"
+    assert made >= 3
