@@ -37,6 +37,13 @@ _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# "Please try again in 9m38s" (OpenAI, Groq), "Please retry after 22 seconds" (Azure), "Please retry in 34.07s" (Gemini).
+_WAIT_IN_WORDS = re.compile(
+    r"\b(?:try again|retry) (?:in|after) (?:((?:\d{1,15}(?:\.\d{1,15})?(?:ms|s|m|h|d))+)"
+    r"|(\d{1,15}(?:\.\d{1,15})?) ?(milliseconds?|seconds?|minutes?|hours?|days?))\b",
+    re.ASCII | re.IGNORECASE,
+)
+_SECONDS_IN_WORDS = {"milliseconds": 0.001, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 # Numbers above these are points in time, not spans: 2001 in seconds, 1973 in milliseconds.
 _UNIX_S = 1e9
 _UNIX_MS = 1e11
@@ -50,6 +57,8 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
     kind, scope = judge(status, (found.code, found.type), found.message, rules)
     is_fit = found.is_openai and kind.fault is not Fault.CREDENTIAL
     message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
+    if wait_s is None:
+        wait_s = _wait_in_words(kind, found.message)
     return _failure(kind, scope, message, found, status, body if is_fit else None, wait_s)
 
 
@@ -60,8 +69,8 @@ def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     kind, scope = judge(status, (error.code, error.type), error.message, rules)
     if kind is failures.UPSTREAM_REFUSED:
         kind = failures.UPSTREAM_ERROR  # it had begun to serve the request
-    message = "the provider answered 200 with an error inside"
-    return _failure(kind, scope, message, error, status or 500, error_body if error.is_openai else None)
+    message, wait_s = "the provider answered 200 with an error inside", _wait_in_words(kind, error.message)
+    return _failure(kind, scope, message, error, status or 500, error_body if error.is_openai else None, wait_s)
 
 
 # Said instead of a provider's own words, which often repeat a part of the key.
@@ -160,6 +169,21 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
         ]
         wait_s = max((wait for wait in waits if wait is not None), default=None)
     return None if wait_s is None else min(max(wait_s, 0.0), MAX_WAIT_S)
+
+
+def _wait_in_words(kind: Kind, message: str | None) -> float | None:
+    """How long a provider that limits asks to be left alone, by its words: several say it in no header."""
+    if kind is not failures.UPSTREAM_RATE_LIMITED or not message:
+        return None
+    found = _WAIT_IN_WORDS.search(message)
+    if found is None:
+        return None
+    spans, number, unit = found.groups()
+    if spans:
+        wait_s = sum(float(span) * _SECONDS[unit] for span, unit in _SPAN.findall(spans.lower()))
+    else:
+        wait_s = float(number) * _SECONDS_IN_WORDS[unit.lower().removesuffix("s") + "s"]
+    return min(wait_s, MAX_WAIT_S)
 
 
 _LIMITED = (b"-requests", b"-tokens", b"")

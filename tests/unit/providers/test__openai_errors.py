@@ -256,6 +256,41 @@ def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None
     assert classify(429, lines, b"", NOW).retry_after_s == found
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "wait_s"),
+    [
+        (
+            429,
+            "Rate limit reached on tokens per day (TPD): Limit 1, Used 1. Please try again in 9m38.4s.",
+            578.4,
+        ),
+        (429, "Rate limit reached for m. Please try again in 20ms. Visit https://example.com", 0.02),
+        (429, "Rate limit reached for m. Please try again in 1h2m3s.", 3723.0),
+        (429, "Requests have exceeded the call rate limit. Please retry after 22 seconds.", 22.0),
+        (429, "You exceeded your current rate limit. Please retry in 34.07s.", 34.07),
+        (429, "Try again in 1 minute", 60.0),
+        (429, "Try again in 99999999 hours", MAX_WAIT_S),
+        (429, "Please try again later", None),
+        (429, "Please try again in 5 apples", None),
+        (429, "Please try again in " + "9" * 400 + "s", None),
+        (429, "Please try again in 1" + "m1" * 20_000, None),
+        (500, "Please try again in 5s", None),
+        (400, "the prompt says: please try again in 5s", None),
+    ],
+)
+def test_how_long_to_wait_is_read_from_the_words_of_a_limit_too(
+    status: int, message: str, wait_s: float | None
+) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    assert classify(status, {}, body, NOW).retry_after_s == (None if wait_s is None else pytest.approx(wait_s))
+    assert classify(status, {b"retry-after": b"7"}, body, NOW).retry_after_s == 7.0, "a header comes first"
+
+
+def test_how_long_to_wait_is_read_from_a_limit_inside_a_200() -> None:
+    body = b'{"message":"Please try again in 6s.","code":"rate_limit_exceeded"}'
+    assert classify_inside(body, ()).retry_after_s == 6.0
+
+
 def test_a_provider_is_not_quoted_about_a_key() -> None:
     body = b'{"error":{"message":"Incorrect API key provided: sk-secre****6789","code":"invalid_api_key"}}'
     failure = classify(401, {}, body, NOW)
