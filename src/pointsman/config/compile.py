@@ -25,7 +25,7 @@ from pointsman.config.references import References
 from pointsman.config.routing_schema import RoutingSettings
 from pointsman.config.schema import Document, GovernanceSettings
 from pointsman.config.settings import Settings, compile_network, compile_settings
-from pointsman.config.unusable import note_unusable
+from pointsman.config.unusable import warn_unusable
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
@@ -121,7 +121,7 @@ def compile_document(
     access = compile_access(document.server, findings)
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
-    note_unusable(Snapshot("", endpoints, models, {}, pricing=pricing), own_keys, findings)
+    warn_unusable(Snapshot("", endpoints, models, {}, pricing=pricing), own_keys, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)

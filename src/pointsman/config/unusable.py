@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from pointsman.config.problems import Findings
+from pointsman.config.problems import Findings, listed
 from pointsman.domain.calls import Operation
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
@@ -15,9 +15,9 @@ from pointsman.routing.terms import terms_of
 _LATER = (Operation.BATCH, Operation.OTHER)
 
 
-def note_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
-    """Models that have no price though a budget applies, and what is billed when it is done. `keys` are those that the
-    document itself names."""
+def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
+    """Warn of models that have no price though a budget applies, and of what is billed when it is done. `keys` are
+    those that the document itself names: there may be very many in a file of keys."""
     budgeted = [key for key in keys.values() if _has_budget(key.limits) or _has_budget_of_entry(key)]
     for model in snapshot.models.values():
         for item in (*model.targets, *model.fallbacks):
@@ -28,17 +28,28 @@ def note_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings
                     f"pricing.overrides, with 0 where it is free"
                 )
                 findings.warning(("models", model.name), message)
-    endpoints = snapshot.endpoints.values()
-    is_held = bool(budgeted) or any(_has_budget(endpoint.limits) for endpoint in endpoints)
-    offers = any(operation in PROVIDERS[one.type].codecs for one in endpoints for operation in _LATER)
-    is_priced = any(one.price is not None and one.price.is_by_request for one in snapshot.pricing.overrides)
-    if is_held and offers and not is_priced:
+    _warn_of_batches(snapshot, findings, is_held=bool(budgeted))
+
+
+def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -> None:
+    """Once for all keys and providers: `is_held` says that some key has a budget. A call that makes a batch names no
+    model, so a price for it is one of `provider/` or of a pattern that includes that."""
+    priced = [one.model for one in snapshot.pricing.overrides if one.price is not None and one.price.is_by_request]
+    names = [
+        endpoint.name
+        for endpoint in snapshot.endpoints.values()
+        if (is_held or _has_budget(endpoint.limits))
+        and any(operation in PROVIDERS[endpoint.type].codecs for operation in _LATER)
+        and not any(fnmatchcase(f"{endpoint.name}/", pattern) for pattern in priced)
+    ]
+    if names:
         message = (
-            "where a budget applies, batches, fine-tuning and the like are refused (403 price_unknown), for what they "
-            "cost shows only when they are done; state per_request_usd in pricing.overrides where each has a price, "
-            "or use a key without a budget"
+            f"where a budget applies, batches, fine-tuning and the like are refused (403 price_unknown) at "
+            f"{listed(names)}, for what they cost shows only when they are done; use a key without a budget for them, "
+            f"or state what each such request costs in pricing.overrides: "
+            f"{{model: {names[0]}/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}"
         )
-        findings.note(("governance",), message)
+        findings.warning(("governance",), message)
 
 
 def _cannot_use(

@@ -18,10 +18,11 @@ BUDGET = "governance: {virtual_keys: {me: {value: env.ME, budgets: [{limit_usd: 
 SOFT = BUDGET.replace("limit_usd: 5", "soft: true, limit_usd: 5")
 PRICED = "pricing: {overrides: [{model: local/odd, input_usd_per_million: 0, output_usd_per_million: 0}]}\n"
 BY_REQUEST = PRICED.replace("}]}", ", per_request_usd: 0}]}")
+BATCHES = BY_REQUEST.replace("local/odd", "local/")
 
 
 def said(tmp_path: Any, text: str) -> list[tuple[str, str]]:
-    environ = {**ENVIRON, "ME": "pm-key-of-the-tests-me"}
+    environ = {**ENVIRON, "ME": "pm-key-of-the-tests-me", "YOU": "pm-key-of-the-tests-you"}
     checked = compile_document(load((BASE + text).encode()), tmp_path, environ)
     assert checked.compiled is not None, checked.problems
     wanted = ("models.chat", "governance")
@@ -58,8 +59,13 @@ def test_the_budget_of_a_provider_refuses_it_to_all(tmp_path: Any) -> None:
 
 
 def test_batches_are_told_until_each_has_a_price(tmp_path: Any) -> None:
-    notes = [one for one in said(tmp_path, BUDGET + PRICED) if "batches" in one[1]]
-    assert [severity for severity, _ in notes] == [Severity.NOTE.value], "nothing is wrong with it"
-    assert "per_request_usd" in notes[0][1]
-    assert not [one for one in said(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]]
+    two = BUDGET.replace("}}}", "}, you: {value: env.YOU, budgets: [{limit_usd: 5, per: day}]}}}")
+    for text in (BUDGET, two):
+        warnings = [one for one in said(tmp_path, text + PRICED) if "batches" in one[1]]
+        assert [severity for severity, _ in warnings] == [Severity.WARNING.value], "once, however many keys have one"
+        assert "{model: local/, input_usd_per_million: 0" in warnings[0][1], "and how to price them"
+    assert [one for one in said(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]], "it is of another model"
+    for model in ("local/", "local/*", "*"):
+        text = BUDGET + BATCHES.replace("local/", repr(model))
+        assert not [one for one in said(tmp_path, text) if "batches" in one[1]]
     assert not [one for one in said(tmp_path, SOFT) if "batches" in one[1]]
