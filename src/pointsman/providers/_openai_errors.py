@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-# "Please try again in 9m38s" (OpenAI, Groq), "Please retry after 22 seconds" (Azure), "Please retry in 34.07s" (Gemini).
+# As OpenAI and Groq say it ("Please try again in 9m38s"), Azure ("retry after 22 seconds"), Gemini ("retry in 34.07s").
 _WAIT_IN_WORDS = re.compile(
     r"\b(?:try again|retry) (?:in|after) (?:((?:\d{1,15}(?:\.\d{1,15})?(?:ms|s|m|h|d))+)"
     r"|(\d{1,15}(?:\.\d{1,15})?) ?(milliseconds?|seconds?|minutes?|hours?|days?))\b",
