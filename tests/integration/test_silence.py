@@ -79,11 +79,16 @@ def test_a_slow_answer_that_is_not_streamed_keeps_its_long_limit() -> None:
     run(main())
 
 
-def test_a_malformed_answer_of_the_only_provider_is_bought_twice_at_most() -> None:
+def test_an_answer_of_the_only_provider_that_is_of_no_use_is_bought_twice_at_most() -> None:
     async def main() -> None:
         async with serving(providers={"alpha": Settings()}, models={"chat": [TARGETS[0]]}) as gateway:
             alpha = gateway.providers["alpha"]
-            for fault, stream in (("malformed_json", False), ("malformed_sse,malformed_json", True)):
+            for fault, stream in (
+                ("malformed_json", False),
+                ("malformed_sse,malformed_json", True),
+                ("close_at=400", False),
+                ("role_only_then_die", True),
+            ):
                 before = alpha.counters.requests_received
                 alpha.set_fault(fault)
                 assert (await gateway.ask(chat(stream=stream))).status == 502

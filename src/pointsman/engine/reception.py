@@ -169,7 +169,8 @@ class Reception(Waiter[None]):
         elif self._mode is EVENTS and self._decoder is not None and self._decoder.is_finished:
             self._on_events_end()  # nothing of the answer is missing
         elif self._mode is not OVER:
-            self._fail(Failure(failure.kind, failure.message, told=_TOLD.get(failure.kind, _FAILED)))
+            told = _TOLD.get(failure.kind, _FAILED)
+            self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
 
     # What the engine calls.
 

@@ -405,10 +405,13 @@ def _may_repeat(choice: Choice, history: Sequence[Attempt], view: View, now: flo
     name = choice.candidate.id
     if not is_repeat(name, history):
         return True
-    worked = [
-        item for item in history if item.candidate == name and item.failure and item.failure.kind in REPEATED_ONCE
-    ]
+    worked = [item for item in history if item.candidate == name and item.failure and _was_at_work(item.failure)]
     return len(worked) < 2 and view.may_retry(choice.candidate.endpoint.name, now)
+
+
+def _was_at_work(failure: Failure) -> bool:
+    """Whether the provider had begun to answer, so that each attempt may be charged."""
+    return failure.kind in REPEATED_ONCE or (failure.kind is failures.CONNECTION_LOST and failure.status is not None)
 
 
 def _is_crowded(choice: Choice, view: View) -> bool:

@@ -552,6 +552,9 @@ def test_an_answer_that_was_paid_for_is_bought_once_more_at_most() -> None:
     for kind in REPEATED_ONCE:
         assert len(run(of(A), kind).asked) == 2
         assert len(run(of(A, B), kind).asked) == 4
+    lost = failure(failures.CONNECTION_LOST)
+    assert len(run(of(A), replace(lost, status=200)).asked) == 2, "it had begun to answer"
+    assert len(run(of(A), lost).asked) == 5
     assert len(run(of(A), failures.UPSTREAM_ERROR, failures.MALFORMED_ANSWER).asked) == 3
     assert len(run(of(A), failures.UPSTREAM_ERROR).asked) == 5
 
