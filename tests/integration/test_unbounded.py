@@ -64,6 +64,12 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a chat's sources": ask_chat("search_parameters", search_parameters={"mode": "on"}, stream=True),
     "a chat's plugins": ask_chat("plugins", plugins=[{"id": "web", "max_results": 3}]),
     "a chat's file": ask_chat("file_id", messages=with_part({"type": "file", "file": {"file_id": "file-1"}})),
+    "a chat's document of another dialect": ask_chat(
+        "content", messages=with_part({"type": "document", "document": {"file_url": "https://host/x.pdf"}})
+    ),
+    "a chat's frames": ask_chat(
+        "video", messages=with_part({"type": "video", "video": ["https://host/1.png", "https://host/2.png"]})
+    ),
     "a chat's video": ask_chat(
         "video_url", messages=with_part({"type": "video_url", "video_url": {"url": "https://host/x.mp4"}})
     ),

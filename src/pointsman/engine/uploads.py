@@ -13,7 +13,7 @@ from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
-from pointsman.wire.api.passthrough import form_call
+from pointsman.wire.api.passthrough import RECORDING_FIELDS, form_call
 from pointsman.wire.json_object import refuse
 from pointsman.wire.multipart import FormField, FormReader, boundary_of
 from pointsman.wire.paths import Asked
@@ -42,7 +42,8 @@ class Upload:
             length, is_image = exchange.body_length, asked.api.operation is Operation.IMAGE
             wanted = frozenset({"model", "n"} if is_image else {"model"})
             reads_on = is_image or length is None or length <= most_held
-            self._form = FormReader(boundary, wanted, reads_on=reads_on, refuses_state=refuses_state)
+            optional = frozenset() if is_image else RECORDING_FIELDS
+            self._form = FormReader(boundary, wanted, optional=optional, reads_on=reads_on, refuses_state=refuses_state)
         self._prefix = bytearray()
         self._taken = 0  # bytes of a form that were read before it was decided on
         self._later: list[bytes] = []  # what arrived behind them

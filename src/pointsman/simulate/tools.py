@@ -10,7 +10,7 @@ from pointsman.simulate.answers import Ask
 _OF_CLIENTS = frozenset({"function", "custom", "local_shell", "apply_patch", "computer_use_preview"})
 _KEPT = ("previous_response_id", "conversation", "prompt")
 _READ = (*_KEPT, "messages", "input", "tools", "max_tool_calls", "web_search_options", "search_parameters", "plugins")
-_IN_CONTENT = ("file_id", "file_url", "video_url", "audio")
+_IN_CONTENT = ("file_id", "file_url", "video_url", "audio", "video")
 
 
 class Added(Struct):

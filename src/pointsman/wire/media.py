@@ -10,6 +10,7 @@ has the ceiling and its bytes, as text has.
 
 import re
 from binascii import a2b_base64
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,7 +34,10 @@ FORM_TOKENS = 16_000
 
 IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
 TYPES = IMAGES | {"input_audio", "audio_url", "video_url", "file", "input_file", "document_url"}
-_TEXTS = frozenset({"text", "input_text", "output_text"})
+_TEXTS = frozenset(
+    {"text", "input_text", "output_text", "refusal", "reasoning", "reasoning_text", "summary_text"}
+    | {"thinking", "redacted_thinking", "tool_use"}
+)  # all that a part of one of these kinds can cost stands in its bytes
 _LISTS = frozenset({"content", "output"})  # the fields of an item of a response's input that hold parts
 
 _NONE = Raw(b"")
@@ -52,13 +56,21 @@ class _Part(Struct, gc=False):
     audio_url: Raw = _NONE
     video_url: Raw = _NONE
     document_url: Raw = _NONE
+    image: Raw = _NONE
+    audio: Raw = _NONE
+    video: Raw = _NONE
     file: Raw = _NONE
     file_id: Raw = _NONE
     file_url: Raw = _NONE
 
 
-_TYPELESS = ("image_url", "input_audio", "audio_url", "video_url")
-_BY_ADDRESS = ("audio_url", "video_url", "document_url")  # of any length, as an image is not
+_TYPELESS = ("image_url", "input_audio", "audio_url", "video_url", "image", "audio", "video")
+_BY_ADDRESS = ("audio_url", "video_url", "document_url", "audio", "video")  # of any length, as an image is not
+_OTHERS = frozenset({"image", "audio", "video"})  # of some servers' own
+_ELSEWHERE = ("file_id", "file_url", "audio_url", "video_url", "document_url")
+_RANKED = ("input", "query", "queries", "documents", "items", "text_1", "text_2", "data_1", "data_2")
+_PICTURES = ("image", "images", "image_url", "image_urls", "mask", "reference_images", "input_references")
+_RECORDINGS = ("url", "file_url", "file_id", "audio_url", "ref_audio")
 _NOTHING = frozenset({b"", b"null", b'""'})
 
 
@@ -111,15 +123,50 @@ def in_input(value: Raw | None) -> Media:
     return media
 
 
+def in_ranked(fields: Mapping[str, Raw]) -> Media:
+    """The media in what is embedded, ranked or moderated: texts, or objects with parts in them, in any of some fields.
+    https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (`Score API`, `Re-rank API`)"""
+    media = NO_MEDIA
+    for name in _RANKED:
+        if name in fields:
+            media += in_input(fields[name])
+    return media
+
+
+def in_pictures(fields: Mapping[str, Raw]) -> Media:
+    """The images that another one is to be made from, in JSON: each is an address, an id, or an object with one.
+    https://platform.openai.com/docs/api-reference/images/createEdit, https://docs.x.ai/docs/guides/image-generations"""
+    count = 0
+    for name in _PICTURES:
+        text = bytes(fields.get(name, b""))
+        if text not in _NOTHING:
+            count += _length(text) if text.startswith(b"[") else 1
+    return Media(count, count * MEDIA_TOKENS) if count else NO_MEDIA
+
+
+def in_heard(fields: Mapping[str, Raw]) -> Media:
+    """A recording that a request names and does not hold: it may have any length."""
+    name = next((name for name in _RECORDINGS if bytes(fields.get(name, b"")) not in _NOTHING), "")
+    return Media(elsewhere=name) if name else NO_MEDIA
+
+
+def _length(text: bytes) -> int:
+    try:
+        return len(_ITEMS.decode(text))
+    except _UNREADABLE:
+        return 1
+
+
 def in_earlier_audio(audio: Raw) -> Media:
     """What an assistant's message says again by the id of an earlier answer."""
     return NO_MEDIA if bytes(audio) in _NOTHING else Media(elsewhere="messages.audio")
 
 
-def in_recording(size: int) -> Media:
-    """A form of so many bytes with one recording in it, as if it were all of an MP3 file."""
+def in_recording(size: int, elsewhere: str = "") -> Media:
+    """A form of so many bytes with one recording in it, as if it were all of an MP3 file. `elsewhere` is the field that
+    names another."""
     heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
-    return Media(1, max(FORM_TOKENS, heard), size)
+    return Media(1, max(FORM_TOKENS, heard), size, elsewhere)
 
 
 def _in_item(item: bytes) -> Media:
@@ -159,7 +206,10 @@ def _elsewhere(part: _Part) -> str:
             return name
     if bytes(part.file).find(b'"file_id"') >= 0:
         return "file_id"
-    return next((name for name in _BY_ADDRESS if _is_elsewhere(getattr(part, name))), "")
+    name = next((name for name in _BY_ADDRESS if _is_elsewhere(getattr(part, name))), "")
+    if not name and part.type and part.type not in TYPES and part.type not in _OTHERS:
+        return "content"  # of a kind that is not known here nobody can say what it makes the provider read
+    return name
 
 
 def _is_elsewhere(address: Raw) -> bool:
@@ -179,7 +229,7 @@ def _by_kind(part: _Part) -> Media:
         return Media(1, MEDIA_TOKENS, _image_bytes(part.image_url))
     if kind == "input_audio":
         return _recording(part.input_audio)
-    return Media(1, MEDIA_TOKENS) if kind in TYPES else NO_MEDIA
+    return Media(1, MEDIA_TOKENS) if kind else NO_MEDIA
 
 
 def _image_bytes(address: Raw) -> int:
@@ -246,7 +296,7 @@ def _by_marks(text: bytes) -> Media:
     count = _marks(text)
     if not count:
         return NO_MEDIA
-    elsewhere = next((name for name in ("file_id", "file_url") if text.find(b'"%b"' % name.encode()) >= 0), "")
+    elsewhere = next((name for name in _ELSEWHERE if text.find(b'"%b"' % name.encode()) >= 0), "")
     return Media(count, count * MEDIA_TOKENS, elsewhere=elsewhere)
 
 

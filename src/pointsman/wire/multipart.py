@@ -74,8 +74,8 @@ class _Phase(Enum):
 
 
 class FormReader:
-    """Takes a form piece by piece. `fields` are those of `wanted` that have ended; `files` counts the files so far, and
-    `file_bytes` what of them was understood.
+    """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended; `files` counts the
+    files so far, and `file_bytes` what of them was understood.
 
     Until `decide` is called, nothing is read behind the last of the wanted fields, so that what is decided does not
     depend on how the form is cut; with `reads_on` it is read to its end. With `refuses_state` no field may name what a
@@ -87,13 +87,15 @@ class FormReader:
         boundary: bytes,
         wanted: frozenset[str] = frozenset({"model"}),
         *,
+        optional: frozenset[str] = frozenset(),
         reads_on: bool = False,
         refuses_state: bool = False,
     ) -> None:
         self.fields: dict[str, FormField] = {}
         self.files = 0
         self.file_bytes = 0
-        self._wanted = wanted
+        self._needed = wanted
+        self._wanted = wanted | optional
         self._reads_on = reads_on
         self._refuses_state = refuses_state
         self._is_decided = False
@@ -107,7 +109,7 @@ class FormReader:
 
     def is_settled(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return not self._reads_on and len(self.fields) == len(self._wanted)
+        return not self._reads_on and self._needed <= self.fields.keys()
 
     def feed(self, data: bytes) -> bytes:
         """What may be passed on of the form, now that `data` has come. Raises `Refusal`."""

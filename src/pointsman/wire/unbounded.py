@@ -88,7 +88,9 @@ class _Parameters(Struct, gc=False):
 
 
 class _Tool(Struct, gc=False):
-    type: str = "function"
+    type: str = ""
+    name: Raw = Raw(b"")
+    function: Raw = Raw(b"")
     max_uses: _Count | None = None
     container: Raw = Raw(b"")
     environment: _Environment | None = None
@@ -164,7 +166,9 @@ def _tools(text: bytes, most: int | None) -> list[Use]:
         return [Use("unknown", USES if most is None else most, "tools")]
     uses = []
     for tool in tools:
-        name = _DATE.sub("", tool.type)
+        # One without a type is a function, if it looks like one: Gemini's own are objects named after a service.
+        kind = tool.type or ("function" if bytes(tool.name) or bytes(tool.function) else "unknown")
+        name = _DATE.sub("", kind)
         environment = _environment(tool)
         if name in _CLIENTS or (name == "shell" and environment is not None and environment.type == "local"):
             continue

@@ -20,7 +20,11 @@ from pointsman.wire.media import (
     TYPES,
     WAV_BYTES_PER_S,
     in_content,
+    in_heard,
     in_input,
+    in_pictures,
+    in_ranked,
+    in_recording,
 )
 
 PICTURE = "data:image/png;base64," + b64encode(bytes(3000)).decode()
@@ -125,7 +129,6 @@ def test_slashes_may_be_escaped(format_: str) -> None:
     [
         ({"type": "text", "text": PICTURE}, 0),
         ({"type": "text", "text": "", "image_url": {"url": PICTURE}}, 0),
-        ({"type": "picture", "image_url": {"url": PICTURE}}, 0),
         ({"type": "file", "file": {"file_data": PICTURE}}, 1),
         ({"type": "video_url", "video_url": {"url": PICTURE}}, 1),
         ({"type": "image_url", "image_url": {"url": PICTURE.replace("image/png", "application/pdf")}}, 1),
@@ -143,6 +146,63 @@ def test_slashes_may_be_escaped(format_: str) -> None:
 )
 def test_what_is_no_image_by_all_signs_counts_by_its_bytes(part: object, count: int) -> None:
     assert in_content(raw([part])) == Media(count, count * MEDIA_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("part", "elsewhere"),
+    [
+        ({"type": "picture", "image_url": {"url": PICTURE}}, "content"),
+        ({"type": "document", "source": {"type": "url", "url": "https://host/x.pdf"}}, "content"),
+        ({"type": "video", "video": ["https://host/1.png"] * 100}, "video"),
+        ({"type": "video", "video": "https://host/x.mp4"}, "video"),
+        ({"type": "audio", "audio": "https://host/x.mp3"}, "audio"),
+        ({"type": "image", "image": "https://host/x.png"}, ""),
+        ({"image": "https://host/x.png"}, ""),
+        ({"video": "https://host/x.mp4"}, "video"),
+    ],
+)
+def test_a_part_of_a_kind_that_is_not_openais_counts_too(part: object, elsewhere: str) -> None:
+    assert in_content(raw([part])) == Media(1, MEDIA_TOKENS, elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("kind", ["text", "output_text", "refusal", "thinking", "reasoning_text", "summary_text"])
+def test_a_part_whose_bytes_are_all_of_it_counts_for_nothing_more(kind: str) -> None:
+    assert in_content(raw([{"type": kind, "text": "x"}])) is NO_MEDIA
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({"prompt": "x"}, 0),
+        ({"images": []}, 0),
+        ({"image": None}, 0),
+        ({"images": [{"image_url": "https://host/x.png"}, {"file_id": "file-1"}], "mask": {"file_id": "file-2"}}, 3),
+        ({"image": {"url": "https://host/x.png", "type": "image_url"}}, 1),
+        ({"image_url": "https://host/x.png"}, 1),
+    ],
+)
+def test_images_to_begin_from_count_each(fields: dict[str, object], count: int) -> None:
+    found = in_pictures({name: raw(value) for name, value in fields.items()})
+    assert (found.count, found.tokens) == (count, count * MEDIA_TOKENS)
+
+
+def test_what_is_ranked_may_hold_media() -> None:
+    images = [{"type": "image_url", "image_url": {"url": "https://host/x.png"}}] * 9
+    for fields in (
+        {"data_2": {"content": images}},
+        {"documents": {"content": images}},
+        {"input": [{"content": images}]},
+    ):
+        assert in_ranked({name: raw(value) for name, value in fields.items()}).count >= 9
+    assert in_ranked({"query": raw("x"), "documents": raw(["image_url", {"text": "y"}])}).tokens <= MEDIA_TOKENS
+    video = {"documents": raw({"content": [{"type": "video_url", "video_url": {"url": "https://host/x.mp4"}}]})}
+    assert in_ranked(video).elsewhere == "video_url"
+
+
+def test_a_recording_that_is_only_named_is_elsewhere() -> None:
+    assert in_heard({"file_url": raw("https://host/x.mp3")}).elsewhere == "file_url"
+    assert in_heard({"input": raw("Say this"), "file_id": raw(None)}) is NO_MEDIA
+    assert in_recording(300, "url").elsewhere == "url"
 
 
 def test_the_text_beside_an_image_counts() -> None:

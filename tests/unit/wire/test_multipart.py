@@ -91,6 +91,20 @@ def test_other_fields_are_found_and_files_are_counted() -> None:
     assert (reader.files, reader.file_bytes) == (2, 2 * len(FILE.partition(b"\r\n\r\n")[2][:-2]))
 
 
+def test_an_optional_field_is_found_and_not_waited_for() -> None:
+    address = field("file_url", b"https://host/x.mp3")
+    reader = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
+    reader.feed(form(address, MODEL, FILE))
+    assert reader.fields["file_url"].value == "https://host/x.mp3"
+    reader = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
+    reader.feed(form(MODEL, FILE))
+    assert reader.is_settled()
+    late = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
+    late.feed(form(MODEL, FILE, address))
+    late.decide()
+    assert refused(lambda: late.feed(b"")).param == "file_url", "it was decided that there is none"
+
+
 @pytest.mark.parametrize("name", ["N", "n[]", "[n]"])
 def test_a_field_that_another_reader_takes_for_a_wanted_one_is_refused(name: str) -> None:
     reader = FormReader(BOUNDARY, frozenset({"model", "n"}))

@@ -29,6 +29,7 @@ def uses(*found: tuple[str, int], field: str = "tools") -> Unbounded:
         {},
         {"messages": [], "temperature": 1},
         {"tools": [FUNCTION, {"type": "custom", "name": "c"}]},
+        {"tools": [{"name": "f", "parameters": {}}, {"function": {"name": "f"}}]},
         {"tools": None, "plugins": [], "web_search_options": None, "enable_search": False},
         {"search_parameters": {"mode": "off"}},
         {"plugins": [{"id": "web", "enabled": False}]},
@@ -109,6 +110,7 @@ def test_files_and_videos_that_are_elsewhere_are_named(operation: Operation) -> 
         ([{"type": "openrouter:web_search", "parameters": {"max_uses": 2}}], None, uses(("openrouter:web_search", 2))),
         ([{"type": "never_heard_of"}], None, uses(("never_heard_of", USES))),
         ([1], None, uses(("unknown", USES))),
+        ([{"google_search": {}}, FUNCTION], None, uses(("unknown", USES))),
     ],
 )
 def test_tools_that_the_provider_runs_are_counted(tools: list[Any], most: int | None, found: Unbounded) -> None:

@@ -12,7 +12,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import NO_MEDIA, Call, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
-from pointsman.wire.media import in_content
+from pointsman.wire.media import in_content, in_input
 from pointsman.wire.paths import ApiPath, Asked
 
 _NONE = Raw(b"")
@@ -44,6 +44,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         if typed.input is _NONE:
             raise refuse("the field 'input' is missing", "input")
         check_shape(typed.input, "input", "str", "array")
+        media = in_input(typed.input)
     for message in typed.messages or ():
         media += in_content(message.content)
     refuse_variants(fields, ACTED_ON)

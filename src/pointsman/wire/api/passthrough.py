@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Media, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
-from pointsman.wire.media import MEDIA_TOKENS, in_input, in_recording
+from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 from pointsman.wire.output_bound import UNLIMITED, is_response_creation
 from pointsman.wire.paths import ApiPath, Asked, BodyKind
 from pointsman.wire.state import touched
@@ -35,6 +35,7 @@ class _Any(Struct):
 
 _DECODER = msgspec.json.Decoder(_Any)
 _COUNT = msgspec.json.Decoder(Annotated[float, Meta(ge=1, le=128)] | None)
+RECORDING_FIELDS = frozenset({"url", "file_url"})  # of a form: Groq's and Mistral's, in place of the file
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
@@ -69,9 +70,20 @@ def parse(asked: Asked, body: bytes) -> Call:
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
         stateful=_is_stateful(asked, typed),
-        media=in_input(fields.get("input")),
+        media=_media(asked.api.operation, fields) if fields else NO_MEDIA,
         state=touched(asked.method, asked.path, fields, stores=typed.store is not False),
     )
+
+
+def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
+    """What a JSON body holds or names beside text."""
+    if operation is Operation.RESPONSES:
+        return in_input(fields.get("input"))
+    if operation is Operation.IMAGE:
+        return in_pictures(fields)
+    if operation is Operation.AUDIO:
+        return in_heard(fields)
+    return in_ranked(fields)
 
 
 def _images(n: Raw) -> int:
@@ -105,7 +117,7 @@ def form_call(
     operation = asked.api.operation
     media = NO_MEDIA
     if operation is Operation.AUDIO:
-        media = in_recording(size)
+        media = in_recording(size, next((name for name in RECORDING_FIELDS if name in values), ""))
     elif operation is Operation.IMAGE:
         media = Media(files, files * MEDIA_TOKENS, file_bytes)
     return Call(
