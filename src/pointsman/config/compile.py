@@ -90,7 +90,6 @@ def compile_document(
 ) -> Checked:
     """Compile a document. `folder` is where its relative paths start. `directory` stands in for its file of keys.
     Unless it `reads_secrets`, placeholders stand for all of them: the outcome can be looked at, but not served.
-
     A document that lost faulty fields is compiled all the same, for what else is wrong with it.
     """
     document = loaded.document
@@ -146,6 +145,7 @@ def compile_document(
         document.governance.near_limit,
         document.server.default_provider,
         access=access,
+        limit_headers=document.server.limit_headers,
     )
     compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
     return Checked(compiled, problems, secret_files)

@@ -107,6 +107,9 @@ class ServerSettings(Section):
     """Names by which the gateway may be called, beside `localhost` and the addresses of loopback. Without keys
     (`governance.require_key: false`) no other name is served, so that no web page can use the gateway by a name of its
     own; with keys any name is, unless some are listed here."""
+    limit_headers: bool = False
+    """Tell virtual keys with limits what is left of them: answers carry OpenAI's `x-ratelimit-*`, and
+    `x-pointsman-budget-remaining-usd`."""
     cors: CorsSettings = CorsSettings()
     """Web pages that may call the gateway from a browser. Without keys no other page may."""
 

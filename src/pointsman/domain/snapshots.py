@@ -135,7 +135,8 @@ class Names(Struct, frozen=True, eq=False):
 class Snapshot(Struct, frozen=True):
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
     `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
-    `default_provider` gets what names neither a model nor anything that is known to be kept somewhere."""
+    `default_provider` gets what names neither a model nor anything that is known to be kept somewhere. `limit_headers`
+    says whether answers tell what is left of limits."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -150,6 +151,7 @@ class Snapshot(Struct, frozen=True):
     near_limit: str = "refuse"
     default_provider: str | None = None
     access: Access = Access()
+    limit_headers: bool = False
 
 
 def allows_unowned(snapshot: Snapshot) -> bool:

@@ -124,7 +124,7 @@ class Billing:
                 return why_not
             nano = most_nano(tab.terms, call, unbounded)
         attempt = f"{request_id}-{ordinal}"
-        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self._clock())
+        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self.clock())
         if type(found) is list:
             return found
         assert not isinstance(found, list)
@@ -188,10 +188,14 @@ class Billing:
         """What control said of a limit, while that counts."""
         return self._told_last(short) if now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] else None
 
+    def told_of(self, counter: str, window: int) -> Grant | None:
+        """What control said last of a window of a counter."""
+        grant, _ = self._told.get(counter, _NEVER_TOLD)
+        return grant if grant is not None and grant.window == window else None
+
     def _told_last(self, short: Short) -> Grant | None:
         """What control said last of a limit. A refusal follows at once, however slow the machine is."""
-        grant, _ = self._told.get(short.limit.counter, _NEVER_TOLD)
-        return grant if grant is not None and grant.window == short.window else None
+        return self.told_of(short.limit.counter, short.window)
 
     def may_fit(self, shorts: Sequence[Short]) -> bool:
         """Whether there would be room if all that is reserved, or held by other workers, came free."""
@@ -204,7 +208,7 @@ class Billing:
 
     def refusal(self, shorts: Sequence[Short]) -> Reason:
         """Why an attempt that no room could be found for is not made."""
-        now, now_unix_s = monotonic(), self._clock()
+        now, now_unix_s = monotonic(), self.clock()
         for short in shorts:
             told = self._told_last(short)
             held = short.reserved + (told.lent if told is not None else 0)
@@ -254,7 +258,7 @@ class Billing:
             self.journal.outcome(scope, outcome)
         return charge
 
-    def _clock(self) -> float:
+    def clock(self) -> float:
         """Unix seconds that never go back. After the clock was set back they go on at the pace of the steady one:
         else windows would last until it has caught up."""
         now = time()

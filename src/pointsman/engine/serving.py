@@ -29,6 +29,7 @@ from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.reception import Output, Reception
 from pointsman.engine.record import AttemptRecord, RequestRecord
+from pointsman.engine.remains import Remains
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.tasks import Waiter
@@ -70,6 +71,7 @@ class Engine(Struct, frozen=True, eq=False):
     billing: Billing
     rng: Random
     ownership: Ownership = field(default_factory=Ownership)
+    remains: Remains = field(default_factory=Remains)
 
 
 class Serving:
@@ -457,7 +459,11 @@ class Serving:
             count += 1
             cost_nano = None
         max_tokens = self.shortened.call.max_tokens if self.shortened is not None else None
-        return self.lines + answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
+        lines = self.lines + answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
+        engine, key = self.engine, self.grant.virtual_key
+        if engine.live.snapshot.limit_headers and key is not None:
+            lines += engine.remains.lines(engine.billing, engine.live.snapshot, key, self.chosen)
+        return lines
 
     def _drained(self) -> None:
         if self.reception is not None:

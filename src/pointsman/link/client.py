@@ -120,11 +120,11 @@ class LinkClient(asyncio.Protocol):
     def ask(self, wants: Sequence[Want], answered: Answered, within_s: float | None = None) -> None:
         """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with why
         there are none. Who asks for what is being asked for already waits for the same answer. Who asks for nothing
-        is answered as soon as control can lend."""
+        is answered as soon as control can lend; who wants nothing more of a limit learns what is left of it."""
         if not self.is_connected:
             self._loop.call_soon(answered, _AWAY)
             return
-        names = [(want.counter, want.window) for want in wants]
+        names = [(want.counter, want.window) for want in wants if want.more]
         number = self._in_flight.get(names[0]) if names else None
         if number is not None and all(self._in_flight.get(name) == number for name in names):
             self._asked[number].answered.append(answered)

@@ -210,7 +210,7 @@ class LeaseBook:
             given = self._given(want.more, free)
             if given:
                 window.granted[epoch] += given
-            else:
+            elif want.more:  # who wants nothing only asks what is left
                 for other in held:
                     if other != epoch:
                         recalls.setdefault(other, []).append(name)
@@ -320,8 +320,8 @@ class LeaseBook:
 
     def _given(self, more: int, free: int) -> int:
         """Alone, a worker gets all there is; else slices that shrink as the limit nears. Nothing, where it would not
-        be enough."""
-        if free < more:
+        be enough, or where only the question was what is left."""
+        if free < more or not more:
             return 0
         alone = len(self._workers) <= 1
         return free if alone else max(more, free // (2 * len(self._workers)))

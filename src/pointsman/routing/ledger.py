@@ -175,6 +175,13 @@ class Ledger:
         reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
 
+    def present(self, account: Account, now_unix_s: float) -> tuple[Window, ...]:
+        """The windows that an attempt would count in now."""
+        self._now = max(self._now, now_unix_s)
+        if self._now >= account.until or account.edition != self._edition:
+            self._find_windows(account, self._now)
+        return account.windows
+
     def settle(self, attempt: str, nano: int, tokens: int) -> Reservation | None:
         """Charge what an attempt used. `None` for one that is not open: nothing is charged twice."""
         reservation = self._open.pop(attempt, None)

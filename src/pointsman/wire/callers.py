@@ -18,7 +18,9 @@ from pointsman.domain.failures import Failure, Refusal
 MAX_HOPS = 32  # of `X-Forwarded-For` that are looked at
 _EXPOSED = (
     b"x-request-id, x-pointsman-request-id, x-pointsman-provider, x-pointsman-model, x-pointsman-attempts, "
-    b"x-pointsman-cost-usd, x-pointsman-max-tokens, server-timing, retry-after"
+    b"x-pointsman-cost-usd, x-pointsman-max-tokens, x-pointsman-budget-remaining-usd, x-ratelimit-limit-requests, "
+    b"x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+    b"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, server-timing, retry-after"
 )
 _NO_WEBSOCKETS = (
     "WebSocket connections, such as those of the Realtime API (/v1/realtime), are not supported by this gateway; "

@@ -187,6 +187,20 @@ def test_an_answer_is_in_the_ledger_before_who_asked_is_told(tmp_path: Path) -> 
     run(tmp_path, test)
 
 
+def test_who_asks_what_is_left_keeps_nobody_from_asking_for_more(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        await scene.connected()
+        told, given = scene.ask(0), scene.ask(5)
+        asks = [await scene.control.next(), await scene.control.next()]
+        grants = [[Grant(USD.counter, DAY, 0, 7, 0)], [Grant(USD.counter, DAY, 5, 2, 0)]]
+        for ask, answer in zip(asks, grants, strict=True):
+            assert isinstance(ask, Ask)
+            scene.control.send(Granted(ask.number, answer))
+        assert [await told, await given] == grants
+
+    run(tmp_path, test)
+
+
 def test_those_who_ask_for_the_same_share_one_question(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()

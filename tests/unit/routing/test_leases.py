@@ -63,6 +63,17 @@ def test_slices_shrink_as_the_limit_nears() -> None:
     assert spent(book) == (0, sum(given))
 
 
+def test_who_wants_nothing_learns_what_is_left_and_takes_nothing_from_anybody() -> None:
+    book = book_of(2, 1, 2)
+    assert ask(book, 1, 900).given == 900
+    book.charge(1, NAME, DAY, 300)
+    before = spent(book)
+    assert book.ask(2, [Want(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
+    assert ask(book, 1, 100).given == 100
+    assert book.ask(2, [Want(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
+    assert spent(book) == (before[0], before[1] + 100)
+
+
 def test_nothing_is_granted_where_it_would_not_be_enough_and_the_others_are_asked_to_give_back() -> None:
     book = book_of(2, 1, 2)
     assert ask(book, 1, 900).given == 900

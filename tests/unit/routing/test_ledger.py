@@ -383,3 +383,12 @@ def test_what_is_lent_ahead_is_not_kept_without_end(monkeypatch: pytest.MonkeyPa
     assert [one.counter for one in ledger.holdings()] == names[:3]
     assert returned == [Return(name, DAY, 1) for name in names[3:]], "else it would be held by nobody, and lent to none"
     assert ledger.granted([Grant(names[0], DAY, 1, 0, 0)]) == []
+
+
+def test_the_present_windows_are_told_without_taking_anything() -> None:
+    ledger = Ledger()
+    account = ledger.account((USD, REQUESTS))
+    take(ledger, "a", limits=(USD, REQUESTS))
+    assert [window.free for window in ledger.present(account, NOW)] == [900, 2]
+    assert [window.free for window in ledger.present(account, NOW + 60)] == [900, 3]
+    assert [window.start for window in ledger.present(account, NOW)] == [DAY, NOW + 60], "windows never reopen"

@@ -1,0 +1,131 @@
+"""The header lines that tell a virtual key what is left of its limits, under OpenAI's names.
+
+A worker knows at once what it spent and reserved itself. What others spend it learns from control: with every grant,
+and by asking once a second while answers tell of a limit. Between two of control's answers the figures are estimates.
+They are never below what the worker may spend on its own. Before the first they are left out, unless the worker saw
+the window open.
+"""
+
+from collections.abc import Coroutine, Iterable, Sequence
+from math import ceil
+from time import monotonic
+
+from msgspec import Struct
+
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.leases import Grant, Unable, Want
+from pointsman.domain.limits import Limit, Metric, dollars
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Candidate
+from pointsman.engine.billing import Billing
+from pointsman.engine.lessor import Lessor
+from pointsman.engine.tasks import EagerTask, Wait
+from pointsman.routing.ledger import Account, Window
+
+ASK_EVERY_S = 1.0
+MAX_SHOWN = 20_000
+_NAMES = {Metric.REQUESTS: b"requests", Metric.TOKENS: b"tokens"}
+_USD = Metric.USD
+
+
+class _Shown(Struct):
+    """The limits that answers to a key tell of. Control is asked about them again from `ask_from` on, a moment of the
+    monotonic clock."""
+
+    account: Account
+    ask_from: float = 0.0
+
+
+class Remains:
+    """Writes the lines. Used where `server.limit_headers` is on."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._shown: dict[tuple[VirtualKey, str | None], _Shown] = {}
+
+    def lines(self, billing: Billing, snapshot: Snapshot, key: VirtualKey, served_by: Candidate | None) -> bytes:
+        """The lines for the tightest limit of each metric. Nothing for a key without limits that refuse."""
+        if snapshot is not self._snapshot or len(self._shown) >= MAX_SHOWN:
+            self._snapshot, self._shown = snapshot, {}
+        provider = served_by.endpoint.name if served_by is not None else None
+        shown = self._shown.get((key, provider))
+        if shown is None:
+            limits = tuple(limit for limit in _limits(key, provider) if not limit.soft)
+            shown = self._shown[key, provider] = _Shown(billing.ledger.account(limits))
+        if not shown.account.counters:
+            return b""
+        now_unix_s = billing.clock()
+        windows = billing.ledger.present(shown.account, now_unix_s)
+        if billing.lessor is not None:
+            now = monotonic()
+            if now >= shown.ask_from:
+                shown.ask_from = now + ASK_EVERY_S
+                EagerTask(_ask(billing, billing.lessor, windows), Exception).resume()
+        return _lines(billing, windows, now_unix_s)
+
+
+def reset_text(wait_s: float) -> bytes:
+    """A duration as OpenAI writes it: `20ms`, `59s`, `6m0s`, `23h59m59s`."""
+    if wait_s < 1:
+        return b"%dms" % max(ceil(wait_s * 1000), 0)
+    minutes, seconds = divmod(ceil(wait_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return b"%dh%dm%ds" % (hours, minutes, seconds)
+    return b"%dm%ds" % (minutes, seconds) if minutes else b"%ds" % seconds
+
+
+def _limits(key: VirtualKey, provider: str | None) -> Iterable[Limit]:
+    """Those of the key, its team and its customer, and those of its use of the provider; never the provider's own."""
+    entry = key.entries.get(provider) if provider is not None else None
+    return (*entry.limits, *key.limits) if entry is not None else key.limits
+
+
+def _lines(billing: Billing, windows: Sequence[Window], now_unix_s: float) -> bytes:
+    tightest: dict[Metric, tuple[int, int, int]] = {}
+    unknown: set[Metric] = set()
+    for window in windows:
+        limit, left = window.counter.limit, _left(billing, window)
+        if left is None:
+            unknown.add(limit.metric)
+            continue
+        found = tightest.get(limit.metric)
+        # Of two that are equally tight, the one that stays so for longer.
+        if found is None or (left, -window.end) < (found[0], -found[1]):
+            tightest[limit.metric] = left, window.end, limit.amount
+    lines = b""
+    for metric, (left, end, amount) in tightest.items():
+        if metric in unknown:
+            continue
+        if metric is _USD:
+            lines += b"x-pointsman-budget-remaining-usd: %b\r\n" % dollars(left)[1:].encode()
+        else:
+            name, reset = _NAMES[metric], reset_text(end - now_unix_s)
+            lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\n" % (name, amount, name, left)
+            lines += b"x-ratelimit-reset-%b: %b\r\n" % (name, reset)
+    return lines
+
+
+def _left(billing: Billing, window: Window) -> int | None:
+    """The amount that is neither spent nor reserved, as far as it is known here. Other workers' unspent leases count as
+    left, for they give them back when control asks. `None` before anything is known: others may have spent in a window
+    that this worker did not open, and control has not told yet."""
+    free, most = max(window.free, 0), window.counter.limit.amount - window.settled - window.reserved
+    told = billing.told_of(window.counter.name, window.start)
+    if told is not None:
+        most = min(most, free + told.left + told.lent)
+    elif not window.opened:
+        return None
+    return max(most, free)
+
+
+def _ask(billing: Billing, lessor: Lessor, windows: Sequence[Window]) -> Coroutine[Wait, None, None]:
+    """Learn what is left of limits, without taking any of it."""
+    wants = [Want(window.counter.name, window.start, 0, window.opened) for window in windows]
+
+    async def ask() -> None:
+        grants: Sequence[Grant] | Unable = await lessor.ask(wants)
+        if not isinstance(grants, Unable):
+            billing.answered(grants, monotonic())
+
+    return ask()
