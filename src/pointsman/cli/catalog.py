@@ -16,7 +16,7 @@ _HELP = {
     "same name with `.sha256`, unless --sha256 states it.",
     "sha256": "The SHA-256 the catalog must have, in hexadecimal.",
     "config": "The configuration file, for its data folder.",
-    "data_dir": "The data folder. Absent: that of the configuration file, or ./data.",
+    "data_dir": "The data folder. Absent: that of the configuration file, or of a gateway without one.",
 }
 
 
@@ -70,11 +70,15 @@ def command(
 
 
 def _data_dir(config: Path | None) -> Path:
-    if config is None:
-        return Path("data")
-    from pointsman.cli._configuration import compiled_or_exit
+    """Where the gateway looks. The secrets that a file names are no matter of this."""
+    import os
 
-    return compiled_or_exit(config).settings.data_dir
+    from pointsman.cli._configuration import compiled_or_exit
+    from pointsman.config.overrides import default_data_dir
+
+    if config is None:
+        return default_data_dir(os.environ)
+    return compiled_or_exit(config, reads_secrets=False).settings.data_dir
 
 
 def _read(source: str, limit: int | None = None) -> bytes:

@@ -23,7 +23,8 @@ _HELP = {
     "price": "Only models that cost at most this much, in dollars per million tokens of three parts prompt and one "
     "part answer.",
     "config": "Only what the providers of this configuration file serve.",
-    "data_dir": "A data folder, for the catalog that was put in it.",
+    "data_dir": "The data folder, for a catalog that was put in it. Absent: that of the configuration file, or of a gateway "
+    "without one.",
     "limit": "The most lines; 0 for all.",
     "sources": "Also print which table each field is from.",
     "no_secrets": NO_SECRETS,
@@ -75,10 +76,13 @@ def _catalog(
     config: Path | None, data_dir: Path | None, *, reads_secrets: bool
 ) -> tuple[ModelCatalog, frozenset[str] | None]:
     """The catalog, and the providers of it that count; `None` for all."""
+    import os
+
     from pointsman.config.catalog import read_catalog
+    from pointsman.config.overrides import default_data_dir
 
     if config is None:
-        return read_catalog(data_dir).catalog, None
+        return read_catalog(data_dir or default_data_dir(os.environ)).catalog, None
     from pointsman.cli._configuration import compiled_or_exit
 
     compiled = compiled_or_exit(config, reads_secrets=reads_secrets)

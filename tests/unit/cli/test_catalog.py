@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from pointsman.cli import build_app
 from pointsman.config.catalog import packaged, read_catalog
+from pointsman.config.overrides import default_data_dir
 from unit.config.test_catalog import content
 
 NEW = content("9999-01-01")
@@ -91,3 +92,24 @@ def test_slips(file: Path, data_dir: Path) -> None:
     missing = run(data_dir, "update", "--from", str(file.with_name("missing")), "--sha256", SUM)
     assert missing.exit_code == 1
     assert "there is no" in missing.output
+
+
+def test_without_a_folder_it_is_where_the_gateway_looks(file: Path, tmp_path: Path) -> None:
+    """A gateway without a file keeps its data below the home of its user; what is put elsewhere it would never see."""
+    env = {"XDG_STATE_HOME": str(tmp_path / "state"), "POINTSMAN_DATA_DIR": ""}
+    done = CliRunner().invoke(build_app(), ["catalog", "update", "--from", str(file)], env=env)
+    assert done.exit_code == 0, done.output
+    assert read_catalog(default_data_dir(env)).catalog.date == "9999-01-01"
+    models = CliRunner().invoke(build_app(), ["models", "--limit", "1"], env=env)
+    assert "as of 9999-01-01" in models.output
+
+
+def test_a_file_is_read_for_its_folder_without_its_secrets(file: Path, tmp_path: Path) -> None:
+    config = tmp_path / "pointsman.yaml"
+    config.write_text(
+        "providers: {openai: env.NO_SUCH_KEY}\ngovernance: {virtual_keys: {me: env.NO_SUCH_VIRTUAL_KEY}}\n"
+    )
+    arguments = ["catalog", "update", "--from", str(file), "--config", str(config)]
+    done = CliRunner().invoke(build_app(), arguments, env={"POINTSMAN_DATA_DIR": ""})
+    assert done.exit_code == 0, done.output
+    assert read_catalog(tmp_path / "data").catalog.date == "9999-01-01"
