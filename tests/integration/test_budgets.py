@@ -468,7 +468,7 @@ def test_a_batch_is_refused_under_a_budget_in_words_that_say_why() -> None:
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("me"))
             assert (answer.status, answer.json["error"]["code"]) == (403, "price_unknown")
             assert answer.json["error"]["message"].startswith(
-                "nothing that serves a call that names no model can be paid for: alpha: what it costs shows only when"
+                "nothing that serves a call that names no model can be paid for: alpha: its cost is known only when"
             )
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("free"))
             assert answer.headers["x-pointsman-provider"] == "alpha"

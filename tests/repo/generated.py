@@ -224,7 +224,7 @@ def errors_page() -> str:
         'Every error has the shape of OpenAI\'s, `{"error": {"message", "type", "param", "code"}}`, and one of',
         "these codes. The message says what is at fault and ends with the request id. A request that a provider",
         "refused keeps the provider's status and words.\n",
-        "| code | status | type | whose doing |",
+        "| code | status | type | at fault |",
         "|---|---|---|---|",
     ]
     lines += [

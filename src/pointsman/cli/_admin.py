@@ -55,7 +55,7 @@ def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> t
         except ValueError:
             return error.code, {"error": {"message": error.reason}}
     except ValueError:
-        say(f"{url} answers what is no JSON; is it the console's address?", err=True)
+        say(f"{url} gives an answer that is not JSON; is it the console's address?", err=True)
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "strerror", None) or reason
@@ -74,7 +74,7 @@ def moment(text: str, option: str) -> float:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        message = f"{text!r} is no moment: write 2026-11-01, 2026-11-01T12:00 or Unix seconds"
+        message = f"{text!r} is not a time: write 2026-11-01, 2026-11-01T12:00 or Unix seconds"
         raise typer.BadParameter(message, param_hint=option) from None
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 

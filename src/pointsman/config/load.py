@@ -223,7 +223,7 @@ def _unknown_field(location: Location) -> str:
     if name in section.PLANNED:
         return f"{name!r} is not supported by this version"
     guess = nearest(name, section.model_fields)
-    return f"unknown field{guess or '; there are ' + listed(section.model_fields)}"
+    return f"unknown field{guess or '; the fields here are ' + listed(section.model_fields)}"
 
 
 def _section_at(location: Location) -> type[Section] | None:

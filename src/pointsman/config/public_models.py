@@ -148,7 +148,7 @@ class ModelCompiler:
                 self._findings.error(location, "the model is missing after the slash")
             return ()  # its provider has an error of its own
         if slash:
-            known = nearest(prefix, providers) or f"; there are {listed(providers)}"
+            known = nearest(prefix, providers) or f"; the providers are {listed(providers)}"
             self._findings.error(location, f"there is no provider {prefix!r}{known}")
         elif len(self._endpoints) == len(providers):
             message = f"no configured provider serves {name!r}; write provider/model with one of {listed(providers)}"

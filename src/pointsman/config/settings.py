@@ -67,7 +67,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
     console = _listen(document.console.listen, ("console", "listen"), findings)
     if server.default_provider is not None and server.default_provider not in document.providers:
         listed = ", ".join(sorted(document.providers))
-        findings.error(("server", "default_provider"), f"there is no such provider; there are {listed}")
+        findings.error(("server", "default_provider"), f"there is no such provider; the providers are {listed}")
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
     tls = _server_tls(server.tls, folder, references, findings) if server.tls is not None else None
@@ -78,7 +78,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
         return None
     overlaps = listen.host == console.host or "" in (listen.host, console.host)
     if listen.port == console.port != 0 and overlaps:
-        findings.error(("console", "listen"), "is the address clients use; the two must differ")
+        findings.error(("console", "listen"), "is the same as server.listen; the two must differ")
     if not console.is_loopback:
         message = "can be reached from other machines over plain HTTP, which shows the admin token on its way"
         findings.warning(("console", "listen"), message + "; put TLS in front of it")
@@ -125,7 +125,7 @@ def _store_url(stated: str | None, references: References, findings: Findings) -
         return url
     parts = urlsplit(url.reveal())
     if parts.scheme not in ("postgresql", "postgres"):
-        findings.error(place, "begins with postgresql://; without a url the store is SQLite in data_dir")
+        findings.error(place, "must begin with postgresql://; without a url the store is SQLite in data_dir")
         return None
     if is_literal and parts.password:
         findings.error(place, "an address with a password is not written into this file; use env.NAME or file:PATH")

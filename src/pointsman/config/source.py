@@ -174,7 +174,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             place = (*location, key)
             if key in stated:
-                message = f"stands here a second time; the first is on line {self.lines[place]}"
+                message = f"is stated twice; the first time is on line {self.lines[place]}"
                 self.repeated.append(SourceError(message, line, place))
                 continue
             stated.add(key)

@@ -158,7 +158,7 @@ class KeyCompiler:
             self._findings.error((*place, "expires_at"), message)
             return None
         if moment.timestamp() <= now_unix_s:
-            self._findings.warning((*place, "expires_at"), "is over: the key is refused")
+            self._findings.warning((*place, "expires_at"), "is in the past: the key is refused")
         return moment.timestamp()
 
     def _check_name(self, name: str | None, known: Mapping[str, object], place: Location, what: str) -> None:

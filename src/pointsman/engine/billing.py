@@ -316,8 +316,8 @@ class Billing:
 _LATER = frozenset({Operation.BATCH, Operation.OTHER})
 _BILLED_LATER = Reason(
     "price_unknown",
-    "what it costs shows only when the provider has done it, so that no budget could hold it: use a key without a "
-    "budget or with one that is soft, or state a price for each such request in pricing.overrides",
+    "its cost is known only when the provider has done it, so no budget can hold it: use a key without a budget or "
+    "with one that is soft, or state a price for each such request in pricing.overrides",
 )
 
 

@@ -211,4 +211,4 @@ def _unreadable(error: Exception) -> Failure:
 
 
 def _lacks(what: str) -> Failure:
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is none: it lacks {what}")
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be used: it lacks {what}")

@@ -273,7 +273,9 @@ def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
     if call.provider is not None:
         endpoint = endpoints.get(call.provider)
         if endpoint is None:
-            message = f"x-pointsman-provider: there is no provider {call.provider!r}; there are {_listed(endpoints)}"
+            message = (
+                f"x-pointsman-provider: there is no provider {call.provider!r}; the providers are {_listed(endpoints)}"
+            )
             return Failure(failures.INVALID_REQUEST, message)
         model = rest if slash and prefix == call.provider else call.model
         public = resolve(snapshot, model)

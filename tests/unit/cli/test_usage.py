@@ -114,7 +114,7 @@ def test_a_span_is_said_by_its_ends(tmp_path: Path) -> None:
         assert spent(url, "--until", iso(day + 3 * 3600, "%Y-%m-%dT%H:00+01:00")) == 0
         assert spent(url, "--since", str(day), "--until", str(day + 2 * 86_400)) == 11
         for arguments, said in (
-            (["--since", "yesterday"], "'yesterday' is no moment"),
+            (["--since", "yesterday"], "'yesterday' is not a time"),
             (["--since", "2026-01-01", "--days", "3"], "choose --days or --since"),
             (["--csv", "--json"], "choose --json or --csv"),
         ):

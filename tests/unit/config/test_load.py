@@ -184,9 +184,9 @@ governance:
 def test_a_key_that_stands_twice_hides_nothing() -> None:
     found = problems("providers: {a: x, a: y}\nversion: 2\nserver: {workers: 1, workers: 2}")
     assert [said for _, said in found] == [
-        "providers.a: stands here a second time; the first is on line 1",
+        "providers.a: is stated twice; the first time is on line 1",
         "version: must be 1",
-        "server.workers: stands here a second time; the first is on line 3",
+        "server.workers: is stated twice; the first time is on line 3",
     ]
 
 

@@ -64,7 +64,7 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
     ("text", "problem"),
     [
         ("a: opnai/x", "models.a: there is no provider 'opnai'; did you mean 'openai'?"),
-        ("a: [zzzzzz/x]", "models.a[0]: there is no provider 'zzzzzz'; there are groq, one, openai, two"),
+        ("a: [zzzzzz/x]", "models.a[0]: there is no provider 'zzzzzz'; the providers are groq, one, openai, two"),
         ("a: [openai/]", "models.a[0]: the model is missing after the slash"),
         (
             "a: [gpt-4oo]",

@@ -64,7 +64,7 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
         ("console: {listen: 'x y:80'}", "console.listen: 'x y' is not an address or the name of a host"),
         (
             "console: {listen: '127.0.0.1:8080'}",
-            "console.listen: is the address clients use; the two must differ",
+            "console.listen: is the same as server.listen; the two must differ",
         ),
         (
             "server: {limits: {body_bytes: 4096, body_memory_bytes: 2048}}",
@@ -163,7 +163,7 @@ def test_the_default_provider_is_one_that_there_is() -> None:
     assert compiled(text.replace("NAME", "openai")).snapshot.default_provider == "openai"
     (problem,) = errors(text.replace("NAME", "opnai"))
     assert "server.default_provider" in problem
-    assert "there are openai" in problem
+    assert "the providers are openai" in problem
 
 
 def test_what_nobody_is_known_to_own_follows_the_keys_unless_it_is_stated() -> None:

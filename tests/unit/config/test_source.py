@@ -103,6 +103,6 @@ def test_keys_that_stand_twice_are_all_found_and_the_first_holds() -> None:
     source = parse(b"a: 1\nb:\n  c: 1\n  c: 2\na: {d: 3}\n")
     assert source.data == {"a": 1, "b": {"c": 1}}
     assert [(one.location, one.line, one.message) for one in source.repeated] == [
-        (("b", "c"), 4, "stands here a second time; the first is on line 3"),
-        (("a",), 5, "stands here a second time; the first is on line 1"),
+        (("b", "c"), 4, "is stated twice; the first time is on line 3"),
+        (("a",), 5, "is stated twice; the first time is on line 1"),
     ]
