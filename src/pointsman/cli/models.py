@@ -23,8 +23,8 @@ _HELP = {
     "price": "Only models that cost at most this much, in dollars per million tokens of three parts prompt and one "
     "part answer.",
     "config": "Only what the providers of this configuration file serve.",
-    "data_dir": "The data folder, for a catalog that was put in it. Absent: that of the configuration file, or of a gateway "
-    "without one.",
+    "data_dir": "The data folder, for a catalog that was put in it. Absent: that of the configuration file, or of a "
+    "gateway without one.",
     "limit": "The most lines; 0 for all.",
     "sources": "Also print which table each field is from.",
     "no_secrets": NO_SECRETS,

@@ -45,8 +45,8 @@ def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -
     if names:
         message = (
             f"where a budget applies, batches, fine-tuning and the like are refused (403 price_unknown) at "
-            f"{listed(names)}, because their cost is known only when they are done; use a key without a budget for them, "
-            f"or state what each such request costs in pricing.overrides: "
+            f"{listed(names)}, because their cost is known only when they are done; use a key without a budget for "
+            f"them, or state what each such request costs in pricing.overrides: "
             f"{{model: {names[0]}/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}"
         )
         findings.warning(("governance",), message)

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from fakes.control import CONFIG, ENVIRON
+from fakes import control
+from fakes.control import ENVIRON
 from integration.gateway import run
 from pointsman.config.compile import Compiled, compile_file
 from pointsman.config.problems import Severity
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
 from pointsman.control.configuration import Configuration
 
+BATCHES = "{model: openai/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}"
+CONFIG = f"{control.CONFIG}pricing: {{overrides: [{BATCHES}]}}\n"  # nothing to be warned of
 OTHER = CONFIG.replace("limit_usd: 5", "limit_usd: 6")
 
 
