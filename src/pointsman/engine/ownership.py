@@ -16,16 +16,18 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
 from pointsman.domain.snapshots import Snapshot, allows_unowned
-from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, after, owner_of
+from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, Touched, after, owner_of
 from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import Kept, Scope
 from pointsman.journal.writer import JournalWriter
-from pointsman.wire.state import id_of, told_in
+from pointsman.wire.state import ID, id_of, told_in
 from pointsman.wire.state_streams import StateStream
 
 MAX_KNOWN = 50_000  # ids
 DAY_S = 86_400
 RENEWED_S = DAY_S  # what is used again is written down again, at most this often
+SHOWN_CHARS = 100  # of an id that is very long
+_WITH_STORES = frozenset({"assistant", "thread", "run"})  # vector stores may be made with them
 _IF_STORED = frozenset({"response", "item"})  # an answer says its id though nobody keeps it
 
 
@@ -52,6 +54,8 @@ class Ownership:
         self.custodian: Custodian | None = None
         self._journal = journal
         self._known: dict[str, dict[str, Record]] = {}  # by id, then by provider
+        # Of these an answer told here. Somebody else may have made them: control is asked before that is believed.
+        self._unsure: set[str] = set()
 
     async def placed(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
         """The call, bound to where what it names is kept; or the refusal, where it is another owner's."""
@@ -64,7 +68,10 @@ class Ownership:
             return Failure(failures.INVALID_REQUEST, said, param=touched.reads_all)
         if not touched.names:
             return call
-        found = await self._find([named.id for named in touched.names], routing.state_days)
+        odd = next((named for named in touched.names if not ID.fullmatch(named.id)), None)
+        if odd is not None and is_shared(snapshot):
+            return _not_found(odd)
+        found = await self._find([named.id for named in touched.names if named is not odd], routing.state_days)
         if isinstance(found, Unable):
             return _unable(found)
         places: dict[tuple[str, str], Named] | None = None
@@ -78,7 +85,7 @@ class Ownership:
                         f"the {named.kind} {named.id!r} is kept by the provider {elsewhere[0]!r}, not {call.provider!r}"
                     )
                     return Failure(failures.INVALID_REQUEST, said, param=named.param)
-                if not allows_unowned(snapshot) or any(one.owner != EVERYBODY for one in records):
+                if not allows_unowned(snapshot) or self._is_anothers(found.get(named.id, ()), call.provider, snapshot):
                     return _not_found(named)
                 mine = records
             if not mine:
@@ -90,12 +97,29 @@ class Ownership:
                 return Failure(failures.INVALID_REQUEST, said, param=named.param)
             places = here if places is None else {place: here[place] for place in places if place in here}
         if not places:
+            if owner != EVERYBODY and touched.creates is None:  # what hangs on what nobody owns is nobody's either
+                return replace(call, state=replace(touched, learns=False, has_items=False))
             return call
         (provider, name), named = next(iter(places.items()))
         if len(places) > 1:
             said = f"several providers keep a {named.kind} {named.id!r}; name one by the header x-pointsman-provider"
             return Failure(failures.INVALID_REQUEST, said, param=named.param)
         return replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
+
+    @staticmethod
+    def _is_anothers(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
+        """Whether one of the records says that somebody owns what is asked for at `provider`. Two entries for the same
+        address may well be for the same account."""
+        endpoints = snapshot.endpoints
+        asked = endpoints.get(provider) if provider is not None else None
+        for one in records:
+            kept_at = endpoints.get(one.provider)
+            is_there = provider in (None, one.provider) or (
+                asked is not None and kept_at is not None and asked.origin == kept_at.origin
+            )
+            if is_there and one.owner != EVERYBODY:
+                return True
+        return False
 
     async def others(
         self, ids: Sequence[str], provider: str, key: VirtualKey | None, snapshot: Snapshot
@@ -119,8 +143,14 @@ class Ownership:
             found = [(GONE, "", touched.deletes)]
         if touched.creates is not None and (made := id_of(body)) is not None:
             found = [(MADE, touched.creates, made)]
-        if touched.learns:
-            found += [(SEEN, kind, one) for kind, one in told_in(body, has_items=touched.has_items)]
+        if touched.learns or (touched.has_items and call.method != "DELETE" and touched.lists is None):
+            told = told_in(
+                body,
+                has_items=touched.has_items,
+                refers=touched.learns,
+                makes_stores=touched.creates in _WITH_STORES,
+            )
+            found += _new(touched, told)
         self.learn(call, scope, request_id, key, found)
 
     def sent(self, call: Call, scope: Scope, request_id: str, key: str) -> "Watch | None":
@@ -157,6 +187,8 @@ class Ownership:
             if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:
                 continue  # a stream that ended as one answer, say
             changes.append(Change(how, record))
+            if how == SEEN and known is None:
+                self._unsure.add(one)
             self._take(changes[-1])
         if not changes:
             return
@@ -171,13 +203,21 @@ class Ownership:
         now, known = time(), self._known
         wanted = dict.fromkeys(ids)
         # What was learned long ago may have been used elsewhere since, and not be over.
-        missing = [name for name in wanted if all(one.at < now - RENEWED_S for one in known.get(name, {}).values())]
+        unsure: set[str] = self._unsure if self.custodian is not None else set()
+        missing = [
+            name
+            for name in wanted
+            if name in unsure or all(one.at < now - RENEWED_S for one in known.get(name, {}).values())
+        ]
         if missing and self.custodian is not None:
             answer = await self.custodian.look_up(missing)
             if not isinstance(answer, Unable):
+                for name in unsure & set(missing):
+                    self._unsure.discard(name)
+                    known.pop(name, None)
                 for record in answer:
                     self._take(Change(SEEN, record))
-            elif not all(name in known for name in missing):
+            elif not all(name in known and name not in unsure for name in missing):
                 return answer
         oldest = now - days * DAY_S
         return {name: [one for one in known.get(name, {}).values() if one.at >= oldest] for name in wanted}
@@ -193,7 +233,9 @@ class Ownership:
         if places:
             known[record.id] = places  # at the end: the first are forgotten first
             if len(known) > MAX_KNOWN:
-                del known[next(iter(known))]
+                oldest = next(iter(known))
+                del known[oldest]
+                self._unsure.discard(oldest)
 
 
 class Watch:
@@ -212,7 +254,7 @@ class Watch:
         touched, stream = self._call.state, self._stream
         assert touched is not None
         told = stream.feed(data)
-        found = [(SEEN, kind, one) for kind, one in told if touched.learns]
+        found = _new(touched, told) if touched.learns else []
         if stream.made is not None and not self._is_made:
             self._is_made = True
             if touched.creates is not None:
@@ -232,12 +274,19 @@ def is_shared(snapshot: Snapshot) -> bool:
     return snapshot.require_key or bool(snapshot.virtual_keys)
 
 
+def _new(touched: Touched, told: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """What an answer tells of beside what was asked for by its id: that is not made by being named."""
+    named = {one.id for one in touched.names}
+    return [(SEEN, kind, one) for kind, one in told if one not in named]
+
+
 def _owner(scope: Scope) -> str:
     return owner_of(scope.virtual_key, scope.team)
 
 
 def _not_found(named: Named) -> Failure:
-    return Failure(failures.STATE_NOT_FOUND, f"there is no {named.kind} {named.id!r}", param=named.param or "id")
+    shown = named.id if len(named.id) <= SHOWN_CHARS else named.id[:SHOWN_CHARS] + "…"
+    return Failure(failures.STATE_NOT_FOUND, f"there is no {named.kind} {shown!r}", param=named.param or "id")
 
 
 def _unable(why: Unable) -> Failure:

@@ -65,6 +65,11 @@ def count_prompts(prompt: Raw) -> int:
     return 1 + outside.count(b"," if opening == b'["' else b"],[")
 
 
+def count_names(text: bytes) -> int:
+    """How many members the objects in a valid JSON value have, those with equal names too."""
+    return sum(outside.count(b":") for outside in _outline(text))
+
+
 def _outline(text: bytes) -> Iterator[bytes]:
     """The marks of JSON that stand outside texts, piece by piece. Raises `Refusal` for a name without end."""
     is_inside = is_escaped = is_long = False  # a text; behind an odd number of backslashes; for a whole piece

@@ -101,7 +101,7 @@ _ESCAPES = {
 }
 
 
-def in_content(content: Raw) -> Media:
+def in_content(content: Raw | bytes) -> Media:
     """The media in the `content` of one message: a text, or a list of parts that each state their type."""
     text = bytes(content)
     return _in_parts(text) if text.startswith(b"[") else NO_MEDIA

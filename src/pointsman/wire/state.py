@@ -10,16 +10,20 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.failures import Refusal
 from pointsman.domain.state import Named, Touched
+from pointsman.wire.bounds import SMALL_BYTES, count_names
 from pointsman.wire.json_object import UNREADABLE, refuse
+from pointsman.wire.short_texts import shorten
 
-MAX_ELEMENTS = 1_000_000  # of a field that is looked through, as far as commas tell
+MAX_ELEMENTS = 500_000  # of a field that is looked through, as far as commas tell
 MAX_ENTRIES = 150_000  # of its objects and lists, together
+MAX_NAMED = 10_000  # ids in one request
 MAX_ID_CHARS = 512
 ID = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
@@ -99,6 +103,13 @@ ITEMS: dict[str, tuple[str, ...]] = {
     "image_generation_call": ("result",),
 }
 _ITEM = "item"
+# Fields of answers that hold ids of what was made by the way. The other fields repeat what a request named, which is
+# nobody's for being named.
+_TOLD_FIELDS = {
+    name: FIELDS[name]
+    for name in ("container_id", "error_file_id", "file_id", "output_file_id", "result_files", "thread_id")
+}
+_TOLD_OBJECTS = {"audio": "audio"}
 _LISTS_OF_ITEMS = frozenset({"input", "items"})
 
 # What `object` says of a thing that an answer holds.
@@ -124,9 +135,14 @@ DATA = frozenset(
     {"metadata", "parameters", "schema", "json_schema", "attributes", "item", "sample", "item_schema", "input_schema"}
     | {"datasource_item", "properties", "$defs", "filters", "logprobs"}
 )
-_ANNOTATIONS = "annotations"  # a request repeats those of an earlier answer; only in an answer do they tell anything
+_IN_REQUESTS = DATA | {"annotations"}  # a request repeats those of an earlier answer
+# Places of answers that repeat what the request or somebody's prompt says, or refer to what was there before.
+_IN_ANSWERS = DATA | {"tools", "tool_resources", "attachments", "results", "instructions", "prompt", "input"}
+_REFERENCE = "file_citation"  # an annotation with the id of a file that was searched
 
 _NESTING = (b"[", b"{")
+_CHAT_FIELDS = frozenset(FIELDS) | frozenset(OBJECTS)
+_ESCAPES = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")  # of letters, which nobody honest writes like that
 _PATH_IN_FORM = re.compile(r"[\[\].]+")
 _SEGMENTS = re.compile(r"[^/]+")
 
@@ -135,7 +151,7 @@ def touched(method: str, path: str, fields: Mapping[str, Raw], *, stores: bool =
     """What a call has to do with; `None` where that is nothing. `path` includes the query; `stores` says whether the
     provider is asked to keep what it makes. Raises `Refusal`."""
     plain, _, query = path.partition("?")
-    names = list(named_in(fields)) if fields else []
+    names = named_in(fields) if fields else []
     name, rest = _split(plain)
     collection = COLLECTIONS.get(name)
     if collection is None:
@@ -158,13 +174,15 @@ def touched(method: str, path: str, fields: Mapping[str, Raw], *, stores: bool =
         if method == "POST" and rest[-1] in _MAKING_BELOW:
             creates = _MAKING_BELOW[rest[-1]]
     has_items = name in ("responses", "conversations")
-    if creates is not None and not stores:
+    if creates is not None and not stores and name == "responses":
         creates, has_items = None, False
         # A container is made all the same, where code is to be run.
         learns = b"code_interpreter" in bytes(fields.get("tools", b""))
         return Touched(tuple(names), learns=learns) if names or learns else None
     reads_all = _reads_all(fields) if name == "evals" and fields else None
     learns = not (rest and rest[-1] == "content") and not lists and method != "DELETE"
+    if name == "conversations" or rest[-1:] == ["input_items"]:
+        learns = False  # clients wrote these themselves, so no more of the answer than the ids of its items is believed
     if not names and creates is None and lists is None:
         return None
     return Touched(tuple(names), creates, lists, deletes, learns, has_items, reads_all)
@@ -206,6 +224,20 @@ def touched_by_chat(fields: Mapping[str, Raw]) -> Touched | None:
     return Touched(names, learns=speaks) if names or speaks else None
 
 
+def may_name_by_field(fields: Mapping[str, Raw]) -> bool:
+    """Whether a field of a chat completion itself may hold an id. No field of OpenAI's does but `audio`."""
+    return not _CHAT_FIELDS.isdisjoint(fields)
+
+
+def may_name(content: bytes) -> bool:
+    """Whether the parts of a message may name a file. Looks for the end of a name, as it stands outside texts."""
+    if content.find(b'_id"') >= 0 or content.find(b'_ids"') >= 0:
+        return True
+    if content.find(b"\\u00") >= 0 and any(content.find(escape) >= 0 for escape in _ESCAPES):
+        return True
+    return content.lower().find(b'_id"') >= 0
+
+
 def _split(path: str) -> tuple[str, list[str]]:
     """The collection that a path is in, and the segments below it. Some servers take several slashes for one."""
     segments = _SEGMENTS.findall(path)
@@ -218,20 +250,24 @@ def _split(path: str) -> tuple[str, list[str]]:
 
 def _cursors(query: str, kind: str) -> list[Named]:
     """Ids by which the next page of a list is asked for."""
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    return [Named(kind, value, name) for name, _, value in pairs if name in ("after", "before") and value]
+    pairs = parse_qsl(query)
+    return [Named(kind, value, name) for name, value in pairs if name in ("after", "before")]
 
 
-def named_in(fields: Mapping[str, Raw]) -> Iterator[Named]:
-    """The ids that a body names, without repetition. Raises `Refusal` for one that is too large to look through."""
-    seen: set[str] = set()
+def named_in(fields: Mapping[str, Raw]) -> list[Named]:
+    """The ids that a body names, without repetition. Raises `Refusal` for one that is too large to look through, or
+    that has a name twice in one object: servers differ in the value they take."""
+    found: dict[str, Named] = {}
     for name, raw in fields.items():
         folded = name.casefold()
         if folded in DATA:
             continue
-        text = bytes(raw)
-        if text[:1] not in _NESTING and folded not in FIELDS:
+        view = memoryview(raw)
+        if view[:1] not in _NESTING and folded not in FIELDS:
             continue
+        text = bytes(view)
+        if len(text) > SMALL_BYTES:
+            text = shorten(text, MAX_ID_CHARS)
         if text.count(b",") > MAX_ELEMENTS:
             raise _too_much(name)
         try:
@@ -239,12 +275,29 @@ def named_in(fields: Mapping[str, Raw]) -> Iterator[Named]:
         except UNREADABLE:
             raise refuse(f"the field {name!r} cannot be read", name) from None
         try:
-            for kind, found in _ids({name: value}, DATA | {_ANNOTATIONS}):
-                if found not in seen:
-                    seen.add(found)
-                    yield Named(kind, found, name)
+            for kind, one in _ids({name: value}, _IN_REQUESTS, FIELDS, OBJECTS):
+                found.setdefault(one, Named(kind, one, name))
+            if count_names(text) != _members(value):
+                raise refuse(f"the field {name!r} holds an object in which a name appears more than once", name)
         except _TooMuch:
             raise _too_much(name) from None
+    if len(found) > MAX_NAMED:
+        said = f"the body names {len(found)} ids of what a provider keeps; {MAX_NAMED} is the most"
+        raise refuse(said, next(reversed(found.values())).param)
+    return list(found.values())
+
+
+def _members(value: Any) -> int:
+    """How many members the objects in a value have."""
+    count, stack = 0, [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            count += len(one)
+            stack += [inner for inner in one.values() if isinstance(inner, dict | list)]
+        elif isinstance(one, list):
+            stack += [inner for inner in one if isinstance(inner, dict | list)]
+    return count
 
 
 class _TooMuch(Exception):  # noqa: N818 -- told to the client in other words
@@ -255,22 +308,29 @@ def _too_much(name: str) -> Refusal:
     return refuse(f"the field {name!r} has too many elements to look for ids of what a provider keeps", name)
 
 
-def told_in(body: bytes, *, has_items: bool) -> list[tuple[str, str]]:
-    """The ids that an answer tells of, with their kinds: of things it holds or refers to, and with `has_items` of the
-    items that later requests can refer to."""
+def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: bool = False) -> list[tuple[str, str]]:
+    """The ids that an answer tells of, with their kinds: its own, with `refers` those of what was made by the way, with
+    `makes_stores` vector stores among these, and with `has_items` those of items, for later requests to refer to."""
     try:
         value = msgspec.json.decode(body)
     except UNREADABLE:
         return []
-    return told_by(value, has_items=has_items) if isinstance(value, dict) else []
+    if not isinstance(value, dict):
+        return []
+    return told_by(value, has_items=has_items, refers=refers, makes_stores=makes_stores)
 
 
-def told_by(value: Mapping[str, Any], *, has_items: bool) -> list[tuple[str, str]]:
+def told_by(
+    value: Mapping[str, Any], *, has_items: bool, refers: bool = True, makes_stores: bool = False
+) -> list[tuple[str, str]]:
     """The same of an answer that is read."""
     found: dict[tuple[str, str], None] = {}
-    with suppress(_TooMuch):
-        for one in _ids(value, DATA):
-            found[one] = None
+    if refers:
+        with suppress(_TooMuch):
+            for one in _ids(value, _IN_ANSWERS, _TOLD_FIELDS, _TOLD_OBJECTS):
+                found[one] = None
+    if makes_stores:
+        found |= dict.fromkeys(_stores_made(value))
     top = value.get("id")
     if isinstance(top, str):
         found[TYPES.get(str(value.get("object")), ""), top] = None
@@ -281,6 +341,16 @@ def told_by(value: Mapping[str, Any], *, has_items: bool) -> list[tuple[str, str
                 if isinstance(item, dict) and isinstance(item.get("id"), str):
                     found[_ITEM, item["id"]] = None
     return [(kind, name) for kind, name in found if kind and ID.fullmatch(name)]
+
+
+def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Vector stores of a new assistant or thread, which may have been made with it."""
+    tools = value.get("tool_resources")
+    search = tools.get("file_search") if isinstance(tools, dict) else None
+    names = search.get("vector_store_ids") if isinstance(search, dict) else None
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str):
+            yield "vector store", name
 
 
 def id_of(body: bytes) -> str | None:
@@ -299,7 +369,9 @@ class _Answer(Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-def _ids(value: Mapping[str, Any], skipped: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _ids(
+    value: Mapping[str, Any], skipped: frozenset[str], fields: Mapping[str, str], objects: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """Kinds and ids in a value, by the names of fields. Without recursion: bodies are as deep as clients like."""
     stack: list[tuple[str, Any]] = [("", value)]
     count = 0
@@ -310,31 +382,26 @@ def _ids(value: Mapping[str, Any], skipped: frozenset[str]) -> Iterator[tuple[st
             raise _TooMuch
         if isinstance(found, list):
             stack += [(place, one) for one in reversed(found) if isinstance(one, dict | list)]
-            if place in FIELDS:
-                yield from ((FIELDS[place], one) for one in found if isinstance(one, str))
+            if place in fields:
+                yield from ((fields[place], one) for one in found if isinstance(one, str))
             continue
-        one = found.get("id")
-        if isinstance(one, str):
-            kind = _kind(place, found)
-            if kind is not None:
-                yield kind, one
+        is_reference = fields is _TOLD_FIELDS and found.get("type") == _REFERENCE
         for name, inner in found.items():
+            folded = name if name.islower() and name.isascii() else name.casefold()
             if isinstance(inner, str):
-                kind = FIELDS.get(name)
-                if kind is None and not (name.isascii() and name.islower()):
-                    kind = FIELDS.get(name.casefold())
-                if kind is not None and inner:
+                kind = fields.get(folded)
+                if folded == "id":
+                    kind = _kind(place, found, fields, objects)
+                if kind is not None and inner and not (is_reference and kind == "file"):
                     yield kind, inner
-            elif isinstance(inner, dict | list):
-                folded = name if name.islower() and name.isascii() else name.casefold()
-                if folded not in skipped:
-                    stack.append((folded, inner))
+            elif isinstance(inner, dict | list) and folded not in skipped:
+                stack.append((folded, inner))
 
 
-def _kind(place: str, found: dict[str, Any]) -> str | None:
+def _kind(place: str, found: dict[str, Any], fields: Mapping[str, str], objects: Mapping[str, str]) -> str | None:
     """What an object with an `id` is, if the id names something."""
-    if place in OBJECTS:
-        return OBJECTS[place]
+    if place in objects or place in fields:
+        return objects.get(place) or fields[place]
     type_ = found.get("type")
     if isinstance(type_, str) and type_ in ITEMS:
         return _ITEM if not any(found.get(name) for name in ITEMS[type_]) else None

@@ -12,7 +12,7 @@ from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
-from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched
+from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched, after
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.tasks import Waiter
@@ -57,6 +57,11 @@ class Control:
 
     def tell(self, changes: Sequence[Change]) -> None:
         self.told += changes
+        for change in changes:
+            place = (change.record.id, change.record.provider)
+            known = next((one for one in self.records if (one.id, one.provider) == place), None)
+            left = after(known, change)
+            self.records = [one for one in self.records if one is not known] + ([left] if left is not None else [])
 
 
 def owned(name: str = "file-1", owner: str = "team:red", provider: str = "a", at: float = 0.0) -> Record:
@@ -224,3 +229,46 @@ def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.Monkey
     for number in range(100):
         ownership.answered(naming(creates="file"), SCOPE, "r", "k1", b'{"id":"file-%d"}' % number)
     assert list(ownership._known) == [f"file-{number}" for number in range(90, 100)]
+
+
+def test_what_an_answer_tells_of_another_worker_may_know_to_be_anothers() -> None:
+    ownership, control = before(owned(owner="team:blue"))
+    ownership.answered(naming(learns=True), SCOPE, "r", "k1", b'{"output_file_id":"file-1"}')  # not asked about yet
+    assert [(change.how, change.record.owner) for change in control.told] == [(SEEN, "team:red")]
+    assert code(placed(ownership, naming("file-1"))) == "state_not_found"
+    assert code(placed(ownership, naming("file-1"), BLUE)) is None
+    ownership, control = before(unable=Unable("control is away"))
+    ownership.answered(naming(learns=True), SCOPE, "r", "k1", b'{"output_file_id":"file-1"}')
+    assert code(placed(ownership, naming("file-1"))) == "state_unavailable"
+
+
+def test_what_is_shared_stays_so_when_somebody_uses_it() -> None:
+    ownership, control = before()
+    body = b'{"id":"batch_1","object":"batch","output_file_id":"file-2"}'
+    found = placed(ownership, naming("batch_1", learns=True), unowned_state="allow")
+    assert isinstance(found, Call)
+    ownership.answered(found, SCOPE, "r", "k1", body)
+    made = naming("file-9", creates="batch", learns=True)
+    ownership.answered(made, SCOPE, "r", "k1", b'{"id":"batch_2","output_file_id":"file-9"}')
+    assert [change.record.id for change in control.told] == ["batch_2"]
+    assert code(placed(ownership, naming("file-9"), BLUE, unowned_state="allow")) is None
+
+
+def test_what_is_no_id_is_not_looked_up() -> None:
+    ownership, control = before()
+    for odd in ("x" * 5000, "file 1", "file-1\n", "f\u00efle"):
+        found = placed(ownership, naming(odd), unowned_state="allow")
+        assert isinstance(found, Failure)
+        assert (found.kind.code, len(found.message) < 200) == ("state_not_found", True)
+    assert not control.asked
+
+
+def test_another_name_for_the_same_address_is_no_way_around() -> None:
+    ownership, _ = before(owned())
+    at = endpoint("a").origin
+    same = replace(
+        CONFIGURED,
+        endpoints={name: replace(one, origin=at) for name, one in CONFIGURED.endpoints.items()},
+        routing=replace(CONFIGURED.routing, unowned_state="allow"),
+    )
+    assert code(done(ownership.placed(naming("file-1", provider="b"), BLUE, same))) == "state_not_found"

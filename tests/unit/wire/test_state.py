@@ -10,7 +10,17 @@ from msgspec import Raw
 from pointsman.domain.failures import Refusal
 from pointsman.domain.state import Named, Touched
 from pointsman.wire import state
-from pointsman.wire.state import id_of, is_for_no_model, named_in, names_state, told_in, touched, touched_by_chat
+from pointsman.wire.state import (
+    id_of,
+    is_for_no_model,
+    may_name,
+    may_name_by_field,
+    named_in,
+    names_state,
+    told_in,
+    touched,
+    touched_by_chat,
+)
 
 
 def fields(value: dict[str, Any]) -> dict[str, Raw]:
@@ -98,7 +108,12 @@ def test_items_stand_for_what_is_kept_unless_they_hold_it() -> None:
 def test_annotations_of_earlier_answers_name_nothing() -> None:
     part = {"type": "output_text", "text": "x", "annotations": [{"type": "file_citation", "file_id": "file-1"}]}
     assert ids({"input": [{"role": "assistant", "content": [part]}]}) == []
-    assert told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False) == [("file", "file-1")]
+    part["annotations"] = [
+        {"type": "file_citation", "file_id": "file-1"},  # searched, so it was there before
+        {"type": "container_file_citation", "container_id": "cntr_1", "file_id": "cfile_1"},
+    ]
+    told = told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False)
+    assert told == [("container", "cntr_1"), ("file", "cfile_1")]
 
 
 def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +158,7 @@ def test_answers() -> None:
     }  # fmt: skip
     told = told_in(json.dumps(answer).encode(), has_items=True)
     assert set(told) == {
-        ("response", "resp_1"), ("conversation", "conv_1"), ("container", "cntr_1"), ("item", "ci_1"),
-        ("item", "msg_1"),
+        ("response", "resp_1"), ("container", "cntr_1"), ("item", "ci_1"), ("item", "msg_1"),
     }  # fmt: skip
     assert not {kind for kind, _ in told_in(json.dumps(answer).encode(), has_items=False)} & {"item"}
     assert id_of(b'{"object":"x","id":"resp_1"}') == "resp_1"
@@ -182,3 +196,93 @@ def test_an_id_behind_many_other_elements_is_found() -> None:
     fillers: list[list[Any]] = [[1] * 140_000, [{}] * 70_000, ["x"] * 140_000]
     for filler in fillers:
         assert ids({"input": [*filler, {"file_id": "file-1"}]}) == ["file-1"]
+
+
+def test_an_answer_that_repeats_what_was_named_makes_nobody_its_owner() -> None:
+    answer = {
+        "id": "resp_1",
+        "object": "response",
+        "tools": [{"type": "file_search", "vector_store_ids": ["vs_shared"], "file_id": "file-7"}],
+        "previous_response_id": "resp_0",
+        "input_file_id": "file-3",
+        "output": [
+            {"type": "file_search_call", "id": "fs_1", "results": [{"file_id": "file-4"}]},
+            {"type": "message", "id": "msg_1", "content": [{"annotations": [{"file_id": "file-5"}]}]},
+        ],
+    }
+    told = told_in(json.dumps(answer).encode(), has_items=False)
+    assert set(told) == {("file", "file-5"), ("response", "resp_1")}
+    own = told_in(json.dumps(answer).encode(), has_items=True, refers=False)
+    assert {name for _, name in own} == {"resp_1", "fs_1", "msg_1"}
+    made = {"id": "thread_1", "object": "thread", "tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}}}
+    assert ("vector store", "vs_1") not in told_in(json.dumps(made).encode(), has_items=False)
+    assert ("vector store", "vs_1") in told_in(json.dumps(made).encode(), has_items=False, makes_stores=True)
+
+
+@pytest.mark.parametrize("path", ["/conversations", "/conversations/c/items", "/responses/r/input_items"])
+def test_what_clients_wrote_themselves_tells_of_nothing(path: str) -> None:
+    for method in ("GET", "POST"):
+        found = touched(method, path, {})
+        assert found is None or not found.learns
+
+
+def test_a_name_that_appears_twice_in_one_object_is_refused() -> None:
+    for inner in (
+        '{"file_id":"file-theirs","file_id":"file-mine"}',
+        '{"type":"item_reference","type":"message","id":"msg_1"}',
+        '{"file\\u005fid":"file-theirs","file_id":"file-mine"}',
+        '{"a":[{"b":":","b":"{"}]}',
+    ):
+        for filler in ("x", "x" * 100_000):
+            body = Raw(f'[{{"text":"{filler}"}}, {inner}]'.encode())
+            with pytest.raises(Refusal, match="more than once"):
+                named_in({"input": body})
+    assert ids({"input": [{"a": {"a": 1}, "b:": {"c": "a:b"}}, {"a": 2}]}) == []
+
+
+def test_ids_are_found_however_their_names_are_spelt() -> None:
+    for value in (
+        {"source": {"ID": "file-1"}},
+        {"container": {"id": "file-1"}},
+        {"file_ids": [["file-1"]]},
+        {"file_id": {"id": "file-1"}},
+        {"respon\u017fe_id": "file-1"},
+        {"deep": [{"Vector_Store_IDs": ["file-1"]}]},
+        {"type": "file_citation", "more": {"type": "file_citation", "file_id": "file-1"}},
+    ):
+        assert ids({"tools": [value, {"text": "\u017f" * 50_000}]}) == ["file-1"], value
+        assert ids({"tools": [value]}) == ["file-1"], value
+
+
+def test_no_body_names_more_ids_than_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_NAMED", 10)
+    assert len(ids({"file_ids": [f"file-{number}" for number in range(10)] * 2})) == 10
+    with pytest.raises(Refusal, match="names 11 ids"):
+        ids({"file_ids": [f"file-{number}" for number in range(11)]})
+
+
+def test_commas_in_long_texts_are_no_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_ELEMENTS", 100)
+    assert ids({"input": [{"content": "1,2\n" * 50_000}, {"file_id": "file-1"}]}) == ["file-1"]
+
+
+def test_cursors_are_read_as_a_provider_reads_them() -> None:
+    for query in ("after=file-1", "%61fter=file-1", "limit=2&after=file%2D1", "before=file-1"):
+        found = touched("GET", f"/files?{query}", {})
+        assert found is not None
+        assert [named.id for named in found.names] == ["file-1"], query
+
+
+def test_only_a_response_can_be_left_unstored() -> None:
+    found = touched("POST", "/vector_stores", fields({"name": "x"}), stores=False)
+    assert found is not None
+    assert found.creates == "vector store"
+
+
+def test_parts_of_messages_that_may_name_something() -> None:
+    for text in (b'[{"file":{"file_id":"x"}}]', b'{"File_ID":1}', b'[{"file\\u005fid":1}]', b'[{"file_ids":[]}]'):
+        assert may_name(text), text
+    for text in (b'[{"type":"text","text":"{\\"file_id\\": 1} \\u00e9"}]', b'"x"'):
+        assert not may_name(text), text
+    assert may_name_by_field({"previous_response_id": Raw(b"1")})
+    assert not may_name_by_field({"model": Raw(b"1"), "messages": Raw(b"1"), "metadata": Raw(b"1")})

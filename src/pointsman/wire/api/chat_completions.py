@@ -17,10 +17,11 @@ from pointsman.wire.json_object import check_shape, read_object, read_typed, ref
 from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import ApiPath, Asked
-from pointsman.wire.state import touched_by_chat
+from pointsman.wire.state import may_name, may_name_by_field, touched_by_chat
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
 _NONE = Raw(b"")
+_TEXT = b'"'
 
 
 class _Message(Struct, gc=False):
@@ -70,16 +71,17 @@ def parse(asked: Asked, body: bytes) -> Call:
         raise refuse("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
     check_shape(typed.tools, "tools", "array", "null")
     check_shape(typed.response_format, "response_format", "object", "null")
-    media, speaks = NO_MEDIA, False
+    media, names = NO_MEDIA, may_name_by_field(fields)
     for message in typed.messages:
-        found = in_content(message.content)
-        if found is not NO_MEDIA:
-            media += found
+        content = bytes(message.content)
+        if not content.startswith(_TEXT):
+            media += in_content(content)
+            names = names or may_name(content)
         if message.audio is not _NONE:
             media += in_earlier_audio(message.audio)
-            speaks = True
+            names = True
     call = generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
-    if media is NO_MEDIA and not speaks and "audio" not in fields:
+    if not names and media == NO_MEDIA:
         return call
     state = touched_by_chat(fields)
     return call if state is None else replace(call, state=state)
