@@ -7,7 +7,7 @@ reserved. What the provider refused, said it had failed at, or never got whole, 
 the cases.
 """
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
@@ -22,6 +22,7 @@ from pointsman.routing.terms import Terms
 from pointsman.wire.prompts import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 
+_TRUE = Raw(b"true")
 _READING = frozenset({"GET", "HEAD", "DELETE"})
 _KEPT = STATEFUL | {Operation.RESPONSES}
 _NO_USAGE = Usage()
@@ -43,6 +44,7 @@ _LEFT_OPEN = frozenset(
         failures.CONNECTION_STALE,
     }
 )
+_GOES_ON = _LEFT_OPEN | {failures.MALFORMED_ANSWER}  # failures that a provider may know nothing of
 _NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # what an attempt may be charged for
 _TEXT = frozenset({Operation.CHAT, Operation.COMPLETION})
 _UNSEEN = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
@@ -110,7 +112,7 @@ def charge_for(
         if failure is None:
             answers.add(usage.tokens_out)
         return _charge(price, usage, _PROVIDER)
-    charged = _charged(unfinished, reception, failure)
+    charged = _charged(call, unfinished, reception, failure)
     if charged is _NOTHING:
         return Charge(0, 0, UsageSource.NONE)
     if charged is not _ALL:
@@ -137,7 +139,8 @@ def _expected(call: Call, reception: Reception, failure: Failure | None, answers
         return reception.events if reception.is_counted else max(1, reception.bytes_in // BYTES_PER_TOKEN)
     if failure is not None and failure.kind is failures.CONNECTION_STALE:
         return 0  # it ended at once: if anything, its provider has read the prompt
-    return answers.expected(call)
+    expected = answers.expected(call)
+    return expected if expected is None else max(expected, reception.events)
 
 
 def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded) -> Charge:
@@ -161,9 +164,10 @@ def _is_order(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
-def _charged(unfinished: str | None, reception: Reception, failure: Failure | None) -> str:
+def _charged(call: Call, unfinished: str | None, reception: Reception, failure: Failure | None) -> str:
     """For how much its provider may charge where it gave no account."""
-    if reception.events:
+    goes_on = failure is not None and failure.kind in _GOES_ON and _is_in_background(call)
+    if reception.events and not (goes_on and unfinished in (None, "full")):
         return _ARRIVED
     if failure is None:
         return _ALL
@@ -174,7 +178,12 @@ def _charged(unfinished: str | None, reception: Reception, failure: Failure | No
     is_garbled = failure.kind is failures.MALFORMED_ANSWER and reception.is_announced
     if not is_garbled and failure.kind not in _LEFT_OPEN:
         return _NOTHING
-    return _UNFINISHED[unfinished or ("prompt" if reception.is_counted else "full")]
+    return _UNFINISHED[unfinished or ("prompt" if reception.is_counted and not goes_on else "full")]
+
+
+def _is_in_background(call: Call) -> bool:
+    """Whether a response is made to its end, and kept, though nobody reads its stream."""
+    return call.operation is Operation.RESPONSES and call.fields.get("background") == _TRUE
 
 
 _UNFINISHED = {"full": _ALL, "prompt": _PROMPT, "none": _NOTHING}

@@ -195,8 +195,13 @@ class Reception(Waiter[None]):
 
     @property
     def is_counted(self) -> bool:
-        """Whether what comes of the answer is counted as it comes: that of a stream which is read."""
-        return self._call.stream and not self._codec.is_passthrough
+        """Whether what comes of the answer is counted as it comes: that of a stream of text which is read."""
+        if not self._call.stream:
+            return False
+        if self._codec.is_passthrough:
+            # A response's content may also come in one piece, which says nothing of its tokens.
+            return self._call.operation is Operation.RESPONSES and self.committed_at is None
+        return True
 
     @property
     def is_announced(self) -> bool:

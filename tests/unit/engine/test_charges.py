@@ -94,6 +94,7 @@ def test_what_arrived_is_charged_whoever_ended_the_stream(kind: Kind) -> None:
 
 
 RESPONSE = msgspec.structs.replace(asking(Operation.RESPONSES, size=400), stream=True)
+IN_BACKGROUND = msgspec.structs.replace(RESPONSE, fields={"background": msgspec.Raw(b"true")})
 LEFT_OPEN = [
     (failures.CLIENT_GONE, None),
     (failures.CLIENT_GONE, 200),
@@ -123,7 +124,7 @@ LEFT_OPEN = [
 def test_what_nothing_arrived_of_costs_what_its_provider_charges(
     kind: Kind, status: int | None, unfinished: str, charge: Charge, call: Call
 ) -> None:
-    """An answer in one piece, a stream, and a stream that is passed on unread."""
+    """An answer in one piece, and streams of either dialect."""
     assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
     reception = reception_of(call, was_sent=False)
     assert charge_for(call, PLAIN, BOUND, unfinished, reception, Failure(kind, ""), Answers()).nano == 0
@@ -133,8 +134,43 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
 @pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
 def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(kind: Kind, status: int | None) -> None:
     prompt = Charge(100 * 150, 100, UsageSource.ESTIMATED, Usage(100, 0))
-    for call, charge in ((STREAMED, prompt), (WHOLE, USUAL), (RESPONSE, USUAL)):
+    for call, charge in ((STREAMED, prompt), (WHOLE, USUAL), (RESPONSE, prompt)):
         assert charged(kind, status=status, call=call) == charge
+    assert is_held_whole(charged(kind, status=status, call=IN_BACKGROUND))
+
+
+def is_held_whole(charge: Charge, tokens_out: int = USUAL_ANSWER) -> bool:
+    """Whether limits hold all that was reserved, and reports have an answer of so many tokens."""
+    return (charge.nano + charge.held, charge.tokens, charge.usage.tokens_out) == (
+        *msgspec.structs.astuple(BOUND),
+        tokens_out,
+    )
+
+
+def broken_off(call: Call, *pieces: bytes) -> Charge:
+    """The charge for a stream of which so much came before the connection was lost."""
+    reception = reception_of(call)
+    reception.on_head(200, SSE)
+    for one in pieces:
+        reception.on_data(b"data: " + one + b"\n\n")
+    return charge_for(call, PLAIN, BOUND, None, reception, Failure(failures.CONNECTION_LOST, ""), Answers())
+
+
+CREATED, DELTA = b'{"type":"response.created"}', b'{"type":"response.output_text.delta","delta":"x"}'
+CALLED = b'{"type":"response.output_item.done","item":{"type":"function_call","arguments":"{}"}}'
+
+
+def test_what_arrived_of_a_response_is_counted_unless_it_is_made_in_the_background() -> None:
+    assert broken_off(RESPONSE, CREATED).usage == Usage(100, 0)
+    arrived = Charge(100 * 150 + 2 * 600, 102, UsageSource.ESTIMATED, Usage(100, 2))
+    assert broken_off(RESPONSE, CREATED, DELTA, DELTA) == arrived
+    assert is_held_whole(broken_off(IN_BACKGROUND, CREATED, DELTA, DELTA)), "its provider goes on without a reader"
+    assert is_held_whole(broken_off(IN_BACKGROUND, *[DELTA] * 700), 700)
+
+
+def test_what_arrived_in_one_piece_cannot_be_counted() -> None:
+    """Some servers send no deltas of a call of a function."""
+    assert broken_off(RESPONSE, CREATED, CALLED) == USUAL
 
 
 def test_what_was_not_sent_whole_costs_nothing() -> None:
