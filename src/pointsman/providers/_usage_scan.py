@@ -21,7 +21,7 @@ from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
 MAX_HELD_BYTES = 64 * 1024  # of a line of a stream that is not whole yet
-MAX_BRACKETS = 50_000  # that open in one piece: so many take tens of milliseconds, and no answer has them
+MAX_BRACKETS = 10_000  # that open in one piece: so many take tens of milliseconds, and no answer has them
 _FIELD_BYTES = 256  # a field of interest, its value's beginning included: so many bytes are waited for
 
 _TOKEN = re.compile(rb'["{}\[\]]')

@@ -69,8 +69,10 @@ def parse(asked: Asked, body: bytes) -> Call:
             check_shape(one.role, f"messages[{number}].role", "str")
     if typed.max_completion_tokens == 0:
         raise refuse("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
-    check_shape(typed.tools, "tools", "array", "null")
-    check_shape(typed.response_format, "response_format", "object", "null")
+    if typed.tools is not _NONE:
+        check_shape(typed.tools, "tools", "array", "null")
+    if typed.response_format is not _NONE:
+        check_shape(typed.response_format, "response_format", "object", "null")
     media, names = NO_MEDIA, may_name_by_field(fields)
     for message in typed.messages:
         content = bytes(message.content)
