@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,46 @@ async def look(page: Page) -> None:
     limit = page.locator("#limits tbody tr").filter(has_text="virtual key notebook").filter(has_text="$0.02 per day")
     await expect(limit).to_have_count(1)
     await expect(page.locator("#figures")).to_contain_text("spent in 30 days")
+
+
+def test_what_is_estimated_and_what_is_reserved_can_be_read() -> None:
+    """Each has its amount, no column is cut off, and no amount is broken in two."""
+
+    async def main() -> None:
+        async with (
+            browser() as chromium,
+            serving(
+                providers={"steady": settings(models=("sim-1",), output_tokens=30.0, token_gap_ms=100.0)},
+                models={"chat": ["steady/sim-1"]},
+                governance=governance({"support-bot": {"budgets": usd("5", "month")}}),
+                pricing=prices("steady/*", output_tokens=4000),
+                as_process=True,
+            ) as gateway,
+        ):
+            gateway.providers["steady"].set_fault("malformed_json,slow_tokens=1")
+            await gateway.ask(chat(max_tokens=100), headers=bearer("support-bot"))
+            gateway.providers["steady"].set_fault(None)
+            client = await gateway.connect()
+            client.send(chat(stream=True, max_tokens=3000), headers=bearer("support-bot"))
+            await client.reader.read(1)
+            os.kill(gateway.children["worker 0"], signal.SIGKILL)
+            await client.close()
+            page = await chromium.new_page(viewport={"width": 1280, "height": 900})
+            await log_in(page, gateway)
+            spent = page.locator("#money tbody tr").filter(has_text="support-bot").locator("td").last
+            await expect(spent).to_contain_text(re.compile(r"^\$0\.\d+\$0\.\d+ estimated\$0\.\d+ reserved$"))
+            await expect(page.locator("#figures")).to_contain_text("of it estimated")
+            await expect(page.locator("#figures")).to_contain_text("of it reserved")
+            for scheme in ("light", "dark"):
+                await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                await picture(page, f"split-{scheme}")
+            card = page.locator(".scroll", has=page.locator("#money"))
+            assert await card.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, "no column is cut off"
+            heights = "all => new Set(all.map(one => one.getBoundingClientRect().height)).size"
+            assert await page.locator("#figures b").evaluate_all(heights) == 1, "no amount is broken in two"
+            await page.close()
+
+    run(main())
 
 
 def test_what_clients_send_is_shown_as_text(tmp_path: Path) -> None:

@@ -44,6 +44,15 @@ function known(one) {
   return parts.length ? ` (${parts.join(" and ")})` : "";
 }
 
+// The same as a cell of a table: each part has a line of its own, so that the column stays narrow.
+function split(one) {
+  const made = element("span", dollars(one.cost_nano));
+  for (const part of ["estimated", "reserved"]) {
+    if (one[part + "_nano"]) made.append(element("small", `${dollars(one[part + "_nano"])} ${part}`));
+  }
+  return made;
+}
+
 const many = (number) => number.toLocaleString("en-US");
 const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false });
 const milliseconds = (us) => (us / 1000 < 10 ? (us / 1000).toFixed(2) : many(Math.round(us / 1000))) + " ms";
@@ -190,7 +199,7 @@ function showMoney(usage) {
   }));
   byId("money").tBodies[0].replaceChildren(...rows.slice(0, 50).map((one) => row([
     [one.key || "–"], [one.model], [many(one.attempts), "number"], [many(one.tokens_in), "number"],
-    [many(one.tokens_out), "number"], [dollars(one.cost_nano) + known(one), "number"],
+    [many(one.tokens_out), "number"], [split(one), "number"],
   ])));
   empty("money", rows.length === 0);
 }
