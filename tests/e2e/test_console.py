@@ -152,7 +152,7 @@ def test_what_is_estimated_and_what_is_reserved_can_be_read() -> None:
             await expect(page.locator("#figures")).to_contain_text("of it estimated")
             await expect(page.locator("#figures")).to_contain_text("of it reserved")
             for scheme in ("light", "dark"):
-                await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                await page.emulate_media(color_scheme=scheme)
                 await picture(page, f"split-{scheme}")
             card = page.locator(".scroll", has=page.locator("#money"))
             assert await card.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, "no column is cut off"
