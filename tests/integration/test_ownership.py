@@ -362,21 +362,32 @@ def test_a_response_that_is_not_stored_is_nobodys() -> None:
     run(main())
 
 
-def test_forms_do_not_name_by_an_id() -> None:
-    form = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\nfile-1\r\n--B--\r\n'
+def test_forms_name_what_is_owned_and_nothing_else() -> None:
+    form = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n--B--\r\n'
 
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             box = await make(gateway, "blue", "containers")
-            before = sent(gateway)
-            for path, field in (
-                (f"/containers/{box}/files", b"file_id"),
-                ("/audio/voices", b"consent"),
-                ("/videos/edits", b"video[id]"),
+            for path, field, kind in (
+                (f"/containers/{box}/files", b"file_id", "files"),
+                ("/audio/voices", b"consent", "audio/voice_consents"),
+                ("/videos/edits", b"video[id]", "videos"),
             ):
-                received = await call(gateway, "blue", "POST", path, form % field)
-                assert (received.status, received.error()["param"]) == (400, field.decode()), received
-            assert sent(gateway) == before
+                mine, theirs = await make(gateway, "blue", kind), await make(gateway, "red", kind)
+                before = sent(gateway)
+                received = await call(gateway, "blue", "POST", path, form % (field, theirs.encode()))
+                assert is_absent(received), received
+                twice = (form % (field, mine.encode())).removesuffix(b"--B--\r\n") + form % (field, theirs.encode())
+                assert is_absent(await call(gateway, "blue", "POST", path, twice))
+                for odd in (
+                    b'["%b"]' % theirs.encode(),
+                    b" " + theirs.encode(),
+                    theirs.encode() + b"," + mine.encode(),
+                ):
+                    received = await call(gateway, "blue", "POST", path, form % (field, odd))
+                    assert (received.status, received.error()["param"]) == (400, field.decode()), received
+                assert sent(gateway) == before
+                assert (await call(gateway, "blue", "POST", path, form % (field, mine.encode()))).status == 200
 
     run(main())
 
@@ -535,5 +546,30 @@ def test_without_control_what_is_known_is_served_and_the_rest_waits() -> None:
             finally:
                 os.kill(control, signal.SIGCONT)
             await _serves(gateway)
+
+    run(main())
+
+
+def test_an_upgrade_forgets_nobodys_things() -> None:
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS, governance=RULES, as_process=True) as gateway:
+            made: dict[str, str] = {}
+            for number in range(4):
+                body = {"model": "talk", "input": "x", "stream": number % 2 == 0}
+                received = await call(gateway, "red", "POST", "/responses", body)
+                made[_made(received)] = received.headers["x-pointsman-provider"]
+            assert gateway.process is not None
+            before = set(gateway.children.values())
+            gateway.process.send_signal(signal.SIGUSR2)
+            await until(
+                lambda: len(gateway.children) == 2 and not before & set(gateway.children.values()),
+                "all processes are new",
+            )
+            await _serves(gateway)
+            for name, first in made.items():
+                body = {"model": "talk", "input": "x", "previous_response_id": name}
+                received = await call(gateway, "red2", "POST", "/responses", body)
+                assert (received.status, received.headers["x-pointsman-provider"]) == (200, first), received
+                assert is_absent(await call(gateway, "blue", "POST", "/responses", body))
 
     run(main())

@@ -187,7 +187,7 @@ class Gateway:
         """Find out what an upload is for, then serve it like any other call."""
         try:
             snapshot = entry.snapshot
-            upload = Upload(exchange, entry.asked, snapshot.routing.commit_buffer, refuses_state=is_shared(snapshot))
+            upload = Upload(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
             call = await upload.find_call()
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, identity)

@@ -31,7 +31,7 @@ class Upload:
     the same call.
     """
 
-    def __init__(self, exchange: Exchange, asked: Asked, most_held: int, *, refuses_state: bool = False) -> None:
+    def __init__(self, exchange: Exchange, asked: Asked, most_held: int, *, finds_state: bool = False) -> None:
         self._exchange = exchange
         self._asked = asked
         self._most_held = most_held
@@ -43,7 +43,7 @@ class Upload:
             wanted = frozenset({"model", "n"} if is_image else {"model"})
             reads_on = is_image or length is None or length <= most_held
             optional = frozenset() if is_image else RECORDING_FIELDS
-            self._form = FormReader(boundary, wanted, optional=optional, reads_on=reads_on, refuses_state=refuses_state)
+            self._form = FormReader(boundary, wanted, optional=optional, reads_on=reads_on, finds_state=finds_state)
         self._prefix = bytearray()
         self._taken = 0  # bytes of a form that were read before it was decided on
         self._later: list[bytes] = []  # what arrived behind them
@@ -79,7 +79,7 @@ class Upload:
         form.decide()
         size = self._exchange.body_length
         values = {name: field.value for name, field in form.fields.items()}
-        return form_call(asked, self._taken if size is None else size, values, form.files, form.file_bytes)
+        return form_call(asked, self._taken if size is None else size, values, form.files, form.file_bytes, form.named)
 
     def length_for(self, model: str) -> int | None:
         """The length of the body when `model` stands in the place of the client's name for it."""

@@ -41,6 +41,7 @@ _KNOWN = ([b"name"], [b"filename", b"name"], [b"filename*", b"name"], [b"filenam
 _NAME = re.compile(rb'("?)([\w.\-\[\]]+)\1', re.ASCII)
 _ANOTHER_NAME = re.compile(rb"name[\s*\d]*+=", re.IGNORECASE)  # in the name of a file, for who does not heed quotes
 _PATH = re.compile(r"[\[\].]+")  # what some servers take a name apart at: `model[]`, `[model]`
+_PLAIN_ID = re.compile(r"[\w\-.:~]+", re.ASCII)
 _IDENTITY = (b"", b"7bit", b"8bit", b"binary")
 _TEXT = re.compile(rb'(?:text/plain(?:[ \t]*+;[ \t]*+charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
 
@@ -78,8 +79,8 @@ class FormReader:
     files so far, and `file_bytes` what of them was understood.
 
     Until `decide` is called, nothing is read behind the last of the wanted fields, so that what is decided does not
-    depend on how the form is cut; with `reads_on` it is read to its end. With `refuses_state` no field may name what a
-    provider keeps.
+    depend on how the form is cut; with `reads_on` it is read to its end. With `finds_state`, `named` are the
+    fields that name what a provider keeps, each with its one id.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class FormReader:
         *,
         optional: frozenset[str] = frozenset(),
         reads_on: bool = False,
-        refuses_state: bool = False,
+        finds_state: bool = False,
     ) -> None:
         self.fields: dict[str, FormField] = {}
         self.files = 0
@@ -97,7 +98,8 @@ class FormReader:
         self._needed = wanted
         self._wanted = wanted | optional
         self._reads_on = reads_on
-        self._refuses_state = refuses_state
+        self.named: list[tuple[str, str]] = []
+        self._finds_state = finds_state
         self._is_decided = False
         self._delimiter = b"--" + boundary
         self._phase = _Phase.START
@@ -187,13 +189,9 @@ class FormReader:
         name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
         self._is_file = is_file
         self.files += is_file
-        if name in self._wanted:
+        if name in self._wanted or (self._finds_state and names_state(name)):
             self._check_field(name, is_plain=is_text and not is_file)
             self._name = name
-        elif self._refuses_state and names_state(name):
-            raise refuse(
-                f"the field {name!r} names something by its id; send it as JSON, so that it can be checked", name
-            )
         elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
             raise refuse(f"the form has a field {name!r}; did you mean {likely!r}?", name)
         self._phase = _Phase.CONTENT
@@ -207,7 +205,8 @@ class FormReader:
         if name in self.fields:
             raise refuse(f"the field {name!r} appears more than once", name)
         if self._is_decided:
-            raise refuse(f"the field {name!r} stands too far behind in the form: put it before the file", name)
+            place = "before the file" if name in self._wanted else "at the beginning"
+            raise refuse(f"the field {name!r} stands too far behind in the form: put it {place}", name)
         if not is_plain:
             raise refuse(f"the field {name!r} must be plain text", name)
 
@@ -219,6 +218,11 @@ class FormReader:
             raise refuse(f"the field {name!r} is not valid UTF-8", name) from None
         if not value:
             raise refuse(f"the field {name!r} is empty", name)
+        if name not in self._wanted:
+            if not _PLAIN_ID.fullmatch(value):
+                raise refuse(f"the field {name!r} must hold one id alone; send several as JSON", name)
+            self.named.append((name, value))
+            return
         self.fields[name] = FormField(value, self._offset + start, self._offset + end)
 
 

@@ -7,7 +7,7 @@ owner of all of it. In bodies, ids are found by the names of their fields, where
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
@@ -147,11 +147,19 @@ _PATH_IN_FORM = re.compile(r"[\[\].]+")
 _SEGMENTS = re.compile(r"[^/]+")
 
 
-def touched(method: str, path: str, fields: Mapping[str, Raw], *, stores: bool = True) -> Touched | None:
+def touched(
+    method: str,
+    path: str,
+    fields: Mapping[str, Raw],
+    *,
+    stores: bool = True,
+    form: Iterable[tuple[str, str]] = (),
+) -> Touched | None:
     """What a call has to do with; `None` where that is nothing. `path` includes the query; `stores` says whether the
-    provider is asked to keep what it makes. Raises `Refusal`."""
+    provider is asked to keep what it makes, and `form` has the fields of a form that name something. Raises `Refusal`.
+    """
     plain, _, query = path.partition("?")
-    names = named_in(fields) if fields else []
+    names = named_in(fields) if fields else [Named(_kind_in_form(name), one, name) for name, one in form]
     name, rest = _split(plain)
     collection = COLLECTIONS.get(name)
     if collection is None:
@@ -415,6 +423,13 @@ def names_state(field: str) -> bool:
     """Whether a field of a form, such as `file_id` or `video[id]`, holds an id."""
     parts = [part for part in _PATH_IN_FORM.split(field.casefold()) if part]
     return not FIELDS.keys().isdisjoint(parts) or (parts[-1:] == ["id"] and not OBJECTS.keys().isdisjoint(parts))
+
+
+def _kind_in_form(field: str) -> str:
+    """Of what a field of a form holds the id."""
+    parts = [part for part in _PATH_IN_FORM.split(field.casefold()) if part]
+    known = (FIELDS.get(part) or OBJECTS.get(part) for part in reversed(parts))
+    return next(filter(None, known), "thing")
 
 
 def is_for_no_model(path: str) -> bool:

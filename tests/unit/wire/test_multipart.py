@@ -263,3 +263,19 @@ def test_boundaries(content_type: str, boundary: bytes | None) -> None:
 )
 def test_a_form_without_one_plain_boundary_is_refused(parameters: str) -> None:
     assert refused(lambda: boundary_of("multipart/form-data" + parameters)).param == "content-type"
+
+
+def test_fields_that_name_what_is_kept_are_found() -> None:
+    data = form(field("file_id", b"file-1"), field("video[id]", b"video_1"), MODEL, field("file_id", b"file-2"))
+    reader = FormReader(BOUNDARY, reads_on=True, finds_state=True)
+    passed = b"".join(reader.feed(bytes([byte])) for byte in data)
+    reader.end()
+    assert passed == data
+    assert reader.named == [("file_id", "file-1"), ("video[id]", "video_1"), ("file_id", "file-2")]
+    for odd in (b'["file-1"]', b" file-1", b"file-1,file-2", b"file-1\n", b"x" * 600, "f\u00efle".encode(), b""):
+        reader = FormReader(BOUNDARY, reads_on=True, finds_state=True)
+        assert refused(lambda odd=odd, reader=reader: reader.feed(form(field("file_id", odd)))).param == "file_id"
+    reader = FormReader(BOUNDARY, finds_state=True)
+    reader.feed(form(MODEL, field("file_id", b"file-1")))
+    reader.decide()  # on what was read so far
+    assert "at the beginning" in refused(lambda: reader.feed(b"")).message

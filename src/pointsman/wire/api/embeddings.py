@@ -14,6 +14,7 @@ from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import in_content, in_input
 from pointsman.wire.paths import ApiPath, Asked
+from pointsman.wire.state import touched_by_chat
 
 _NONE = Raw(b"")
 
@@ -47,6 +48,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         media = in_input(typed.input)
     for message in typed.messages or ():
         media += in_content(message.content)
+    state = touched_by_chat(fields) if typed.messages is not None else None
     refuse_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(
@@ -63,6 +65,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         tags=asked.tags,
         forwarded=asked.forwarded,
         media=media,
+        state=state,
     )
 
 

@@ -7,7 +7,7 @@ have it: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. P
 credentials to it (`/organization`, `/realtime`), are not passed on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -107,10 +107,16 @@ def _is_stateful(asked: Asked, typed: _Any) -> bool:
 
 
 def form_call(
-    asked: Asked, size: int, values: Mapping[str, str] | None = None, files: int = 0, file_bytes: int = 0
+    asked: Asked,
+    size: int,
+    values: Mapping[str, str] | None = None,
+    files: int = 0,
+    file_bytes: int = 0,
+    named: Sequence[tuple[str, str]] = (),
 ) -> Call:
     """A call whose body is passed on as it arrives. `size` is what is known of its length; of a form `values` are the
-    fields that are acted on, and `files` those that were seen of its files, with so many bytes. Raises `Refusal`."""
+    fields that are acted on, `files` counts those of its files that were seen, with so many bytes, and `named` are the
+    fields with ids of what is kept. Raises `Refusal`."""
     values = values or {}
     model = values.get("model", "")
     check_names(model, None)
@@ -136,7 +142,7 @@ def form_call(
         forwarded=asked.forwarded,
         stateful=True,
         media=media,
-        state=touched(asked.method, asked.path, {}),
+        state=touched(asked.method, asked.path, {}, form=named),
     )
 
 

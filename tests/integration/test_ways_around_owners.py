@@ -1,0 +1,45 @@
+"""How a hostile tenant may try to reach what another one made: other spellings, other methods, other wrappings."""
+
+import gzip
+
+from integration.gateway import run, serving
+from integration.governance import bearer
+from integration.test_ownership import MODELS, RULES, TWO, call, make, sent
+from integration.wire import ask
+
+
+def test_ways_around_that_lead_nowhere() -> None:
+    async def main() -> None:
+        async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
+            theirs, mine = await make(gateway, "red", "files"), await make(gateway, "blue", "files")
+            before = sent(gateway)
+            for path in (
+                f"/files//{theirs}", f"//files/{theirs}", f"/files/%66{theirs[1:]}", f"/files%2F{theirs}",
+                f"/files/{mine}/../{theirs}", f"/files/{theirs}/", f"/files/{theirs}?x={mine}",
+                f"/Files/{theirs}", f"/files/{'x' * 2000}", f"/files?%61fter={theirs}",
+                f"/files/{theirs}/content/", f"/files?after={theirs}&after={mine}",
+            ):  # fmt: skip
+                is_list = path.startswith("/files?")
+                for method in (
+                    ("GET", "HEAD") if is_list else ("GET", "HEAD", "DELETE", "PUT", "PATCH", "OPTIONS", "POST")
+                ):
+                    received = await call(gateway, "blue", method, path, {} if method == "POST" else None)
+                    assert received.status in (400, 404, 405), (method, path, received)
+            twice = f'"file_id":"{theirs}","file_id":"{mine}"'
+            said = '{"model":"talk","messages":[{"role":"user","content":[%s]}]}'
+            for path, text in (
+                ("/responses", f'{{"model":"talk","input":[{{"type":"input_file",{twice}}}]}}'),
+                ("/chat/completions", said % '{"type":"file","file":{%s}}' % twice),
+                ("/chat/completions", said % '{"file":{"file\\u005fid":"%s"}}' % theirs),
+                ("/chat/completions", (said % "").replace('"model"', f'"file_ids":["{theirs}"],"model"')),
+                ("/embeddings", said % '{"type":"file","file":{"file_id":"%s"}}' % theirs),
+                ("/responses", '{"model":"talk","input":"x","file_ids":["%s"]}' % ("x" * 100_000)),
+            ):
+                for headers in ({}, {"content-encoding": "gzip"}, {"content-type": "text/plain"}):
+                    data = gzip.compress(text.encode()) if "content-encoding" in headers else text.encode()
+                    received = await ask(gateway.base_url, "POST", "/v1" + path, data, {**bearer("blue"), **headers})
+                    assert received.status in (400, 404), (text[:200], received)
+                    assert len(received.body) < 2000
+            assert sent(gateway) == before
+
+    run(main())
