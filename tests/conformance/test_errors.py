@@ -49,6 +49,8 @@ EVERYWHERE = [
     Sample(400, said("Invalid value: 'Incorrect API key provided'"), REFUSED),
     Sample(403, said("what this means is not known"), FORBIDDEN, Scope.ATTEMPT),
     Sample(403, said("no: 'your organization has no access' is not allowed here"), FORBIDDEN, Scope.ATTEMPT),
+    Sample(403, said("You do not have access to the model m."), DENIED),
+    Sample(400, said("invalid api key is not a model that is served here"), REFUSED),  # a model of that name was asked
     Sample(429, said("slow down"), LIMITED),
     Sample(429, said("Request too large for m on tokens per min (TPM): Limit 10, Requested 20."), TOO_LARGE),
     Sample(413, "<html><h1>413 Request Entity Too Large</h1></html>", TOO_LARGE),

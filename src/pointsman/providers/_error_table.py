@@ -109,9 +109,11 @@ _PER_KEY = (
     r"rate limit (?:reached|exceeded) for (?!.{0,200}\bmodel\b)" + _WHOLE_KEY + r"|(?!.{0,200}\bmodel\b)"
     r"(?:you (?:have )?(?:reached|exceeded) )?" + _WHOLE_KEY + r".{0,80}\b(?:limit|quota|(?:tokens|requests) per)"
 )
+_OF_A_MODEL = r".{0,300}\bmodels?\b"  # some providers begin with the model's name, which is the client's to choose
 _WRONG_KEY = (
-    r"(?:incorrect|invalid|expired|revoked|disabled|missing|no|wrong) api.?key|(?:the |your |this )?api.?key "
-    r"(?:provided |you provided )?(?:is |was |has |not |expired|could|doesn't|does not)"
+    rf"(?!{_OF_A_MODEL})"
+    r"(?:(?:incorrect|invalid|expired|revoked|disabled|missing|no|wrong) api.?key|(?:the |your |this )?api.?key "
+    r"(?:provided |you provided )?(?:is |was |has |not |expired|could|doesn't|does not))"
 )
 _NO_ACCESS = (
     r"country|you (?:are not|do not|don't) (?:allowed|authorized|have (?:access|permission))"
@@ -164,6 +166,7 @@ SHARED: Rules = (
     rule(failures.CONTENT_FILTERED, 400, 403, 422, 451, says=_FILTERED),
     rule(failures.CONTEXT_TOO_LONG, 400, 413, 422, says=_TOO_LONG),
     rule(failures.CREDENTIAL_REJECTED, 403, codes=("unsupported_country_region_territory",)),
+    rule(failures.UPSTREAM_MODEL_DENIED, 403, starts=rf"(?={_OF_A_MODEL})(?:{_NO_ACCESS})"),
     rule(failures.CREDENTIAL_REJECTED, 403, starts=_NO_ACCESS),
     rule(failures.UPSTREAM_FORBIDDEN, 403, 451, scope=Scope.ATTEMPT),  # of the key or of the prompt: nobody knows
     rule(failures.UPSTREAM_UNSUPPORTED, 404, 405, 501, starts=_NO_ROUTE, scope=Scope.OPERATION),
