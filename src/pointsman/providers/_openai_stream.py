@@ -191,10 +191,12 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 class OpenAIStream:
     """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
-    the gateway, not by the client. A stream is whole when all of its `choices` have finished, or says `[DONE]`."""
+    the gateway, not by the client. A stream is whole when all of its `choices` have finished. It is so, too, when it says
+    `[DONE]`: some servers never give a reason, and some make a single answer where several are asked for. But where
+    one answer had its reason, another that was begun must have one."""
 
     __slots__ = (
-        "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
+        "_begun", "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
         "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
     )  # fmt: skip
 
@@ -213,6 +215,7 @@ class OpenAIStream:
         self._splitter = EventSplitter(max_event_bytes)
         self._choices = choices
         self._errors = errors
+        self._begun: set[int] = set()  # answers of several
         self._finished: set[int] = set()
         self._opening = self._ending = b""  # of a plain event, before and after its texts
         self._middle = b""  # between them, where there are two
@@ -237,7 +240,8 @@ class OpenAIStream:
             return b""
         if not whole:
             return whole
-        count = _count_plain(whole) if self.has_content else 0
+        # Of several answers it must be known which of them each event belongs to.
+        count = _count_plain(whole) if self.has_content and self._choices == 1 else 0
         if not count:
             return self._read(whole)
         self.events += count
@@ -332,12 +336,14 @@ class OpenAIStream:
             if has_content(choice.delta) or not is_empty(choice.text):
                 self.has_content = True
                 self.events += 1
+                if self._choices > 1:
+                    self._begun.add(choice.index)
         return self._keep_usage or not has_usage or bool(chunk.choices)
 
     def _on_done(self) -> None:
         if not self.has_content:
             self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream ended without an answer"))
-        elif self.left_out and not self.is_finished:
+        elif not self.is_finished and (self.left_out or (self._finished and self._begun - self._finished)):
             self._fail(truncated())
         else:
             self.is_done = self.is_ending = True

@@ -81,6 +81,31 @@ def test_a_stream_cut_in_its_last_mark_is_whole_when_it_had_finished() -> None:
     assert decoder.failure is None
 
 
+@pytest.mark.parametrize("texts", [True, False])
+def test_done_does_not_stand_for_the_finish_of_one_answer_where_another_had_its_own(texts: bool) -> None:
+    def said(index: int, finish: str | None = None) -> bytes:
+        if not texts:
+            return event({"content": "x"}, finish, index)
+        choice = {"index": index, "text": "x", "finish_reason": finish}
+        return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+    both_begun = said(0) + said(0) + said(1) + said(1)
+    for end, code in (
+        (said(0, "stop"), "truncated"),
+        (said(1, "stop"), "truncated"),
+        (said(0, "stop") + said(1, "stop"), None),
+        (b"", None),  # a server that never gives a reason
+    ):
+        for pieces in halves(both_begun + end + DONE):
+            decoder = OpenAIStream(keep_usage=True, choices=2)
+            drain(decoder, pieces)
+            assert (decoder.failure.kind.code if decoder.failure is not None else None) == code, end
+            assert decoder.events >= 4
+    alone = OpenAIStream(keep_usage=True, choices=2)
+    assert drain(alone, [said(0) + said(0, "stop") + DONE]).endswith(DONE), "some servers make one answer of two"
+    assert alone.failure is None
+
+
 def test_all_answers_must_have_finished() -> None:
     first, second = event({}, "stop", 0), event({}, "length", 1)
     both = event({"content": "a"}, index=0) + event({"content": "b"}, index=1)
