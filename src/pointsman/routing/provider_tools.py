@@ -40,7 +40,7 @@ def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
                 f"applies; state it in pricing.overrides (tools_usd)"
             )
             return Reason("price_unknown", message)
-    if unbounded.field and terms.context is None:
+    if unbounded.field and terms.context is None and terms.dearest_in:
         message = (
             f"the field {unbounded.field!r} makes the provider read more than the request holds, and how much its "
             f"model can read is not known, and a budget applies; state context_tokens in pricing.overrides"

@@ -52,6 +52,13 @@ def test_what_is_not_known_is_said_by_the_name_of_the_field() -> None:
     assert not_bounded(replace(KNOWN, context=None), allowing(field="", predicted=3)) is None
 
 
+def test_where_reading_costs_nothing_the_window_need_not_be_known() -> None:
+    free = replace(KNOWN, context=None, dearest_in=0, dearest_out=600_000)
+    assert not_bounded(free, allowing(field="video_url")) is None
+    assert most_nano(free, CALL, allowing(field="video_url")) == 10 * 600
+    assert not_bounded(free, allowing(("x_search", 1))) is not None, "a tool may have a price all the same"
+
+
 def test_what_the_answer_tells_is_charged() -> None:
     asked = allowing(("web_search_preview", 5), ("code_interpreter", 5))
     assert tools_nano(KNOWN, asked, Usage(1, 1, tools=())) == 0
