@@ -6,7 +6,13 @@ import json
 import signal
 from time import monotonic
 
+import openai
+import pytest
+from openai import AsyncOpenAI
+
 from fakes.clock import PATIENCE_S
+from fakes.origin import Peer
+from fakes.origin import serving as serving_script
 from fakes.simulated import go_on
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
@@ -143,6 +149,35 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
     )
     charged = [(one["attempts"][0]["outcome"], one["attempts"][0]["usage_source"]) for one in gateway.records]
     assert sorted(charged) == [("shutting_down", "estimated")] * 25
+
+
+def test_a_stream_of_a_response_that_outlasts_the_drain_ends_in_its_own_dialect() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        delta = b'data: {"type":"response.output_text.delta","delta":"x","sequence_number":4}\n\n'
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + delta)
+        await peer.gone()
+
+    async def main() -> None:
+        async with serving_script(script) as fake:
+            given = {"a": {"base_url": f"{fake.origin}/v1"}}
+            server = {"drain_s": 1}
+            async with serving(provider_settings=given, server=server, as_process=True) as gateway:
+                assert gateway.process is not None
+                async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused", max_retries=0) as sdk:
+                    stream = await sdk.responses.create(model="a/m", input="x", stream=True, store=False)
+                    assert (await anext(stream)).type == "response.output_text.delta"
+                    gateway.process.send_signal(signal.SIGTERM)
+                    with pytest.raises(openai.APIError) as caught:
+                        async for _ in stream:
+                            pass
+                assert caught.value.code == "shutting_down"
+                async with asyncio.timeout(PATIENCE_S):
+                    assert await gateway.process.wait() == 0
+                gateway.stderr.clear()
+            await fake.stop()
+
+    run(main())
 
 
 def test_a_second_signal_cuts_the_rest_explicitly() -> None:

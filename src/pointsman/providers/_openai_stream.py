@@ -191,9 +191,9 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 class OpenAIStream:
     """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
-    the gateway, not by the client. A stream is whole when all of its `choices` have finished. It is so, too, when it says
-    `[DONE]`: some servers never give a reason, and some make a single answer where several are asked for. But where
-    one answer had its reason, another that was begun must have one."""
+    the gateway, not by the client. A stream is whole when all of its `choices` have finished. It is so, too, when it
+    says `[DONE]`: some servers never give a reason, and some make a single answer where several are asked for. But
+    where one answer had its reason, another that was begun must have one."""
 
     __slots__ = (
         "_begun", "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
