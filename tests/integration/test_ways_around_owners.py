@@ -6,6 +6,7 @@ from integration.gateway import run, serving
 from integration.governance import bearer
 from integration.test_ownership import MODELS, RULES, TWO, call, make, sent
 from integration.wire import ask
+from pointsman.simulate import Settings
 
 
 def test_ways_around_that_lead_nowhere() -> None:
@@ -41,5 +42,23 @@ def test_ways_around_that_lead_nowhere() -> None:
                     assert received.status in (400, 404), (text[:200], received)
                     assert len(received.body) < 2000
             assert sent(gateway) == before
+
+    run(main())
+
+
+def test_what_is_shared_is_not_taken_by_whoever_uses_it_first() -> None:
+    async def main() -> None:
+        routing = {"unowned_state": "allow"}
+        async with serving(providers={"a": Settings()}, governance=RULES, routing=routing) as gateway:
+            headers = {"authorization": "Bearer "}
+            made = await ask(gateway.providers["a"].base_url, "POST", "/v1/vector_stores", b"{}", headers)
+            shared = {"vector_store_ids": [made.json()["id"]]}
+            for who in ("red", "blue", "red"):
+                for path, body in (
+                    ("/responses", {"model": "a/gpt-4o", "input": "x", "tools": [{"type": "file_search", **shared}]}),
+                    ("/assistants", {"tool_resources": {"file_search": shared}}),
+                ):
+                    received = await call(gateway, who, "POST", path, body)
+                    assert received.status == 200, (who, path, received)
 
     run(main())

@@ -21,7 +21,7 @@ from pointsman.wire.bounds import SMALL_BYTES, count_names
 from pointsman.wire.json_object import UNREADABLE, refuse
 from pointsman.wire.short_texts import shorten
 
-MAX_ELEMENTS = 500_000  # of a field that is looked through, as far as commas tell
+MAX_ELEMENTS = 250_000  # of a field that is looked through, as far as commas tell
 MAX_ENTRIES = 150_000  # of its objects and lists, together
 MAX_NAMED = 10_000  # ids in one request
 MAX_ID_CHARS = 512
