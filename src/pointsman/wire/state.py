@@ -24,6 +24,7 @@ from pointsman.wire.short_texts import shorten
 MAX_ELEMENTS = 250_000  # of a field that is looked through, as far as commas tell
 MAX_ENTRIES = 150_000  # of its objects and lists, together
 MAX_NAMED = 10_000  # ids in one request
+MAX_TOLD_PARTS = 20_000  # objects and lists of an answer that is read whole
 MAX_ID_CHARS = 512
 ID = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
@@ -320,12 +321,19 @@ def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: 
     """The ids that an answer tells of, with their kinds: its own, with `refers` those of what was made by the way, with
     `makes_stores` vector stores among these, and with `has_items` those of items, for later requests to refer to."""
     try:
-        value = msgspec.json.decode(body)
+        # Of an answer that holds more than any honest one only its own id is read: all of it would take long.
+        value = msgspec.json.decode(body) if not _is_dense(body) else msgspec.to_builtins(_ANSWER.decode(body))
     except UNREADABLE:
         return []
     if not isinstance(value, dict):
         return []
     return told_by(value, has_items=has_items, refers=refers, makes_stores=makes_stores)
+
+
+def _is_dense(body: bytes) -> bool:
+    if len(body) <= SMALL_BYTES:
+        return False
+    return body.count(b"{") + body.count(b"[") > MAX_TOLD_PARTS or body.count(b",") > 10 * MAX_TOLD_PARTS
 
 
 def told_by(
@@ -372,6 +380,7 @@ def id_of(body: bytes) -> str | None:
 
 class _Answer(Struct):
     id: str | None = None
+    object: str | None = None
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
