@@ -255,14 +255,14 @@ def test_what_providers_say_is_stored_nowhere_and_told_of_the_requests_own_fault
 async def everything_is_asked(gateway: Gateway) -> list[str]:
     """Requests that are served, refused, wrong, and rejected by a provider that repeats the key."""
     found: list[str] = []
-    asked = 0
+    let_in = 0
     for key in (SECRETS["HASHED_KEY"], SECRETS["VIRTUAL_KEY"], SECRETS["PROVIDER_KEY"], ADMIN_TOKEN):
         for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}, {"authorization": f"Basic {key}"}):
             for body in (chat(), chat(stream=True), chat("lost"), chat("dear"), chat("unknown"), b'{"model":'):
                 answer = await gateway.ask(body, headers=headers)
-                asked += 1
+                let_in += answer.status not in (401, 429)  # of the others a few a second are written
                 found += find(str(answer.headers).encode() + answer.body, "an answer")
-    await gateway.wait_for_records(asked)
+    await until(lambda: sum(one["status"] not in (401, 429) for one in gateway.records) >= let_in, "all are in the log")
     assert {200, 400, 401, 402} <= {record["status"] for record in gateway.records}
     return found
 
