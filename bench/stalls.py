@@ -28,7 +28,11 @@ from msgspec import Struct
 
 MIB = 1 << 20
 PATIENCE_S = 120.0
-_PLAIN = b'{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]}'
+# An answer on every path: it is judged by what its path must hold.
+_PLAIN = (
+    b'{"choices":[{"index":0,"finish_reason":"stop","text":"hi","message":{"role":"assistant","content":"hi"}}],'
+    b'"data":[{"index":0,"embedding":[0.5]}],"id":"resp_1","object":"response","status":"completed","output":[]}'
+)
 
 
 class Figure(Struct, frozen=True):
