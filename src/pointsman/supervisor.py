@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -186,6 +186,7 @@ class Supervisor:
             for child in waiting:
                 if child.pid not in self._children:
                     raise SupervisorError(f"the {child.name} process could not start; what it said is above")
+            self._restart_due((None,))  # workers that start wait for control
             if self._asked_to_end():
                 return
             if time.monotonic() > ends_at:
@@ -283,9 +284,10 @@ class Supervisor:
         due = [when for when, _ in self._restarts.values() if when]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _restart_due(self) -> None:
+    def _restart_due(self, slots: Collection[int | None] | None = None) -> None:
+        """Start again what is due, in these slots or in all."""
         for slot, (when, count) in list(self._restarts.items()):
-            if when and time.monotonic() >= when:
+            if when and time.monotonic() >= when and (slots is None or slot in slots):
                 self._restarts[slot] = (0.0, count)
                 self._start(slot, RESTART_PATIENCE_S)
 
@@ -400,6 +402,8 @@ class Supervisor:
         workers on the sockets of the old, which hand on what they hold and drain. Where a new one cannot start, those
         there are go on."""
         old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
+        if not any(child.slot is None for child in old):  # it had died, and was waiting to be started again
+            self._restarts[None] = (time.monotonic(), 0)
         for child in old:
             if child.slot is None:
                 self._end([child], CONTROL_DRAIN_S)

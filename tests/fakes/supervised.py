@@ -1,7 +1,8 @@
 """A supervisor in a process of its own, whose workers and control are stand-ins that say who they are.
 
 A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Where a file
-`broken` is, workers end before they are ready; where `slow` is, they are not ready before it is gone. Where `refusing`
+`broken` is, workers end before they are ready; where `slow` is, nobody is ready before it is gone, and where
+`slow-workers` is, no worker. Where `refusing`
 is, a supervisor that is asked whether it could take over says no, and where `hanging` is, a pipe, when that has been
 written to.
 """
@@ -31,9 +32,10 @@ def say(what):
 if kind == "worker" and os.path.exists(os.path.join(folder, "broken")):
     say(kind)
     sys.exit(3)
-if os.path.exists(os.path.join(folder, "slow")):
+slow = [os.path.join(folder, name) for name in ("slow", "slow-workers")[: 2 if kind == "worker" else 1]]
+if any(map(os.path.exists, slow)):
     say("starting")
-    while os.path.exists(os.path.join(folder, "slow")):
+    while any(map(os.path.exists, slow)):
         time.sleep(0.01)
 signal.signal(signal.SIGHUP, lambda *_: say("hangup"))
 woken, wakes = os.pipe()  # a signal that comes just before `select` would else be acted on when that returns: never

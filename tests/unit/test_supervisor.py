@@ -260,6 +260,37 @@ def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, 
         assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control")}
 
 
+def test_a_control_that_dies_during_a_hand_over_is_started_again_before_it_is_over(tmp_path: Path) -> None:
+    """New workers wait for control, so nobody may wait for them first."""
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        (tmp_path / "slow-workers").touch()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        first, second = gateway.started("-")
+        os.kill(second, signal.SIGKILL)
+        gateway.until(lambda: len(gateway.started("-")) == 3)
+        assert len(gateway.started("0")) == 1, "no new worker serves yet"
+        (tmp_path / "slow-workers").unlink()
+        gateway.until(lambda: len(gateway.started("0")) == len(gateway.started("1")) == 2)
+        assert first != second
+
+
+def test_a_hand_over_without_control_starts_it_before_the_workers(tmp_path: Path) -> None:
+    with supervised(tmp_path, workers=2) as gateway:
+        gateway.until(gateway.listening)
+        for count in (1, 2, 3):  # so that it is waiting for its next start when the hand-over comes
+            gateway.until(lambda count=count: len(gateway.started("-")) == count)
+            os.kill(gateway.started("-")[-1], signal.SIGKILL)
+        (tmp_path / "slow-workers").touch()
+        gateway.signal(signal.SIGUSR2)
+        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        gateway.until(lambda: len(gateway.started("-")) == 4)
+        assert len(gateway.started("0")) == 1, "no new worker serves yet"
+        (tmp_path / "slow-workers").unlink()
+        gateway.until(lambda: len(gateway.started("0")) == len(gateway.started("1")) == 2)
+
+
 def test_a_process_that_is_starting_while_a_hand_over_begins_is_heard(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
