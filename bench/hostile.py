@@ -36,7 +36,7 @@ def _filled(before: str, unit: str, after: str) -> Callable[[int], bytes]:
     """`unit` as often as there is room for it; `{n}` in it is its number."""
 
     def make(size: int) -> bytes:
-        count = max(1, (size - len(before) - len(after)) // max(len(unit), 1))
+        count = max(1, (size - len(before) - len(after)) // max(len(unit.encode()), 1))
         if "{n}" in unit:
             middle = "".join([unit.replace("{n}", f"{number:x}") for number in range(count)])
         else:

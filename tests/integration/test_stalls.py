@@ -39,6 +39,7 @@ def test_the_worst_kinds_stay_within_the_budget(kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mib", [4.0, 48.0])
 @pytest.mark.parametrize("kind", kinds())
 def test_every_kind_stays_within_the_budget(kind: str, mib: float) -> None:

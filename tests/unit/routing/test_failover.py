@@ -25,8 +25,8 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Reason, Try, Verdict, Wait
-from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
+from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot
+from pointsman.domain.targets import Endpoint, Provenance, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import without
 from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat, next_step
@@ -450,88 +450,6 @@ def test_a_pinned_call_goes_on_while_nothing_was_sent() -> None:
 
 def test_a_pinned_call_has_all_the_time_there_is() -> None:
     assert pinned(None).tries[0].timeout_s == 600
-
-
-def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it() -> None:
-    view = FakeView(of(A, B, C))
-    trace = drive(plan_for(call(), view), view, answers(failures.COMMIT_TIMEOUT), duration_s=1e9)
-    assert [step.timeout_s for step in trace.tries] == [300, 150, 150]
-    assert trace.now == NOW + 600
-
-
-def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fields: float | None) -> Try:
-    """The first step of a plan for a stream, or for another answer."""
-    configuration = of(*choices)
-    names = {"first_token_s": fields.pop("first_token_s", None)}
-    routing = replace(
-        configuration.routing, timeouts=replace(Timeouts(), **fields), failover=replace(Failover(), **names)
-    )
-    view = view or FakeView(configuration)
-    view.snapshot = replace(configuration, routing=routing)
-    step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
-    assert isinstance(step, Try)
-    return step
-
-
-def test_a_stream_has_less_time_for_its_head_while_another_candidate_is_left() -> None:
-    step = limits(A, B, stream=True)
-    assert (step.timeout_s, step.head_s, step.content_s) == (300, 30, 300)
-    step = limits(A, B, stream=True, stream_head_s=4.0, first_token_s=8.0)
-    assert (step.head_s, step.content_s) == (4, 8)
-    step = limits(A, B, stream=True, first_token_s=8.0)
-    assert (step.head_s, step.content_s) == (8, 8), "the head is due no later than the content"
-    assert limits(A, stream=True, first_token_s=8.0).head_s is None
-    assert limits(A, B, stream=False, first_token_s=8.0).head_s is None
-
-
-def test_a_silent_stream_is_not_left_for_a_candidate_that_cannot_be_asked() -> None:
-    view = FakeView(of(A, B))
-    view.open_breaker("b/m", NOW + 60)
-    assert limits(A, B, stream=True, view=view).head_s is None
-    view.open_breaker("b/m", NOW + 10)
-    assert limits(A, B, stream=True, view=view).head_s == 30
-    view.block("b", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 60)
-    assert limits(A, B, stream=True, view=view).head_s is None
-
-
-def test_an_answer_that_is_not_streamed_has_the_time_that_is_stated() -> None:
-    assert limits(A, B, stream=False).timeout_s == 300
-    assert limits(A, B, stream=False, response_s=20.0).timeout_s == 20
-    assert limits(A, stream=False, response_s=20.0).timeout_s == 20
-    assert limits(A, B, stream=True, response_s=20.0).timeout_s == 300
-
-
-def test_a_target_may_state_times_of_its_own() -> None:
-    own = Candidate("a/m", A, "m", A.keys, response_s=7.0, stream_head_s=3.0)
-    view = FakeView(snapshot([A, B], [own, candidate(B, "m")]))
-    for stream in (False, True):
-        step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
-        assert isinstance(step, Try)
-        assert (step.head_s if stream else step.timeout_s) == (3 if stream else 7)
-
-
-def test_an_only_attempt_is_not_halved() -> None:
-    view = FakeView(of(A, B, max_attempts=1))
-    assert drive(plan_for(call(), view), view, answers(None)).tries[0].timeout_s == 600
-
-
-def test_nothing_is_tried_past_the_deadline() -> None:
-    view = FakeView(of(A, B))
-    plan = plan_for(call(timeout_s=1), view)
-    step = next_step(plan, (), view, NOW + 1)
-    assert isinstance(step, GiveUp)
-    assert step.failure.kind is failures.DEADLINE_EXCEEDED
-    first = next_step(plan, (), view, NOW)
-    assert isinstance(first, Try)
-    late = [attempt(first, failure(), NOW, 1.0)]
-    assert isinstance(next_step(plan, late, view, NOW + 1), GiveUp)
-
-
-def test_no_pause_ends_past_the_deadline() -> None:
-    view = FakeView(of(A))
-    trace = drive(plan_for(call(timeout_s=0.1), view), view, answers(failures.UPSTREAM_ERROR))
-    assert len(trace.asked) == 1
-    assert trace.waits == []
 
 
 def test_max_attempts_bounds_first_tries_and_repeats_and_by_themselves_other_keys() -> None:
