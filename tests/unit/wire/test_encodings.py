@@ -21,20 +21,20 @@ def raw_deflate(data: bytes) -> bytes:
 
 @given(st.binary(max_size=5000))
 def test_what_was_compressed_comes_out_again(data: bytes) -> None:
-    assert decoded(gzip.compress(data), "gzip") == data
-    assert decoded(gzip.compress(data) + gzip.compress(b"x"), "gzip") == data + b"x"
+    assert decoded(gzip.compress(data, mtime=0), "gzip") == data
+    assert decoded(gzip.compress(data, mtime=0) + gzip.compress(b"x"), "gzip") == data + b"x"
     assert decoded(zlib.compress(data), "deflate") == data
     assert decoded(raw_deflate(data), "deflate") == data
 
 
 def test_a_large_body_comes_out_in_pieces() -> None:
     data = b"".join(b'{"n":%d,"text":"%x"}' % (number, number * 7919) for number in range(200_000))
-    assert decoded(gzip.compress(data, 1), "gzip") == data
+    assert decoded(gzip.compress(data, 1, mtime=0), "gzip") == data
 
 
-@given(st.integers(0, len(gzip.compress(TEXT)) - 1))
+@given(st.integers(0, len(gzip.compress(TEXT, mtime=0)) - 1))
 def test_a_body_that_is_cut_is_refused(length: int) -> None:
-    found = refused(lambda: decoded(gzip.compress(TEXT)[:length], "gzip"))
+    found = refused(lambda: decoded(gzip.compress(TEXT, mtime=0)[:length], "gzip"))
     assert (found.kind.status, found.param) == (400, "content-encoding")
 
 
@@ -44,9 +44,9 @@ def test_a_body_that_is_cut_is_refused(length: int) -> None:
         (b"", "gzip"),
         (TEXT, "gzip"),
         (TEXT, "deflate"),
-        (gzip.compress(TEXT) + b"x", "gzip"),
+        (gzip.compress(TEXT, mtime=0) + b"x", "gzip"),
         (zlib.compress(TEXT) + b"x", "deflate"),
-        (gzip.compress(b"") * (MAX_MEMBERS + 1), "gzip"),
+        (gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1), "gzip"),
     ],
 )
 def test_what_is_not_as_it_says_is_refused(body: bytes, encoding: str) -> None:
