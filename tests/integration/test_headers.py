@@ -84,6 +84,8 @@ def test_nothing_of_a_clients_headers_goes_upstream_but_what_is_listed(path: str
             governance=GOVERNANCE,
             provider_settings=KEYS,
             environ=PROVIDER_KEYS,
+            # Without keys required, other hosts and origins are refused.
+            server={"allowed_hosts": ["gateway.test", CANARY], "cors": {"origins": [f"http://{CANARY}"]}},
         ) as gateway:
             own = {"authorization": f"Bearer {VIRTUAL_KEY}", **PASSED_ON, "x-pointsman-provider": "a"}
             everything = {**CLIENT_HEADERS, "connection": "keep-alive"}
