@@ -158,10 +158,10 @@ SHARED: Rules = (
     ),
     rule(failures.UPSTREAM_MODEL_DENIED, 403, codes=("model_not_found",)),
     rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, codes=("model_not_found", "model_decommissioned")),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429, starts=_PER_KEY, scope=Scope.KEY),
     rule(failures.UPSTREAM_RATE_LIMITED, 400, 429, 500, 503, codes=("rate_limit_exceeded",)),  # and without a status
     rule(failures.UPSTREAM_TOO_LARGE, 413, codes=("rate_limit_exceeded",)),
     rule(failures.UPSTREAM_OVERLOADED, codes=("overloaded_error", "overloaded", "engine_overloaded_error")),
-    rule(failures.UPSTREAM_RATE_LIMITED, 429, starts=_PER_KEY, scope=Scope.KEY),
     rule(failures.UPSTREAM_RATE_LIMITED, codes=("rate_limit_exceeded", "rate_limit_error")),
     rule(failures.CONTENT_FILTERED, 400, 403, 422, 451, says=_FILTERED),
     rule(failures.CONTEXT_TOO_LONG, 400, 413, 422, says=_TOO_LONG),
