@@ -25,9 +25,17 @@ from pointsman.link.frames import FROM_WORKER, PROTOCOL, Ask, FrameReader, Grant
 from pointsman.processes import GC_THRESHOLD
 from pointsman.worker import Worker
 
-GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-CHAT = post(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}', target=b"/v1/chat/completions")
+GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
+
+
+def posted(body: bytes) -> bytes:
+    """A chat as a client of this machine sends it: a gateway without keys minds the name it is called by."""
+    return post(body, target=b"/v1/chat/completions").replace(b"Host: a", b"Host: localhost")
+
+
+CHAT = posted(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +127,7 @@ def test_limits_of_the_configuration_are_in_force() -> None:
     async def main() -> None:
         async with working(configured(server="limits: {body_bytes: 1024, head_bytes: 2048}")) as worker:
             peer = await connect(worker.public_port)
-            assert (await peer.ask(post(b"x" * 1025, target=b"/v1/chat/completions"))).status == 413
+            assert (await peer.ask(posted(b"x" * 1025))).status == 413
             peer.finish()
             peer = await connect(worker.public_port)
             assert (await peer.ask(GET.format("/" + "x" * 2048).encode())).status == 431
