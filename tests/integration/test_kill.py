@@ -99,7 +99,7 @@ async def kill(gateway: Gateway, name: str) -> None:
     await gateway.start()
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 200))])
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 200))])
 def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> None:
     dice = random.Random(seed)
 

@@ -109,6 +109,7 @@ def test_a_database_is_free_soon_after_its_gateway_was_killed() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_one_that_was_away_for_too_long_stops_writing_and_lending() -> None:
     async def main() -> None:
         async with database() as url, on(url) as first:
@@ -140,6 +141,7 @@ def test_one_that_was_away_for_too_long_stops_writing_and_lending() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_all_this_holds_behind_a_pooler() -> None:
     """Whose transactions go to one session of the database, and then to another."""
 
