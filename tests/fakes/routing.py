@@ -13,7 +13,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait
 from pointsman.domain.snapshots import Failover, PublicModel, Routing, Snapshot, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
@@ -239,3 +239,25 @@ def plan_for(asked: Call, view: FakeView, rng: ScriptedDice | None = None, now: 
 
 def is_of_provider(attempt_: Attempt) -> bool:
     return attempt_.failure is not None and attempt_.failure.kind.fault is Fault.PROVIDER
+
+
+DEFAULT_FAILOVER = Failover()
+
+
+def of(
+    *endpoints: Endpoint,
+    fallbacks: int = 0,
+    max_attempts: int = 5,
+    queue_s: float = 5.0,
+    failover: Failover = DEFAULT_FAILOVER,
+) -> Snapshot:
+    """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
+    count = len(endpoints) - fallbacks
+    return snapshot(
+        endpoints,
+        [candidate(item, "m") for item in endpoints[:count]],
+        [candidate(item, "m", provenance=Provenance.FALLBACK) for item in endpoints[count:]],
+        max_attempts=max_attempts,
+        queue_s=queue_s,
+        failover=failover,
+    )

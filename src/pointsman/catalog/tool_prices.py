@@ -1,5 +1,6 @@
-"""What providers charge for the tools that they run themselves, by the catalog's names of providers, in dollars for a
-thousand calls. Read from their price lists in November 2026; `pricing.overrides` outranks it.
+"""The prices of tools that providers run themselves, by the catalog's names of providers, in dollars for a
+thousand calls. The highest known in November 2026. Those of Perplexity and OpenRouter were looked up, the
+others were not checked against the provider's page; `pricing.overrides` outranks this table.
 
 A tool with no row has no known price: under a budget it is refused. One that costs nothing beside tokens has 0.
 """

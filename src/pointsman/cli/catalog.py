@@ -70,7 +70,7 @@ def command(
 
 
 def _data_dir(config: Path | None) -> Path:
-    """Where the gateway looks. The secrets that a file names are no matter of this."""
+    """The data folder that the gateway reads. No secret is read to find it."""
     import os
 
     from pointsman.cli._configuration import compiled_or_exit

@@ -190,7 +190,7 @@ def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endp
 
 
 def compile_routing(settings: RoutingSettings) -> Routing:
-    """What holds where a public name says nothing else."""
+    """The defaults of every public name."""
     timeouts = Timeouts(**settings.timeouts.model_dump())
     failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
     health = HealthLimits(**settings.health.model_dump())

@@ -18,6 +18,7 @@ from fakes.routing import (
     drive,
     endpoint,
     failure,
+    of,
     plan_for,
     snapshot,
 )
@@ -26,7 +27,7 @@ from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Reason, Try, Verdict, Wait
 from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot
-from pointsman.domain.targets import Endpoint, Provenance, candidate
+from pointsman.domain.targets import Provenance, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import without
 from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat, next_step
@@ -36,25 +37,6 @@ TWO_KEYS = endpoint("a", "k1", "k2")
 FALLBACK = Provenance.FALLBACK
 DEFAULT = Failover()
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
-
-
-def of(
-    *endpoints: Endpoint,
-    fallbacks: int = 0,
-    max_attempts: int = 5,
-    queue_s: float = 5.0,
-    failover: Failover = DEFAULT,
-) -> Snapshot:
-    """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
-    count = len(endpoints) - fallbacks
-    return snapshot(
-        endpoints,
-        [candidate(item, "m") for item in endpoints[:count]],
-        [candidate(item, "m", provenance=FALLBACK) for item in endpoints[count:]],
-        max_attempts=max_attempts,
-        queue_s=queue_s,
-        failover=failover,
-    )
 
 
 def run(configuration: Snapshot, *outcomes: Failure | Kind | None, tokens: int | None = None) -> Trace:

@@ -11,12 +11,13 @@ from fakes.routing import (
     drive,
     endpoint,
     failure,
+    of,
     plan_for,
     snapshot,
 )
 from pointsman.domain import failures
 from pointsman.domain.plans import GiveUp, Try
-from pointsman.domain.snapshots import Failover, Snapshot, Timeouts
+from pointsman.domain.snapshots import Failover, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.failover import next_step
 
@@ -25,25 +26,6 @@ TWO_KEYS = endpoint("a", "k1", "k2")
 FALLBACK = Provenance.FALLBACK
 DEFAULT = Failover()
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
-
-
-def of(
-    *endpoints: Endpoint,
-    fallbacks: int = 0,
-    max_attempts: int = 5,
-    queue_s: float = 5.0,
-    failover: Failover = DEFAULT,
-) -> Snapshot:
-    """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
-    count = len(endpoints) - fallbacks
-    return snapshot(
-        endpoints,
-        [candidate(item, "m") for item in endpoints[:count]],
-        [candidate(item, "m", provenance=FALLBACK) for item in endpoints[count:]],
-        max_attempts=max_attempts,
-        queue_s=queue_s,
-        failover=failover,
-    )
 
 
 def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it() -> None:
