@@ -14,7 +14,7 @@ from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalWriter
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 KEYS = 53
 BURST = 100

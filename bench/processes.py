@@ -100,8 +100,8 @@ def cpu_used(before: dict[int, float], after: dict[int, float]) -> CpuUse:
     """What a family used between two readings. Where nothing says who serves, that is the busiest process."""
     used = {pid: total - before.get(pid, 0.0) for pid, total in after.items()}
     modules = {pid: _command(pid) for pid in used}
-    workers = [used[pid] for pid, command in modules.items() if b"pointsman.worker" in command]
-    control = [used[pid] for pid, command in modules.items() if b"pointsman.control" in command]
+    workers = [used[pid] for pid, command in modules.items() if b"pointsman.runtime\0worker" in command]
+    control = [used[pid] for pid, command in modules.items() if b"pointsman.runtime\0control" in command]
     return CpuUse(sum(workers) or max(used.values()), sum(control), sum(used.values()))
 
 

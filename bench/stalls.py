@@ -64,7 +64,7 @@ class Watch:
 async def _gateway(config: Path, log: Path) -> None:
     """Be a worker, and say on each line of the input what has been seen since the last one."""
     from pointsman.config.compile import compile_file  # noqa: PLC0415 -- only the child needs them
-    from pointsman.worker import Worker  # noqa: PLC0415
+    from pointsman.runtime.worker import Worker  # noqa: PLC0415
 
     compiled = compile_file(config, os.environ).compiled
     assert compiled is not None

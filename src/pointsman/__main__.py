@@ -1,6 +1,6 @@
 """`python -m pointsman` is the `pointsman` command."""
 
-from pointsman.safe_path import leave_out_working_folder
+from pointsman.runtime.safe_path import leave_out_working_folder
 
 leave_out_working_folder()
 

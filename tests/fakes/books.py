@@ -10,7 +10,7 @@ from pointsman.control.store.store import Rows, Store
 from pointsman.domain.leases import Share
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.journal.writer import JournalWriter
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 ALL = Rows(0, 1e11)
 

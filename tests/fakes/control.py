@@ -25,7 +25,7 @@ from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalWriter
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 TOKEN = "pm-admin-token-of-the-tests"
 ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests", "ME": "pm-key-of-the-tests-me"}

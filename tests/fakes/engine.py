@@ -20,7 +20,7 @@ from pointsman.engine.live import Live
 from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
-from pointsman.routing.ledger import Ledger
+from pointsman.money.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
 

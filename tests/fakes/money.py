@@ -8,7 +8,7 @@ from msgspec import Raw
 from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.prices import Price, Rates
-from pointsman.routing.terms import Terms
+from pointsman.money.terms import Terms
 
 PLAIN = Price(Rates(150_000, 600_000))  # $0.15 and $0.60 per million
 

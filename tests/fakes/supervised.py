@@ -22,9 +22,8 @@ from fakes.clock import PATIENCE_S
 
 _STAND_IN = """
 import json, os, select, signal, socket, sys, threading, time
-task = json.loads(sys.argv[1])
+kind, task = sys.argv[1], json.loads(sys.argv[2])
 folder = os.environ["STAND_INS"]
-kind = "control" if "config" in task else "worker"
 slot = task.get("slot", "-")
 def say(what):
     with open(os.path.join(folder, "started"), "a") as file:
@@ -74,7 +73,7 @@ _SUPERVISE = '''
 import logging, os, sys
 from pathlib import Path
 from fakes.configuration import compiled
-from pointsman.supervisor import REHEARSAL, Supervisor
+from pointsman.runtime.supervisor import REHEARSAL, Supervisor
 folder, workers = Path(sys.argv[1]), int(sys.argv[2])
 if REHEARSAL in os.environ:
     if (folder / "hanging").exists():
@@ -140,13 +139,11 @@ class Supervised:
 @contextmanager
 def supervised(folder: Path, workers: int = 1) -> Iterator[Supervised]:
     """Ends the supervisor on leaving, if it still is."""
-    package = folder / "stand-ins" / "pointsman"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        f"__path__.append({str(Path(pointsman.__file__).parent)!r})\n__version__ = {pointsman.__version__!r}\n"
-    )
-    for name in ("worker.py", "control.py"):
-        (package / name).write_text(_STAND_IN)
+    package, source = folder / "stand-ins" / "pointsman", Path(pointsman.__file__).parent
+    (package / "runtime").mkdir(parents=True)
+    (package / "__init__.py").write_text(f"__path__.append({str(source)!r})\n__version__ = {pointsman.__version__!r}\n")
+    (package / "runtime" / "__init__.py").write_text(f"__path__.append({str(source / 'runtime')!r})\n")
+    (package / "runtime" / "__main__.py").write_text(_STAND_IN)
     script = folder / "supervise.py"
     script.write_text(_SUPERVISE)
     tests = Path(__file__).parents[1]

@@ -27,8 +27,8 @@ from fakes.metrics import samples
 from fakes.processes import watched
 from integration.client import Answer, Client
 from pointsman.config.compile import compile_file
+from pointsman.runtime.worker import Worker
 from pointsman.simulate import Settings, SimulatedProvider
-from pointsman.worker import Worker
 
 T = TypeVar("T")
 MESSAGES = [{"role": "user", "content": "Say something"}]
@@ -126,9 +126,9 @@ class Gateway:
         found: dict[str, int] = {}
         for pid in map(int, listed.split()):
             with contextlib.suppress(OSError, ValueError):  # it is about to begin, or over
-                module, task = Path(f"/proc/{pid}/cmdline").read_text().partition("\0-m\0")[2].split("\0")[:2]
+                _, name, task = Path(f"/proc/{pid}/cmdline").read_text().partition("\0-m\0")[2].split("\0")[:3]
                 slot = json.loads(task).get("slot")
-                found["control" if module == "pointsman.control" else f"worker {slot}"] = pid
+                found[f"worker {slot}" if name == "worker" else name] = pid
         return found
 
     async def connect(self, **how: Any) -> Client:

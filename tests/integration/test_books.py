@@ -16,7 +16,7 @@ from pointsman.control.store.store import Batch, Rows, Store
 from pointsman.journal.reader import JournalReader
 from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.writer import JournalWriter
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 SCOPE = Scope(1, "me", None, None, "alpha", "gpt-4o-mini", None, "v1", ())
 NANO = 1000

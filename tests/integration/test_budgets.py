@@ -16,8 +16,8 @@ from fakes.lag import lag
 from integration.client import Answer, Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, governance, prices, settings, usd
-from pointsman.routing.pricing import TEMPLATE_TOKENS
-from pointsman.routing.terms import DEFAULT_OUTPUT
+from pointsman.money.pricing import TEMPLATE_TOKENS
+from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price

@@ -11,7 +11,7 @@ from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
-from pointsman.routing.pricing import TEMPLATE_TOKENS
+from pointsman.money.pricing import TEMPLATE_TOKENS
 from pointsman.simulate.bill import Entry, charge_nano
 from pointsman.wire.media import in_recording
 from pointsman.wire.prompts import IMAGE_TOKENS

@@ -18,8 +18,8 @@ from pointsman.config.compile import compile_file
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
 from pointsman.engine.live import Live
 from pointsman.routing.admit import Grant, admit
+from pointsman.runtime.worker import Worker
 from pointsman.simulate import Settings
-from pointsman.worker import Worker
 
 SIZES = [5_000, pytest.param(100_000, marks=pytest.mark.slow)]
 LONGER = {5_000: 1.5, 100_000: 3.0}  # a start with so many keys, by one with a single key

@@ -18,8 +18,8 @@ from integration.client import Answer, Client
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import ask, chat, connect
 from pointsman.config.compile import compile_file
+from pointsman.runtime.worker import Worker
 from pointsman.simulate import Settings
-from pointsman.worker import Worker
 
 CHAT = "/v1/chat/completions"
 MODELS = {

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from pointsman.domain.leases import NO_SHARE, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.routing.leases import CORRECTIONS, LeaseBook
-from pointsman.routing.ledger import Ledger, Reservation, Window
+from pointsman.money.leases import CORRECTIONS, LeaseBook
+from pointsman.money.ledger import Ledger, Reservation, Window
 
 START = 1_764_000_000.0
 SHAPES = {

@@ -33,7 +33,7 @@ def command(
     import os
 
     from pointsman.config import overrides
-    from pointsman.serving import compile_or_exit, serve
+    from pointsman.runtime.start import compile_or_exit, serve
 
     stated = {overrides.LISTEN: listen, overrides.CONSOLE_LISTEN: console, overrides.DATA_DIR: data_dir}
     os.environ.update({name: str(value) for name, value in stated.items() if value is not None})

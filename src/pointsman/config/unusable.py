@@ -9,8 +9,8 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.money.terms import terms_of
 from pointsman.providers import PROVIDERS
-from pointsman.routing.terms import terms_of
 
 _LATER = (Operation.BATCH, Operation.OTHER)
 

@@ -20,8 +20,8 @@ from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Refusal, Store
 from pointsman.domain.leases import Share, Unable
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
-from pointsman.routing.leases import LeaseBook
-from pointsman.routing.leases import Row as Spending
+from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import Row as Spending
 
 IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then

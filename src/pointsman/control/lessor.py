@@ -42,7 +42,7 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 BEAT_S = 1.0
 UNASKED = 0  # the number of no question

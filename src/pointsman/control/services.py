@@ -14,7 +14,7 @@ from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
 from pointsman.control.metrics import WorkerPages
 from pointsman.control.store.store import Store
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
 
 
 class Services(Struct, eq=False):

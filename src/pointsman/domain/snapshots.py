@@ -116,7 +116,7 @@ class PriceOverride(Struct, frozen=True, eq=False):
 
 class Pricing(Struct, frozen=True, eq=False):
     """What things cost. `unknown` says whether a model without a known price may be used where no budget is at stake:
-    `allow-and-flag` or `deny`. The first of `overrides` that fits best holds, see `routing.terms`."""
+    `allow-and-flag` or `deny`. The first of `overrides` that fits best holds, see `money.terms`."""
 
     unknown: str = "allow-and-flag"
     overrides: tuple[PriceOverride, ...] = ()

@@ -26,11 +26,11 @@ from pointsman.engine.live import Live
 from pointsman.engine.reception import Reception
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
-from pointsman.routing.ledger import Account, Ledger, Short
+from pointsman.money.ledger import Account, Ledger, Short
+from pointsman.money.pricing import longest_answer, most_output, upper_bound
+from pointsman.money.provider_tools import most_added, most_nano, not_bounded, read_to_the_end, unbounded_of
+from pointsman.money.terms import Terms, terms_of
 from pointsman.routing.policies.headroom import over_limit
-from pointsman.routing.pricing import longest_answer, most_output, upper_bound
-from pointsman.routing.provider_tools import most_added, most_nano, not_bounded, read_to_the_end, unbounded_of
-from pointsman.routing.terms import Terms, terms_of
 from pointsman.wire.output_bound import bounded, takes_bound
 from pointsman.wire.unbounded import Unbounded
 

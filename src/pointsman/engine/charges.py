@@ -16,9 +16,9 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.reception import Reception
-from pointsman.routing.pricing import WITH_OUTPUT, cost_nano, counted_usage
-from pointsman.routing.provider_tools import tools_nano
-from pointsman.routing.terms import Terms
+from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
+from pointsman.money.provider_tools import tools_nano
+from pointsman.money.terms import Terms
 from pointsman.wire.prompts import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 

@@ -17,9 +17,9 @@ from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.money.terms import terms_of
 from pointsman.routing.names import resolve
 from pointsman.routing.policies import rights
-from pointsman.routing.terms import terms_of
 from pointsman.routing.view import CalmView
 
 _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens

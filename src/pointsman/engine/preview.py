@@ -11,8 +11,8 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
+from pointsman.money.ledger import Ledger, Short
 from pointsman.routing.decide import nothing_left, without
-from pointsman.routing.ledger import Ledger, Short
 
 
 def preview(plan: Plan, facts: Facts, snapshot: Snapshot) -> Plan | Failure:

@@ -20,7 +20,7 @@ from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
 from pointsman.engine.lessor import Lessor
 from pointsman.engine.tasks import EagerTask, Wait
-from pointsman.routing.ledger import Account, Window
+from pointsman.money.ledger import Account, Window
 
 ASK_EVERY_S = 1.0
 MAX_SHOWN = 20_000

@@ -35,12 +35,12 @@ from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.uploads import Upload
 from pointsman.engine.upstreams import Upstreams
+from pointsman.money.ledger import Short
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Codec
 from pointsman.routing.admit import Grant
 from pointsman.routing.decide import decide, nothing_left, without
 from pointsman.routing.failover import is_repeat, next_step
-from pointsman.routing.ledger import Short
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address

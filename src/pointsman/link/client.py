@@ -33,7 +33,7 @@ from pointsman.link.frames import (
     encode,
 )
 from pointsman.link.state import StateLine
-from pointsman.routing.ledger import Ledger
+from pointsman.money.ledger import Ledger
 
 SILENT_S = 3.0  # without a word, a line that stands counts as none
 # Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back

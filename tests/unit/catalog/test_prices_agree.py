@@ -20,7 +20,7 @@ import pointsman.catalog.reader
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ModelFacts, Rates
-from pointsman.routing.pricing import cost_nano
+from pointsman.money.pricing import cost_nano
 
 FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
 IN = 100_000

@@ -3,8 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
-from pointsman import demo
 from pointsman.cli import build_app
+from pointsman.runtime import demo
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pointsman import serving
 from pointsman.cli import build_app
+from pointsman.runtime import start as serving
 
 
 @pytest.fixture

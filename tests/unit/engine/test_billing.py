@@ -32,9 +32,9 @@ from pointsman.engine.tasks import Waiter
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
+from pointsman.money.ledger import Ledger, Short
+from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.providers import PROVIDERS
-from pointsman.routing.ledger import Ledger, Short
-from pointsman.routing.terms import DEFAULT_OUTPUT
 
 ALPHA = candidate(endpoint("alpha"), "gpt-4o")
 ROOMY = 10**12

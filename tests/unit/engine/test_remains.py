@@ -17,8 +17,8 @@ from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
 from pointsman.engine.remains import Remains, reset_text
 from pointsman.engine.tasks import Waiter
+from pointsman.money.ledger import Ledger
 from pointsman.providers._openai_errors import retry_after_s
-from pointsman.routing.ledger import Ledger
 
 ALPHA = candidate(endpoint("alpha"), "gpt-4o")
 REQUESTS, TOKENS = limit(Metric.REQUESTS, 10), limit(Metric.TOKENS, 1000, "year")

@@ -27,9 +27,9 @@ from pointsman.engine import serving as module
 from pointsman.engine.billing import MIN_OUTPUT
 from pointsman.engine.serving import Cancelled, Serving
 from pointsman.engine.tasks import EagerTask, Waiter
+from pointsman.money.leases import LeaseBook
+from pointsman.money.ledger import Ledger
 from pointsman.routing.admit import Grant
-from pointsman.routing.leases import LeaseBook
-from pointsman.routing.ledger import Ledger
 from pointsman.transport.http_exchange import Exchange
 
 BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'

@@ -22,8 +22,8 @@ from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
+from pointsman.money.ledger import Ledger
 from pointsman.routing.health import LIMITS, KeyBlock
-from pointsman.routing.ledger import Ledger
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import HttpServer, Limits
 

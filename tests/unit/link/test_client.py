@@ -37,8 +37,8 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
-from pointsman.routing import ledger as ledger_module
-from pointsman.routing.ledger import Ledger
+from pointsman.money import ledger as ledger_module
+from pointsman.money.ledger import Ledger
 
 USD = limit(Metric.USD, 1000)
 NOW = 1_764_000_000.0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pointsman.control.names import check_owner
 from pointsman.control.permissions import Need, Permission
 from pointsman.control.services import Has
-from pointsman.routing.leases import Spent
+from pointsman.money.leases import Spent
 
 AT_ONCE = 200  # windows looked at before workers are answered again
 

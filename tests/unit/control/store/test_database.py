@@ -102,7 +102,7 @@ def test_versions_are_known_by_the_names_of_their_files() -> None:
 def test_what_migrates_is_loaded_only_where_it_is_needed(tmp_path: Path) -> None:
     """It takes a tenth of the start."""
     code = (
-        "import asyncio, sys; from pathlib import Path; import pointsman.control.process\n"
+        "import asyncio, sys; from pathlib import Path; import pointsman.runtime.control\n"
         "from pointsman.control.store.database import store_url; from pointsman.control.store.store import Store\n"
         "async def main():\n"
         "    for _ in range(2):\n"

@@ -22,8 +22,8 @@ from pointsman.config.compile import Compiled
 from pointsman.domain.leases import Share
 from pointsman.domain.snapshots import Snapshot
 from pointsman.link.frames import FROM_WORKER, PROTOCOL, Ask, FrameReader, Granted, Hello, Welcome, encode
-from pointsman.processes import GC_THRESHOLD
-from pointsman.worker import Worker
+from pointsman.runtime.tasks import GC_THRESHOLD
+from pointsman.runtime.worker import Worker
 
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.safe_path import leave_out_working_folder, python
+from pointsman.runtime.safe_path import leave_out_working_folder, python
 
 MODULES = ("multipart", "python_multipart", "alembic", "sqlalchemy", "fastapi", "greenlet", "uvloop", "msgspec", "yaml")
 STANDARD = ("json", "logging", "typing", "random", "argparse", "secrets", "sqlite3")

@@ -12,7 +12,7 @@ from pointsman.domain.calls import Media, Operation
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
-from pointsman.routing.pricing import (
+from pointsman.money.pricing import (
     TEMPLATE_TOKENS,
     cost_nano,
     counted_usage,
@@ -20,7 +20,7 @@ from pointsman.routing.pricing import (
     most_output,
     upper_bound,
 )
-from pointsman.routing.terms import DEFAULT_OUTPUT
+from pointsman.money.terms import DEFAULT_OUTPUT
 
 RATES = Rates(
     1_000, 10_000, cache_read=100, cache_write=2_000, cache_write_1h=4_000, audio_in=8_000, audio_out=90_000,

@@ -1,4 +1,4 @@
-"""What control has lent to workers of each limit. The other end is `routing.ledger`.
+"""What control has lent to workers of each limit. The other end is `money.ledger`.
 
 For every window of a counter: `posted + what all workers hold unspent <= limit`, but for soft limits, overruns, and
 limits that were lowered below what was spent and lent already. What a worker holds unspent is what it was granted less

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.routing import leases
-from pointsman.routing.leases import CORRECTIONS, KEEP_S, LeaseBook, Spent
+from pointsman.money import leases
+from pointsman.money.leases import CORRECTIONS, KEEP_S, LeaseBook, Spent
 
 NOW = 1_764_000_000.0
 DAY = int(NOW // 86_400) * 86_400

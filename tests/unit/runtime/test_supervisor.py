@@ -16,10 +16,10 @@ from fakes.clock import PATIENCE_S, Clock
 from fakes.configuration import OPEN, compiled
 from fakes.processes import freeze
 from fakes.supervised import supervised
-from pointsman import supervisor as supervisor_module
 from pointsman.config.settings import Settings
-from pointsman.listeners import port_of
-from pointsman.supervisor import (
+from pointsman.runtime import supervisor as supervisor_module
+from pointsman.runtime.listeners import port_of
+from pointsman.runtime.supervisor import (
     PAUSES_S,
     STABLE_S,
     Child,

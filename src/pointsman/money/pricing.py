@@ -10,7 +10,7 @@ from pointsman.domain.calls import Call, Operation
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
-from pointsman.routing.terms import DEFAULT_OUTPUT, Terms
+from pointsman.money.terms import DEFAULT_OUTPUT, Terms
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.prompts import about_tokens
 

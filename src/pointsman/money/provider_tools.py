@@ -12,8 +12,8 @@ from pointsman.domain.calls import Call, Media
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ToolPrice
-from pointsman.routing.pricing import TEMPLATE_TOKENS, upper_bound
-from pointsman.routing.terms import Terms
+from pointsman.money.pricing import TEMPLATE_TOKENS, upper_bound
+from pointsman.money.terms import Terms
 from pointsman.wire.unbounded import Unbounded, Use, unbounded_in
 
 _UNTOLD = ("plugin:", "models", "preset")  # no answer tells of these as they are charged

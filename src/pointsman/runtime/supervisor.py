@@ -27,9 +27,9 @@ from msgspec import Struct
 
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
-from pointsman.listeners import bind_beside, listen, open_to_all, port_of
-from pointsman.processes import ControlTask, WorkerTask
-from pointsman.safe_path import python
+from pointsman.runtime.listeners import bind_beside, listen, open_to_all, port_of
+from pointsman.runtime.safe_path import python
+from pointsman.runtime.tasks import ControlTask, WorkerTask
 from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # within which a child must be ready
@@ -138,7 +138,7 @@ class Supervisor:
         sockets = self._sockets
         data_dir = str(self._settings.data_dir.absolute())
         if slot is None:
-            name, module, fds = "control", "pointsman.control", [*sockets.console, sockets.link]
+            name, module, fds = "control", "control", [*sockets.console, sockets.link]
             task: ControlTask | WorkerTask = ControlTask(
                 str(self._config) if self._config is not None else None,
                 sockets.console,
@@ -152,7 +152,7 @@ class Supervisor:
                 is_first,
             )
         else:
-            name, module, fds = f"worker {slot}", "pointsman.worker", sockets.listen[slot]
+            name, module, fds = f"worker {slot}", "worker", sockets.listen[slot]
             task = WorkerTask(
                 slot,
                 time.time_ns(),
@@ -164,7 +164,7 @@ class Supervisor:
                 sockets.link_path,
                 patience_s,
             )
-        arguments = [*python(module), msgspec.json.encode(task).decode()]
+        arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
         # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
             arguments, pass_fds=[*fds, their_ready, their_life], start_new_session=True

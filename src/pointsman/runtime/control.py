@@ -29,8 +29,8 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
-from pointsman.processes import ControlTask, say_ready, settle_memory
-from pointsman.routing.leases import LeaseBook
+from pointsman.money.leases import LeaseBook
+from pointsman.runtime.tasks import ControlTask, say_ready, settle_memory
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
 PRUNE_S = 60.0
@@ -41,7 +41,7 @@ _logger = logging.getLogger("pointsman")
 
 def main() -> int:
     """Be the control process that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[1], type=ControlTask)
+    task = msgspec.json.decode(sys.argv[2], type=ControlTask)
     logging.basicConfig(
         level=task.log_level.upper(), format="%(asctime)s %(levelname)s control: %(message)s", stream=sys.stderr
     )

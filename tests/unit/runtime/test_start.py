@@ -17,8 +17,8 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from pointsman.config.snapshot_file import Accepted, write_snapshot
-from pointsman.serving import compile_or_exit
-from pointsman.supervisor import HANDOVER, REHEARSAL
+from pointsman.runtime.start import compile_or_exit
+from pointsman.runtime.supervisor import HANDOVER, REHEARSAL
 
 GOOD = """\
 server: {listen: "127.0.0.1:0"}

@@ -35,8 +35,8 @@ from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
-from pointsman.processes import WorkerTask, say_ready, settle_memory
-from pointsman.routing.ledger import Ledger
+from pointsman.money.ledger import Ledger
+from pointsman.runtime.tasks import WorkerTask, say_ready, settle_memory
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import Page, encode_page
 from pointsman.transport.deadlines import Deadlines
@@ -252,7 +252,7 @@ class LinkCustodian:
 
 def main() -> int:
     """Be the worker that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[1], type=WorkerTask)
+    task = msgspec.json.decode(sys.argv[2], type=WorkerTask)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_work(task))
 
@@ -342,7 +342,3 @@ def _journal_in_trouble(problem: str | None) -> None:
         _logger.warning("the journal can be written again")
     else:
         _logger.error("%s. Requests under a limit are refused once the present segment is full", problem)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,8 +6,8 @@ from fakes.money import asking, terms
 from pointsman.domain.calls import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ToolPrice
-from pointsman.routing.pricing import upper_bound
-from pointsman.routing.provider_tools import most_nano, not_bounded, tools_nano, unbounded_of
+from pointsman.money.pricing import upper_bound
+from pointsman.money.provider_tools import most_nano, not_bounded, tools_nano, unbounded_of
 from pointsman.wire.unbounded import Unbounded, Use
 
 TOOLS = {

@@ -4,7 +4,7 @@ import os
 import msgspec
 import pytest
 
-from pointsman.processes import GC_THRESHOLD, WorkerTask, say_ready, settle_memory
+from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask, say_ready, settle_memory
 
 
 def test_a_task_survives_the_command_line() -> None:

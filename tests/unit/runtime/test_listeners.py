@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from pointsman.listeners import bind_beside, listen, open_to_all, port_of
+from pointsman.runtime.listeners import bind_beside, listen, open_to_all, port_of
 
 
 def served(fd: int) -> int:

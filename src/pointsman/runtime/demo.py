@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from pointsman.config.overrides import CONSOLE_LISTEN, DATA_DIR, LISTEN
-from pointsman.safe_path import python
-from pointsman.serving import compile_or_exit, serve
+from pointsman.runtime.safe_path import python
+from pointsman.runtime.start import compile_or_exit, serve
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
 _KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine

@@ -5,8 +5,8 @@ import pytest
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
 from pointsman.domain.limits import Level, Limit, Metric
-from pointsman.routing import ledger as module
-from pointsman.routing.ledger import Ledger, Reservation, Short
+from pointsman.money import ledger as module
+from pointsman.money.ledger import Ledger, Reservation, Short
 
 NOW = 1_764_000_000.0  # the beginning of a minute
 DAY = int(NOW // 86_400) * 86_400

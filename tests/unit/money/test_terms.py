@@ -10,7 +10,7 @@ from pointsman.domain.limits import Level, Metric
 from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.domain.targets import candidate
-from pointsman.routing.terms import Terms, terms_of
+from pointsman.money.terms import Terms, terms_of
 
 OWN = limit(level=Level.VIRTUAL_KEY)
 TEAM = limit(level=Level.TEAM, name="t")

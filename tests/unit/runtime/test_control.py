@@ -16,7 +16,7 @@ import msgspec
 from fakes.clock import PATIENCE_S
 from fakes.control import ENVIRON
 from pointsman.config.snapshot_file import Accepted, write_snapshot
-from pointsman.processes import ControlTask
+from pointsman.runtime.tasks import ControlTask
 
 CONFIG = """\
 server: {listen: "127.0.0.1:0"}
@@ -62,7 +62,7 @@ def control(folder: Path, log_level: str = "error", **environ: str) -> Iterator[
     fds = (console.fileno(), link.fileno(), their_ready, their_life)
     task = ControlTask(None, [fds[0]], fds[1], fds[2], fds[3], str(folder), str(snapshot), log_level, True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pointsman.control", msgspec.json.encode(task).decode()],
+        [sys.executable, "-m", "pointsman.runtime", "control", msgspec.json.encode(task).decode()],
         pass_fds=fds,
         stderr=subprocess.PIPE,
         text=True,

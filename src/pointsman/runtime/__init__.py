@@ -1,0 +1,1 @@
+"""Starts the processes of a gateway and keeps them running."""

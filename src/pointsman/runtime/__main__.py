@@ -1,0 +1,10 @@
+"""`python -m pointsman.runtime NAME TASK`: one child of the supervisor, by the name of its module."""
+
+import gc
+import sys
+from importlib import import_module
+
+# Off until `settle_memory`: of what imports make nothing is garbage, and to look for some took a fifth of the start.
+gc.disable()
+
+sys.exit(import_module(f"pointsman.runtime.{sys.argv[1]}").main())
