@@ -25,6 +25,7 @@ class Server:
         self.name = name
         self._ports = ports
         self._log = log
+        self.patience_s = 20.0  # how long it may take to listen
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 ["taskset", "-c", str(core), *command],
@@ -57,7 +58,7 @@ class Server:
             self.process.wait()
 
     def _await(self, port: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

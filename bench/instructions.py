@@ -1,0 +1,199 @@
+"""How many instructions the worker executes for one request, by callgrind: a figure that a busy machine cannot move.
+
+    python -m bench.instructions --json docs/measurements/instructions.json
+
+The worker of a whole gateway runs under valgrind; everything is on, as in `bench.gateway`. Requests come one after the
+other over one connection, so that nothing is batched. The kernel's share is not counted.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import trustme
+from bench import nginx
+from bench.gateway import gateway
+from bench.load import EVENTS
+from bench.processes import LOAD_CORE, Server, free_ports
+from bench.workload import HEADERS, Workload, prepare
+
+PLAIN, DEGRADED, STREAM = "bench", "bench-degraded", "bench-stream"
+_WARM, _MEASURED, _STREAMS = 150, 400, 30
+_OPENS = 40  # requests after which the breaker of a target that refuses every connection is open
+
+
+def serve() -> None:
+    """Be `pointsman serve` whose workers run under callgrind."""
+    popen, folder = subprocess.Popen, os.environ["CALLGRIND_FOLDER"]
+
+    def start(arguments: list[str], **rest: Any) -> subprocess.Popen[bytes]:
+        if any(word.endswith("worker") for word in arguments[:-1]):
+            tool = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind.%p"]
+            arguments = ["valgrind", "-q", *tool, *arguments]
+        return popen(arguments, **rest)
+
+    subprocess.Popen = start  # type: ignore[assignment,misc]
+    from pointsman.cli import main as pointsman  # noqa: PLC0415 -- after the change above
+
+    sys.argv[0] = str(Path(sys.executable).with_name("pointsman"))
+    pointsman()
+
+
+class Client:
+    """One connection that sends one request after another and checks each answer."""
+
+    def __init__(self, port: int, work: Workload) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 120)
+        self._keys = itertools.cycle(work.keys)
+        self._work = work
+        self._bodies = {name: itertools.cycle(self._lines(name)) for name in (PLAIN, DEGRADED, STREAM)}
+        self._count = 0
+
+    def _lines(self, model: str) -> list[bytes]:
+        return self._work.bodies(model, stream=model == STREAM).read_bytes().splitlines()
+
+    def ask(self, model: str, count: int, *, unique: bool = False) -> None:
+        for _ in range(count):
+            self._count += 1
+            body, extra = next(self._bodies[model]), f"X-Request-Id: {self._count}\r\n" if unique else ""
+            head = (
+                f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {next(self._keys)}\r\n"
+            )
+            head += f"{HEADERS}{extra}Content-Length: {len(body)}\r\n\r\n"
+            self._socket.sendall(head.encode() + body)
+            self._check(model == STREAM)
+
+    def _check(self, is_stream: bool) -> None:
+        received = b""
+        while True:
+            data = self._socket.recv(65536)
+            received += data
+            head, blank, body = received.partition(b"\r\n\r\n")
+            if not data or (blank and not head.startswith(b"HTTP/1.1 200")):
+                raise RuntimeError(f"a request failed: {received[:500]!r}")
+            length = re.search(rb"(?i)content-length: *(\d+)", head)
+            if blank and (body.endswith(b"0\r\n\r\n") if is_stream else length and len(body) >= int(length[1])):
+                if is_stream and body.count(b"data: {") != EVENTS:
+                    raise RuntimeError(f"a stream is not whole: {body[-500:]!r}")
+                return
+
+
+class Counter:
+    """Reads what callgrind counted in a process that it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.pid = self._find()
+        self._control("-i", "on")
+
+    def _find(self) -> int:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if f"--callgrind-out-file={self._folder}/callgrind.%p".encode() in words:
+                    return int(path.parent.name)
+        raise RuntimeError("no worker runs under callgrind")
+
+    def _control(self, *words: str) -> None:
+        done = subprocess.run(
+            ["callgrind_control", *words, str(self.pid)], capture_output=True, text=True, check=False, timeout=120
+        )
+        if "OK" not in done.stdout:
+            raise RuntimeError(f"callgrind_control {' '.join(words)}: {done.stdout}{done.stderr}")
+
+    def begin(self) -> None:
+        self._control("-z")
+
+    def end(self) -> int:
+        """Instructions since `begin`."""
+        before = set(self._folder.glob("callgrind.*"))
+        self._control("-d")
+        deadline = time.monotonic() + 60
+        while not (new := set(self._folder.glob("callgrind.*")) - before):
+            if time.monotonic() > deadline:
+                raise RuntimeError("callgrind wrote nothing")
+            time.sleep(0.05)
+        found = re.search(r"^totals: (\d+)", new.pop().read_text(), re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
+    """A gateway before upstreams, and a client of it."""
+    with contextlib.ExitStack() as stack:
+        work, authority = prepare(folder), trustme.CA()
+        issued = authority.issue_cert("localhost")
+        files = nginx.Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+        authority.cert_pem.write_to_path(files.authority)
+        issued.private_key_pem.write_to_path(files.key)
+        issued.cert_chain_pems[0].write_to_path(files.chain)
+        *plain, secure, listen, console, one, two, refusing = free_ports(8)
+        mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", str(one), str(two)]
+        stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, [secure], files))
+        stack.enter_context(Server("streams", mock, LOAD_CORE, [one, two], folder / "streams.log"))
+        urls = {PLAIN: plain, DEGRADED: [plain[0], refusing], STREAM: [one, two]}
+        upstreams = {model: [f"http://127.0.0.1:{port}/v1" for port in ports] for model, ports in urls.items()}
+        command = f"{sys.executable} -m bench.instructions serve --config {{config}}"
+        os.environ["CALLGRIND_FOLDER"] = str(folder)
+        server = gateway(command, folder / "gateway", (listen, console), upstreams, work.keys, files.authority)
+        server.patience_s = 240.0
+        stack.enter_context(server)
+        client = Client(listen, work)
+        client.ask(PLAIN, 1)  # sockets are bound before a worker serves
+        yield client, Counter(folder)
+
+
+def measure() -> dict[str, float]:
+    """Thousands of instructions for one request, by row."""
+    rows: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name, running(Path(name)) as (client, counter):
+
+        def row(title: str, model: str, count: int, *, unique: bool = False) -> None:
+            client.ask(model, count // 3, unique=unique)
+            counter.begin()
+            client.ask(model, count, unique=unique)
+            rows[title] = round(counter.end() / count / 1000, 1)
+            print(f"{title}: {rows[title]} thousand instructions", flush=True)
+
+        client.ask(PLAIN, _WARM)
+        row("plain", PLAIN, _MEASURED)
+        row("plain, a header unique per request", PLAIN, _MEASURED, unique=True)
+        row(f"a stream of {EVENTS} events", STREAM, _STREAMS)
+        client.ask(DEGRADED, _OPENS)
+        row("one of its two targets degraded", DEGRADED, _MEASURED)
+        row("plain, while a target of another model is degraded", PLAIN, _MEASURED)
+    return rows
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["serve"]:
+        serve()
+        return 0
+    parser = argparse.ArgumentParser(prog="python -m bench.instructions")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    given = parser.parse_args()
+    missing = [tool for tool in ("nginx", "valgrind", "callgrind_control") if shutil.which(tool) is None]
+    if missing:
+        print("skipped: this needs " + ", ".join(missing))
+        return 0
+    rows = measure()
+    if given.json:
+        given.json.write_text(json.dumps({"thousand_instructions": rows}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
