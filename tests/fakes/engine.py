@@ -12,12 +12,12 @@ from fakes.origin import FakeOrigin, Script, serving
 from fakes.routing import ALL_OPERATIONS
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Secret
+from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.live import Live
-from pointsman.engine.record import RequestRecord
 from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.ledger import Ledger

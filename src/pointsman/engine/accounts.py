@@ -5,9 +5,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pointsman.domain.outcomes import UsageSource
+from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import Candidate
 from pointsman.engine.charges import Charge
-from pointsman.engine.record import RequestRecord
 from pointsman.journal.writer import JournalWriter
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamily, Histogram, HistogramFamily

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Operation
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
 from pointsman.engine.doorkeeper import Doorkeeper
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.ownership import is_shared
-from pointsman.engine.record import RequestRecord
 from pointsman.engine.responses import id_lines
 from pointsman.engine.serving import (
     ASK_AGAIN,
@@ -292,27 +292,29 @@ class Gateway:
         if head is not None and isinstance(head.derived, Entry) and head.derived.snapshot is self.engine.live.snapshot:
             key, is_let_in = head.derived.grant.virtual_key, True
         is_kept = is_let_in or self._doorkeeper.keeps()
-        self.engine.accounts.request(
-            RequestRecord(
-                time(),
-                identity,
-                head.method.decode("ascii", "replace") if head is not None else "",
-                logged_path(head.path) if head is not None else "",
-                status,
-                duration_us,
-                duration_us,
-                code=failure.kind.code if failure is not None else None,
-                message=failure.message if failure is not None else None,
-                virtual_key=key.name if key is not None else None,
-                team=key.team if key is not None else None,
-                customer=key.customer if key is not None else None,
-                client_request_id=client_request_id(head) if head is not None else None,
-                client=client,
-                client_retries=client_retries(head) if head is not None else None,
-                left_out=self._doorkeeper.left_out() if is_kept and not is_let_in else 0,
-            ),
-            is_kept=is_kept,
+        record = RequestRecord(
+            time=time(),
+            request_id=identity,
+            method=head.method.decode("ascii", "replace") if head is not None else "",
+            path=logged_path(head.path) if head is not None else "",
+            status=status,
+            duration_us=duration_us,
+            gateway_us=duration_us,
         )
+        if failure is not None:
+            record.code = failure.kind.code
+            record.message = failure.message
+        if key is not None:
+            record.virtual_key = key.name
+            record.team = key.team
+            record.customer = key.customer
+        if head is not None:
+            record.client_request_id = client_request_id(head)
+            record.client_retries = client_retries(head)
+        record.client = client
+        if is_kept and not is_let_in:
+            record.left_out = self._doorkeeper.left_out()
+        self.engine.accounts.request(record, is_kept=is_kept)
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:

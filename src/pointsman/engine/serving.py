@@ -18,8 +18,9 @@ from pointsman.domain.calls import Call, Facts, Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
-from pointsman.domain.outcomes import Attempt, UsageSource
+from pointsman.domain.outcomes import Attempt, Usage, UsageSource
 from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
+from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
@@ -28,7 +29,6 @@ from pointsman.engine.listing import Listing
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.reception import Output, Reception
-from pointsman.engine.record import AttemptRecord, RequestRecord
 from pointsman.engine.remains import Remains
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
@@ -339,10 +339,10 @@ class Serving:
             self.estimated_nano += charge.nano
         elif charge.source is _RESERVED:
             self.reserved_nano += charge.nano
-        outcome, message, retry_after_s = "ok", None, None
+        outcome = "ok"
         if failure is not None:
             failure = reception.failure = redact(failure, step.key.secret, candidate.endpoint.origin)
-            outcome, message, retry_after_s = failure.kind.code, failure.message, failure.retry_after_s
+            outcome = failure.kind.code
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             if failure.kind is not failures.CONNECTION_STALE:
                 self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
@@ -351,24 +351,26 @@ class Serving:
         max_tokens = self._note_shortened(candidate) if self.shortened is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = AttemptRecord(
-            candidate.endpoint.name,
-            candidate.model,
-            step.key.name,
-            outcome,
-            int((started_at - received_at) * 1e6),
-            int(duration_s * 1e6),
-            reception.status,
-            int((first_byte_at - received_at) * 1e6) if first_byte_at is not None else None,
-            message,
-            retry_after_s,
-            charge.nano,
-            _SOURCES[charge.source],
-            charge.usage.tokens_in,
-            charge.usage.tokens_out,
-            max_tokens,
-            charge.held,
-            reception.left_out,
+            provider=candidate.endpoint.name,
+            model=candidate.model,
+            key=step.key.name,
+            outcome=outcome,
+            start_us=int((started_at - received_at) * 1e6),
+            duration_us=int(duration_s * 1e6),
         )
+        record.status = reception.status
+        if first_byte_at is not None:
+            record.first_byte_us = int((first_byte_at - received_at) * 1e6)
+        if failure is not None:
+            record.message = failure.message
+            record.retry_after_s = failure.retry_after_s
+        record.cost_nano = charge.nano
+        record.usage_source = _SOURCES[charge.source]
+        record.tokens_in = charge.usage.tokens_in
+        record.tokens_out = charge.usage.tokens_out
+        record.max_tokens = max_tokens
+        record.held_nano = charge.held
+        record.events_left_out = reception.left_out
         self.records += (record,)
 
     def _note_shortened(self, candidate: Candidate) -> int | None:
@@ -475,50 +477,52 @@ class Serving:
         # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
         exchange.on_cancel = exchange.on_drain = None
         reception, self.reception = self.reception, None
-        usage = reception.used() if reception is not None else None
-        last = self.records[-1] if self.records else _NOTHING
         total_s = monotonic() - exchange.received_at
-        self.engine.accounts.request(
-            RequestRecord(
-                time(),
-                self.identity,
-                call.method,
-                logged_path(exchange.head.path),
-                self.status,
-                int(total_s * 1e6),
-                int((total_s - self.waited_s) * 1e6),
-                failure.kind.code if failure is not None else None,
-                failure.message if failure is not None else None,
-                _OPERATIONS[call.operation],
-                call.model,
-                call.stream,
-                key.name if key is not None else None,
-                last.provider,
-                last.model,
-                last.key,
-                chosen.variant if chosen is not None else None,
-                plan.strategy if plan is not None else None,
-                plan.source if plan is not None else None,
-                _verdicts(plan) if plan is not None and plan.verdicts else (),
-                self.records,
-                usage.tokens_in if usage is not None else None,
-                usage.tokens_out if usage is not None else None,
-                usage.tokens_cached if usage is not None else 0,
-                usage.tokens_reasoning if usage is not None else 0,
-                call.size,
-                reception.bytes_in if reception is not None else 0,
-                call.session,
-                call.tags,
-                client_request_id(exchange.head),
-                key.team if key is not None else None,
-                key.customer if key is not None else None,
-                self.cost_nano,
-                self.estimated_nano,
-                self.reserved_nano,
-                client_of(exchange, self.engine.live.snapshot.access),
-                client_retries(exchange.head),
-            )
+        record = RequestRecord(
+            time=time(),
+            request_id=self.identity,
+            method=call.method,
+            path=logged_path(exchange.head.path),
+            status=self.status,
+            duration_us=int(total_s * 1e6),
+            gateway_us=int((total_s - self.waited_s) * 1e6),
         )
+        if failure is not None:
+            record.code = failure.kind.code
+            record.message = failure.message
+        record.operation = _OPERATIONS[call.operation]
+        record.model = call.model
+        record.stream = call.stream
+        if key is not None:
+            record.virtual_key = key.name
+            record.team = key.team
+            record.customer = key.customer
+        if chosen is not None:
+            record.variant = chosen.variant
+        if plan is not None:
+            record.strategy = plan.strategy
+            record.source = plan.source
+            if plan.verdicts:
+                record.verdicts = _verdicts(plan)
+        if self.records:
+            last = self.records[-1]
+            record.provider = last.provider
+            record.upstream_model = last.model
+            record.key = last.key
+            record.attempts = self.records
+            record.cost_nano = self.cost_nano
+            record.estimated_nano = self.estimated_nano
+            record.reserved_nano = self.reserved_nano
+        if reception is not None:
+            record.bytes_out = reception.bytes_in
+            _note_usage(record, reception.used())
+        record.bytes_in = call.size
+        record.session = call.session
+        record.tags = call.tags
+        record.client_request_id = client_request_id(exchange.head)
+        record.client = client_of(exchange, self.engine.live.snapshot.access)
+        record.client_retries = client_retries(exchange.head)
+        self.engine.accounts.request(record)
 
 
 _LEFT_OUT = Failure(failures.NO_TARGET, "the candidate was left out")
@@ -526,7 +530,14 @@ BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
 GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
 ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
 ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
-_NOTHING = AttemptRecord(None, None, None, "none", 0, 0)
+
+
+def _note_usage(record: RequestRecord, usage: Usage | None) -> None:
+    if usage is not None:
+        record.tokens_in = usage.tokens_in
+        record.tokens_out = usage.tokens_out
+        record.tokens_cached = usage.tokens_cached
+        record.tokens_reasoning = usage.tokens_reasoning
 
 
 def _verdicts(plan: Plan) -> tuple[str, ...]:

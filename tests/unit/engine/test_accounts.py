@@ -9,11 +9,11 @@ from fakes.engine import FakeLog
 from fakes.metrics import samples
 from fakes.routing import endpoint
 from pointsman.domain.outcomes import Usage, UsageSource
+from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import candidate
 from pointsman.engine import accounts as module
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.charges import Charge
-from pointsman.engine.record import RequestRecord
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import Page
@@ -31,13 +31,13 @@ def record(
     variant: str | None = None,
 ) -> RequestRecord:
     return RequestRecord(
-        1.0,
-        "id",
-        "POST",
-        "/chat/completions",
-        status,
-        250_000,
-        2_000,
+        time=1.0,
+        request_id="id",
+        method="POST",
+        path="/chat/completions",
+        status=status,
+        duration_us=250_000,
+        gateway_us=2_000,
         operation=operation,
         model=model,
         stream=stream,

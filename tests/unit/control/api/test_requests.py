@@ -9,7 +9,7 @@ import pytest
 from fakes.control import control_plane, record, request_id, scope
 from integration.gateway import run
 from pointsman.control.api.requests import Attempt, Request
-from pointsman.engine.record import AttemptRecord, RequestRecord
+from pointsman.domain.records import AttemptRecord, RequestRecord
 
 
 def test_the_newest_come_first_in_pages_and_can_be_chosen(tmp_path: Path) -> None:

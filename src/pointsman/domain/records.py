@@ -1,12 +1,19 @@
-"""The account of one request: one line of the log. Never a body, never a secret. Durations are microseconds."""
+"""The record of one request: one line of the log. Never a body, never a secret. Durations are microseconds.
+
+A worker writes it to the log and the journal; control decodes the same classes. Every new field needs a default, so
+that records of older versions stay readable.
+
+A record is built by name, and only from the fields without a default: a keyword costs 30 ns in a struct this long, an
+assignment afterwards 9 ns, and most fields of most requests keep their default.
+"""
 
 from msgspec import Struct
 
 
-class AttemptRecord(Struct, omit_defaults=True, gc=False):
+class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
     the request was received. `usage_source` is a value of `UsageSource`; limits hold `held_nano`
-    beyond `cost_nano` until it is reconciled or their windows end. `max_tokens` is what its answer was limited to
+    beyond `cost_nano` until it is reconciled or their windows end. `max_tokens` is the length its answer was limited to
     where a limit had room for no more. `events_left_out` counts events of a stream that could not be read."""
 
     provider: str | None
@@ -28,10 +35,10 @@ class AttemptRecord(Struct, omit_defaults=True, gc=False):
     events_left_out: int = 0
 
 
-class RequestRecord(Struct, omit_defaults=True, gc=False, tag_field="event", tag="request"):
-    """One request. `code` is the failure a client was told; `gateway_us` is the time not spent on upstreams;
-    `cost_nano`, here and there, is what it cost in nano-dollars; of it `estimated_nano` is an estimate, and
-    `reserved_nano` what was reserved for attempts of which nothing can be estimated.
+class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event", tag="request"):
+    """One request. `code` is the failure that the client was told; `gateway_us` is the time not spent on upstreams;
+    `cost_nano`, here and there, is the cost in nano-dollars; of it `estimated_nano` is an estimate, and
+    `reserved_nano` the reservations of attempts that nothing could be estimated of.
     `client` is the address it came from, `client_retries` how often its SDK had tried before. `left_out` counts the
     requests that nobody let in and whose records were not kept, since the last one that was.
     Without garbage collection: nothing in a record refers back to it."""
