@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fakes.clock import PATIENCE_S
 from fakes.control import ControlPlane, control_plane
-from pointsman.control.app import make_app
-from pointsman.control.listener import server_of
+from pointsman.admin.app import make_app
+from pointsman.admin.listener import server_of
 
 
 @contextmanager

@@ -12,14 +12,14 @@ from uuid import UUID
 import httpx
 
 from fakes.clock import PATIENCE_S
+from pointsman.admin.app import make_app
+from pointsman.admin.auth import AdminToken
+from pointsman.admin.services import Services
 from pointsman.config.compile import Compiled
 from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
-from pointsman.control.app import make_app
-from pointsman.control.auth import AdminToken
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
-from pointsman.control.services import Services
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pointsman.control.metrics import render
+from pointsman.admin.metrics import render
 from pointsman.telemetry.metrics import Page
 
 

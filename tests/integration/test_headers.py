@@ -10,7 +10,7 @@ from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import Gateway, run, serving
 from integration.wire import ask, chat
-from pointsman.control.metrics import render
+from pointsman.admin.metrics import render
 from pointsman.simulate import Settings
 
 VIRTUAL_KEY = "pm-virtual-key-of-a-client-4242424242"

@@ -16,15 +16,15 @@ import msgspec
 import uvloop
 from sqlalchemy.engine import URL
 
+from pointsman.admin.app import make_app
+from pointsman.admin.auth import AdminToken, load_or_make, metrics_token
+from pointsman.admin.listener import Server, server_of
+from pointsman.admin.services import Services
 from pointsman.config.compile import Compiled
-from pointsman.control.app import make_app
-from pointsman.control.auth import AdminToken, load_or_make, metrics_token
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
-from pointsman.control.listener import Server, server_of
 from pointsman.control.listing import Listing
-from pointsman.control.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.control import control_plane, record, request_id, scope
 from integration.gateway import run
-from pointsman.control.api.requests import Attempt, Request
+from pointsman.admin.api.requests import Attempt, Request
 from pointsman.domain.records import AttemptRecord, RequestRecord
 
 

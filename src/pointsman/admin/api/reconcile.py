@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has
 
 NANO = 1_000_000_000
 MAX_USD = 1_000_000

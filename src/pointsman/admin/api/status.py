@@ -5,8 +5,8 @@ from time import time
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel
 
-from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has
 
 router = APIRouter(prefix="/api/v1", tags=["status"])
 

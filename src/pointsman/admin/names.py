@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from fastapi import HTTPException
 
+from pointsman.admin.services import Services
 from pointsman.config.compile import Compiled
-from pointsman.control.services import Services
 from pointsman.domain.identity import KeyTable
 from pointsman.domain.limits import Level
 

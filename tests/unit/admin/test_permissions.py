@@ -8,9 +8,9 @@ from fastapi.routing import APIRoute
 
 from fakes.control import TOKEN, control_plane, services_in
 from integration.gateway import run
-from pointsman.control.api import ROUTERS
-from pointsman.control.app import make_app
-from pointsman.control.permissions import Need, Permission, permission_of, routes_of, undeclared
+from pointsman.admin.api import ROUTERS
+from pointsman.admin.app import make_app
+from pointsman.admin.permissions import Need, Permission, permission_of, routes_of, undeclared
 
 
 def test_a_route_without_a_permission_is_found() -> None:

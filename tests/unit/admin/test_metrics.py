@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from fakes.metrics import samples
-from pointsman.control import metrics
-from pointsman.control.metrics import WorkerPages, merged, render
+from pointsman.admin import metrics
+from pointsman.admin.metrics import WorkerPages, merged, render
 from pointsman.telemetry.metrics import CounterFamily, HistogramFamily, Page, encode_page, gauge
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pointsman.control.services import Span, usd
+from pointsman.admin.services import Span, usd
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.admin_api import served
 from fakes.clock import PATIENCE_S
-from pointsman.control import listener
+from pointsman.admin import listener
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 POST = b"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n"

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pointsman.control.names import check_owner
-from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has
+from pointsman.admin.names import check_owner
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has
 from pointsman.money.leases import Spent
 
 AT_ONCE = 200  # windows looked at before workers are answered again

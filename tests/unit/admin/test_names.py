@@ -7,7 +7,7 @@ from fastapi import HTTPException
 
 from fakes.control import control_plane, scope
 from integration.gateway import run
-from pointsman.control.names import check_names
+from pointsman.admin.names import check_names
 
 CONFIG = """\
 providers: {openai: env.OPENAI_API_KEY}

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
-from pointsman.control.names import check_names
-from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has, Span, usd
+from pointsman.admin.names import check_names
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has, Span, usd
 from pointsman.control.store.store import first_id
 
 Name = Annotated[str, Field(max_length=300)]

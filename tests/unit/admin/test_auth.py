@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.control.auth import FILE, METRICS_VARIABLE, VARIABLE, load_or_make, metrics_token
+from pointsman.admin.auth import FILE, METRICS_VARIABLE, VARIABLE, load_or_make, metrics_token
 
 GIVEN = "a-token-of-twenty-characters-or-more"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from time import time
 
 from pointsman import __version__
-from pointsman.control.services import Services
+from pointsman.admin.services import Services
 from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.snapshots import limits_told
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge

@@ -8,7 +8,7 @@ import pytest
 from fakes.control import TOKEN, control_plane
 from fakes.metrics import samples
 from integration.gateway import run
-from pointsman.control.auth import AdminToken
+from pointsman.admin.auth import AdminToken
 
 SCRAPE = "a-token-for-prometheus-alone"
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Header, HTTPException
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from pointsman.control.services import Has
+from pointsman.admin.services import Has
 
 
 class Permission(StrEnum):

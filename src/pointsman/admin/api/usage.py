@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
-from pointsman.control.names import check_names
-from pointsman.control.permissions import Need, Permission
-from pointsman.control.services import Has, Span, usd
+from pointsman.admin.names import check_names
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has, Span, usd
 from pointsman.control.store.store import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])

@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pointsman import __version__
-from pointsman.control.api import ROUTERS
-from pointsman.control.own_metrics import own_page
-from pointsman.control.permissions import Need, Permission, undeclared
-from pointsman.control.services import Has, Services
+from pointsman.admin.api import ROUTERS
+from pointsman.admin.own_metrics import own_page
+from pointsman.admin.permissions import Need, Permission, undeclared
+from pointsman.admin.services import Has, Services
 from pointsman.control.store.database import StoreError
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -85,7 +85,7 @@ async def page(name: str = "") -> Response:
     file = _FILES.get(name)
     if file is None:
         raise HTTPException(404)
-    content = files("pointsman.control").joinpath("console", file).read_bytes()
+    content = files("pointsman.admin").joinpath("console", file).read_bytes()
     return Response(content, media_type=_TYPES[file.rpartition(".")[2]])
 
 

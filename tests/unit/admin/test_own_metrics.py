@@ -6,7 +6,7 @@ from time import time
 from fakes.control import control_plane
 from fakes.metrics import samples
 from fakes.origin import run
-from pointsman.control.own_metrics import own_page
+from pointsman.admin.own_metrics import own_page
 
 
 def test_limits_that_nobody_has_used_are_there_in_full(tmp_path: Path) -> None:

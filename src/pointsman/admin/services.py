@@ -8,11 +8,11 @@ from fastapi import Depends, HTTPException, Request
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.control.auth import AdminToken
+from pointsman.admin.auth import AdminToken
+from pointsman.admin.metrics import WorkerPages
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
-from pointsman.control.metrics import WorkerPages
 from pointsman.control.store.store import Store
 from pointsman.money.leases import LeaseBook
 
