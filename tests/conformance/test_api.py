@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from fakes.wire import CHAT, TABLE, asked, parse, refused
-from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Refusal
+from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.registry import members
 from pointsman.wire import PATHS
 from pointsman.wire.paths import ApiPath, BodyKind

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from fakes.wire import PATH_OF
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure, Fault, Kind, Scope
+from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 from pointsman.routing.health import is_of_key, is_refusal
 

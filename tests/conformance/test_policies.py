@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Facts, Operation
+from pointsman.domain.calls import Facts
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ModelFacts
 from pointsman.domain.snapshots import Pricing

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from fakes.wire import CHAT, PATH_OF, SECRET, drain, parse, target
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.providers import PROVIDERS
 from pointsman.providers._provider import Answer, Provider

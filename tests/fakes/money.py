@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.operations import Operation
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import Terms
 

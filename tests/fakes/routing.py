@@ -6,9 +6,10 @@ from itertools import cycle
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.network import Network
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
 from pointsman.providers._provider import StreamDecoder

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, Trace, call, drive, endpoint, is_of_provider, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Attempt
 from pointsman.domain.plans import Plan, Try, Wait
 from pointsman.domain.snapshots import Snapshot

@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
         refused = check_time(virtual_key, time.time())
         decision = refused or decide(facts, Live(snapshot), Random(seed), now)
         if isinstance(decision, Plan):
-            decision = preview(decision, facts, snapshot)
+            decision = preview(decision, facts)
     except Refusal as refusal:
         decision = refusal.failure
     if as_json:
@@ -126,7 +126,7 @@ def _parse(snapshot: Snapshot, path: str, headers: list[str], body: bytes) -> Ca
         if not colon:
             raise typer.BadParameter(f"{header!r} is not `name: value`", param_hint="--header")
         lines[name.strip().lower().encode()] = value.strip().encode()
-    asked = read_head("POST", path, lines, PathTable(PATHS), snapshot.key_headers)
+    asked = read_head("POST", path, lines, PathTable(PATHS), snapshot)
     if asked.api.parse is None:
         raise typer.BadParameter("this path is answered by the gateway itself", param_hint="--path")
     return asked.api.parse(asked, body)

@@ -9,8 +9,9 @@ from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.routing_schema import ModelSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Names, PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance
 from pointsman.routing.decide import find_candidates

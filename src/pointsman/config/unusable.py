@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from pointsman.config.problems import Findings, listed
-from pointsman.domain.calls import Operation
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of

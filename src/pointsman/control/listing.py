@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint, candidate
 from pointsman.providers import PROVIDERS

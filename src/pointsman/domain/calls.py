@@ -1,34 +1,11 @@
-"""What a client asks: the operation, the model, and the fields the gateway acts on."""
-
-from enum import Enum
+"""A client's request as the gateway sees it: the operation, the model, and the fields the gateway acts on."""
 
 from msgspec import Raw, Struct
 
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
+from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.state import Pin, Touched
-
-
-class Operation(Enum):
-    """What is asked for. A provider supports exactly the operations its record lists."""
-
-    CHAT = "chat"
-    COMPLETION = "completion"
-    EMBEDDING = "embedding"
-    RESPONSES = "responses"
-    IMAGE = "image"
-    AUDIO = "audio"
-    MODERATION = "moderation"
-    RERANK = "rerank"
-    FILE = "file"
-    BATCH = "batch"
-    OTHER = "other"
-
-    __hash__ = object.__hash__  # members are singletons; the hash of an enum is slow, and this one is asked per request
-
-
-# Operations that name things kept by one provider account: they use one key per provider and never fail over after
-# bytes were sent, since a second try may act twice or ask an account that does not hold the thing.
-STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
 
 
 class Media(Struct, frozen=True, gc=False):
@@ -56,7 +33,8 @@ class Call(Struct, frozen=True, gc=False):
     value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
     `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
     `size` is the length of the body; `max_tokens` counts output tokens. `state` is what the call has to do with of
-    things that providers keep, and `pin` where those it names are kept.
+    things that providers keep, and `pin` where those it names are kept. `snapshot` is the configuration it was admitted
+    under: a later one changes nothing for it.
 
     Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
     nothing in it refers back to it.
@@ -84,6 +62,7 @@ class Call(Struct, frozen=True, gc=False):
     media: Media = NO_MEDIA
     state: Touched | None = None
     pin: Pin | None = None
+    snapshot: Snapshot = NO_SNAPSHOT
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -4,8 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Routing
 from pointsman.domain.targets import Candidate, ProviderKey
 

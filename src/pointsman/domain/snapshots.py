@@ -154,6 +154,9 @@ class Snapshot(Struct, frozen=True):
     limit_headers: bool = False
 
 
+NO_SNAPSHOT = Snapshot("", {}, {}, {})
+
+
 def allows_unowned(snapshot: Snapshot) -> bool:
     """Whether things may be asked for of which nobody knows who made them."""
     stated = snapshot.routing.unowned_state

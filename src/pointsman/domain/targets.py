@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Operation
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.prices import ToolPrice
 

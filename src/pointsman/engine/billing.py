@@ -12,13 +12,15 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit, Metric, dollars
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.charges import Answers, Bound, Charge, charge_for, is_free, with_tools
 from pointsman.engine.lessor import Lessor
@@ -95,14 +97,16 @@ class Billing:
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind that
 
-    def tab(self, key: VirtualKey | None, candidate: Candidate) -> Tab:
-        """The terms for attempts of a key at a candidate."""
-        if self._live.snapshot is not self._snapshot or len(self._tabs) > MAX_TABS:
-            self._snapshot = self._live.snapshot
+    def tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+        """The terms for attempts of a key at a candidate, under the snapshot that their request was admitted under."""
+        if snapshot is not self._snapshot or len(self._tabs) > MAX_TABS:
+            if snapshot is not self._live.snapshot:  # of a request that began before a reload: there are few
+                return self._open_tab(snapshot, key, candidate)
+            self._snapshot = snapshot
             self._tabs = {}
         tab = self._tabs.get((key, candidate))
         if tab is None:
-            tab = self._tabs[key, candidate] = self._open_tab(key, candidate)
+            tab = self._tabs[key, candidate] = self._open_tab(snapshot, key, candidate)
         return tab
 
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | Reason | list[Short]":
@@ -271,8 +275,8 @@ class Billing:
         self._set_back_at = steady
         return self._latest
 
-    def _open_tab(self, key: VirtualKey | None, candidate: Candidate) -> Tab:
-        terms = terms_of(key, candidate, self._snapshot)
+    def _open_tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+        terms = terms_of(key, candidate, snapshot)
         self._scopes += 1
         scope = Scope(
             self._scopes,
@@ -286,8 +290,8 @@ class Billing:
             tuple(_counter(limit) for limit in terms.limits),
         )
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
-        near_limit = (key.near_limit if key is not None else None) or self._snapshot.near_limit
-        account, price_unknown = self.ledger.account(terms.limits), self._price_unknown(terms, scope)
+        near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
+        account, price_unknown = self.ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
         endpoint, may_shorten = candidate.endpoint, near_limit == "shorten"
         unfinished, output_bound = endpoint.bills_unfinished, endpoint.output_bound
         answers = self._answers_of(candidate)
@@ -299,18 +303,19 @@ class Billing:
             self._answers.clear()
         return self._answers.setdefault(candidate.id, Answers())
 
-    def _price_unknown(self, terms: Terms, scope: Scope) -> Reason | None:
-        if terms.price is not None:
-            return None
-        if terms.has_budget:
-            why = "and a budget applies"
-        elif self._snapshot.pricing.unknown == "deny":
-            why = "and pricing.unknown is deny"
-        else:
-            return None
-        what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
-        message = f"the price of {what} is not known, {why}; state it in pricing.overrides"
-        return Reason("price_unknown", message)
+
+def _price_unknown(terms: Terms, scope: Scope, pricing: Pricing) -> Reason | None:
+    if terms.price is not None:
+        return None
+    if terms.has_budget:
+        why = "and a budget applies"
+    elif pricing.unknown == "deny":
+        why = "and pricing.unknown is deny"
+    else:
+        return None
+    what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
+    message = f"the price of {what} is not known, {why}; state it in pricing.overrides"
+    return Reason("price_unknown", message)
 
 
 _LATER = frozenset({Operation.BATCH, Operation.OTHER})

@@ -11,8 +11,9 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import STATEFUL, Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.reception import Reception

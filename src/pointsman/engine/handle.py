@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.operations import Operation
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
@@ -230,7 +231,7 @@ class Gateway:
     def _read(self, head: Head, snapshot: Snapshot) -> Entry:
         check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
-        asked = read_head(method, target, head.headers, _TABLE, snapshot.key_headers)
+        asked = read_head(method, target, head.headers, _TABLE, snapshot)
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
             # A key that is not known here may have been made since: control would know.

@@ -5,11 +5,12 @@ pure reducers of `routing`.
 """
 
 from collections.abc import Collection
+from copy import copy
 
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -55,6 +56,14 @@ class Live:
         }
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
         self.exhausted = {}  # a limit may have been raised
+
+    def under(self, snapshot: Snapshot) -> "Live":
+        """The same state beside the snapshot that a request was admitted under, for one decision."""
+        if snapshot is self.snapshot:
+            return self
+        view = copy(self)
+        view.snapshot = snapshot
+        return view
 
     def refused(self, limit: Limit, ends_at: float, now: float) -> None:
         """Nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a moment."""

@@ -12,9 +12,10 @@ from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan, Reason, Verdict
-from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
@@ -15,14 +14,15 @@ from pointsman.money.ledger import Ledger, Short
 from pointsman.routing.decide import nothing_left, without
 
 
-def preview(plan: Plan, facts: Facts, snapshot: Snapshot) -> Plan | Failure:
+def preview(plan: Plan, facts: Facts) -> Plan | Failure:
     """The plan without what could not be paid for, or the refusal where nothing is left. Where nothing has room but a
     shorter answer would, the plan with that."""
     left, short = plan, dict[Candidate, list[Short]]()
+    snapshot = facts.call.snapshot
     billing = Billing(Live(snapshot), Ledger(), None, None)
     for choice in plan.choices:
         item = choice.candidate
-        found = billing.hold(billing.tab(facts.virtual_key, item), facts.call, "preview", 1)
+        found = billing.hold(billing.tab(snapshot, facts.virtual_key, item), facts.call, "preview", 1)
         if isinstance(found, Hold):
             billing.ledger.release(found.attempt)
             continue
@@ -34,7 +34,7 @@ def preview(plan: Plan, facts: Facts, snapshot: Snapshot) -> Plan | Failure:
         return left
     now = monotonic()
     for item, shorts in short.items():
-        shortened = billing.shortened(billing.tab(facts.virtual_key, item), facts.call, shorts, now)
+        shortened = billing.shortened(billing.tab(snapshot, facts.virtual_key, item), facts.call, shorts, now)
         if shortened is not None:
             others = [verdict for verdict in left.verdicts if verdict.candidate != item.id]
             choices = tuple(choice for choice in plan.choices if choice.candidate is item)

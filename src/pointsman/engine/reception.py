@@ -15,9 +15,10 @@ from time import monotonic, time
 from typing import Protocol
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.access import Access
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Attempt, Usage, UsageSource
 from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
 from pointsman.domain.records import AttemptRecord, RequestRecord
@@ -123,7 +124,7 @@ class Serving:
             if engine.live.exhausted:
                 engine.live.forget_exhausted(now)
             placed = await self._place() if self.call.state is not None else None
-            plan = placed or decide(Facts(self.call, key), engine.live, engine.rng, now)
+            plan = placed or decide(Facts(self.call, key), engine.live.under(self.call.snapshot), engine.rng, now)
             if isinstance(plan, Failure):
                 failure = plan
                 self._refuse(GiveUp(plan))
@@ -175,7 +176,7 @@ class Serving:
 
     async def _place(self) -> Failure | None:
         """Bind a call that names what providers keep to where that is. Returns the refusal of another owner's."""
-        engine, key, snapshot = self.engine, self.grant.virtual_key, self.engine.live.snapshot
+        engine, key, snapshot = self.engine, self.grant.virtual_key, self.call.snapshot
         placed = await engine.ownership.placed(self.call, key, snapshot)
         if isinstance(placed, Call) and is_filtered(placed, snapshot):
             self.listing = Listing(placed)
@@ -194,7 +195,7 @@ class Serving:
             reception = self.reception
             if failure is not None or reception is None or reception.body is None:
                 return failure
-            provider, snapshot = step.choice.candidate.endpoint.name, engine.live.snapshot
+            provider, snapshot = step.choice.candidate.endpoint.name, self.call.snapshot
             following = await listing.take(self.call, reception.body, provider, engine.ownership, key, snapshot)
             if not isinstance(following, Call):
                 reception.body, listing.failure = listing.body, following
@@ -227,7 +228,7 @@ class Serving:
         if plan.routing.response_model != "served":
             output = self.renaming = Renaming(self.exchange, self.call.model)
         reception = Reception(self.call, codec, output, self.begin, plan.routing)
-        tab = billing.tab(self.grant.virtual_key, candidate)
+        tab = billing.tab(self.call.snapshot, self.grant.virtual_key, candidate)
         self.shortened = None
         hold, started_at = billing.hold(tab, self.call, self.identity, self.sent + 1), now
         if not isinstance(hold, Hold):
@@ -462,9 +463,9 @@ class Serving:
             cost_nano = None
         max_tokens = self.shortened.call.max_tokens if self.shortened is not None else None
         lines = self.lines + answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
-        engine, key = self.engine, self.grant.virtual_key
-        if engine.live.snapshot.limit_headers and key is not None:
-            lines += engine.remains.lines(engine.billing, engine.live.snapshot, key, self.chosen)
+        engine, key, snapshot = self.engine, self.grant.virtual_key, self.call.snapshot
+        if snapshot.limit_headers and key is not None:
+            lines += engine.remains.lines(engine.billing, snapshot, key, self.chosen)
         return lines
 
     def _drained(self) -> None:
@@ -520,7 +521,7 @@ class Serving:
         record.session = call.session
         record.tags = call.tags
         record.client_request_id = client_request_id(exchange.head)
-        record.client = client_of(exchange, self.engine.live.snapshot.access)
+        record.client = client_of(exchange, call.snapshot.access)
         record.client_retries = client_retries(exchange.head)
         self.engine.accounts.request(record)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from time import monotonic
 
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams

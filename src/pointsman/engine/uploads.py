@@ -7,8 +7,9 @@ provider that cannot be reached can still be replaced. From the first byte sent 
 from collections.abc import Callable
 from time import monotonic
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.operations import Operation
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange

@@ -6,8 +6,9 @@ prompt; `wire.media` bounds images, recordings and files.
 
 import msgspec
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.limits import Metric
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms

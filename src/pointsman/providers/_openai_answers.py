@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._openai_stream import OpenAIUsage, dense, ended_in_error, has_content, is_empty, read_usage

@@ -7,9 +7,10 @@ import msgspec
 from msgspec import Raw
 
 from pointsman import __version__
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_answers import judge, judge_passed

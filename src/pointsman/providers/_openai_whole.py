@@ -7,8 +7,9 @@ a chat's `message` is a `delta`, in which tool calls are numbered, and usage com
 import msgspec
 from msgspec import Raw, Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Refusal
+from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import check_body
 from pointsman.wire.json_object import UNREADABLE, encode_object
 

@@ -18,9 +18,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules

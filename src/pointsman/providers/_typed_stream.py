@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify_inside

@@ -1,8 +1,8 @@
 """Fireworks AI: OpenAI-compatible. https://docs.fireworks.ai/api-reference"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Scope
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

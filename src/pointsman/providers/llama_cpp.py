@@ -1,8 +1,8 @@
 """Llama.cpp: OpenAI-compatible. https://github.com/ggml-org/llama.cpp/tree/master/tools/server"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Scope
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

@@ -1,7 +1,7 @@
 """Nebius: OpenAI-compatible. https://docs.tokenfactory.nebius.com"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

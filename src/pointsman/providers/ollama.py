@@ -1,8 +1,8 @@
 """Ollama: OpenAI-compatible. https://docs.ollama.com/api/openai-compatibility"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Scope
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

@@ -6,7 +6,7 @@ say so. What a client states is not touched: it may well know what it speaks to.
 that people run themselves.
 """
 
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
 from pointsman.providers.llama_cpp import ERRORS as LLAMA_CPP
 from pointsman.providers.lm_studio import ERRORS as LM_STUDIO

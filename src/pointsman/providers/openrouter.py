@@ -1,7 +1,7 @@
 """OpenRouter: OpenAI-compatible. https://openrouter.ai/docs/api-reference"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

@@ -4,7 +4,7 @@ Its chat completions (Sonar) were shut down on 27 September 2026.
 """
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

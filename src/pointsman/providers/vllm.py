@@ -1,8 +1,8 @@
 """VLLM: OpenAI-compatible. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Scope
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
 

@@ -1,7 +1,7 @@
 """XAI: OpenAI-compatible. https://docs.x.ai/docs/api-reference"""
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 

@@ -8,9 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Choice, Plan, Verdict
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Provenance, ProviderKey, candidate

@@ -26,7 +26,6 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import (
     DEADLINE_EXCEEDED,
     UPSTREAM_MODEL_DENIED,
@@ -35,6 +34,7 @@ from pointsman.domain.failures import (
     Fault,
     Scope,
 )
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits
 from pointsman.domain.targets import Candidate

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Bounds
 
 BYTES_PER_TOKEN = 4  # of a prompt: the usual figure for English

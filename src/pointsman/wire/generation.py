@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import read_object, refuse, refuse_variants
 from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import Asked
@@ -102,5 +103,6 @@ def generation_call(
         most_tokens(max_completion_tokens, typed.max_tokens),
         typed.n or 1,
         forwarded=asked.forwarded,
+        snapshot=asked.snapshot,
         media=media,
     )

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import refuse
 from pointsman.wire.paths import PREFIX, ApiPath, Asked, PathTable
@@ -27,10 +28,9 @@ _MODELS = "/models/"
 _MAX_KEPT = 512  # of a target that is remembered
 
 
-def read_head(
-    method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, key_headers: Sequence[str]
-) -> Asked:
-    """Read everything a head says. `headers` has names in lower case. Raises `Refusal`."""
+def read_head(method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, snapshot: Snapshot) -> Asked:
+    """Read everything a head says. `headers` has names in lower case; `snapshot` is the configuration in force.
+    Raises `Refusal`."""
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
     api, path = read(method, target, table)
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
@@ -38,8 +38,9 @@ def read_head(
         api,
         method,
         path,
-        read_credential(headers, key_headers),
+        read_credential(headers, snapshot.key_headers),
         text.get("content-type", ""),
+        snapshot,
         provider=_checked(text, "x-pointsman-provider"),
         timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
         session=_checked(text, "x-pointsman-session"),

@@ -4,7 +4,8 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 
 # A chat has two: `max_tokens` is the older one, which OpenAI's own reasoning models refuse, and
 # `max_completion_tokens` the newer one, which some servers ignore. Which to put in is known of the provider.

@@ -6,8 +6,10 @@ from enum import Enum
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.operations import Operation
+from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 
 PREFIX = "/v1"
 
@@ -23,13 +25,14 @@ class BodyKind(Enum):
 class Asked(Struct, frozen=True):
     """What the head of a request says. `path` includes the query and lies below `/v1`. `credential` is the virtual
     key as presented, hashed with SHA-256, or `None`. `forwarded` are the headers that go upstream.
-    `content_encoding` is empty for a plain body."""
+    `content_encoding` is empty for a plain body. `snapshot` is the configuration that it was read under."""
 
     api: "ApiPath"
     method: str
     path: str
     credential: bytes | None
     content_type: str
+    snapshot: Snapshot = NO_SNAPSHOT
     provider: str | None = None
     timeout_s: float | None = None
     session: str | None = None

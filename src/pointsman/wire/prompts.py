@@ -11,7 +11,8 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.media import IMAGES, TYPES
 

@@ -28,7 +28,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import UNREADABLE
 
 USES = 5  # of a tool, where nothing says how often it may be used

@@ -11,7 +11,7 @@ from fakes.origin import Peer, run, serving
 from fakes.routing import provider_key
 from pointsman.config.catalog import Lists, read_catalog, write_lists
 from pointsman.control.listing import JITTER, Listing, ListingError, ask, can_list
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint

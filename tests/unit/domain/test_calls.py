@@ -1,10 +1,9 @@
-"""Calls and operations."""
+"""Calls."""
 
-from pointsman.domain.calls import STATEFUL, Operation
+from pointsman.domain.calls import NO_MEDIA, Media
 
 
-def test_operations_are_found_in_sets_whichever_way_they_were_come_by() -> None:
-    for operation in Operation:
-        assert Operation(operation.value) in frozenset(Operation)
-    assert Operation.CHAT not in STATEFUL
-    assert Operation("file") in STATEFUL
+def test_media_add_up_and_keep_the_first_field_that_names_something_elsewhere() -> None:
+    assert Media(1, 10, 100) + Media(2, 20, 200, "file_id") == Media(3, 30, 300, "file_id")
+    assert Media(elsewhere="file_url") + Media(elsewhere="file_id") == Media(elsewhere="file_url")
+    assert NO_MEDIA + NO_MEDIA == NO_MEDIA

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from fakes.exchange import exchange_of
 from fakes.money import PLAIN, asking
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing

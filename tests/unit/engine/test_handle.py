@@ -296,6 +296,19 @@ def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
     run(main())
 
 
+def test_a_reload_while_an_upload_arrives_changes_nothing_for_it() -> None:
+    async def main() -> None:
+        async with engine_before(answer) as rig:
+            client, _ = upload(Gateway(rig.engine))
+            client.upload(FIELD)
+            rig.live.swap(replace(rig.snapshot, models={}))
+            client.upload(FILE, ends=True)
+            record = await rig.log.next()
+            assert (client.status, record.model, record.upstream_model) == (200, "chat", "m")
+
+    run(main())
+
+
 def test_an_upload_that_names_no_model_is_refused() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, endpoint, failure, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Kind
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits, Routing
 from pointsman.domain.targets import Candidate, candidate

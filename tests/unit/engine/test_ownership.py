@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.routing import call, endpoint, snapshot
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
+from pointsman.domain.operations import Operation
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched, after
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered

@@ -32,10 +32,11 @@ def seen(key: str, model: str = "chat") -> tuple[list[str], list[tuple[str, str]
     """The models that would be tried, and what was said of others; the code of a refusal."""
     snapshot = compiled(re.sub("DIGEST_(.)", lambda found: found[1] * 64, TEXT)).snapshot
     me = next(one for one in snapshot.virtual_keys.values() if one.name == key)
-    facts = Facts(parse({"model": model, "messages": [{"role": "user", "content": "hi"}]}), me)
+    call = parse({"model": model, "messages": [{"role": "user", "content": "hi"}]}, snapshot=snapshot)
+    facts = Facts(call, me)
     plan = decide(facts, Live(snapshot), Random(1), 0.0)
     assert isinstance(plan, Plan)
-    found = preview(plan, facts, snapshot)
+    found = preview(plan, facts)
     if isinstance(found, Failure):
         return found.kind.code
     models = [choice.candidate.model for choice in found.choices]

@@ -9,9 +9,10 @@ from fakes.engine import FakeCarrier
 from fakes.exchange import exchange_of
 from fakes.routing import call
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey

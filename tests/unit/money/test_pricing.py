@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from fakes.money import PLAIN, asking, terms
-from pointsman.domain.calls import Media, Operation
+from pointsman.domain.calls import Media
 from pointsman.domain.limits import Metric
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.pricing import (

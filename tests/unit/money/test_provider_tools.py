@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from fakes.money import asking, terms
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ToolPrice
 from pointsman.money.pricing import upper_bound

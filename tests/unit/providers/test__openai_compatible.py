@@ -8,8 +8,8 @@ import pytest
 from fakes.corpora import recorded
 from fakes.wire import CHAT, SECRET, parse, target
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate

@@ -8,8 +8,8 @@ import pytest
 from fakes.corpora import recorded
 from fakes.wire import drain, halves
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._typed_stream import TypedStream
 

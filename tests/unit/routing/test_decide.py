@@ -6,9 +6,10 @@ import pytest
 
 from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, plan_for, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, Operation
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Provenance, candidate

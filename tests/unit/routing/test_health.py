@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, endpoint, failure
 from pointsman.domain import failures
-from pointsman.domain.calls import Operation
 from pointsman.domain.failures import Fault, Kind, Scope
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits
 from pointsman.domain.targets import candidate

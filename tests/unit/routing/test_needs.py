@@ -5,7 +5,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.routing import call
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Bounds
 from pointsman.routing.needs import exceeds, needs, tokens_needed
 from pointsman.wire.media import in_input

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Facts, Operation
+from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Pin

@@ -8,17 +8,18 @@ import pytest
 
 from fakes.clock import pace
 from fakes.wire import PATH_OF, TABLE, parse, refused, target
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
+from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.providers import PROVIDERS
 from pointsman.wire.heads import has_tags, names_read, read_credential, read_head
 from pointsman.wire.paths import Asked
 
-KEYS = ("authorization", "x-api-key", "x-goog-api-key")
+KEYS = NO_SNAPSHOT.key_headers
 
 
 def read(target: str, method: str = "POST", **headers: str) -> Asked:
     named = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
-    return read_head(method, target, named, TABLE, KEYS)
+    return read_head(method, target, named, TABLE, NO_SNAPSHOT)
 
 
 def test_a_head_is_read_whole() -> None:
@@ -174,7 +175,7 @@ def test_heads_that_agree_in_the_names_read_say_the_same() -> None:
         if present:
             headers[b"content-encoding"] = b"gzip"
         assert not has_tags(headers)
-        read_head("POST", "/v1/chat/completions", headers, TABLE, KEYS)
+        read_head("POST", "/v1/chat/completions", headers, TABLE, NO_SNAPSHOT)
     assert looked_at == set(names_read(KEYS))
     assert has_tags({b"host": b"h", b"x-pointsman-tag-a": b"1"})
 
@@ -192,7 +193,7 @@ def test_tags_are_bounded() -> None:
 @pytest.mark.parametrize("bad", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\x00b", "a\u00e9", "a\x1bb"])
 def test_no_forwarded_header_can_begin_another(name: str, bad: str) -> None:
     headers = {name.encode(): bad.encode("latin-1")}
-    failure = refused(lambda: read_head("POST", "/v1/chat/completions", headers, TABLE, KEYS))
+    failure = refused(lambda: read_head("POST", "/v1/chat/completions", headers, TABLE, NO_SNAPSHOT))
     assert (failure.kind.status, failure.param) == (400, name)
 
 

@@ -1,7 +1,7 @@
 """The table of paths: exact names, then the longest prefix."""
 
 from fakes.wire import refused
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.wire.paths import ApiPath, PathTable
 
 GET, POST = frozenset({"GET"}), frozenset({"POST"})

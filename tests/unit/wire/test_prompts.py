@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.money import asking
 from fakes.wire import parse
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.simulate.chat import ChatRequest, prompt_tokens
 from pointsman.wire.prompts import FILE_TOKENS, IMAGE_TOKENS, RECORDING_TOKENS, about_tokens
 

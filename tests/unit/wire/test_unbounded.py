@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fakes.money import asking
-from pointsman.domain.calls import Media, Operation
+from pointsman.domain.calls import Media
+from pointsman.domain.operations import Operation
 from pointsman.wire.unbounded import MAX_USES, USES, Unbounded, Use, unbounded_in
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "web_search"}}}

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
-from pointsman.domain.calls import NO_MEDIA, Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call
+from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse

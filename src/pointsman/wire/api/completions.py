@@ -5,7 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
-from pointsman.domain.calls import Call, Operation
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.generation import Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse

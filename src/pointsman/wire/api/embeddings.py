@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import NO_MEDIA, Call, Operation
+from pointsman.domain.calls import NO_MEDIA, Call
+from pointsman.domain.operations import Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import in_content, in_input
@@ -64,6 +65,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         session=asked.session,
         tags=asked.tags,
         forwarded=asked.forwarded,
+        snapshot=asked.snapshot,
         media=media,
         state=state,
     )

@@ -13,7 +13,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from pointsman.domain.calls import NO_MEDIA, STATEFUL, Call, Media, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
@@ -69,6 +70,7 @@ def parse(asked: Asked, body: bytes) -> Call:
         raw_body=None if fields else body,
         content_type="application/json" if body else "",
         forwarded=asked.forwarded,
+        snapshot=asked.snapshot,
         stateful=_is_stateful(asked, typed),
         media=_media(asked.api.operation, fields) if fields else NO_MEDIA,
         state=touched(asked.method, asked.path, fields, stores=typed.store is not False),
@@ -140,6 +142,7 @@ def form_call(
         choices=_images(Raw(values["n"].encode())) if "n" in values else 1,
         content_type=asked.content_type,
         forwarded=asked.forwarded,
+        snapshot=asked.snapshot,
         stateful=True,
         media=media,
         state=touched(asked.method, asked.path, {}, form=named),

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fakes.wire import parse, refused, target
-from pointsman.domain.calls import Operation
+from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 
 PATH = "/completions"

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from fakes.wire import PATH_OF, asked, parse, refused, target
-from pointsman.domain.calls import NO_MEDIA, Call, Media, Operation
+from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.failures import Refusal
+from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 from pointsman.wire.api.passthrough import form_call
 from pointsman.wire.media import MEDIA_TOKENS
