@@ -16,7 +16,6 @@ MANY_METHODS = {
     "control/ingest.py:Ingest",
     "control/store/store.py:Store",
     "engine/reception.py:Reception",
-    "money/leases.py:LeaseBook",
     "runtime/supervisor.py:Supervisor",
     "transport/_server_connection.py:Connection",
     "transport/connection.py:UpstreamConnection",

@@ -45,13 +45,13 @@ class Spent(Struct, frozen=True):
     limit: Limit | None
 
 
-class _Worker(Struct):
+class _Borrower(Struct):
     slot: int
     share: Share
     until: float = NEVER  # windows that begin later it does not open
 
 
-class _Window:
+class _LentWindow:
     """All by epoch. `read` is what is known of a worker's spending; `granted` what it was granted in all, of which it
     has `opened` the window with so much. A worker that is in neither is taken to hold what its share comes to."""
 
@@ -81,6 +81,64 @@ class _Ending(Struct):
     over_at: float | None = None  # when they were first seen to be over, by a clock that is not set
 
 
+class _Windows:
+    """The windows that workers spent in or hold something of, by name, by owner, and by the moment they end."""
+
+    def __init__(self) -> None:
+        self.limits: Mapping[str, Limit] = {}
+        self.by_name: dict[Name, _LentWindow] = {}
+        self._ends: dict[float, _Ending] = {}
+        self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
+
+    def configure(self, limits: Mapping[str, Limit]) -> None:
+        """Take the limits in force, by the names of their counters."""
+        self.limits = limits
+        unknown = self._ends.pop(NEVER, None)
+        for name in unknown.names if unknown is not None else ():
+            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
+
+    def names(self, owner: str | None) -> list[Name]:
+        """All windows, or those of one owner such as `team:research`."""
+        return list(self.by_name if owner is None else self._owned.get(owner, ()))
+
+    def found(self, name: Name) -> _LentWindow:
+        """The window of this name, which is made if there is none."""
+        window = self.by_name.get(name)
+        if window is None:
+            window = self.by_name[name] = _LentWindow()
+            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
+            self._owned.setdefault(_owner(name[0]), {})[name] = None
+        return window
+
+    def forget_ended(self, now_unix_s: float, now: float) -> list[Name]:
+        """Drop windows that ended more than `KEEP_S` ago, some at a time. Returns their names."""
+        forgotten: list[Name] = []
+        for end, ending in list(self._ends.items()):
+            left = FORGET_AT_ONCE - len(forgotten)
+            if end > now_unix_s:
+                ending.over_at = None
+            elif ending.over_at is None:
+                ending.over_at = now
+            elif left and ending.over_at + KEEP_S < now:
+                forgotten += ending.names[-left:]
+                del ending.names[-left:]
+                if not ending.names:
+                    del self._ends[end]
+        for name in forgotten:
+            del self.by_name[name]
+            owner = _owner(name[0])
+            owned = self._owned[owner]
+            del owned[name]
+            if not owned:
+                del self._owned[owner]
+        return forgotten
+
+    def _end(self, name: Name) -> float:
+        """The end of a window. Only its limit can tell."""
+        limit = self.limits.get(name[0])
+        return limit.period.window(name[1])[1] if limit is not None else NEVER
+
+
 class LeaseBook:
     """All leases of one machine. Workers are known by their epochs.
 
@@ -91,12 +149,9 @@ class LeaseBook:
     def __init__(self, workers: int, *, knows_all: bool = True) -> None:
         self.size = workers
         self._knows_all = self._is_restored = knows_all
-        self._limits: Mapping[str, Limit] = {}
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, _Borrower] = {}
         self._retired: dict[int, None] = {}
-        self._windows: dict[Name, _Window] = {}
-        self._ends: dict[float, _Ending] = {}
-        self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
+        self._windows = _Windows()
         self._latest = 0  # the latest beginning of any window that workers have spoken of
         self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: what it was lent unasked, and has not spoken of yet
         self._again: dict[int, dict[Name, int]] = {}  # by epoch: what will be charged once more
@@ -104,14 +159,11 @@ class LeaseBook:
     @property
     def limits(self) -> Mapping[str, Limit]:
         """The limits in force, by the names of their counters."""
-        return self._limits
+        return self._windows.limits
 
     def configure(self, limits: Mapping[str, Limit]) -> None:
-        """The limits in force, by the names of their counters."""
-        self._limits = limits
-        unknown = self._ends.pop(NEVER, None)
-        for name in unknown.names if unknown is not None else ():
-            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
+        """Take the limits in force, by the names of their counters."""
+        self._windows.configure(limits)
 
     def restore(self, rows: Iterable[Row], lost: Collection[int] = ()) -> None:
         """What the store has: of all workers, or of some. What is charged from now on is not in it.
@@ -123,7 +175,7 @@ class LeaseBook:
             del self._again[epoch]
         stored: dict[tuple[Name, int], int] = {}
         for counter, start, epoch, amount in rows:
-            window = self._found((counter, start))
+            window = self._windows.found((counter, start))
             if epoch == CORRECTIONS:
                 self.corrected(counter, start, amount)
                 continue
@@ -131,7 +183,7 @@ class LeaseBook:
             if epoch in lost:
                 stored[(counter, start), epoch] = amount
         if lost:
-            for name, window in self._windows.items():
+            for name, window in self._windows.by_name.items():
                 for epoch, known in window.read.items():
                     if epoch in lost and known > (there := stored.get((name, epoch), 0)):
                         self._again.setdefault(epoch, {})[name] = known - there
@@ -142,7 +194,7 @@ class LeaseBook:
             return NO_SHARE
         worker = self._workers.get(epoch)
         if worker is None:
-            worker = self._workers[epoch] = _Worker(slot, NO_SHARE)
+            worker = self._workers[epoch] = _Borrower(slot, NO_SHARE)
             self._give_shares(now, slot)
         return worker.share if worker.until == NEVER else NO_SHARE
 
@@ -153,12 +205,12 @@ class LeaseBook:
         if share is not None:
             known = self._workers.get(epoch)
             if known is None:
-                self._workers[epoch] = _Worker(slot, share)
+                self._workers[epoch] = _Borrower(slot, share)
             elif known.share.part and share.part:
                 known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)
         for name in self._ahead.pop(epoch, ()):  # what did not reach it is not held by it
-            self._windows[name].granted.pop(epoch, None)
+            self._windows.by_name[name].granted.pop(epoch, None)
         for holding in holdings:
             window = self._spoken_of(holding.counter, holding.window)
             window.granted[epoch] = holding.granted
@@ -183,7 +235,7 @@ class LeaseBook:
         self._retired[epoch] = None
         if len(self._retired) > MAX_RETIRED:
             del self._retired[next(iter(self._retired))]
-        for window in self._windows.values():
+        for window in self._windows.by_name.values():
             window.granted.pop(epoch, None)
             window.opened.pop(epoch, None)
         self._ahead.pop(epoch, None)
@@ -199,7 +251,7 @@ class LeaseBook:
         for want in wants:
             name = want.counter, want.window
             window = self._stated(epoch, want)
-            limit = self._limits.get(want.counter)
+            limit = self._windows.limits.get(want.counter)
             if limit is None:  # no longer a limit
                 window.granted[epoch] += want.more
                 grants.append(Grant(*name, want.more, 0, 0))
@@ -225,7 +277,7 @@ class LeaseBook:
         others = [other for other, worker in self._workers.items() if other != epoch and worker.until == NEVER]
         for grant in grants:
             name = grant.counter, grant.window
-            window, limit = self._windows.get(name), self._limits.get(grant.counter)
+            window, limit = self._windows.by_name.get(name), self._windows.limits.get(grant.counter)
             if window is None or limit is None or not grant.given:
                 continue
             held = self._held(name, window)
@@ -256,7 +308,7 @@ class LeaseBook:
     def corrected(self, counter: str, window: int, amount: int) -> None:
         """All that was corrected of a window by reconciling; so it may be told twice. It is free at once: those who
         spent it hold nothing of it. A window that is not known is over, or the store tells of it later."""
-        found = self._windows.get((counter, window))
+        found = self._windows.by_name.get((counter, window))
         if found is not None:
             found.learn(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
 
@@ -266,16 +318,16 @@ class LeaseBook:
 
     def spent(self) -> Iterator[Spent]:
         """The same, one by one: there may be very many."""
-        return map(self.spent_in, self._windows)
+        return map(self.spent_in, self._windows.by_name)
 
     def names(self, owner: str | None = None) -> list[Name]:
         """The windows that were spent in or lent from; those of an owner such as `team:research`."""
-        return list(self._windows if owner is None else self._owned.get(owner, ()))
+        return self._windows.names(owner)
 
     def spent_in(self, name: Name) -> Spent:
         """What was spent in and lent from a window."""
         counter, start = name
-        window, limit = self._windows.get(name), self._limits.get(counter)
+        window, limit = self._windows.by_name.get(name), self._windows.limits.get(counter)
         if window is None:
             return Spent(counter, start, 0, 0, limit)
         return Spent(counter, start, window.posted, sum(self._held(name, window).values()), limit)
@@ -283,34 +335,13 @@ class LeaseBook:
     def forget_ended(self, now_unix_s: float, now: float) -> None:
         """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds: a clock that shows
         a wrong time for a moment must not have anything forgotten."""
-        left = FORGET_AT_ONCE
-        for end, ending in list(self._ends.items()):
-            if end > now_unix_s:
-                ending.over_at = None
-            elif ending.over_at is None:
-                ending.over_at = now
-            elif left and ending.over_at + KEEP_S < now:
-                gone = ending.names[-left:]
-                del ending.names[-left:]
-                left -= len(gone)
-                self._forget(gone)
-                if not ending.names:
-                    del self._ends[end]
-
-    def _forget(self, names: Iterable[Name]) -> None:
-        for name in names:
-            del self._windows[name]
+        for name in self._windows.forget_ended(now_unix_s, now):
             for ahead in self._ahead.values():
                 ahead.pop(name, None)
             for again in self._again.values():
                 again.pop(name, None)
-            owner = _owner(name[0])
-            owned = self._owned[owner]
-            del owned[name]
-            if not owned:
-                del self._owned[owner]
 
-    def _stated(self, epoch: int, said: Want | Return) -> _Window:
+    def _stated(self, epoch: int, said: Want | Return) -> _LentWindow:
         """The window that a worker speaks of, with what it says it opened it with."""
         window = self._spoken_of(said.counter, said.window)
         window.states(epoch, said.opened)
@@ -326,11 +357,11 @@ class LeaseBook:
         alone = len(self._workers) <= 1
         return free if alone else max(more, free // (2 * len(self._workers)))
 
-    def _held(self, name: Name, window: _Window) -> dict[int, int]:
+    def _held(self, name: Name, window: _LentWindow) -> dict[int, int]:
         """What each worker holds of a window unspent, where that is something."""
         granted = dict(window.granted)
         counter, start = name
-        limit = self._limits.get(counter)
+        limit = self._windows.limits.get(counter)
         if limit is not None:
             for epoch, worker in self._workers.items():
                 share = worker.share
@@ -339,23 +370,10 @@ class LeaseBook:
         read = window.read
         return {epoch: all_ - read.get(epoch, 0) for epoch, all_ in granted.items() if all_ > read.get(epoch, 0)}
 
-    def _spoken_of(self, counter: str, start: int) -> _Window:
+    def _spoken_of(self, counter: str, start: int) -> _LentWindow:
         """A window that workers have to do with."""
         self._latest = max(self._latest, start)
-        return self._found((counter, start))
-
-    def _found(self, name: Name) -> _Window:
-        window = self._windows.get(name)
-        if window is None:
-            window = self._windows[name] = _Window()
-            self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
-            self._owned.setdefault(_owner(name[0]), {})[name] = None
-        return window
-
-    def _end(self, name: Name) -> float:
-        """When a window is over, which only its limit can tell."""
-        limit = self._limits.get(name[0])
-        return limit.period.window(name[1])[1] if limit is not None else NEVER
+        return self._windows.found((counter, start))
 
     def _from(self, now: float) -> float:
         """The next second, behind every window that can have been opened: the clock may have been set back."""
