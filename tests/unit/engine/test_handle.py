@@ -14,7 +14,8 @@ from fakes.origin import Peer, run
 from fakes.wire import refused
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
-from pointsman.domain.snapshots import VirtualKey
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts, VirtualKey
 from pointsman.engine.handle import MAX_ENTRIES, Entry, Gateway
 from pointsman.transport.http_head import BodyMode, Head
 
@@ -260,6 +261,34 @@ def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
             assert all(line.count(b": ") == 1 for line in lines.split(b"\r\n")[:-1])
             assert (record.status, record.message, record.client) == (413, "too large", "192.0.2.1")
             assert (record.method, record.path) == (("", "") if head is None else ("POST", "/v1/files"))
+
+    run(main())
+
+
+# A request keeps the configuration that it was admitted under.
+
+
+def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None:
+    def configured(rig: Rig, nano: int, routing: Routing) -> Snapshot:
+        price = PriceOverride("*", None, Price(Rates(0, 0), request_nano=nano))
+        return replace(rig.snapshot, pricing=Pricing("deny", (price,)), routing=routing)
+
+    async def main() -> None:
+        async def reloading(peer: Peer) -> None:
+            await peer.request()
+            rig.live.swap(replace(later, endpoints={}, models={}, limit_headers=True))
+            peer.send(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+            await peer.gone()
+
+        async with engine_before(reloading, answer) as rig:
+            later = configured(rig, 900, Routing("weighted", 1, Timeouts(commit_s=0.001)))
+            rig.live.swap(configured(rig, 7, Routing()))
+            client = handle(Gateway(rig.engine), request_head(), CHAT)
+            record = await rig.log.next()
+            assert (client.status, record.strategy, record.provider) == (200, "priority", "beta")
+            assert [one.outcome for one in record.attempts] == ["upstream_error", "ok"]
+            assert record.cost_nano == 7, "at the price it was admitted under"
+            assert not any(name.startswith(b"x-ratelimit") for name in client.headers)
 
     run(main())
 

@@ -22,7 +22,7 @@ from pointsman.domain.limits import Metric
 from pointsman.domain.network import Network
 from pointsman.domain.plans import Health
 from pointsman.domain.prices import Price, Rates
-from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts, VirtualKey
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Timeouts, VirtualKey
 from pointsman.engine import serving as module
 from pointsman.engine.billing import MIN_OUTPUT
 from pointsman.engine.serving import Cancelled, Serving
@@ -94,32 +94,6 @@ def test_an_answer_reaches_client_log_and_metrics() -> None:
                 ("alpha", "m", "ok"): 1
             }
             assert exchange.on_cancel is exchange.on_drain is None, "nothing is left to hold the request"
-
-    run(main())
-
-
-def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None:
-    def configured(rig: Rig, nano: int, routing: Routing) -> Snapshot:
-        price = PriceOverride("*", None, Price(Rates(0, nano * 1000)))
-        return replace(rig.snapshot, pricing=Pricing("deny", (price,)), routing=routing)
-
-    async def main() -> None:
-        async def reloading(peer: Peer) -> None:
-            await peer.request()
-            hasty = replace(later, endpoints={}, models={}, limit_headers=True)
-            rig.live.swap(hasty)
-            peer.send(OVERLOADED)
-            await peer.gone()
-
-        async with engine_before(reloading, answering(whole())) as rig:
-            later = configured(rig, 900, Routing("weighted", 1, Timeouts(commit_s=0.001)))
-            rig.live.swap(configured(rig, 7, Routing()))
-            _, client = begin(rig, chat())
-            record = await rig.log.next()
-            assert (client.status, record.strategy, record.provider) == (200, "priority", "beta")
-            assert [one.outcome for one in record.attempts] == ["upstream_error", "ok"]
-            assert record.cost_nano == 2 * 7, "at the price it was admitted under"
-            assert not any(name.startswith(b"x-ratelimit") for name in client.headers)
 
     run(main())
 
