@@ -1,0 +1,205 @@
+"""Docstrings, messages and docs are plain English, as docs/style.md describes it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAX_WHAT = 3  # per 1,000 words of docstrings
+MAX_WORDS = 30  # nine of ten sentences of a page have no more words than this
+# Text that is still to be rewritten. An entry leaves this list with its last fault; none is added.
+NOT_YET = {
+    "CONTRIBUTING.md",
+    "README.md",
+    "bench",
+    "bench/README.md",
+    "docs/architecture.md",
+    "docs/concepts.md",
+    "docs/decisions/0002-callbacks-and-eager-tasks.md",
+    "docs/decisions/0004-last-resort.md",
+    "docs/decisions/0005-hub-and-decoders.md",
+    "docs/decisions/0006-body-read-once.md",
+    "docs/decisions/0007-cpu-budget.md",
+    "docs/decisions/0008-journal-in-mapped-files.md",
+    "docs/decisions/0009-leases-and-shares.md",
+    "docs/decisions/0010-leases-as-differences.md",
+    "docs/decisions/0011-control-is-a-process-of-its-own.md",
+    "docs/decisions/0012-key-directory.md",
+    "docs/decisions/0015-near-a-limit.md",
+    "docs/decisions/0016-unfinished-answers.md",
+    "docs/decisions/0020-model-catalog.md",
+    "docs/decisions/0021-media-in-a-prompt.md",
+    "docs/decisions/0022-first-tries-are-free.md",
+    "docs/decisions/0025-no-input-holds-the-loop.md",
+    "docs/decisions/0027-the-lease-book-in-any-order.md",
+    "docs/decisions/0028-one-gateway-for-each-database.md",
+    "docs/decisions/0030-what-bytes-do-not-bound.md",
+    "docs/decisions/0031-the-scope-of-a-fault.md",
+    "docs/decisions/0032-what-counts-as-an-answer.md",
+    "docs/decisions/0033-who-owns-what-providers-keep.md",
+    "docs/guides/failover.md",
+    "docs/guides/keys-and-budgets.md",
+    "docs/measurements/README.md",
+    "docs/models.md",
+    "docs/operations/running.md",
+    "docs/quickstart.md",
+    "docs/reference",
+    "src/pointsman/catalog",
+    "src/pointsman/cli",
+    "src/pointsman/config",
+    "src/pointsman/control",
+    "src/pointsman/domain",
+    "src/pointsman/engine",
+    "src/pointsman/journal",
+    "src/pointsman/link",
+    "src/pointsman/money",
+    "src/pointsman/providers",
+    "src/pointsman/routing",
+    "src/pointsman/runtime",
+    "src/pointsman/simulate",
+    "src/pointsman/telemetry",
+    "src/pointsman/transport",
+    "src/pointsman/wire",
+    "tests",
+    "tests/conformance",
+    "tests/fakes",
+    "tests/integration",
+    "tests/properties",
+    "tests/repo",
+    "tests/unit/catalog",
+    "tests/unit/cli",
+    "tests/unit/config",
+    "tests/unit/control",
+    "tests/unit/domain",
+    "tests/unit/engine",
+    "tests/unit/journal",
+    "tests/unit/link",
+    "tests/unit/money",
+    "tests/unit/providers",
+    "tests/unit/routing",
+    "tests/unit/runtime",
+    "tests/unit/simulate",
+    "tests/unit/transport",
+    "tests/unit/wire",
+    "tools/catalog",
+}
+HEADLESS = re.compile(
+    r"(?:(?:Of|For|From|By|To|In) )?(?:What|Who|Whom|Whose|Whether|Where|Which)\b(?!-)", re.IGNORECASE
+)
+WHAT = re.compile(r"\bwhat\b", re.IGNORECASE)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def is_done(path: Path) -> bool:
+    return not any(name(path) == entry or name(path).startswith(f"{entry}/") for entry in NOT_YET)
+
+
+def packages() -> list[Path]:
+    """Every folder of Python files whose text has been rewritten."""
+    folders = {path.parent for top in ("src", "tests", "bench", "tools") for path in (ROOT / top).rglob("*.py")}
+    return sorted(folder for folder in folders if is_done(folder))
+
+
+PAGES = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
+    if is_done(page)
+)
+
+
+def sentences(text: str) -> list[str]:
+    """Split a paragraph at full stops, question marks and colons that end a sentence or a line."""
+    return [part for part in re.split(r"(?<=[.!?])[)*_\"]*\s+(?=[^a-z])", " ".join(text.split())) if part]
+
+
+def is_headless(sentence: str) -> bool:
+    """A question may begin with any of these words. So may a name in quotes that is the subject of a sentence."""
+    return bool(HEADLESS.match(sentence.lstrip("*_(-| "))) and not sentence.rstrip("*_) ").endswith("?")
+
+
+def literals(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
+    """Yield the line and the text of every string, and whether it is a docstring. Placeholders become `{}`."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings: set[int] = set()
+    inner: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr):
+            docstrings.add(id(node.body[0].value))
+        if isinstance(node, ast.JoinedStr):
+            inner |= {id(part) for part in node.values}
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            yield node.lineno, text, False
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+            yield node.lineno, node.value, id(node) in docstrings
+
+
+def paragraphs(page: str) -> list[str]:
+    """The prose of a page of Markdown: no code, no headings, and each cell of a table by itself."""
+    page = re.sub(r"^```.*?^```|^    .*?$|<!--.*?-->", "", page, flags=re.MULTILINE | re.DOTALL)
+    page = re.sub(r"^[ ]*(?:[-*>]|\d+\.) ", "\n", page, flags=re.MULTILINE)
+    page = re.sub(r"^#.*$|^\|[-| ]+\|$", "", page, flags=re.MULTILINE)
+    page = re.sub(r"\]\([^)]*\)|(?<!\\)\|", lambda match: "\n\n" if match[0] == "|" else "]", page)
+    return [part.strip() for part in page.split("\n\n") if part.strip()]
+
+
+@pytest.mark.parametrize("package", packages(), ids=name)
+def test_docstrings_and_messages_begin_with_a_noun_or_a_verb(package: Path) -> None:
+    """In `src` every string of three words or more is taken for a message; elsewhere only docstrings count."""
+    in_source = package.is_relative_to(ROOT / "src")
+    for path in sorted(package.glob("*.py")):
+        for line, text, is_docstring in literals(ast.parse(path.read_text())):
+            if is_docstring:
+                for paragraph in text.split("\n\n"):
+                    for sentence in sentences(paragraph):
+                        assert not is_headless(sentence), f"{name(path)}:{line}: {sentence}"
+            elif in_source and text.count(" ") > 1:
+                for sentence in sentences(text):
+                    assert not is_headless(sentence), f"{name(path)}:{line}: {sentence}"
+
+
+@pytest.mark.parametrize("package", packages(), ids=name)
+def test_docstrings_rarely_say_what(package: Path) -> None:
+    text = " ".join(
+        text
+        for path in sorted(package.glob("*.py"))
+        for _, text, is_docstring in literals(ast.parse(path.read_text()))
+        if is_docstring
+    )
+    count, words = len(WHAT.findall(text)), len(text.split())
+    assert count <= max(1, MAX_WHAT * words / 1000), f"{name(package)}: {count} in {words} words"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_sentences_of_docs_have_a_subject_and_end_soon(page: Path) -> None:
+    found = [sentence for part in paragraphs(page.read_text()) for sentence in sentences(part)]
+    headless = [sentence for sentence in found if is_headless(sentence)]
+    assert not headless, headless
+    lengths = sorted((len(sentence.split()), sentence) for sentence in found if len(sentence.split()) > 3)
+    ninth = lengths[len(lengths) * 9 // 10]
+    assert ninth[0] <= MAX_WORDS, f"{name(page)}: nine of ten sentences have up to {ninth[0]} words: {ninth[1]}"
+
+
+@pytest.mark.parametrize("entry", sorted(NOT_YET))
+def test_text_still_to_be_rewritten_exists(entry: str) -> None:
+    assert (ROOT / entry).exists(), f"{entry} is gone; take it off the list"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("What is kept stays here.", True),
+        ("whether it may be used", True),
+        ("Of which nothing arrived", True),
+        ("What happens when a worker dies?", False),
+        ("The requests that are kept stay here.", False),
+        ("Whole numbers may be fractions.", False),
+    ],
+)
+def test_headless_sentences_are_recognized(sentence: str, expected: bool) -> None:
+    assert is_headless(sentence) == expected
