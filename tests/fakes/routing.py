@@ -11,8 +11,8 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
-from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import GiveUp, Plan, Step, Try, Wait
+from pointsman.domain.outcomes import PastAttempt
+from pointsman.domain.plans import Await, GiveUp, Plan, Step, Try
 from pointsman.domain.snapshots import Failover, PublicModel, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
 from pointsman.routing import health
@@ -114,7 +114,7 @@ class FakeView:
             return self.budget.has_token(now)
         return self.tokens is None or self.tokens > 0
 
-    def begin(self, step: Try, history: Sequence[Attempt], now: float) -> None:
+    def begin(self, step: Try, history: Sequence[PastAttempt], now: float) -> None:
         item = step.choice.candidate
         if is_repeat(item.id, history):
             if self.tokens is not None:
@@ -131,7 +131,7 @@ class FakeView:
             if name in self.key_blocks:
                 self.key_blocks[name] = health.begin_on(self.key_blocks[name], now)
 
-    def finish(self, attempt: Attempt) -> None:
+    def finish(self, attempt: PastAttempt) -> None:
         condition = health.observe(self.conditions.get(attempt.candidate), attempt.failure, attempt.ended_at)
         self.conditions.pop(attempt.candidate, None)
         if condition is not None:
@@ -151,17 +151,17 @@ class FakeView:
         self.conditions[candidate_id] = Condition(health.LIMITS.failures, 1, until)
 
 
-def attempt(step: Try, outcome: Failure | None, now: float, duration_s: float = 0.01) -> Attempt:
+def attempt(step: Try, outcome: Failure | None, now: float, duration_s: float = 0.01) -> PastAttempt:
     item = step.choice.candidate
     name = item.endpoint.name
-    return Attempt(item.id, name, item.model, step.key.name, now, now + duration_s, failure=outcome)
+    return PastAttempt(item.id, name, item.model, step.key.name, now, now + duration_s, failure=outcome)
 
 
 class Trace(Struct):
     """What came of a plan: every step with the time it was taken at, and the attempts."""
 
     steps: list[tuple[float, Step]]
-    history: list[Attempt]
+    history: list[PastAttempt]
     now: float
 
     @property
@@ -169,8 +169,8 @@ class Trace(Struct):
         return [step for _, step in self.steps if isinstance(step, Try)]
 
     @property
-    def waits(self) -> list[Wait]:
-        return [step for _, step in self.steps if isinstance(step, Wait)]
+    def waits(self) -> list[Await]:
+        return [step for _, step in self.steps if isinstance(step, Await)]
 
     @property
     def asked(self) -> list[tuple[str, str]]:
@@ -216,7 +216,7 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
         trace.steps.append((trace.now, step))
         if isinstance(step, GiveUp):
             return trace
-        if isinstance(step, Wait):
+        if isinstance(step, Await):
             assert step.delay_s > 0
             trace.now += step.delay_s
             due = step.then
@@ -238,7 +238,7 @@ def plan_for(asked: Call, view: FakeView, rng: ScriptedDice | None = None, now: 
     return decision
 
 
-def is_of_provider(attempt_: Attempt) -> bool:
+def is_of_provider(attempt_: PastAttempt) -> bool:
     return attempt_.failure is not None and attempt_.failure.kind.fault is Fault.PROVIDER
 
 

@@ -23,7 +23,7 @@ from pointsman.domain.origin import Secret
 from pointsman.domain.redaction import redact
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.charges import Answers, Bound, charge_for
-from pointsman.engine.reception import Reception
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.providers import PROVIDERS
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -48,7 +48,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
     exchange, _ = exchange_of()
     codec = PROVIDERS["openai"].codecs[call.operation]
     begin = lambda status, headers, length: exchange.start(status, b"", length)  # noqa: E731
-    reception = Reception(call, codec, exchange, begin, Routing(commit_buffer=KEPT))
+    reception = AnswerReceiver(call, codec, exchange, begin, Routing(commit_buffer=KEPT))
     leg = reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     leg.carrier, leg.was_sent = FakeCarrier(), True
     reception.on_head(status, {b"content-type": content_type})

@@ -13,8 +13,8 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.operations import Operation
-from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import Plan, Try, Wait
+from pointsman.domain.outcomes import PastAttempt
+from pointsman.domain.plans import Await, Plan, Try
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.decide import decide, find_candidates
@@ -230,7 +230,7 @@ def test_a_plan_always_ends_within_its_limits(view: FakeView, asked: Call, scrip
     for at, step in trace.steps:
         if isinstance(step, Try):
             assert 0 < step.timeout_s <= plan.deadline - at
-        elif isinstance(step, Wait):
+        elif isinstance(step, Await):
             assert step.delay_s <= max(queue_s, LONGEST_PAUSE_S * 1.25) + 1e-6
             assert at + step.delay_s < plan.deadline + 1e-6
 
@@ -280,7 +280,7 @@ class _Recording(FakeView):
         super().__init__(view.snapshot, tokens=view.tokens)
         self.conditions, self.key_blocks, self._blocked = view.conditions, view.key_blocks, blocked
 
-    def begin(self, step: Try, history: Sequence[Attempt], now: float) -> None:
+    def begin(self, step: Try, history: Sequence[PastAttempt], now: float) -> None:
         block = block_on(self.key_blocks, step.choice.candidate, step.key.name, now)
         self._blocked.append(block is not None and block.ask_at > now)
         super().begin(step, history, now)

@@ -38,7 +38,7 @@ class UsageSource(Enum):
     __hash__ = object.__hash__
 
 
-class Attempt(Struct, frozen=True):
+class PastAttempt(Struct, frozen=True):
     """One try at one provider, as far as it decides on the next. Times are monotonic seconds. `failure` is `None` for a
     success."""
 

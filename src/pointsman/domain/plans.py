@@ -67,7 +67,7 @@ class Try(Struct, frozen=True, gc=False):
     content_s: float | None = None
 
 
-class Wait(Struct, frozen=True):
+class Await(Struct, frozen=True):
     """Ask again after `delay_s` seconds. `then` is the choice and key that is waited for, where there is one."""
 
     delay_s: float
@@ -82,7 +82,7 @@ class GiveUp(Struct, frozen=True):
     should_retry: bool = False
 
 
-Step = Try | Wait | GiveUp
+Step = Try | Await | GiveUp
 
 
 class Health(Enum):

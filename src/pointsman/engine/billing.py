@@ -23,9 +23,9 @@ from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.charges import Answers, Bound, Charge, charge_for, is_free, with_tools
-from pointsman.engine.lessor import Lessor
+from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
-from pointsman.engine.reception import Reception
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.money.ledger import Account, Ledger, Short
@@ -83,7 +83,7 @@ class Shortened(Struct, frozen=True, gc=False):
 class Billing:
     """The ledger, the journal and the terms they are kept by."""
 
-    def __init__(self, live: Live, ledger: Ledger, journal: JournalWriter | None, lessor: Lessor | None) -> None:
+    def __init__(self, live: Live, ledger: Ledger, journal: JournalWriter | None, lessor: Lender | None) -> None:
         self.ledger = ledger
         self.journal = journal
         self.lessor = lessor
@@ -234,7 +234,7 @@ class Billing:
         told = self._told_last(short)
         return short.available + (told.left if told is not None else 0)
 
-    def settle(self, hold: Hold, reception: Reception, failure: Failure | None) -> Charge:
+    def settle(self, hold: Hold, reception: AnswerReceiver, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
         bound, tab = Bound(hold.nano, hold.tokens), hold.tab
         charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure, tab.answers)

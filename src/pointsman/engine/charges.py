@@ -16,7 +16,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
-from pointsman.engine.reception import Reception
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
 from pointsman.money.terms import Terms
@@ -100,7 +100,7 @@ def charge_for(
     price: Price | None,
     bound: Bound,
     unfinished: str | None,
-    reception: Reception,
+    reception: AnswerReceiver,
     failure: Failure | None,
     answers: Answers,
 ) -> Charge:
@@ -134,7 +134,7 @@ def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:
     return Charge(cost_nano(price, usage), tokens, source, usage)
 
 
-def _expected(call: Call, reception: Reception, failure: Failure | None, answers: Answers) -> int | None:
+def _expected(call: Call, reception: AnswerReceiver, failure: Failure | None, answers: Answers) -> int | None:
     """An estimate of the answer's tokens, of which the provider may charge all."""
     if failure is None and call.operation in _TEXT:  # it came whole
         return reception.events if reception.is_counted else max(1, reception.bytes_in // BYTES_PER_TOKEN)
@@ -165,7 +165,7 @@ def _is_order(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
-def _charged(call: Call, unfinished: str | None, reception: Reception, failure: Failure | None) -> str:
+def _charged(call: Call, unfinished: str | None, reception: AnswerReceiver, failure: Failure | None) -> str:
     """For how much its provider may charge where it gave no account."""
     goes_on = failure is not None and failure.kind in _GOES_ON and _is_in_background(call)
     if reception.events and not (goes_on and unfinished in (None, "full")):

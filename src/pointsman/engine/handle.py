@@ -1,6 +1,6 @@
 """One request, from its head to its account: the steps of docs/architecture.md in order.
 
-`Gateway` is the handler of the public HTTP server. What a head alone says (path, credential, options) is worked out
+`PublicApi` is the handler of the public HTTP server. What a head alone says (path, credential, options) is worked out
 once for each head and snapshot and kept on the head, which requests share.
 """
 
@@ -35,8 +35,8 @@ from pointsman.engine.serving import (
     client_retries,
     logged_path,
 )
-from pointsman.engine.tasks import EagerTask, Wait
-from pointsman.engine.uploads import Upload
+from pointsman.engine.tasks import EagerTask, Suspension
+from pointsman.engine.uploads import UploadRelay
 from pointsman.routing.admit import Grant, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
@@ -56,7 +56,7 @@ MAX_ENTRY_BYTES = 2048  # of what an entry is known by
 INFINITY = float("inf")
 
 
-class Entry(Struct, frozen=True, eq=False):
+class AdmittedHead(Struct, frozen=True, eq=False):
     """What a head says under one snapshot."""
 
     snapshot: Snapshot
@@ -68,7 +68,7 @@ class Entry(Struct, frozen=True, eq=False):
     most_small: int = SMALL_BYTES  # a longer body is read beside the loop
 
 
-class Gateway:
+class PublicApi:
     """Serves the public API."""
 
     def __init__(self, engine: Engine) -> None:
@@ -77,7 +77,7 @@ class Gateway:
         self.is_draining = False
         self._beside = Beside()
         self._doorkeeper = Doorkeeper()
-        self._entries: dict[tuple[bytes | None, ...], Entry] = {}  # of the snapshot they hold
+        self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of the snapshot they hold
         self._names: tuple[bytes, ...] = ()  # of the headers they were read from
         self._snapshot: Snapshot | None = None
         self._models = ModelList(engine.live.snapshot)
@@ -100,11 +100,11 @@ class Gateway:
 
     def handle(self, exchange: Exchange) -> None:
         """Serve one request. Never raises."""
-        identity = self.ids.new(time())
+        request_id = self.ids.new(time())
         try:
             head = exchange.head
             entry = head.derived
-            if type(entry) is not Entry or entry.snapshot is not self.engine.live.snapshot:
+            if type(entry) is not AdmittedHead or entry.snapshot is not self.engine.live.snapshot:
                 if head.path in _HEALTH:
                     self._answer_health(exchange)
                     return
@@ -116,103 +116,105 @@ class Gateway:
                 self._check_times(entry)
             parse = entry.parse
             if parse is None:
-                self._serve_otherwise(exchange, entry, identity)
+                self._serve_otherwise(exchange, entry, request_id)
                 return
             body = exchange.body
             if body[:1] == _MARKED:
                 body = body.removeprefix(BYTE_ORDER_MARK)
             if len(body) > entry.most_small:
-                self._start(self._serve_large(exchange, entry, parse, body, identity), exchange)
+                self._start(self._serve_large(exchange, entry, parse, body, request_id), exchange)
                 return
             call = parse(entry.asked, body)
         except Refusal as refusal:
-            self.refuse_exchange(exchange, refusal.failure, identity)
+            self.refuse_exchange(exchange, refusal.failure, request_id)
             return
-        self._start(self._serving(exchange, call, entry, identity).run(), exchange)
+        self._start(self._serving(exchange, call, entry, request_id).run(), exchange)
 
     def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         """The answer to a request that is refused before its body is read, or that is no request at all."""
-        identity, access = self.ids.new(time()), self.engine.live.snapshot.access
+        request_id, access = self.ids.new(time()), self.engine.live.snapshot.access
         client = client_address(peer, head.headers.get(b"x-forwarded-for") if head is not None else None, access)
         if failure.kind is failures.UNKNOWN_KEY:
             failure = self._doorkeeper.wrong_key(client, failure, access)
-        self._record_plain(head, client, identity, status_of(failure), failure, monotonic())
-        lines = error_headers(failure, should_retry=None) + id_lines(identity)
+        self._record_plain(head, client, request_id, status_of(failure), failure, monotonic())
+        lines = error_headers(failure, should_retry=None) + id_lines(request_id)
         if head is not None:
             lines += cors_lines(head.headers, access)
-        return status_of(failure), lines, error_body(failure, identity)
+        return status_of(failure), lines, error_body(failure, request_id)
 
     # What the steps use.
 
-    def refuse_exchange(self, exchange: Exchange, failure: Failure, identity: str) -> None:
+    def refuse_exchange(self, exchange: Exchange, failure: Failure, request_id: str) -> None:
         """Answer a request that never became a plan, and account for it."""
         access = self.engine.live.snapshot.access
         client = client_of(exchange, access)
         if failure.kind is failures.UNKNOWN_KEY:
             failure = self._doorkeeper.wrong_key(client, failure, access)
         status = status_of(failure)
-        lines = error_headers(failure) + id_lines(identity)
-        exchange.send(status, lines + cors_lines(exchange.head.headers, access), error_body(failure, identity))
-        self._record_plain(exchange.head, client, identity, status, failure, exchange.received_at)
+        lines = error_headers(failure) + id_lines(request_id)
+        exchange.send(status, lines + cors_lines(exchange.head.headers, access), error_body(failure, request_id))
+        self._record_plain(exchange.head, client, request_id, status, failure, exchange.received_at)
 
-    def _serving(self, exchange: Exchange, call: Call, entry: Entry, identity: str) -> Serving:
-        serving = Serving(self.engine, exchange, call, entry.grant, identity)
+    def _serving(self, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> Serving:
+        serving = Serving(self.engine, exchange, call, entry.grant, request_id)
         access = entry.snapshot.access
         if access.origins:
             serving.lines = cors_lines(exchange.head.headers, access)
         return serving
 
-    def _start(self, coroutine: Coroutine[Wait, None, None], exchange: Exchange) -> None:
+    def _start(self, coroutine: Coroutine[Suspension, None, None], exchange: Exchange) -> None:
         task = EagerTask(coroutine, Cancelled)
         exchange.on_cancel = task.cancel
         task.resume()
 
-    async def _serve_large(self, exchange: Exchange, entry: Entry, parse: Parse, body: bytes, identity: str) -> None:
+    async def _serve_large(
+        self, exchange: Exchange, entry: AdmittedHead, parse: Parse, body: bytes, request_id: str
+    ) -> None:
         """Read a large body beside the loop, then serve it like any other."""
         try:
             call = await self._beside.call(parse, entry.asked, body)
             if entry.asked.content_encoding:
                 exchange.hold_body(call.size)
         except Refusal as refusal:
-            self.refuse_exchange(exchange, refusal.failure, identity)
+            self.refuse_exchange(exchange, refusal.failure, request_id)
             return
         except Cancelled:
-            self._leave(exchange, identity)
+            self._leave(exchange, request_id)
             return
         except Exception:  # whatever it is, the client must not wait for an answer
-            self.refuse_exchange(exchange, BROKEN, identity)
+            self.refuse_exchange(exchange, BROKEN, request_id)
             raise
-        await self._serving(exchange, call, entry, identity).run()
+        await self._serving(exchange, call, entry, request_id).run()
 
-    async def _serve_upload(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+    async def _serve_upload(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
         try:
             snapshot = entry.snapshot
-            upload = Upload(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
+            upload = UploadRelay(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
             call = await upload.find_call()
         except Refusal as refusal:
-            self.refuse_exchange(exchange, refusal.failure, identity)
+            self.refuse_exchange(exchange, refusal.failure, request_id)
             return
         except Cancelled:
-            self._leave(exchange, identity)
+            self._leave(exchange, request_id)
             return
-        serving = self._serving(exchange, call, entry, identity)
+        serving = self._serving(exchange, call, entry, request_id)
         serving.upload = upload
         await serving.run()
 
-    def _leave(self, exchange: Exchange, identity: str) -> None:
+    def _leave(self, exchange: Exchange, request_id: str) -> None:
         """A request was cancelled before it became a plan."""
         if exchange.is_closed:
             client = client_of(exchange, self.engine.live.snapshot.access)
-            self._record_plain(exchange.head, client, identity, GONE.kind.status, GONE, exchange.received_at)
+            self._record_plain(exchange.head, client, request_id, GONE.kind.status, GONE, exchange.received_at)
         else:
-            self.refuse_exchange(exchange, ASK_AGAIN, identity)
+            self.refuse_exchange(exchange, ASK_AGAIN, request_id)
 
-    def _enter(self, head: Head) -> Entry:
+    def _enter(self, head: Head) -> AdmittedHead:
         """Read and admit a head. Raises `Refusal`."""
         snapshot = self.engine.live.snapshot
         entry = head.derived
-        if type(entry) is Entry and entry.snapshot is snapshot:
+        if type(entry) is AdmittedHead and entry.snapshot is snapshot:
             return entry
         if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
             self._entries, self._snapshot = {}, snapshot
@@ -228,7 +230,7 @@ class Gateway:
         head.derived = entry
         return entry
 
-    def _read(self, head: Head, snapshot: Snapshot) -> Entry:
+    def _read(self, head: Head, snapshot: Snapshot) -> AdmittedHead:
         check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
         asked = read_head(method, target, head.headers, _TABLE, snapshot)
@@ -240,10 +242,12 @@ class Gateway:
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
         if asked.content_encoding and parse is not None:
-            return Entry(snapshot, asked, grant, mode, partial(_parse_encoded, parse), expires_at, LARGE_FROM_BYTES)
-        return Entry(snapshot, asked, grant, mode, parse, expires_at)
+            return AdmittedHead(
+                snapshot, asked, grant, mode, partial(_parse_encoded, parse), expires_at, LARGE_FROM_BYTES
+            )
+        return AdmittedHead(snapshot, asked, grant, mode, parse, expires_at)
 
-    def _check_times(self, entry: Entry) -> None:
+    def _check_times(self, entry: AdmittedHead) -> None:
         """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
         if self.engine.live.is_stale:
             raise Refusal(_STALE)
@@ -251,22 +255,22 @@ class Gateway:
         if expired is not None:
             raise Refusal(expired)
 
-    def _serve_otherwise(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+    def _serve_otherwise(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
         if exchange.head.mode is BodyMode.STREAM:
-            self._start(self._serve_upload(exchange, entry, identity), exchange)
+            self._start(self._serve_upload(exchange, entry, request_id), exchange)
         else:
-            self._answer_itself(exchange, entry, identity)
+            self._answer_itself(exchange, entry, request_id)
 
-    def _answer_itself(self, exchange: Exchange, entry: Entry, identity: str) -> None:
+    def _answer_itself(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         if self._models.snapshot is not entry.snapshot:
             self._models = ModelList(entry.snapshot)
         body = self._models.answer(entry.grant.virtual_key, entry.asked.path)
-        lines = _JSON + id_lines(identity)
+        lines = _JSON + id_lines(request_id)
         access = entry.snapshot.access
         exchange.send(200, lines + cors_lines(exchange.head.headers, access), body)
         client = client_of(exchange, access)
-        self._record_plain(exchange.head, client, identity, 200, None, exchange.received_at)
+        self._record_plain(exchange.head, client, request_id, 200, None, exchange.received_at)
 
     def _is_preflight(self, head: Head) -> bool:
         """Whether a browser asks if a web page may call, and it may."""
@@ -285,17 +289,21 @@ class Gateway:
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
 
     def _record_plain(
-        self, head: Head | None, client: str, identity: str, status: int, failure: Failure | None, received_at: float
+        self, head: Head | None, client: str, request_id: str, status: int, failure: Failure | None, received_at: float
     ) -> None:
         """Account for a request that never became a plan; without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)
         key, is_let_in = None, False
-        if head is not None and isinstance(head.derived, Entry) and head.derived.snapshot is self.engine.live.snapshot:
+        if (
+            head is not None
+            and isinstance(head.derived, AdmittedHead)
+            and head.derived.snapshot is self.engine.live.snapshot
+        ):
             key, is_let_in = head.derived.grant.virtual_key, True
         is_kept = is_let_in or self._doorkeeper.keeps()
         record = RequestRecord(
             time=time(),
-            request_id=identity,
+            request_id=request_id,
             method=head.method.decode("ascii", "replace") if head is not None else "",
             path=logged_path(head.path) if head is not None else "",
             status=status,

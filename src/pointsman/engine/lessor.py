@@ -7,7 +7,7 @@ from pointsman.domain.leases import Grant, Unable, Want
 from pointsman.engine.tasks import Waiter
 
 
-class Lessor(Protocol):
+class Lender(Protocol):
     """The line to control."""
 
     def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:

@@ -36,7 +36,7 @@ _NO_LIST = Failure(
 )
 
 
-class Listing:
+class FilteredList:
     """One list that is asked for. `body` is the answer, once it is whole."""
 
     body: bytes | None = None

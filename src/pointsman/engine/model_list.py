@@ -46,7 +46,7 @@ class _Extension(Struct):
     providers: list[_Served]
 
 
-class _Model(Struct):
+class _ListedModel(Struct):
     id: str
     object: str
     created: int
@@ -130,7 +130,7 @@ def _row(name: str, snapshot: Snapshot) -> _Row:
     served = [_served(item, snapshot) for item in public.targets]
     owners = ", ".join(dict.fromkeys(one.provider for one in served))
     context = max((one.context for one in served if one.context is not None), default=None)
-    model = _Model(name, "model", 0, owners, _Extension(context, served))
+    model = _ListedModel(name, "model", 0, owners, _Extension(context, served))
     return _Row(name, public.targets, Raw(encode(model)))
 
 

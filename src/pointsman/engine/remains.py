@@ -18,8 +18,8 @@ from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
-from pointsman.engine.lessor import Lessor
-from pointsman.engine.tasks import EagerTask, Wait
+from pointsman.engine.lessor import Lender
+from pointsman.engine.tasks import EagerTask, Suspension
 from pointsman.money.ledger import Account, Window
 
 ASK_EVERY_S = 1.0
@@ -119,7 +119,7 @@ def _left(billing: Billing, window: Window) -> int | None:
     return max(most, free)
 
 
-def _ask(billing: Billing, lessor: Lessor, windows: Sequence[Window]) -> Coroutine[Wait, None, None]:
+def _ask(billing: Billing, lessor: Lender, windows: Sequence[Window]) -> Coroutine[Suspension, None, None]:
     """Learn what is left of limits, without taking any of it."""
     wants = [Want(window.counter.name, window.start, 0, window.opened) for window in windows]
 

@@ -1,7 +1,7 @@
 """Answers that name the model which was asked for, whoever served it (`response_model: requested`)."""
 
 from pointsman.domain.messages import Headers
-from pointsman.engine.reception import Output
+from pointsman.engine.receiver import Output
 from pointsman.wire.answered_model import RenamedEvents, renamed
 
 

@@ -31,7 +31,7 @@ def provider_lines(headers: Headers, *, is_stream: bool = False) -> bytes:
 
 
 def answer_lines(
-    identity: str,
+    request_id: str,
     served_by: Candidate | None,
     attempts: int,
     own_s: float,
@@ -41,7 +41,7 @@ def answer_lines(
     """The gateway's own lines: who served the request, at which attempt, the time the gateway took for itself (since
     the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), what its answer was
     shortened to, where it was, and what it cost, where that is known by now."""
-    name = identity.encode()
+    name = request_id.encode()
     lines = b"x-request-id: %b\r\nx-pointsman-request-id: %b%b%.3f\r\n" % (
         name,
         name,
@@ -53,15 +53,15 @@ def answer_lines(
     return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano)[1:].encode() if cost_nano else lines
 
 
-def id_lines(identity: str) -> bytes:
+def id_lines(request_id: str) -> bytes:
     """The request's id, in our own header and in the one that official SDKs show."""
-    name = identity.encode()
+    name = request_id.encode()
     return b"x-request-id: %b\r\nx-pointsman-request-id: %b\r\n" % (name, name)
 
 
 @lru_cache(maxsize=4096)
 def _served_lines(candidate: Candidate | None, attempts: int) -> bytes:
-    """From after the id up to the time. Cached by the candidate's identity."""
+    """From after the id up to the time. Cached by the candidate's request_id."""
     timing = "\r\nserver-timing: gateway;dur="
     if candidate is None:
         return timing.encode()

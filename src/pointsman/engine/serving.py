@@ -19,22 +19,22 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
 from pointsman.domain.operations import Operation
-from pointsman.domain.outcomes import Attempt, Usage, UsageSource
-from pointsman.domain.plans import GiveUp, Plan, Reason, Try, Verdict, Wait
+from pointsman.domain.outcomes import PastAttempt, Usage, UsageSource
+from pointsman.domain.plans import Await, GiveUp, Plan, Reason, Try, Verdict
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.redaction import redact
 from pointsman.domain.targets import Candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing, Hold, Shortened, Tab, wants
-from pointsman.engine.listing import Listing
+from pointsman.engine.listing import FilteredList
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership, is_filtered
-from pointsman.engine.reception import Output, Reception
+from pointsman.engine.receiver import AnswerReceiver, Output
 from pointsman.engine.remains import Remains
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.tasks import Waiter
-from pointsman.engine.uploads import Upload
+from pointsman.engine.uploads import UploadRelay
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.ledger import Short
 from pointsman.providers import PROVIDERS
@@ -53,8 +53,8 @@ _OPERATIONS = {operation: operation.value for operation in Operation}  # an enum
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
 ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
 SHORTENINGS = 4  # how often others may take what an answer was shortened to
-_FOR_RECALL = Wait(0.01, "others are asked to give back what they do not need")
-_FOR_ROOM = Wait(0.05, "a limit has room once what is reserved in it is settled")
+_FOR_RECALL = Await(0.01, "others are asked to give back what they do not need")
+_FOR_ROOM = Await(0.05, "a limit has room once what is reserved in it is settled")
 _SOURCES = {source: source.value for source in UsageSource}
 _ESTIMATED, _RESERVED = UsageSource.ESTIMATED, UsageSource.RESERVED
 
@@ -89,8 +89,8 @@ class Serving:
 
     plan: Plan | None = None
     chosen: Candidate | None = None
-    listing: Listing | None = None
-    reception: Reception | None = None
+    listing: FilteredList | None = None
+    reception: AnswerReceiver | None = None
     started_at: float | None = None
     status = 0
     may_fit = False
@@ -99,17 +99,17 @@ class Serving:
     shortened: Shortened | None = None
     renaming: Renaming | None = None
 
-    def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, identity: str) -> None:
+    def __init__(self, engine: Engine, exchange: Exchange, call: Call, grant: Grant, request_id: str) -> None:
         self.engine = engine
         self.exchange = exchange
         self.call = call
         self.grant = grant
-        self.identity = identity
+        self.request_id = request_id
         # What every request reads is set here: a class's value is slower to read than an object's own.
         self.waited_s = 0.0
-        self.history: tuple[Attempt, ...] = ()
+        self.history: tuple[PastAttempt, ...] = ()
         self.records: tuple[AttemptRecord, ...] = ()
-        self.upload: Upload | None = None
+        self.upload: UploadRelay | None = None
         self.lines = b""  # of the answer, beside the others
         self.sent = 0
         self.cost_nano = 0
@@ -155,7 +155,7 @@ class Serving:
                     if self.reception is not None and self.reception.committed_at is not None:
                         self._break_off(failure)
                         return
-                elif isinstance(step, Wait):
+                elif isinstance(step, Await):
                     await self._pause(step)
                     due = step.then
                 elif self._may_shorten_now():
@@ -179,7 +179,7 @@ class Serving:
         engine, key, snapshot = self.engine, self.grant.virtual_key, self.call.snapshot
         placed = await engine.ownership.placed(self.call, key, snapshot)
         if isinstance(placed, Call) and is_filtered(placed, snapshot):
-            self.listing = Listing(placed)
+            self.listing = FilteredList(placed)
             placed = self.listing.first(placed)
         if isinstance(placed, Failure):
             return placed
@@ -227,10 +227,10 @@ class Serving:
         output: Output = self.exchange
         if plan.routing.response_model != "served":
             output = self.renaming = Renaming(self.exchange, self.call.model)
-        reception = Reception(self.call, codec, output, self.begin, plan.routing)
+        reception = AnswerReceiver(self.call, codec, output, self.begin, plan.routing)
         tab = billing.tab(self.call.snapshot, self.grant.virtual_key, candidate)
         self.shortened = None
-        hold, started_at = billing.hold(tab, self.call, self.identity, self.sent + 1), now
+        hold, started_at = billing.hold(tab, self.call, self.request_id, self.sent + 1), now
         if not isinstance(hold, Hold):
             hold, started_at = await self._find_room(hold, tab), monotonic()
             if isinstance(hold, Reason):
@@ -243,7 +243,7 @@ class Serving:
         self.started_at = started_at
         try:
             if self.call.state is not None:
-                reception.watch = engine.ownership.sent(self.call, tab.scope, self.identity, step.key.name)
+                reception.watch = engine.ownership.sent(self.call, tab.scope, self.request_id, step.key.name)
                 reception.is_whole = self.listing is not None
             self._send(step, codec, reception, hold, started_at, wants_fresh=wants_fresh)
             if started_at != now:
@@ -253,7 +253,7 @@ class Serving:
                 reception.failure = replace(reception.failure, kind=failures.CONNECTION_LOST)  # once is enough
             if self.call.state is not None and reception.failure is None and reception.body is not None:
                 body = reception.body
-                engine.ownership.answered(self.call, tab.scope, self.identity, step.key.name, body)
+                engine.ownership.answered(self.call, tab.scope, self.request_id, step.key.name, body)
         except Exception as error:  # whatever it is, the provider must not work on
             if isinstance(error, Cancelled):
                 reception.failure = GONE if self.exchange.is_closed else ENDING
@@ -279,7 +279,7 @@ class Serving:
                     message = f"how much is left of the {names} cannot be found out now: {grants.why}"
                     return Reason("budget_unavailable", message)
                 billing.answered(grants, monotonic())
-                found = billing.hold(tab, call, self.identity, self.sent + 1)
+                found = billing.hold(tab, call, self.request_id, self.sent + 1)
                 if not isinstance(found, list):
                     break
                 is_lent = any(grant.lent for grant in grants)
@@ -291,7 +291,7 @@ class Serving:
                 self.may_shorten = self.may_shorten or shortened is not None
                 return self._no_room(found)
             call, shortenings = shortened.call, shortenings + 1
-            found = billing.hold(tab, call, self.identity, self.sent + 1)
+            found = billing.hold(tab, call, self.request_id, self.sent + 1)
         if call is not self.call and isinstance(found, Hold):
             self.shortened = shortened
         return found
@@ -303,7 +303,7 @@ class Serving:
         return billing.refusal(shorts)
 
     def _send(
-        self, step: Try, codec: Codec, reception: Reception, hold: Hold, now: float, *, wants_fresh: bool
+        self, step: Try, codec: Codec, reception: AnswerReceiver, hold: Hold, now: float, *, wants_fresh: bool
     ) -> None:
         engine, history, candidate, upload = self.engine, self.history, step.choice.candidate, self.upload
         endpoint = candidate.endpoint
@@ -326,7 +326,7 @@ class Serving:
         if self.call.timeout_s is not None:
             reception.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 
-    def _settle(self, step: Try, reception: Reception, hold: Hold, started_at: float) -> None:
+    def _settle(self, step: Try, reception: AnswerReceiver, hold: Hold, started_at: float) -> None:
         """Take note of an attempt that is over."""
         engine, candidate, received_at = self.engine, step.choice.candidate, self.exchange.received_at
         now = monotonic()
@@ -346,7 +346,7 @@ class Serving:
             outcome = failure.kind.code
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             if failure.kind is not failures.CONNECTION_STALE:
-                self.history += (Attempt(candidate.id, name, model, key, started_at, now, failure),)
+                self.history += (PastAttempt(candidate.id, name, model, key, started_at, now, failure),)
         engine.live.finish(candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         max_tokens = self._note_shortened(candidate) if self.shortened is not None else None
@@ -382,7 +382,7 @@ class Serving:
         self.plan = replace(plan, verdicts=(*plan.verdicts, Verdict(candidate.id, "billing", shortened.reason)))
         return shortened.call.max_tokens
 
-    async def _pause(self, step: Wait) -> None:
+    async def _pause(self, step: Await) -> None:
         elapsed: Waiter[None] = Waiter()
         timer = asyncio.get_running_loop().call_later(step.delay_s, elapsed.set, None)
         began_at = monotonic()
@@ -422,7 +422,7 @@ class Serving:
         self.shortened = None  # the attempt was, this answer is not
         should_retry = step.should_retry if self.records else None
         lines = error_headers(failure, should_retry=should_retry) + self._lines()
-        self.exchange.send(self.status, lines, error_body(failure, self.identity))
+        self.exchange.send(self.status, lines, error_body(failure, self.request_id))
 
     def _leave(self) -> Failure:
         """The request was cancelled: by its client, or by the gateway, which then says so. Returns why."""
@@ -445,7 +445,7 @@ class Serving:
 
     def _break_off(self, failure: Failure) -> None:
         """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
-        event = self.reception.error_event(failure, self.identity) if self.reception is not None else None
+        event = self.reception.error_event(failure, self.request_id) if self.reception is not None else None
         if event is not None:
             self.exchange.write(event)
             self.exchange.end()
@@ -462,7 +462,7 @@ class Serving:
             count += 1
             cost_nano = None
         max_tokens = self.shortened.call.max_tokens if self.shortened is not None else None
-        lines = self.lines + answer_lines(self.identity, self.chosen, count, own_s, cost_nano, max_tokens)
+        lines = self.lines + answer_lines(self.request_id, self.chosen, count, own_s, cost_nano, max_tokens)
         engine, key, snapshot = self.engine, self.grant.virtual_key, self.call.snapshot
         if snapshot.limit_headers and key is not None:
             lines += engine.remains.lines(engine.billing, snapshot, key, self.chosen)
@@ -481,7 +481,7 @@ class Serving:
         total_s = monotonic() - exchange.received_at
         record = RequestRecord(
             time=time(),
-            request_id=self.identity,
+            request_id=self.request_id,
             method=call.method,
             path=logged_path(exchange.head.path),
             status=self.status,

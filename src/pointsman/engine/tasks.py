@@ -18,13 +18,13 @@ _PENDING = object()
 _logger = logging.getLogger(__name__)
 
 
-class Wait:
+class Suspension:
     """What such a coroutine yields while it waits: the place where its task is told to run on."""
 
     task: "EagerTask | None" = None
 
 
-class Waiter(Wait, Generic[T]):
+class Waiter(Suspension, Generic[T]):
     """A value that will be there later, for one coroutine."""
 
     _value: object = _PENDING
@@ -39,7 +39,7 @@ class Waiter(Wait, Generic[T]):
             self.task = None
             task.resume()
 
-    def __await__(self) -> Generator[Wait, None, T]:
+    def __await__(self) -> Generator[Suspension, None, T]:
         if self._value is _PENDING:
             yield self
         return cast("T", self._value)
@@ -48,12 +48,12 @@ class Waiter(Wait, Generic[T]):
 class EagerTask:
     """Runs a coroutine that awaits only `Waiter`s. Exceptions that leave the coroutine are logged."""
 
-    def __init__(self, coroutine: Coroutine[Wait, None, None], error: type[Exception]) -> None:
+    def __init__(self, coroutine: Coroutine[Suspension, None, None], error: type[Exception]) -> None:
         """`error` is what `cancel` throws into the coroutine."""
         self._coroutine = coroutine
         self._steps = coroutine.__await__()
         self._error = error
-        self._waiter: Wait | None = None
+        self._waiter: Suspension | None = None
         self._is_cancelled = False  # and the coroutine has not heard of it yet
 
     @property

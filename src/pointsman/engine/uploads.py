@@ -23,7 +23,7 @@ from pointsman.wire.state import is_for_no_model
 MAX_WAITING_BYTES = 256 * 1024  # of what follows while a connection is made
 
 
-class Upload:
+class UploadRelay:
     """Reads the client's body and writes it to the provider, each at the pace of the other. A form is read along: it is
     passed on as far as it was understood, and broken off where it is not what was decided on.
 

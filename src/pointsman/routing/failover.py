@@ -22,8 +22,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
-from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import Choice, GiveUp, Plan, Step, Try, Wait
+from pointsman.domain.outcomes import PastAttempt
+from pointsman.domain.plans import Await, Choice, GiveUp, Plan, Step, Try
 from pointsman.domain.targets import Provenance, ProviderKey
 from pointsman.routing.health import block_on, subject
 from pointsman.routing.view import View
@@ -73,7 +73,7 @@ def cause_of(kind: Kind) -> str | None:
 
 
 def next_step(
-    plan: Plan, history: Sequence[Attempt], view: View, now: float, due: tuple[Choice, ProviderKey] | None = None
+    plan: Plan, history: Sequence[PastAttempt], view: View, now: float, due: tuple[Choice, ProviderKey] | None = None
 ) -> Step:
     """The next step of a plan, given every attempt made so far, all of them failed. Times are monotonic seconds. `due`
     is what the step before waited for: it is tried now, whatever others have met with meanwhile.
@@ -102,13 +102,13 @@ def next_step(
     return _again(plan, choices, history, view, now)
 
 
-def is_repeat(candidate: str, history: Sequence[Attempt]) -> bool:
+def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:
     """Whether an attempt at this candidate spends a token: one that has failed already, for what is not its key's
     fault."""
     return any(attempt.candidate == candidate and _fault(attempt) in _MOVES_ON for attempt in history)
 
 
-def _counts(history: Sequence[Attempt]) -> tuple[int, int]:
+def _counts(history: Sequence[PastAttempt]) -> tuple[int, int]:
     """How many attempts count in `max_attempts`, and how many were made with another key of a candidate only because
     one was refused."""
     rotations = 0
@@ -156,7 +156,7 @@ def _first(plan: Plan, view: View, now: float, due: tuple[Choice, ProviderKey] |
     return _wait_for_quota(plan, choices, (), view, now)
 
 
-def _try(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey, view: View, now: float) -> Try:
+def _try(plan: Plan, history: Sequence[PastAttempt], choice: Choice, key: ProviderKey, view: View, now: float) -> Try:
     """An attempt gets at most half of what remains while another candidate is left to try, and where the answer is not
     streamed, no more than is said for such answers. A stream that does not begin in time is left for another candidate
     while there is one that can be asked. A pinned call has none after a timeout, which comes when its bytes were
@@ -179,7 +179,12 @@ def _try(plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKe
 
 
 def _has_other(
-    plan: Plan, history: Sequence[Attempt], choice: Choice, key: ProviderKey, view: View | None = None, at: float = 0.0
+    plan: Plan,
+    history: Sequence[PastAttempt],
+    choice: Choice,
+    key: ProviderKey,
+    view: View | None = None,
+    at: float = 0.0,
 ) -> bool:
     """Whether a candidate could still be tried for the first time if this attempt timed out. With a `view`, one that
     can be asked at that time, as far as is known now. Every request comes here, so little is made for the first try."""
@@ -189,7 +194,7 @@ def _has_other(
     chosen = item.id
     tried: Collection[str] = ()
     if history:
-        this = Attempt(chosen, item.endpoint.name, item.model, key.name, 0.0, 0.0)
+        this = PastAttempt(chosen, item.endpoint.name, item.model, key.name, 0.0, 0.0)
         if _counts((*history, this))[0] >= plan.max_attempts:
             return False
         tried = {attempt.candidate for attempt in history}
@@ -226,7 +231,7 @@ def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     return condition is not None and condition.is_blocked(at)
 
 
-def _open_choices(plan: Plan, history: Sequence[Attempt], view: View, now: float) -> Sequence[Choice]:
+def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: float) -> Sequence[Choice]:
     """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
     not refuse it too. That one provider lacks the model or the operation says nothing of the next."""
     refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
@@ -240,7 +245,7 @@ def _open_choices(plan: Plan, history: Sequence[Attempt], view: View, now: float
 
 
 def _without_fallbacks(
-    plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
+    plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Sequence[Choice]:
     """The choices, without the declared fallbacks where nothing has happened that they are there for. They are there
     for each failure in `fallback_on` of a target, in this request or before it, and for targets that are left out."""
@@ -265,7 +270,7 @@ def _without_fallbacks(
 
 
 def _untried(
-    plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float
+    plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Iterator[tuple[Choice, ProviderKey]]:
     """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
@@ -289,7 +294,7 @@ def _untried(
                     yield choice, key
 
 
-def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
+def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float) -> Step:
     """Everything was tried once: ask again where a quota has come back, else where the provider failed, after a
     pause, else wait for a quota."""
     faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
@@ -313,12 +318,14 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], vi
     if not repeats or due >= plan.deadline:
         return _wait_for_quota(plan, choices, history, view, now)
     if now < due:
-        return Wait(due - now, "every candidate failed once")
+        return Await(due - now, "every candidate failed once")
     choice, key = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
     return _try(plan, history, choice, key, view, now)
 
 
-def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Attempt], view: View, now: float) -> Step:
+def _wait_for_quota(
+    plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
+) -> Step:
     """Only blocked keys are left. Ask one that was left alone for long enough; else wait for the first that a quota
     frees soon; else say when. All waits of a plan together last at most `queue_s`."""
     tried = {(attempt.candidate, attempt.key) for attempt in history}
@@ -338,7 +345,7 @@ def _wait_for_quota(plan: Plan, choices: Sequence[Choice], history: Sequence[Att
         delay_s = block.until - now
         waited_s = now - plan.made_at - sum(attempt.ended_at - attempt.started_at for attempt in history)
         if waited_s + delay_s <= plan.routing.timeouts.queue_s and now + delay_s < plan.deadline:
-            return Wait(delay_s, "every key is rate limited", (choice, key))
+            return Await(delay_s, "every key is rate limited", (choice, key))
     if history:
         return _give_up(history)
     return GiveUp(_blocked(plan, view, now), should_retry=bool(quota))
@@ -365,7 +372,7 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
     return Failure(failures.NO_TARGET, message)
 
 
-def _give_up(history: Sequence[Attempt]) -> GiveUp:
+def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
     """The failure of the plan as a whole: who was asked, what each answered and how long it took."""
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
     if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
@@ -389,7 +396,7 @@ def _give_up(history: Sequence[Attempt]) -> GiveUp:
     return GiveUp(failure, should_retry=is_quota)
 
 
-def _account(history: Sequence[Attempt], *, for_client: bool) -> str:
+def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
     """Who was asked, how long it took and what came of it, for the client or for the record."""
     parts = []
     for attempt in history:
@@ -399,7 +406,7 @@ def _account(history: Sequence[Attempt], *, for_client: bool) -> str:
     return "; ".join(parts)
 
 
-def _may_repeat(choice: Choice, history: Sequence[Attempt], view: View, now: float) -> bool:
+def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now: float) -> bool:
     """Whether a candidate may be asked once more: a repeat can mend what was wrong, and the budgets have a token. What
     follows a refused key only is no repeat."""
     name = choice.candidate.id
@@ -423,11 +430,11 @@ def _is_free(choice: Choice, key: ProviderKey, view: View, now: float) -> bool:
     return block_on(view.key_blocks, choice.candidate, key.name, now) is None
 
 
-def _fault(attempt: Attempt) -> Fault | None:
+def _fault(attempt: PastAttempt) -> Fault | None:
     return attempt.failure.kind.fault if attempt.failure is not None else None
 
 
-def _times_tried(choice: Choice, key: ProviderKey, history: Sequence[Attempt]) -> tuple[int, int]:
+def _times_tried(choice: Choice, key: ProviderKey, history: Sequence[PastAttempt]) -> tuple[int, int]:
     """How often the candidate was tried, and how often with this key."""
     keys = [attempt.key for attempt in history if attempt.candidate == choice.candidate.id]
     return len(keys), keys.count(key.name)

@@ -24,7 +24,7 @@ from pointsman.domain.snapshots import Snapshot, counters_of, is_listed
 from pointsman.domain.state import Change, Record
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
-from pointsman.engine.handle import Gateway
+from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.ownership import Ownership
@@ -73,7 +73,7 @@ class Worker:
         self._billing = Billing(live, self._ledger, journal, None)
         self._ownership = Ownership(journal)
         self._engine = Engine(live, self._upstreams, accounts, self._billing, rng, self._ownership)
-        self._gateway = Gateway(self._engine)
+        self._gateway = PublicApi(self._engine)
         self._public = HttpServer(loop, self._gateway, _limits(settings, connections), self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._link: LinkClient | None = None

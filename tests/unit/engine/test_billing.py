@@ -26,9 +26,9 @@ from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
 from pointsman.engine.billing import Billing, Hold, Shortened, wants
-from pointsman.engine.lessor import Lessor
+from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
-from pointsman.engine.reception import Reception
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Waiter
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
@@ -57,7 +57,7 @@ class Scene:
         configuration: Snapshot,
         journal: JournalWriter | None = None,
         ledger: Ledger | None = None,
-        lessor: Lessor | None = None,
+        lessor: Lender | None = None,
     ) -> None:
         self.live = Live(configuration)
         self.billing = Billing(self.live, ledger or Ledger(), journal, lessor)
@@ -92,9 +92,9 @@ def short_of(scene: Scene) -> list[Short]:
     return shorts
 
 
-def reception_of(usage: Usage | None) -> Reception:
+def reception_of(usage: Usage | None) -> AnswerReceiver:
     exchange, _ = exchange_of()
-    reception = Reception(
+    reception = AnswerReceiver(
         asking(), PROVIDERS["openai"].codecs[Operation.CHAT], exchange, lambda *_: None, snapshot([]).routing
     )
     reception.usage = usage

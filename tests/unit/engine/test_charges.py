@@ -18,7 +18,7 @@ from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for, is_free
-from pointsman.engine.reception import Reception
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
 
@@ -33,10 +33,10 @@ WHOLE = asking(size=400)
 STREAMED = msgspec.structs.replace(WHOLE, stream=True)
 
 
-def reception_of(call: Call, *, was_sent: bool = True) -> Reception:
+def reception_of(call: Call, *, was_sent: bool = True) -> AnswerReceiver:
     exchange, _ = exchange_of()
     codec = PROVIDERS["openai"].codecs[call.operation]
-    reception = Reception(call, codec, exchange, lambda *_: exchange.start(200, b"", None), Routing())
+    reception = AnswerReceiver(call, codec, exchange, lambda *_: exchange.start(200, b"", None), Routing())
     reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     reception.leg.was_sent = was_sent
     return reception

@@ -16,7 +16,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts, VirtualKey
-from pointsman.engine.handle import MAX_ENTRIES, Entry, Gateway
+from pointsman.engine.handle import MAX_ENTRIES, AdmittedHead, PublicApi
 from pointsman.transport.http_head import BodyMode, Head
 
 CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
@@ -40,7 +40,7 @@ def bearer(value: bytes) -> dict[bytes, bytes]:
     return {b"authorization": b"Bearer " + value}
 
 
-def handle(gateway: Gateway, head: Head, body: bytes = b"") -> FakeClient:
+def handle(gateway: PublicApi, head: Head, body: bytes = b"") -> FakeClient:
     """As the server does: `accept` once for each head, then `handle`."""
     if head.mode is None:
         head.mode = gateway.accept(head)
@@ -70,7 +70,7 @@ def error_of(client: FakeClient) -> str:
 def test_only_uploads_are_passed_on_as_they_arrive(head: Head, mode: BodyMode) -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            assert Gateway(rig.engine).accept(head) is mode
+            assert PublicApi(rig.engine).accept(head) is mode
 
     run(main())
 
@@ -90,7 +90,7 @@ def test_only_uploads_are_passed_on_as_they_arrive(head: Head, mode: BodyMode) -
 def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head, kind: Kind) -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            gateway = Gateway(rig.engine)
+            gateway = PublicApi(rig.engine)
             locked(rig, b"right")
             assert refused(lambda: gateway.accept(head)).kind is kind
             head.mode = BodyMode.BUFFER  # a request that came in one read is handled without asking
@@ -107,14 +107,14 @@ def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head,
 def test_what_says_the_same_is_read_once_and_nothing_else() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            gateway = Gateway(rig.engine)
+            gateway = PublicApi(rig.engine)
             locked(rig, b"mine", b"theirs")
 
-            def enter(target: str = "/v1/chat/completions", method: str = "POST", **headers: bytes) -> Entry:
+            def enter(target: str = "/v1/chat/completions", method: str = "POST", **headers: bytes) -> AdmittedHead:
                 named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
                 head = request_head(method, target, {**bearer(b"mine"), **named})
                 gateway.accept(head)
-                assert isinstance(head.derived, Entry)
+                assert isinstance(head.derived, AdmittedHead)
                 return head.derived
 
             entry = enter()
@@ -151,7 +151,7 @@ def test_a_request_is_served() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
             locked(rig, b"right")
-            client = handle(Gateway(rig.engine), request_head(headers=bearer(b"right")), CHAT)
+            client = handle(PublicApi(rig.engine), request_head(headers=bearer(b"right")), CHAT)
             record = await rig.log.next()
             assert (client.status, client.body) == (200, SAID)
             assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/v1/chat/completions", len(CHAT))
@@ -163,7 +163,7 @@ def test_a_request_is_served() -> None:
 def test_a_head_that_is_known_is_judged_again_after_a_reload() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            gateway, head = Gateway(rig.engine), request_head(headers=bearer(b"first"))
+            gateway, head = PublicApi(rig.engine), request_head(headers=bearer(b"first"))
             locked(rig, b"first")
             assert handle(gateway, head, CHAT).ended is None, "being served"
             assert (await rig.log.next()).status == 200
@@ -186,7 +186,7 @@ def test_a_key_that_has_expired_is_told_so_and_named_in_the_log(path: str) -> No
             keys = {digest: replace(key, expires_at=time() - 1, team="red", customer="acme")}
             rig.live.swap(replace(rig.live.snapshot, virtual_keys=keys))
             client = handle(
-                Gateway(rig.engine), request_head("POST" if "chat" in path else "GET", path, bearer(b"right")), CHAT
+                PublicApi(rig.engine), request_head("POST" if "chat" in path else "GET", path, bearer(b"right")), CHAT
             )
             record = await rig.log.next()
             assert (client.status, error_of(client)) == (401, "invalid_api_key")
@@ -206,7 +206,7 @@ def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
         async with engine_before(answer) as rig:
             locked(rig, b"right")
             headers = {b"x-request-id": b"mine", **bearer(b"right")}
-            client = handle(Gateway(rig.engine), request_head(headers=headers), body)
+            client = handle(PublicApi(rig.engine), request_head(headers=headers), body)
             record = await rig.log.next()
             assert record.virtual_key == "right"
             assert (client.status, client.ended, record.code) == (400, "finished", error_of(client))
@@ -219,7 +219,7 @@ def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
 def test_health_and_readiness() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            gateway = Gateway(rig.engine)
+            gateway = PublicApi(rig.engine)
             locked(rig, b"right")  # health asks for no key
 
             def status(path: str) -> tuple[int, str]:
@@ -239,11 +239,11 @@ def test_health_and_readiness() -> None:
 def test_the_models_are_answered_here() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client = handle(Gateway(rig.engine), request_head("GET", "/v1/models"))
+            client = handle(PublicApi(rig.engine), request_head("GET", "/v1/models"))
             record = await rig.log.next()
             assert [model["id"] for model in json.loads(client.body)["data"]] == ["chat", "alpha/m"]
             assert (client.status, record.status, record.path, rig.asked) == (200, 200, "/v1/models", [0])
-            missing = handle(Gateway(rig.engine), request_head("GET", "/v1/models/unheard-of"))
+            missing = handle(PublicApi(rig.engine), request_head("GET", "/v1/models/unheard-of"))
             assert (missing.status, (await rig.log.next()).code) == (404, "model_not_found")
 
     run(main())
@@ -254,7 +254,7 @@ def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
             failure = Failure(failures.REQUEST_TOO_LARGE, "too large")
-            status, lines, body = Gateway(rig.engine).refuse(failure, head, "192.0.2.1")
+            status, lines, body = PublicApi(rig.engine).refuse(failure, head, "192.0.2.1")
             record = await rig.log.next()
             assert (status, json.loads(body)["error"]["code"]) == (413, "request_too_large")
             assert f"x-pointsman-request-id: {record.request_id}\r\n".encode() in lines
@@ -283,7 +283,7 @@ def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None
         async with engine_before(reloading, answer) as rig:
             later = configured(rig, 900, Routing("weighted", 1, Timeouts(commit_s=0.001)))
             rig.live.swap(configured(rig, 7, Routing()))
-            client = handle(Gateway(rig.engine), request_head(), CHAT)
+            client = handle(PublicApi(rig.engine), request_head(), CHAT)
             record = await rig.log.next()
             assert (client.status, record.strategy, record.provider) == (200, "priority", "beta")
             assert [one.outcome for one in record.attempts] == ["upstream_error", "ok"]
@@ -299,7 +299,7 @@ FIELD = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\nchat\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\naudio\r\n--B--\r\n'
 
 
-def upload(gateway: Gateway) -> tuple[FakeClient, Callable[[], None]]:
+def upload(gateway: PublicApi) -> tuple[FakeClient, Callable[[], None]]:
     """Begin an upload; the second part is its client going away."""
     head = request_head("POST", "/v1/audio/transcriptions", FORM)
     head.mode = gateway.accept(head)
@@ -311,7 +311,7 @@ def upload(gateway: Gateway) -> tuple[FakeClient, Callable[[], None]]:
 def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client, _ = upload(Gateway(rig.engine))
+            client, _ = upload(PublicApi(rig.engine))
             client.upload(FIELD[:20], FIELD[20:])
             client.upload(FILE[:10])
             assert rig.live.in_progress == {}, "more of what is acted on may follow"
@@ -328,7 +328,7 @@ def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
 def test_a_reload_while_an_upload_arrives_changes_nothing_for_it() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client, _ = upload(Gateway(rig.engine))
+            client, _ = upload(PublicApi(rig.engine))
             client.upload(FIELD)
             rig.live.swap(replace(rig.snapshot, models={}))
             client.upload(FILE, ends=True)
@@ -341,7 +341,7 @@ def test_a_reload_while_an_upload_arrives_changes_nothing_for_it() -> None:
 def test_an_upload_that_names_no_model_is_refused() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client, _ = upload(Gateway(rig.engine))
+            client, _ = upload(PublicApi(rig.engine))
             client.upload(FILE, ends=True)
             record = await rig.log.next()
             assert (client.status, client.ended, record.code) == (400, "finished", "invalid_request")
@@ -353,7 +353,7 @@ def test_an_upload_that_names_no_model_is_refused() -> None:
 def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            gateway, head = Gateway(rig.engine), request_head("POST", "/v1/audio/transcriptions", FORM)
+            gateway, head = PublicApi(rig.engine), request_head("POST", "/v1/audio/transcriptions", FORM)
             head.mode = gateway.accept(head)
             exchange, client = exchange_of(head, length=len(FIELD + FILE))
             gateway.handle(exchange)
@@ -370,7 +370,7 @@ def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() 
 def test_a_client_that_leaves_before_its_model_is_known_is_accounted_for() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
-            client, leave = upload(Gateway(rig.engine))
+            client, leave = upload(PublicApi(rig.engine))
             client.upload(FIELD[:20])
             leave()
             record = await rig.log.next()

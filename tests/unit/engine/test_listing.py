@@ -15,7 +15,7 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.operations import Operation
 from pointsman.domain.state import Touched
 from pointsman.engine import listing as module
-from pointsman.engine.listing import Listing
+from pointsman.engine.listing import FilteredList
 from unit.engine.test_ownership import Control, before, done, owned
 
 CONFIGURED = snapshot([endpoint("a")])
@@ -30,7 +30,7 @@ def asked(query: str = "", path: str = "/batches") -> Call:
 def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, **page: Any) -> tuple[Any, list[str]]:
     """The list as a client gets it, and the queries it took, of a provider that keeps `names`."""
     ownership, _ = before(*(owned(name, "team:red" if name in own else "team:blue") for name in names))
-    listing, queries = Listing(asked_for), []
+    listing, queries = FilteredList(asked_for), []
     following: Call | Failure | None = listing.first(asked_for)
     while isinstance(following, Call):
         query = parse_qs(following.path.partition("?")[2])
@@ -88,7 +88,7 @@ def test_a_list_with_too_little_in_it_is_not_read_for_ever(monkeypatch: pytest.M
 def test_what_is_no_list_is_not_passed_on() -> None:
     ownership, _ = before()
     for body in (b"", b"[]", b'{"data":{}}', b'{"object":"list"}', b'{"data":[1]}', b"<html>"):
-        listing = Listing(asked())
+        listing = FilteredList(asked())
         found = done(listing.take(asked(), body, "a", ownership, RED, CONFIGURED))
         assert isinstance(found, Failure), body
         assert listing.body is None
@@ -103,12 +103,12 @@ def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
     ownership, control = before(owned("b1"))
     assert isinstance(control, Control)
     control.unable = Unable("control is away")
-    found = done(Listing(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED, CONFIGURED))
+    found = done(FilteredList(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED, CONFIGURED))
     assert isinstance(found, Failure)
     assert found.kind.code == "state_unavailable"
 
 
 def test_lists_are_read_forwards() -> None:
-    found = Listing(asked("?before=b1")).first(asked("?before=b1"))
+    found = FilteredList(asked("?before=b1")).first(asked("?before=b1"))
     assert isinstance(found, Failure)
     assert found.param == "before"

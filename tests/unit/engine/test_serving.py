@@ -308,7 +308,7 @@ def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pyt
     assert "FileNotFoundError" in caplog.text
 
 
-@pytest.mark.parametrize("broken", ["Reception", "PROVIDERS"])
+@pytest.mark.parametrize("broken", ["AnswerReceiver", "PROVIDERS"])
 def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
     broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

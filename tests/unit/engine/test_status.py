@@ -17,7 +17,7 @@ from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.charges import Charge
-from pointsman.engine.handle import Gateway
+from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
 from pointsman.engine.serving import Engine
 from pointsman.engine.status import metrics_page
@@ -41,7 +41,7 @@ class Page:
         billing = Billing(self.live, Ledger(), None, None)
         engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, billing, Random(1))
         self.engine = engine
-        self.public = HttpServer(loop, Gateway(engine), Limits(), deadlines)
+        self.public = HttpServer(loop, PublicApi(engine), Limits(), deadlines)
 
     def samples(self) -> dict[str, float]:
         return samples(metrics_page(self.engine, self.public))

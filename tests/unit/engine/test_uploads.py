@@ -17,7 +17,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.engine.serving import Cancelled
 from pointsman.engine.tasks import EagerTask
-from pointsman.engine.uploads import Upload
+from pointsman.engine.uploads import UploadRelay
 from pointsman.transport.leg import UploadLeg
 
 MOST_HELD = 100_000
@@ -44,7 +44,7 @@ class Scene:
     ) -> None:
         exchange, self.client = exchange_of(request_head(target="/v1" + path), length=length)
         what = replace(asked(path, provider=provider), content_type=content_type)
-        self.upload = Upload(exchange, what, most_held)
+        self.upload = UploadRelay(exchange, what, most_held)
         self.call: Call | None = None
         self.refusal: Failure | None = None
         self.broken_off: Failure | None = None

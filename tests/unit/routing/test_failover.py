@@ -24,8 +24,8 @@ from fakes.routing import (
 )
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
-from pointsman.domain.outcomes import Attempt
-from pointsman.domain.plans import GiveUp, Reason, Try, Verdict, Wait
+from pointsman.domain.outcomes import PastAttempt
+from pointsman.domain.plans import Await, GiveUp, Reason, Try, Verdict
 from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot
 from pointsman.domain.targets import Provenance, candidate
 from pointsman.routing import health
@@ -161,7 +161,7 @@ def test_a_rejected_key_is_not_repeated_by_the_same_plan_even_when_its_block_is_
 def test_another_key_of_the_provider_comes_before_a_provider_that_came_back() -> None:
     view = FakeView(of(A, endpoint("b", "k1", "k2")))
     plan = plan_for(call(), view)
-    history = [Attempt("b/m", "b", "m", "k1", NOW, NOW, failure=failure(failures.CREDENTIAL_REJECTED))]
+    history = [PastAttempt("b/m", "b", "m", "k1", NOW, NOW, failure=failure(failures.CREDENTIAL_REJECTED))]
     view.block("b", "k1", failures.CREDENTIAL_REJECTED, NOW + 10)
     step = next_step(plan, history, view, NOW)
     assert isinstance(step, Try)
@@ -226,7 +226,7 @@ def test_a_block_that_is_over_is_not_waited_for() -> None:
     view = FakeView(of(A), tokens=0)
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW - 1)
     plan = plan_for(call(), view)
-    history = [Attempt("a/m", "a", "m", "k1", NOW, NOW, failure=failure(failures.UPSTREAM_ERROR))]
+    history = [PastAttempt("a/m", "a", "m", "k1", NOW, NOW, failure=failure(failures.UPSTREAM_ERROR))]
     assert isinstance(next_step(plan, history, view, NOW), GiveUp)
 
 
@@ -256,13 +256,15 @@ def test_a_plan_whose_keys_are_all_limited_waits_before_its_first_attempt() -> N
     assert trace.history[0].started_at >= NOW + 1
 
 
-@pytest.mark.parametrize("history", [(), (Attempt("a/m", "a", "m", "k1", NOW, NOW, failure=LIMITED),)])
-def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit(history: tuple[Attempt, ...]) -> None:
+@pytest.mark.parametrize("history", [(), (PastAttempt("a/m", "a", "m", "k1", NOW, NOW, failure=LIMITED),)])
+def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit(
+    history: tuple[PastAttempt, ...],
+) -> None:
     view = FakeView(of(A, queue_s=2))
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
     plan = plan_for(call(), view)
     wait = next_step(plan, history, view, NOW)
-    assert isinstance(wait, Wait)
+    assert isinstance(wait, Await)
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2.5)
     step = next_step(plan, history, view, NOW + 1, wait.then)
     assert isinstance(step, Try)
@@ -500,8 +502,8 @@ def test_going_on_after_a_success_is_refused() -> None:
 
 
 def test_an_attempt_is_a_repeat_where_its_candidate_failed_before() -> None:
-    def after(*kinds: tuple[str, Kind]) -> list[Attempt]:
-        return [Attempt(f"{name}/m", name, "m", "k1", NOW, NOW, failure=failure(kind)) for name, kind in kinds]
+    def after(*kinds: tuple[str, Kind]) -> list[PastAttempt]:
+        return [PastAttempt(f"{name}/m", name, "m", "k1", NOW, NOW, failure=failure(kind)) for name, kind in kinds]
 
     dead, limited = failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED
     assert not is_repeat("a/m", ())

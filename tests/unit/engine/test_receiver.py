@@ -16,8 +16,8 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.engine import reception as module
-from pointsman.engine.reception import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, Reception
+from pointsman.engine import receiver as module
+from pointsman.engine.receiver import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
 from pointsman.providers._provider import Answer, Form, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
@@ -121,14 +121,14 @@ class Scene:
         request = call() if not stream else Call(Operation.CHAT, "POST", "/x", "chat", {}, 2, stream=True)
         routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
         codec = Codec(is_passthrough=is_passthrough)
-        self.reception = Reception(request, codec, exchange, begin, routing)
+        self.reception = AnswerReceiver(request, codec, exchange, begin, routing)
         exchange.on_drain = self.reception.on_drain
         self.carrier = FakeCarrier()
         self.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), self.reception, NOW + 600)
         self.leg.carrier = self.carrier
         self.reception.leg = self.leg
 
-    def give(self, status: int, headers: Headers, *pieces: bytes) -> Reception:
+    def give(self, status: int, headers: Headers, *pieces: bytes) -> AnswerReceiver:
         """The head and the next pieces of the answer."""
         self.reception.on_head(status, headers)
         for piece in pieces:
@@ -469,7 +469,7 @@ def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
     ],
     ids=["end", "failure"],
 )
-def test_an_attempt_is_over_once(end: Callable[[Reception], None]) -> None:
+def test_an_attempt_is_over_once(end: Callable[[AnswerReceiver], None]) -> None:
     scene = Scene()
     reception = scene.give(200, SSE, b"C1 ", b"E")
     assert reception.failure is BROKEN

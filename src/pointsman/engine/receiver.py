@@ -65,7 +65,7 @@ _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
 
 
-class Reception(Waiter[None]):
+class AnswerReceiver(Waiter[None]):
     """A `ResponseHandler`, and what the request waits for: the end of the attempt. Then `failure` says how it ended,
     and `body` holds an answer that was collected whole and is still to be sent."""
 
