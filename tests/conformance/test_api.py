@@ -71,8 +71,14 @@ def test_a_call_says_what_the_head_said(path: ApiPath) -> None:
         "forwarded": (("accept", "x"),),
     }
     call = parse(body, path.path + "?q=1", **told)
-    assert (call.operation, call.method, call.path, call.model) == (path.operation, "POST", path.path + "?q=1", "m")
-    assert {name: getattr(call, name) for name in told} == told
+    head = call.head
+    assert (call.operation, head.method, head.path, call.model) == (
+        path.operation,
+        "POST",
+        path.path + "?q=1",
+        "m",
+    )
+    assert {name: getattr(head, name) for name in told} == told
     assert call.fallbacks == ("a/b",)
     assert set(call.fields) == set(body) - {"fallbacks"}
     assert bytes(call.fields["unknown"]) == b'{"kept": [1]}'

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.calls import NO_MEDIA, Call, Media, RequestHead
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.operations import Operation
 from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.money.terms import Terms
 
 PLAIN = Price(Rates(150_000, 600_000))  # $0.15 and $0.60 per million
@@ -50,4 +51,14 @@ def asking(
 ) -> Call:
     """A call of `size` bytes."""
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in (fields or {}).items()}
-    return Call(operation, method, path, "m", raw, size, max_tokens=max_tokens, choices=choices, media=media)
+    return Call(
+        operation=operation,
+        head=RequestHead(method=method, path=path),
+        snapshot=NO_SNAPSHOT,
+        model="m",
+        fields=raw,
+        size=size,
+        max_tokens=max_tokens,
+        choices=choices,
+        media=media,
+    )

@@ -6,14 +6,14 @@ from itertools import cycle
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, GiveUp, Plan, Step, Try
-from pointsman.domain.snapshots import Failover, PublicModel, Routing, Snapshot, Timeouts
+from pointsman.domain.snapshots import NO_SNAPSHOT, Failover, PublicModel, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import decide
@@ -70,15 +70,12 @@ def call(
     stateful: bool = False,
 ) -> Call:
     return Call(
-        operation,
-        "POST",
-        "/chat/completions",
-        model,
-        {},
-        2,
+        operation=operation,
+        head=RequestHead(path="/chat/completions", provider=provider, timeout_s=timeout_s),
+        snapshot=NO_SNAPSHOT,
+        model=model,
+        size=2,
         fallbacks=fallbacks,
-        provider=provider,
-        timeout_s=timeout_s,
         stateful=stateful,
     )
 

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
 from pointsman.providers._provider import StreamDecoder
 from pointsman.wire import PATHS
-from pointsman.wire.paths import Asked, PathTable
+from pointsman.wire.paths import ParsedHead, PathTable
 
 TABLE = PathTable(PATHS)
 SECRET = "sk-very-secret-0123456789"
@@ -32,12 +34,15 @@ PATH_OF = {
 }
 
 
-def asked(path: str = "/chat/completions", method: str = "POST", **more: object) -> Asked:
+def asked(
+    path: str = "/chat/completions", method: str = "POST", snapshot: Snapshot = NO_SNAPSHOT, **more: object
+) -> ParsedHead:
     api = TABLE.find(method, path.partition("?")[0])
-    return Asked(api, method, path, None, "application/json", **more)  # type: ignore[arg-type]
+    given = {"content_type": "application/json", **more}
+    return ParsedHead(api, RequestHead(method=method, path=path, **given), snapshot)  # type: ignore[arg-type]
 
 
-def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: object) -> Call:
+def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: Any) -> Call:
     """The call a body (bytes, or a value to be encoded) becomes. Raises `Refusal`."""
     what = asked(path, method, **more)
     assert what.api.parse is not None

@@ -9,7 +9,7 @@ from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.routing_schema import ModelSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Names, PublicModel, Routing, Snapshot
@@ -135,7 +135,9 @@ class ModelCompiler:
             message = f"{name!r} is a public name; targets and fallbacks name provider/model, so that none can loop"
             self._findings.error(location, message)
             return ()
-        found = find_candidates(Call(Operation.CHAT, "POST", "/chat/completions", name, {}, 0), self._bare)
+        found = find_candidates(
+            Call(operation=Operation.CHAT, head=RequestHead(), snapshot=self._bare, model=name), self._bare
+        )
         if not isinstance(found, Failure):
             for item in found[0]:
                 if not any(key.weight > 0 for key in item.keys):

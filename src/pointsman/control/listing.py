@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.messages import Headers
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Endpoint, candidate
 from pointsman.providers import PROVIDERS
 from pointsman.providers._openai_compatible import PassthroughCodec
@@ -31,7 +31,12 @@ TIMEOUT_S = 30.0
 JITTER = 0.1  # of the period, to both sides: gateways that were started together do not ask together
 FIRST_S = 5.0  # the start has better things to do
 MAX_BYTES = 16 * 1024 * 1024
-_CALL = Call(Operation.OTHER, "GET", "/models", "", {}, 0)
+_CALL = Call(
+    operation=Operation.OTHER,
+    head=RequestHead(method="GET", path="/models", content_type="application/json"),
+    snapshot=NO_SNAPSHOT,
+    model="",
+)
 
 _logger = logging.getLogger("pointsman")
 

@@ -4,7 +4,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Pin, Touched
 
 
@@ -26,43 +26,52 @@ class Media(Struct, frozen=True, gc=False):
 NO_MEDIA = Media()
 
 
-class Call(Struct, frozen=True, gc=False):
-    """One request of a client.
+class RequestHead(Struct, frozen=True, kw_only=True):
+    """The facts of a request that its head alone tells. It is made once for each distinct head and shared.
 
-    `path` is the path and query below `/v1`, with its leading slash. `fields` is the top level of a JSON body, each
-    value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body` is such a body, or
-    `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation needs none.
-    `size` is the length of the body; `max_tokens` counts output tokens. `state` is what the call has to do with of
-    things that providers keep, and `pin` where those it names are kept. `snapshot` is the configuration it was admitted
-    under: a later one changes nothing for it.
-
-    Like the other values made anew for every request it is none of the garbage collector's business (`gc=False`):
-    nothing in it refers back to it.
+    `path` is the path and query below `/v1`, with its leading slash. `content_type` is the client's own. `provider`,
+    `timeout_s`, `session` and `tags` are the gateway's own headers, and `forwarded` are the headers that go upstream.
     """
 
-    operation: Operation
-    method: str
-    path: str
-    model: str
-    fields: dict[str, Raw]
-    size: int
-    stream: bool = False
-    wants_usage: bool = False
-    fallbacks: tuple[str, ...] = ()
+    method: str = "POST"
+    path: str = ""
+    content_type: str = ""
     provider: str | None = None
     timeout_s: float | None = None
     session: str | None = None
     tags: dict[str, str] = {}
+    forwarded: tuple[tuple[str, str], ...] = ()
+
+
+class Call(Struct, frozen=True, kw_only=True, gc=False):
+    """One request of a client.
+
+    `snapshot` is the configuration it was admitted under: a later one changes nothing for it. `fields` is the top level
+    of a JSON body, each value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body`
+    is such a body, or `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation
+    needs none. `size` is the length of the body; `max_tokens` counts output tokens. `state` says which things that
+    providers keep the call is about, and `pin` where those it names are kept.
+
+    A call is made for every request and refers to nothing that refers back to it, so the garbage collector need not
+    track it (`gc=False`).
+    """
+
+    operation: Operation
+    head: RequestHead
+    snapshot: Snapshot
+    model: str
+    fields: dict[str, Raw] = {}
+    size: int = 0
+    stream: bool = False
+    wants_usage: bool = False
+    fallbacks: tuple[str, ...] = ()
     max_tokens: int | None = None
     choices: int = 1
     raw_body: bytes | None = None
-    content_type: str = "application/json"
-    forwarded: tuple[tuple[str, str], ...] = ()
     stateful: bool = False
     media: Media = NO_MEDIA
     state: Touched | None = None
     pin: Pin | None = None
-    snapshot: Snapshot = NO_SNAPSHOT
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -156,9 +156,9 @@ def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded)
 
 def is_free(call: Call) -> bool:
     """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
-    if call.method in _READING or call.operation is _FILE:
+    if call.head.method in _READING or call.operation is _FILE:
         return True
-    return call.operation in _KEPT and _is_order(call.path.partition("?")[0])
+    return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
 
 
 def _is_order(path: str) -> bool:

@@ -46,7 +46,7 @@ from pointsman.wire.callers import check_caller, client_address, cors_lines, pre
 from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
 from pointsman.wire.errors import error_body, error_headers, status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
-from pointsman.wire.paths import Asked, BodyKind, Parse, PathTable
+from pointsman.wire.paths import BodyKind, Parse, ParsedHead, PathTable
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _JSON = b"content-type: application/json\r\n"
@@ -60,7 +60,7 @@ class AdmittedHead(Struct, frozen=True, eq=False):
     """What a head says under one snapshot."""
 
     snapshot: Snapshot
-    asked: Asked
+    asked: ParsedHead
     grant: Grant
     mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
@@ -265,7 +265,7 @@ class PublicApi:
     def _answer_itself(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         if self._models.snapshot is not entry.snapshot:
             self._models = ModelList(entry.snapshot)
-        body = self._models.answer(entry.grant.virtual_key, entry.asked.path)
+        body = self._models.answer(entry.grant.virtual_key, entry.asked.head.path)
         lines = _JSON + id_lines(request_id)
         access = entry.snapshot.access
         exchange.send(200, lines + cors_lines(exchange.head.headers, access), body)
@@ -349,17 +349,17 @@ _HEALTH = frozenset({b"/healthz", b"/readyz"})
 _MARKED = BYTE_ORDER_MARK[:1]
 
 
-def _parse_encoded(parse: Parse, asked: Asked, body: bytes) -> Call:
+def _parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
     """Raises `Refusal`."""
     return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))
 
 
-def _body_mode(asked: Asked) -> BodyMode:
+def _body_mode(asked: ParsedHead) -> BodyMode:
     """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
     nothing reaches a provider that was not understood. Raises `Refusal` for what is to be passed on, and compressed."""
-    if asked.api.body is not BodyKind.STREAM or asked.method in ("GET", "HEAD"):
+    if asked.api.body is not BodyKind.STREAM or asked.head.method in ("GET", "HEAD"):
         return BodyMode.BUFFER
-    media_type = asked.content_type.partition(";")[0].strip().lower()
+    media_type = asked.head.content_type.partition(";")[0].strip().lower()
     is_file = asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
     if not is_file and media_type != "multipart/form-data":
         return BodyMode.BUFFER

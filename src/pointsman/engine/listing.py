@@ -43,7 +43,7 @@ class FilteredList:
     failure: Failure | None = None  # why there is none
 
     def __init__(self, call: Call) -> None:
-        path, _, query = call.path.partition("?")
+        path, _, query = call.head.path.partition("?")
         self._path = path
         pairs = parse_qsl(query, keep_blank_values=True)
         self._query = [pair for pair in pairs if pair[0] not in ("limit", "after", "before")]
@@ -98,7 +98,8 @@ class FilteredList:
             query.append(("limit", self._cursors["limit"]))
         if cursor is not None:
             query.append(("after", cursor))
-        return replace(call, path=f"{self._path}?{urlencode(query)}" if query else self._path)
+        path = f"{self._path}?{urlencode(query)}" if query else self._path
+        return replace(call, head=replace(call.head, path=path))
 
     def _finish(self, page: dict[str, Raw], *, has_more: bool) -> None:
         ends = (

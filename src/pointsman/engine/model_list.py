@@ -12,11 +12,11 @@ from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.snapshots import NO_SNAPSHOT, PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
 from pointsman.routing.names import resolve
@@ -24,7 +24,7 @@ from pointsman.routing.policies import rights
 from pointsman.routing.view import CalmView
 
 _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
-_CALL = Call(Operation.CHAT, "GET", "/models", "", {}, 0)
+_CALL = Call(operation=Operation.CHAT, head=RequestHead(method="GET", path="/models"), snapshot=NO_SNAPSHOT, model="")
 _MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
 
 
@@ -160,5 +160,5 @@ def _may_use(key: VirtualKey | None, row: _Row) -> bool:
 
 
 def _is_any_allowed(key: VirtualKey, candidates: Sequence[Candidate]) -> bool:
-    facts, view = Facts(_CALL, key), CalmView(Snapshot("", {}, {}, {}))
+    facts, view = Facts(_CALL, key), CalmView(NO_SNAPSHOT)
     return any(rights.check(item, facts, view, 0.0) is None for item in candidates)

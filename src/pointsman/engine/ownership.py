@@ -59,9 +59,9 @@ class Ownership:
 
     async def placed(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
         """The call, bound to where what it names is kept; or the refusal, where it is another owner's."""
-        touched, routing, owner = call.state, snapshot.routing, _owner_of(key)
+        touched, routing, owner, asked_at = call.state, snapshot.routing, _owner_of(key), call.head.provider
         assert touched is not None
-        if touched.lists is not None and call.method == "HEAD" and is_shared(snapshot):
+        if touched.lists is not None and call.head.method == "HEAD" and is_shared(snapshot):
             return Failure(failures.INVALID_REQUEST, "a list is asked for by GET")
         if touched.reads_all is not None and is_shared(snapshot):
             said = f"the field {touched.reads_all!r} asks for what everybody has stored there; name a file instead"
@@ -76,16 +76,14 @@ class Ownership:
             return _unable(found)
         places: dict[tuple[str, str], Named] | None = None
         for named in touched.names:
-            records = [one for one in found.get(named.id, ()) if call.provider in (None, one.provider)]
+            records = [one for one in found.get(named.id, ()) if asked_at in (None, one.provider)]
             mine = [one for one in records if one.owner == owner]
             if not mine:
                 elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
                 if elsewhere:
-                    said = (
-                        f"the {named.kind} {named.id!r} is kept by the provider {elsewhere[0]!r}, not {call.provider!r}"
-                    )
+                    said = f"the {named.kind} {named.id!r} is kept by the provider {elsewhere[0]!r}, not {asked_at!r}"
                     return Failure(failures.INVALID_REQUEST, said, param=named.param)
-                if not allows_unowned(snapshot) or self._is_anothers(found.get(named.id, ()), call.provider, snapshot):
+                if not allows_unowned(snapshot) or self._is_anothers(found.get(named.id, ()), asked_at, snapshot):
                     return _not_found(named)
                 mine = records
             if not mine:
@@ -143,7 +141,7 @@ class Ownership:
             found = [(GONE, "", touched.deletes)]
         if touched.creates is not None and (made := id_of(body)) is not None:
             found = [(MADE, touched.creates, made)]
-        if touched.learns or (touched.has_items and call.method != "DELETE" and touched.lists is None):
+        if touched.learns or (touched.has_items and call.head.method != "DELETE" and touched.lists is None):
             told = told_in(
                 body,
                 has_items=touched.has_items,
@@ -161,7 +159,7 @@ class Ownership:
         used = [(SEEN, named.kind, named.id) for named in touched.names if self._is_old(named.id, scope)]
         if used:
             self.learn(call, scope, request_id, key, used)
-        if touched.creates is None and not (touched.learns and call.method == "POST"):
+        if touched.creates is None and not (touched.learns and call.head.method == "POST"):
             return None
         return Watch(self, call, scope, request_id, key)
 

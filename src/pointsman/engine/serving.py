@@ -323,7 +323,7 @@ class Serving:
             leg = client.send_streaming(endpoint.origin, request, reception, deadline, length)
             reception.leg = leg
             upload.pump(leg, candidate.model, step.timeout_s, reception.break_off)
-        if self.call.timeout_s is not None:
+        if self.call.head.timeout_s is not None:
             reception.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 
     def _settle(self, step: Try, reception: AnswerReceiver, hold: Hold, started_at: float) -> None:
@@ -482,7 +482,7 @@ class Serving:
         record = RequestRecord(
             time=time(),
             request_id=self.request_id,
-            method=call.method,
+            method=call.head.method,
             path=logged_path(exchange.head.path),
             status=self.status,
             duration_us=int(total_s * 1e6),
@@ -518,8 +518,8 @@ class Serving:
             record.bytes_out = reception.bytes_in
             _note_usage(record, reception.used())
         record.bytes_in = call.size
-        record.session = call.session
-        record.tags = call.tags
+        record.session = call.head.session
+        record.tags = call.head.tags
         record.client_request_id = client_request_id(exchange.head)
         record.client = client_of(exchange, call.snapshot.access)
         record.client_retries = client_retries(exchange.head)

@@ -17,7 +17,7 @@ from pointsman.transport.leg import UploadLeg
 from pointsman.wire.api.passthrough import RECORDING_FIELDS, form_call
 from pointsman.wire.json_object import refuse
 from pointsman.wire.multipart import FormField, FormReader, boundary_of
-from pointsman.wire.paths import Asked
+from pointsman.wire.paths import ParsedHead
 from pointsman.wire.state import is_for_no_model
 
 MAX_WAITING_BYTES = 256 * 1024  # of what follows while a connection is made
@@ -32,11 +32,11 @@ class UploadRelay:
     the same call.
     """
 
-    def __init__(self, exchange: Exchange, asked: Asked, most_held: int, *, finds_state: bool = False) -> None:
+    def __init__(self, exchange: Exchange, asked: ParsedHead, most_held: int, *, finds_state: bool = False) -> None:
         self._exchange = exchange
         self._asked = asked
         self._most_held = most_held
-        boundary = boundary_of(asked.content_type) if asked.api.operation is not Operation.FILE else None
+        boundary = boundary_of(asked.head.content_type) if asked.api.operation is not Operation.FILE else None
         self._form: FormReader | None = None
         if boundary is not None:
             # Each image of a form costs, and so does each second of a recording whose length nobody stated.
@@ -75,7 +75,7 @@ class UploadRelay:
         if form is None:
             return form_call(asked, self._exchange.body_length or 0)
         self._exchange.pause_body()
-        if "model" not in form.fields and asked.provider is None and not is_for_no_model(asked.path):
+        if "model" not in form.fields and asked.head.provider is None and not is_for_no_model(asked.head.path):
             raise _no_model(self._most_held, is_whole=self._has_ended)
         form.decide()
         size = self._exchange.body_length

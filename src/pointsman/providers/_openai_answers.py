@@ -162,7 +162,7 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
     """An answer of a path that is passed through: JSON that is whole and says something, and no error."""
     body = body.removeprefix(BYTE_ORDER_MARK)
     beginning = body[:_SHORT].lstrip()
-    if not beginning and call.method in ("DELETE", "HEAD"):
+    if not beginning and call.head.method in ("DELETE", "HEAD"):
         return Answer(body)
     try:
         if not beginning.startswith(b"{"):
@@ -172,7 +172,7 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
         return _unreadable(error)
     if not is_empty(found.error) and _is_failed(call, found):
         return classify_inside(body, errors)
-    missing = _missing(call, found) if call.method == "POST" else None
+    missing = _missing(call, found) if call.head.method == "POST" else None
     if missing is not None:
         return classify_inside(body, errors) if bytes(found.status) == _FAILED else _lacks(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
@@ -183,13 +183,15 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
 def _is_failed(call: Call, found: _Passed) -> bool:
     """Whether an answer with an error in it is one: what describes a thing of an account may tell of its failure."""
     is_thing = not (is_empty(found.id) or is_empty(found.object))
-    return not is_thing or (call.operation is Operation.RESPONSES and is_response_creation(call.method, call.path))
+    return not is_thing or (
+        call.operation is Operation.RESPONSES and is_response_creation(call.head.method, call.head.path)
+    )
 
 
 def _missing(call: Call, found: _Passed) -> str | None:
     """What the answer to an order lacks."""
     operation = call.operation
-    if operation is Operation.RESPONSES and is_response_creation(call.method, call.path):
+    if operation is Operation.RESPONSES and is_response_creation(call.head.method, call.head.path):
         status = bytes(found.status)
         if status == _FAILED or (bytes(found.output)[:1] != b"[" and status not in _LATER):
             return "output"

@@ -43,7 +43,7 @@ class PassthroughCodec:
         self._takes_unlimited = takes_unlimited
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
-        body = b""
+        body, content_type = b"", "application/json"
         if call.fields:
             fields = call.fields
             if call.max_tokens is None and not self._takes_unlimited:
@@ -53,14 +53,16 @@ class PassthroughCodec:
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
-        target, headers = _envelope(candidate.endpoint, key, call.path, call.content_type, call.forwarded)
+        else:
+            content_type = call.head.content_type if call.raw_body is None else ""
+        target, headers = _envelope(candidate.endpoint, key, call.head.path, content_type, call.head.forwarded)
         headers = _ID_LINE % (headers, attempt_id.encode())
-        return UpstreamRequest(call.method.encode(), target, headers, body, is_replayable=not call.stateful)
+        return UpstreamRequest(call.head.method.encode(), target, headers, body, is_replayable=not call.stateful)
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
-        if status in _BODILESS or call.method == "HEAD":
+        if status in _BODILESS or call.head.method == "HEAD":
             return Form.OPAQUE
-        if call.path.partition("?")[0].endswith("/content"):
+        if call.head.path.partition("?")[0].endswith("/content"):
             return Form.OPAQUE
         if content_type.startswith(b"text/event-stream") or (call.stream and call.operation in _STREAMING):
             return Form.EVENTS
@@ -109,7 +111,7 @@ class JsonCodec(PassthroughCodec):
         for name, theirs in self._rename if rename is None else rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
-        target, headers = _envelope(candidate.endpoint, key, call.path, "application/json", call.forwarded)
+        target, headers = _envelope(candidate.endpoint, key, call.head.path, "application/json", call.head.forwarded)
         return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
@@ -38,13 +38,13 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         if forbidden is not None:
             return forbidden
     public = view.snapshot.models.get(call.model)
-    if public is None and call.provider is None:
+    if public is None and call.head.provider is None:
         public = resolve(view.snapshot, call.model)
     is_calm = not (view.conditions or view.key_blocks or view.exhausted or view.crowded)
     if (
         public is None
         or call.fallbacks
-        or call.provider is not None
+        or call.head.provider is not None
         or call.pin is not None
         or not is_calm
         or (public.bounds is not None and exceeds(call, public.bounds))
@@ -65,13 +65,14 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     choices = _sole_choices(ordered)
     if choices is None:
         choices = tuple([Choice(item, order_keys(call, item, rng)) for item in ordered])
+    commit_s = routing.timeouts.commit_s
     return Plan(
         choices,
         menu.verdicts,
         strategy,
         menu.source,
         now,
-        now + (routing.timeouts.commit_s if call.timeout_s is None else min(call.timeout_s, routing.timeouts.commit_s)),
+        now + (commit_s if call.head.timeout_s is None else min(call.head.timeout_s, commit_s)),
         routing.max_attempts,
         rng.random(),
         call.stateful,
@@ -121,8 +122,9 @@ def _menu(facts: Facts, view: View, now: float) -> _Menu | Failure:
 def _calm_menu(public: PublicModel, operation: Operation, key: VirtualKey | None) -> _Menu:
     """The menu of a public name while nothing is wrong anywhere: policies then look at no more than this. Cached by
     the identity of what a snapshot holds. `key` is `None` where it has no say."""
-    call = Call(operation, "", "", public.name, {}, 0)
-    menu = _menu(Facts(call, key), CalmView(Snapshot("", {}, {public.name: public}, {})), 0.0)
+    snapshot = Snapshot("", {}, {public.name: public}, {})
+    call = Call(operation=operation, head=RequestHead(), snapshot=snapshot, model=public.name)
+    menu = _menu(Facts(call, key), CalmView(snapshot), 0.0)
     assert not isinstance(menu, Failure)
     return menu
 
@@ -237,7 +239,7 @@ def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
     whatever serves a bare name; and the fallbacks the request or the public name declare."""
     public = snapshot.models.get(call.model)
     listed = public
-    if public is None and call.provider is None:
+    if public is None and call.head.provider is None:
         public = resolve(snapshot, call.model)
     if public is not None:
         found: Found = (public.targets, public.strategy, public.source or f"model {public.name}")
@@ -260,25 +262,24 @@ def find_candidates(call: Call, snapshot: Snapshot) -> Found | Failure:
             if item.id not in present:
                 present.add(item.id)
                 candidates.append(item)
-    if call.provider is not None and listed is not None:
-        candidates = [item for item in candidates if item.endpoint.name == call.provider]
+    if call.head.provider is not None and listed is not None:
+        candidates = [item for item in candidates if item.endpoint.name == call.head.provider]
         if not candidates:
-            message = f"x-pointsman-provider: model {call.model!r} has no target at provider {call.provider!r}"
+            message = f"x-pointsman-provider: model {call.model!r} has no target at provider {call.head.provider!r}"
             return Failure(failures.INVALID_REQUEST, message)
     return candidates, strategy, source
 
 
 def _named(call: Call, snapshot: Snapshot) -> Found | Failure:
-    endpoints = snapshot.endpoints
+    endpoints, named_provider = snapshot.endpoints, call.head.provider
     prefix, slash, rest = call.model.partition("/")
-    if call.provider is not None:
-        endpoint = endpoints.get(call.provider)
+    if named_provider is not None:
+        endpoint = endpoints.get(named_provider)
         if endpoint is None:
-            message = (
-                f"x-pointsman-provider: there is no provider {call.provider!r}; the providers are {_listed(endpoints)}"
-            )
+            known = _listed(endpoints)
+            message = f"x-pointsman-provider: there is no provider {named_provider!r}; the providers are {known}"
             return Failure(failures.INVALID_REQUEST, message)
-        model = rest if slash and prefix == call.provider else call.model
+        model = rest if slash and prefix == named_provider else call.model
         public = resolve(snapshot, model)
         named = [item for item in public.targets if item.endpoint is endpoint] if public is not None else []
         return named or [candidate(endpoint, model)], None, "x-pointsman-provider"

@@ -9,7 +9,7 @@ from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import read_object, refuse, refuse_variants
 from pointsman.wire.output_bound import UNLIMITED
-from pointsman.wire.paths import Asked
+from pointsman.wire.paths import ParsedHead
 
 MAX_FALLBACKS = 16
 MAX_TOKENS = 10_000_000  # of an answer; what it may cost is to fit into a number of a database
@@ -66,7 +66,7 @@ def most_tokens(*stated: int | None) -> int | None:
 
 
 def generation_call(
-    asked: Asked,
+    asked: ParsedHead,
     operation: Operation,
     fields: dict[str, Raw],
     typed: Generation,
@@ -87,22 +87,16 @@ def generation_call(
         del fields["fallbacks"]
         fallbacks = tuple(typed.fallbacks or ())
     return Call(
-        operation,
-        "POST",
-        asked.path,
-        typed.model,
-        fields,
-        size,
-        typed.stream or False,
-        options is not None and options.include_usage is True,
-        fallbacks,
-        asked.provider,
-        asked.timeout_s,
-        asked.session,
-        asked.tags,
-        most_tokens(max_completion_tokens, typed.max_tokens),
-        typed.n or 1,
-        forwarded=asked.forwarded,
+        operation=operation,
+        head=asked.head,
         snapshot=asked.snapshot,
+        model=typed.model,
+        fields=fields,
+        size=size,
+        stream=typed.stream or False,
+        wants_usage=options is not None and options.include_usage is True,
+        fallbacks=fallbacks,
+        max_tokens=most_tokens(max_completion_tokens, typed.max_tokens),
+        choices=typed.n or 1,
         media=media,
     )

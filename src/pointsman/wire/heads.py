@@ -7,11 +7,12 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from pointsman.domain import failures
+from pointsman.domain.calls import RequestHead
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import refuse
-from pointsman.wire.paths import PREFIX, ApiPath, Asked, PathTable
+from pointsman.wire.paths import PREFIX, ApiPath, ParsedHead, PathTable
 
 # What of a client's headers goes upstream. Everything else stays here: credentials, cookies, addresses, hop headers.
 FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
@@ -28,25 +29,29 @@ _MODELS = "/models/"
 _MAX_KEPT = 512  # of a target that is remembered
 
 
-def read_head(method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, snapshot: Snapshot) -> Asked:
+def read_head(
+    method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, snapshot: Snapshot
+) -> ParsedHead:
     """Read everything a head says. `headers` has names in lower case; `snapshot` is the configuration in force.
     Raises `Refusal`."""
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
     api, path = read(method, target, table)
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
-    return Asked(
+    return ParsedHead(
         api,
-        method,
-        path,
-        read_credential(headers, snapshot.key_headers),
-        text.get("content-type", ""),
+        RequestHead(
+            method=method,
+            path=path,
+            content_type=text.get("content-type", ""),
+            provider=_checked(text, "x-pointsman-provider"),
+            timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
+            session=_checked(text, "x-pointsman-session"),
+            tags=_tags(headers) if has_tags(headers) else {},
+            forwarded=tuple([(name, text[name]) for name in FORWARDED if name in text]),
+        ),
         snapshot,
-        provider=_checked(text, "x-pointsman-provider"),
-        timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
-        session=_checked(text, "x-pointsman-session"),
-        tags=_tags(headers) if has_tags(headers) else {},
-        forwarded=tuple([(name, text[name]) for name in FORWARDED if name in text]),
-        content_encoding=encoding_of(text["content-encoding"]) if "content-encoding" in text else "",
+        read_credential(headers, snapshot.key_headers),
+        encoding_of(text["content-encoding"]) if "content-encoding" in text else "",
     )
 
 

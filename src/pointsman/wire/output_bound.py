@@ -26,7 +26,7 @@ def is_response_creation(method: str, path: str) -> bool:
 def takes_bound(call: Call) -> bool:
     """Whether the request has a field for the most tokens its answer may have."""
     if call.operation is Operation.RESPONSES:
-        return bool(call.fields) and is_response_creation(call.method, call.path)
+        return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
     return call.operation in _FIELDS
 
 

@@ -6,10 +6,10 @@ from enum import Enum
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
+from pointsman.domain.snapshots import Snapshot
 
 PREFIX = "/v1"
 
@@ -22,26 +22,18 @@ class BodyKind(Enum):
     STREAM = "stream"  # passed on as it arrives; a JSON body is still read whole
 
 
-class Asked(Struct, frozen=True):
-    """What the head of a request says. `path` includes the query and lies below `/v1`. `credential` is the virtual
-    key as presented, hashed with SHA-256, or `None`. `forwarded` are the headers that go upstream.
-    `content_encoding` is empty for a plain body. `snapshot` is the configuration that it was read under."""
+class ParsedHead(Struct, frozen=True):
+    """The head of a request, read under a snapshot. `credential` is the virtual key as presented, hashed with SHA-256,
+    or `None`. `content_encoding` is empty for a plain body."""
 
     api: "ApiPath"
-    method: str
-    path: str
-    credential: bytes | None
-    content_type: str
-    snapshot: Snapshot = NO_SNAPSHOT
-    provider: str | None = None
-    timeout_s: float | None = None
-    session: str | None = None
-    tags: dict[str, str] = {}
-    forwarded: tuple[tuple[str, str], ...] = ()
+    head: RequestHead
+    snapshot: Snapshot
+    credential: bytes | None = None
     content_encoding: str = ""
 
 
-Parse = Callable[[Asked, bytes], Call]
+Parse = Callable[[ParsedHead, bytes], Call]
 
 
 class ApiPath(Struct, frozen=True, eq=False):

@@ -134,7 +134,7 @@ def test_what_says_the_same_is_read_once_and_nothing_else() -> None:
                 enter(x_pointsman_tag_a=b"2"),
             ]
             assert len({id(one) for one in (entry, *others)}) == 1 + len(others)
-            assert [one.asked.tags for one in others[-2:]] == [{"a": "1"}, {"a": "2"}]
+            assert [one.asked.head.tags for one in others[-2:]] == [{"a": "1"}, {"a": "2"}]
             theirs = others[3].grant.virtual_key
             assert theirs is not None
             assert (theirs.name, theirs.digest) == ("theirs", sha256(b"theirs").digest())

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.routing import call, endpoint, snapshot
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
@@ -23,8 +23,8 @@ RED = VirtualKey("r", b"r", team="red")
 
 
 def asked(query: str = "", path: str = "/batches") -> Call:
-    found = replace(call("", Operation.BATCH), method="GET", state=Touched(lists="batch"))
-    return replace(found, path=path + query)
+    found = replace(call("", Operation.BATCH), state=Touched(lists="batch"))
+    return replace(found, head=RequestHead(method="GET", path=path + query))
 
 
 def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, **page: Any) -> tuple[Any, list[str]]:
@@ -33,8 +33,8 @@ def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, *
     listing, queries = FilteredList(asked_for), []
     following: Call | Failure | None = listing.first(asked_for)
     while isinstance(following, Call):
-        query = parse_qs(following.path.partition("?")[2])
-        queries.append(following.path.partition("?")[2])
+        query = parse_qs(following.head.path.partition("?")[2])
+        queries.append(following.head.path.partition("?")[2])
         limit = min(int(query.get("limit", ["20"])[0]), most)
         start = names.index(query["after"][0]) + 1 if "after" in query else 0
         data = [{"id": name, "n": 1} for name in names[start : start + limit]]

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.routing import call, endpoint, snapshot
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
@@ -203,7 +203,7 @@ def test_what_is_not_stored_is_not_learned() -> None:
 
 def test_a_stream_is_learned_from_as_it_passes() -> None:
     ownership, control = before()
-    asked = replace(naming(creates="response", learns=True, has_items=True), method="POST")
+    asked = replace(naming(creates="response", learns=True, has_items=True), head=RequestHead())
     watch = ownership.sent(asked, SCOPE, "r", "k1")
     assert watch is not None
     event = b'data: {"type":"response.created","response":{"id":"resp_1","object":"response"}}\n\n'
@@ -220,7 +220,7 @@ def test_lists_are_filtered_where_several_may_own_something() -> None:
     assert not is_filtered(naming("file-1"), CONFIGURED)
     assert not is_filtered(listing, replace(CONFIGURED, require_key=False))
     assert is_filtered(listing, replace(CONFIGURED, require_key=False, virtual_keys={b"r": RED}))
-    head = placed(Ownership(), replace(listing, method="HEAD"))
+    head = placed(Ownership(), replace(listing, head=RequestHead(method="HEAD")))
     assert code(head) == "invalid_request"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.engine import FakeCarrier
 from fakes.exchange import exchange_of
@@ -12,7 +13,6 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -118,7 +118,7 @@ class Scene:
             self.lengths.append(length)
             exchange.start(status, b"", length)
 
-        request = call() if not stream else Call(Operation.CHAT, "POST", "/x", "chat", {}, 2, stream=True)
+        request = replace(call(), stream=stream)
         routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
         codec = Codec(is_passthrough=is_passthrough)
         self.reception = AnswerReceiver(request, codec, exchange, begin, routing)

@@ -7,7 +7,6 @@ from time import monotonic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from fakes.engine import FakeCarrier
 from fakes.exchange import FakeClient, exchange_of, request_head
@@ -43,7 +42,7 @@ class Scene:
         most_held: int = MOST_HELD,
     ) -> None:
         exchange, self.client = exchange_of(request_head(target="/v1" + path), length=length)
-        what = replace(asked(path, provider=provider), content_type=content_type)
+        what = asked(path, provider=provider, content_type=content_type)
         self.upload = UploadRelay(exchange, what, most_held)
         self.call: Call | None = None
         self.refusal: Failure | None = None

@@ -13,8 +13,8 @@ def test_every_field_the_gateway_acts_on_is_guarded_against_other_spellings() ->
 
 def test_what_the_head_says_reaches_the_call() -> None:
     call = parse(CHAT, provider="p", timeout_s=2.5, session="s", tags={"a": "b"}, forwarded=(("accept", "x"),))
-    assert (call.provider, call.timeout_s, call.session, call.tags) == ("p", 2.5, "s", {"a": "b"})
-    assert call.forwarded == (("accept", "x"),)
+    assert (call.head.provider, call.head.timeout_s, call.head.session, call.head.tags) == ("p", 2.5, "s", {"a": "b"})
+    assert call.head.forwarded == (("accept", "x"),)
 
 
 def test_an_empty_list_of_fallbacks_is_none_and_goes_nowhere() -> None:

@@ -12,12 +12,12 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.providers import PROVIDERS
 from pointsman.wire.heads import has_tags, names_read, read_credential, read_head
-from pointsman.wire.paths import Asked
+from pointsman.wire.paths import ParsedHead
 
 KEYS = NO_SNAPSHOT.key_headers
 
 
-def read(target: str, method: str = "POST", **headers: str) -> Asked:
+def read(target: str, method: str = "POST", **headers: str) -> ParsedHead:
     named = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
     return read_head(method, target, named, TABLE, NO_SNAPSHOT)
 
@@ -36,14 +36,20 @@ def test_a_head_is_read_whole() -> None:
         x_pointsman_tag_team="red",
     )
     assert asked.api.operation is Operation.CHAT
-    assert (asked.path, asked.method, asked.content_type) == (
+    assert (asked.head.path, asked.head.method, asked.head.content_type) == (
         "/chat/completions?beta=true",
         "POST",
         "application/json",
     )
     assert asked.credential == hashlib.sha256(b"k").digest()
-    assert (asked.provider, asked.timeout_s, asked.session, asked.tags) == ("openai", 1.5, "s", {"team": "red"})
-    assert asked.forwarded == (("accept", "text/event-stream"),)
+    head = asked.head
+    assert (head.provider, head.timeout_s, head.session, head.tags) == (
+        "openai",
+        1.5,
+        "s",
+        {"team": "red"},
+    )
+    assert asked.head.forwarded == (("accept", "text/event-stream"),)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,7 @@ def test_a_long_hostile_path_is_refused_quickly() -> None:
     ],
 )
 def test_model_names_may_hold_a_slash_escaped_or_not(escaped: str, path: str) -> None:
-    assert read("/v1/models/" + escaped, "GET").path == path
+    assert read("/v1/models/" + escaped, "GET").head.path == path
 
 
 def test_methods_are_checked() -> None:
@@ -142,8 +148,8 @@ def test_a_bad_timeout_is_refused(value: str) -> None:
 
 
 def test_a_timeout_is_in_milliseconds() -> None:
-    assert read("/v1/models", "GET", x_pointsman_timeout_ms="86400000").timeout_s == 86400
-    assert read("/v1/models", "GET", x_pointsman_timeout_ms="1").timeout_s == 0.001
+    assert read("/v1/models", "GET", x_pointsman_timeout_ms="86400000").head.timeout_s == 86400
+    assert read("/v1/models", "GET", x_pointsman_timeout_ms="1").head.timeout_s == 0.001
 
 
 @pytest.mark.parametrize("name", ["x_pointsman_provider", "x_pointsman_session"])
@@ -184,7 +190,7 @@ def test_tags_are_bounded() -> None:
     many = {f"x_pointsman_tag_{number}": "v" for number in range(17)}
     assert refused(lambda: read("/v1/models", "GET", **many)).kind.status == 400
     many.popitem()
-    assert len(read("/v1/models", "GET", **many).tags) == 16
+    assert len(read("/v1/models", "GET", **many).head.tags) == 16
     assert refused(lambda: read("/v1/models", "GET", x_pointsman_tag_a="x" * 256)).kind.status == 400
     assert refused(lambda: read("/v1/models", "GET", x_pointsman_tag_="x")).kind.status == 400
 
@@ -202,7 +208,7 @@ def test_only_listed_headers_go_upstream() -> None:
         ("accept", "range", "authorization", "cookie", "host", "x_forwarded_for", "user_agent"), "v"
     )
     asked = read("/v1/files", "POST", **headers)
-    call = parse({"a": 1}, PATH_OF[Operation.FILE], forwarded=asked.forwarded)
+    call = parse({"a": 1}, PATH_OF[Operation.FILE], forwarded=asked.head.forwarded)
     candidate = target()
     lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0], "id-1").headers
     names = {line.partition(b":")[0] for line in lines.split(b"\r\n") if line}

@@ -17,7 +17,7 @@ from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
 from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.output_bound import UNLIMITED
-from pointsman.wire.paths import ApiPath, Asked
+from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import may_name, may_name_by_field, touched_by_chat
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
@@ -59,7 +59,7 @@ _LARGE_DECODER = msgspec.json.Decoder(_LargeChat)
 _DECODER = msgspec.json.Decoder(_Chat)
 
 
-def parse(asked: Asked, body: bytes) -> Call:
+def parse(asked: ParsedHead, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     if len(body) <= SMALL_BYTES:

@@ -10,7 +10,7 @@ from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.generation import Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
-from pointsman.wire.paths import ApiPath, Asked
+from pointsman.wire.paths import ApiPath, ParsedHead
 
 MAX_ANSWERS = 10_000  # to one request; what they may cost is to fit into a number of a database
 
@@ -26,7 +26,7 @@ class _Completion(Generation):
 _DECODER = msgspec.json.Decoder(_Completion)
 
 
-def parse(asked: Asked, body: bytes) -> Call:
+def parse(asked: ParsedHead, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)

@@ -14,7 +14,7 @@ from pointsman.domain.operations import Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import in_content, in_input
-from pointsman.wire.paths import ApiPath, Asked
+from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import touched_by_chat
 
 _NONE = Raw(b"")
@@ -37,7 +37,7 @@ class _Embedding(Struct):
 _DECODER = msgspec.json.Decoder(_Embedding)
 
 
-def parse(asked: Asked, body: bytes) -> Call:
+def parse(asked: ParsedHead, body: bytes) -> Call:
     """Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)
@@ -53,19 +53,13 @@ def parse(asked: Asked, body: bytes) -> Call:
     refuse_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(
-        Operation.EMBEDDING,
-        "POST",
-        asked.path,
-        typed.model,
-        fields,
-        len(body),
-        fallbacks=tuple(typed.fallbacks or ()),
-        provider=asked.provider,
-        timeout_s=asked.timeout_s,
-        session=asked.session,
-        tags=asked.tags,
-        forwarded=asked.forwarded,
+        operation=Operation.EMBEDDING,
+        head=asked.head,
         snapshot=asked.snapshot,
+        model=typed.model,
+        fields=fields,
+        size=len(body),
+        fallbacks=tuple(typed.fallbacks or ()),
         media=media,
         state=state,
     )

@@ -19,7 +19,7 @@ from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 from pointsman.wire.output_bound import UNLIMITED, is_response_creation
-from pointsman.wire.paths import ApiPath, Asked, BodyKind
+from pointsman.wire.paths import ApiPath, BodyKind, ParsedHead
 from pointsman.wire.state import touched
 
 
@@ -40,7 +40,7 @@ RECORDING_FIELDS = frozenset({"url", "file_url"})  # of a form: Groq's and Mistr
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
-def parse(asked: Asked, body: bytes) -> Call:
+def parse(asked: ParsedHead, body: bytes) -> Call:
     """A call with a JSON body or none. Raises `Refusal`."""
     fields: dict[str, Raw] = {}
     typed = _Any()
@@ -53,27 +53,20 @@ def parse(asked: Asked, body: bytes) -> Call:
             raise refuse("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
         fields.pop("fallbacks", None)
     return Call(
-        asked.api.operation,
-        asked.method,
-        asked.path,
-        typed.model or "",
-        fields,
-        len(body),
+        operation=asked.api.operation,
+        head=asked.head,
+        snapshot=asked.snapshot,
+        model=typed.model or "",
+        fields=fields,
+        size=len(body),
         stream=typed.stream or False,
         fallbacks=tuple(typed.fallbacks or ()),
-        provider=asked.provider,
-        timeout_s=asked.timeout_s,
-        session=asked.session,
-        tags=asked.tags,
         choices=_images(typed.n) if asked.api.operation is Operation.IMAGE else 1,
         max_tokens=most_tokens(typed.max_output_tokens) if asked.api.operation is Operation.RESPONSES else None,
         raw_body=None if fields else body,
-        content_type="application/json" if body else "",
-        forwarded=asked.forwarded,
-        snapshot=asked.snapshot,
         stateful=_is_stateful(asked, typed),
         media=_media(asked.api.operation, fields) if fields else NO_MEDIA,
-        state=touched(asked.method, asked.path, fields, stores=typed.store is not False),
+        state=touched(asked.head.method, asked.head.path, fields, stores=typed.store is not False),
     )
 
 
@@ -99,17 +92,17 @@ def _images(n: Raw) -> int:
         raise refuse("the field 'n' must be a whole number from 1 to 128", "n") from None
 
 
-def _is_stateful(asked: Asked, typed: _Any) -> bool:
+def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
     operation = asked.api.operation
     if operation is not Operation.RESPONSES:
         return operation in STATEFUL
     # A response is stored unless the client says otherwise; what refers to a stored one must find its account.
     refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
-    return refers or not is_response_creation(asked.method, asked.path) or typed.store is not False
+    return refers or not is_response_creation(asked.head.method, asked.head.path) or typed.store is not False
 
 
 def form_call(
-    asked: Asked,
+    asked: ParsedHead,
     size: int,
     values: Mapping[str, str] | None = None,
     files: int = 0,
@@ -129,23 +122,15 @@ def form_call(
     elif operation is Operation.IMAGE:
         media = Media(files, files * MEDIA_TOKENS, file_bytes)
     return Call(
-        operation,
-        asked.method,
-        asked.path,
-        model,
-        {},
-        size,
-        provider=asked.provider,
-        timeout_s=asked.timeout_s,
-        session=asked.session,
-        tags=asked.tags,
-        choices=_images(Raw(values["n"].encode())) if "n" in values else 1,
-        content_type=asked.content_type,
-        forwarded=asked.forwarded,
+        operation=operation,
+        head=asked.head,
         snapshot=asked.snapshot,
+        model=model,
+        size=size,
+        choices=_images(Raw(values["n"].encode())) if "n" in values else 1,
         stateful=True,
         media=media,
-        state=touched(asked.method, asked.path, {}, form=named),
+        state=touched(asked.head.method, asked.head.path, {}, form=named),
     )
 
 

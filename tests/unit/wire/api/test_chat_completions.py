@@ -63,7 +63,7 @@ def test_every_field_passes_through_but_the_model_and_the_fallbacks() -> None:
 def test_the_call_holds_what_the_gateway_acts_on() -> None:
     call = parse({**FULL, "stream": True, "stream_options": {"include_usage": True}})
     assert (call.model, call.stream, call.wants_usage, call.max_tokens, call.choices) == ("m", True, True, 7, 2)
-    assert (call.method, call.path) == ("POST", "/chat/completions")
+    assert (call.head.method, call.head.path) == ("POST", "/chat/completions")
     plain = parse(CHAT)
     assert (plain.stream, plain.wants_usage, plain.max_tokens, plain.choices) == (False, False, None, 1)
     assert parse({**CHAT, "max_tokens": 5}).max_tokens == 5

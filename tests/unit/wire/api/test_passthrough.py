@@ -27,7 +27,7 @@ def test_a_json_body_passes_with_the_model_replaced() -> None:
 
 def test_a_body_without_a_model_passes_unchanged() -> None:
     call = parse({"input_file_id": "f"}, "/batches", provider="openai")
-    assert (call.model, call.provider) == ("", "openai")
+    assert (call.model, call.head.provider) == ("", "openai")
     assert msgspec.json.decode(sent(call)[0]) == {"input_file_id": "f"}
 
 
@@ -40,7 +40,7 @@ def test_an_empty_object_is_still_a_body() -> None:
 def test_no_body_is_no_body() -> None:
     call = parse(b"", "/files/f-1/content?x=1", "GET")
     body, headers = sent(call)
-    assert (body, call.path, call.method) == (b"", "/files/f-1/content?x=1", "GET")
+    assert (body, call.head.path, call.head.method) == (b"", "/files/f-1/content?x=1", "GET")
     assert b"content-type" not in headers
 
 
@@ -91,7 +91,7 @@ def test_a_streamed_body_is_not_read() -> None:
     what = asked("/audio/transcriptions", provider="openai", tags={"a": "b"})
     call = form_call(what, 17, {"model": "whisper"})
     assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
-    assert (call.model, call.provider, call.tags) == ("whisper", "openai", {"a": "b"})
+    assert (call.model, call.head.provider, call.head.tags) == ("whisper", "openai", {"a": "b"})
 
 
 def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
