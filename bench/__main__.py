@@ -17,14 +17,14 @@ from pathlib import Path
 
 import trustme
 from bench import nginx
-from bench.gateway import PLAIN, STREAM, TLS, default_command, gateway
+from bench.gateway import DEGRADED, PLAIN, STREAM, TLS, default_command, gateway
 from bench.measure import Load, Runs, own, runs, wrk
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
-_PARTS = ("plain", "rate", "stream", "tls", "large", "workers")
+_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "degraded")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     """Everything that is measured, and what is put behind it."""
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(15)
+    numbers = free_ports(16)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
     ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:13], strict=True))
     routes = [
@@ -110,6 +110,7 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
         PLAIN: [f"http://127.0.0.1:{port}/v1" for port in plain],
         STREAM: [f"http://127.0.0.1:{port}/v1" for port in streaming],
         TLS: [f"https://localhost:{port}/v1" for port in secure],
+        DEGRADED: [f"http://127.0.0.1:{port}/v1" for port in (plain[0], numbers[15])],  # nobody listens at the second
     }
     mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", *map(str, streaming)]
     stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, secure, certificate))
@@ -229,6 +230,22 @@ def _workers(bench: Bench) -> list[tuple[str, Runs]]:
     return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", beside)]
 
 
+def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
+    """One target refuses every connection: its breaker is open, and another one serves. It comes last, since a target
+    that is degraded stays so."""
+    bodies, seconds, count = bench.work.bodies(DEGRADED), 1 if bench.quick else 3, 2 if bench.quick else 5
+    before = bench.runs(PLAIN, wrk(bench.work, bench.work.bodies(PLAIN), 32, seconds), count)
+    load = wrk(bench.work, bodies, 32, seconds)
+    load(bench.gateway_port)  # opens the breaker
+    degraded = runs((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+    beside = bench.runs(PLAIN, wrk(bench.work, bench.work.bodies(PLAIN), 32, seconds), count)
+    return [
+        ("saturated, every target healthy", before),
+        ("one of its two targets degraded", degraded),
+        ("a target of another model degraded", beside),
+    ]
+
+
 _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
     "plain": _plain,
     "rate": _rate,
@@ -236,6 +253,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
     "tls": _tls,
     "large": _large,
     "workers": _workers,
+    "degraded": _degraded,
 }
 
 

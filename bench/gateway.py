@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.processes import GATEWAY_CORE, Server
 
-PLAIN, STREAM, TLS = "bench", "bench-stream", "bench-tls"
+PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
 _PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_output_tokens": 16_384}
 # Of each key; with those of its team and customer they are six. None is ever reached.
 _LIMITS: dict[str, object] = {

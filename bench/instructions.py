@@ -24,12 +24,11 @@ from typing import Any
 
 import trustme
 from bench import nginx
-from bench.gateway import gateway
+from bench.gateway import DEGRADED, PLAIN, STREAM, gateway
 from bench.load import EVENTS
 from bench.processes import LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
-PLAIN, DEGRADED, STREAM = "bench", "bench-degraded", "bench-stream"
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
 _OPENS = 40  # requests after which the breaker of a target that refuses every connection is open
 
