@@ -1,7 +1,7 @@
-"""Finds the members of a package: providers, strategies, policies and commands, a file each.
+"""Finds the members of a package: providers, strategies, policies and commands, one file each.
 
-A member is a module of the package whose name has no leading underscore. It defines one named constant
-(`PROVIDER`, `order`, `check` …); a module without it is an error, so a typing slip cannot silently drop a member.
+A member is a module of the package without a leading underscore in its name. It defines one named constant (`PROVIDER`,
+`order`, `check` …). A module without it is an error, so a typo cannot silently drop a member.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 def members(package: str, attribute: str) -> Iterator[tuple[str, object]]:
     """Yield `(module name, value of its attribute)` for every member of `package`, in alphabetical order.
 
-    Raises `AttributeError` for a member without the attribute.
+    Raise `AttributeError` for a member without the attribute.
     """
     paths = importlib.import_module(package).__path__
     for module in sorted(pkgutil.iter_modules(paths), key=lambda found: found.name):

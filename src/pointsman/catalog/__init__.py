@@ -1,1 +1,1 @@
-"""The models that are known: who serves them, what they can do, what they cost. Data, and the code that reads it."""
+"""Known models with their providers, capabilities and prices: the data, and the code that reads it."""

@@ -1,21 +1,21 @@
-"""Canonical names: which names of different providers mean the very same model.
+"""Canonical names: decide when names at different providers mean the same model.
 
-A name passes the tables below from top to bottom. Two names are one model if the same key comes out. In doubt they stay
-apart: a missed fallback costs less than an answer by another model. So dated versions, sizes, base and instruct,
-quantised and sped-up re-hosts, and variants behind a colon keep names of their own; and a publisher that is not known
-stays in front of its models, since anybody may publish a tuned `llama-3.1-8b-instruct`.
+A name passes through the tables below from top to bottom. Two names mean one model if they yield the same key. In doubt
+they stay apart, because a missed fallback costs less than an answer from another model. So dated versions, sizes, base
+and instruct models, quantised and accelerated re-hosts, and variants behind a colon keep names of their own. An unknown
+publisher stays in front of its models, because anybody may publish a tuned `llama-3.1-8b-instruct`.
 """
 
 import re
 from functools import lru_cache
 
-# How providers wrap a model's name: (provider, or "" for all; pattern; replacement). All are tried, in this order.
+# Patterns by which providers wrap a model's name: (provider, or "" for all; pattern; replacement). All apply, in order.
 _WRAPPINGS = (
     ("", r"^(publishers/[^/]+/)?models/", ""),
     # Bedrock: [inference profile.]publisher.model[-v1][:0], https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
     ("bedrock", r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.", ""),
-    ("bedrock", r"^deepseek\.v3-v1:0$", "deepseek-v3.1"),  # so says its model card
-    ("bedrock", r"^(us-gov\.)?nvidia\.nemotron-nano-12b-v2$", "nemotron-nano-12b-v2-vl"),  # it sees
+    ("bedrock", r"^deepseek\.v3-v1:0$", "deepseek-v3.1"),  # according to its model card
+    ("bedrock", r"^(us-gov\.)?nvidia\.nemotron-nano-12b-v2$", "nemotron-nano-12b-v2-vl"),  # it has vision
     ("bedrock", r"^deepseek\.(?=[rv]\d)", "deepseek-"),
     ("bedrock", r"^anthropic\.claude-v2:1", "claude-2.1"),
     ("bedrock", r"^anthropic\.claude-v2", "claude-2.0"),
@@ -23,7 +23,7 @@ _WRAPPINGS = (
     ("bedrock", r"(?<=-\d{8})-v\d+:\d+(:\w+)?$", ""),
     ("bedrock", r"-v0:(?=\d$)", "-v0."),
     ("bedrock", r":(\d+k|mm)$", ""),
-    ("bedrock", r"(?<!-text)(?<!-image)(?<!-generator)-v1(:0)?$", ""),  # Titan's versions are models
+    ("bedrock", r"(?<!-text)(?<!-image)(?<!-generator)-v1(:0)?$", ""),  # Titan's versions are separate models
     ("bedrock", r"(-1)?:0$", ""),
     # Vertex: [publisher/]model[@version][-maas], https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/use-partner-models
     ("vertex", r"@default$", ""),
@@ -34,7 +34,7 @@ _WRAPPINGS = (
     ("fireworks", r"(?<=\d)p(?=\d)", "."),
     ("fireworks", r"^llama-v(?=\d)", "llama-"),
     ("azure", r"^(eu|us|us-gov|apac|global|global-standard)/", ""),
-    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),  # its version is chosen at deployment
+    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),  # the version is chosen at deployment
     ("azure", r"^gpt-35-", "gpt-3.5-"),
     ("azure", r"^whisper$", "whisper-1"),
     ("synthetic", r"^hf:", ""),
@@ -46,16 +46,16 @@ _WRAPPINGS = (
     ("sap-ai-core", r"^anthropic--", ""),
     ("venice", r"^(openai|zai-org|z-ai|google|nvidia)-(?=(gpt|glm|gemma|nemotron))", ""),
     ("venice", r"^(gpt-|minimax-m)(\d)(\d)(?=-|$)", r"\1\2.\3"),
-    ("together", r"^deepseek-ai/deepseek-v3$", "deepseek-v3-0324"),  # its page names this state
+    ("together", r"^deepseek-ai/deepseek-v3$", "deepseek-v3-0324"),  # its page names this version
     ("replicate", r"^deepseek-ai/deepseek-v3$", "deepseek-v3-0324"),
     ("cerebras", r"^llama3\.1-8b$", "llama-3.1-8b-instruct"),
-    ("perplexity", r"^perplexity/", "perplexity-agent/"),  # its own versions, at prices of their own
+    ("perplexity", r"^perplexity/", "perplexity-agent/"),  # its own versions have their own prices
     ("", r"^perplexity/(?=(sonar|pplx|r1-1776))", ""),
     ("groq", r"^llama-3\.3-70b-versatile$", "llama-3.3-70b-instruct"),  # its page names these weights
     ("groq", r"^llama-3\.1-8b-instant$", "llama-3.1-8b-instruct"),
 )
 
-# Publishers whose name in front of a slash adds nothing, since the names of their models are their own.
+# Publishers that add nothing in front of a slash, because the names of their models are unique.
 _PUBLISHERS = frozenset((
     "ai21", "alibaba", "allenai", "amazon", "anthropic", "arcee", "arcee-ai", "baai", "baichuan", "baidu",
     "black-forest-labs", "bytedance", "bytedance-seed", "codellama", "cohere", "cohereforai", "cohere-labs",
@@ -68,13 +68,13 @@ _PUBLISHERS = frozenset((
     "writer", "x-ai", "xai", "xiaomi", "xiaomimimo", "z-ai", "zai", "zai-org", "zhipu", "zhipuai",
 ))  # fmt: skip
 
-# How families are spelt, after `.`, `_` and blanks have become `-`: (pattern, replacement). All are tried, in order.
+# Spellings of families, after `.`, `_` and blanks have become `-`: (pattern, replacement). All apply, in order.
 _SPELLINGS = (
     (r"^meta-llama-", "llama-"),
     (r"^(llama|gemma|phi|glm|grok|nova|hermes)(?=\d)", r"\1-"),
     (r"^qwen-(?=\d)", "qwen"),
     (r"^nvidia-(?=(llama|nemotron))", ""),
-    (r"^llama-3-3-70b$", "llama-3-3-70b-instruct"),  # there is no other
+    (r"^llama-3-3-70b$", "llama-3-3-70b-instruct"),  # no other exists
     (r"^llama-4-maverick(-17b(-128e)?-instruct)?$", "llama-4-maverick-17b-128e-instruct"),
     (r"^llama-4-scout(-17b(-16e)?-instruct)?$", "llama-4-scout-17b-16e-instruct"),
     (r"^claude-(opus|sonnet|haiku)(?=\d)", r"claude-\1-"),
@@ -83,7 +83,7 @@ _SPELLINGS = (
     (r"^claude-(4)-(sonnet|opus|haiku)", r"claude-\2-\1"),
     (r"^claude-(4)-(\d)-(sonnet|opus|haiku)", r"claude-\3-\1-\2"),
     (r"^(claude-(?:sonnet|opus)-4)-0$", r"\1"),
-    # Each name of Claude has one dated version, which it always meant, except 3.5 Sonnet, which had two:
+    # Each Claude name has always meant one dated version. Only 3.5 Sonnet had two:
     # https://docs.anthropic.com/en/docs/about-claude/models/overview
     (r"^(claude-(?!3-5-sonnet)[a-z0-9-]+?)-20\d{6}$", r"\1"),
     (r"^kimi-k2-(instruct-)?0905(-preview)?$", "kimi-k2-instruct-0905"),
@@ -91,8 +91,8 @@ _SPELLINGS = (
     (r"^(nova-(?:2-)?(?:micro|lite|pro|premier))-v1$", r"\1"),
 )
 
-# Names that need not mean the same everywhere. Most mean one model today and another tomorrow. They are their vendor's;
-# what another provider serves under such a name need not be what the vendor serves, so it is kept apart as
+# Names that may differ between providers. Most mean one model today and another tomorrow. They belong to their vendor.
+# Another provider may serve a different model under such a name, so that name is kept apart as
 # `name@provider`: (pattern, the vendor's own providers).
 _APART = (
     (r"^deepseek-(chat|reasoner|coder)$", ("deepseek",)),
@@ -113,10 +113,10 @@ _APART = (
     (r"^grok-.*latest$", ("xai",)),
     (r"^(kimi|moonshot)-.*latest$", ("moonshot",)),
     (r"^(.*stral|mistral)-.*latest$", ("mistral",)),
-    # Base at one provider, tuned at another: sizes of open weights without a word.
+    # Sizes of open weights without further words: base models at one provider, tuned ones at another.
     (r"^(llama|gemma|mistral|mixtral|codellama|falcon|starcoder)-[0-9-]*(x\d+)?\d*b$", ()),
     (r"^qwen(1-5|2|2-5)?(-coder|-math|-vl)?-\d+b$", ()),
-    # Sped up, each host in its own way.
+    # Accelerated versions, which differ from host to host.
     (r"^(glm|deepseek|qwen\d|minimax|gpt-oss|llama|nemotron|kimi)-?.*-(fast|tput|basic|high-throughput)$", ()),
     (r"^(llama|deepseek|qwen\d|gemma).*-(turbo|lite)$", ()),
     (r"(^|-)latest$|^(auto|default|model-router)", ()),
@@ -127,8 +127,8 @@ _spellings = [(re.compile(pattern), to) for pattern, to in _SPELLINGS]
 _apart = [(re.compile(pattern), homes) for pattern, homes in _APART]
 _separators = re.compile(r"[._\s-]+")
 
-# Where an id itself says where requests are served. Nothing may be inferred from any other id.
-# Azure's are named by the type of their deployment, https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/deployment-types
+# Regions that an id itself states. No other id reveals its region.
+# Azure names them by deployment type, https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/deployment-types
 _AZURE_REGIONS = {
     "eu": "eu",
     "us": "us",
@@ -142,8 +142,8 @@ _PROFILES = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.")
 
 @lru_cache(maxsize=8192)
 def key_of(provider: str, model: str) -> str:
-    """What all names of one model have in common. `provider` is a provider of the catalog, or `""` for a name that a
-    client or a configuration asks for."""
+    """Return the key that all names of one model share. `provider` is a provider of the catalog, or `""` for a name
+    from a client or a configuration."""
     name = model.strip().lower()
     for only, pattern, to in _wrappings:
         if not only or only == provider:
@@ -165,9 +165,8 @@ def key_of(provider: str, model: str) -> str:
 
 
 def region_of(provider: str, model: str) -> str | None:
-    """Where requests under this id are served, as far as the id says so: `eu` for a European inference profile of
-    Bedrock, `global` for one that may leave its region, for which no residency may be assumed. `None`: nothing is
-    known."""
+    """Return the region that an id states: `eu` for a European inference profile of Bedrock, `global` for a profile
+    that may leave its region and so guarantees no residency. `None` means that the region is unknown."""
     if provider == "bedrock":
         found = _PROFILES.match(model.lower())
         return found[1] if found else None

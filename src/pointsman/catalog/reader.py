@@ -1,7 +1,7 @@
-"""Reads a catalog file: which models providers have, what they can do and what they cost.
+"""Reads a catalog file: the models of each provider, with capabilities and prices.
 
-The format is JSON with an entry on each line. Only its outline is read at once; an entry is decoded when it is asked
-for. `names` has, for each key of `catalog.names`, the canonical name and every `provider/model` that is still served.
+The format is JSON with one entry per line. Loading decodes only the outline; an entry is decoded on first use. `names`
+maps each key of `catalog.names` to the canonical name and to every `provider/model` that is still served.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from pointsman.catalog.names import key_of
 from pointsman.domain.prices import ModelFacts
 
 FORMAT = 1
-_MAX_ENTRIES = 16_384  # kept decoded; names may come from clients
+_MAX_ENTRIES = 16_384  # bounds the decoded entries, because clients choose the names
 
 
 class CatalogError(ValueError):
-    """A file that is no catalog. The message says why."""
+    """The file is not a valid catalog. The message gives the reason."""
 
 
 class _Listed(Struct, frozen=True):
@@ -49,17 +49,17 @@ _PLACES = msgspec.json.Decoder(list[str])
 
 
 class ModelCatalog:
-    """A catalog in memory. Implements `domain.prices.Catalog`. `date` is the day its prices are of, `digest` identifies
+    """A catalog in memory. Implements `domain.prices.Catalog`. `date` is the date of its prices; `digest` identifies
     its content."""
 
     def __init__(self, content: bytes, digest: str) -> None:
-        """Raises `CatalogError`."""
+        """Raise `CatalogError` if the content is not a catalog."""
         try:
             if _FORMAT.decode(content).format != FORMAT:
-                raise CatalogError(f"it has format {_FORMAT.decode(content).format}, this version reads {FORMAT}")
+                raise CatalogError(f"format {_FORMAT.decode(content).format} is unknown; this version reads {FORMAT}")
             self._file = _FILE.decode(content)
         except msgspec.DecodeError as error:
-            raise CatalogError(f"it is not a catalog: {error}") from None
+            raise CatalogError(f"the file is not a catalog: {error}") from None
         self.digest = digest
         self._decoded: dict[tuple[str, str], _Entry | None] = {}
 
@@ -69,21 +69,21 @@ class ModelCatalog:
 
     @property
     def sources(self) -> dict[str, str]:
-        """What the tables are that it was made from, by the names `origins` uses."""
+        """Descriptions of the source tables, by the names that `origins` uses."""
         return self._file.sources
 
     def providers(self) -> Iterator[str]:
         return iter(self._file.providers)
 
     def provider_at(self, host: str) -> str | None:
-        """The provider that has this host, or a host it is part of."""
+        """Return the provider of this host or of a parent domain."""
         for name, listed in self._file.providers.items():
             if any(host == one or host.endswith(f".{one}") for one in listed.hosts):
                 return name
         return None
 
     def models(self, provider: str) -> Iterator[str]:
-        """The provider's names for what it has."""
+        """Return the provider's names for its models."""
         listed = self._file.providers.get(provider)
         return iter(listed.models) if listed is not None else iter(())
 
@@ -91,12 +91,12 @@ class ModelCatalog:
         return self._entry(provider_type, model)
 
     def name_of(self, model: str) -> str | None:
-        """The canonical name of the model that is asked for by any of its names."""
+        """Return the canonical name of a model that may be given by any of its names."""
         places = self._places(model)
         return places[0] if places else None
 
     def serving(self, model: str) -> list[tuple[str, str]]:
-        """Every provider, and its name for the model that is asked for by any of its names."""
+        """Return every provider of a model, with the provider's own name for it. Any name of the model will do."""
         found: list[tuple[str, str]] = []
         for place in self._places(model)[1:]:
             provider, _, name = place.partition("/")
@@ -104,32 +104,32 @@ class ModelCatalog:
         return found
 
     def canonical_names(self) -> Iterator[str]:
-        """Of all models that are still served somewhere."""
+        """Return the canonical names of all models that are still served."""
         for raw in self._file.names.values():
             yield _PLACES.decode(raw)[0]
 
     def origins(self, provider: str, model: str) -> dict[str, str]:
-        """Which table each field of an entry is from, such as `{"context": "models.dev", "price input": …}`."""
+        """Return the source table of each field of an entry, such as `{"context": "models.dev", "price input": …}`."""
         entry = self._entry(provider, model)
         return self._file.provenance[entry.origin] if entry is not None else {}
 
     def validate(self) -> int:
-        """Decode everything. Returns the number of entries; raises `CatalogError` for the first that is faulty, and for
-        a name that leads nowhere."""
+        """Decode everything and return the number of entries. Raise `CatalogError` for the first faulty entry, and for
+        a name without an entry."""
         count = 0
         for provider, listed in self._file.providers.items():
             for model in listed.models:
                 entry = self._entry(provider, model)
                 if entry is None or not 0 <= entry.origin < len(self._file.provenance):
-                    raise CatalogError(f"the entry {provider}/{model} cannot be read")
+                    raise CatalogError(f"cannot read the entry {provider}/{model}")
                 _check_price(f"{provider}/{model}", entry)
                 count += 1
         for key in self._file.names:
             if self.name_of(self.name_of(key) or "") is None:
-                raise CatalogError(f"{key} is no key of a name")
+                raise CatalogError(f"{key} is not a valid key of a name")
             for provider, model in self.serving(key):
                 if self._entry(provider, model) is None:
-                    raise CatalogError(f"{key} names {provider}/{model}, which is not there")
+                    raise CatalogError(f"{key} names {provider}/{model}, which has no entry")
         return count
 
     def _entry(self, provider: str, model: str) -> _Entry | None:
@@ -143,7 +143,7 @@ class ModelCatalog:
             try:
                 entry = msgspec.structs.replace(_ENTRY.decode(raw), version=f"catalog {self._file.date}")
             except msgspec.DecodeError as error:
-                raise CatalogError(f"the entry {provider}/{model} cannot be read: {error}") from None
+                raise CatalogError(f"cannot read the entry {provider}/{model}: {error}") from None
             if len(self._decoded) < _MAX_ENTRIES:
                 self._decoded[place] = entry
         return entry
@@ -161,6 +161,6 @@ def _check_price(place: str, entry: ModelFacts) -> None:
     every = [price.rates, *price.tiers.values(), *(rates for above in steps for _, rates in above)]
     amounts = [getattr(rates, name) for rates in every for name in rates.__struct_fields__]
     if any(amount is not None and not 0 <= amount <= 10**12 for amount in (*amounts, price.request_nano)):
-        raise CatalogError(f"{place} has a price outside of 0 to a dollar per token")
+        raise CatalogError(f"{place} has a price outside 0 to 1 dollar per token")
     if any(start <= 0 for above in steps for start, _ in above):
-        raise CatalogError(f"{place} has a step of prices that starts nowhere")
+        raise CatalogError(f"{place} has a price tier without a start")

@@ -1,4 +1,4 @@
-"""Finds models in a catalog by what is wanted of them, the cheapest first."""
+"""Finds models in a catalog by requirements, cheapest first."""
 
 from msgspec import Struct
 
@@ -9,12 +9,12 @@ CAPABILITIES = frozenset((
     "tools", "parallel_tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning", "prefill", "prompt_cache",
     "streaming_usage", "pdf", "web_search",
 ))  # fmt: skip
-_UNKNOWN = 10**18  # of a price: behind everything else
+_UNKNOWN = 10**18  # sorts an unknown price behind all others
 
 
 class Wanted(Struct, frozen=True):
-    """What a model must have. `providers` of `None` are all; `pico` is the most that a token may cost in a mix of three
-    parts prompt and one part answer, in pico-dollars."""
+    """Requirements for a model. `providers=None` means all providers. `pico` is the highest price per token for a mix
+    of three parts prompt and one part output, in pico-dollars."""
 
     words: tuple[str, ...] = ()
     capabilities: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class Found(Struct, frozen=True):
 
 
 def search(catalog: ModelCatalog, wanted: Wanted) -> list[Found]:
-    """All that fit: cheapest first, of unknown price last, then by name."""
+    """Return all matches: cheapest first, unknown prices last, then by name."""
     found: list[Found] = []
     for provider in catalog.providers():
         if wanted.providers is not None and provider not in wanted.providers:
@@ -45,7 +45,7 @@ def search(catalog: ModelCatalog, wanted: Wanted) -> list[Found]:
 
 
 def mixed_pico(facts: ModelFacts) -> int:
-    """Pico-dollars per token of three parts prompt and one part answer, the usual yardstick of price lists."""
+    """Return pico-dollars per token for three parts prompt and one part output, the usual measure of price lists."""
     if facts.price is None:
         return _UNKNOWN
     rates = facts.price.rates

@@ -1,14 +1,14 @@
-"""The prices of tools that providers run themselves, by the catalog's names of providers, in dollars for a
-thousand calls. The highest known in November 2026. Those of Perplexity and OpenRouter were looked up, the
-others were not checked against the provider's page; `pricing.overrides` outranks this table.
+"""Prices of tools that providers run themselves, by the catalog's names of providers, in dollars per thousand calls.
+They are the highest known in November 2026. Those of Perplexity and OpenRouter were looked up; the others were not
+checked against the provider's page. `pricing.overrides` takes precedence over this table.
 
-A tool with no row has no known price: under a budget it is refused. One that costs nothing beside tokens has 0.
+A tool without a row has no known price, so a budget rejects it. A tool that costs nothing besides tokens has 0.
 """
 
 from pointsman.domain.prices import ToolPrice
 
 # https://platform.openai.com/docs/pricing (`Built-in tools`). A search by `web_search_preview` costs less with models
-# that reason. An image is the dearest that GPT Image makes: high quality, with images to begin from and three previews.
+# that reason. An image has the highest price of GPT Image: high quality, with input images and three previews.
 _OPENAI = {
     "web_search": 10.0,
     "web_search_preview": 25.0,
@@ -18,10 +18,10 @@ _OPENAI = {
     "mcp": 0.0,
     "tool_search": 0.0,
 }
-# A container for as long as it lives, by its memory.
+# The price of one container for its whole life, by its memory.
 _OPENAI_CONTAINERS = {"": 30.0, ":4g": 120.0, ":16g": 480.0, ":64g": 1920.0}
 
-# https://docs.x.ai/docs/models (`Tools pricing`); sources of Live Search each.
+# https://docs.x.ai/docs/models (`Tools pricing`); Live Search is priced per source.
 _XAI = {
     "live_search": 25.0,
     "web_search": 10.0,
@@ -33,11 +33,11 @@ _XAI = {
     "mcp": 0.0,
 }
 
-# https://docs.perplexity.ai/docs/getting-started/pricing; the dearer of what it charged during 2026.
+# https://docs.perplexity.ai/docs/getting-started/pricing; the highest price charged during 2026.
 _PERPLEXITY = {"web_search": 5.0, "image_search": 5.0, "fetch_url": 0.5, "people_search": 5.0, "finance_search": 5.0}
 
 # https://openrouter.ai/docs/guides/features/plugins/web-search: each result of Exa; a native search costs its
-# provider's price, $35 at the most, for the five results that are the default.
+# provider's price, at most $35, for the default of five results.
 _OPENROUTER = {
     "plugin:web": 7.0,
     "plugin:response-healing": 0.0,
@@ -47,14 +47,14 @@ _OPENROUTER = {
     "openrouter:datetime": 0.0,
 }
 
-# https://groq.com/pricing (`Built-in tools`): an advanced search; code and browsers are charged by the hour, of which
-# one use takes minutes at the most.
+# https://groq.com/pricing (`Built-in tools`): an advanced search. Code and browsers are charged by the hour;
+# one use takes a few minutes at most.
 _GROQ = {"compound": 8.0, "browser_search": 8.0, "code_interpreter": 18.0, "mcp": 0.0}
 
 # https://mistral.ai/pricing (`Connectors`)
 _MISTRAL = {"web_search": 30.0, "web_search_premium": 50.0, "code_interpreter": 30.0, "image_generation": 100.0}
 
-# https://docs.claude.com/en/docs/about-claude/pricing, by way of its dialect of OpenAI's
+# https://docs.claude.com/en/docs/about-claude/pricing, through its OpenAI-compatible API
 _ANTHROPIC = {"web_search": 10.0, "web_fetch": 0.0}
 
 
@@ -78,7 +78,7 @@ TOOL_PRICES: dict[str, dict[str, ToolPrice]] = {
     "anthropic": _priced(_ANTHROPIC),
 }
 
-# Models that use a tool whether or not they are asked to: the pattern, the tool, and how often at most.
+# Models that use a tool without being asked: the pattern, the tool, and the largest number of uses.
 TOOL_MODELS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "openai": (
         ("*-search-preview*", "web_search_options", 1),

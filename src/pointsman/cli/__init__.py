@@ -1,6 +1,6 @@
-"""The `pointsman` command: a file per subcommand, each with a function named `command`.
+"""The `pointsman` command: one file per subcommand, each with a function named `command`.
 
-What a command needs it imports inside the function, so that `pointsman version` does not wait for a web server.
+A command imports its dependencies inside the function, so that `pointsman version` does not load a web server.
 """
 
 import os
@@ -13,14 +13,14 @@ from pointsman.registry import members
 
 
 def build_app() -> typer.Typer:
-    """Assemble the subcommands; the name of a file, with dashes for underscores, is the name of its command."""
+    """Assemble the subcommands. A command's name is its file's name with dashes for underscores."""
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.callback()(_no_options)  # keeps subcommands as such, however few there are
+    app.callback()(_no_options)  # keeps subcommands even if only one exists
     for module, command in members(__name__, "command"):
         app.command(module.replace("_", "-"))(cast("Callable[..., Any]", command))
     return app
@@ -31,7 +31,7 @@ def _no_options() -> None:
 
 
 def main() -> None:
-    """Entry point of the `pointsman` script. What it writes, and what the processes of a gateway write, is for nobody
-    but the user they run as, whatever the umask was."""
+    """Run the `pointsman` script. Only the current user can read the files it and the gateway's processes create,
+    whatever the umask is."""
     os.umask(0o077)
     build_app()()

@@ -18,13 +18,13 @@ URL = "http://127.0.0.1:8081"
 
 
 def ask(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
-    """The answer to a GET as data. Leaves the process with a message when there is none."""
+    """Send a GET and return the decoded response. Exit with a message if there is none."""
     query = urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
     return _taken(url, *_call(url, f"{path}?{query}", token_file, None))
 
 
 def send(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
-    """The answer to a POST of JSON; also one of a status that is `expected`."""
+    """Send JSON by POST and return the decoded response. A response with the status `expected` is no error."""
     status, answer = _call(url, path, token_file, json.dumps(data).encode())
     return answer if status in expected else _taken(url, status, answer)
 
@@ -35,19 +35,19 @@ def _taken(url: str, status: int, answer: Any) -> Any:
     try:
         said = answer["error"]["message"]
     except (KeyError, TypeError):
-        said = "it gives no reason"
-    say(f"{url} answers {status}: {said}", err=True)
+        said = "no reason given"
+    say(f"{url} returned {status}: {said}", err=True)
     raise typer.Exit(1)
 
 
 def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> tuple[int, Any]:
-    """Status and data of an answer."""
+    """Return the status and data of a response."""
     if not url.startswith(("http://", "https://")):
-        raise typer.BadParameter("begins with http:// or https://", param_hint="--url")
+        raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
     headers = {"authorization": f"Bearer {_token(token_file)}", "content-type": "application/json"}
-    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers)  # noqa: S310 -- the scheme was looked at
+    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers)  # noqa: S310 -- the scheme was checked
     try:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was looked at
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
             return answer.status, json.load(answer)
     except HTTPError as error:
         try:
@@ -55,16 +55,16 @@ def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> t
         except ValueError:
             return error.code, {"error": {"message": error.reason}}
     except ValueError:
-        say(f"{url} gives an answer that is not JSON; is it the console's address?", err=True)
+        say(f"{url} did not return JSON; is this the console's address?", err=True)
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "strerror", None) or reason
-        say(f"{url} cannot be reached: {said}; is the gateway running?", err=True)
+        say(f"cannot reach {url}: {said}; is the gateway running?", err=True)
     raise typer.Exit(1)
 
 
 def moment(text: str, option: str) -> float:
-    """Unix seconds of a moment: these, or a day or time as ISO 8601 has it, in UTC where it states no zone."""
+    """Parse a time as Unix seconds. Accepts Unix seconds, or an ISO 8601 date or time, in UTC unless it sets a zone."""
     from datetime import UTC, datetime
 
     try:
@@ -74,19 +74,19 @@ def moment(text: str, option: str) -> float:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        message = f"{text!r} is not a time: write 2026-11-01, 2026-11-01T12:00 or Unix seconds"
+        message = f"{text!r} is not a time; write 2026-11-01, 2026-11-01T12:00 or Unix seconds"
         raise typer.BadParameter(message, param_hint=option) from None
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
 def known_by(one: Mapping[str, Any]) -> str:
-    """How a cost is known, where providers did not tell all of it."""
+    """Describe the part of a cost that providers did not report."""
     parts = [name for name in ("estimated", "reserved") if one.get(f"{name}_nano")]
     return f" ({' and '.join(parts)})" if parts else ""
 
 
 def dollars(nano: int) -> str:
-    """Nano-dollars as dollars, exact, with no more digits than it takes but cents."""
+    """Format nano-dollars as exact dollars, with cents and no more digits than needed."""
     sign, nano = ("-", -nano) if nano < 0 else ("", nano)
     rest = f"{nano % 1_000_000_000:09d}".rstrip("0").ljust(2, "0")
     return f"{sign}${nano // 1_000_000_000:,}.{rest}"
@@ -97,8 +97,8 @@ def _token(file: Path | None) -> str:
         try:
             return file.read_text().strip()
         except OSError as error:
-            raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="--token-file") from None
+            raise typer.BadParameter(f"cannot read {file}: {error.strerror}", param_hint="--token-file") from None
     token = os.environ.get(VARIABLE)
     if not token:
-        raise typer.BadParameter(f"set {VARIABLE} to the admin token, or name a file that holds it with --token-file")
+        raise typer.BadParameter(f"no admin token; set {VARIABLE}, or name its file with --token-file")
     return token

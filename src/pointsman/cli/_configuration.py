@@ -1,4 +1,4 @@
-"""Reads the configuration for commands that look at it without serving it."""
+"""Reads the configuration for commands that inspect it without serving it."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,9 @@ from pointsman.config.problems import Problem, Severity, render
 
 
 def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compiled:
-    """The configuration in `path`, or the one `serve` would make from the environment.
+    """Compile the configuration in `path`, or the one `serve` would build from the environment.
 
-    Errors go to standard error and end the process with status 1; the rest is for `pointsman check` to say.
+    Errors go to standard error and end the process with status 1. Warnings are left to `pointsman check`.
     """
     if path is not None:
         checked = compile_file(path, os.environ, reads_secrets=reads_secrets)

@@ -1,3 +1,3 @@
-"""The words that several commands say of the same option."""
+"""Help texts of options that several commands share."""
 
-NO_SECRETS = "Read no secret and no certificate; placeholders stand for them. For CI, where there are none."
+NO_SECRETS = "Do not read secrets and certificates; use placeholders instead. For CI, where they are missing."

@@ -1,7 +1,7 @@
-"""All that commands print. What clients and providers wrote may hold what a terminal obeys: it is made visible first.
+"""Prints the output of commands. Terminal control characters in texts of clients and providers are escaped.
 
-Escape sequences move the cursor, change the title or fill the clipboard; marks that turn the direction of writing show
-a line as what it is not. None of them has a place in what a command prints.
+Escape sequences can move the cursor, change the title or fill the clipboard. Marks of text direction can disguise a
+line. Neither belongs in the output of a command.
 """
 
 import json
@@ -10,18 +10,18 @@ from collections.abc import Collection, Iterable, Sequence
 
 import typer
 
-_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks of direction, half characters, ends of lines
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control characters, direction marks, surrogates, line ends
 
 
 def visible(text: str) -> str:
-    """Text in one line, as it is but for characters that are not seen: these as escapes, such as `\\x1b`."""
+    r"""Return the text on one line, with invisible characters as escapes such as `\x1b`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
 
 
 def plain(value: str) -> str:
-    """The same for a cell of CSV, which no spreadsheet takes for a formula."""
+    """Make a value visible for a CSV cell, in a form that no spreadsheet takes for a formula."""
     return visible(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
 
 
@@ -31,12 +31,12 @@ def say(line: str = "", *, err: bool = False) -> None:
 
 
 def say_data(data: object) -> None:
-    """Print JSON, which is all of ASCII."""
+    """Print JSON in pure ASCII."""
     typer.echo(json.dumps(data, indent=2))
 
 
 def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: Collection[str] = ()) -> None:
-    """Print as wide as the terminal; elsewhere, as wide as it takes. The columns `numbers` are set to the right."""
+    """Print a table at the terminal's width, or at full width elsewhere. The columns `numbers` are right-aligned."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -46,7 +46,7 @@ def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: C
     for name in names:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for line in lines:
-        table.add_row(*(Text(visible(cell)) for cell in line))  # as it is: what clients send may look like markup
+        table.add_row(*(Text(visible(cell)) for cell in line))  # no markup: texts may look like it
     console = Console()
     (console if console.is_terminal else Console(width=1000)).print(table)
 

@@ -1,4 +1,4 @@
-"""Print how far limits are used up."""
+"""Prints the use of limits."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,15 +10,15 @@ from pointsman.cli._terminal import print_table, say, say_data
 
 
 def command(
-    owner: Annotated[str | None, typer.Option("--owner", help="Of this owner, such as team:research.")] = None,
-    past: Annotated[bool, typer.Option("--past", help="Also windows that are over.")] = False,
+    owner: Annotated[str | None, typer.Option("--owner", help="Only this owner, such as team:research.")] = None,
+    past: Annotated[bool, typer.Option("--past", help="Include windows that have ended.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many.")] = 1000,
-    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
+    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print every limit and what is left of it in its present window. The admin token comes from
-    POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print every limit and the amount left in its current window. The admin token comes from POINTSMAN_ADMIN_TOKEN or
+    a file."""
     from pointsman.cli._admin import ask
 
     asked = {"owner": owner, "past": "true" if past else None, "limit": limit}
@@ -27,12 +27,12 @@ def command(
         say_data(found)
         return
     if not found:
-        say("there are no limits to show")
+        say("no limits found")
         return
     numbers = ("limit", "used", "held by workers", "left")
     print_table(("owner", "per", *numbers, "of", "since"), [_line(one) for one in found], set(numbers))
     if len(found) == limit:
-        say("there may be more: name an owner, or raise --limit", err=True)
+        say("more limits may exist; name an owner, or raise --limit", err=True)
 
 
 def _line(one: dict[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Put a newer model catalog in force without a release, or take it out again."""
+"""Installs a newer model catalog without a release, or removes it again."""
 
 from enum import Enum
 from pathlib import Path
@@ -11,17 +11,17 @@ from pointsman.cli._terminal import say
 MAX_CHECKSUM_BYTES = 4096
 
 _HELP = {
-    "action": "`update`, `revert` to the catalog before, or `show` what is in force.",
-    "source": "With `update`: a file, or an https address, of a catalog. Its checksum is expected beside it, under the "
-    "same name with `.sha256`, unless --sha256 states it.",
-    "sha256": "The SHA-256 the catalog must have, in hexadecimal.",
-    "config": "The configuration file, for its data folder.",
-    "data_dir": "The data folder. Absent: that of the configuration file, or of a gateway without one.",
+    "action": "`update`, `revert` to the previous catalog, or `show` the one in force.",
+    "source": "With `update`: the file or https address of a catalog. Its checksum is read from beside it, from the "
+    "same name with `.sha256`, unless --sha256 sets it.",
+    "sha256": "The expected SHA-256 of the catalog, in hexadecimal.",
+    "config": "The configuration file, which names the data folder.",
+    "data_dir": "The data folder. Default: that of the configuration file, or of a gateway without one.",
 }
 
 
 class Action(Enum):
-    """What to do with the catalog."""
+    """The actions of the command."""
 
     UPDATE = "update"
     REVERT = "revert"
@@ -35,16 +35,16 @@ def command(
     config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
 ) -> None:
-    """Update the model catalog from a file or an address, or go back to the one before.
+    """Update the model catalog from a file or an address, or go back to the previous one.
 
-    A catalog is taken whole or not at all: only with the right checksum, with every entry readable, and no older than
-    the one in force. A running gateway takes it within seconds; without a configuration file, at SIGHUP.
+    A catalog is accepted whole or not at all. The checksum must match, every entry must be readable, and the catalog
+    must not be older than the one in force. A running gateway loads it within seconds, or at SIGHUP without a file.
     """
     from pointsman.catalog.reader import CatalogError
     from pointsman.config.catalog import install, read_catalog, revert
 
     if (action is Action.UPDATE) != (source is not None):
-        raise typer.BadParameter("goes with `update`, which needs it", param_hint="--from")
+        raise typer.BadParameter("required with `update`, and only valid there", param_hint="--from")
     folder = data_dir or _data_dir(config)
     try:
         if source is not None:
@@ -59,10 +59,10 @@ def command(
             if in_use.problem is not None:
                 say(in_use.problem, err=True)
     except CatalogError as error:
-        raise _failed(f"{source} is not taken: {error}") from None
+        raise _failed(f"cannot install {source}: {error}") from None
     except FileNotFoundError:
-        missing = source if source is not None else f"catalog in {folder} to go back from"
-        raise _failed(f"there is no {missing}") from None
+        missing = "file" if source is not None else "catalog to revert"
+        raise _failed(f"{source or folder}: no such {missing}") from None
     except OSError as error:
         raise _failed(f"{source or folder}: {error.strerror or error}") from None
     names = sum(1 for _ in catalog.canonical_names())
@@ -70,7 +70,7 @@ def command(
 
 
 def _data_dir(config: Path | None) -> Path:
-    """The data folder that the gateway reads. No secret is read to find it."""
+    """Return the data folder of the gateway, without reading a secret."""
     import os
 
     from pointsman.cli._configuration import compiled_or_exit
@@ -82,7 +82,7 @@ def _data_dir(config: Path | None) -> Path:
 
 
 def _read(source: str, limit: int | None = None) -> bytes:
-    """The content behind a path or an address. Raises `OSError`."""
+    """Return the content of a path or an address. Raise `OSError`."""
     from urllib.parse import urlsplit
     from urllib.request import urlopen
 
@@ -96,20 +96,20 @@ def _read(source: str, limit: int | None = None) -> bytes:
     else:
         parts = urlsplit(source)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-            raise typer.BadParameter("an address begins with https://", param_hint="--from")
-        with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme was looked at
+            raise typer.BadParameter("the address must begin with https://", param_hint="--from")
+        with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme was checked
             content = answer.read(most + 1)
     if len(content) > most:
-        raise OSError(f"it has more than {most} bytes")
+        raise OSError(f"it is larger than {most} bytes")
     return bytes(content)
 
 
 def _beside(source: str) -> str:
-    """The checksum that stands beside it: the first word of the file, as `sha256sum` writes it."""
+    """Return the checksum from the file beside the source. It is the first word, as `sha256sum` writes it."""
     try:
         return _read(f"{source}.sha256", MAX_CHECKSUM_BYTES).decode("ascii", "replace").split()[0]
     except (OSError, IndexError):
-        raise _failed(f"{source}.sha256 cannot be read; state the checksum with --sha256") from None
+        raise _failed(f"cannot read {source}.sha256; set the checksum with --sha256") from None
 
 
 def _check(content: bytes, expected: str, source: str) -> None:
@@ -117,7 +117,7 @@ def _check(content: bytes, expected: str, source: str) -> None:
 
     found = sha256(content).hexdigest()
     if found != expected.strip().lower():
-        raise _failed(f"{source} is not taken: its sha256 is {found}, not {expected}")
+        raise _failed(f"cannot install {source}: its sha256 is {found}, not {expected}")
 
 
 def _failed(message: str) -> typer.Exit:

@@ -1,4 +1,4 @@
-"""Check a configuration file and say what was understood."""
+"""Checks a configuration file and prints a summary of it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 def command(
     file: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help=NO_SECRETS)] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and stop.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and exit.")] = False,
 ) -> None:
-    """Check a configuration file: every problem with its line, then what was understood.
+    """Check a configuration file. Print every problem with its line, then a summary of the configuration.
 
-    Exits with 0 when the file can be used and with 1 when it cannot. Nothing is started and no provider is asked. The
-    secrets the file refers to must be there, except with --no-secrets.
+    Exits with 0 if the file is usable and with 1 if it is not. The command starts nothing and calls no provider. The
+    secrets that the file refers to must exist, except with --no-secrets.
     """
     import os
 
@@ -38,7 +38,7 @@ def command(
         say_data(document_schema())
         return
     if file is None:
-        raise typer.BadParameter("name the file to check", param_hint="FILE")
+        raise typer.BadParameter("no file given; name the file to check", param_hint="FILE")
     checked = compile_file(file, os.environ, reads_secrets=not no_secrets)
     found = [problem.severity for problem in checked.problems]
     failed = checked.compiled is None or (strict and Severity.WARNING in found)
@@ -65,14 +65,14 @@ def _summary(compiled: Compiled) -> list[str]:
     if snapshot.require_key:
         lines.append(f"accepts      {_count(_keys_in(snapshot), 'virtual key')}")
     else:
-        lines.append("accepts      anyone on this machine, without a key")
+        lines.append("accepts      any client on this machine, without a key")
     lines.append("providers")
     for endpoint in snapshot.endpoints.values():
         serves = f", serves {', '.join(endpoint.serves)}" if endpoint.serves else ""
         usable = sum(key.weight > 0 for key in endpoint.keys)
         keys = _count(usable, "key")
         lines.append(f"  {endpoint.name}  ({endpoint.type})  {endpoint.origin}{endpoint.base_path}  {keys}{serves}")
-    lines.append("models" if snapshot.models else "models       none named; any can be asked for as provider/model")
+    lines.append("models" if snapshot.models else "models       none named; clients use provider/model")
     for model in snapshot.models.values():
         lines.append(f"  {model.name}  {model.strategy or snapshot.routing.strategy}")
         lines += [f"    {_target(item, model)}" for item in model.targets]
@@ -81,7 +81,7 @@ def _summary(compiled: Compiled) -> list[str]:
 
 
 def _keys_in(snapshot: Snapshot) -> int:
-    """The number of virtual keys; one that is being rotated stands there under two digests."""
+    """Return the number of virtual keys. A key in rotation is listed under two digests."""
     from pointsman.domain.identity import KeyTable
 
     keys = snapshot.virtual_keys

@@ -1,4 +1,4 @@
-"""The gateway in front of simulated providers."""
+"""Runs the gateway in front of simulated providers."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ import typer
 
 
 def command(
-    port: Annotated[int, typer.Option(help="Where the gateway listens, on 127.0.0.1.")] = 8080,
-    console_port: Annotated[int, typer.Option(help="Where its console is, on 127.0.0.1.")] = 8081,
+    port: Annotated[int, typer.Option(help="The gateway's port on 127.0.0.1.")] = 8080,
+    console_port: Annotated[int, typer.Option(help="The console's port on 127.0.0.1.")] = 8081,
 ) -> None:
-    """Run the gateway in front of two simulated providers, one of them flaky. Needs no key and no network."""
+    """Run the gateway in front of two simulated providers, one of them flaky. No key and no network are needed."""
     from pointsman.runtime.demo import run
 
     raise typer.Exit(run(port, console_port))

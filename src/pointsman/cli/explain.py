@@ -1,4 +1,4 @@
-"""Print the plan for a request, made by the very code that routes."""
+"""Prints the plan for a request, made by the code that routes requests."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from pointsman.domain.snapshots import Snapshot
 
 _HELP = {
-    "config": "The configuration file. Absent: from the environment, as `serve` does.",
-    "request": "A file with the JSON body of a request; `-` reads standard input.",
+    "config": "The configuration file. Default: built from the environment, as with `serve`.",
+    "request": "A file with the JSON body of a request, or `-` for standard input.",
     "model": "A model name, instead of a request file.",
-    "stream": "With --model: ask for a streamed answer.",
-    "path": "The path the request is for.",
+    "stream": "With --model: request a stream.",
+    "path": "The path of the request.",
     "header": "A request header that routing reads, such as `x-pointsman-provider: openai`. May be repeated.",
-    "key": "The name of the virtual key that asks.",
-    "seed": "Number that decides the dice, so that the same plan comes out again.",
+    "key": "The name of the virtual key that sends the request.",
+    "seed": "A seed for random choices, so that the plan can be repeated.",
     "no_secrets": NO_SECRETS,
     "json": "Print the plan as JSON.",
 }
 
 
-def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     request: Annotated[Path | None, typer.Argument(help=_HELP["request"], show_default=False)] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help=_HELP["model"])] = None,
@@ -41,10 +41,10 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
-    """Explain how a request would be routed: the attempts in order, and why anything was left out.
+    """Explain how a request would be routed: the attempts in order, and the reason for each excluded candidate.
 
-    Nothing is sent. Every provider counts as healthy, and every limit as unspent, so what is left out by billing has no
-    price, or may cost more than a whole limit. Exits with 1 when the request would be refused.
+    Nothing is sent. Every provider counts as healthy and every limit as unused. So billing excludes only a candidate
+    without a price, or one that may cost more than a whole limit. Exits with 1 if the request would be rejected.
     """
     import time
     from random import Random
@@ -89,7 +89,7 @@ def _find_key(snapshot: Snapshot, name: str) -> VirtualKey:
         found = next((key for key in keys.values() if key.name == name), None)
     if found is not None:
         return found
-    raise typer.BadParameter(f"there is no virtual key {name!r}", param_hint="--key")
+    raise typer.BadParameter(f"unknown virtual key {name!r}", param_hint="--key")
 
 
 def _read_body(request: Path | None, model: str | None, *, stream: bool) -> bytes:
@@ -97,25 +97,25 @@ def _read_body(request: Path | None, model: str | None, *, stream: bool) -> byte
     import sys
 
     if (request is None) == (model is None):
-        raise typer.BadParameter("name either a request file or --model")
+        raise typer.BadParameter("give either a request file or --model")
     if request is None:
-        # A body that every path with a model accepts; fields a path does not know pass through.
+        # Every path with a model accepts this body; unknown fields pass through.
         message = {"role": "user", "content": "…"}
         return json.dumps(
             {"model": model, "stream": stream, "messages": [message], "input": "…", "prompt": "…"}
         ).encode()
     if stream:
-        raise typer.BadParameter("--stream goes with --model; a request file says so itself")
+        raise typer.BadParameter("--stream requires --model; set `stream` in the request file instead")
     if str(request) == "-":
         return sys.stdin.buffer.read()
     try:
         return request.read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"{request} cannot be read: {error.strerror}") from None
+        raise typer.BadParameter(f"cannot read {request}: {error.strerror}") from None
 
 
 def _parse(snapshot: Snapshot, path: str, headers: list[str], body: bytes) -> Call:
-    """The call that the request becomes. Raises `Refusal`."""
+    """Parse the request into a call. Raise `Refusal`."""
     from pointsman.wire import PATHS
     from pointsman.wire.heads import read_head
     from pointsman.wire.paths import PathTable
@@ -124,9 +124,9 @@ def _parse(snapshot: Snapshot, path: str, headers: list[str], body: bytes) -> Ca
     for header in headers:
         name, colon, value = header.partition(":")
         if not colon:
-            raise typer.BadParameter(f"{header!r} is not `name: value`", param_hint="--header")
+            raise typer.BadParameter(f"{header!r} is not of the form `name: value`", param_hint="--header")
         lines[name.strip().lower().encode()] = value.strip().encode()
     asked = read_head("POST", path, lines, PathTable(PATHS), snapshot)
     if asked.api.parse is None:
-        raise typer.BadParameter("this path is answered by the gateway itself", param_hint="--path")
+        raise typer.BadParameter("the gateway itself serves this path", param_hint="--path")
     return asked.api.parse(asked, body)

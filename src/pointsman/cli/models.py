@@ -1,4 +1,4 @@
-"""Search the model catalog: who serves what, what it can do and what it costs."""
+"""Searches the model catalog for providers, capabilities and prices."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from pointsman.catalog.search import Found
 
 _HELP = {
-    "query": "Words that a model's name or a provider's own name for it has, in any order.",
-    "can": "Only models that can do this: tools, parallel_tools, json_schema, vision, audio_in, audio_out, reasoning, "
+    "query": "Words in the model's name or in a provider's name for it, in any order.",
+    "can": "Only models with this feature: tools, parallel_tools, json_schema, vision, audio_in, audio_out, reasoning, "
     "prefill, prompt_cache, streaming_usage, pdf, web_search. May be repeated.",
     "provider": "Only this provider of the catalog. May be repeated.",
     "context": "Only models with at least this many tokens of context.",
-    "price": "Only models that cost at most this much, in dollars per million tokens of three parts prompt and one "
-    "part answer.",
-    "config": "Only what the providers of this configuration file serve.",
-    "data_dir": "The data folder, for a catalog that was put in it. Absent: that of the configuration file, or of a "
+    "price": "Only models up to this price, in dollars per million tokens, for a mix of three parts prompt and one "
+    "part output.",
+    "config": "Only models of the providers in this configuration file.",
+    "data_dir": "The data folder, for an installed catalog. Default: that of the configuration file, or of a "
     "gateway without one.",
-    "limit": "The most lines; 0 for all.",
-    "sources": "Also print which table each field is from.",
+    "limit": "The largest number of lines; 0 prints all.",
+    "sources": "Also print the source table of each field.",
     "no_secrets": NO_SECRETS,
     "json": "Print JSON.",
 }
 
 
-def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     query: Annotated[list[str] | None, typer.Argument(help=_HELP["query"], show_default=False)] = None,
     can: Annotated[list[str] | None, typer.Option("--can", help=_HELP["can"])] = None,
     provider: Annotated[list[str] | None, typer.Option("--provider", "-p", help=_HELP["provider"])] = None,
@@ -45,14 +45,16 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
-    """Search the models of the catalog, the cheapest first.
+    """Search the models of the catalog, cheapest first.
 
-    Every line is one model at one provider. Nothing is sent. Exits with 1 when nothing is found.
+    Every line is one model at one provider. Nothing is sent. Exits with 1 if nothing is found.
     """
     from pointsman.catalog.search import CAPABILITIES, Wanted, search
 
     if unknown := set(can or []) - CAPABILITIES:
-        raise typer.BadParameter(f"{min(unknown)!r} is none of {', '.join(sorted(CAPABILITIES))}", param_hint="--can")
+        raise typer.BadParameter(
+            f"unknown: {min(unknown)!r}; use {', '.join(sorted(CAPABILITIES))}", param_hint="--can"
+        )
     catalog, providers = _catalog(config, data_dir, reads_secrets=not no_secrets)
     wanted = Wanted(
         tuple(query or ()),
@@ -75,7 +77,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
 def _catalog(
     config: Path | None, data_dir: Path | None, *, reads_secrets: bool
 ) -> tuple[ModelCatalog, frozenset[str] | None]:
-    """The catalog, and the providers of it that count; `None` for all."""
+    """Return the catalog and the providers to search; `None` means all of them."""
     import os
 
     from pointsman.config.catalog import read_catalog
@@ -102,7 +104,7 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
     if found:
         print_table(("model", "provider", "its name there", *numbers, "can"), lines, numbers)
-        say(f"prices in dollars per million tokens, as of {catalog.date}; empty where unknown")
+        say(f"prices in dollars per million tokens, as of {catalog.date}; empty if unknown")
     for one in found if sources else ():
         say(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):

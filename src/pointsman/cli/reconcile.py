@@ -1,4 +1,4 @@
-"""Say what attempts cost whose provider did not."""
+"""Sets the cost of attempts that the provider did not report."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,30 +11,30 @@ from pointsman.cli._terminal import say, say_data
 
 AT_ONCE = 500
 _HELP = {
-    "what": "A file with attempts and what they cost: CSV with the columns attempt_id and usd, or a JSON object with "
-    "these on each line. With --usd: one attempt.",
-    "usd": "What the one attempt cost, in dollars.",
+    "what": "A file with attempts and costs: CSV with the columns attempt_id and usd, or one JSON object per line "
+    "with these fields. With --usd: the id of one attempt.",
+    "usd": "The cost of the one attempt, in dollars.",
 }
 
 
 def command(
     what: Annotated[str, typer.Argument(metavar="FILE|ATTEMPT", help=_HELP["what"], show_default=False)],
     usd: Annotated[str | None, typer.Option("--usd", help=_HELP["usd"])] = None,
-    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
+    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what attempts cost that are estimated or reserved, by their provider's bill: reports are corrected, and
-    budgets hold no more of them. `GET /api/v1/unsettled` lists those that there are.
+    """Set the cost of estimated or reserved attempts, from the provider's bill. This corrects reports, and budgets no
+    longer hold more for them. `GET /api/v1/unsettled` lists such attempts.
 
-    Each attempt is reconciled once. Exits with 1 when some were not taken, and says why; the others are. The admin
-    token comes from POINTSMAN_ADMIN_TOKEN or a file.
+    Each attempt is reconciled once. If some are rejected, the command prints the reasons, accepts the others, and exits
+    with 1. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file.
     """
     from pointsman.cli._admin import send
 
     amounts = [{"attempt_id": what, "usd": _usd(usd, "--usd")}] if usd is not None else list(_read(Path(what)))
     if not amounts:
-        raise typer.BadParameter(f"{what} names no attempt", param_hint="FILE")
+        raise typer.BadParameter(f"{what} contains no attempts", param_hint="FILE")
     taken: list[str] = []
     refused: list[dict[str, str]] = []
     for first in range(0, len(amounts), AT_ONCE):
@@ -52,26 +52,26 @@ def command(
 
 
 def _read(file: Path) -> Iterator[dict[str, str]]:
-    """Attempts and amounts of a file, each attempt once."""
+    """Read attempts and amounts from a file, each attempt once."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is not text"
-        message = f"{file} cannot be read: {said}; to reconcile one attempt, say what it cost with --usd"
+        said = getattr(error, "strerror", None) or "the file is not text"
+        message = f"cannot read {file}: {said}; to reconcile one attempt, set its cost with --usd"
         raise typer.BadParameter(message, param_hint="FILE") from None
     seen: set[str] = set()
     for number, row in _rows(text, file):
         attempt = str(row.get("attempt_id") or "").strip()
         if not attempt or row.get("usd") in (None, ""):
-            raise typer.BadParameter(f"{file}:{number}: needs attempt_id and usd", param_hint="FILE")
+            raise typer.BadParameter(f"{file}:{number}: attempt_id and usd are required", param_hint="FILE")
         if attempt in seen:
-            raise typer.BadParameter(f"{file}:{number}: {attempt!r} stands there twice", param_hint="FILE")
+            raise typer.BadParameter(f"{file}:{number}: duplicate attempt {attempt!r}", param_hint="FILE")
         seen.add(attempt)
         yield {"attempt_id": attempt, "usd": _usd(str(row["usd"]), f"{file}:{number}")}
 
 
 def _rows(text: str, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of CSV or of JSON objects, with the numbers of their lines."""
+    """Return the rows of CSV or of JSON objects, with their line numbers."""
     import csv
     import json
     from decimal import Decimal
@@ -90,12 +90,12 @@ def _rows(text: str, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise typer.BadParameter(f"{file}:{number}: is no JSON object", param_hint="FILE")
+            raise typer.BadParameter(f"{file}:{number}: not a JSON object", param_hint="FILE")
         yield number, found
 
 
 def _usd(text: str, where: str) -> str:
-    """An amount as it is sent, exact."""
+    """Convert an amount to its wire form without rounding."""
     from decimal import Decimal, InvalidOperation
 
     try:
@@ -103,5 +103,5 @@ def _usd(text: str, where: str) -> str:
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is no amount in dollars, such as 0.0014", param_hint=where)
+        raise typer.BadParameter(f"{text!r} is not an amount in dollars, such as 0.0014", param_hint=where)
     return str(amount)

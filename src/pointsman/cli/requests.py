@@ -1,4 +1,4 @@
-"""Print requests that were served, or why one went where it went."""
+"""Prints recent requests, or the routing of one request."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,23 +9,23 @@ from pointsman.cli._admin import URL
 from pointsman.cli._terminal import print_table, say, say_data
 
 
-def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
+def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     request_id: Annotated[
-        str | None, typer.Argument(help="One request, with all that is known of it.", show_default=False)
+        str | None, typer.Argument(help="The id of one request, to print in full.", show_default=False)
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Of this virtual key.")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", help="Served by this provider.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="That asked for this model.")] = None,
-    status: Annotated[int | None, typer.Option("--status", help="Answered with this status.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only requests of this virtual key.")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", help="Only requests that this provider served.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only requests for this model.")] = None,
+    status: Annotated[int | None, typer.Option("--status", help="Only requests with this response status.")] = None,
     client_id: Annotated[
-        str | None, typer.Option("--client-id", help="That its client sent with this `x-request-id`.")
+        str | None, typer.Option("--client-id", help="Only requests with this `x-request-id` from the client.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
-    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
+    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the latest requests, or one with its attempts, verdicts and cost. The admin token comes from
+    """Print the latest requests, or one request with its attempts, verdicts and cost. The admin token comes from
     POINTSMAN_ADMIN_TOKEN or a file."""
     from urllib.parse import quote
 
@@ -48,7 +48,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
     from pointsman.cli._admin import dollars, known_by
 
     if not rows:
-        say("no request was found; the newest may take a moment, and old ones are deleted")
+        say("no request found; new requests take a moment to appear, and old ones are deleted")
         return
     names = ("time", "key", "asked for", "served by", "status", "cost", "id")
     lines = [
@@ -83,7 +83,7 @@ def _print_one(one: dict[str, Any]) -> None:
         "strategy": f"{one['strategy']}, from {one['source']}" if one.get("strategy") else "",
         "variant": one.get("variant") or "",
         "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
-        "took": f"{one['duration_us'] / 1000:.1f} ms, of it the gateway {one['gateway_us'] / 1000:.2f} ms",
+        "took": f"{one['duration_us'] / 1000:.1f} ms, of which gateway {one['gateway_us'] / 1000:.2f} ms",
         "cost": f"{dollars(one['cost_nano'])}{known_by(one)}",
         "client": one.get("client") or "",
         "client's id": one.get("client_request_id") or "",
@@ -102,7 +102,7 @@ def _print_one(one: dict[str, Any]) -> None:
         print_table(names, lines, numbers={"took", "cost"})
     if one["verdicts"]:
         say()
-        say("left out or shortened, and why")
+        say("excluded or shortened, with reasons")
         for verdict in one["verdicts"]:
             say(f"  {verdict}")
 

@@ -1,4 +1,4 @@
-"""Run the gateway."""
+"""Runs the gateway."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,26 +9,25 @@ import typer
 def command(
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="The configuration. Without one: from the environment."),
+        typer.Option("--config", "-c", metavar="FILE", help="The configuration. Default: from the environment."),
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where clients reach the gateway, instead of server.listen."),
+        typer.Option(metavar="HOST:PORT", help="The address for clients, instead of server.listen."),
     ] = None,
     console: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where console and admin API are, instead of console.listen."),
+        typer.Option(metavar="HOST:PORT", help="The address of the console and admin API, instead of console.listen."),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="The folder for journal, store and snapshot, instead of data_dir.")
+        Path | None, typer.Option(help="The folder for the journal, store and snapshot, instead of data_dir.")
     ] = None,
 ) -> None:
-    """Run the gateway until SIGTERM or SIGINT. SIGHUP reads the configuration again and reopens the log;
-    SIGUSR2 replaces every process by what is installed now without losing a connection.
+    """Run the gateway until SIGTERM or SIGINT. SIGHUP reloads the configuration and reopens the log. SIGUSR2 upgrades
+    every process to the installed version without losing a connection.
 
-    Without a configuration file every known provider whose usual key variable is set is configured, and a virtual
-    key is made and printed. The options may also be stated as POINTSMAN_LISTEN, POINTSMAN_CONSOLE_LISTEN and
-    POINTSMAN_DATA_DIR.
+    Without a configuration file, it configures every known provider whose usual key variable is set, and prints a new
+    virtual key. POINTSMAN_LISTEN, POINTSMAN_CONSOLE_LISTEN and POINTSMAN_DATA_DIR set the same options.
     """
     import os
 

@@ -1,4 +1,4 @@
-"""Print what was used and spent."""
+"""Prints usage and spending."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,40 +12,41 @@ PAGE = 10_000  # rows
 _BY = ("key", "team", "customer", "provider", "model", "variant", "hour", "day", "tag")
 
 
-def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
-    by: Annotated[str, typer.Option("--by", help=f"Sum up by these, with commas: {', '.join(_BY)}.")] = "key,model",
+def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
+    by: Annotated[str, typer.Option("--by", help=f"Group by these, with commas: {', '.join(_BY)}.")] = "key,model",
     days: Annotated[
-        float | None, typer.Option("--days", min=0.01, max=36500, help="How far back; 30 when nothing is said.")
+        float | None, typer.Option("--days", min=0.01, max=36500, help="The number of days to include. Default: 30.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="From this moment on: 2026-11-01, with a time, or Unix seconds; UTC.")
+        str | None,
+        typer.Option("--since", help="The start: 2026-11-01, with a time, or Unix seconds; UTC."),
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Up to this moment, which is no longer part.")] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Of this virtual key.")] = None,
-    team: Annotated[str | None, typer.Option("--team", help="Of this team.")] = None,
-    customer: Annotated[str | None, typer.Option("--customer", help="Of this customer.")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", help="At this provider.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Of this model, as its provider calls it.")] = None,
-    variant: Annotated[str | None, typer.Option("--variant", help="Of this variant.")] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="With this tag, as NAME=VALUE.")] = None,
-    url: Annotated[str, typer.Option("--url", help="The console's address.")] = URL,
+    until: Annotated[str | None, typer.Option("--until", help="The end, which is not included.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only this virtual key.")] = None,
+    team: Annotated[str | None, typer.Option("--team", help="Only this team.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", help="Only this customer.")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", help="Only this provider.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only this model, by its provider's name.")] = None,
+    variant: Annotated[str | None, typer.Option("--variant", help="Only this variant.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only this tag, as NAME=VALUE.")] = None,
+    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, all rows of it.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
-    """Print what was used and spent, summed up; what cost most comes first. Sums are of whole hours. The admin token
-    comes from POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print usage and spending by group, highest cost first. Sums cover whole hours. The admin token comes from
+    POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
     from pointsman.cli._admin import ask, moment
 
     names = [name.strip() for name in by.split(",") if name.strip()]
     if unknown := [name for name in names if name not in _BY]:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_BY)}", param_hint="--by")
+        raise typer.BadParameter(f"unknown field {unknown[0]!r}; use {', '.join(_BY)}", param_hint="--by")
     if as_csv and as_json:
-        raise typer.BadParameter("choose --json or --csv", param_hint="--csv")
+        raise typer.BadParameter("use only one of --json and --csv", param_hint="--csv")
     if days is not None and since is not None:
-        raise typer.BadParameter("choose --days or --since", param_hint="--days")
+        raise typer.BadParameter("use only one of --days and --since", param_hint="--days")
     end = moment(until, "--until") if until is not None else None
     start = moment(since, "--since") if since is not None else (end or time.time()) - (days or 30.0) * 86_400
     asked: dict[str, Any] = {"group_by": names, "since": max(0.0, start), "until": end, "limit": PAGE}
@@ -64,7 +65,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each is an option of its own
         return
     _print(names, found)
     if found.get("more"):
-        say("there is more: sum up by fewer, or over fewer days", err=True)
+        say("more rows exist; group by fewer fields, or choose fewer days", err=True)
 
 
 def _print(names: list[str], found: dict[str, Any]) -> None:
@@ -72,12 +73,12 @@ def _print(names: list[str], found: dict[str, Any]) -> None:
 
     rows = found["rows"]
     if not rows:
-        say("nothing was used")
+        say("no usage found")
         return
     by_time = {"hour", "day"} & set(names)
     if not by_time:
         rows = sorted(rows, key=lambda row: -row["cost_nano"])
-    counted = "requests" if any("requests" in row for row in rows) else "attempts"  # by tag it is requests
+    counted = "requests" if any("requests" in row for row in rows) else "attempts"  # a tag counts requests
     numbers = (counted, "failures", "tokens in", "tokens out", "cost", "estimated", "reserved")
     lines = [
         (
@@ -100,14 +101,14 @@ def _total(found: dict[str, Any]) -> str:
 
     total = found.get("total")
     if total is None:
-        return "no total: a request with several tags counts once for each"
+        return "no total: a request with several tags counts once per tag"
     said = f"together {dollars(total['cost_nano'])}"
     if total.get("estimated_nano"):
-        said += f"; of it {dollars(total['estimated_nano'])} estimated"
+        said += f"; of which {dollars(total['estimated_nano'])} estimated"
     if total.get("reserved_nano"):
-        said += f"; of it {dollars(total['reserved_nano'])} reserved by attempts of which nothing is known"
+        said += f"; of which {dollars(total['reserved_nano'])} reserved by attempts with unknown cost"
     if total.get("held_nano"):
-        said += f"; budgets hold {dollars(total['held_nano'])} more until it is reconciled or their windows end"
+        said += f"; budgets hold {dollars(total['held_nano'])} more until reconciled or until the windows end"
     if total.get("unpriced"):
         said += f"; {total['unpriced']} attempts have no known price"
     return said

@@ -1,4 +1,4 @@
-"""Print the version."""
+"""Prints the version."""
 
 from pointsman.cli._terminal import say
 

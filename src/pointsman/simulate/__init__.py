@@ -1,6 +1,6 @@
-"""Simulated providers: servers that speak a provider's dialect, misbehave on request, and keep a bill of their own.
+"""Simulated providers: servers that speak a provider's API, fail on request, and keep their own bill.
 
-They share no code with `transport` or `engine`, so that they can judge them.
+They share no code with `transport` or `engine`, so that they can test them independently.
 """
 
 from pointsman.simulate.provider import SimulatedProvider

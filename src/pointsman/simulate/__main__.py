@@ -1,5 +1,4 @@
-"""`python -m pointsman.simulate`: a simulated provider as a process of its own; prints its base URL and serves until
-it is told to end."""
+"""`python -m pointsman.simulate`: runs a simulated provider as a process, and prints its base URL."""
 
 import argparse
 import asyncio
@@ -15,13 +14,13 @@ from pointsman.simulate.settings import Settings
 
 
 def main() -> None:
-    """Read the arguments and serve."""
+    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m pointsman.simulate", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 chooses a free one")
     parser.add_argument("--settings", default="{}", help="JSON object of settings")
     parser.add_argument("--tls-cert", help="certificate chain; with it the provider speaks TLS")
     parser.add_argument("--tls-key", help="private key of the certificate")
-    parser.add_argument("--until-eof", action="store_true", help="end when standard input does: with the parent")
+    parser.add_argument("--until-eof", action="store_true", help="exit when standard input closes")
     arguments = parser.parse_args()
     try:
         settings = msgspec.json.decode(arguments.settings, type=Settings)

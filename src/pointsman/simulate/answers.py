@@ -1,4 +1,4 @@
-"""What an endpoint gives back, before faults and framing are laid over it."""
+"""Answers of an endpoint, before faults and framing are applied."""
 
 import random
 import re
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Event(Struct):
-    """One server-sent event as its bytes. `tokens` are those it carries; only content events carry any."""
+    """One server-sent event as bytes. `tokens` counts the tokens it carries; only content events carry any."""
 
     data: bytes
     tokens: int = 0
@@ -26,7 +26,7 @@ class Event(Struct):
 
 
 class Answer(Struct, kw_only=True):
-    """An answer: `events` when it is streamed, else `body`. `tokens_*` are those of the whole answer."""
+    """An answer: `events` if it is streamed, else `body`. `tokens_*` cover the whole answer."""
 
     status: int = 200
     content_type: str = JSON
@@ -48,7 +48,7 @@ class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the progr
 
 
 class Request(Struct):
-    """A request that arrived whole. `raw_headers` are as sent; `headers` are by lower-case name, the last one wins."""
+    """A complete request. `raw_headers` are as sent; `headers` are by lower-case name, and the last one wins."""
 
     method: str
     target: str
@@ -63,8 +63,8 @@ class Request(Struct):
 
 
 class Ask(Struct):
-    """What an endpoint works from. `fields` is the top level of a JSON body and empty for other bodies; `rng` is seeded
-    for this request; `created` is wall time in seconds."""
+    """Input of an endpoint. `fields` is the top level of a JSON body and empty for other bodies; `rng` is seeded for
+    this request; `created` is wall time in seconds."""
 
     request: Request
     index: int
@@ -78,8 +78,8 @@ class Ask(Struct):
         return f"{prefix}{self.settings.name}{self.index:08d}"
 
     def decode(self, into: type[T], known: frozenset[str]) -> T:
-        """The body as `into`. Raises `Rejected` where a strict provider would: a field not in `known`, a wrong
-        type, a missing field, a model that is not served."""
+        """Decode the body as `into`. Raise `Rejected` as a strict provider would: for a field not in `known`, a wrong
+        type, a missing field, or an unknown model."""
         unknown = sorted(self.fields.keys() - known)
         if unknown:
             raise Rejected(
@@ -97,7 +97,7 @@ class Ask(Struct):
         return value
 
     def require_model(self, model: str) -> None:
-        """Raises `Rejected` with 404 for a model that is not served."""
+        """Raise `Rejected` with 404 for an unknown model."""
         if model not in self.settings.models:
             raise Rejected(
                 error(
@@ -109,7 +109,7 @@ class Ask(Struct):
 
 
 def names(text: str) -> frozenset[str]:
-    """The words of a text, as a set of field names."""
+    """Split a text into a set of field names."""
     return frozenset(text.split())
 
 
@@ -121,7 +121,7 @@ def error(
     code: str | None = None,
     param: str | None = None,
 ) -> Answer:
-    """An error in OpenAI's shape."""
+    """Build an error in OpenAI's format."""
     body = {"error": {"message": message, "type": type_, "param": param, "code": code}}
     return Answer(status=status, body=msgspec.json.encode(body))
 
@@ -134,12 +134,12 @@ NOT_JSON = error(
 
 
 def json_answer(value: object, **tokens: int) -> Answer:
-    """A whole JSON answer."""
+    """Build a complete JSON answer."""
     return Answer(body=msgspec.json.encode(value), **tokens)  # type: ignore[arg-type]  # ints go to int fields only
 
 
 def page(ask: Ask, records: Sequence[dict[str, Any]]) -> Answer:
-    """One page of a list, by `limit` and `after`."""
+    """Return a page of a list, by `limit` and `after`."""
     query = parse_qs(ask.request.target.partition("?")[2])
     limit, after = int(query.get("limit", ["20"])[0]), query.get("after", [""])[0]
     names = [record["id"] for record in records]
@@ -150,7 +150,7 @@ def page(ask: Ask, records: Sequence[dict[str, Any]]) -> Answer:
 
 
 def _invalid(message: str) -> Answer:
-    """Put a decoder's complaint in the words of the API."""
+    """Translate a decoder's error message into the words of the API."""
     missing = re.search(r"missing required field `(.+?)`", message)
     if missing:
         name = missing[1]
@@ -161,7 +161,7 @@ def _invalid(message: str) -> Answer:
 
 
 def sse(value: object, name: str | None = None, tokens: int = 0) -> Event:
-    """An event of JSON data; named where the dialect names events."""
+    """Encode an event of JSON data, with a name if the API names events."""
     data = b"data: " + msgspec.json.encode(value) + b"\n\n"
     if name is not None:
         data = b"event: " + name.encode() + b"\n" + data
@@ -172,7 +172,7 @@ DONE = Event(b"data: [DONE]\n\n")
 
 
 def usage(tokens_in: int, tokens_cached: int, tokens_out: int) -> dict[str, Any]:
-    """The usage object of chat and completions."""
+    """Build the usage object of chats and completions."""
     return {
         "prompt_tokens": tokens_in,
         "completion_tokens": tokens_out,

@@ -1,5 +1,5 @@
-"""The provider's own account of what it was asked, what it did and what it charged: the oracle for money and
-cancellation. Nothing here is derived from what the gateway says about itself."""
+"""The provider's own record of requests, work and charges: the oracle for tests of money and cancellation. It does not
+depend on anything that the gateway reports."""
 
 from typing import Literal
 
@@ -12,13 +12,12 @@ Phase = Literal["before_answer", "before_first_token", "mid_stream", "after_answ
 
 
 class Entry(Struct):
-    """One request that arrived whole.
+    """One complete request.
 
-    Times are monotonic seconds. `tokens_out` is what was produced and charged for, `tokens_sent` what was written to
-    the connection; before the end `tokens_out` is what the whole answer would hold. `charged_nano` is in nano-dollars;
-    `fees_nano` are those for tools in it.
-    `outcome` is `cancelled` when the peer closed first and `failed` when the provider did not give a good answer;
-    `phase` is how far the answer had come at that moment.
+    Times are monotonic seconds. `tokens_out` is the number of tokens produced and charged; `tokens_sent` is the number
+    written to the connection. Before the end, `tokens_out` is the length of the whole answer. `charged_nano` is in
+    nano-dollars and includes `fees_nano` for tools. `outcome` is `cancelled` if the peer closed first, and `failed` if
+    the provider sent no good answer. `phase` is the progress of the answer at that moment.
     """
 
     index: int
@@ -57,7 +56,7 @@ class Totals(Struct):
 
 
 def charge_nano(price: Price, tokens_in: int, tokens_cached: int, tokens_out: int) -> int:
-    """Nano-dollars for one call, rounded up once. `tokens_cached` are a part of `tokens_in`."""
+    """Return the nano-dollars for one call, rounded up once. `tokens_cached` are included in `tokens_in`."""
     pico = (
         (tokens_in - tokens_cached) * price.input_pico
         + tokens_cached * price.cached_pico
@@ -73,11 +72,11 @@ class Bill:
         self.entries: list[Entry] = []
 
     def open(self, entry: Entry) -> None:
-        """Write down a request that has just arrived."""
+        """Record a request that has just arrived."""
         self.entries.append(entry)
 
     def close(self, entry: Entry, outcome: Outcome, billing: Billing, price: Price) -> None:
-        """Settle an entry whose tokens are already in it. `billing` holds for an outcome other than `complete`."""
+        """Settle an entry that already has its token counts. `billing` applies to any outcome other than `complete`."""
         entry.outcome = outcome
         if outcome != "complete" and billing != "full":
             entry.tokens_out = entry.tokens_sent
@@ -87,11 +86,11 @@ class Bill:
         entry.charged_nano = tokens_nano + entry.fees_nano
 
     def clear(self) -> None:
-        """Forget everything. Requests in progress are not entered again."""
+        """Delete all entries. Requests in progress are not entered again."""
         self.entries = []
 
     def totals(self) -> Totals:
-        """Sums over all closed entries; `requests` counts the open ones too."""
+        """Return sums over all closed entries; `requests` includes the open ones."""
         totals = Totals(requests=len(self.entries))
         for entry in self.entries:
             if entry.outcome == "open":

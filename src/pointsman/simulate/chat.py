@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`, streamed and not."""
+"""`/v1/chat/completions`, streamed and not streamed."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,8 +19,8 @@ _KNOWN = names(
     top_logprobs top_p user verbosity web_search_options
     """
 )
-_REPLY_OVERHEAD = 3  # tokens that prime every reply
-_CALL_OVERHEAD = 4  # tokens of a tool call beside its arguments
+_REPLY_OVERHEAD = 3  # tokens that begin every reply
+_CALL_OVERHEAD = 4  # tokens of a tool call besides its arguments
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -46,7 +46,7 @@ class Tool(Struct):
 
 
 class ChatRequest(Struct):
-    """The fields that change what is answered."""
+    """The fields that affect the answer."""
 
     model: str
     messages: Annotated[list[Message], Meta(min_length=1)]
@@ -65,7 +65,7 @@ class ChatRequest(Struct):
 
 
 class Choice(Struct):
-    """One choice: its tokens, and the tool they are the arguments of, if any."""
+    """One choice: its tokens, and the tool whose arguments they are, if any."""
 
     index: int
     tokens: list[str]
@@ -118,7 +118,7 @@ def chat(ask: Ask) -> Answer:
 
 
 def prompt_tokens(request: ChatRequest) -> int:
-    """The prompt as it is charged: messages, and tools with their schemas."""
+    """Count the billed prompt: messages, and tools with their schemas."""
     count = _REPLY_OVERHEAD
     for message in request.messages:
         count += content_tokens(message.content)
@@ -148,14 +148,14 @@ def _choice(ask: Ask, request: ChatRequest, index: int) -> Choice:
 
 
 def answer_length(ask: Ask, limit: int | None) -> int:
-    """How many tokens an answer would have if it were not cut at its limit."""
+    """Return the number of tokens of an answer without a limit."""
     if ask.settings.output_tokens == "max_tokens":
         return limit or 16
     return max(1, round(sample(ask.settings.output_tokens, ask.rng)))
 
 
 def _tool(request: ChatRequest) -> Function | None:
-    """The function to call. Left to itself the model calls the first tool, unless it was just given a result."""
+    """Choose the function to call. By default the model calls the first tool, unless it was just given a result."""
     functions = [tool.function for tool in request.tools or () if tool.function is not None]
     choice = request.tool_choice
     if not functions or choice == "none":
@@ -212,7 +212,7 @@ def _logprobs(tokens: list[str], request: ChatRequest) -> dict[str, Any] | None:
 
 
 def _events(ask: Ask, request: ChatRequest, choices: list[Choice], counts: dict[str, Any]) -> list[Event]:
-    """All events: the role of every choice, their tokens in turn, their ends, usage if asked for, `[DONE]`."""
+    """Build all events: the role of every choice, their tokens in turn, their ends, usage if requested, `[DONE]`."""
     wants_usage = request.stream_options is not None and bool(request.stream_options.include_usage)
     base = {
         "id": ask.new_id("chatcmpl-"),
@@ -222,7 +222,7 @@ def _events(ask: Ask, request: ChatRequest, choices: list[Choice], counts: dict[
         "service_tier": "default",
         "system_fingerprint": f"fp_{ask.settings.name}",
     }
-    # The same head begins and the same tail ends every chunk, so that a token costs little more than its own bytes.
+    # All chunks share their head and tail, so that a token costs little more than its own bytes.
     head = b"data: " + msgspec.json.encode(base)[:-1] + b',"choices":[{"index":%d,"delta":'
     tail = b',"logprobs":%b,"finish_reason":%b}]' + (b',"usage":null' if wants_usage else b"") + b"}\n\n"
     encode = msgspec.json.encode

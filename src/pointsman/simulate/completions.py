@@ -1,4 +1,4 @@
-"""`/v1/completions`, the older text dialect."""
+"""`/v1/completions`, the older text API."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ Prompt = str | list[str | int | list[int]]
 
 
 class CompletionRequest(Struct):
-    """The fields that change what is answered. A prompt is text or token ids, or a list of either."""
+    """The fields that affect the answer. A prompt is text or token ids, or a list of either."""
 
     model: str
     prompt: Prompt
@@ -62,7 +62,7 @@ def completions(ask: Ask) -> Answer:
 
 
 def input_token_counts(prompt: Prompt) -> list[int]:
-    """Tokens of each prompt. A list that holds a number is one prompt of token ids."""
+    """Count the tokens of each prompt. A list that holds a number is one prompt of token ids."""
     if isinstance(prompt, str):
         return [count_tokens(prompt)]
     counts = [

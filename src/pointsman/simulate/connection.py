@@ -1,4 +1,4 @@
-"""One connection of a simulated provider: parses requests, plays scripts, notices the peer's departure."""
+"""One connection of a simulated provider: parses requests, plays scripts, and notices disconnects."""
 
 import asyncio
 import socket
@@ -20,23 +20,23 @@ _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: cl
 
 
 class Service(Protocol):
-    """What a connection needs of its provider."""
+    """The part of a provider that its connections use."""
 
     connections: set["Connection"]
 
     def accept(self, connection: "Connection") -> None:
-        """A connection was made."""
+        """Register a new connection."""
 
     def serve(self, request: Request) -> tuple[Script, Entry | None]:
-        """The script for a request, and its entry in the bill if it has one."""
+        """Return the script for a request, and its entry in the bill if it has one."""
 
     def settle(self, entry: Entry | None, *, is_good: bool, peer_closed_at: float | None) -> None:
-        """An exchange has ended; `peer_closed_at` is set when the peer ended it."""
+        """Settle an exchange that has ended. `peer_closed_at` is set if the peer ended it."""
 
 
 class Connection(asyncio.Protocol):
-    """Answers requests one at a time; pipelined ones wait. Reading never pauses, so that FIN and RST are seen at
-    once; writing pauses with the peer."""
+    """Answers requests one at a time; pipelined requests wait. Reading never pauses, so that FIN and RST are noticed at
+    once. Writing pauses with the peer."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -60,16 +60,16 @@ class Connection(asyncio.Protocol):
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit asyncio's
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from asyncio's
         self._service.accept(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- named by asyncio
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio sets the name
         self._service.connections.discard(self)
         self._peer_gone()
         self._waiting.clear()
 
     def eof_received(self) -> None:
-        # FIN counts as gone, as it does for the providers' front ends; what was still to be written is dropped.
+        # FIN counts as a disconnect, as for the providers' front ends. Unwritten data is dropped.
         self._peer_gone()
         self._transport.abort()
 
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, whatever is in progress; the exchange counts as failed."""
+        """Close at once, even during an answer; the exchange then counts as failed."""
         self._end_exchange(is_good=False)
         self._reset()
 
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         if self._script is not None:
             self._end_exchange(is_good=False, peer_closed_at=monotonic())
 
-    # The parser's callbacks.
+    # Callbacks of the parser.
 
     def data_received(self, data: bytes) -> None:
         if self._closes_on_data:
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
-            raise  # an error of ours: let it be seen
+            raise  # a fault of the simulator itself, which must be visible
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._transport.write(_BAD_REQUEST)
             self._transport.close()
@@ -159,11 +159,11 @@ class Connection(asyncio.Protocol):
         return True
 
     def _play(self) -> None:
-        """Write the step that is due and those that follow it without delay; end the exchange after the last."""
+        """Write the due step and the following ones without delay. End the exchange after the last."""
         self._timer = None
         script = self._script
         assert script is not None
-        while not self._is_paused:  # else `resume_writing` goes on from here
+        while not self._is_paused:  # `resume_writing` continues from here
             data = self._take(script)
             if data:
                 self._transport.write(data)
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
                 return
 
     def _take(self, script: Script) -> bytes:
-        """The bytes of the step that is due, and of those behind it that have no delay, up to a limit."""
+        """Return the bytes of the due step, and of the following steps without delay, up to a limit."""
         pieces: list[bytes] = []
         size = 0
         steps = script.steps
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         self._service.settle(entry, is_good=is_good, peer_closed_at=peer_closed_at)
 
     def _reset_when_written(self) -> None:
-        """RST behind the bytes already written, rather than in their place."""
+        """Send RST after the bytes already written, not in their place."""
         if self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size():

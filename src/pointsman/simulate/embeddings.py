@@ -31,7 +31,7 @@ class ModerationRequest(Struct):
 
 
 def embeddings(ask: Ask) -> Answer:
-    """Unit vectors that depend on the seed and the index of the request, not on the input."""
+    """Return unit vectors that depend on the seed and the index of the request, not on the input."""
     request = ask.decode(EmbeddingRequest, _EMBEDDING_FIELDS)
     counts = input_token_counts(request.input)
     data = []
@@ -59,7 +59,7 @@ def _unit_vector(ask: Ask, dimensions: int) -> list[float]:
 
 
 def moderations(ask: Ask) -> Answer:
-    """Flags, as violence, every input that holds the word."""
+    """Flag every input that contains the word `violence`."""
     request = ask.decode(ModerationRequest, _MODERATION_FIELDS)
     inputs = [request.input] if isinstance(request.input, str) else request.input
     results = []

@@ -1,9 +1,9 @@
-"""What can go wrong on purpose: the names of the faults, and which of them strike a request.
+"""Faults on request: their names, and the choice of faults for a request.
 
-A fault is written `name` or `name=number`; several are joined by commas. They come, weakest first, from the schedule,
-from `SimulatedProvider.set_fault`, from the path, the model and the key used, from the body (`user` = `fault:…` or
-`metadata.fault`) and from the header `x-simulate-fault`. Of the same name the strongest source's argument holds; `none`
-drops what weaker sources asked for.
+A fault is written `name` or `name=number`; commas join several. The sources are, weakest first: the schedule,
+`SimulatedProvider.set_fault`, the path, the model and the key of the request, its body (`user` = `fault:…` or
+`metadata.fault`), and the header `x-simulate-fault`. The strongest source sets the argument of a fault. `none` cancels
+the faults of weaker sources.
 """
 
 import difflib
@@ -15,66 +15,66 @@ from pointsman.simulate.settings import ScheduledFault
 HEADER = "x-simulate-fault"
 BODY_PREFIX = "fault:"
 
-REQUIRED = None  # in `FAULTS`: the argument must be given
+REQUIRED = None  # marks a fault in `FAULTS` whose argument is required
 
-# Name -> default argument (0 where it takes none). N counts content events, K bytes of the answer with its head.
+# Name -> default argument (0 if it takes none). N counts content events, K counts bytes of the answer with its head.
 FAULTS: Mapping[str, float | None] = {
     "none": 0,
-    # Instead of an answer.
+    # Faults instead of an answer.
     "refuse": 0,  # the listening socket is closed; idle connections are closed too
-    "reset": 0,  # RST before anything is answered
-    "hang": 0,  # the request is taken and never answered
+    "reset": 0,  # RST before any answer
+    "hang": 0,  # the request is accepted and never answered
     "hang_after_head": 0,  # status and headers, then silence
-    # An error for an answer.
+    # Errors as answers.
     "status": REQUIRED,  # any HTTP status with an error body
     "rate_limit": 20,  # 429 with Retry-After: seconds
-    "insufficient_quota": 0,  # 429 that waiting does not mend
+    "insufficient_quota": 0,  # 429 that does not end with time
     "context_length": 0,  # 400 context_length_exceeded
     "content_filter": 0,  # 400 content_filter
-    "usage_guidelines": 0,  # 403 for what the prompt says, in xAI's words
-    "forbidden": 0,  # 403 in words that say nothing
-    "wrong_key": 0,  # 400 for a key that is not accepted, in xAI's words
+    "usage_guidelines": 0,  # 403 for the content of the prompt, in xAI's words
+    "forbidden": 0,  # 403 in words without information
+    "wrong_key": 0,  # 400 for an invalid key, in xAI's words
     "no_balance": 0,  # 402
     "model_denied": 0,  # 403: this key may not use this model
     "key_limit": 20,  # 429 of the whole account, with Retry-After: seconds
-    "too_large": 0,  # 429 for a request that no minute has room for
+    "too_large": 0,  # 429 for a request larger than the limit per minute
     "no_endpoint": 501,  # 501, 404 or 405: the server was started without this path
     "error_in_200": 0,  # an error object under status 200
-    "ignore_stream": 0,  # a whole answer, though a stream was asked for
-    # A stream that goes wrong; an answer that is not streamed goes wrong in the nearest way.
-    "malformed_sse": 0,  # an event cut in the middle of its JSON, after N good ones; the stream goes on
-    "malformed_json": 0,  # the JSON of a whole answer is cut in half
+    "ignore_stream": 0,  # a complete answer, although a stream was requested
+    # Faults in a stream; an answer that is not streamed fails in the nearest way.
+    "malformed_sse": 0,  # an event truncated in the middle of its JSON, after N good ones; the stream continues
+    "malformed_json": 0,  # the JSON of a complete answer is truncated in the middle
     "missing_done": 0,  # no [DONE]
     "error_mid_stream": 1,  # an error event after N, then the end
     "hang_mid_stream": 1,  # silence after N
     "role_only_then_die": 0,  # the connection closes after the event that holds only the role
     "die_mid_stream": 1,  # the connection closes after N
-    "linger": REQUIRED,  # seconds of silence before an answer that goes wrong ends
+    "linger": REQUIRED,  # seconds of silence before a failing answer ends
     # Pace.
     "slow_tokens": REQUIRED,  # milliseconds between tokens
     "slow_start": REQUIRED,  # seconds between the head of a stream and its first token
     "slow_answer": REQUIRED,  # seconds of silence, then everything at once
-    # The bytes on the wire.
+    # Faults in the bytes on the wire.
     "reset_at": REQUIRED,  # RST after K
     "close_at": REQUIRED,  # FIN after K
-    "gzip": 0,  # content-encoding: gzip, whether or not it was accepted
-    "chunked": 512,  # a whole answer in chunks of so many bytes, without Content-Length
+    "gzip": 0,  # content-encoding: gzip, even if it was not accepted
+    "chunked": 512,  # a complete answer in chunks of this many bytes, without Content-Length
     "trailing_garbage": 0,  # bytes after the end of the answer
-    "bad_content_length": 10,  # announces this many bytes more than follow, then FIN; negative announces fewer
-    "early_close_keepalive": 0,  # answers well, and closes the connection when the next request arrives on it
+    "bad_content_length": 10,  # announces so many bytes more than it sends, then FIN; a negative number announces fewer
+    "early_close_keepalive": 0,  # a good answer, then the connection closes when the next request arrives on it
 }
 
 
 class Faults(dict[str, float]):
-    """Faults in force by name, with their arguments."""
+    """Active faults by name, with their arguments."""
 
     def count(self, name: str) -> int:
-        """The argument as an integer."""
+        """Return the argument as an integer."""
         return int(self[name])
 
 
 def parse(text: str) -> Faults:
-    """Read `name[=number],…`. Raises `ValueError` that names what is wrong, and the nearest name."""
+    """Parse `name[=number],…`. Raise `ValueError` that names the fault and the nearest valid name."""
     faults = Faults()
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, has_argument, argument = part.partition("=")
@@ -96,7 +96,7 @@ def parse(text: str) -> Faults:
 
 
 def combine(sources: Sequence[Faults]) -> Faults:
-    """Lay the sources over one another, weakest first."""
+    """Combine the sources, weakest first."""
     combined = Faults()
     for faults in sources:
         if "none" in faults:
@@ -117,7 +117,7 @@ class Schedule:
                 raise ValueError("fault 'refuse' can be scheduled by time only: refused requests are not counted")
 
     def at(self, index: int, elapsed_s: float, rng: random.Random) -> Faults:
-        """The faults that strike request `index`, `elapsed_s` after the start."""
+        """Return the faults for request `index`, `elapsed_s` after the start."""
         struck = Faults()
         for entry, faults in self._entries:
             if (
@@ -129,7 +129,7 @@ class Schedule:
         return struck
 
     def refusals(self) -> list[tuple[float, float | None]]:
-        """The spans `(from_s, to_s)` in which the provider refuses connections."""
+        """Return the spans `(from_s, to_s)` in which the provider refuses connections."""
         return [(entry.from_s or 0.0, entry.to_s) for entry, faults in self._entries if "refuse" in faults]
 
 

@@ -1,4 +1,4 @@
-"""`/v1/files`: kept per API key, as accounts keep them; another key does not find them."""
+"""`/v1/files`. As at real providers, files belong to an API key, and another key does not find them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from pointsman.simulate.media import read_form
 
 
 class StoredFile(Struct):
-    """A file and the key it belongs to. `record` is its description as the API shows it."""
+    """A file and the key it belongs to. `record` is its description in the API."""
 
     key: str
     record: dict[str, Any]
@@ -24,7 +24,7 @@ class FileStore:
         self._files: dict[str, StoredFile] = {}
 
     def clear(self) -> None:
-        """Forget all files."""
+        """Delete all files."""
         self._files.clear()
 
     def upload(self, ask: Ask) -> Answer:
@@ -44,7 +44,7 @@ class FileStore:
         return json_answer(record)
 
     def make(self, ask: Ask, data: bytes, purpose: str) -> str:
-        """Keep a file that the provider itself writes. Returns its id."""
+        """Store a file that the provider itself writes. Return its id."""
         name = ask.new_id("file-out-")
         record = {"id": name, "object": "file", "bytes": len(data), "filename": "output", "purpose": purpose}
         self._files[name] = StoredFile(ask.key, record, data)
@@ -54,7 +54,7 @@ class FileStore:
         return page(ask, [file.record for file in self._files.values() if file.key == ask.key])
 
     def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
-        """The endpoint for `method` on `/v1/files/` + `tail`."""
+        """Return the endpoint for `method` on `/v1/files/` + `tail`."""
         name, _, rest = tail.partition("/")
         match method, rest:
             case "GET", "":

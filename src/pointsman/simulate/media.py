@@ -37,7 +37,7 @@ class SpeechRequest(Struct):
 
 
 def images(ask: Ask) -> Answer:
-    """`n` images of one pixel."""
+    """Return `n` images of one pixel."""
     request = ask.decode(ImageRequest, _IMAGE_FIELDS)
     tokens_in, count = count_tokens(request.prompt), request.n or 1
     tokens_out = count * _IMAGE_TOKENS
@@ -58,14 +58,14 @@ def images(ask: Ask) -> Answer:
 
 
 def speech(ask: Ask) -> Answer:
-    """Random bytes, so many for each character of the input; every byte value occurs in them sooner or later."""
+    """Return random bytes, a fixed number per character of the input. Long answers hold every byte value."""
     request = ask.decode(SpeechRequest, _SPEECH_FIELDS)
     audio = ask.rng.randbytes(len(request.input) * _SPEECH_BYTES_PER_CHARACTER)
     return Answer(content_type="audio/mpeg", body=audio, tokens_in=count_tokens(request.input))
 
 
 def transcriptions(ask: Ask) -> Answer:
-    """Tells how many bytes of audio arrived. Whisper is not charged by tokens."""
+    """Return the number of audio bytes received. Whisper is not billed by tokens."""
     form = read_form(ask)
     model = form.text("model")
     ask.require_model(model)
@@ -92,7 +92,7 @@ class Part(Struct):
 
 
 class Form(Struct):
-    """A multipart form by field name. Raises `Rejected` where a field is missing."""
+    """A multipart form by field name. Raises `Rejected` for a missing field."""
 
     parts: dict[str, Part]
 

@@ -1,4 +1,4 @@
-"""A simulated provider: a server on a port of its own, with its state, its bill and its controls."""
+"""A simulated provider: a server on its own port, with its state, bill and controls."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ _UNKNOWN_KEY = error(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
 class Counters(Struct):
-    """`requests_received` leaves out those to the control paths."""
+    """`requests_received` excludes requests to the control paths."""
 
     connections_accepted: int = 0
     requests_received: int = 0
@@ -46,8 +46,8 @@ class Counters(Struct):
 
 
 class FaultOrder(Struct, forbid_unknown_fields=True):
-    """Body of `POST /_simulate/faults`. `for_s` ends the fault by itself; `schedule` replaces the schedule and starts
-    its clock and its count of requests anew."""
+    """Body of `POST /_simulate/faults`. `for_s` ends the fault after a time. `schedule` replaces the schedule and
+    restarts its clock and its count of requests."""
 
     fault: str | None = None
     for_s: float | None = None
@@ -55,16 +55,16 @@ class FaultOrder(Struct, forbid_unknown_fields=True):
 
 
 class SimulatedProvider:
-    """A server that speaks OpenAI's dialect on 127.0.0.1.
+    """A server on 127.0.0.1 with OpenAI's API.
 
     ``async with SimulatedProvider(settings) as provider`` serves on the running loop; ``provider.base_url`` ends in
-    ``/v1``. With `ssl_context` it speaks TLS. `requests` holds the latest requests as they arrived, oldest first.
+    ``/v1``. With `ssl_context` it uses TLS. `requests` holds the latest requests, oldest first.
     """
 
     def __init__(
         self, settings: Settings | None = None, *, port: int = 0, ssl_context: ssl.SSLContext | None = None
     ) -> None:
-        """Raises `ValueError` for a fault that is misspelt in the settings."""
+        """Raise `ValueError` for an unknown fault in the settings."""
         self.settings = settings or Settings()
         self.bill = Bill()
         self.counters = Counters()
@@ -80,7 +80,7 @@ class SimulatedProvider:
         self._fault_timer: asyncio.TimerHandle | None = None
         self._refusal_timers: list[asyncio.TimerHandle] = []
         self._started_at = 0.0
-        self._first_index = 0  # of the schedule's count of requests
+        self._first_index = 0  # base of the schedule's request numbers
         self._placeholder: socket.socket | None = None
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -109,7 +109,7 @@ class SimulatedProvider:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes as its base URL."""
+        """The base URL for an OpenAI client."""
         return self.address + "/v1"
 
     async def __aenter__(self) -> Self:
@@ -123,7 +123,7 @@ class SimulatedProvider:
 
     async def start(self) -> None:
         """Bind the port and listen."""
-        # A socket that is bound but does not listen keeps the port while connections are refused.
+        # A bound socket that does not listen keeps the port while it refuses connections.
         self._placeholder = _bound(self.port)
         self.port = self._placeholder.getsockname()[1]
         self._restart_schedule()
@@ -131,7 +131,7 @@ class SimulatedProvider:
             await self._attaching
 
     async def stop(self) -> None:
-        """Stop listening and cut every connection; exchanges in progress count as failed."""
+        """Stop listening and cut every connection. Exchanges in progress count as failed."""
         for timer in (*self._refusal_timers, self._fault_timer):
             if timer is not None:
                 timer.cancel()
@@ -145,13 +145,13 @@ class SimulatedProvider:
         await asyncio.sleep(0)  # lets the transports report their end
 
     def kill_connections(self) -> None:
-        """Reset every connection at once, as the death of the process would."""
+        """Reset every connection at once, as if the process had died."""
         for connection in list(self.connections):
             connection.abort()
 
     def set_fault(self, text: str | None, for_s: float | None = None) -> None:
-        """Put faults in force for all requests, for `for_s` seconds or until changed; `None` ends them. On return
-        `refuse` is in effect, or connections are taken again. Raises `ValueError` for a misspelt fault."""
+        """Activate faults for all requests, for `for_s` seconds or until changed; `None` ends them. When this returns,
+        the provider already refuses connections, or accepts them again. Raise `ValueError` for an unknown fault."""
         self._fault = parse(text or "")
         if self._fault_timer is not None:
             self._fault_timer.cancel()
@@ -161,13 +161,13 @@ class SimulatedProvider:
         self._listen_or_refuse()
 
     def set_schedule(self, schedule: tuple[ScheduledFault, ...]) -> None:
-        """Replace the schedule; its times and request numbers count from now. Raises `ValueError` as `parse`."""
+        """Replace the schedule; its times and request numbers count from now. Raise `ValueError` like `parse`."""
         self._schedule = Schedule(schedule)
         self._restart_schedule()
 
     def reset(self) -> None:
-        """Forget the bill, the counters, the kept requests, files and responses; restart the schedule. Settings and
-        the fault set by `set_fault` stay."""
+        """Clear the bill, the counters, and the stored requests, files and responses; restart the schedule. Keep the
+        settings and the fault of `set_fault`."""
         self.bill.clear()
         self.requests.clear()
         self._files.clear()
@@ -176,10 +176,10 @@ class SimulatedProvider:
         self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
         self._restart_schedule()
 
-    # What a connection needs.
+    # Methods for connections.
 
     def accept(self, connection: Connection) -> None:
-        """Count a connection that was made."""
+        """Count a new connection."""
         self.connections.add(connection)
         self.counters.connections_accepted += 1
 
@@ -221,7 +221,7 @@ class SimulatedProvider:
         else:
             self.bill.close(entry, "failed", self.settings.bill_failed, price)
 
-    # A request.
+    # Requests.
 
     def _enter(self, request: Request, index: int) -> Entry:
         headers, settings = request.headers, self.settings
@@ -238,7 +238,7 @@ class SimulatedProvider:
         return entry
 
     def _answer(self, request: Request, entry: Entry, rng: random.Random) -> tuple[Answer, Faults]:
-        """The answer, before the faults that concern its form are laid over it, and the faults."""
+        """Return the faults, and the answer before faults in its form are applied."""
         fields, is_json = _fields(request)
         faults = Faults()
         try:
@@ -322,7 +322,7 @@ class SimulatedProvider:
         except (ValueError, msgspec.MsgspecError) as problem:
             return error(400, str(problem))
         if order.schedule is None or order.fault is not None:
-            # After this answer is out: the order may be to refuse connections, this one among them.
+            # This runs after the answer is sent, because the order may be to refuse connections, including this one.
             asyncio.get_running_loop().call_soon(self.set_fault, order.fault, order.for_s)
         return json_answer({"ok": True})
 
@@ -342,7 +342,7 @@ class SimulatedProvider:
     def _listen_or_refuse(self) -> None:
         elapsed_s = monotonic() - self._started_at
         is_refusing = "refuse" in self._fault or any(
-            # Timers may fire a little early by the clock of this comparison.
+            # Timers may fire slightly early by the clock used here.
             from_s <= elapsed_s + _TIMER_SLACK_S and (to_s is None or elapsed_s + _TIMER_SLACK_S < to_s)
             for from_s, to_s in self._schedule.refusals()
         )
@@ -351,7 +351,7 @@ class SimulatedProvider:
             for connection in list(self.connections):
                 connection.close_when_idle()
         elif self._listener is None:
-            # The socket listens at once, so that the kernel takes connections; the loop joins in as soon as it runs.
+            # The socket listens at once, so that the kernel accepts connections; the loop follows as soon as it runs.
             self._listener = _bound(self.port)
             self._listener.listen(_BACKLOG)
             self._attaching = asyncio.get_running_loop().create_task(self._attach(self._listener))
@@ -369,7 +369,7 @@ class SimulatedProvider:
     def _unlisten(self) -> None:
         if self._listener is None:
             return
-        # Takes effect in the kernel before this returns; closing may wait for the loop.
+        # The kernel applies this before the call returns; closing may wait for the loop.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener = None
         if self._server is not None:
@@ -386,7 +386,7 @@ def _bound(port: int) -> socket.socket:
 
 
 def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
-    """The top level of a JSON body, and whether the body is one (or needs not be)."""
+    """Return the top level of a JSON body, and whether the body is valid (or not required)."""
     if not request.body or request.headers.get("content-type", "").startswith("multipart/"):
         return {}, request.method != "POST" or bool(request.body)
     try:
@@ -396,13 +396,13 @@ def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
 
 
 def _unstreamed(request: Request, fields: dict[str, Raw]) -> tuple[Request, dict[str, Raw]]:
-    """The request as a server reads it that does not stream."""
+    """Return the request as a server without streaming reads it."""
     read = {name: value for name, value in fields.items() if name not in ("stream", "stream_options")}
     return msgspec.structs.replace(request, body=msgspec.json.encode(read)), read
 
 
 def _marker(entry: Entry, fields: dict[str, Raw]) -> str:
-    """Faults asked for in the body; the model is noted on the way."""
+    """Return the faults named in the body, and record the model."""
     entry.model = _text(fields.get("model"))
     user = _text(fields.get("user"))
     if user.startswith(fault_names.BODY_PREFIX):

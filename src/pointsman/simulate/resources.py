@@ -1,7 +1,7 @@
-"""What an account keeps beside files and responses: batches, threads, vector stores and the like, all in one way.
+"""Other stored resources of an account: batches, threads, vector stores and the like, all handled alike.
 
-They can be made, listed, read, changed and deleted; below each is a list of parts. As with real accounts, another key
-finds none of it. A batch writes an output file when it is made, and a finished upload is a file.
+They can be created, listed, read, changed and deleted, and each has a list of parts. As at real providers, another key
+finds none of them. A new batch writes an output file, and a finished upload is a file.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from msgspec import Struct
 from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer, page
 from pointsman.simulate.files import FileStore
 
-# Path, how ids begin, what `object` says.
+# Path, prefix of ids, value of `object`.
 KINDS: dict[str, tuple[str, str]] = {
     "assistants": ("asst_", "assistant"),
     "audio/voice_consents": ("cons_", "audio.voice_consent"),
@@ -33,7 +33,7 @@ _ECHOED = ("input_file_id", "training_file", "file_ids", "assistant_id", "tool_r
 
 
 class Kept(Struct):
-    """One thing, and the key it belongs to."""
+    """One resource, and the key it belongs to."""
 
     key: str
     kind: str
@@ -41,22 +41,22 @@ class Kept(Struct):
 
 
 class ResourceStore:
-    """The things of one provider, and the endpoints that serve them."""
+    """The resources of one provider, and the endpoints that serve them."""
 
     def __init__(self, files: FileStore) -> None:
         self._files = files
         self._kept: dict[str, Kept] = {}
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Delete all resources."""
         self._kept.clear()
 
     def keep(self, ask: Ask, kind: str, record: dict[str, Any]) -> None:
-        """Keep what another endpoint made."""
+        """Store a resource that another endpoint created."""
         self._kept[record["id"]] = Kept(ask.key, kind, record)
 
     def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
-        """The endpoint for `method` on `/v1/` + `tail`."""
+        """Return the endpoint for `method` on `/v1/` + `tail`."""
         segments = tail.split("/")
         for count in (2, 1):
             kind, rest = "/".join(segments[:count]), segments[count:]
@@ -118,7 +118,7 @@ class ResourceStore:
         return json_answer({"id": name, "object": f"{KINDS[kind][1]}.deleted", "deleted": True})
 
     def _part(self, ask: Ask, kind: str, name: str, below: list[str]) -> Answer:
-        """Whatever is asked of the parts of a thing one owns."""
+        """Answer a request for the parts of a resource that the key owns."""
         self._find(ask, kind, name)
         if ask.request.method == "GET" and len(below) % 2:
             return page(ask, [])

@@ -1,4 +1,4 @@
-"""`/v1/responses`, the least of it: text answers, streamed and not, and looking up a stored response."""
+"""`/v1/responses`, reduced to text answers, streamed or not, and retrieval of stored responses."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _MADE = re.compile(r"resp_.*\d{8}")  # by a simulated provider
 
 
 class ResponsesRequest(Struct):
-    """The fields that change what is answered."""
+    """The fields that affect the answer."""
 
     model: str
     input: str | list[dict[str, Any]] = ""
@@ -38,19 +38,19 @@ class ResponsesRequest(Struct):
 
 
 class ResponseStore:
-    """The responses of one provider, kept per API key, and the endpoints that make and find them."""
+    """The responses of one provider, stored per API key, and the endpoints that create and find them."""
 
     def __init__(self) -> None:
         self._responses: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def clear(self) -> None:
-        """Forget all responses."""
+        """Delete all responses."""
         self._responses.clear()
 
     def create(self, ask: Ask) -> Answer:
         request = ask.decode(ResponsesRequest, _KNOWN)
         previous = request.previous_response_id
-        is_made = previous is not None and _MADE.fullmatch(previous)  # another id stands for one that is there
+        is_made = previous is not None and _MADE.fullmatch(previous)  # another id stands for an existing response
         if previous is not None and is_made and self._responses.get(previous, ("", {}))[0] != ask.key:
             said = f"Previous response with id '{previous}' not found."
             raise Rejected(error(400, said, code="previous_response_not_found", param="previous_response_id"))
@@ -80,7 +80,7 @@ class ResponseStore:
         return answer
 
     def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
-        """The endpoint for `method` on `/v1/responses/` + `tail`."""
+        """Return the endpoint for `method` on `/v1/responses/` + `tail`."""
         name, _, rest = tail.partition("/")
         match method, rest:
             case "GET", "" | "input_items":
@@ -121,8 +121,8 @@ def _tokens_in(request: ResponsesRequest) -> int:
 
 
 def _tool_calls(ask: Ask, calls: dict[str, int]) -> list[dict[str, Any]]:
-    """The calls of tools that the provider ran, as they stand in what a response puts out. The same search is told of
-    whichever kind of it was asked for."""
+    """Return the calls of tools that the provider ran, as items of a response's output. Every kind of search request is
+    reported in the same way."""
     names = [name.partition("_preview")[0] for name, count in calls.items() for _ in range(count)]
     return [
         {"id": ask.new_id(f"call_{number}"), "type": f"{name}_call", "status": "completed"}

@@ -1,4 +1,4 @@
-"""From an answer and its faults to the bytes that go on the wire, and when."""
+"""Turns an answer and its faults into timed bytes for the wire."""
 
 import random
 import zlib
@@ -32,7 +32,7 @@ class Step(Struct):
 
 
 class Script(Struct):
-    """What is written, and how it ends. `is_good` is that of `Spoiled`."""
+    """The bytes to write, and the end of the connection. `is_good` is that of `Spoiled`."""
 
     steps: list[Step]
     ending: Ending = Ending.KEEP
@@ -40,7 +40,7 @@ class Script(Struct):
 
 
 class Pace(Struct):
-    """When tokens come: `first_s` after the request, in a stream `start_s` after its head, then one by one."""
+    """Times of tokens: `first_s` after the request, in a stream `start_s` after its head, then one by one."""
 
     first_s: float
     settings: Settings
@@ -50,20 +50,20 @@ class Pace(Struct):
     start_s: float = 0.0
 
     def gap_s(self) -> float:
-        """The pause before one more token."""
+        """Return the pause before the next token."""
         if self.is_at_once:
             return 0.0
         return self.slow_s if self.slow_s is not None else sample(self.settings.token_gap_ms, self.rng) / 1000
 
     def gaps_s(self, count: int) -> float:
-        """The sum of `count` pauses."""
+        """Return the sum of `count` pauses."""
         if count <= 0 or (self.settings.token_gap_ms == 0 and not self.slow_s):
             return 0.0
         return sum(self.gap_s() for _ in range(count))
 
 
 def compose(answer: Answer, faults: Faults, settings: Settings, rng: random.Random, *, closes: bool) -> Script:
-    """The script of an answer under faults. `closes` announces that the connection ends with this answer."""
+    """Build the script of an answer under faults. `closes` announces that the connection ends with this answer."""
     if "reset" in faults:
         return Script([], Ending.RESET, is_good=False)
     if "hang" in faults:
@@ -136,12 +136,12 @@ class _Framing:
         return self._compress.compress(data) + self._compress.flush(zlib.Z_FINISH if ends else zlib.Z_SYNC_FLUSH)
 
     def chunk(self, data: bytes, *, is_last: bool) -> bytes:
-        """One chunk; the last one bears the wrong size a fault may ask for."""
+        """Frame one chunk; the last chunk has the wrong size if a fault requests it."""
         data = self._encoded(data, ends=is_last)
         return self.sized(data, is_last=is_last)
 
     def sized(self, data: bytes, *, is_last: bool) -> bytes:
-        """A chunk of bytes that are encoded already."""
+        """Frame a chunk of encoded bytes."""
         size = len(data) + (self._misstated if is_last else 0)
         return b"%x\r\n%b\r\n" % (max(1, size), data)
 
@@ -184,7 +184,7 @@ def _chunks(framing: _Framing) -> Iterator[bytes]:
 
 
 def _cut(script: Script, faults: Faults) -> None:
-    """End the script after K bytes where a fault says so."""
+    """End the script after K bytes if a fault requests it."""
     for name, ending in (("close_at", Ending.CLOSE), ("reset_at", Ending.RESET)):
         if name not in faults:
             continue

@@ -1,4 +1,4 @@
-"""What a simulated provider is like: its models, keys, prices, pace and faults."""
+"""Settings of a simulated provider: models, keys, prices, pace and faults."""
 
 import random
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ DEFAULT_MODELS = (
 
 
 class Lognormal(Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True):
-    """A lognormal distribution by its median and the standard deviation of its logarithm, cut off at `maximum`."""
+    """A lognormal distribution by its median and the standard deviation of its logarithm, truncated at `maximum`."""
 
     median: float
     sigma: float
@@ -26,7 +26,7 @@ class Lognormal(Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True
 
 
 class Listed(Struct, frozen=True, tag="list", forbid_unknown_fields=True):
-    """Each value is as likely as any other."""
+    """A list of equally likely values."""
 
     values: Annotated[tuple[float, ...], Meta(min_length=1)]
 
@@ -49,7 +49,8 @@ def sample(distribution: Distribution, rng: random.Random) -> float:
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True):
-    """Pico-dollars per token; 150,000 are $0.15 per million tokens. `cached_pico` holds for cached input tokens."""
+    """Pico-dollars per token; 150,000 are $0.15 per million tokens. `cached_pico` is the price of cached input
+    tokens."""
 
     input_pico: int
     output_pico: int
@@ -57,8 +58,8 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScheduledFault(Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault in force during [from_s, to_s) since the start and for requests [from_request, to_request), counted
-    from 0; a bound left out does not limit. `probability` is per request. `fault` is as `faults.parse` reads it."""
+    """A fault that is active during [from_s, to_s) since the start and for requests [from_request, to_request), counted
+    from 0. A missing bound does not limit. `probability` is per request. `faults.parse` reads `fault`."""
 
     fault: str
     from_s: float | None = None
@@ -69,23 +70,22 @@ class ScheduledFault(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Billing = Literal["none", "sent", "full"]
-"""What a call that did not complete costs: nothing, the prompt and what was sent, or as if it had completed."""
+"""Charge of an incomplete call: nothing, the prompt and the sent tokens, or the whole call."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about one simulated provider.
+    """All settings of one simulated provider.
 
-    `keys` maps an accepted API key to the faults that all its requests suffer (empty: none); no keys at all means
-    that any key, or none, is accepted. `first_token_ms` passes before the first token, `token_gap_ms` between any two;
-    a whole answer takes as long as its stream would. `output_tokens` is the length of an answer, drawn per choice and
-    cut at the request's limit; `max_tokens` always uses the limit up. `numbered` text is ` 0 1 2 …`, which shows losses
-    and reordering. `cached_share` is the share of each prompt reported as cached. `seed` and the index of a request
-    decide all that is random about its answer. `kept_requests` is how many of the latest requests are kept whole.
-    A tool that the provider runs itself is used `tool_uses` times, if the request allows as many, at `tool_fees`
-    nano-dollars each; each use, and each thing that is kept elsewhere and named in a request, adds `added_tokens` to
-    the prompt. `more_fields` are fields of chats beside OpenAI's. With `usage_first` a response states its usage before
-    its instructions, tools and output. `model_faults` and `path_faults` are what all requests for a model, or for a
-    path such as `/v1/embeddings`, suffer.
+    `keys` maps an accepted API key to the faults of all its requests (empty: none). Without keys, any key or none is
+    accepted. `first_token_ms` is the delay of the first token, `token_gap_ms` the delay between two tokens; a complete
+    answer takes as long as its stream. `output_tokens` is the length of an answer, drawn per choice and cut at the
+    request's limit; `max_tokens` always uses the whole limit. `numbered` text is ` 0 1 2 …`, which reveals losses and
+    reordering. `cached_share` is the share of each prompt reported as cached. `seed` and the index of a request
+    determine all random parts of its answer. `kept_requests` is the number of latest requests that are stored whole. A
+    tool that the provider runs itself is used `tool_uses` times, if the request allows it, at `tool_fees` nano-dollars
+    each. Each use, and each stored resource that a request names, adds `added_tokens` to the prompt. `more_fields` are
+    further fields of chats. With `usage_first` a response reports its usage before its instructions, tools and output.
+    `model_faults` and `path_faults` apply to all requests for a model, or for a path such as `/v1/embeddings`.
     """
 
     name: str = "simulated"

@@ -1,6 +1,6 @@
-"""Faults in what is answered: errors for answers, and answers that go wrong on the way.
+"""Faults in the content of answers: errors instead of answers, and answers that fail on the way.
 
-Faults in how the bytes travel are in `script`.
+`script` holds the faults of transmission.
 """
 
 from enum import Enum
@@ -16,19 +16,19 @@ _SERVER_ERROR = {"error": {"message": _SERVER_MESSAGE, "type": "server_error", "
 
 
 class Ending(Enum):
-    """What happens to the connection when all bytes are out."""
+    """The state of the connection after the last byte."""
 
     KEEP = "keep"  # wait for the next request
     CLOSE_ON_NEXT = "close_on_next"  # close as soon as the next request arrives
     CLOSE = "close"  # FIN
     RESET = "reset"  # RST
-    SILENCE = "silence"  # nothing, until the peer closes
+    SILENCE = "silence"  # stay silent until the peer closes
 
 
 class Spoiled(Struct):
-    """An answer after its faults. One that is not `is_whole` lacks its end on the wire: a stream its terminating
-    chunk, a body its second half, both of which the head has announced. `is_good` says whether the provider takes
-    what it sent for a complete answer, and charges for it."""
+    """An answer after its faults. If it is not `is_whole`, it lacks its end on the wire: a stream lacks its terminating
+    chunk, a body its second half, although the head announced both. `is_good` is true if the provider considers the
+    answer complete and charges for it."""
 
     answer: Answer
     ending: Ending = Ending.KEEP
@@ -37,7 +37,7 @@ class Spoiled(Struct):
 
 
 def error_instead(faults: Faults) -> Answer | None:
-    """The error that is answered instead of anything else, if a fault asks for one."""
+    """Return the error that replaces the answer, if a fault requests one."""
     if "rate_limit" in faults:
         return _rate_limited(faults["rate_limit"])
     if "insufficient_quota" in faults:
@@ -65,7 +65,7 @@ _XAI_403 = "The caller does not have permission to execute the specified operati
 
 
 def _plain(status: int, fields: dict[str, str]) -> Answer:
-    """An error in xAI's shape."""
+    """Build an error in xAI's format."""
     return Answer(status=status, body=msgspec.json.encode(fields))
 
 
@@ -137,7 +137,7 @@ def _status(status: int) -> Answer:
 
 
 def spoil(answer: Answer, faults: Faults) -> Spoiled:
-    """Lay faults over an answer. The answer itself is left as it is."""
+    """Apply faults to an answer, without changing the answer itself."""
     if answer.status >= 400:
         return Spoiled(answer, is_good=False)
     if answer.events is None:
@@ -181,8 +181,8 @@ def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoile
 
 
 def _behind(events: list[Event], count: int) -> int:
-    """The position of the content event that follows the first `count` ones; of the first event after all content
-    when there are no more than `count`."""
+    """Return the position of the event after the first `count` content events, or of the first event after all content
+    if there are no more than `count`."""
     content = [position for position, event in enumerate(events) if event.is_content]
     if count < len(content):
         return content[count]

@@ -12,18 +12,18 @@ _WORDS = """
     summit valley
 """.split()  # noqa: SIM905 -- as a list it fills a screen
 
-_MESSAGE_TOKENS = 3  # what a message costs beside its text
-_MEDIA_TOKENS = 85  # an image or another part that is not text
+_MESSAGE_TOKENS = 3  # tokens of a message besides its text
+_MEDIA_TOKENS = 85  # tokens of an image or another part that is not text
 _JSON_TOKEN_CHARS = 4
 
 
 def count_tokens(text: str) -> int:
-    """One token for every four bytes of UTF-8, rounded up."""
+    """Count one token for every four bytes of UTF-8, rounded up."""
     return -(-len(text if text.isascii() else text.encode("utf-8", "surrogatepass")) // 4)
 
 
 def content_tokens(content: str | list[dict[str, Any]] | None) -> int:
-    """Tokens of a message's content, a string or a list of parts."""
+    """Count the tokens of a message's content, a string or a list of parts."""
     if content is None:
         return _MESSAGE_TOKENS
     if isinstance(content, str):
@@ -33,7 +33,7 @@ def content_tokens(content: str | list[dict[str, Any]] | None) -> int:
 
 
 def words(count: int, style: Literal["words", "numbered"], rng: random.Random) -> list[str]:
-    """`count` tokens that join to a text."""
+    """Return `count` tokens that join to a text."""
     if style == "numbered":
         return [f" {number}" for number in range(count)]
     chosen = rng.choices(_WORDS, k=count)
@@ -41,13 +41,13 @@ def words(count: int, style: Literal["words", "numbered"], rng: random.Random) -
 
 
 def json_tokens(value: object) -> list[str]:
-    """A JSON value as compact text, cut into tokens."""
+    """Encode a JSON value as compact text, cut into tokens."""
     text = msgspec.json.encode(value).decode()
     return [text[at : at + _JSON_TOKEN_CHARS] for at in range(0, len(text), _JSON_TOKEN_CHARS)]
 
 
 def minimal(schema: Any, depth: int = 0) -> Any:
-    """The smallest value that fits a JSON schema of the usual keywords; `$ref` and the like are not followed."""
+    """Return the smallest value that fits a JSON schema of the usual keywords; `$ref` and the like are not followed."""
     if not isinstance(schema, dict) or depth > 32:
         return None
     for keyword in ("const", "default"):

@@ -1,4 +1,4 @@
-"""What a provider adds by itself, and what it charges for that: searches, files, what is kept of earlier answers."""
+"""Tools that a provider runs itself, and their charges: searches, files, and stored earlier answers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _IN_CONTENT = ("file_id", "file_url", "video_url", "audio", "video")
 
 
 class Added(Struct):
-    """What was added to one request: calls of tools by name, tokens of the prompt, and nano-dollars."""
+    """The additions to one request: calls of tools by name, tokens of the prompt, and nano-dollars."""
 
     calls: dict[str, int]
     tokens: int
@@ -22,7 +22,7 @@ class Added(Struct):
 
 
 def added(ask: Ask) -> Added:
-    """What this request lets the provider add."""
+    """Return the additions that this request allows the provider to make."""
     read = {name: ask.fields[name] for name in _READ if name in ask.fields}
     fields: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in read.items()}
     calls = _calls(fields, ask.settings.tool_uses)
@@ -52,7 +52,7 @@ def _calls(fields: dict[str, Any], uses: int) -> dict[str, int]:
 
 
 def _things(value: Any) -> int:
-    """How many things are named in messages or items that the provider has to fetch."""
+    """Count the resources that messages or items name and the provider must fetch."""
     if isinstance(value, list):
         return sum(map(_things, value))
     if not isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""Metrics and logs. Nothing here may hold up a request."""
+"""Metrics and logs. Nothing here may delay a request."""

@@ -1,7 +1,7 @@
-"""Lines for people and machines, written by a thread so that a full disk or a slow pipe holds up no request.
+"""Writes the log in a thread, so that a full disk or a slow pipe does not delay requests.
 
-Each record is one line of JSON. The buffer is bounded: what does not fit is dropped and counted, and the count is
-written as soon as there is room again.
+Each record is one line of JSON. The buffer is bounded. Records that do not fit are dropped and counted, and the count
+is logged as soon as the buffer has room again.
 """
 
 import os
@@ -17,14 +17,14 @@ MAX_PENDING = 100_000  # records
 INTERVAL_S = 0.1
 
 
-# What a terminal obeys and JSON leaves as it is: more controls, marks of direction, and what cannot be seen.
+# Characters that a terminal interprets and JSON leaves alone: controls, direction marks, and invisible characters.
 _UNSEEN = re.compile(
     "[\x80-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
 def _visible(line: bytes) -> bytes:
-    """The same JSON, with escapes for what a terminal would obey: clients and providers wrote some of it."""
+    """Escape the characters that a terminal interprets, because some of the text comes from clients and providers."""
     return _UNSEEN.sub(_escaped, line.decode()).encode()
 
 
@@ -34,14 +34,14 @@ def _escaped(found: "re.Match[str]") -> str:
 
 
 class Dropped(Struct, tag_field="event", tag="log_dropped"):
-    """Written when records were lost because the log could not be written fast enough."""
+    """Logged when records were lost because the log could not be written fast enough."""
 
     count: int
 
 
 class LogWriter:
-    """Writes records to a file descriptor. `put` is cheap and never waits. `reopened` opens the file anew and returns
-    its descriptor, for a log that was moved away; it may raise `OSError`."""
+    """Writes records to a file descriptor. `put` is cheap and never waits. `reopened` opens the file again and returns
+    its descriptor, after the log was rotated; it may raise `OSError`."""
 
     def __init__(
         self,
@@ -58,17 +58,17 @@ class LogWriter:
         self._encode = Encoder().encode
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._refused = 0  # records there was no room for; counted by `put`'s thread alone
-        self._lost = 0  # records that could not be written; counted by the writing thread alone
+        self._refused = 0  # records dropped for lack of room; only `put`'s thread counts them
+        self._lost = 0  # records that could not be written; only the writing thread counts them
         self._reported = 0
         self._has_open_line = False
         self._has_failed = False
         self._thread.start()
 
     def put(self, record: Struct) -> bytes:
-        """Queue one record, and return it as the line it will be. It is encoded here: the writing thread would hold
-        the interpreter for a whole batch."""
-        encode = self._encode  # so, and not called as if it were a method, it is quicker to find
+        """Queue one record, and return its line. Encoding happens here, because the writing thread would hold the
+        interpreter for a whole batch."""
+        encode = self._encode  # calling it this way is faster than as a method
         line = encode(record)
         if not line.isascii():
             line = _visible(line)
@@ -80,16 +80,16 @@ class LogWriter:
 
     @property
     def dropped(self) -> int:
-        """Records that will never be in the log."""
+        """The number of records that are missing from the log."""
         return self._refused + self._lost
 
     def reopen(self) -> None:
-        """Write to a file of the same name from now on; what is queued goes there too. Where there is no file, or it
-        cannot be opened, the log goes on as before."""
+        """Reopen the file by its name; queued records go to the new file. Without a file, or if opening fails, logging
+        continues as before."""
         self._is_to_reopen = True
 
     def close(self) -> None:
-        """Write what is queued and stop."""
+        """Write the queue and stop."""
         self._stop.set()
         self._thread.join(timeout=5)
 
@@ -132,9 +132,9 @@ class LogWriter:
                 data = data[os.write(self._fd, data) :]
         except OSError as error:
             self._lost += count
-            self._has_open_line |= len(data) < len(text)  # some of it was written, perhaps up to the middle of a line
+            self._has_open_line |= len(data) < len(text)  # part of it was written, possibly up to the middle of a line
             if not self._has_failed and self._on_error is not None:
-                self._on_error(error)  # once, until it works again
+                self._on_error(error)  # logged once, until writing works again
             self._has_failed = True
         else:
             self._reported = dropped

@@ -1,7 +1,7 @@
 """Counters, gauges and histograms of one process, cheap enough for the hot path.
 
-A series is looked up once and then counted by adding to an attribute. A process hands on its numbers as a `Page`; the
-text for Prometheus is made of it elsewhere, so that no worker renders.
+Callers look up a series once and then count by adding to an attribute. A process passes on its numbers as a `Page`.
+Control renders the text for Prometheus, so that no worker does.
 """
 
 from bisect import bisect_left
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-MAX_SERIES = 10_000  # per family; what comes later is counted under "other"
+MAX_SERIES = 10_000  # per family; later series are counted under "other"
 OTHER = "other"
 
 Labels = tuple[str, ...]
@@ -23,8 +23,8 @@ class Counter(Struct, array_like=True, gc=False):
 
 
 class Histogram(Struct, array_like=True, gc=False):
-    """Observations counted in buckets by their upper bounds, which are in the unit of the values. `counts` has one more
-    entry than `bounds`, for what is larger."""
+    """Observations counted in buckets by upper bounds, in the unit of the values. `counts` has one more entry than
+    `bounds`, for larger values."""
 
     bounds: tuple[float, ...]
     counts: list[int]
@@ -36,8 +36,8 @@ class Histogram(Struct, array_like=True, gc=False):
 
 
 class CounterFamily(Struct, array_like=True):
-    """Counters that share a name and differ in their labels. `per_unit` is how many of what is counted make one of the
-    unit in the name: 1,000,000,000 nano-dollars make a dollar."""
+    """Counters that share a name and differ in their labels. `per_unit` converts to the unit in the name: a dollar is
+    1,000,000,000 nano-dollars."""
 
     name: str
     description: str
@@ -46,7 +46,7 @@ class CounterFamily(Struct, array_like=True):
     by_labels: dict[Labels, Counter] = {}
 
     def series(self, *values: str) -> Counter:
-        """The counter with these label values, made when it is new."""
+        """Return the counter with these label values, and create it if it is new."""
         found = self.by_labels.get(values)
         if found is None:
             if len(self.by_labels) >= MAX_SERIES:
@@ -65,7 +65,7 @@ class HistogramFamily(Struct, array_like=True):
     by_labels: dict[Labels, Histogram] = {}
 
     def series(self, *values: str) -> Histogram:
-        """The histogram with these label values, made when it is new."""
+        """Return the histogram with these label values, and create it if it is new."""
         found = self.by_labels.get(values)
         if found is None:
             if len(self.by_labels) >= MAX_SERIES:
@@ -75,7 +75,7 @@ class HistogramFamily(Struct, array_like=True):
 
 
 class GaugeFamily(Struct, array_like=True):
-    """Values read at the time of asking. Those of several workers are added, or the largest `is_maximum`."""
+    """Values read at the time of a scrape. Values of workers are added, or the largest counts if `is_maximum`."""
 
     name: str
     description: str
@@ -93,7 +93,7 @@ class Page(Struct, array_like=True):
 
 
 def counter(name: str, description: str, value: int) -> CounterFamily:
-    """A counter without labels that somebody else keeps."""
+    """Add a counter without labels whose value is kept elsewhere."""
     return CounterFamily(name, description, (), 1, {(): Counter(value)})
 
 
@@ -105,7 +105,7 @@ def gauge(
     *,
     is_maximum: bool = False,
 ) -> GaugeFamily:
-    """One value, or one for each combination of labels. Equal combinations are added up, or the greatest is taken."""
+    """Add one value, or one per combination of labels. Equal combinations are added, or the largest counts."""
     values: dict[Labels, float] = {}
     for names, value in [((), samples)] if isinstance(samples, int | float) else samples:
         before = values.get(names, 0)
@@ -118,10 +118,10 @@ _DECODER = msgspec.msgpack.Decoder(Page)
 
 
 def encode_page(page: Page) -> bytes:
-    """The page as bytes, made in C: 10,000 series take some milliseconds."""
+    """Encode the page as bytes. This runs in C: 10,000 series take some milliseconds."""
     return _ENCODER.encode(page)
 
 
 def decode_page(data: bytes) -> Page:
-    """The page again. Raises `msgspec.DecodeError`."""
+    """Decode the page. Raise `msgspec.DecodeError`."""
     return _DECODER.decode(data)

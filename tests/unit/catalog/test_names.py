@@ -1,4 +1,4 @@
-"""The rules of canonical names, on the names they were written for."""
+"""The rules of canonical names, applied to the names they were written for."""
 
 import pytest
 
@@ -34,7 +34,7 @@ from pointsman.catalog.names import key_of, region_of
         ("openai", "chatgpt-4o-latest", "chatgpt-4o-latest"),
     ],
 )
-def test_one_model_under_two_names(provider: str, model: str, asked: str) -> None:
+def test_names_of_one_model_share_a_key(provider: str, model: str, asked: str) -> None:
     assert key_of(provider, model) == key_of("", asked)
 
 
@@ -56,7 +56,7 @@ def test_one_model_under_two_names(provider: str, model: str, asked: str) -> Non
         (("baseten", "zai-org/GLM-5.2-Fast"), ("fireworks", "accounts/fireworks/routers/glm-5p2-fast")),
     ],
 )
-def test_two_models(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_different_models_have_different_keys(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert key_of(*one) != key_of(*other)
 
 
@@ -64,7 +64,7 @@ def test_two_models(one: tuple[str, str], other: tuple[str, str]) -> None:
     ("provider", "model"),
     [("openrouter", "deepseek/deepseek-chat"), ("bedrock", "us.anthropic.claude-opus-5"), ("snowflake", "llama3-8b")],
 )
-def test_a_key_is_its_own_key(provider: str, model: str) -> None:
+def test_key_of_a_key_is_itself(provider: str, model: str) -> None:
     key = key_of(provider, model)
     assert key_of("", key) == key
 
@@ -82,5 +82,5 @@ def test_a_key_is_its_own_key(provider: str, model: str) -> None:
         ("openai", "eu.made-up", None),
     ],
 )
-def test_a_region_is_only_what_an_id_says(provider: str, model: str, region: str | None) -> None:
+def test_region_is_read_from_the_id_alone(provider: str, model: str, region: str | None) -> None:
     assert region_of(provider, model) == region

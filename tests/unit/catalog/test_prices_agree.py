@@ -1,7 +1,7 @@
-"""What usages cost by the catalog and by `genai-prices`, which works with decimals and formulas of its own.
+"""The catalog and `genai-prices` agree on the cost of usages; the latter works with decimals and formulas of its own.
 
-They may differ where they must: what another table adds, what it says of a region, and the hours of the day, of which
-the catalog takes the dearest. Everything else is equal within a nano-dollar per class of tokens.
+They may differ in three cases: rates from another table, rates of a region, and the hours of the day, of which the
+catalog takes the highest. Everything else is equal within a nano-dollar per class of tokens.
 """
 
 from collections import Counter
@@ -58,7 +58,7 @@ def catalog() -> ModelCatalog:
 
 
 def priced(catalog: ModelCatalog) -> Iterator[tuple[str, str, ModelFacts, Provider, ModelInfo]]:
-    """Everything that both have a price of."""
+    """Return every model that both tables have a price for."""
     by_id = {provider.id: provider for provider in providers}
     for row in ROWS:
         for model in catalog.models(row.name) if row.genai else ():
@@ -89,13 +89,13 @@ def explanation(facts: ModelFacts, origins: dict[str, str], part: str, tier: str
 
 
 def has_fine_rates(info: ModelInfo) -> bool:
-    """Such as a third of something: the catalog rounds it to whole pico-dollars per token."""
+    """Fine rates, such as a third of a unit, are rounded by the catalog to whole pico-dollars per token."""
     prices = info.get_prices(datetime(2026, 11, 25, 12, tzinfo=UTC))
     return any(isinstance(rate, Decimal) and rate * 10**6 % 1 for rate in vars(prices).values())
 
 
 def their_nano(info: ModelInfo, provider: Provider, extra: dict[str, int], tier: str | None) -> list[float]:
-    """At every hour: where prices change with it, the dearest is ours."""
+    """Return the highest price of the day, which is the one that the catalog uses."""
     usage = TheirUsage(**({"input_tokens": IN, "output_tokens": OUT} | extra))
     by_hour = isinstance(info.prices, list) and any(
         isinstance(price.constraint, TimeOfDateConstraint) for price in info.prices

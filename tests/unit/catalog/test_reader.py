@@ -32,7 +32,7 @@ def name_at(catalog: ModelCatalog, place: str) -> str:
     return facts.name
 
 
-def test_it_is_large_enough(catalog: ModelCatalog) -> None:
+def test_catalog_is_large_enough(catalog: ModelCatalog) -> None:
     pairs = sum(1 for provider in catalog.providers() for _ in catalog.models(provider))
     names = list(catalog.canonical_names())
     several = [name for name in names if len({provider for provider, _ in catalog.serving(name)}) > 1]
@@ -45,8 +45,8 @@ def test_every_entry_can_be_read(catalog: ModelCatalog) -> None:
     assert catalog.validate() >= 3000
 
 
-def test_models_held_to_be_the_same_are(catalog: ModelCatalog) -> None:
-    """The pairs of `python -m tools.catalog.pairs`, judged one by one by what is publicly said of them."""
+def test_names_with_one_key_mean_one_model(catalog: ModelCatalog) -> None:
+    """Use the pairs of `python -m tools.catalog.pairs`, judged one by one from public descriptions."""
     judged = [
         label == "same"
         for label, one, other in pairs("same_pairs.tsv")
@@ -63,8 +63,8 @@ def test_models_that_look_alike_stay_apart(catalog: ModelCatalog) -> None:
     assert not together
 
 
-def test_it_loads_fast_and_small() -> None:
-    """In a process of its own: no more than 100 ms of CPU time and 30 MB."""
+def test_loading_is_fast_and_small() -> None:
+    """Load in a separate process, with at most 100 ms of CPU time and 30 MB."""
     program = (
         "import sys, time\n"
         "from pointsman.catalog.reader import ModelCatalog\n"
@@ -104,13 +104,13 @@ def test_facts_of_a_well_known_model(catalog: ModelCatalog) -> None:
     assert set(catalog.origins("openai", "gpt-4o-mini").values()) <= set(catalog.sources)
 
 
-def test_nothing_is_inferred_of_a_global_profile(catalog: ModelCatalog) -> None:
+def test_global_profile_has_no_region(catalog: ModelCatalog) -> None:
     facts = catalog.find("bedrock", "global.anthropic.claude-sonnet-4-6")
     assert facts is not None
     assert facts.region == "global"
 
 
-def test_a_price_of_nothing_needs_a_name_that_says_so(catalog: ModelCatalog) -> None:
+def test_price_of_zero_requires_a_free_name(catalog: ModelCatalog) -> None:
     for provider in catalog.providers():
         for model in catalog.models(provider):
             facts = catalog.find(provider, model)
@@ -125,7 +125,7 @@ def test_a_price_of_nothing_needs_a_name_that_says_so(catalog: ModelCatalog) -> 
                 )
 
 
-def test_a_host_tells_its_provider(catalog: ModelCatalog) -> None:
+def test_host_identifies_its_provider(catalog: ModelCatalog) -> None:
     assert catalog.provider_at("api.deepinfra.com") == "deepinfra"
     assert catalog.provider_at("eu.api.openai.com") == "openai"
     assert catalog.provider_at("notapi.openai.com") is None
@@ -135,17 +135,20 @@ def test_a_host_tells_its_provider(catalog: ModelCatalog) -> None:
 BROKEN: list[tuple[str, Any]] = [
     ("is not a catalog", b"[]"),
     ("is not a catalog", b"{"),
-    ("has format 2", {"format": 2}),
-    ("cannot be read", {"context": "much"}),
-    ("outside of", {"price": {"rates": {"input": -1, "output": 0}}}),
-    ("outside of", {"price": {"rates": {"input": 1, "output": 1}, "tiers": {"flex": {"input": 10**13, "output": 0}}}}),
-    ("starts nowhere", {"price": {"rates": {"input": 1, "output": 1}, "above": [[0, {"input": 1, "output": 1}]]}}),
-    ("cannot be read", {"from": 7}),
+    ("format 2 is unknown", {"format": 2}),
+    ("cannot read the entry", {"context": "much"}),
+    ("outside 0 to 1 dollar", {"price": {"rates": {"input": -1, "output": 0}}}),
+    (
+        "outside 0 to 1 dollar",
+        {"price": {"rates": {"input": 1, "output": 1}, "tiers": {"flex": {"input": 10**13, "output": 0}}}},
+    ),
+    ("without a start", {"price": {"rates": {"input": 1, "output": 1}, "above": [[0, {"input": 1, "output": 1}]]}}),
+    ("cannot read the entry", {"from": 7}),
 ]
 
 
 @pytest.mark.parametrize(("said", "change"), BROKEN)
-def test_a_broken_catalog_says_what_is_wrong(said: str, change: Any) -> None:
+def test_broken_catalog_is_explained(said: str, change: Any) -> None:
     content = change
     if not isinstance(change, bytes):
         entry = {"name": "m", "from": 0} | change
@@ -156,7 +159,7 @@ def test_a_broken_catalog_says_what_is_wrong(said: str, change: Any) -> None:
         ModelCatalog(content, "").validate()
 
 
-def test_a_name_must_lead_somewhere() -> None:
+def test_name_without_an_entry_is_an_error() -> None:
     file = {"format": 1, "date": "", "sources": {}, "provenance": [{}], "providers": {}, "names": {"m": ["m", "a/m"]}}
-    with pytest.raises(CatalogError, match="is not there"):
+    with pytest.raises(CatalogError, match="which has no entry"):
         ModelCatalog(json.dumps(file).encode(), "").validate()

@@ -1,4 +1,4 @@
-"""Searching the catalog that is shipped."""
+"""Search of the catalog that is shipped."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ def catalog() -> ModelCatalog:
     return ModelCatalog(FILE.read_bytes(), "")
 
 
-def test_words_are_looked_for_in_both_names_in_any_order(catalog: ModelCatalog) -> None:
+def test_words_match_both_names_in_any_order(catalog: ModelCatalog) -> None:
     found = search(catalog, Wanted(("Sonnet", "claude", "4-5")))
     assert {one.facts.name for one in found} >= {"claude-sonnet-4-5"}
     assert {"anthropic", "bedrock", "vertex"} <= {one.provider for one in found}
     assert any("claude-4.5-sonnet" in one.model for one in found)
 
 
-def test_everything_found_is_as_wanted(catalog: ModelCatalog) -> None:
+def test_every_result_meets_the_requirements(catalog: ModelCatalog) -> None:
     wanted = Wanted((), frozenset({"tools", "vision"}), frozenset({"openai", "groq"}), 100_000, 1_000_000)
     found = search(catalog, wanted)
     assert found

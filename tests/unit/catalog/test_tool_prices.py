@@ -1,4 +1,4 @@
-"""The prices of providers' own tools are for providers and tools that exist."""
+"""Prices of providers' own tools belong to existing providers and tools."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pointsman.config.catalog import packaged
 
 
 @pytest.mark.parametrize("provider", sorted({*TOOL_PRICES, *TOOL_MODELS}))
-def test_every_provider_is_one_of_the_catalogs(provider: str) -> None:
+def test_every_provider_is_in_the_catalog(provider: str) -> None:
     assert provider in packaged().providers()
 
 
@@ -23,6 +23,6 @@ def test_prices_are_below_ten_dollars_a_call() -> None:
         assert all(0 <= price.nano < 10 * 10**9 for price in tools.values())
 
 
-def test_a_container_costs_once_whatever_runs_in_it() -> None:
+def test_container_is_charged_once() -> None:
     assert TOOL_PRICES["openai"]["code_interpreter"].nano == 30_000_000
     assert TOOL_PRICES["openai"]["code_interpreter:64g"].once

@@ -1,4 +1,4 @@
-"""No command prints what a terminal obeys, whoever wrote it."""
+"""No command prints characters that a terminal interprets, whoever wrote them."""
 
 import re
 import time
@@ -23,7 +23,7 @@ SOURCES = sorted(Path(cli.__file__).parent.glob("*.py"))
 
 
 @given(st.text())
-def test_text_is_made_visible_in_one_line_and_nothing_of_it_is_lost(text: str) -> None:
+def test_text_becomes_one_visible_line_without_loss(text: str) -> None:
     shown = visible(text)
     assert not OBEYED.search(shown)
     assert "\n" not in shown
@@ -33,21 +33,21 @@ def test_text_is_made_visible_in_one_line_and_nothing_of_it_is_lost(text: str) -
     assert visible(shown) == shown
 
 
-def test_what_people_write_stays_as_it_is() -> None:
+def test_ordinary_text_is_unchanged() -> None:
     assert visible("Grüße, 模型 ملف café") == "Grüße, 模型 ملف café"
     assert visible("a\x1b[2Jb\u202ec") == "a\\x1b[2Jb\\u202ec"
     assert plain("=1+1\x1b") == "'=1+1\\x1b"
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
-def test_commands_print_by_one_place_alone(file: Path) -> None:
+def test_only_one_module_prints(file: Path) -> None:
     if file.name != "_terminal.py":
         found = re.findall(r"(?:typer|click)\.(?:echo|secho)|\bprint\(|sys\.std(?:out|err)\.write", file.read_text())
         assert not found, f"{file} prints by {found}"
 
 
 def fill(plane: ControlPlane) -> None:
-    """Everything that clients and providers may write."""
+    """Write every text that clients and providers may choose."""
     of = scope(2, virtual_key=EVIL, team=EVIL, customer=EVIL, provider=EVIL, model=EVIL, variant=EVIL)
     attempt: dict[str, Any] = {"provider": EVIL, "model": EVIL, "key": EVIL, "outcome": EVIL, "message": EVIL}
     plane.write(
@@ -78,7 +78,7 @@ def fill(plane: ControlPlane) -> None:
     ],
     ids=" ".join,
 )
-def test_what_providers_and_clients_wrote_is_shown_and_not_obeyed(arguments: list[str], tmp_path: Path) -> None:
+def test_text_from_providers_and_clients_is_escaped(arguments: list[str], tmp_path: Path) -> None:
     wide = {**ENV, "COLUMNS": "4000"}
     with served(tmp_path, fill) as url:
         if "ID" in arguments:
@@ -93,7 +93,7 @@ def test_what_providers_and_clients_wrote_is_shown_and_not_obeyed(arguments: lis
 @pytest.mark.parametrize(
     "command", [["check"], ["check", "--json"], ["explain", "--model", EVIL, "-c"], ["models", "-c"]]
 )
-def test_what_a_configuration_says_is_shown_and_not_obeyed(command: list[str], tmp_path: Path) -> None:
+def test_text_from_the_configuration_is_escaped(command: list[str], tmp_path: Path) -> None:
     file = tmp_path / "pointsman.yaml"
     name = EVIL.encode("unicode_escape").decode()
     file.write_text(f'providers: {{openai: env.KEY}}\nmodels: {{"{name}": ["openai/{name}"]}}\nwrong: "{name}"\n')

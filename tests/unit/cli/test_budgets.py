@@ -1,4 +1,4 @@
-"""`pointsman budgets`: every limit there is, used or not."""
+"""`pointsman budgets`: lists every limit, used or not."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def fill(plane: ControlPlane) -> None:
     plane.write(1, nano=1_250_000_000)
 
 
-def test_limits_that_nobody_touched_are_listed(tmp_path: Path) -> None:
+def test_unused_limits_are_listed(tmp_path: Path) -> None:
     with served(tmp_path, lambda _: None) as url:
         done = CliRunner().invoke(build_app(), ["budgets", "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
@@ -25,7 +25,7 @@ def test_limits_that_nobody_touched_are_listed(tmp_path: Path) -> None:
         assert any(line[:3] == ["team:research", "month", "$100.00"] for line in lines)
 
 
-def test_what_is_used_and_left(tmp_path: Path) -> None:
+def test_used_and_remaining_amounts_are_shown(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["budgets", "--url", url, "--owner", "virtual_key:me"], env=ENV)
         lines = [line.split() for line in done.output.splitlines()]
@@ -33,7 +33,7 @@ def test_what_is_used_and_left(tmp_path: Path) -> None:
         assert "team:research" not in done.output
         done = CliRunner().invoke(build_app(), ["budgets", "--url", url, "--json", "--limit", "1"], env=ENV)
         assert len(json.loads(done.output)) == 1
-        for owner, said in (("entry:me/openai", "there are no limits to show"), ("team:nobody", "there is no team")):
+        for owner, said in (("entry:me/openai", "no limits found"), ("team:nobody", "there is no team")):
             done = CliRunner().invoke(build_app(), ["budgets", "--url", url, "--owner", owner], env=ENV)
             assert said in done.output
             assert done.exit_code == (1 if owner == "team:nobody" else 0)

@@ -1,4 +1,4 @@
-"""`pointsman catalog`: from a file, from an address, back again."""
+"""`pointsman catalog`: update from a file or an address, and revert."""
 
 import http.server
 import threading
@@ -65,37 +65,38 @@ def test_update_from_an_address(address: str, data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("stated", ["00", "0" * 64])
-def test_a_wrong_checksum_leaves_things_as_they_are(file: Path, data_dir: Path, stated: str) -> None:
+def test_wrong_checksum_changes_nothing(file: Path, data_dir: Path, stated: str) -> None:
     result = run(data_dir, "update", "--from", str(file), "--sha256", stated)
     assert result.exit_code == 1
-    assert "is not taken: its sha256 is" in result.output
+    assert ": its sha256 is" in result.output
     assert read_catalog(data_dir).catalog is packaged()
 
 
-def test_a_checksum_is_needed(file: Path, data_dir: Path) -> None:
+def test_checksum_is_required(file: Path, data_dir: Path) -> None:
     file.with_name("new.json.sha256").unlink()
-    assert "state the checksum with --sha256" in run(data_dir, "update", "--from", str(file)).output
+    assert "set the checksum with --sha256" in run(data_dir, "update", "--from", str(file)).output
     assert run(data_dir, "update", "--from", str(file), "--sha256", SUM).exit_code == 0
 
 
-def test_what_is_no_catalog_is_not_taken(file: Path, data_dir: Path) -> None:
+def test_invalid_catalog_is_rejected(file: Path, data_dir: Path) -> None:
     file.write_bytes(b"{}")
     result = run(data_dir, "update", "--from", str(file), "--sha256", sha256(b"{}").hexdigest())
     assert result.exit_code == 1
     assert "is not a catalog" in result.output
 
 
-def test_slips(file: Path, data_dir: Path) -> None:
+def test_misuse_is_explained(file: Path, data_dir: Path) -> None:
     assert run(data_dir, "update").exit_code == 2
     assert run(data_dir, "revert", "--from", str(file)).exit_code == 2
     assert run(data_dir, "update", "--from", "http://example.com/x", "--sha256", SUM).exit_code == 2
     missing = run(data_dir, "update", "--from", str(file.with_name("missing")), "--sha256", SUM)
     assert missing.exit_code == 1
-    assert "there is no" in missing.output
+    assert "no such file" in missing.output
 
 
-def test_without_a_folder_it_is_where_the_gateway_looks(file: Path, tmp_path: Path) -> None:
-    """A gateway without a file keeps its data below the home of its user; what is put elsewhere it would never see."""
+def test_default_folder_is_the_gateways(file: Path, tmp_path: Path) -> None:
+    """Without a configuration file, the gateway keeps its data in the user's home. It would not see a catalog
+    elsewhere."""
     env = {"XDG_STATE_HOME": str(tmp_path / "state"), "POINTSMAN_DATA_DIR": ""}
     done = CliRunner().invoke(build_app(), ["catalog", "update", "--from", str(file)], env=env)
     assert done.exit_code == 0, done.output
@@ -104,7 +105,7 @@ def test_without_a_folder_it_is_where_the_gateway_looks(file: Path, tmp_path: Pa
     assert "as of 9999-01-01" in models.output
 
 
-def test_a_file_is_read_for_its_folder_without_its_secrets(file: Path, tmp_path: Path) -> None:
+def test_configuration_names_the_folder_without_reading_secrets(file: Path, tmp_path: Path) -> None:
     config = tmp_path / "pointsman.yaml"
     config.write_text(
         "providers: {openai: env.NO_SUCH_KEY}\ngovernance: {virtual_keys: {me: env.NO_SUCH_VIRTUAL_KEY}}\n"

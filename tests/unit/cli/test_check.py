@@ -1,4 +1,4 @@
-"""`pointsman check`: what it prints and how it ends."""
+"""`pointsman check`: its output and exit status."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_good_file(file: Path) -> None:
+def test_valid_file_prints_a_summary(file: Path) -> None:
     result = run(str(file))
     assert result.exit_code == 0
     assert result.output.splitlines() == [
@@ -54,7 +54,7 @@ def test_a_good_file(file: Path) -> None:
     ]
 
 
-def test_a_faulty_file(file: Path) -> None:
+def test_invalid_file_prints_every_problem(file: Path) -> None:
     file.write_text(GOOD.replace("env.OPENAI_API_KEY", "env.MISSING").replace("variant", "varient"))
     result = run(str(file))
     assert result.exit_code == 1
@@ -74,7 +74,7 @@ def test_warnings_fail_only_when_strict(file: Path) -> None:
     assert f"{file}: usable, no errors, 1 warning" in strict.output
 
 
-def test_json(file: Path) -> None:
+def test_json_output(file: Path) -> None:
     result = run(str(file), "--json")
     data = json.loads(result.output)
     assert result.exit_code == 0
@@ -96,13 +96,13 @@ def test_json(file: Path) -> None:
     }
 
 
-def test_schema() -> None:
+def test_schema_is_printed() -> None:
     result = run("--schema")
     assert result.exit_code == 0
     assert json.loads(result.output)["title"] == "Document"
 
 
-def test_a_file_is_needed(tmp_path: Path) -> None:
+def test_file_is_required(tmp_path: Path) -> None:
     assert run().exit_code == 2
     missing = run(str(tmp_path / "missing.yaml"))
     assert missing.exit_code == 1
@@ -112,8 +112,8 @@ def test_a_file_is_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["check"], ["explain", "--model", "chat", "--config"], ["models", "gpt", "--config"]]
 )
-def test_a_file_can_be_looked_at_without_its_secrets(command: list[str], tmp_path: Path) -> None:
-    """As in CI, where there are none: no variable, no secret file, no certificate."""
+def test_no_secrets_checks_a_file_without_them(command: list[str], tmp_path: Path) -> None:
+    """CI has no secrets: no variable, no secret file, no certificate."""
     file = tmp_path / "pointsman.yaml"
     file.write_text(
         """
@@ -133,7 +133,7 @@ governance: {virtual_keys: {me: {value: env.MISSING_KEY, previous_value: env.OTH
     assert "error" not in result.output.replace("no errors", "")
 
 
-def test_what_is_wrong_with_the_file_itself_is_found_without_secrets(file: Path) -> None:
+def test_no_secrets_still_finds_problems_of_the_file(file: Path) -> None:
     file.write_text(GOOD.replace("env.OPENAI_API_KEY", "sk-written-into-the-file"))
     result = run(str(file), "--no-secrets")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""`pointsman demo`: what it hands on."""
+"""`pointsman demo`: passes on its options."""
 
 import pytest
 from typer.testing import CliRunner
@@ -25,5 +25,5 @@ def test_the_ports_reach_the_demonstration(
     assert calls == [ports]
 
 
-def test_a_port_is_a_number() -> None:
+def test_port_must_be_a_number() -> None:
     assert CliRunner().invoke(build_app(), ["demo", "--port", "http"]).exit_code == 2

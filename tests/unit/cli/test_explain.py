@@ -1,4 +1,4 @@
-"""`pointsman explain`: the plan of the code that routes, and refusals in the client's words."""
+"""`pointsman explain`: prints the plan of the routing code, and rejections in the client's words."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_model_by_name(config: str) -> None:
+def test_model_name_is_explained(config: str) -> None:
     result = run("-c", config, "--model", "chat", "--seed", "1")
     assert result.exit_code == 0
     assert result.output.startswith("strategy weighted, from model chat")
@@ -77,13 +77,13 @@ def test_headers_and_other_paths(config: str) -> None:
         (["-m", "chat", "-H", "x-pointsman-timeout-ms: soon"], "refused: 400 invalid_request"),
     ],
 )
-def test_refusals(config: str, arguments: list[str], message: str) -> None:
+def test_rejections_are_explained(config: str, arguments: list[str], message: str) -> None:
     result = run("-c", config, *arguments)
     assert result.exit_code == 1
     assert message in result.output
 
 
-def test_a_malformed_request_is_refused_as_the_gateway_would(config: str) -> None:
+def test_malformed_request_is_rejected_as_by_the_gateway(config: str) -> None:
     result = run("-c", config, "-", stdin='{"model": "chat", "model": "chat"}')
     assert result.exit_code == 1
     assert "appears more than once" in result.output
@@ -100,7 +100,7 @@ def test_a_malformed_request_is_refused_as_the_gateway_would(config: str) -> Non
         ["--stream", "-"],
     ],
 )
-def test_misuse(config: str, arguments: list[str]) -> None:
+def test_misuse_is_explained(config: str, arguments: list[str]) -> None:
     assert run("-c", config, *arguments).exit_code in (1, 2)
 
 
@@ -120,7 +120,7 @@ governance:
 """
 
 
-def test_what_could_not_be_paid_for_is_left_out_as_a_request_would_find(config: str) -> None:
+def test_unpayable_candidates_are_excluded_as_for_a_request(config: str) -> None:
     Path(config).write_text(re.sub("DIGEST_(.)", lambda found: found[1] * 64, GOVERNED))
     result = run("-c", config, "-m", "chat", "--key", "me")
     assert result.exit_code == 0, result.output
@@ -141,21 +141,21 @@ def test_what_could_not_be_paid_for_is_left_out_as_a_request_would_find(config: 
     assert "local/dear shortened by billing: the answer is limited to " in result.output
 
 
-def test_a_key_that_has_expired_is_refused(config: str) -> None:
+def test_expired_key_is_rejected(config: str) -> None:
     Path(config).write_text(re.sub("DIGEST_(.)", lambda found: found[1] * 64, GOVERNED))
     result = run("-c", config, "-m", "local/free", "--key", "past")
     assert result.exit_code == 1
     assert result.output == "refused: 401 invalid_api_key: the virtual key that was presented has expired\n"
 
 
-def test_a_faulty_configuration_ends_it(config: str) -> None:
+def test_invalid_configuration_ends_the_command(config: str) -> None:
     Path(config).write_text("providers: 3")
     result = run("-c", config, "-m", "chat")
     assert result.exit_code == 1
     assert "pointsman.yaml:1: error: providers: must be a mapping" in result.output
 
 
-def test_without_a_file_it_explains_what_serve_would_do() -> None:
+def test_default_configuration_is_that_of_serve() -> None:
     result = run("-m", "gpt-4o")
     assert result.exit_code == 0
     assert "1. openai/gpt-4o" in result.output

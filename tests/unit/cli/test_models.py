@@ -1,4 +1,4 @@
-"""`pointsman models`: what it finds and how it ends."""
+"""`pointsman models`: its results and exit status."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(build_app(), ["models", *arguments], env={"OPENAI_API_KEY": "x", "GROQ_API_KEY": "y"})
 
 
-def test_a_table_of_who_serves_it_cheapest_first() -> None:
+def test_table_lists_providers_cheapest_first() -> None:
     result = run("gpt-4o-mini", "-p", "openai", "-p", "azure")
     assert result.exit_code == 0
     assert "gpt-4o-mini" in result.output
@@ -39,20 +39,20 @@ def test_data_and_filters() -> None:
     assert costs[-1] <= 1_000_000
 
 
-def test_the_providers_of_a_configuration(tmp_path: Path) -> None:
+def test_configuration_limits_the_providers(tmp_path: Path) -> None:
     file = tmp_path / "pointsman.yaml"
     file.write_text(CONFIG)
     models = json.loads(run("--json", "-n", "0", "--config", str(file)).stdout)
     assert {model["provider"] for model in models} == {"openai", "groq"}
 
 
-def test_where_each_field_is_from() -> None:
+def test_sources_of_fields_are_printed() -> None:
     (model,) = json.loads(run("gpt-4o-mini-2024-07-18", "-p", "openai", "--json", "--sources").stdout)
     assert model["sources"]["price input"] == "genai-prices"
     assert "price input: genai-prices" in run("gpt-4o-mini-2024-07-18", "-p", "openai", "--sources").output
 
 
-def test_nothing_found_and_nonsense() -> None:
+def test_empty_result_and_misuse_exit_with_an_error() -> None:
     assert run("no-such-model").exit_code == 1
     assert run("--can", "fly").exit_code == 2
     limited = run("claude", "-n", "1")

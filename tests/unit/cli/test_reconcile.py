@@ -1,4 +1,4 @@
-"""`pointsman reconcile`: one attempt or a file of them, each once, and errors that say which."""
+"""`pointsman reconcile`: one attempt or a file of attempts, each once, with precise errors."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def test_one_attempt_is_reconciled_once(tmp_path: Path) -> None:
         assert "$0.00007 (estimated)" in shown
         assert "(estimated, $0.00093 more is held)" in shown
         assert "$0.00007 (estimated)" in invoke("requests", "--url", url).output
-        assert "of it $0.00007 estimated; budgets hold $0.00093 more" in invoke("usage", "--url", url).output
+        assert "of which $0.00007 estimated; budgets hold $0.00093 more" in invoke("usage", "--url", url).output
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_one_attempt_is_reconciled_once(tmp_path: Path) -> None:
         '{{"attempt_id":"{0}","usd":0.0005}}\n\n{{"attempt_id":"{1}","usd":"0.0002"}}\n{{"attempt_id":"nobody-1","usd":1}}',
     ],
 )
-def test_a_file_of_attempts(content: str, tmp_path: Path) -> None:
+def test_file_of_attempts_is_reconciled(content: str, tmp_path: Path) -> None:
     file = tmp_path / "bill"
     file.write_text(content.format(FIRST, SECOND))
     (tmp_path / "plane").mkdir()
@@ -69,17 +69,17 @@ def test_a_file_of_attempts(content: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("attempt_id,usd\na-1,much\n", "'much' is no amount in dollars"),
-        ("attempt_id,usd\na-1,-1\n", "'-1' is no amount in dollars"),
-        ("attempt_id,usd\na-1,1\na-1,2\n", "'a-1' stands there twice"),
-        ("attempt,usd\na-1,1\n", "needs attempt_id and usd"),
-        ("attempt_id,usd\n", "names no attempt"),
-        ('{"attempt_id": "a-1"}\n', "needs attempt_id and usd"),
-        ('{"attempt_id": "a-1", "usd": 1}\n[1]\n', "is no JSON object"),
-        (None, "cannot be read: No such file or directory; to reconcile one attempt, say what it cost with --usd"),
+        ("attempt_id,usd\na-1,much\n", "'much' is not an amount in dollars"),
+        ("attempt_id,usd\na-1,-1\n", "'-1' is not an amount in dollars"),
+        ("attempt_id,usd\na-1,1\na-1,2\n", "duplicate attempt 'a-1'"),
+        ("attempt,usd\na-1,1\n", "attempt_id and usd are required"),
+        ("attempt_id,usd\n", "contains no attempts"),
+        ('{"attempt_id": "a-1"}\n', "attempt_id and usd are required"),
+        ('{"attempt_id": "a-1", "usd": 1}\n[1]\n', "not a JSON object"),
+        (None, "bill: No such file or directory; to reconcile one attempt, set its cost with --usd"),
     ],
 )
-def test_a_file_that_makes_no_sense_changes_nothing(content: str | None, said: str, tmp_path: Path) -> None:
+def test_invalid_file_changes_nothing(content: str | None, said: str, tmp_path: Path) -> None:
     file = tmp_path / "bill"
     if content is not None:
         file.write_text(content)

@@ -1,4 +1,4 @@
-"""`pointsman requests`: the latest, or one and why it went where it went."""
+"""`pointsman requests`: the latest requests, or the routing of one."""
 
 import json
 import time
@@ -38,7 +38,7 @@ def fill(plane: ControlPlane) -> None:
     plane.writer.close()
 
 
-def test_the_latest_as_a_table(tmp_path: Path) -> None:
+def test_latest_requests_are_a_table(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["requests", "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
@@ -50,10 +50,10 @@ def test_the_latest_as_a_table(tmp_path: Path) -> None:
         chosen = CliRunner().invoke(build_app(), ["requests", "--url", url, "--key", "you", "--json"], env=ENV)
         assert [row["virtual_key"] for row in json.loads(chosen.output)] == ["you"]
         none = CliRunner().invoke(build_app(), ["requests", "--url", url, "--status", "418"], env=ENV)
-        assert none.output == "no request was found; the newest may take a moment, and old ones are deleted\n"
+        assert none.output == "no request found; new requests take a moment to appear, and old ones are deleted\n"
 
 
-def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
+def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["requests", request_id(1, NOW), "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
@@ -65,7 +65,7 @@ def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
         assert "client: 198.51.100.7 client's retry: 2 session: s-1 tags: env=[red]dev" in text
         assert "upstream_error: it answered 500 (events left out: 1) 1.5 ms" in text
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
-        assert "left out or shortened, and why groq/llama: is excluded by the key" in text
+        assert "excluded or shortened, with reasons groq/llama: is excluded by the key" in text
 
         dead = CliRunner().invoke(build_app(), ["requests", request_id(3, NOW + 2), "--url", url], env=ENV)
         assert "status: the worker died worker_died: " in " ".join(dead.output.split())
@@ -75,4 +75,4 @@ def test_one_with_its_attempts_and_verdicts(tmp_path: Path) -> None:
 
         none = CliRunner().invoke(build_app(), ["requests", "no-such", "--url", url], env=ENV)
         assert none.exit_code == 1
-        assert "answers 404: there is no request 'no-such' here" in none.output
+        assert "returned 404: there is no request 'no-such' here" in none.output

@@ -1,4 +1,4 @@
-"""`pointsman serve`: what it hands on."""
+"""`pointsman serve`: passes on its options."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pointsman.runtime import start as serving
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What is handed on, instead of serving."""
+    """Record the arguments instead of serving."""
     made: list[tuple[object, ...]] = []
 
     def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> str:
@@ -33,7 +33,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     ("arguments", "config"),
     [([], None), (["--config", "a.yaml"], Path("a.yaml")), (["-c", "a.yaml"], Path("a.yaml"))],
 )
-def test_the_file_and_the_environment_reach_what_serves(
+def test_file_and_environment_are_passed_on(
     arguments: list[str], config: Path | None, calls: list[tuple[object, ...]]
 ) -> None:
     result = CliRunner().invoke(build_app(), ["serve", *arguments], env={"A_VARIABLE": "x"})
@@ -41,7 +41,7 @@ def test_the_file_and_the_environment_reach_what_serves(
     assert result.exit_code == 7
 
 
-def test_the_options_become_variables_that_every_process_reads(
+def test_options_become_variables_for_every_process(
     calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = {"A_VARIABLE": "x"}
@@ -56,7 +56,7 @@ def test_the_options_become_variables_that_every_process_reads(
     }
 
 
-def test_what_it_does_not_know_is_refused(calls: list[tuple[object, ...]]) -> None:
+def test_unknown_options_are_rejected(calls: list[tuple[object, ...]]) -> None:
     for arguments in (["a.yaml"], ["--port", "1"]):
         assert CliRunner().invoke(build_app(), ["serve", *arguments]).exit_code == 2
     assert calls == []

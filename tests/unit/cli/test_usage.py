@@ -1,4 +1,4 @@
-"""`pointsman usage`: readable, exact, and of help when it cannot be."""
+"""`pointsman usage`: readable and exact output, and helpful errors."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ def fill(plane: ControlPlane) -> None:
     plane.write(2, of=scope(2, virtual_key="you", team=None), nano=5)
 
 
-def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
+def test_table_begins_with_the_highest_cost(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "key,team"], env=ENV)
         assert done.exit_code == 0, done.output
@@ -46,7 +46,7 @@ def test_a_table_with_what_cost_most_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chosen", ["team=red", "customer=c", "provider=p", "model=m", "variant=v"])
-def test_what_is_summed_up_can_be_chosen(chosen: str, tmp_path: Path) -> None:
+def test_groups_can_be_chosen(chosen: str, tmp_path: Path) -> None:
     def fill_both(plane: ControlPlane) -> None:
         plane.write(1)
         plane.write(2, of=scope(2, virtual_key="you", team="red", customer="c", provider="p", model="m", variant="v"))
@@ -71,27 +71,27 @@ def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
         }
         wrong = CliRunner().invoke(build_app(), ["usage", "--url", url], env={"POINTSMAN_ADMIN_TOKEN": "wrong"})
         assert wrong.exit_code == 1
-        assert f"{url} answers 401: this is not the admin token" in wrong.output
+        assert f"{url} returned 401: this is not the admin token" in wrong.output
 
 
 @pytest.mark.parametrize(
     ("arguments", "environ", "said"),
     [
-        (["--by", "colour"], ENV, "'colour' is none of key, team"),
-        (["--url", "ftp://here"], ENV, "begins with http:// or https://"),
-        (["--url", "http://127.0.0.1:1"], ENV, "cannot be reached: Connection refused; is the gateway running?"),
-        ([], {"POINTSMAN_ADMIN_TOKEN": ""}, "set POINTSMAN_ADMIN_TOKEN to the admin token"),
-        (["--token-file", "/nowhere"], ENV, "/nowhere cannot be read"),
+        (["--by", "colour"], ENV, "unknown field 'colour'; use key, team"),
+        (["--url", "ftp://here"], ENV, "must begin with http:// or https://"),
+        (["--url", "http://127.0.0.1:1"], ENV, ": Connection refused; is the gateway running?"),
+        ([], {"POINTSMAN_ADMIN_TOKEN": ""}, "no admin token; set POINTSMAN_ADMIN_TOKEN"),
+        (["--token-file", "/nowhere"], ENV, "cannot read /nowhere"),
     ],
 )
-def test_what_is_wrong_is_said(arguments: list[str], environ: dict[str, str], said: str) -> None:
+def test_misuse_is_explained(arguments: list[str], environ: dict[str, str], said: str) -> None:
     done = CliRunner().invoke(build_app(), ["usage", *arguments], env={**environ, "COLUMNS": "200"})
     assert done.exit_code != 0
     assert said in " ".join(done.output.replace("│", " ").split())
     assert TOKEN not in done.output
 
 
-def test_a_span_is_said_by_its_ends(tmp_path: Path) -> None:
+def test_span_is_set_by_its_ends(tmp_path: Path) -> None:
     day = int(time.time() // 86_400) * 86_400 - 3 * 86_400
 
     def fill_days(plane: ControlPlane) -> None:
@@ -115,8 +115,8 @@ def test_a_span_is_said_by_its_ends(tmp_path: Path) -> None:
         assert spent(url, "--since", str(day), "--until", str(day + 2 * 86_400)) == 11
         for arguments, said in (
             (["--since", "yesterday"], "'yesterday' is not a time"),
-            (["--since", "2026-01-01", "--days", "3"], "choose --days or --since"),
-            (["--csv", "--json"], "choose --json or --csv"),
+            (["--since", "2026-01-01", "--days", "3"], "use only one of --days and --since"),
+            (["--csv", "--json"], "use only one of --json and --csv"),
         ):
             done = CliRunner().invoke(build_app(), ["usage", "--url", url, *arguments], env=ENV)
             assert done.exit_code == 2

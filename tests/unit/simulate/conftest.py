@@ -1,4 +1,4 @@
-"""Runs tests on both loops, and asks simulated providers byte by byte."""
+"""Runs tests on both event loops, and sends raw bytes to simulated providers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,7 +19,7 @@ CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]:
-    """Runs a coroutine to its end on either loop."""
+    """Run a coroutine to its end on either loop."""
     factory = uvloop.new_event_loop if request.param == "uvloop" else None
 
     def run_coroutine(main: Coroutine[Any, Any, T]) -> T:
@@ -31,7 +31,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]
 
 @pytest.fixture
 def settled() -> Callable[[SimulatedProvider], Awaitable[Entry]]:
-    """Waits for the latest entry of the bill to be settled."""
+    """Wait until the latest entry of the bill is settled."""
 
     async def latest(provider: SimulatedProvider) -> Entry:
         async with asyncio.timeout(PATIENCE_S):
@@ -44,13 +44,13 @@ def settled() -> Callable[[SimulatedProvider], Awaitable[Entry]]:
 
 @pytest.fixture
 def connect() -> Callable[[SimulatedProvider], Awaitable[RawClient]]:
-    """Opens a connection."""
+    """Open a connection."""
     return RawClient.connect
 
 
 @pytest.fixture
 def ask() -> Callable[..., Awaitable[Received]]:
-    """Asks on a fresh connection, and closes it. Without a body it asks for a chat of five tokens."""
+    """Send a request on a new connection, and close it. The default request is a chat of five tokens."""
 
     async def ask_once(provider: SimulatedProvider, body: Any = CHAT, *, beyond: bool = False, **how: Any) -> Received:
         client = await RawClient.connect(provider)

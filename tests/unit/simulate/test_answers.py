@@ -1,4 +1,4 @@
-"""What endpoints are made of: strict decoding, errors in the API's words, events."""
+"""Building blocks of endpoints: strict decoding, errors in the API's words, events."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_a_body_is_decoded() -> None:
         (b"\xff", 400, None, None, "JSON"),
     ],
 )
-def test_what_is_wrong_with_a_body(body: object, status: int, code: str | None, param: str | None, words: str) -> None:
+def test_invalid_body_is_explained(body: object, status: int, code: str | None, param: str | None, words: str) -> None:
     found = rejected(lambda: ask(body).decode(Body, KNOWN))
     assert (found["status"], found["code"], found["param"]) == (status, code, param)
     assert words in found["message"]
@@ -44,7 +44,7 @@ def test_only_models_that_are_served_are_found() -> None:
     assert rejected(lambda: ask(models=("mine",)).require_model("gpt-4o"))["status"] == 404
 
 
-def test_ids_tell_provider_and_request() -> None:
+def test_ids_name_provider_and_request() -> None:
     assert ask(name="alpha", index=7).new_id("file-") == "file-alpha00000007"
 
 
@@ -54,7 +54,7 @@ def test_errors_have_openais_shape() -> None:
     assert (answer.status, json.loads(answer.body)) == (429, {"error": expected})
 
 
-def test_events() -> None:
+def test_events_are_encoded() -> None:
     plain, named = sse({"a": 1}), sse({"a": "\n"}, "response.created", tokens=2)
     assert (plain.data, plain.tokens, plain.is_content) == (b'data: {"a":1}\n\n', 0, False)
     assert named.data == b'event: response.created\ndata: {"a":"\\n"}\n\n'

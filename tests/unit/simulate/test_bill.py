@@ -1,4 +1,4 @@
-"""Integer money, and what each outcome costs."""
+"""Integer money, and the cost of each outcome."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_cached_tokens_are_part_of_the_prompt() -> None:
         ("failed", "sent", 7, 10 * 150 + 7 * 600),
     ],
 )
-def test_what_outcomes_cost(outcome: Outcome, billing: Billing, tokens_out: int, charged_nano: int) -> None:
+def test_each_outcome_has_its_cost(outcome: Outcome, billing: Billing, tokens_out: int, charged_nano: int) -> None:
     bill = Bill()
     entry = Entry(0, "POST", "/v1/chat/completions", "", 0.0, tokens_in=10, tokens_out=20, tokens_sent=7)
     bill.open(entry)

@@ -1,4 +1,4 @@
-"""Chat answers: what is charged, how an answer ends, and that a stream says what the whole answer says."""
+"""Chat answers: charges, the end of an answer, and equal content with and without streaming."""
 
 import json
 from typing import Any
@@ -59,7 +59,7 @@ def test_a_share_of_the_prompt_is_cached() -> None:
         ({}, {"output_tokens": 0.0}, 1, "stop"),
     ],
 )
-def test_how_long_an_answer_is(fields: dict[str, Any], settings: dict[str, Any], count: int, end: str) -> None:
+def test_length_of_an_answer(fields: dict[str, Any], settings: dict[str, Any], count: int, end: str) -> None:
     answer, body = whole(fields, text="numbered", **settings)
     (choice,) = body["choices"]
     assert choice["message"]["content"] == "".join(f" {number}" for number in range(count))
@@ -68,7 +68,7 @@ def test_how_long_an_answer_is(fields: dict[str, Any], settings: dict[str, Any],
 
 
 @pytest.mark.parametrize("fields", [{}, {"n": 3}, {"tools": [WEATHER]}, {"tools": [WEATHER], "n": 2}])
-def test_a_stream_says_what_the_whole_answer_says(fields: dict[str, Any]) -> None:
+def test_stream_equals_the_whole_answer(fields: dict[str, Any]) -> None:
     settings = {"output_tokens": 6, "text": "numbered"}
     answer, body = whole(fields, **settings)
     stream, events = streamed({**fields, "stream_options": {"include_usage": True}}, **settings)
@@ -112,7 +112,7 @@ def test_the_events_of_a_stream() -> None:
         ({"tools": []}, None),
     ],
 )
-def test_which_tool_is_called(fields: dict[str, Any], called: str | None) -> None:
+def test_choice_of_the_tool(fields: dict[str, Any], called: str | None) -> None:
     _, body = whole(fields)
     (choice,) = body["choices"]
     calls = choice["message"].get("tool_calls")
@@ -128,7 +128,7 @@ def test_which_tool_is_called(fields: dict[str, Any], called: str | None) -> Non
         ({"type": "text"}, None),
     ],
 )
-def test_json_that_was_asked_for(response_format: dict[str, Any], expected: Any) -> None:
+def test_requested_json_is_returned(response_format: dict[str, Any], expected: Any) -> None:
     _, body = whole({"response_format": response_format})
     content = body["choices"][0]["message"]["content"]
     if expected is None:
@@ -156,7 +156,7 @@ def test_log_probabilities_come_for_every_token() -> None:
         ({"n": 0}, "'n'"),
     ],
 )
-def test_what_is_refused(fields: dict[str, Any], words: str) -> None:
+def test_invalid_requests_are_rejected(fields: dict[str, Any], words: str) -> None:
     found = rejected(lambda: chat(ask({**BODY, **fields})))
     assert found["status"] == 400
     assert words in found["message"]

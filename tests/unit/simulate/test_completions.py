@@ -1,4 +1,4 @@
-"""Completions: what a prompt is, and how many choices it has."""
+"""Completions: forms of a prompt, and the number of choices."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ def test_the_limit_of_an_answer(limit: int | None, length: int, count: int, end:
     assert (body["choices"][0]["finish_reason"], answer.tokens_out) == (end, count)
 
 
-def test_a_stream_says_what_the_whole_answer_says() -> None:
+def test_stream_equals_the_whole_answer() -> None:
     fields = {**BODY, "n": 2}
     whole = completions(ask(fields, cached_share=0.5))
     options = {"stream": True, "stream_options": {"include_usage": True}}

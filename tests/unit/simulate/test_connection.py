@@ -1,4 +1,4 @@
-"""Connections: reuse, pipelining, back-pressure, and the departure of the peer."""
+"""Connections: reuse, pipelining, back-pressure, and disconnects."""
 
 import json
 import socket
@@ -83,7 +83,7 @@ def test_expect_100_continue(run: Run, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"])
-def test_what_is_not_http_gets_400(run: Run, connect: Connect, sent: bytes) -> None:
+def test_invalid_http_gets_400(run: Run, connect: Connect, sent: bytes) -> None:
     async def main() -> None:
         async with SimulatedProvider() as provider:
             client = await connect(provider)
@@ -116,7 +116,7 @@ def leave(client: RawClient, manner: str) -> None:
         ("slow_tokens=30000", b"content", "mid_stream"),
     ],
 )
-def test_the_peers_departure_is_noticed_in_every_phase(
+def test_disconnect_is_noticed_in_every_phase(
     run: Run, connect: Connect, settled: Settled, manner: str, fault: str, wait_for: bytes, phase: str
 ) -> None:
     async def main() -> None:
@@ -160,7 +160,7 @@ def test_cancelled_calls_are_billed_by_setting(
     run(main())
 
 
-def test_a_slow_reader_pauses_the_stream_and_its_departure_is_noticed(
+def test_slow_reader_pauses_the_stream_and_its_disconnect_is_noticed(
     run: Run, connect: Connect, settled: Settled
 ) -> None:
     async def main() -> None:

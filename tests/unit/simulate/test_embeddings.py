@@ -43,7 +43,7 @@ def test_the_input_is_charged() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"dimensions": 0}, {"encoding_format": "hex"}, {"input": 5}, {"stream": True}])
-def test_what_is_refused(fields: dict[str, Any]) -> None:
+def test_invalid_requests_are_rejected(fields: dict[str, Any]) -> None:
     assert rejected(lambda: embeddings(ask({**BODY, **fields})))["status"] == 400
 
 

@@ -1,4 +1,4 @@
-"""Reading, combining and scheduling faults."""
+"""Parsing, combination and scheduling of faults."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Files are kept per key, as accounts keep them."""
+"""Files belong to a key, as at real providers."""
 
 import json
 from typing import Any
@@ -55,10 +55,10 @@ def test_clearing_forgets_everything(store: FileStore) -> None:
 
 
 @pytest.mark.parametrize(("method", "tail"), [("PUT", "file-1"), ("POST", "file-1"), ("GET", "file-1/other")])
-def test_there_is_nothing_else(store: FileStore, method: str, tail: str) -> None:
+def test_other_paths_are_not_found(store: FileStore, method: str, tail: str) -> None:
     assert store.endpoint(method, tail) is None
 
 
-def test_a_form_without_its_fields_is_refused(store: FileStore) -> None:
+def test_form_without_its_fields_is_rejected(store: FileStore) -> None:
     assert rejected(lambda: store.upload(form(purpose="batch")))["param"] == "file"
     assert rejected(lambda: store.upload(form(file=b"x")))["param"] == "purpose"

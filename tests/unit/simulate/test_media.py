@@ -10,7 +10,7 @@ from pointsman.simulate.media import images, read_form, speech, transcriptions
 
 
 @pytest.mark.parametrize(("n", "count"), [(None, 1), (3, 3)])
-def test_images(n: int | None, count: int) -> None:
+def test_images_are_returned(n: int | None, count: int) -> None:
     answer = images(ask({"prompt": "a signal box", "n": n}))
     body = json.loads(answer.body)
     assert len(body["data"]) == count
@@ -30,19 +30,19 @@ def test_speech_is_as_long_as_its_text_and_repeats_with_the_request_number() -> 
     assert set(spoken("x" * 100)) == set(range(256)), "every byte value must pass"
 
 
-def test_a_transcription_tells_what_arrived() -> None:
+def test_transcription_counts_the_bytes() -> None:
     body = json.loads(transcriptions(form(model="whisper-1", file=b"\r\n--B-\x00" * 10)).body)
     assert body == {"text": "70 bytes of audio."}
 
 
-def test_a_transcription_says_what_it_used() -> None:
+def test_transcription_reports_its_usage() -> None:
     answer = transcriptions(form(model="gpt-4o", file=bytes(3201)))
     usage = json.loads(answer.body)["usage"]
     assert (usage["input_tokens"], usage["output_tokens"]) == (answer.tokens_in, answer.tokens_out) == (3, 5)
     assert usage["input_token_details"] == {"text_tokens": 0, "audio_tokens": 3}
 
 
-def test_a_transcription_is_by_a_model_that_is_served() -> None:
+def test_transcription_requires_a_served_model() -> None:
     assert rejected(lambda: transcriptions(form(model="gpt-9", file=b"x")))["status"] == 404
     assert rejected(lambda: transcriptions(form(file=b"x")))["param"] == "model"
     assert rejected(lambda: transcriptions(form(model="whisper-1")))["param"] == "file"
@@ -54,7 +54,7 @@ def test_forms_are_read_byte_by_byte() -> None:
     assert (found.file("file").data, found.file("file").filename) == (bytes(range(256)), "a.bin")
 
 
-def test_what_is_no_form_is_refused() -> None:
+def test_invalid_form_is_rejected() -> None:
     assert rejected(lambda: read_form(ask({"model": "whisper-1"})))["status"] == 400
     empty = ask(b"no part in it", content_type="multipart/form-data; boundary=B")
     assert rejected(lambda: read_form(empty).file("file"))["param"] == "file"

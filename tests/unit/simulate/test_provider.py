@@ -1,4 +1,4 @@
-"""The dialect as the official SDK reads it, keys, controls, and refusing connections."""
+"""The API as the official SDK reads it, with keys, controls, and refused connections."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def sdk(provider: SimulatedProvider, key: str = "sk-any") -> AsyncOpenAI:
 
 
 def chunks(received: Received) -> list[ChatCompletionChunk]:
-    """All events but the last, which is checked to be [DONE]."""
+    """Return all events but the last, which must be [DONE]."""
     assert received.data[-1] == "[DONE]"
     return [ChatCompletionChunk.model_validate_json(data, strict=True) for data in received.data[:-1]]
 
@@ -250,7 +250,7 @@ def test_files_belong_to_their_key(run: Run) -> None:
         ({**CHAT, "user": "fault:hnag"}, 400, "did you mean 'hang'"),
     ],
 )
-def test_bad_requests_are_refused_in_words(run: Run, ask: Ask, body: Any, status: int, said: str) -> None:
+def test_invalid_requests_are_explained(run: Run, ask: Ask, body: Any, status: int, said: str) -> None:
     async def main(provider: SimulatedProvider) -> None:
         received = await ask(provider, body)
         assert received.status == status
@@ -419,7 +419,7 @@ def test_refusing_by_schedule_and_for_a_time(run: Run, ask: Ask, connect: Connec
     on(run, main, schedule=(ScheduledFault("refuse", to_s=0.3),))
 
 
-def test_the_end_of_the_provider_cuts_what_is_open(run: Run, connect: Connect) -> None:
+def test_stopping_the_provider_cuts_open_connections(run: Run, connect: Connect) -> None:
     async def main() -> None:
         async with SimulatedProvider() as provider:
             client = await connect(provider)
@@ -441,7 +441,7 @@ def test_misspelt_settings_are_refused_at_once() -> None:
 # As a process.
 
 
-def test_as_a_process() -> None:
+def test_provider_runs_as_a_process() -> None:
     command = [sys.executable, "-m", "pointsman.simulate", "--settings", '{"name": "alpha"}']
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -453,7 +453,7 @@ def test_as_a_process() -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_bad_settings_end_the_process_with_words() -> None:
+def test_invalid_settings_are_explained_and_end_the_process() -> None:
     command = [sys.executable, "-m", "pointsman.simulate", "--settings", '{"nmae": 1}']
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""What an account keeps is there for its key alone."""
+"""Stored resources are visible only to their key."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def test_lists_come_in_pages() -> None:
     assert account("GET", "batches", key="sk-b")["data"] == []
 
 
-def test_some_make_others_by_the_way() -> None:
+def test_batches_and_uploads_create_files() -> None:
     account = Account()
     output = account("POST", "batches")["output_file_id"]
     upload = account("POST", "uploads")["id"]
@@ -65,7 +65,7 @@ def test_some_make_others_by_the_way() -> None:
     assert account("POST", f"videos/{video}/remix")["remixed_from_video_id"] == video
 
 
-def test_there_is_nothing_else() -> None:
+def test_other_paths_are_not_found() -> None:
     store = ResourceStore(FileStore())
     assert store.endpoint("GET", "organization/users") is None
     assert store.endpoint("PUT", "batches") is None

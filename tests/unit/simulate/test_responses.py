@@ -1,4 +1,4 @@
-"""Responses: whole, streamed, and found again by the key they belong to."""
+"""Responses: whole, streamed, and retrieved by the key they belong to."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def events_of(answer: Answer) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("limit", "count", "status"), [(None, 6, "completed"), (6, 6, "completed"), (5, 5, "incomplete")]
 )
-def test_a_whole_answer(store: ResponseStore, limit: int | None, count: int, status: str) -> None:
+def test_whole_response_is_returned(store: ResponseStore, limit: int | None, count: int, status: str) -> None:
     answer = store.create(ask({**BODY, "max_output_tokens": limit}, output_tokens=6, text="numbered"))
     response = json.loads(answer.body)
     assert text_of(response) == "".join(f" {number}" for number in range(count))
@@ -41,7 +41,7 @@ def test_a_whole_answer(store: ResponseStore, limit: int | None, count: int, sta
 
 
 @pytest.mark.parametrize("limit", [None, 3])
-def test_a_stream_says_what_the_whole_answer_says(store: ResponseStore, limit: int | None) -> None:
+def test_stream_equals_the_whole_answer(store: ResponseStore, limit: int | None) -> None:
     fields = {**BODY, "max_output_tokens": limit}
     whole = json.loads(store.create(ask(fields, output_tokens=4)).body)
     answer = store.create(ask({**fields, "stream": True}, output_tokens=4))

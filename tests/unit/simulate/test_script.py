@@ -1,4 +1,4 @@
-"""Every fault, as it is on the wire."""
+"""Every fault, as it appears on the wire."""
 
 import asyncio
 import gzip
@@ -28,7 +28,7 @@ TEXT = " 0 1 2 3 4"
 
 
 def answered(run: Run, ask: Ask, fault: str, body: Any = CHAT, **how: Any) -> tuple[Received, Entry]:
-    """One answer under a fault, and its entry in the bill."""
+    """Return one answer under a fault, and its entry in the bill."""
 
     async def main() -> tuple[Received, Entry]:
         async with SimulatedProvider(SETTINGS) as provider:

@@ -1,4 +1,4 @@
-"""Settings as JSON, and drawing from distributions."""
+"""Settings in JSON, and samples of distributions."""
 
 import random
 import statistics
@@ -27,12 +27,12 @@ def test_settings_are_read_from_json() -> None:
 @pytest.mark.parametrize(
     "text", [b'{"modles": []}', b'{"cached_share": 2}', b'{"output_tokens": {"type": "list", "values": []}}']
 )
-def test_mistakes_are_errors(text: bytes) -> None:
+def test_invalid_settings_are_errors(text: bytes) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(text, type=Settings)
 
 
-def test_distributions() -> None:
+def test_distributions_are_sampled() -> None:
     rng = random.Random(5)
     assert sample(7.5, rng) == 7.5
     assert sample(-1.0, rng) == 0.0

@@ -1,4 +1,4 @@
-"""Faults in what is answered. How they look on a socket is shown by `test_script`."""
+"""Faults in the content of answers. `test_script` shows them on a socket."""
 
 import json
 
@@ -112,7 +112,7 @@ def test_faults_in_a_stream(
 
 
 @pytest.mark.parametrize(("fault", "at"), [("malformed_sse=0", 1), ("malformed_json=2", 3), ("malformed_sse=9", 4)])
-def test_an_event_that_cannot_be_read_stands_between_the_others(fault: str, at: int) -> None:
+def test_unreadable_event_is_between_the_others(fault: str, at: int) -> None:
     events = spoil(STREAM, parse(fault)).answer.events
     assert events is not None
     broken = events.pop(at)

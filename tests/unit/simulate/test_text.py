@@ -19,7 +19,7 @@ def test_content_counts_text_and_media() -> None:
     assert content_tokens([{"type": "text", "text": "abcd"}, {"type": "image_url"}]) == 3 + 1 + 85
 
 
-def test_words_are_decided_by_the_dice() -> None:
+def test_words_depend_on_the_random_generator() -> None:
     assert words(8, "words", random.Random(3)) == words(8, "words", random.Random(3))
     assert words(8, "words", random.Random(3)) != words(8, "words", random.Random(4))
     assert words(3, "numbered", random.Random()) == [" 0", " 1", " 2"]

@@ -1,4 +1,4 @@
-"""A provider adds what it is asked to add, and charges for it."""
+"""A provider runs the tools that a request allows, and charges for them."""
 
 import random
 
@@ -25,7 +25,7 @@ SETTINGS = Settings(tool_uses=2, added_tokens=100, tool_fees={"web_search": 10, 
         ({"messages": [{"content": [{"type": "file", "file": {"file_id": "f"}}]}]}, {}, 1),
     ],
 )
-def test_what_is_added(fields: dict[str, object], calls: dict[str, int], things: int) -> None:
+def test_tools_add_tokens_and_fees(fields: dict[str, object], calls: dict[str, int], things: int) -> None:
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
     found = added(Ask(Request("POST", "/", [], {}, b""), 0, "", raw, SETTINGS, random.Random(1), 0))
     assert found.calls == calls

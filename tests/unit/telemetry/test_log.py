@@ -1,4 +1,4 @@
-"""The log: whole lines of JSON, and none of them in a request's way."""
+"""The log writes whole lines of JSON and delays no request."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_each_record_is_one_line_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["plain", "Grüße, 模型 🙂", "\x9b31m\u202egnp\u2066\u200b\u2028\ufeff\U000e0041\x1b[2J"]
 )
-def test_a_line_says_the_same_and_no_terminal_obeys_it(text: str, tmp_path: Path) -> None:
+def test_terminal_controls_are_escaped_without_loss(text: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
         writer = LogWriter(file.fileno())
@@ -63,7 +63,7 @@ def test_records_are_written_without_closing(tmp_path: Path) -> None:
     os.close(reader)
 
 
-def test_what_does_not_fit_is_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_beyond_the_buffer_are_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MAX_PENDING", 3)
     monkeypatch.setattr(log, "INTERVAL_S", 60.0)
     path = tmp_path / "log"
@@ -98,9 +98,7 @@ def test_put_never_waits_for_a_full_pipe() -> None:
     os.close(reader)
 
 
-def test_a_failed_write_is_told_and_its_losses_are_counted_until_they_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_is_reported_and_its_losses_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "INTERVAL_S", 60.0)
     errors: list[OSError] = []
     path = tmp_path / "log"
@@ -125,7 +123,7 @@ def test_a_failed_write_is_told_and_its_losses_are_counted_until_they_are_writte
     assert [line.get("count", line.get("number")) for line in lines_of(path)] == [3, 3]
 
 
-def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_line_does_not_corrupt_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "INTERVAL_S", 60.0)
     path = tmp_path / "log"
     with path.open("wb") as file:
@@ -149,7 +147,7 @@ def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path, monkeyp
     assert len(rest) == 2  # the next record, and what was dropped
 
 
-def test_a_log_that_was_moved_away_is_continued_in_a_new_file(tmp_path: Path) -> None:
+def test_rotated_log_continues_in_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
 
     def opened() -> int:
@@ -166,7 +164,7 @@ def test_a_log_that_was_moved_away_is_continued_in_a_new_file(tmp_path: Path) ->
     assert [line["number"] for line in lines_of(path)] == [2]
 
 
-def test_a_log_that_cannot_be_reopened_goes_on_as_before(tmp_path: Path) -> None:
+def test_failed_reopen_keeps_the_old_file(tmp_path: Path) -> None:
     path, errors = tmp_path / "log", list[OSError]()
 
     def refused() -> int:

@@ -1,4 +1,4 @@
-"""Series, and how a process hands them on."""
+"""Series, and their way from a process to control."""
 
 import msgspec
 import pytest
@@ -40,7 +40,7 @@ def test_families_share_no_series() -> None:
     assert CounterFamily("b_total", "B.", ()).by_labels == {}
 
 
-def test_series_beyond_the_most_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_beyond_the_limit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_SERIES", 20)
     counters = CounterFamily("n_total", "N.", ("model", "x"))
     histograms = HistogramFamily("h", "H.", ("model", "x"), (1.0,))
@@ -53,7 +53,7 @@ def test_series_beyond_the_most_are_counted_together(monkeypatch: pytest.MonkeyP
     assert counters.series("0", "y").value == 1
 
 
-def test_a_page_survives_the_way_to_control() -> None:
+def test_page_survives_encoding() -> None:
     counters = CounterFamily("n_total", "N.", ("model",), 1_000_000_000)
     counters.series('a "quoted" name\n').value += 2**62
     histograms = HistogramFamily("h", "H.", (), (0.5,))
