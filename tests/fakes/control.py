@@ -90,7 +90,7 @@ def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, na
     told = ("client_disconnected", "estimated", True, 100, nano)
     writer.outcome(of, Outcome(of.number, one, 1, at + 0.1, most, 10, 5, 0, 0, *told))
     attempt = {"provider": "openai", "model": "gpt-4o", "key": "k", "outcome": "client_disconnected", "cost_nano": nano}
-    attempt |= {"usage_source": "estimated", "held_nano": most - nano}
+    attempt |= {"usage_source": "estimated", "held_nano": most - nano, "start_us": 100, "duration_us": 2000}
     writer.request(record(one, at, cost_nano=nano, estimated_nano=nano, attempts=[attempt], tags={"env": "dev"}))
     return one
 

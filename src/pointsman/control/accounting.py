@@ -13,6 +13,7 @@ from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.domain.outcomes import UsageSource
+from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import CounterRef, Intent, Kept, Outcome, RequestDone, Scope, attempt_id
@@ -32,37 +33,7 @@ class Charged(Struct, frozen=True):
     amount: int
 
 
-class _Request(Struct, gc=False):
-    """The columns of a request's record."""
-
-    time: float
-    request_id: str
-    status: int
-    virtual_key: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    cost_nano: int = 0
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    tags: dict[str, str] = {}
-    client_request_id: str | None = None
-    estimated_nano: int = 0
-    reserved_nano: int = 0
-
-
-class _Owner(Struct, gc=False):
-    """Whose a request is and who served it, in the order of `TAG_KEYS`. Read only of those that have tags."""
-
-    virtual_key: str | None = None
-    team: str | None = None
-    customer: str | None = None
-    provider: str | None = None
-    upstream_model: str | None = None
-    variant: str | None = None
-
-
-_REQUEST_DECODER = msgspec.json.Decoder(_Request)
-_OWNER_DECODER = msgspec.json.Decoder(_Owner)
+_RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
 # What is wrong with a record of which nothing can be made: a moment that no calendar has, a zone or unit that nobody
 # knows, a line that is no JSON.
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
@@ -73,7 +44,7 @@ _AS_RESERVED = UsageSource.RESERVED.value
 _UNTOLD = frozenset({UsageSource.ESTIMATED.value, _AS_RESERVED, "counted"})  # the latter in journals of before
 
 
-class Attempt(Struct, gc=False):
+class OpenAttempt(Struct, gc=False):
     """An attempt whose request is open. `position` is that of its intent; `outcome` is `None` until it has come."""
 
     position: Position
@@ -97,7 +68,7 @@ class OpenRequests:
     were seen in last."""
 
     def __init__(self) -> None:
-        self._open: dict[str, list[Attempt]] = {}
+        self._open: dict[str, list[OpenAttempt]] = {}
         self._drop_at = MAX_OPEN
         self._spans: dict[int, Span] = {}
 
@@ -105,7 +76,7 @@ class OpenRequests:
         return len(self._open)
 
     def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
-        attempt = Attempt(position, intent, scope)
+        attempt = OpenAttempt(position, intent, scope)
         found = self._open.get(intent.request_id)
         if found is not None:
             found.append(attempt)
@@ -115,11 +86,11 @@ class OpenRequests:
             self._drop_at = max(MAX_OPEN, 2 * len(self._open))
         self._open[intent.request_id] = [attempt]
 
-    def attempt(self, outcome: Outcome) -> Attempt | None:
+    def attempt(self, outcome: Outcome) -> OpenAttempt | None:
         """The attempt that had this outcome."""
         return next((one for one in self._open.get(outcome.request_id, ()) if one.outcome is outcome), None)
 
-    def settled(self, outcome: Outcome) -> Attempt | None:
+    def settled(self, outcome: Outcome) -> OpenAttempt | None:
         """The attempt of an outcome; `None` where it is not known, or had its outcome already."""
         for attempt in self._open.get(outcome.request_id, ()):
             if attempt.outcome is None and attempt.intent.ordinal == outcome.ordinal:
@@ -151,7 +122,7 @@ class OpenRequests:
         found = self._spans[scope.number] = Span(scope, since, until, hour, windows)
         return found
 
-    def take_all(self) -> list[tuple[str, list[Attempt]]]:
+    def take_all(self) -> list[tuple[str, list[OpenAttempt]]]:
         """All that are open, which are then forgotten."""
         taken = list(self._open.items())
         self._open = {}
@@ -239,7 +210,7 @@ class Accounting:
         for request_id, attempts in requests.take_all():
             self.abandon_one(epoch, requests, request_id, attempts)
 
-    def abandon_one(self, epoch: int, requests: OpenRequests, request_id: str, attempts: list[Attempt]) -> None:
+    def abandon_one(self, epoch: int, requests: OpenRequests, request_id: str, attempts: list[OpenAttempt]) -> None:
         """The same for one request, which is open no more."""
         for attempt in attempts:
             try:
@@ -345,7 +316,7 @@ class Accounting:
         """Take in the record of a request. Returns its id. Raises `msgspec.DecodeError` when it is none."""
         if b"\\u0000" in line:  # PostgreSQL takes no such text, and one record must not stop all others
             line = line.replace(b"\\u0000", b"\\ufffd")
-        request = _REQUEST_DECODER.decode(line)
+        request = _RECORD_DECODER.decode(line)
         request_id = request.request_id
         row = (
             request_id,
@@ -363,9 +334,10 @@ class Accounting:
         self._requests.append(row)
         if request.tags:
             hour = int(request.time // HOUR_S) * HOUR_S
-            owner = [name or "" for name in msgspec.structs.astuple(_OWNER_DECODER.decode(line))]
+            owner = (request.virtual_key or "", request.team or "", request.customer or "")
+            target = (request.provider or "", request.upstream_model or "", request.variant or "")
             for name, value in request.tags.items():
-                sums = self._tags[(hour, f"{name}={value}", *owner)]
+                sums = self._tags[(hour, f"{name}={value}", *owner, *target)]
                 sums[0] += 1
                 sums[1] += request.tokens_in or 0
                 sums[2] += request.tokens_out or 0
@@ -441,49 +413,37 @@ def _unsettled(intent: Intent, span: Span, outcome: Outcome | None) -> Row:
     }
 
 
-def _record_of(request_id: str, attempts: list[Attempt]) -> bytes:
-    """The record of a request whose worker died, in the form of the request log."""
+def _record_of(request_id: str, attempts: list[OpenAttempt]) -> bytes:
+    """The record of a request whose worker died, as the worker would have written it."""
     first, last = attempts[0], attempts[-1]
-    told = [
-        {
-            "provider": one.scope.provider,
-            "model": one.scope.model,
-            "key": None,
-            "outcome": one.outcome.outcome if one.outcome is not None else WORKER_DIED,
-            "start_us": 0,
-            "duration_us": int((one.outcome.at - one.intent.at) * 1e6) if one.outcome is not None else 0,
-            "cost_nano": one.outcome.cost_nano if one.outcome is not None else one.intent.nano,
-            "usage_source": one.outcome.source if one.outcome is not None else _AS_RESERVED,
-            "tokens_in": one.outcome.tokens_in if one.outcome is not None else 0,
-            "tokens_out": one.outcome.tokens_out if one.outcome is not None else 0,
-            "held_nano": one.outcome.nano - one.outcome.cost_nano if one.outcome is not None else 0,
-        }
-        for one in attempts
-    ]
-    costs: dict[object, int] = defaultdict(int)
-    for attempt in told:
-        costs[attempt["usage_source"]] += int(str(attempt["cost_nano"]))
-    return msgspec.json.encode(
-        {
-            "event": "request",
-            "time": first.intent.at,
-            "request_id": request_id,
-            "method": "POST",
-            "path": "",
-            "status": 0,
-            "code": WORKER_DIED,
-            "message": "the worker died; attempts without an outcome are charged at what they had reserved",
-            "virtual_key": first.scope.virtual_key,
-            "team": first.scope.team,
-            "customer": first.scope.customer,
-            "provider": last.scope.provider,
-            "upstream_model": last.scope.model,
-            "attempts": told,
-            "cost_nano": sum(costs.values()),
-            "estimated_nano": costs[UsageSource.ESTIMATED.value],
-            "reserved_nano": costs[_AS_RESERVED],
-        }
+    record = RequestRecord(time=first.intent.at, request_id=request_id, method="POST", path="", status=0)
+    record.code = WORKER_DIED
+    record.message = "the worker died; attempts without an outcome are charged at what they had reserved"
+    record.virtual_key, record.team, record.customer = first.scope.virtual_key, first.scope.team, first.scope.customer
+    record.provider, record.upstream_model = last.scope.provider, last.scope.model
+    record.attempts = tuple(map(_attempt_record, attempts))
+    for attempt in record.attempts:
+        record.cost_nano += attempt.cost_nano
+        if attempt.usage_source == UsageSource.ESTIMATED.value:
+            record.estimated_nano += attempt.cost_nano
+        elif attempt.usage_source == _AS_RESERVED:
+            record.reserved_nano += attempt.cost_nano
+    return msgspec.json.encode(record)
+
+
+def _attempt_record(attempt: OpenAttempt) -> AttemptRecord:
+    scope, intent, outcome = attempt.scope, attempt.intent, attempt.outcome
+    record = AttemptRecord(
+        provider=scope.provider, model=scope.model, key=None, outcome=WORKER_DIED, start_us=0, duration_us=0
     )
+    if outcome is None:
+        record.cost_nano, record.usage_source = intent.nano, _AS_RESERVED
+        return record
+    record.outcome, record.duration_us = outcome.outcome, int((outcome.at - intent.at) * 1e6)
+    record.cost_nano, record.usage_source = outcome.cost_nano, outcome.source
+    record.tokens_in, record.tokens_out = outcome.tokens_in, outcome.tokens_out
+    record.held_nano = outcome.nano - outcome.cost_nano
+    return record
 
 
 _PERIODS: dict[tuple[str, int, str], Period] = {}

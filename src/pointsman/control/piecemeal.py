@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from pointsman.control.accounting import Accounting, Attempt, Charged, OpenRequests
+from pointsman.control.accounting import Accounting, Charged, OpenAttempt, OpenRequests
 from pointsman.control.store.store import Piece, Refusal
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Outcome, Record, RequestDone, Scope
@@ -60,7 +60,7 @@ def _told(record: Record, requests: OpenRequests) -> bytes:
     return _json(_attempt(attempt) if attempt is not None else {"record": msgspec.to_builtins(record)})
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
+def _attempt(attempt: OpenAttempt) -> dict[str, object]:
     """Each record an array, in the order of its fields."""
     named = {"scope": attempt.scope, "intent": attempt.intent, "outcome": attempt.outcome}
     return {name: msgspec.to_builtins(record) for name, record in named.items()}

@@ -48,8 +48,8 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     method: str
     path: str
     status: int
-    duration_us: int
-    gateway_us: int
+    duration_us: int = 0
+    gateway_us: int = 0
     code: str | None = None
     message: str | None = None
     operation: str | None = None

@@ -17,11 +17,11 @@ NOW = time.time()
 def fill(plane: ControlPlane) -> None:
     failed = {
         "provider": "groq", "model": "llama", "key": "default", "outcome": "upstream_error", "status": 500,
-        "message": "it answered 500", "duration_us": 1500, "events_left_out": 1,
+        "message": "it answered 500", "start_us": 100, "duration_us": 1500, "events_left_out": 1,
     }  # fmt: skip
     served_by = {
-        "provider": "openai", "model": "gpt-4o", "key": "spare", "outcome": "ok", "status": 200, "duration_us": 2000,
-        "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
+        "provider": "openai", "model": "gpt-4o", "key": "spare", "outcome": "ok", "status": 200, "start_us": 1700,
+        "duration_us": 2000, "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
     }  # fmt: skip
     plane.write(
         1,

@@ -1,20 +1,23 @@
 """GET /api/v1/requests and /{id}: single requests, and why each went where it went."""
 
 import asyncio
-import json
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
+from msgspec.structs import asdict
 from pydantic import BaseModel, Field, TypeAdapter
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, Span, usd
 from pointsman.control.store.store import first_id
+from pointsman.domain.records import RequestRecord
 
 Name = Annotated[str, Field(max_length=300)]
 _FOREVER = 253_402_300_799.0
 _LAST_ID = "g"  # sorts behind every id
+_DECODER = msgspec.json.Decoder(RequestRecord)
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
 
@@ -51,62 +54,6 @@ class RequestRow(BaseModel):
     estimated_nano: int = 0
     reserved_nano: int = 0
     client_request_id: str | None = None
-
-
-class Attempt(BaseModel):
-    """One attempt at a provider. Durations are microseconds; `start_us` counts from the request's arrival. `max_tokens`
-    is what its answer was limited to where a limit had room for no more. `usage_source` says how its cost is known:
-    `provider`, `estimated`, `reserved`, `reconciled` or `none`. Budgets hold `held_nano` beyond the cost until it is
-    reconciled, by `attempt_id`, or their windows end. `events_left_out` counts events of a stream that could not be
-    read."""
-
-    attempt_id: str = ""
-
-    provider: str | None
-    model: str | None
-    key: str | None
-    outcome: str
-    status: int | None = None
-    message: str | None = None
-    start_us: int = 0
-    duration_us: int = 0
-    first_byte_us: int | None = None
-    retry_after_s: float | None = None
-    cost_nano: int = 0
-    usage_source: str = "none"
-    tokens_in: int = 0
-    tokens_out: int = 0
-    max_tokens: int | None = None
-    held_nano: int = 0
-    events_left_out: int = 0
-
-
-class Request(RequestRow):
-    """One request: the decision with its verdicts, the attempts, and what it cost. `client` is the address it came
-    from, `client_retries` how often the client's SDK had tried before."""
-
-    path: str
-    operation: str | None = None
-    stream: bool = False
-    team: str | None = None
-    customer: str | None = None
-    code: str | None = None
-    message: str | None = None
-    strategy: str | None = None
-    source: str | None = None
-    variant: str | None = None
-    verdicts: list[str] = []
-    attempts: list[Attempt] = []
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    tokens_cached: int = 0
-    tokens_reasoning: int = 0
-    duration_us: int = 0
-    gateway_us: int = 0
-    session: str | None = None
-    client: str = ""
-    client_retries: str | None = None
-    tags: dict[str, str] = {}
 
 
 class Unsettled(BaseModel):
@@ -151,22 +98,22 @@ async def requests(services: Has, asked: Annotated[Asked, Query()]) -> list[Requ
 @router.get(
     "/requests/{request_id}", responses={404: {"description": "There is no such request, or it is no longer kept."}}
 )
-async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Request:
-    """One request with its attempts, the verdicts on everything else, and its cost."""
+async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Response:
+    """The record of one request: with its attempts, the verdicts on everything else, and its cost. The cost is the
+    store's, which may have been reconciled since. Each attempt has its `attempt_id`, by which it can be."""
     row = await services.store.request(request_id)
     if row is None:
         message = f"there is no request {request_id!r} here; the newest may take a moment, and old ones are deleted"
         raise HTTPException(404, {"code": "not_found", "message": message})
-    record = json.loads(row["record"])
-    known: dict[str, Any] = {name: value for name, value in record.items() if name in Request.model_fields}
-    attempts: list[dict[str, Any]] = known.get("attempts", [])
-    for ordinal, attempt in enumerate(attempts, 1):
-        attempt["attempt_id"] = f"{request_id}-{ordinal}"
-    if any(attempt.get("held_nano") for attempt in attempts):  # it may have lapsed since
-        held = await services.store.unsettled_of([attempt["attempt_id"] for attempt in attempts])
-        for attempt in attempts:
-            attempt["held_nano"] = held.get(attempt["attempt_id"], attempt).get("held_nano", 0)
-    return Request(**{**known, **_row(row).model_dump()})
+    record = _DECODER.decode(row["record"])
+    attempts = {f"{request_id}-{ordinal}": attempt for ordinal, attempt in enumerate(record.attempts, 1)}
+    if any(attempt.held_nano for attempt in record.attempts):  # it may have lapsed since
+        held = await services.store.unsettled_of(list(attempts))
+        for attempt_id, attempt in attempts.items():
+            attempt.held_nano = held[attempt_id]["held_nano"] if attempt_id in held else attempt.held_nano
+    told = [{"attempt_id": attempt_id, **asdict(attempt)} for attempt_id, attempt in attempts.items()]
+    answer = {**asdict(record), "attempts": told, **_row(row).model_dump()}
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 @router.get("/unsettled", response_model=list[Unsettled])
