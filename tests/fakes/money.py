@@ -60,5 +60,6 @@ def asking(
         size=size,
         max_tokens=max_tokens,
         choices=choices,
+        answers=choices,
         media=media,
     )

@@ -29,12 +29,14 @@ NO_MEDIA = Media()
 class RequestHead(Struct, frozen=True, kw_only=True):
     """The facts of a request that its head alone tells. It is made once for each distinct head and shared.
 
-    `path` is the path and query below `/v1`, with its leading slash. `content_type` is the client's own. `provider`,
+    `path` is the path and query below `/v1`, with its leading slash. `dialect` names how the client speaks, as one of
+    `wire.dialects`. `content_type` is the client's own. `provider`,
     `timeout_s`, `session` and `tags` are the gateway's own headers, and `forwarded` are the headers that go upstream.
     """
 
     method: str = "POST"
     path: str = ""
+    dialect: str = "openai"
     content_type: str = ""
     provider: str | None = None
     timeout_s: float | None = None
@@ -49,8 +51,9 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     `snapshot` is the configuration it was admitted under: a later one changes nothing for it. `fields` is the top level
     of a JSON body, each value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body`
     is such a body, or `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation
-    needs none. `size` is the length of the body; `max_tokens` counts output tokens. `state` says which things that
-    providers keep the call is about, and `pin` where those it names are kept.
+    needs none. `size` is the length of the body. `max_tokens` bounds each answer in tokens, and `stated_tokens` is the
+    bound that its body states. `choices` counts the answers to a prompt, and `answers` all that are charged. `state`
+    says which things that providers keep the call is about, and `pin` where those it names are kept.
 
     A call is made for every request and refers to nothing that refers back to it, so the garbage collector need not
     track it (`gc=False`).
@@ -66,7 +69,9 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     wants_usage: bool = False
     fallbacks: tuple[str, ...] = ()
     max_tokens: int | None = None
+    stated_tokens: int | None = None
     choices: int = 1
+    answers: int = 1
     raw_body: bytes | None = None
     stateful: bool = False
     media: Media = NO_MEDIA

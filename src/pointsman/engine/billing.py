@@ -22,7 +22,7 @@ from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.engine.charges import Answers, Bound, Charge, charge_for, is_free, with_tools
+from pointsman.engine.charges import Answers, Bound, Charge, charge_for, with_tools
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
@@ -33,7 +33,8 @@ from pointsman.money.pricing import longest_answer, most_output, upper_bound
 from pointsman.money.provider_tools import most_added, most_nano, not_bounded, read_to_the_end, unbounded_of
 from pointsman.money.terms import Terms, terms_of
 from pointsman.routing.policies.headroom import over_limit
-from pointsman.wire.output_bound import bounded, takes_bound
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.output_bound import bounded
 from pointsman.wire.unbounded import Unbounded
 
 MAX_TABS = 20_000
@@ -112,11 +113,12 @@ class Billing:
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | Reason | list[Short]":
         """Reserve for an attempt and write down the intent. A `Reason` says why it must not be sent; a list, which
         limits have no room for it."""
-        is_for_free = is_free(call)
+        dialect = DIALECTS[call.head.dialect]
+        is_for_free = dialect.is_free(call)
         if tab.price_unknown is not None and not is_for_free:
             return _BILLED_LATER if tab.terms.has_budget and _is_billed_later(call, tab.terms) else tab.price_unknown
         if tab.is_bounded and call.max_tokens is None:
-            if takes_bound(call):
+            if dialect.takes_bound(call):
                 call = bounded(call, most_output(tab.terms, call), tab.output_bound)
             elif tab.terms.has_budget and _is_billed_later(call, tab.terms) and not is_for_free:
                 return _BILLED_LATER
@@ -148,7 +150,7 @@ class Billing:
     def shortened(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float) -> Shortened | None:
         """The call with the longest answer that these limits may have room for, here and at control. `None` where that
         is not wanted, or would not help."""
-        if not tab.may_shorten or call.max_tokens == 0 or not takes_bound(call):
+        if not tab.may_shorten or call.max_tokens == 0 or not DIALECTS[call.head.dialect].takes_bound(call):
             return None
         terms, worst, left = tab.terms, shorts[0], 0
         wanted = longest = most_output(terms, call)

@@ -7,27 +7,25 @@ reserved. What the provider refused, said it had failed at, or never got whole, 
 the cases.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
-from pointsman.domain.operations import STATEFUL, Operation
+from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
 from pointsman.money.terms import Terms
+from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.prompts import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 
-_TRUE = Raw(b"true")
-_READING = frozenset({"GET", "HEAD", "DELETE"})
-_KEPT = STATEFUL | {Operation.RESPONSES}
 _NO_USAGE = Usage()
-_PROVIDER, _FILE = UsageSource.PROVIDER, Operation.FILE  # members of enums are slow to read
+_PROVIDER = UsageSource.PROVIDER  # a member of an enum is slow to read
 
 # Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
 # answer did not come, or not to its end.
@@ -154,20 +152,9 @@ def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded)
     return replace(charge, held=max(charge.held, bound.nano - charge.nano))
 
 
-def is_free(call: Call) -> bool:
-    """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
-    if call.head.method in _READING or call.operation is _FILE:
-        return True
-    return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
-
-
-def _is_order(path: str) -> bool:
-    return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
-
-
 def _charged(call: Call, unfinished: str | None, reception: AnswerReceiver, failure: Failure | None) -> str:
     """For how much its provider may charge where it gave no account."""
-    goes_on = failure is not None and failure.kind in _GOES_ON and _is_in_background(call)
+    goes_on = failure is not None and failure.kind in _GOES_ON and DIALECTS[call.head.dialect].runs_unread(call)
     if reception.events and not (goes_on and unfinished in (None, "full")):
         return _ARRIVED
     if failure is None:
@@ -180,11 +167,6 @@ def _charged(call: Call, unfinished: str | None, reception: AnswerReceiver, fail
     if not is_garbled and failure.kind not in _LEFT_OPEN:
         return _NOTHING
     return _UNFINISHED[unfinished or ("prompt" if reception.is_counted and not goes_on else "full")]
-
-
-def _is_in_background(call: Call) -> bool:
-    """Whether a response is made to its end, and kept, though nobody reads its stream."""
-    return call.operation is Operation.RESPONSES and call.fields.get("background") == _TRUE
 
 
 _UNFINISHED = {"full": _ALL, "prompt": _PROMPT, "none": _NOTHING}

@@ -43,8 +43,10 @@ from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.callers import check_caller, client_address, cors_lines, preflight_lines
+from pointsman.wire.dialect import Dialect
+from pointsman.wire.dialects import COMMON, DIALECTS
 from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
-from pointsman.wire.errors import error_body, error_headers, status_of
+from pointsman.wire.errors import status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import BodyKind, Parse, ParsedHead, PathTable
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -137,10 +139,11 @@ class PublicApi:
         if failure.kind is failures.UNKNOWN_KEY:
             failure = self._doorkeeper.wrong_key(client, failure, access)
         self._record_plain(head, client, request_id, status_of(failure), failure, monotonic())
-        lines = error_headers(failure, should_retry=None) + id_lines(request_id)
+        dialect = _dialect_of(head)
+        lines = dialect.error_headers(failure) + id_lines(request_id)
         if head is not None:
             lines += cors_lines(head.headers, access)
-        return status_of(failure), lines, error_body(failure, request_id)
+        return status_of(failure), lines, dialect.error_body(failure, request_id)
 
     # What the steps use.
 
@@ -151,8 +154,10 @@ class PublicApi:
         if failure.kind is failures.UNKNOWN_KEY:
             failure = self._doorkeeper.wrong_key(client, failure, access)
         status = status_of(failure)
-        lines = error_headers(failure) + id_lines(request_id)
-        exchange.send(status, lines + cors_lines(exchange.head.headers, access), error_body(failure, request_id))
+        dialect = _dialect_of(exchange.head)
+        lines = dialect.error_headers(failure) + id_lines(request_id)
+        lines += cors_lines(exchange.head.headers, access)
+        exchange.send(status, lines, dialect.error_body(failure, request_id))
         self._record_plain(exchange.head, client, request_id, status, failure, exchange.received_at)
 
     def _serving(self, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> Serving:
@@ -324,6 +329,12 @@ class PublicApi:
         if is_kept and not is_let_in:
             record.left_out = self._doorkeeper.left_out()
         self.engine.accounts.request(record, is_kept=is_kept)
+
+
+def _dialect_of(head: Head | None) -> Dialect:
+    """The dialect to tell a client of a failure in."""
+    entry = head.derived if head is not None else None
+    return DIALECTS[entry.asked.head.dialect] if isinstance(entry, AdmittedHead) else COMMON
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:

@@ -45,7 +45,8 @@ from pointsman.routing.failover import is_repeat, next_step
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address
-from pointsman.wire.errors import error_body, error_headers, status_of
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.errors import status_of
 
 _OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
 
@@ -421,8 +422,9 @@ class Serving:
         self.status = status_of(failure)
         self.shortened = None  # the attempt was, this answer is not
         should_retry = step.should_retry if self.records else None
-        lines = error_headers(failure, should_retry=should_retry) + self._lines()
-        self.exchange.send(self.status, lines, error_body(failure, self.request_id))
+        dialect = DIALECTS[self.call.head.dialect]
+        lines = dialect.error_headers(failure, should_retry=should_retry) + self._lines()
+        self.exchange.send(self.status, lines, dialect.error_body(failure, self.request_id))
 
     def _leave(self) -> Failure:
         """The request was cancelled: by its client, or by the gateway, which then says so. Returns why."""

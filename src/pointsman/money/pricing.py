@@ -4,16 +4,13 @@ A reservation is an upper bound: no token of text takes less than one byte of th
 prompt; `wire.media` bounds images, recordings and files.
 """
 
-import msgspec
-
 from pointsman.domain.calls import Call
 from pointsman.domain.limits import Metric
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms
-from pointsman.wire.bounds import count_prompts
-from pointsman.wire.prompts import about_tokens
+from pointsman.wire.dialects import DIALECTS
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 _COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
@@ -80,7 +77,7 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
     tokens_in, tokens_out = _most_in(call), 0
     if call.operation in WITH_OUTPUT:
-        tokens_out = (call.max_tokens or most_output(terms, call)) * _answers(call)
+        tokens_out = (call.max_tokens or most_output(terms, call)) * call.answers
     dearest_in, dearest_out = _dearest(terms, call)
     pico = tokens_in * dearest_in + tokens_out * dearest_out
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
@@ -88,18 +85,11 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
 
 def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
     """The most that a token of input and of output can cost: in every tier, unless the request names its own."""
-    if terms.by_tier and (tier := named_tier(call)) is not None:
+    if terms.by_tier and (tier := DIALECTS[call.head.dialect].service_tier(call)) is not None:
         found = terms.by_tier.get(tier)
         if found is not None:
             return found
     return terms.dearest_in, terms.dearest_out
-
-
-def named_tier(call: Call) -> str | None:
-    """The service tier that a request names."""
-    raw = call.fields.get("service_tier")
-    named = bytes(raw) if raw is not None else b""
-    return named[1:-1].decode("utf-8", "replace") if named[:1] == b'"' else None
 
 
 def _most_in(call: Call) -> int:
@@ -119,7 +109,7 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
     than are wanted; 0 where no length would do."""
     wanted = most_output(terms, call)
-    tokens_in, answers = _most_in(call), _answers(call)
+    tokens_in, answers = _most_in(call), call.answers
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers
     elif metric is Metric.USD:
@@ -133,18 +123,8 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     return min(wanted, left // each) if each else wanted
 
 
-def _answers(call: Call) -> int:
-    """How many answers are charged: for each of several prompts, all that the best are chosen from."""
-    if call.operation is not _COMPLETION:
-        return call.choices
-    prompt, best_of = call.fields.get("prompt"), call.fields.get("best_of")
-    count = call.choices
-    if best_of is not None:
-        count = max(count, msgspec.json.decode(best_of, type=int | None) or 1)
-    return count_prompts(prompt) * count if prompt is not None else count
-
-
 def counted_usage(call: Call, pieces: int) -> Usage:
     """An estimate of what a call used whose provider did not say: about what its prompt is, and so many tokens of an
     answer. Never nothing."""
-    return Usage(min(max(1, about_tokens(call)), _most_in(call)), pieces, tier=named_tier(call))
+    dialect = DIALECTS[call.head.dialect]
+    return Usage(min(max(1, dialect.prompt_tokens(call)), _most_in(call)), pieces, tier=dialect.service_tier(call))

@@ -14,14 +14,15 @@ from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ToolPrice
 from pointsman.money.pricing import TEMPLATE_TOKENS, upper_bound
 from pointsman.money.terms import Terms
-from pointsman.wire.unbounded import Unbounded, Use, unbounded_in
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.unbounded import Unbounded, Use
 
 _UNTOLD = ("plugin:", "models", "preset")  # no answer tells of these as they are charged
 
 
 def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
     """What the bytes of an attempt do not bound; `None` for nearly all."""
-    found = unbounded_in(call)
+    found = DIALECTS[call.head.dialect].unbounded(call)
     if not terms.model_uses:
         return found
     if found is None:

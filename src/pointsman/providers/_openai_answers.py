@@ -20,8 +20,8 @@ from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._openai_stream import OpenAIUsage, dense, ended_in_error, has_content, is_empty, read_usage
 from pointsman.providers._provider import Answer
 from pointsman.providers._usage_scan import usage_in
+from pointsman.wire.dialects.openai import is_response_creation
 from pointsman.wire.json_object import UNREADABLE, read_leniently
-from pointsman.wire.output_bound import is_response_creation
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _NO_VALUE = Raw(b"")

@@ -7,8 +7,8 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.operations import Operation
+from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.json_object import read_object, refuse, refuse_variants
-from pointsman.wire.output_bound import UNLIMITED
 from pointsman.wire.paths import ParsedHead
 
 MAX_FALLBACKS = 16
@@ -86,6 +86,7 @@ def generation_call(
     if "fallbacks" in fields:
         del fields["fallbacks"]
         fallbacks = tuple(typed.fallbacks or ())
+    max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
     return Call(
         operation=operation,
         head=asked.head,
@@ -96,7 +97,9 @@ def generation_call(
         stream=typed.stream or False,
         wants_usage=options is not None and options.include_usage is True,
         fallbacks=fallbacks,
-        max_tokens=most_tokens(max_completion_tokens, typed.max_tokens),
+        max_tokens=max_tokens,
+        stated_tokens=max_tokens,
         choices=typed.n or 1,
+        answers=typed.n or 1,
         media=media,
     )

@@ -42,6 +42,7 @@ def read_head(
         RequestHead(
             method=method,
             path=path,
+            dialect=api.dialect,
             content_type=text.get("content-type", ""),
             provider=_checked(text, "x-pointsman-provider"),
             timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),

@@ -10,24 +10,11 @@ from pointsman.domain.operations import Operation
 # A chat has two: `max_tokens` is the older one, which OpenAI's own reasoning models refuse, and
 # `max_completion_tokens` the newer one, which some servers ignore. Which to put in is known of the provider.
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
-UNLIMITED = -1  # what some servers take for as many tokens as the model can answer; others know no word for that
 _FIELDS = {
     Operation.CHAT: (NEWER, OLDER),
     Operation.COMPLETION: ("max_tokens",),
     Operation.RESPONSES: ("max_output_tokens",),
 }
-
-
-def is_response_creation(method: str, path: str) -> bool:
-    """Whether a call on `/responses` makes one, as others read, cancel or count."""
-    return method == "POST" and path.partition("?")[0] == "/responses"
-
-
-def takes_bound(call: Call) -> bool:
-    """Whether the request has a field for the most tokens its answer may have."""
-    if call.operation is Operation.RESPONSES:
-        return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
-    return call.operation in _FIELDS
 
 
 def without_unlimited(call: Call) -> dict[str, Raw]:

@@ -48,6 +48,7 @@ class ApiPath(Struct, frozen=True, eq=False):
     body: BodyKind = BodyKind.JSON
     is_prefix: bool = False
     parse: Parse | None = None
+    dialect: str = "openai"
 
 
 class PathTable:

@@ -17,10 +17,11 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for, is_free
+from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
+from pointsman.wire.dialects.openai import DIALECT
 
 BOUND = Bound(500_000, 900)
 # Of WHOLE: 100 tokens of prompt, and an answer of a model that has given none yet.
@@ -68,7 +69,7 @@ def charged(
         for _ in range(events):
             reception.on_data(piece("x"))
     reception.usage = usage
-    bound = Bound(0, 0) if is_free(call) else BOUND
+    bound = Bound(0, 0) if DIALECT.is_free(call) else BOUND
     failure = Failure(kind, "") if kind is not None else None
     return charge_for(call, price, bound, unfinished, reception, failure, answers or Answers())
 
@@ -306,27 +307,8 @@ def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
     assert charged(usage=Usage(8, 5), price=None) == Charge(0, 13, UsageSource.PROVIDER, Usage(8, 5), is_priced=False)
 
 
-@pytest.mark.parametrize(
-    ("call", "free"),
-    [
-        (asking(Operation.OTHER, method="GET"), True),
-        (asking(Operation.OTHER, method="DELETE"), True),
-        (asking(Operation.FILE), True),
-        (asking(Operation.OTHER), False),
-        (asking(Operation.RESPONSES), False),
-        (asking(Operation.RESPONSES, path="/responses"), False),
-        (asking(Operation.RESPONSES, path="/responses/compact"), False),
-        (asking(Operation.RESPONSES, path="/responses/r-1/cancel"), True),
-        (asking(Operation.RESPONSES, path="/responses/input_tokens?x=1"), True),
-        (asking(Operation.RESPONSES, path="/conversations/c-1/items"), True),
-        (asking(Operation.BATCH, path="/batches/b-1/cancel"), True),
-        (asking(Operation.BATCH), False),
-        (asking(), False),
-    ],
-)
-def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
-    assert is_free(call) is free
-    if free:
+def test_questions_and_uploads_cost_nothing() -> None:
+    for call in (asking(Operation.OTHER, method="GET"), asking(Operation.FILE)):
         assert charged(call=call) == Charge(0, 0, UsageSource.NONE)
         assert charged(failures.CLIENT_GONE, status=None, call=call).nano == 0
         assert charged(usage=Usage(8, 5), call=call).nano == 0, "it was paid for before"

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fakes.wire import parse
-from pointsman.wire.output_bound import OLDER, bounded, takes_bound
+from pointsman.wire.output_bound import OLDER, bounded
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODIES: dict[str, dict[str, object]] = {
@@ -38,7 +38,6 @@ BODIES: dict[str, dict[str, object]] = {
 def test_the_field_of_the_client_and_the_path(path: str, stated: dict[str, object], sent: dict[str, object]) -> None:
     body = {"model": "m", "temperature": 0.5, **BODIES[path.partition("?")[0]]}
     call = parse({**body, **stated}, path)
-    assert takes_bound(call)
     lowered = bounded(call, 20)
     assert lowered.max_tokens == 20
     assert {name: msgspec.json.decode(raw) for name, raw in lowered.fields.items()} == {**body, **sent}
@@ -61,22 +60,6 @@ def test_a_chat_without_a_bound_is_given_it_in_the_field_of_the_provider(
     call = bounded(parse({"model": "m", **BODIES[path], **stated}, path), 20, OLDER)
     found = {name: msgspec.json.decode(raw) for name, raw in call.fields.items()}
     assert found == {"model": "m", **BODIES[path], **stated, **sent}
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "body"),
-    [
-        ("/embeddings", "POST", {"model": "m", "input": "x"}),
-        ("/images/generations", "POST", {"model": "m", "prompt": "x"}),
-        ("/audio/speech", "POST", {"model": "m", "input": "x"}),
-        ("/responses/r-1/cancel", "POST", {"x": 1}),
-        ("/responses/input_tokens", "POST", {"model": "m", "input": "x"}),
-        ("/responses", "POST", b""),
-        ("/responses/r-1", "GET", b""),
-    ],
-)
-def test_what_has_no_bound(path: str, method: str, body: object) -> None:
-    assert not takes_bound(parse(body, path, method))
 
 
 def test_what_is_stated_for_a_response_is_known() -> None:

@@ -6,15 +6,15 @@ Last, and not never: where every model lacks it, the provider knows better than 
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.routing.needs import needs
 from pointsman.routing.view import View
+from pointsman.wire.dialects import DIALECTS
 
 
 def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
     known = view.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
     if known is None or not known.lacks:
         return None
-    missing = needs(facts.call, known.lacks)
+    missing = DIALECTS[facts.call.head.dialect].needs(facts.call, known.lacks)
     if not missing:
         return None
     message = f"{candidate.model} is not known to do what the request needs: {', '.join(sorted(missing))}"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
@@ -37,7 +38,8 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         raise refuse(
             f"the fields 'prompt', 'n' and 'best_of' ask for {count} answers; {MAX_ANSWERS} is the most", "prompt"
         )
-    return generation_call(asked, Operation.COMPLETION, fields, typed, len(body))
+    call = generation_call(asked, Operation.COMPLETION, fields, typed, len(body))
+    return call if count == call.answers else replace(call, answers=count)
 
 
 PATHS = (ApiPath("/completions", frozenset({"POST"}), Operation.COMPLETION, parse=parse),)

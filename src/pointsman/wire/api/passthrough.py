@@ -15,10 +15,10 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.operations import STATEFUL, Operation
+from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
-from pointsman.wire.output_bound import UNLIMITED, is_response_creation
 from pointsman.wire.paths import ApiPath, BodyKind, ParsedHead
 from pointsman.wire.state import touched
 
@@ -52,6 +52,8 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         if typed.max_output_tokens == 0:
             raise refuse("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
         fields.pop("fallbacks", None)
+    choices = _images(typed.n) if asked.api.operation is Operation.IMAGE else 1
+    max_tokens = most_tokens(typed.max_output_tokens) if asked.api.operation is Operation.RESPONSES else None
     return Call(
         operation=asked.api.operation,
         head=asked.head,
@@ -61,8 +63,10 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         size=len(body),
         stream=typed.stream or False,
         fallbacks=tuple(typed.fallbacks or ()),
-        choices=_images(typed.n) if asked.api.operation is Operation.IMAGE else 1,
-        max_tokens=most_tokens(typed.max_output_tokens) if asked.api.operation is Operation.RESPONSES else None,
+        choices=choices,
+        answers=choices,
+        max_tokens=max_tokens,
+        stated_tokens=max_tokens,
         raw_body=None if fields else body,
         stateful=_is_stateful(asked, typed),
         media=_media(asked.api.operation, fields) if fields else NO_MEDIA,
@@ -121,13 +125,15 @@ def form_call(
         media = in_recording(size, next((name for name in RECORDING_FIELDS if name in values), ""))
     elif operation is Operation.IMAGE:
         media = Media(files, files * MEDIA_TOKENS, file_bytes)
+    choices = _images(Raw(values["n"].encode())) if "n" in values else 1
     return Call(
         operation=operation,
         head=asked.head,
         snapshot=asked.snapshot,
         model=model,
         size=size,
-        choices=_images(Raw(values["n"].encode())) if "n" in values else 1,
+        choices=choices,
+        answers=choices,
         stateful=True,
         media=media,
         state=touched(asked.head.method, asked.head.path, {}, form=named),

@@ -21,6 +21,25 @@ def test_a_prompt_in_any_form_passes_through(prompt: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"prompt": "a"}, 2),
+        ({"prompt": ["a", "b", "c"]}, 6),
+        ({"prompt": []}, 2),
+        ({"prompt": [1, 2, 3]}, 2),
+        ({"prompt": [[1, 2], [3]]}, 4),
+        ({"prompt": "a", "best_of": 5}, 5),
+        ({"prompt": ["a", "b"], "best_of": 5}, 10),
+        ({"prompt": "a", "best_of": 1}, 2),
+        ({"prompt": "a", "best_of": None}, 2),
+    ],
+)
+def test_every_answer_is_counted_that_is_charged(fields: dict[str, object], answers: int) -> None:
+    call = parse({"model": "m", "n": 2, **fields}, PATH)
+    assert (call.choices, call.answers) == (2, answers)
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [("prompt", 1), ("prompt", None), ("suffix", 1), ("best_of", "x"), ("echo", 1), ("logprobs", True)],
 )

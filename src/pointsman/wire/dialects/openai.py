@@ -1,0 +1,102 @@
+"""OpenAI's dialect: chat and text completions, responses, and the rest of its API.
+
+https://platform.openai.com/docs/api-reference
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Raw
+
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import STATEFUL, Operation
+from pointsman.wire.dialect import Dialect
+from pointsman.wire.errors import error_body, error_headers
+from pointsman.wire.prompts import about_tokens
+from pointsman.wire.unbounded import unbounded_in
+
+UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others know no word for that
+
+_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+_EMPTY = (b"null", b"[]", b"{}", b'"none"', b"false")
+_BY_FIELD = (
+    ("tools", "tools"),
+    ("functions", "tools"),
+    ("reasoning_effort", "reasoning"),
+    ("audio", "audio_out"),
+)
+_FORMATS = ("response_format", "text")  # of chat completions and of responses
+_TELLING = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS))
+_BY_PART = (
+    (b'"image_url"', "vision"),
+    (b'"input_image"', "vision"),
+    (b'"input_audio"', "audio_in"),
+)
+_READING = frozenset({"GET", "HEAD", "DELETE"})
+_KEPT = STATEFUL | {Operation.RESPONSES}
+_TRUE = Raw(b"true")
+
+
+def needs(call: Call, asked: Iterable[str]) -> set[str]:
+    """Those of the capabilities `asked` about that the call needs."""
+    fields = call.fields
+    if not fields or call.operation not in _GENERATING:
+        return set()
+    found: set[str] = set()
+    if not _TELLING.isdisjoint(fields):
+        found = {need for name, need in _BY_FIELD if name in fields and bytes(fields[name]) not in _EMPTY}
+        if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
+            found.add("json_schema")
+    prompt = fields.get("messages") or fields.get("input")
+    if call.media.count and prompt is not None:
+        text = bytes(prompt)
+        found |= {need for mark, need in _BY_PART if mark in text}
+    return found.intersection(asked) if found else found
+
+
+def service_tier(call: Call) -> str | None:
+    """The service tier that a request names."""
+    raw = call.fields.get("service_tier")
+    named = bytes(raw) if raw is not None else b""
+    return named[1:-1].decode("utf-8", "replace") if named[:1] == b'"' else None
+
+
+def is_response_creation(method: str, path: str) -> bool:
+    """Whether a call on `/responses` makes one, as others read, cancel or count."""
+    return method == "POST" and path.partition("?")[0] == "/responses"
+
+
+def takes_bound(call: Call) -> bool:
+    """Whether the request has a field for the most tokens its answer may have."""
+    if call.operation is Operation.RESPONSES:
+        return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
+    return call.operation in _GENERATING
+
+
+def is_free(call: Call) -> bool:
+    """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
+    if call.head.method in _READING or call.operation is Operation.FILE:
+        return True
+    return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
+
+
+def _is_order(path: str) -> bool:
+    return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
+
+
+def runs_unread(call: Call) -> bool:
+    """Whether a response is made to its end, and kept, though nobody reads its stream."""
+    return call.operation is Operation.RESPONSES and call.fields.get("background") == _TRUE
+
+
+DIALECT = Dialect(
+    name="openai",
+    error_body=error_body,
+    error_headers=error_headers,
+    needs=needs,
+    prompt_tokens=about_tokens,
+    unbounded=unbounded_in,
+    service_tier=service_tier,
+    takes_bound=takes_bound,
+    is_free=is_free,
+    runs_unread=runs_unread,
+)

@@ -1,0 +1,88 @@
+"""OpenAI's dialect: what a request needs, names and may cost."""
+
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from fakes.money import asking as asking_for
+from fakes.routing import call
+from fakes.wire import parse
+from pointsman.domain.calls import Call
+from pointsman.domain.operations import Operation
+from pointsman.wire.dialects.openai import is_free, needs, takes_bound
+from pointsman.wire.media import in_input
+
+ALL = ("tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning")
+TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
+PICTURE = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]'
+
+
+def asking(
+    size: int = 100, operation: Operation = Operation.CHAT, max_tokens: int | None = None, **fields: bytes
+) -> Call:
+    raw = {name: Raw(value) for name, value in fields.items()}
+    media = in_input(raw.get("messages") or raw.get("input"))
+    return replace(call(operation=operation), fields=raw, size=size, max_tokens=max_tokens, media=media)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (asking(messages=TEXT), set()),
+        (asking(messages=TEXT, tools=b'[{"type":"function"}]'), {"tools"}),
+        (asking(messages=TEXT, tools=b"[]", functions=b"null", reasoning_effort=b'"none"'), set()),
+        (asking(messages=TEXT, functions=b"[{}]", reasoning_effort=b'"low"'), {"tools", "reasoning"}),
+        (asking(messages=TEXT, response_format=b'{"type":"json_schema","json_schema":{}}'), {"json_schema"}),
+        (asking(messages=TEXT, response_format=b'{"type":"text"}'), set()),
+        (asking(messages=PICTURE), {"vision"}),
+        (asking(operation=Operation.RESPONSES, input=b'[{"type":"input_image"}]'), {"vision"}),
+        (asking(messages=b'[{"type":"input_audio"}]', audio=b'{"voice":"a"}'), {"audio_in", "audio_out"}),
+        (asking(operation=Operation.EMBEDDING, input=b'[{"type":"input_image"}]'), set()),
+    ],
+)
+def test_needs(asked: Call, expected: set[str]) -> None:
+    assert needs(asked, ALL) == expected
+    assert needs(asked, ()) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("/embeddings", "POST", {"model": "m", "input": "x"}),
+        ("/images/generations", "POST", {"model": "m", "prompt": "x"}),
+        ("/audio/speech", "POST", {"model": "m", "input": "x"}),
+        ("/responses/r-1/cancel", "POST", {"x": 1}),
+        ("/responses/input_tokens", "POST", {"model": "m", "input": "x"}),
+        ("/responses", "POST", b""),
+        ("/responses/r-1", "GET", b""),
+    ],
+)
+def test_what_has_no_bound(path: str, method: str, body: object) -> None:
+    assert not takes_bound(parse(body, path, method))
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/responses", "/responses?x=1"])
+def test_what_has_a_bound(path: str) -> None:
+    assert takes_bound(parse({"model": "m", "messages": [{"role": "user"}], "prompt": "x", "input": "x"}, path))
+
+
+@pytest.mark.parametrize(
+    ("call", "free"),
+    [
+        (asking_for(Operation.OTHER, method="GET"), True),
+        (asking_for(Operation.OTHER, method="DELETE"), True),
+        (asking_for(Operation.FILE), True),
+        (asking_for(Operation.OTHER), False),
+        (asking_for(Operation.RESPONSES), False),
+        (asking_for(Operation.RESPONSES, path="/responses"), False),
+        (asking_for(Operation.RESPONSES, path="/responses/compact"), False),
+        (asking_for(Operation.RESPONSES, path="/responses/r-1/cancel"), True),
+        (asking_for(Operation.RESPONSES, path="/responses/input_tokens?x=1"), True),
+        (asking_for(Operation.RESPONSES, path="/conversations/c-1/items"), True),
+        (asking_for(Operation.BATCH, path="/batches/b-1/cancel"), True),
+        (asking_for(Operation.BATCH), False),
+        (asking_for(), False),
+    ],
+)
+def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
+    assert is_free(call) is free
