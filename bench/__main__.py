@@ -1,4 +1,4 @@
-"""`python -m bench`: what the gateway costs beside nginx. See README.md beside this file."""
+"""`python -m bench`: compares the cost of the gateway with nginx. See README.md beside this file."""
 
 import argparse
 import contextlib
@@ -29,7 +29,7 @@ _PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "degraded")
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything that runs while measuring. `ports` are those of nginx by model."""
+    """All running processes. `ports` are those of nginx, by model."""
 
     work: Workload
     gateway: Server
@@ -48,7 +48,7 @@ class Bench:
 
 
 def main() -> int:
-    """Measure, print, and write what was asked for."""
+    """Measure, print, and write the requested files."""
     given = _arguments()
     missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
     if missing or (os.cpu_count() or 1) < 2:
@@ -91,11 +91,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-# What runs.
+# Servers.
 
 
 def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
-    """Everything that is measured, and what is put behind it."""
+    """Start the measured servers and their upstreams."""
     work = prepare(folder)
     certificate = _certificate(folder)
     numbers = free_ports(16)
@@ -110,7 +110,9 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
         PLAIN: [f"http://127.0.0.1:{port}/v1" for port in plain],
         STREAM: [f"http://127.0.0.1:{port}/v1" for port in streaming],
         TLS: [f"https://localhost:{port}/v1" for port in secure],
-        DEGRADED: [f"http://127.0.0.1:{port}/v1" for port in (plain[0], numbers[15])],  # nobody listens at the second
+        DEGRADED: [
+            f"http://127.0.0.1:{port}/v1" for port in (plain[0], numbers[15])
+        ],  # no server listens at the second
     }
     mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", *map(str, streaming)]
     stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, secure, certificate))
@@ -150,7 +152,7 @@ def _certificate(folder: Path) -> nginx.Certificate:
 
 
 def _check(bench: Bench, parts: list[str]) -> None:
-    """One request of each kind through each server, so that a wrong answer is not measured as a quick one."""
+    """Send one request of each kind through each server, so that a wrong answer is not measured as a fast one."""
     models = {"stream": STREAM, "tls": TLS}
     for part in parts:
         model = models.get(part, PLAIN)
@@ -168,12 +170,12 @@ def _check(bench: Bench, parts: list[str]) -> None:
                 raise RuntimeError(f"{server.name} answers {part} with {answer.status}: {text[:500]!r}")
 
 
-# What is measured.
+# Measurements.
 
 
 def _plain(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 3 if bench.quick else 5
-    wrk(bench.work, bodies, 32, 1)(bench.gateway_port)  # warm
+    wrk(bench.work, bodies, 32, 1)(bench.gateway_port)  # warm-up
     return [
         (
             "saturated, 32 connections",
@@ -222,17 +224,17 @@ def _large(bench: Bench) -> list[tuple[str, Runs]]:
 
 
 def _workers(bench: Bench) -> list[tuple[str, Runs]]:
-    """One worker is measured again beside three, so that both see the same machine."""
+    """Measure one worker again beside three workers, so that both see the machine in the same state."""
     bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 2 if bench.quick else 5
     load = wrk(bench.work, bodies, 32, seconds)
-    load(bench.several_port)  # warm
+    load(bench.several_port)  # warm-up
     beside = runs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
     return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", beside)]
 
 
 def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
-    """One target refuses every connection: its breaker is open, and another one serves. It comes last, since a target
-    that is degraded stays so."""
+    """Make one target refuse every connection, so that its breaker opens and another target serves. This comes last,
+    because a degraded target stays degraded."""
     bodies, seconds, count = bench.work.bodies(DEGRADED), 1 if bench.quick else 3, 2 if bench.quick else 5
     before = bench.runs(PLAIN, wrk(bench.work, bench.work.bodies(PLAIN), 32, seconds), count)
     load = wrk(bench.work, bodies, 32, seconds)
@@ -258,7 +260,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
 
 
 def _added_latency(bench: Bench) -> dict[str, float]:
-    """Median p50 at one connection, in microseconds: direct, through nginx, through the gateway."""
+    """Return the median p50 at one connection, in microseconds: direct, through nginx, through the gateway."""
     load = wrk(bench.work, bench.work.bodies(PLAIN), 1, 1)
     routes = {"direct": bench.direct[PLAIN], "nginx": bench.ports[PLAIN], "gateway": bench.gateway_port}
     found: dict[str, list[float]] = {name: [] for name in routes}
@@ -268,7 +270,7 @@ def _added_latency(bench: Bench) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-# What is shown.
+# Output.
 
 _HEAD = (
     "| | worker µs | control µs | all µs | nginx µs | ratio (min to max) | bare relay µs, ratio |"
@@ -297,7 +299,7 @@ def _latency_line(added: dict[str, float]) -> str:
 
 
 def machine() -> str:
-    """What it is measured on."""
+    """Describe the machine."""
     cpu = next(
         (
             line.partition(":")[2].strip()

@@ -1,16 +1,16 @@
-"""`python -m bench.failover`: sixteen ways a provider fails, as clients see them through a gateway with its defaults.
+"""`python -m bench.failover`: sixteen provider failures, as clients see them through a gateway with its defaults.
 
-The scenarios are those of a public benchmark of failover (Failover Bench, catalogue v0.1), told again as rows of data:
-what the primary provider does, and what is checked. Each has a primary of its own and a fallback that is well; the
-client is one that never retries, so that whatever is mended was mended by the gateway.
+The scenarios are those of a public benchmark of failover (Failover Bench, catalogue v0.1), rewritten as rows of data:
+the fault of the primary provider, and the checks. Each scenario has its own primary and a healthy fallback. The client
+never retries, so that only the gateway can recover.
 
-    pass      the whole answer came (in S13: the provider's refusal), and every check holds
-    partial   it came, but a check that is advice failed
-    safe      it did not come, but a clear error did, in time, and every check that is required holds
-    fail      a check that is required failed: a hang, or a cut answer that looks whole
+    pass      the whole answer came (in S13: the provider's rejection), and every check holds
+    partial   the answer came, but an advisory check failed
+    safe      the answer did not come, but a clear error did, in time, and every required check holds
+    fail      a required check failed: a hang, or a truncated answer that looks complete
 
-With `--scale 0.1` every time in it, and in the gateway's configuration, is a tenth; limits then leave room for a
-machine that is busy, so that only what would never end fails.
+With `--scale 0.1` all times, including those in the gateway's configuration, are a tenth. Limits then allow for a busy
+machine, so that only an endless wait fails.
 """
 
 import argparse
@@ -43,15 +43,16 @@ CANONICAL = "".join(f" {number}" for number in range(TOKENS))
 PACE_MS = 5.0
 OUTAGE_S, BACK_WITHIN_S = 60.0, 30.0
 SLACK_S = 10.0
-START_S = 60.0  # for the gateway to be ready
+START_S = 60.0  # time for the gateway to become ready
 PROMPT = "Explain in sixty words when a gateway earns trust."
 VERDICTS = ("pass", "partial", "safe", "fail")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row. `fault` strikes all requests to the primary, or the first ones (`strikes`), or those of the first
-    `for_s` seconds; its `{…}` are seconds. What is not stated is not checked. Advice begins with `likes_`."""
+    """One row. `fault` applies to all requests to the primary, or to the first ones (`strikes`), or to those of the
+    first `for_s` seconds; its `{…}` are seconds. Only the checks that are set apply. Advisory checks begin with
+    `likes_`."""
 
     name: str
     title: str
@@ -62,7 +63,7 @@ class Scenario:
     wants_error: bool = False
     most_attempts: int | None = None
     exact_attempts: int | None = None
-    most_early: tuple[float, int] | None = None  # attempts at the primary within so many seconds of the first
+    most_early: tuple[float, int] | None = None  # attempts at the primary within this many seconds of the first
     names_fallback: bool = False
     stays_well: bool = False
     within_s: float | None = None
@@ -99,7 +100,7 @@ SCENARIOS = (
 
 @dataclass
 class Outcome:
-    """What the client saw of one request. Times are monotonic seconds."""
+    """The client's view of one request. Times are monotonic seconds."""
 
     began_at: float
     ended_at: float = 0.0
@@ -107,7 +108,7 @@ class Outcome:
     text: str = ""
     model: str = ""
     has_usage: bool = False
-    is_success: bool = False  # it ended as whole answers end
+    is_success: bool = False  # it ended like a complete answer
     is_hung: bool = False
     error: str = ""
     provider: str = ""
@@ -119,7 +120,7 @@ class Outcome:
 
 @dataclass
 class Result:
-    """A scenario's verdict. `broken` are the checks that failed: required ones, and advice."""
+    """A scenario's verdict. `broken` lists the failed checks, required and advisory."""
 
     name: str
     title: str
@@ -132,7 +133,7 @@ class Result:
 
 
 def upstreams(scale: float) -> dict[str, Settings]:
-    """The simulated providers by name: a primary for each scenario, and the fallback."""
+    """Return the simulated providers by name: a primary for each scenario, and the fallback."""
     found = {}
     for one in (None, *SCENARIOS):
         name, schedule = FALLBACK, tuple[ScheduledFault, ...]()
@@ -147,7 +148,7 @@ def upstreams(scale: float) -> dict[str, Settings]:
 
 
 def public_names() -> dict[str, object]:
-    """What the gateway has for a scenario, and a name that only the fallback serves."""
+    """Return the gateway's public names: one per scenario, and one that only the fallback serves."""
     well = f"{FALLBACK}/{FALLBACK_MODEL}"
     names: dict[str, object] = {"well": [well]}
     for one in SCENARIOS:
@@ -157,11 +158,11 @@ def public_names() -> dict[str, object]:
 
 
 def scaled_routing(scale: float) -> dict[str, object]:
-    """The gateway's defaults, in a time that goes faster; nothing where it does not."""
+    """Return the gateway's default times, scaled; nothing if the scale is 1."""
     if scale == 1:
         return {}
     times, health = Timeouts(), HealthLimits()
-    waits = {"connect_s", "response_s"}  # a busy machine is not faster
+    waits = {"connect_s", "response_s"}  # a busy machine does not get faster
     return {
         "timeouts": {name: value * scale for name, value in structs.asdict(times).items() if name not in waits},
         "health": {
@@ -177,7 +178,7 @@ async def play(
     scale: float,
     scenarios: Sequence[Scenario] = SCENARIOS,
 ) -> list[Result]:
-    """All scenarios at once, against a gateway in front of these providers."""
+    """Play all scenarios at once, against a gateway in front of these providers."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=base_url, timeout=None, limits=limits) as client:
         return await asyncio.gather(*(_play_one(client, one, providers[one.name.lower()], scale) for one in scenarios))
@@ -201,7 +202,7 @@ async def _play_one(client: httpx.AsyncClient, one: Scenario, primary: Simulated
 
 
 async def _ask(client: httpx.AsyncClient, model: str, limit_s: float) -> Outcome:
-    """One stream, read to its end by a client that does not retry."""
+    """Read one stream to its end, as a client that does not retry."""
     outcome = Outcome(monotonic())
     body = {"model": model, "messages": [{"role": "user", "content": PROMPT}], "stream": True}
     try:
@@ -246,7 +247,7 @@ def judge(
     after: Outcome | None,
     scale: float,
 ) -> Result:
-    """The verdict. `attempts` are those at the primary, in seconds after `began_at`."""
+    """Judge a scenario. `attempts` are those at the primary, in seconds after `began_at`."""
     first, count = outcomes[0], len(attempts)
     gap_s = attempts[1] - attempts[0] if count > 1 else -math.inf
     early = one.most_early or (0.0, 0)
@@ -283,7 +284,7 @@ def judge(
 
 
 def _of_a_sequence(one: Scenario, outcomes: Sequence[Outcome], began_at: float, scale: float) -> dict[str, bool]:
-    """Served throughout, and by the primary again soon after it is well."""
+    """Check that requests were served throughout, and by the primary again soon after it recovered."""
     healthy_at = began_at + (one.for_s or 0.0) * scale
     back = [outcome.began_at for outcome in outcomes if outcome.provider == one.name.lower()]
     back_s = min((at for at in back if at >= healthy_at), default=math.inf) - healthy_at
@@ -294,17 +295,17 @@ def _of_a_sequence(one: Scenario, outcomes: Sequence[Outcome], began_at: float, 
 
 
 def _limit_s(seconds: float, scale: float) -> float:
-    """An upper limit: only times that pass on purpose go faster."""
+    """Return an upper limit. Only intended waits are scaled."""
     return seconds if scale == 1 else seconds * scale + SLACK_S
 
 
 def _scaled(fault: str, scale: float) -> str:
-    """The fault with its seconds, which stand in braces, in a time that goes faster."""
+    """Scale the seconds of a fault, which stand in braces."""
     return re.sub(r"\{([0-9.]+)\}", lambda found: str(float(found[1]) * scale), fault)
 
 
 async def measure(scale: float) -> list[Result]:
-    """The scenarios against a gateway of this environment, in processes of its own."""
+    """Play the scenarios against a gateway of this environment, in separate processes."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-failover-")))
         settings = upstreams(scale)
@@ -349,10 +350,12 @@ async def _until_ready(base_url: str) -> None:
 
 
 def main() -> int:
-    """Play, print, and write what was asked for. Returns the exit code: 1 where a scenario failed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.failover", description="How failures reach clients.")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much faster time goes: 0.1 is ten times")
-    parser.add_argument("--json", type=Path, help="a file for all that was seen")
+    """Play, print, and write the requested file. Return the exit code, which is 1 if a scenario failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.failover", description="Provider failures as clients see them."
+    )
+    parser.add_argument("--scale", type=float, default=1.0, help="the scale of all times: 0.1 is ten times faster")
+    parser.add_argument("--json", type=Path, help="a file for all observations")
     given = parser.parse_args()
     results = asyncio.run(measure(given.scale))
     for result in results:

@@ -1,5 +1,5 @@
-"""The gateway under measurement: everything a gateway does is on: keys, prices, six limits for each request, weighted
-strategy, journal, log to a file, metrics."""
+"""The measured gateway, with all features on: keys, prices, six limits per request, weighted strategy, journal, log to
+a file, metrics."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
 _PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_output_tokens": 16_384}
-# Of each key; with those of its team and customer they are six. None is ever reached.
+# Limits of each key; with those of its team and customer they are six. None is ever reached.
 _LIMITS: dict[str, object] = {
     "budgets": [{"limit_usd": 100_000, "per": "day"}, {"limit_usd": 1_000_000, "per": "month"}],
     "rate_limits": [{"requests": 100_000_000, "per": "minute"}, {"tokens": 100_000_000_000, "per": "minute"}],
@@ -21,7 +21,7 @@ _KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
 
 
 def default_command() -> str:
-    """The gateway of this environment."""
+    """Return the command that starts the gateway of this environment."""
     return f"{shlex.quote(str(Path(sys.executable).with_name('pointsman')))} serve --config {{config}}"
 
 
@@ -34,8 +34,8 @@ def gateway(
     authority: Path,
     workers: int = 1,
 ) -> Server:
-    """`command` with `{config}` and `{port}` filled in. `listen` are the public and the console's port; `upstreams`
-    maps each public model to its two base URLs."""
+    """Start `command` with `{config}` and `{port}` filled in. `listen` holds the ports for clients and console;
+    `upstreams` maps each public model to its two base URLs."""
     folder.mkdir()
     port, console = listen
     providers: dict[str, object] = {}

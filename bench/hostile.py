@@ -1,5 +1,5 @@
-"""Bodies and answers that are hard to read: each kind is made in any size. Some are honest, and must be served; the
-others are as dense, as deep or as long in one place as bytes can be."""
+"""Bodies and answers that are hard to read, each kind in any size. Honest ones must be served. The others are as dense,
+as deep, or as long in one place as bytes can be."""
 
 import gzip
 import json
@@ -13,17 +13,17 @@ JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data; boundary=b"
 
 
 class Body(Struct, frozen=True):
-    """A kind of request. `make` takes about how many bytes it is to have. What is `honest` must be served."""
+    """A kind of request. `make` takes the approximate number of bytes. An `honest` request must be served."""
 
     path: str
     make: Callable[[int], bytes]
     content_type: str = JSON_TYPE
     honest: bool = False
-    target: Callable[[int], str] | None = None  # in place of `path`, for heads that are long
+    target: Callable[[int], str] | None = None  # replaces `path`, for long heads
 
 
 class Reply(Struct, frozen=True):
-    """A kind of answer to a `path`: `make` returns the header lines and the body. `stream` is asked for."""
+    """A kind of answer to a `path`. `make` returns the header lines and the body. `stream` is the request's field."""
 
     make: Callable[[int], tuple[str, bytes]]
     path: str = CHAT
@@ -33,7 +33,7 @@ class Reply(Struct, frozen=True):
 
 
 def _filled(before: str, unit: str, after: str) -> Callable[[int], bytes]:
-    """`unit` as often as there is room for it; `{n}` in it is its number."""
+    """Repeat `unit` up to the size; `{n}` in it is its number."""
 
     def make(size: int) -> bytes:
         count = max(1, (size - len(before) - len(after)) // max(len(unit.encode()), 1))
@@ -47,7 +47,7 @@ def _filled(before: str, unit: str, after: str) -> Callable[[int], bytes]:
 
 
 def _chat(unit: str, before: str = "", after: str = "") -> Callable[[int], bytes]:
-    """A chat whose `messages` are filled with `unit`."""
+    """Build a chat whose `messages` are filled with `unit`."""
     return _filled('{"model":"m","messages":[' + before, unit, after + "]}")
 
 
@@ -65,7 +65,7 @@ def _input(unit: str, before: str = "", after: str = "") -> Callable[[int], byte
 
 
 def _nested(count: int) -> Callable[[int], bytes]:
-    """As many values of that depth as there is room for."""
+    """Build as many values of that depth as fit."""
     unit = "[" * count + "]" * count + ","
     return _chat(unit, '{"role":"user","content":"x","more":[', "]}")
 
@@ -79,7 +79,7 @@ def _form(unit: str, after: str = "") -> Callable[[int], bytes]:
 
 
 def _head(line: Callable[[int], str]) -> Callable[[int], bytes]:
-    """A form with a part whose head has this line, which may have eight thousand characters or so."""
+    """Build a form with a part whose head has this line, of up to about eight thousand characters."""
 
     def make(size: int) -> bytes:
         return f"{_part('model', 'm')}--b\r\n{line(min(size, 8000))}\r\n\r\nx\r\n--b--\r\n".encode()
@@ -91,7 +91,7 @@ _IMAGE = "A" * (2 * 1024 * 1024 * 4 // 3)
 
 
 def _images(size: int) -> bytes:
-    """Images of 2 MiB, twenty of them at most."""
+    """Build images of 2 MiB, at most twenty."""
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_IMAGE}"}}
     text = {"type": "text", "text": "What do these show?"}
     content = [text, *[part] * max(1, min(20, size // len(_IMAGE) - 1))]
@@ -99,7 +99,7 @@ def _images(size: int) -> bytes:
 
 
 def _messages(size: int) -> bytes:
-    """Ten thousand messages, each as long as there is room for, written as Python writes them."""
+    """Build ten thousand messages of equal length that fill the size, formatted as Python formats JSON."""
     text = ("Tell me more, please. Why is that so? " * (1 + size // 400_000))[: max(1, size // 10_000 - 40)]
     turns = [{"role": ("user", "assistant")[number % 2], "content": text} for number in range(9_999)]
     return json.dumps({"model": "m", "messages": [*turns, {"role": "user", "content": "é"}]}).encode()
@@ -111,7 +111,7 @@ def _embeddings(size: int) -> bytes:
 
 
 def _tokens(_: int) -> bytes:
-    """2,048 inputs of numbers, three hundred thousand in all: the most that OpenAI takes."""
+    """Build 2,048 inputs of numbers, three hundred thousand in total: the most that OpenAI accepts."""
     return json.dumps({"model": "m", "input": [[1000 + number for number in range(146)]] * 2_048}).encode()
 
 
@@ -136,7 +136,7 @@ def _long_text(size: int) -> bytes:
 
 
 def _screens(size: int) -> bytes:
-    """A response's input with screenshots between its items."""
+    """Build a response's input with screenshots between its items."""
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And this?"}]}
     shot = {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot"}}
     shot["output"] = {"type": "computer_screenshot", "image_url": f"data:image/png;base64,{_IMAGE[: 1 << 20]}"}
@@ -144,7 +144,7 @@ def _screens(size: int) -> bytes:
 
 
 BODIES: dict[str, Body] = {
-    # Honest ones.
+    # Honest requests.
     "honest: one short message": Body(
         CHAT, lambda _: _messages(0)[:0] + b'{"model":"m","messages":[{"role":"user","content":"hi"}]}', honest=True
     ),
@@ -163,7 +163,7 @@ BODIES: dict[str, Body] = {
         _filled(_part("model", "m") + _part("file", ""), "\x00" * 64, "\r\n--b--\r\n"),
         FORM_TYPE,
     ),
-    # Many of something small.
+    # Many small values.
     "input: numbers": Body(RESPONSES, _input("1,")),
     "input: texts": Body(RESPONSES, _input('"",')),
     "input: empty objects": Body(RESPONSES, _input("{},")),
@@ -196,7 +196,7 @@ BODIES: dict[str, Body] = {
     "completions: numbers": Body(COMPLETIONS, _filled('{"model":"m","prompt":[', "1,", "]}")),
     "moderations: texts": Body("/moderations", _input('"",')),
     "any: lists in lists": Body(CHAT, _nested(64)),
-    # At the top.
+    # Top-level fields.
     "top: many names": Body(CHAT, _field("x", "1,", '"{n}":1,', '"z":1')),
     "top: one name again and again": Body(CHAT, _field("x", "1,", '"x":1,', '"z":1')),
     "top: a long name": Body(CHAT, _field("x", '1,"', "a", '":1')),
@@ -216,7 +216,7 @@ BODIES: dict[str, Body] = {
     "no JSON: quotation marks": Body(CHAT, _filled("{", '"', "")),
     "no JSON: cut off": Body(CHAT, lambda size: _messages(size)[:-3]),
     "no UTF-8": Body(CHAT, lambda size: _long_text(size)[:-8] + b"\xff" + _long_text(0)),
-    # Forms, and heads.
+    # Forms and heads.
     "form: tiny parts": Body("/audio/transcriptions", _form(_part("a")), FORM_TYPE),
     "form: delimiters": Body("/audio/transcriptions", _form("--b", ""), FORM_TYPE),
     "form: line ends": Body("/audio/transcriptions", _form(_part("a", "\r\n" * 1000)), FORM_TYPE),
@@ -262,11 +262,11 @@ def _packed(kind: str, body: Callable[[int], bytes], encoding: str = "gzip") -> 
 
 
 def _zipped(unit: bytes) -> Callable[[int], bytes]:
-    """So many bytes of what is packed hundred times smaller or so; at most as much as is let through."""
+    """Compress about a hundred times more data, up to the largest accepted size."""
 
     def make(size: int) -> bytes:
         packer, packed, count = zlib.compressobj(1, wbits=31), b"", 0
-        while count < size:  # what it comes to, unpacked
+        while count < size:  # the size after decompression
             packed += packer.compress(unit * (65536 // len(unit)))
             count += 65536
         return packed + packer.flush()

@@ -35,7 +35,7 @@ def main() -> int:
 
 
 async def _measure(folder: Path, count: int, rate: int, url: str | None) -> tuple[float, float]:
-    """CPU µs per request in this process, writing the journal left out; and how long it took."""
+    """Return control's CPU µs per request, without writing the journal, and the elapsed time."""
     journals = folder / "journal"
     writer = JournalWriter(journals, 0, time.time_ns())
     scopes = [_scope(number) for number in range(KEYS)]
@@ -49,7 +49,7 @@ async def _measure(folder: Path, count: int, rate: int, url: str | None) -> tupl
     idle = _cpu_s()
     running = asyncio.create_task(ingest.run())
     for first in range(0, count, BURST):
-        # At full speed: a pause now and then, for the next segment to be made.
+        # At full speed, pause now and then until the next segment exists.
         await asyncio.sleep(max(0.0, began + first / rate - time.monotonic()) if rate else 0.002)
         before = time.thread_time()
         for number in range(first, min(first + BURST, count)):

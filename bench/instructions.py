@@ -1,9 +1,9 @@
-"""How many instructions the worker executes for one request, by callgrind: a figure that a busy machine cannot move.
+"""Counts the instructions of the worker for one request, with callgrind. A busy machine does not change this figure.
 
     python -m bench.instructions --json docs/measurements/instructions.json
 
-The worker of a whole gateway runs under valgrind; everything is on, as in `bench.gateway`. Requests come one after the
-other over one connection, so that nothing is batched. The kernel's share is not counted.
+The worker of a whole gateway runs under valgrind, with all features on, as in `bench.gateway`. Requests come one after
+the other over one connection, so that nothing is batched. Instructions of the kernel are not counted.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from bench.processes import LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
-_OPENS = 40  # requests after which the breaker of a target that refuses every connection is open
+_OPENS = 40  # requests that open the breaker of a target that refuses every connection
 
 
 def serve() -> None:
-    """Be `pointsman serve` whose workers run under callgrind."""
+    """Run `pointsman serve` with its workers under callgrind."""
     popen, folder = subprocess.Popen, os.environ["CALLGRIND_FOLDER"]
 
     def start(arguments: list[str], **rest: Any) -> subprocess.Popen[bytes]:
@@ -90,7 +90,7 @@ class Client:
 
 
 class Counter:
-    """Reads what callgrind counted in a process that it runs."""
+    """Reads callgrind's counts for a process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -116,7 +116,7 @@ class Counter:
         self._control("-z")
 
     def end(self) -> int:
-        """Instructions since `begin`."""
+        """Return the instructions since `begin`."""
         before = set(self._folder.glob("callgrind.*"))
         self._control("-d")
         deadline = time.monotonic() + 60
@@ -131,7 +131,7 @@ class Counter:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
-    """A gateway before upstreams, and a client of it."""
+    """Start a gateway in front of upstreams, and a client of it."""
     with contextlib.ExitStack() as stack:
         work, authority = prepare(folder), trustme.CA()
         issued = authority.issue_cert("localhost")
@@ -151,12 +151,12 @@ def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
         server.patience_s = 240.0
         stack.enter_context(server)
         client = Client(listen, work)
-        client.ask(PLAIN, 1)  # sockets are bound before a worker serves
+        client.ask(PLAIN, 1)  # the sockets are bound before a worker serves
         yield client, Counter(folder)
 
 
 def measure() -> dict[str, float]:
-    """Thousands of instructions for one request, by row."""
+    """Return thousands of instructions for one request, by row."""
     rows: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name, running(Path(name)) as (client, counter):
 

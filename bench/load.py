@@ -1,6 +1,7 @@
-"""The load generators `wrk` cannot be, and the streaming upstream: `python -m bench.load rate|streams|upstream …`.
+"""Load generators that complement `wrk`, and the streaming upstream: `python -m bench.load rate|streams|upstream …`.
 
-Raw sockets on uvloop: they must cost little beside what they measure. Results are one JSON object on standard output.
+They use raw sockets on uvloop, because their cost must be small against the measured one. Results are one JSON object
+on standard output.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from time import monotonic
 import uvloop
 from bench.workload import HEADERS
 
-EVENTS = 53  # of a stream, [DONE] not counted
+EVENTS = 53  # events of a stream without [DONE]
 GAP_S = 0.002
 
 
@@ -33,7 +34,7 @@ class Requests:
         self._count = 0
 
     def next(self) -> bytes:
-        """One request as bytes."""
+        """Return one request as bytes."""
         self._count += 1
         key, tail = self._keys[self._count % len(self._keys)], self._tails[self._count % len(self._tails)]
         extra = b"X-Request-Id: %d\r\n" % self._count if self._unique else b""
@@ -41,14 +42,14 @@ class Requests:
 
 
 class Tally:
-    """What came of the requests. Latencies are in seconds, from the moment a request was due."""
+    """Results of the requests. Latencies are in seconds from the due time of a request."""
 
     def __init__(self) -> None:
         self.latencies: list[float] = []
         self.errors = 0
 
     def report(self, duration_s: float) -> dict[str, float]:
-        """Figures in the form `wrk` gives them."""
+        """Return the figures in the form of `wrk`."""
         cuts = statistics.quantiles(self.latencies, n=100) if len(self.latencies) > 1 else [0.0] * 99
         return {
             "requests": len(self.latencies),
@@ -60,7 +61,7 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One connection. Hands itself back to `idle` after every answer with a Content-Length."""
+    """One connection. It adds itself to `idle` after every answer with a Content-Length."""
 
     def __init__(self, tally: Tally, idle: "deque[Client]") -> None:
         self._tally = tally
@@ -90,14 +91,14 @@ class Client(asyncio.Protocol):
                 self._tally.errors += 1
             self._idle.append(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- named by asyncio
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio sets the name
         self._tally.errors += 1
 
 
 async def fixed_rate(requests: Requests, port: int, rate: float, connections: int, duration_s: float) -> Tally:
-    """Send on a schedule, whether or not answers come: a slow answer delays nothing but itself, unless every
-    connection is waiting; what is late then counts from when it was due. Requests fall due at ticks of about 1 ms,
-    the resolution of the loop's timers."""
+    """Send on a schedule, regardless of answers. A slow answer delays only itself, unless all connections wait. Late
+    requests still count from their due time. Requests fall due at ticks of about 1 ms, the resolution of the loop's
+    timers."""
     loop = asyncio.get_running_loop()
     tally, idle = Tally(), deque[Client]()
     for _ in range(connections):
@@ -124,7 +125,7 @@ async def fixed_rate(requests: Requests, port: int, rate: float, connections: in
 
 
 class StreamClient(asyncio.Protocol):
-    """Asks for one stream after another; `latencies` are whole durations."""
+    """Requests one stream after another; `latencies` are whole durations."""
 
     def __init__(self, requests: Requests, tally: Tally, ended: asyncio.Event) -> None:
         self._requests = requests
@@ -154,13 +155,13 @@ class StreamClient(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- named by asyncio
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio sets the name
         if not self._ended.is_set():
             self._tally.errors += 1
 
 
 async def streams(requests: Requests, port: int, connections: int, duration_s: float) -> Tally:
-    """Keep `connections` streams going for `duration_s`, and let those in progress come to their end."""
+    """Keep `connections` streams running for `duration_s`, and let the last ones finish."""
     loop = asyncio.get_running_loop()
     tally, ended = Tally(), asyncio.Event()
     for _ in range(connections):
@@ -173,7 +174,7 @@ async def streams(requests: Requests, port: int, connections: int, duration_s: f
 
 
 class StreamUpstream(asyncio.Protocol):
-    """Answers every request with the same stream, an event each `GAP_S`."""
+    """Answers every request with the same stream, one event per `GAP_S`."""
 
     def __init__(self, chunks: list[bytes]) -> None:
         self._chunks = chunks
@@ -205,7 +206,7 @@ class StreamUpstream(asyncio.Protocol):
 
 
 def stream_chunks() -> list[bytes]:
-    """Head and events of a stream of 50 tokens, each event one chunk."""
+    """Return the head and the events of a stream of 50 tokens, each event as one chunk."""
     base = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -237,7 +238,7 @@ def stream_chunks() -> list[bytes]:
 
 
 async def serve_streams(ports: list[int]) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is stopped."""
     loop = asyncio.get_running_loop()
     chunks = stream_chunks()
     servers = [await loop.create_server(lambda: StreamUpstream(chunks), "127.0.0.1", port) for port in ports]
@@ -245,7 +246,7 @@ async def serve_streams(ports: list[int]) -> None:
 
 
 def main() -> None:
-    """Read the arguments and run."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m bench.load")
     parser.add_argument("what", choices=["rate", "streams", "upstream"])
     parser.add_argument("--ports", type=int, nargs="+", required=True)

@@ -1,4 +1,4 @@
-"""One measurement, and rows of them: load is put on a server while its CPU time is read."""
+"""Measures a server's CPU time under load, once or in rows."""
 
 import json
 import statistics
@@ -15,9 +15,9 @@ from bench.workload import Workload
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of load. `*_us` of CPU are per request: `worker_us` while it lasted, `control_us` and `all_us` until all
-    that follows from it was done. `others` is the share of the core that was used by anyone but the server, the
-    kernel's interrupts for its traffic included."""
+    """One run of load. `*_us` of CPU are per request: `worker_us` during the run, `control_us` and `all_us` until all
+    resulting work was done. `others` is the share of the core used by others than the server, including the kernel's
+    interrupts for its traffic."""
 
     requests: int
     rate: float
@@ -31,7 +31,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of gateway, nginx and, in some rows, the bare relay, which followed each other at once."""
+    """Consecutive runs of gateway, nginx and, in some rows, the bare relay."""
 
     gateway: list[Sample]
     nginx: list[Sample]
@@ -39,17 +39,17 @@ class Runs:
 
     @property
     def ratios(self) -> list[float]:
-        """Worker CPU of the gateway over that of nginx, run by run."""
+        """Ratios of the gateway's worker CPU to that of nginx, run by run."""
         return [mine.worker_us / theirs.worker_us for mine, theirs in zip(self.gateway, self.nginx, strict=True)]
 
     @property
     def relay_ratio(self) -> float | None:
-        """Median worker CPU of the gateway over that of the bare relay."""
+        """The ratio of the gateway's median worker CPU to that of the bare relay."""
         pairs = zip(self.gateway, self.relay, strict=False)
         return statistics.median([mine.worker_us / theirs.worker_us for mine, theirs in pairs]) if self.relay else None
 
     def summary(self) -> dict[str, float]:
-        """Medians over the runs, and the range of the ratio."""
+        """Return medians over the runs, and the range of the ratio."""
         relayed = {"relay_worker_us": _median(self.relay, "worker_us")} if self.relay else {}
         return relayed | {
             "gateway_worker_us": _median(self.gateway, "worker_us"),
@@ -69,7 +69,7 @@ class Runs:
         }
 
     def as_json(self) -> dict[str, object]:
-        """Summary and samples."""
+        """Return summary and samples."""
         named = {"gateway": self.gateway, "nginx": self.nginx, "relay": self.relay}
         samples = {name: [asdict(each) for each in found] for name, found in named.items()}
         return {"summary": self.summary(), "samples": samples}
@@ -84,7 +84,7 @@ Load = Callable[[int], dict[str, float]]
 
 
 def sample(server: Server, port: int, load: Load) -> Sample:
-    """Measure one run. Raises `RuntimeError` when any request failed."""
+    """Measure one run. Raise `RuntimeError` if any request failed."""
     before, busy, started_at = server.cpu_s(), core_busy_s(GATEWAY_CORE), monotonic()
     result = load(port)
     elapsed_s = monotonic() - started_at
@@ -112,7 +112,7 @@ Target = tuple[Server, int]
 
 
 def runs(gateway: Target, nginx: Target, relay: Target | None, load: Load, count: int) -> Runs:
-    """Measure each `count` times in turn; who goes first changes from turn to turn."""
+    """Measure each server `count` times in turn; the first one changes from turn to turn."""
     result = Runs([], [], [])
     order = [(gateway, result.gateway), (nginx, result.nginx)]
     if relay is not None:
@@ -133,7 +133,7 @@ def wrk(
     unique: bool = False,
     keys: Path | None = None,
 ) -> Load:
-    """As many requests as it takes."""
+    """Return a load of `wrk`, which sends as many requests as the server accepts."""
 
     def load(port: int) -> dict[str, float]:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s:g}s", "-s", str(work.script)]
@@ -148,7 +148,7 @@ def wrk(
 def own(
     work: Workload, bodies: Path, what: str, duration_s: float, *, unique: bool = False, keys: Path | None = None
 ) -> Load:
-    """`what` is `rate` or `streams` of `bench.load`."""
+    """Return a load of `bench.load`; `what` is `rate` or `streams`."""
 
     def load(port: int) -> dict[str, float]:
         command = [sys.executable, "-m", "bench.load", what, "--ports", str(port)]

@@ -1,4 +1,4 @@
-"""nginx twice: as the upstream that gives a fixed answer, and as the proxy everything is compared with."""
+"""nginx in two roles: the upstream with a fixed answer, and the proxy that the gateway is compared with."""
 
 import os
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Certificate:
 
 
 def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[int], tls: Certificate) -> Server:
-    """An upstream that gives `ANSWER` to everything."""
+    """Start an upstream that answers every request with `ANSWER`."""
     listen = "".join(f"    listen 127.0.0.1:{port} reuseport;\n" for port in ports)
     listen += "".join(f"    listen 127.0.0.1:{port} ssl reuseport;\n" for port in tls_ports)
     body = f"""
@@ -58,16 +58,16 @@ def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[
 
 @dataclass(frozen=True)
 class Route:
-    """A port of the proxy and the upstream ports it spreads requests over."""
+    """A port of the proxy, and the upstream ports it balances over."""
 
     listen: int
     to: Sequence[int]
-    authority: Path | None = None  # speaks TLS to the upstream, and checks it against this
+    authority: Path | None = None  # uses TLS to the upstream, and verifies it with this certificate
     is_stream: bool = False
 
 
 def proxy(folder: Path, core: int, routes: Sequence[Route]) -> Server:
-    """A reverse proxy: no logging, kept-alive connections, the upstream's key put in."""
+    """Start a reverse proxy with kept-alive connections and the upstream's key, but without logging."""
     body = ""
     for number, route in enumerate(routes):
         servers = " ".join(f"server 127.0.0.1:{port};" for port in route.to)

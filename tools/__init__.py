@@ -1,1 +1,1 @@
-"""Tools of the project that are not part of the package."""
+"""Tools for development, which are not part of the package."""

@@ -2,7 +2,7 @@
 
     python -m tools.catalog FOLDER
 
-FOLDER has the wheels that `requirements-catalog.lock` names. The same wheels give the same files.
+FOLDER contains the wheels that `requirements-catalog.lock` names. The same wheels give the same files.
 """
 
 import sys
@@ -20,7 +20,7 @@ from tools.catalog.providers import ROWS
 from tools.catalog.report import page
 
 ROOT = Path(__file__).parents[2]
-DATE = date(2026, 11, 25)  # prices and deprecations as of this day; move it with the wheels
+DATE = date(2026, 11, 25)  # prices and deprecations are as of this day; change it with the wheels
 
 
 def main() -> int:
@@ -50,7 +50,8 @@ def _version(wheel: Path) -> str:
 
 
 def data_file(merged: Merged, hosts: dict[str, str], sources: dict[str, str]) -> bytes:
-    """The catalog's format (`pointsman.catalog.reader`), an entry on each line so that a change is read as one."""
+    """Build the file in the format of `pointsman.catalog.reader`, with one entry per line, so that changes are easy to
+    review."""
     patterns = [
         dict(pattern) for pattern, _ in Counter(_pattern(merged, place) for place in merged.entries).most_common()
     ]

@@ -1,4 +1,5 @@
-"""The prices of `genai-prices` (MIT), for models that other tables know: its own names are patterns, not models."""
+"""Reads the prices of `genai-prices` (MIT) for models that other tables know. Its own names are patterns, not
+models."""
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -27,8 +28,8 @@ _TIERS = {("processing", "batch"): "batch", ("service_tier", "priority"): "prior
 
 
 def read(known: set[tuple[str, str]], on: date) -> Table:
-    """Prices in force on a day, for these models. Where they change with the hour, the dearest hour counts: it is what
-    a reservation must cover."""
+    """Return the prices in force on a day, for these models. If prices change with the hour, the highest counts,
+    because a reservation must cover it."""
     by_id = {provider.id: provider for provider in providers}
     tables = {row.name: by_id[row.genai] for row in ROWS if row.genai}
     found: Table = {}
@@ -46,7 +47,7 @@ def _find(provider: Provider, model: str) -> Model | None:
 
 
 def _draft(info: Model, on: date, *, with_tiers: bool) -> Draft:
-    """Tiers are a provider's own: a price it shares with the publisher comes without them."""
+    """Build a draft. Service tiers belong to one provider, so a price shared with the publisher comes without them."""
     standard = _standard(info, on)
     per_request = standard.requests_kcount
     draft = Draft(request_nano=round(per_request * 1_000_000) if isinstance(per_request, Decimal) else 0)
@@ -59,9 +60,9 @@ def _draft(info: Model, on: date, *, with_tiers: bool) -> Draft:
         if tier is not None and len(variant.when) == 1:
             changes, above = draft.tiers.setdefault(tier, {}), draft.tiers_above.setdefault(tier, {})
             for kind, steps in _rates(variant.prices).items():
-                if kind not in changes:  # of several that hold, the first does
+                if kind not in changes:  # the first matching price counts
                     _add(steps, kind, changes, above)
-            # What a tier leaves out is as without it, at every length of the prompt.
+            # Fields missing in a tier equal those without a tier, at every length of the prompt.
             for start, plain in draft.above.items():
                 missing = {kind: rate for kind, rate in plain.items() if kind not in changes}
                 if missing:
@@ -93,7 +94,7 @@ def _height(price: ModelPrice) -> int:
 
 
 def _rates(price: ModelPrice) -> dict[str, dict[int, int]]:
-    """By class and by the number of input tokens from which on it holds."""
+    """Return the rates by class and by the number of input tokens from which they apply."""
     found: dict[str, dict[int, int]] = {}
     for name, kind in _CLASSES.items():
         value = getattr(price, name)

@@ -1,4 +1,4 @@
-"""LiteLLM's table: `model_prices_and_context_window_backup.json` of its wheel (MIT)."""
+"""Reads LiteLLM's table: `model_prices_and_context_window_backup.json` of its wheel (MIT)."""
 
 import json
 import re
@@ -41,7 +41,7 @@ _FLAGS = {
 _OUT = {"embedding": "embedding", "image_generation": "image", "image_edit": "image", "audio_speech": "audio",
         "video_generation": "video", "rerank": "score", "moderation": "score"}  # fmt: skip
 _SKIPPED = frozenset({"search", "vector_store", "ocr", "guardrail"})
-# Sizes and qualities of pictures, stand-ins for whole classes of models, tuned models, and prices of one region.
+# Sizes and qualities of images, placeholders for classes of models, tuned models, and prices of one region.
 _NO_MODEL = re.compile(
     r"-x-|^(low|medium|high|hd|standard)/|^(fireworks|together)-ai-|^ft:|/\*|^container$|^search_api$"
     r"|commitment/|^[a-z]{2}(-gov)?-[a-z]+-\d/|^invoke/"
@@ -65,7 +65,7 @@ def read(wheel: Path) -> Table:
 
 
 def _model(full_name: str, provider: str) -> str:
-    """The provider's own name: without the prefix the table puts in front."""
+    """Return the provider's own name, without the table's prefix."""
     prefix, slash, rest = full_name.partition("/")
     ours = {provider, provider.partition("-")[0], "azure", "bedrock", "vertex_ai", "text-completion-codestral"}
     if slash and prefix in ours:

@@ -1,4 +1,4 @@
-"""From tables to one catalog: for each field the first table that has it, and a note of every other opinion."""
+"""Merges tables into one catalog: each field comes from the first table that has it, and other values are noted."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,26 @@ from pointsman.domain.prices import ModelFacts
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Record, Table
 
-# Prices change most: the table that dates and cites each of them comes first. models.dev knows best what models can.
+# Prices change most, so the table that dates and cites them comes first. models.dev knows capabilities best.
 PRICES = ("genai-prices", "litellm", "models.dev")
 FIELDS = ("models.dev", "litellm", "genai-prices")
-# Where publishers name their own models: these spellings become the canonical names.
+# Providers where publishers name their own models: these spellings become the canonical names.
 _HOMES = (
     "openai", "anthropic", "gemini", "mistral", "cohere", "deepseek", "xai", "moonshot", "zai", "alibaba", "minimax",
     "perplexity", "voyage", "ai21", "upstage", "stepfun", "xiaomi", "inception", "arcee",
 )  # fmt: skip
-_KNOWABLE = ("tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning")  # of which absence is a statement
+_KNOWABLE = (
+    "tools",
+    "json_schema",
+    "vision",
+    "audio_in",
+    "audio_out",
+    "reasoning",
+)  # a missing capability here means "no"
 
 
 class Disagreement(Struct, frozen=True):
-    """Tables that say different things of one field. The first is the one that was taken."""
+    """A disagreement of tables on one field. The first value is the one used."""
 
     provider: str
     model: str
@@ -32,7 +39,7 @@ class Disagreement(Struct, frozen=True):
 
 
 class Merged(Struct):
-    """`provenance` says, for each entry and field, which table it is from."""
+    """The merged catalog. `provenance` records the source table of each entry and field."""
 
     entries: dict[tuple[str, str], ModelFacts] = field(default_factory=dict)
     provenance: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
@@ -41,7 +48,7 @@ class Merged(Struct):
 
 
 def merge(tables: Mapping[str, Table], on: date) -> Merged:
-    """The catalog as of a day."""
+    """Merge the tables into the catalog as of a day."""
     merged = Merged()
     by_lower: dict[tuple[str, str], tuple[str, str]] = {}
     for table in ("models.dev", "litellm"):
@@ -90,8 +97,8 @@ def _enter(merged: Merged, place: tuple[str, str], said: dict[str, Record]) -> N
 def _capabilities(
     merged: Merged, place: tuple[str, str], said: dict[str, Record], origins: dict[str, str]
 ) -> tuple[set[str], set[str]]:
-    """What it can do if any table says so, and what it cannot if one says that and none the contrary: leaving a model
-    out that could serve is worse than a provider's refusal."""
+    """Set a capability if any table reports it. Clear it if one table denies it and none reports it: to exclude a
+    capable model is worse than a provider's rejection."""
     can: set[str] = set()
     lacks: set[str] = set()
     for name in sorted({name for record in said.values() for name in record.capabilities}):
@@ -113,8 +120,8 @@ def _capabilities(
 
 
 def _price(merged: Merged, place: tuple[str, str], said: dict[str, Record], origins: dict[str, str]) -> Draft | None:
-    """The first table's rates. Others add what it leaves out, where they agree with it on plain input and output: rates
-    of different times make no price."""
+    """Take the first table's rates. Other tables fill gaps if they agree with it on plain input and output, because
+    rates of different dates make no price."""
     order = _order(*place)
     stated = [(table, said[table].price) for table in order if table in said and _counts(said[table].price, place[1])]
     if not stated:
@@ -134,7 +141,8 @@ def _price(merged: Merged, place: tuple[str, str], said: dict[str, Record], orig
 
 
 def _order(provider: str, model: str) -> tuple[str, ...]:
-    """The patterns of genai-prices do not tell all regions apart, and litellm has Databricks' units, converted."""
+    """Return the order of tables. The patterns of genai-prices do not separate all regions, and litellm has converted
+    the units of Databricks."""
     if region_of(provider, model) not in (None, "global"):
         return ("litellm", "genai-prices", "models.dev")
     return ("genai-prices", "models.dev", "litellm") if provider == "databricks" else PRICES
@@ -163,7 +171,7 @@ def _compare(merged: Merged, place: tuple[str, str], name: str, opinions: Sequen
 
 
 def _name(merged: Merged, on: date) -> None:
-    """Give every model its canonical name, and note who serves it still."""
+    """Give every model its canonical name, and list the providers that still serve it."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for place, facts in merged.entries.items():
         groups.setdefault(facts.name, []).append(place)
@@ -182,9 +190,9 @@ def _renamed(facts: ModelFacts, name: str) -> ModelFacts:
 
 
 def _canonical(key: str, places: list[tuple[str, str]]) -> str:
-    """The publisher's own spelling, else the most frequent one, that leads back to the key."""
+    """Return the publisher's spelling, else the most frequent one, that maps back to the key."""
     homes = sorted((model.lower() for home in _HOMES for provider, model in places if provider == home), key=len)
-    wrapped = ("bedrock", "fireworks", "databricks", "cloudflare")  # their spellings are nobody else's
+    wrapped = ("bedrock", "fireworks", "databricks", "cloudflare")  # their spellings are unique
     short = Counter(model.lower().rpartition("/")[2] for provider, model in places if provider not in wrapped)
     spellings = [home.rpartition("/")[2] for home in homes] + [spelling for spelling, _ in short.most_common()]
     return next((spelling for spelling in spellings if key_of("", spelling) == key), key)

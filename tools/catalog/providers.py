@@ -1,15 +1,15 @@
-"""Which providers the catalog has, and what the tables call them.
+"""The providers in the catalog, and their names in the tables.
 
-Left out are resellers that do not say whose machines answer, subscriptions for single tools, and what runs on the
-reader's own machine: what such a provider serves says nothing about anybody else's.
+The list excludes resellers that do not name the serving machines, subscriptions for single tools, and programs on the
+reader's own machine. The models of such a provider say nothing about other providers.
 """
 
 from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One provider. `litellm` may have several names, `hosts` are those of its addresses; `reports_usage` says that its
-    streams end with the tokens used, when asked to."""
+    """One provider. `litellm` may have several names; `hosts` are those of its addresses. `reports_usage` means that
+    its streams end with the tokens used, on request."""
 
     name: str
     models_dev: str = ""
@@ -26,7 +26,7 @@ _VERTEX = (
     "vertex_ai-moonshot_models", "vertex_ai-text-models",
 )  # fmt: skip
 
-# Where models.dev has a host for a provider, it is taken from there.
+# A provider's host comes from models.dev if that table has one.
 ROWS = (
     Row("openai", "openai", ("openai", "text-completion-openai"), "openai", ("api.openai.com",)),
     Row("anthropic", "anthropic", ("anthropic",), "anthropic", ("api.anthropic.com",)),

@@ -1,4 +1,4 @@
-"""What a table says of one model at one provider, and prices in the making."""
+"""Records of tables: one model at one provider, and unfinished prices."""
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
@@ -11,8 +11,8 @@ Partial = dict[str, int]  # pico-dollars per token by class
 
 
 class Draft(Struct):
-    """A price as a table has it. `above` are changes from a number of input tokens on, `tiers` by service tier, and
-    `tiers_above` both; what they leave out is as in `rates`."""
+    """A price as a table has it. `above` holds changes from a number of input tokens on, `tiers` changes by service
+    tier, and `tiers_above` both. Missing values equal those in `rates`."""
 
     rates: Partial = field(default_factory=dict)
     above: dict[int, Partial] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Draft(Struct):
 
     @property
     def is_stated(self) -> bool:
-        """Whether it says what tokens cost. A price of nothing is more often a gap than a gift."""
+        """True if the table has a price. A price of zero is more often a gap than a free model."""
         return "input" in self.rates and any(self.rates.values())
 
     def price(self) -> Price:
@@ -35,7 +35,7 @@ class Draft(Struct):
         return Price(rates, _steps(self.rates, self.above), tiers, self.request_nano, tiers_above)
 
     def flat(self) -> dict[str, int]:
-        """Every rate under a name of its own, such as `flex above 272000 output`."""
+        """Return every rate under a flat name, such as `flex above 272000 output`."""
         found = dict(self.rates)
         for start, changes in self.above.items():
             found |= {f"above {start - 1} {name}": rate for name, rate in changes.items()}
@@ -60,7 +60,7 @@ def _steps(base: Partial, steps: dict[int, Partial]) -> tuple[tuple[int, Rates],
 
 
 class Record(Struct):
-    """One model at one provider in one table. Empty and `None`: the table does not say."""
+    """One model at one provider in one table. An empty value or `None` means that the table has no value."""
 
     context: int | None = None
     output: int | None = None
@@ -71,7 +71,7 @@ class Record(Struct):
     price: Draft = field(default_factory=Draft)
 
     def plain(self) -> dict[str, object]:
-        """What it says besides prices and capabilities, by field."""
+        """Return the values other than prices and capabilities, by field."""
         fields = asdict(self)
         del fields["price"], fields["capabilities"]
         return {name: value for name, value in fields.items() if value not in (None, ())}

@@ -1,4 +1,4 @@
-"""The reference page of the catalog: what is in it, and where the tables disagree."""
+"""Writes the reference page of the catalog: its contents, and the disagreements of its tables."""
 
 from collections import Counter
 from datetime import date
@@ -17,10 +17,10 @@ def page(merged: Merged, sources: dict[str, str], on: date) -> str:
     priced = Counter(provider for (provider, _), facts in merged.entries.items() if facts.price is not None)
     lines = [
         _NOTICE,
-        "# What the model catalog has\n",
+        "# The model catalog\n",
         f"As of {on}: {len(merged.entries)} models at {len(per_provider)} providers, under {len(merged.names)}",
         f"canonical names that are still served, {several} of them by more than one provider.",
-        "[Models](../models.md) says how it is used.\n",
+        "[Models](../models.md) explains its use.\n",
         "| table | |",
         "|---|---|",
         *(f"| {name} | {said} |" for name, said in sources.items()),
@@ -29,14 +29,14 @@ def page(merged: Merged, sources: dict[str, str], on: date) -> str:
         "|---|---|---|",
         *(f"| {row.name} | {per_provider[row.name]} | {priced[row.name]} |" for row in ROWS if per_provider[row.name]),
         "",
-        "## Where the tables disagree\n",
-        "The first opinion is the one taken. Capabilities are taken as present if any table says so.\n",
+        "## Disagreements of the tables\n",
+        "The first value is the one used. A capability is present if any table reports it.\n",
         "| field | times |",
         "|---|---|",
         *(f"| {name} | {count} |" for name, count in Counter(map(_field, merged.disagreements)).most_common()),
         "",
         "Prices of plain and cached tokens, in dollars per million:\n",
-        "| provider | model | field | taken | other |",
+        "| provider | model | field | used | other |",
         "|---|---|---|---|---|",
         *(_line(one) for one in merged.disagreements if one.name in LISTED),
     ]
