@@ -1,9 +1,9 @@
-"""How tests are shared out where several run at a time (`make test`), and what properties are tried on.
+"""Distribution of tests when several run at a time (`make test`), and the profile of property tests.
 
-Properties are tried on the same examples each time, so that a change is told from bad luck; `make test-all` looks for
-new ones.
+Property tests use the same examples each time, so that a failure comes from a change and not from chance. `make
+test-all` searches for new examples.
 
-A marker of groups is what pytest-xdist has for this, but its version 3.8 does not see them with pytest 9.2.
+The group marker of pytest-xdist would do this, but its version 3.8 does not see the marks with pytest 9.2.
 """
 
 from pathlib import PurePath
@@ -14,12 +14,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["slicing"]
 
-# No bounds on time: machines are slow and busy.
+# No time limits, because machines are slow and busy.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("default"), derandomize=True)
 settings.load_profile("repeatable")
 
-# Files whose tests measure time, or keep several processes busy: one test of them at a time, beside lighter ones.
+# Files whose tests measure time or keep several processes busy: one of these tests at a time, beside lighter ones.
 ALONE = frozenset(
     {
         "test_budgets",
@@ -35,10 +35,10 @@ ALONE = frozenset(
 
 
 class _OneHeavyTest(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out the largest scopes first, and single tests at the end, which fill what time is left on either side."""
+    """Schedules the largest scopes first, and single tests last, to fill the time left on either side."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """What stays together: a file, or all those above, or a test that is long enough by itself."""
+        """Return the scope that stays together: a file, all the files above, or a single long test."""
         file = PurePath(nodeid.partition("::")[0])
         if file.stem in ALONE:
             return "alone"

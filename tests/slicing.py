@@ -1,9 +1,9 @@
-"""A part of the slow tests, for CI: other ones each time, the same ones for the same seed.
+"""Selects some of the slow tests for CI: different ones each time, the same ones for the same seed.
 
     pytest -m "slow and not real" --slice 30 --slice-seed 7 --slice-minutes 12
 
-draws one case of every slow test and further cases at random, 30 in all or as many as there are tests. No case begins
-once the minutes are over; those left out are then reported as skipped. The seed is printed, so that a failure can be
+draws one case of every slow test and further cases at random, 30 in total or as many as there are tests. No case begins
+after the given minutes; the remaining ones are reported as skipped. The seed is printed, so that a failure can be
 repeated.
 """
 
@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 
-SEED = "POINTSMAN_SLICE_SEED"  # so that every process of pytest-xdist draws alike
+SEED = "POINTSMAN_SLICE_SEED"  # so that every process of pytest-xdist draws the same cases
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +47,7 @@ class _Slice:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"this slice again: make test-slice SEED={self._seed}")
 
-    @pytest.hookimpl(trylast=True)  # when the marks have been looked at
+    @pytest.hookimpl(trylast=True)  # runs after the marks were evaluated
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         drawn = list(draw((item.nodeid for item in items), self._count, self._seed))
         kept = set(drawn)
@@ -61,7 +61,7 @@ class _Slice:
 
 
 def draw(names: Iterable[str], count: int, seed: int) -> Iterator[str]:
-    """One case of each test, in random order, then others at random, up to `count` in all if there are fewer tests."""
+    """Draw one case of each test in random order, then others at random, up to `count` in total or one per test."""
     rng = random.Random(seed)
     shuffled = sorted(names)
     rng.shuffle(shuffled)

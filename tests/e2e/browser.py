@@ -1,4 +1,4 @@
-"""A browser for tests: Chromium, where it is installed."""
+"""A browser for tests: Chromium, if it is installed."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
-    """A Chromium. Skips the test where there is none."""
+    """Start Chromium, or skip the test if it is missing."""
     path = os.environ.get(VARIABLE) or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip(f"no Chromium: neither {VARIABLE} nor PATH has one (`apt-get install chromium`)")

@@ -28,7 +28,7 @@ def run(main: Any) -> None:
 
 
 async def traffic(gateway: Gateway) -> None:
-    """Requests that are served, that fail over, and that are over a budget."""
+    """Send requests that are served, that fail over, and that exceed a budget."""
     for number in range(8):
         gateway.providers["flaky"].set_fault("status=500" if number % 3 == 1 else None)
         await gateway.ask(chat(stream=number % 2 == 0, max_tokens=40), headers=bearer("notebook"))
@@ -74,7 +74,7 @@ def test_the_live_page() -> None:
             await page.get_by_role("button", name="Log out").click()
             await expect(page.get_by_label("Admin token")).to_be_visible()
             assert await page.locator("#requests tbody tr").count() == 0
-            # Of the wrong token the browser notes every refusal, some of them a while later.
+            # The browser logs every 401 for the wrong token, some of them late.
             assert [problem for problem in problems if "401" not in problem] == []
             await page.close()
 
@@ -82,7 +82,7 @@ def test_the_live_page() -> None:
 
 
 async def log_in(page: Page, gateway: Gateway) -> None:
-    """A wrong token is refused with a message, the right one opens the page and is kept in no address."""
+    """Log in. A wrong token is rejected with a message; the right one opens the page and appears in no address."""
     await page.goto(gateway.console_url + "/")
     await page.get_by_label("Admin token").fill("wrong")
     await page.get_by_role("button", name="Open").click()
@@ -94,7 +94,8 @@ async def log_in(page: Page, gateway: Gateway) -> None:
 
 
 async def look(page: Page) -> None:
-    """Requests arrive by themselves, and open to why they went where they went; money and limits are those spent."""
+    """Look at the page. Requests appear by themselves and open to their routing; money and limits match the
+    spending."""
     lines = page.locator("#requests tr.request")
     await expect(lines).to_have_count(17)
     refused, served = lines.filter(has_text="402"), lines.filter(has_text="notebook")
@@ -123,8 +124,8 @@ async def look(page: Page) -> None:
     await expect(page.locator("#figures")).to_contain_text("spent in 30 days")
 
 
-def test_what_is_estimated_and_what_is_reserved_can_be_read() -> None:
-    """Each has its amount, no column is cut off, and no amount is broken in two."""
+def test_estimated_and_reserved_amounts_are_readable() -> None:
+    """Each amount is shown, no column is cut off, and no amount is split over lines."""
 
     async def main() -> None:
         async with (

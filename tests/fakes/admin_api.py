@@ -1,4 +1,4 @@
-"""A control plane on a real port, for the commands that ask one."""
+"""A control plane on a real port, for commands that call it."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from pointsman.admin.listener import server_of
 
 @contextmanager
 def served(folder: Path, fill: Callable[[ControlPlane], object]) -> Iterator[str]:
-    """The address of a control plane with what `fill` writes into its journal."""
+    """Serve a control plane with the records that `fill` writes into its journal. Yields its address."""
     ready = threading.Event()
     address: list[str] = []
     stopping: list[Callable[[], None]] = []

@@ -26,7 +26,7 @@ class Books:
         limit = Limit(Level.VIRTUAL_KEY, "virtual_key:me", Metric.USD, Period("day"), 1000)
         self.book.configure({limit.counter: limit})
         self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)
-        self.failures = 0  # how often the store cannot be opened
+        self.failures = 0  # the number of failures to open the store
 
     async def _open(self) -> Store:
         self.failures -= 1

@@ -1,4 +1,4 @@
-"""Time in tests: moved by hand where what is tested reads a clock, and a bound on waiting where it does not."""
+"""Time in tests: a manual clock for code that reads a clock, and an upper bound for all other waits."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from types import ModuleType
 
 import pytest
 
-PATIENCE_S = 60.0  # says only when to stop waiting, and nothing of how long it should take: machines are slow and busy
-SOON_S = 5.0  # what does not wait for a limit of tens of seconds ends within this, on those as well
+PATIENCE_S = 60.0  # only ends a hopeless wait; it is no statement on the usual time, because machines are slow and busy
+SOON_S = 5.0  # ends, also on slow machines, any wait that does not depend on a limit of tens of seconds
 
 
 class Clock:
-    """Stands in for the monotonic clock of modules. It stands still until a test moves `now`."""
+    """Replaces the monotonic clock of modules. It stands still until a test moves `now`."""
 
     def __init__(self) -> None:
-        self.now = float(int(monotonic()))  # what reads the real one may be handed to what reads this
+        self.now = float(int(monotonic()))  # starts at the real time, because some code still reads the real clock
 
     def __call__(self) -> float:
         return self.now
@@ -28,8 +28,8 @@ class Clock:
         return clock
 
     async def run_until(self, condition: Callable[[], object], step_s: float = 0.01) -> float:
-        """Let time pass until something has come about; how much did. All that is ready in the loop has its turn
-        in each step."""
+        """Advance the time until the condition holds, and return the time it took. In each step the loop runs
+        everything that is ready."""
         began = self.now
         while not condition():
             self.now += step_s
@@ -37,7 +37,7 @@ class Clock:
         return self.now - began
 
 
-_STANDARD_S = 0.008  # of CPU time for `_work`, on the machine that bounds were set on
+_STANDARD_S = 0.008  # CPU seconds of `_work` on the machine for which bounds were set
 
 
 def _work() -> int:
@@ -49,7 +49,7 @@ def _work() -> int:
 
 
 def pace() -> float:
-    """How many times as much CPU time as usual this machine takes now. By that, a bound in CPU time grows."""
+    """Return how much slower than usual this machine is now, in CPU time. Bounds in CPU time are multiplied by it."""
     began = thread_time()
     _work()
     return max(1.0, (thread_time() - began) / _STANDARD_S)

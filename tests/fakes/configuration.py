@@ -1,4 +1,4 @@
-"""Compiles a configuration text as the program would, in a folder of the test's own."""
+"""Compiles a configuration text as the program would, in the test's folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ OPEN = "governance: {require_key: false}\n"
 
 
 def checked(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> Checked:
-    """What the program makes of a text."""
+    """Return the result for a text."""
     return compile_document(load(dedent(text).encode()), folder, environ)
 
 
@@ -29,18 +29,18 @@ def compiled(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Pat
 
 
 def found(outcome: Checked, severity: Severity = Severity.ERROR) -> list[str]:
-    """The problems of one severity as `path: message`."""
+    """Return the problems of one severity as `path: message`."""
     return [str(problem) for problem in outcome.problems if problem.severity is severity]
 
 
 def errors(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> list[str]:
-    """The errors of a text, which must not compile."""
+    """Return the errors of a text, which must not compile."""
     outcome = checked(text, environ, folder)
     assert outcome.compiled is None
     return found(outcome)
 
 
 def problem_at(outcome: Checked, path: str) -> Problem:
-    """The one problem at a path."""
+    """Return the only problem at a path."""
     (problem,) = [problem for problem in outcome.problems if problem.path == path]
     return problem

@@ -56,7 +56,7 @@ def request_id(number: int, at: float) -> str:
 
 
 def record(one: str, at: float, **fields: Any) -> bytes:
-    """A line of the request log."""
+    """Build a line of the request log."""
     attempt = {
         "provider": "openai", "model": "gpt-4o", "key": "default", "outcome": "ok", "status": 200, "start_us": 100,
         "duration_us": 2000, "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
@@ -74,7 +74,7 @@ def record(one: str, at: float, **fields: Any) -> bytes:
 def write_request(
     writer: JournalWriter, number: int, at: float, of: Scope | None = None, nano: int = 70, **fields: Any
 ) -> str:
-    """One request with one attempt: 10 tokens in, 5 out."""
+    """Write one request with one attempt: 10 tokens in, 5 out."""
     of = of or scope()
     one = request_id(number, at)
     writer.intent(of, one, 1, at, 1000, 100)
@@ -84,7 +84,7 @@ def write_request(
 
 
 def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, nano: int, most: int) -> str:
-    """One request whose client left: estimated at `nano`, of which limits hold `most`."""
+    """Write one request whose client disconnected: estimated at `nano`, with `most` held by limits."""
     one = request_id(number, at)
     writer.intent(of, one, 1, at, most, 100)
     told = ("client_disconnected", "estimated", True, 100, nano)
@@ -96,7 +96,7 @@ def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, na
 
 
 class ControlPlane:
-    """`services` are the real ones; `writer` is the journal of a worker that lives."""
+    """A control plane. `services` are the real ones; `writer` is the journal of a live worker."""
 
     def __init__(self, services: Services, writer: JournalWriter, client: httpx.AsyncClient) -> None:
         self.services = services
@@ -116,14 +116,14 @@ class ControlPlane:
         return await self.client.get(path, params=parameters, headers=headers)
 
     async def data(self, path: str, **parameters: Any) -> Any:
-        """The answer to a request that must succeed."""
+        """Return the answer to a request that must succeed."""
         answer = await self.get(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
 
 def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Services:
-    """What a control process is made of, over a configuration file in `folder`."""
+    """Build the services of a control process, over a configuration file in `folder`."""
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
     write_snapshot(snapshot, Accepted(file.read_bytes(), str(folder), ""))

@@ -1,4 +1,4 @@
-"""Public test data that lies beside the repository. Tests that need it are skipped where it is absent."""
+"""Public test data stored beside the repository. Tests that need it are skipped if it is missing."""
 
 import json
 from functools import lru_cache
@@ -12,7 +12,7 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 class Recorded(Struct, frozen=True):
-    """One recorded exchange. `request` and `body` are whole bodies, empty where there was none."""
+    """One recorded exchange. `request` and `body` are whole bodies, empty if there was none."""
 
     uri: str
     status: int
@@ -22,7 +22,7 @@ class Recorded(Struct, frozen=True):
 
 
 def shared(*parts: str) -> Path:
-    """The path below the shared data; skips the test when it is not there."""
+    """Return the path below the shared data, or skip the test if it is missing."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"no test data at {path}")
@@ -30,7 +30,7 @@ def shared(*parts: str) -> Path:
 
 
 def recorded(uri_part: str, *, is_stream: bool | None = None) -> list[Recorded]:
-    """The exchanges whose address contains `uri_part`. Skips the test when there are no recordings."""
+    """Return the exchanges whose address contains `uri_part`, or skip the test if there are no recordings."""
     shared("recordings", "pydantic-ai")
     found = [
         item for item in _recordings() if uri_part in item.uri and (is_stream is None or item.is_stream is is_stream)

@@ -1,5 +1,5 @@
-"""What an engine rests on, as far as tests decide it: a log that keeps records, the carrier of a leg, and a whole
-engine before scripted origins."""
+"""The environment of an engine in tests: a log that keeps records, the carrier of a leg, and a complete engine in front
+of scripted origins."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ from pointsman.transport.deadlines import Deadlines
 
 
 class FakeLog(LogWriter):
-    """Keeps the records of requests instead of writing them."""
+    """Keeps request records instead of writing them."""
 
     def __init__(self) -> None:
         self.records: list[RequestRecord] = []
@@ -43,7 +43,7 @@ class FakeLog(LogWriter):
         return b""
 
     async def next(self) -> RequestRecord:
-        """Take the oldest record, once there is one."""
+        """Wait for the oldest record and take it."""
         while not self.records:
             self._arrived.clear()
             await self._arrived.wait()
@@ -54,7 +54,7 @@ class FakeLog(LogWriter):
 
 
 class FakeCarrier:
-    """What a leg rests on. `calls` are those of the leg, in order."""
+    """The lower half of a leg. `calls` are those of the leg, in order."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -79,7 +79,7 @@ class FakeCarrier:
 
 
 class Rig:
-    """An engine in front of scripted origins. `chat` stands for model `m` at each of them, in their order."""
+    """An engine in front of scripted origins. `chat` is model `m` at each of them, in order."""
 
     def __init__(self, origins: Mapping[str, FakeOrigin], routing: Routing, network: Network, ledger: Ledger) -> None:
         loop = asyncio.get_running_loop()
@@ -102,7 +102,7 @@ class Rig:
 
     @property
     def asked(self) -> list[int]:
-        """How many requests each origin has got."""
+        """The number of requests that each origin has received."""
         return [sum(peer.received.count(b" HTTP/1.1\r\n") for peer in one.peers) for one in self.origins.values()]
 
 
@@ -110,7 +110,8 @@ class Rig:
 async def engine_before(
     *scripts: Script, routing: Routing | None = None, network: Network | None = None, ledger: Ledger | None = None
 ) -> AsyncIterator[Rig]:
-    """An engine before one origin for each script: `alpha`, `beta`, `gamma`. Fails on leaving if an attempt leaked."""
+    """Run an engine in front of one origin per script: `alpha`, `beta`, `gamma`. Fails at the end if an attempt
+    leaked."""
     async with AsyncExitStack() as stack:
         names = ("alpha", "beta", "gamma")[: len(scripts)]
         pairs = zip(names, scripts, strict=True)

@@ -1,4 +1,4 @@
-"""An exchange without a socket: what was written to its client, and how it ended."""
+"""An exchange without a socket. It records the data written to its client, and its end."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -12,8 +12,8 @@ from pointsman.transport.http_head import Head
 class FakeClient:
     """The client's side of one exchange.
 
-    While `is_write_paused`, it does not keep up: what is written is kept all the same, but `Exchange.write` answers
-    false. `ended` is `finished`, `aborted`, `reset`, `left` or, while the answer is under way, `None`.
+    While `is_write_paused`, the client is slow: data is still recorded, but `Exchange.write` returns false. `ended` is
+    `finished`, `aborted`, `reset`, `left` or, during the answer, `None`.
     """
 
     peer: str | None = "127.0.0.1"
@@ -23,15 +23,15 @@ class FakeClient:
         self.ended: str | None = None
         self.is_write_paused = False
         self.is_body_paused = False
-        self.held = 0  # bytes of the body that its reader holds back
+        self.held = 0  # body bytes that the reader holds back
         self.may_hold = 1 << 40
         self._closes = closes
         self._on_data: Callable[[bytes], None] | None = None
         self._on_end: Callable[[], None] | None = None
-        self._pieces: list[bytes] = []  # of the body, not handed on yet
+        self._pieces: list[bytes] = []  # body bytes not yet passed on
         self._has_all = False
 
-    # What the exchange asks of its connection.
+    # Methods that the exchange calls on its connection.
 
     def must_close(self, head: Head) -> bool:
         return self._closes or not head.keep_alive
@@ -61,22 +61,22 @@ class FakeClient:
         self.is_body_paused = False
         self._hand_on()
 
-    # What a test does in the client's place.
+    # Actions of a test on behalf of the client.
 
     def upload(self, *pieces: bytes, ends: bool = False) -> None:
-        """Have pieces of a streamed body arrive; those that come in a pause are handed on behind it."""
+        """Deliver pieces of a streamed body. Pieces that arrive during a pause are passed on after it."""
         self._pieces += pieces
         self._has_all = ends
         self._hand_on()
 
     def drain(self, exchange: Exchange) -> None:
-        """Catch up with what was written."""
+        """Read all written data."""
         self.is_write_paused = False
         assert exchange.on_drain is not None, "nobody waits for the client"
         exchange.on_drain()
 
     def leave(self, exchange: Exchange) -> None:
-        """Go away before the answer has ended."""
+        """Disconnect before the end of the answer."""
         self._end(exchange, "left")
         if exchange.on_cancel is not None:
             exchange.on_cancel()
@@ -95,7 +95,7 @@ class FakeClient:
         self.ended = how
         exchange.is_closed = True
 
-    # What came of it.
+    # Results.
 
     @property
     def head(self) -> bytes:
@@ -107,13 +107,13 @@ class FakeClient:
 
     @property
     def headers(self) -> dict[bytes, bytes]:
-        """By lower-case name."""
+        """The headers by lower-case name."""
         lines = (line.partition(b": ") for line in self.head.split(b"\r\n")[1:-1])
         return {name.lower(): value for name, _, value in lines}
 
     @property
     def body(self) -> bytes:
-        """What arrived of the body so far, without its framing."""
+        """The received part of the body, without its framing."""
         rest = self.written.partition(b"\r\n\r\n")[2]
         if self.headers.get(b"transfer-encoding") != b"chunked":
             return rest
@@ -132,7 +132,7 @@ def request_head(
     is_http11: bool = True,
     keep_alive: bool = True,
 ) -> Head:
-    """A head as the server reads it."""
+    """Build a head as the server parses it."""
     path, _, query = target.partition("?")
     return Head(
         method.encode(),
@@ -149,6 +149,6 @@ def request_head(
 def exchange_of(
     head: Head | None = None, body: bytes = b"", *, length: int | None = 0, closes: bool = False
 ) -> tuple[Exchange, FakeClient]:
-    """An exchange and its client. `length` is that of a streamed body."""
+    """Build an exchange and its client. `length` is that of a streamed body."""
     client = FakeClient(closes=closes)
     return Exchange(client, head or request_head(), body, len(body) if body else length, monotonic()), client

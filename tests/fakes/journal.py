@@ -1,4 +1,4 @@
-"""Records for tests of the journal, and a journal's records read to the end."""
+"""Records for tests of the journal, and a reader of whole journals."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pointsman.journal.reader import JournalReader, Position
 from pointsman.journal.records import CounterRef, Intent, Outcome, Record, Scope
 from pointsman.journal.writer import JournalWriter
 
-SMALL = 4096  # bytes of a segment
+SMALL = 4096  # bytes per segment
 COUNTERS = (
     CounterRef("virtual_key:me|usd|day", "usd", "day"),
     CounterRef("team:t|requests|minute", "requests", "minute"),
@@ -22,7 +22,7 @@ def outcome(request_id: str, ordinal: int = 1, nano: int = 7, number: int = 1) -
 
 
 def write(writer: JournalWriter, first: int, count: int) -> list[Record]:
-    """Attempts with intent and outcome; returns what should be read of them, scopes left out."""
+    """Write attempts with intent and outcome. Return the records to expect, without scopes."""
     told: list[Record] = []
     for number in range(first, first + count):
         writer.intent(scope(), f"r{number}", 1, 1.5, 10, 20)
@@ -34,7 +34,7 @@ def write(writer: JournalWriter, first: int, count: int) -> list[Record]:
 def read_all(
     folder: Path, position: Position | None = None, *, is_live: bool = False, at_once: int = 1000
 ) -> tuple[list[Record], Position, list[str]]:
-    """All there is from a position on, scopes left out; where reading goes on, and what was damaged."""
+    """Read everything from a position on, without scopes. Return it with the next position and the damaged parts."""
     reader = JournalReader(folder)
     records: list[Record] = []
     damage: list[str] = []

@@ -1,4 +1,4 @@
-"""How late this machine is by itself, while something is measured on it, and how long a loop is kept busy."""
+"""Measures the machine's own delays during a test, and the longest busy turn of a loop."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-# Two processes that do nothing but hand each other a byte, every few milliseconds, until the input ends.
+# Two processes exchange one byte every few milliseconds until the input ends, and do nothing else.
 _PING_PONG = """
 import os, select, socket, sys, time
 here, there = socket.socketpair()
@@ -28,14 +28,15 @@ print(worst_s)
 
 
 class Lag:
-    """Of processes that have nothing else to do."""
+    """The delay of otherwise idle processes."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._worst_s: float | None = None
 
     async def worst_s(self) -> float:
-        """The longest that one took to wake up, wake the other and hear from it. Ends the watching."""
+        """Stop watching, and return the longest time that one process took to wake up, wake the other, and get its
+        reply."""
         if self._worst_s is None:
             said, _ = await self._process.communicate(b"")
             self._worst_s = float(said)
@@ -44,7 +45,7 @@ class Lag:
 
 @asynccontextmanager
 async def lag() -> AsyncIterator[Lag]:
-    """Watch how late the machine is meanwhile."""
+    """Measure the machine's delay during the block."""
     pipe = asyncio.subprocess.PIPE
     found = Lag(await asyncio.create_subprocess_exec(sys.executable, "-SEc", _PING_PONG, stdin=pipe, stdout=pipe))
     try:
@@ -54,14 +55,14 @@ async def lag() -> AsyncIterator[Lag]:
 
 
 class LongestTurn:
-    """The longest that the loop was busy between two of its turns, in CPU time of its thread: what others do on this
-    machine does not count."""
+    """The longest busy time of a loop between two turns, in CPU time of its thread, so that other processes do not
+    count."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
 
     async def watch(self) -> None:
-        """Until it is cancelled."""
+        """Watch until cancelled."""
         while True:
             before = time.thread_time()
             await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a page of metrics."""
+"""Parses a page of metrics as Prometheus does."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -7,7 +7,8 @@ from pointsman.telemetry.metrics import Page
 
 
 def samples(page: Page | str) -> dict[str, float]:
-    """Samples by name and labels, in the order of the text, as the official parser reads them; each is there once."""
+    """Return samples by name and labels, in the order of the text, read by the official parser. Duplicates are
+    errors."""
     text = render(page).decode() if isinstance(page, Page) else page
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):

@@ -1,4 +1,4 @@
-"""A provider whose every byte the test decides, and a handler that remembers what it was told."""
+"""A provider whose every byte the test decides, and a handler that records its calls."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ POST = UpstreamRequest(b"POST", b"/v1/chat", b"Content-Type: application/json\r\
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on a fresh uvloop, as long as patience lasts; fail on exceptions nobody else would see."""
+    """Run `main` on a new uvloop, within the patience of tests. Fail on exceptions that nobody else would see."""
     unseen: list[dict[str, Any]] = []
 
     async def bounded() -> T:
@@ -45,7 +45,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 class Peer:
-    """One connection, seen from the provider's side."""
+    """One connection, from the provider's side."""
 
     def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.number = number
@@ -54,7 +54,7 @@ class Peer:
         self.received = b""
 
     async def request(self) -> bytes:
-        """The next request with its body, as it came. Raises `EOFError` when there is none."""
+        """Return the next request with its body, as received. Raise `EOFError` if there is none."""
         head = await self._until(b"\r\n\r\n")
         lower = head.lower()
         body = b""
@@ -87,12 +87,12 @@ class Peer:
         self._writer.close()
 
     def reset(self) -> None:
-        """End the connection by RST."""
+        """Reset the connection."""
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def gone(self) -> bytes:
-        """Wait until the other side has ended the connection; what it still sent."""
+        """Wait until the other side ends the connection, and return its last bytes."""
         try:
             return await self._reader.read()
         except ConnectionError:
@@ -134,7 +134,7 @@ class FakeOrigin:
 async def serving(
     script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", name: str | None = None
 ) -> AsyncIterator[FakeOrigin]:
-    """A listening origin. `name` is the host it is addressed by, where that is not `host`."""
+    """Start a listening origin. `name` is the host in its address, if it differs from `host`."""
     fake = FakeOrigin(script)
     server = await asyncio.start_server(fake.serve, host, 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
@@ -151,7 +151,7 @@ async def serving(
 async def connecting(
     network: Network | None = None, resolver: Resolver | None = None, room: Room | None = None
 ) -> AsyncIterator[HttpClient]:
-    """A client that is closed afterwards."""
+    """Yield a client, and close it afterwards."""
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop, resolution_s=0.01)
     client = HttpClient(loop, deadlines, network or Network(), resolver, room)
@@ -163,7 +163,7 @@ async def connecting(
 
 
 class Answer:
-    """Remembers everything a handler is told, and checks that it is told in order."""
+    """Records all calls of a handler, and checks their order."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -221,7 +221,7 @@ class Answer:
 
 
 def send(client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = PATIENCE_S) -> Answer:
-    """Send `request`; the answer's `leg` is what carries it."""
+    """Send `request`. The answer's `leg` carries it."""
     answer = Answer()
     answer.leg = client.send(origin, request, answer, monotonic() + timeout_s)
     return answer
@@ -235,7 +235,7 @@ async def ask(
 
 
 async def exchange(reply: bytes, request: UpstreamRequest = GET, then_close: bool = False) -> Answer:
-    """What becomes of one request that is answered by exactly `reply`."""
+    """Return the result of one request that gets exactly `reply`."""
 
     async def script(peer: Peer) -> None:
         await peer.answer(reply)

@@ -1,4 +1,4 @@
-"""What tests do to processes of others."""
+"""Tools for other processes."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from fakes.clock import PATIENCE_S
 
 
 async def watched(folder: Path, pid: int) -> None:
-    """Wait until a process has the kernel watch a folder, which it knows by its inode."""
+    """Wait until the kernel watches a folder for a process. The folder is identified by its inode."""
     inode = f" ino:{folder.stat().st_ino:x} "
     async with asyncio.timeout(PATIENCE_S):
         while not any(inode in _text(path) for path in Path(f"/proc/{pid}/fdinfo").iterdir()):
@@ -18,7 +18,7 @@ async def watched(folder: Path, pid: int) -> None:
 
 
 def freeze(pid: int) -> None:
-    """Stop a process. On return none of its threads runs any more, which takes the signal a moment."""
+    """Stop a process. When this returns, none of its threads runs; the signal takes a moment."""
     os.kill(pid, signal.SIGSTOP)
     ends_at = monotonic() + PATIENCE_S
     while not all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
@@ -33,5 +33,5 @@ def _state(thread: Path) -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # it has gone meanwhile
+    except OSError:  # the process has ended
         return ""

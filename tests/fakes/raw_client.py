@@ -1,4 +1,4 @@
-"""A client that sees every byte, and how a connection ended. It shares no code with the provider but the parser."""
+"""A client that records every byte and the end of a connection. It shares only the parser with the provider."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _TURN_S = 0.01
 
 
 class Received:
-    """One answer as it came: `raw` is every byte, `ended` why reading stopped."""
+    """One answer as received: `raw` is every byte, `ended` the reason why reading stopped."""
 
     def __init__(self) -> None:
         self._raw = bytearray()
@@ -62,13 +62,13 @@ class Received:
 
     @property
     def data(self) -> list[str]:
-        """The data of all whole events."""
+        """The data of all complete events."""
         body = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
         return [line.removeprefix("data: ") for line in body.decode().split("\n\n") if line]
 
     @property
     def text(self) -> str:
-        """The content of all chunks that can be read."""
+        """The content of all readable chunks."""
         text = ""
         for item in self.data:
             try:
@@ -108,8 +108,8 @@ class RawClient:
         self.writer.write(head.encode() + b"\r\n" + data)
 
     async def receive(self, quiet_s: float = 0.15, *, beyond: bool = False) -> Received:
-        """Read until the answer is complete, the connection ends, or nothing has come for `quiet_s`. With `beyond`
-        reading goes on behind the end of the answer."""
+        """Read until the answer is complete, the connection ends, or nothing arrives for `quiet_s`. With `beyond`,
+        continue reading after the end of the answer."""
         received = Received()
         while beyond or not received.is_complete:
             try:
@@ -131,8 +131,8 @@ class RawClient:
         return received
 
     async def _read(self, quiet_s: float) -> bytes | None:
-        """What comes next; `None` for silence. A provider in this loop has its turn many times before that is said,
-        however slow the machine is."""
+        """Return the next bytes, or `None` for silence. On any machine, a provider in this loop has many turns before
+        silence is reported."""
         reading = asyncio.ensure_future(self.reader.read(65536))
         for _ in range(math.ceil(quiet_s / _TURN_S)):
             if (await asyncio.wait((reading,), timeout=_TURN_S))[0]:

@@ -1,4 +1,4 @@
-"""Builders for what the routing core takes, a view it reads, and a loop that runs plans on a virtual clock."""
+"""Builders for the input of the routing core, a fake view, and a loop that runs plans on a virtual clock."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
@@ -37,7 +37,7 @@ def endpoint(
     operations: frozenset[Operation] = ALL_OPERATIONS,
     serves: tuple[str, ...] = (),
 ) -> Endpoint:
-    """A provider; with no keys named it has one, `k1`."""
+    """Build a provider. By default it has one key, `k1`."""
     built = tuple(provider_key(key) if isinstance(key, str) else key for key in keys or ("k1",))
     return Endpoint(name, "openai", Origin("http", f"{name}.test", 80), "/v1", built, operations, serves)
 
@@ -53,7 +53,7 @@ def snapshot(
     commit_s: float = 600.0,
     failover: Failover = _FAILOVER,
 ) -> Snapshot:
-    """A configuration whose public name `chat` stands for `targets` and `fallbacks`."""
+    """Build a configuration in which the public name `chat` has `targets` and `fallbacks`."""
     models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), strategy)} if targets else {}
     timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
     routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
@@ -85,7 +85,7 @@ def failure(kind: Kind = failures.UPSTREAM_ERROR, retry_after_s: float | None = 
 
 
 class ScriptedDice:
-    """Dice that show the given numbers, over and over."""
+    """A random generator that returns the given numbers, over and over."""
 
     def __init__(self, *numbers: float) -> None:
         self._numbers = cycle(numbers or (0.0,))
@@ -95,7 +95,7 @@ class ScriptedDice:
 
 
 class FakeView:
-    """Live state kept as the data plane keeps it. `tokens` of `None` means an endless retry budget."""
+    """Live state, kept like that of the data plane. `tokens` of `None` means an endless retry budget."""
 
     def __init__(self, configuration: Snapshot, *, tokens: int | None = None) -> None:
         self.snapshot = configuration
@@ -104,7 +104,7 @@ class FakeView:
         self.exhausted: dict[str, Exhausted] = {}
         self.crowded: set[tuple[Network, Origin]] = set()
         self.tokens = tokens
-        self.budget: RetryBudget | None = None  # a real budget instead of `tokens`
+        self.budget: RetryBudget | None = None  # a real budget that replaces `tokens`
 
     def may_retry(self, provider: str, now: float) -> bool:
         if self.budget is not None:
@@ -155,7 +155,7 @@ def attempt(step: Try, outcome: Failure | None, now: float, duration_s: float = 
 
 
 class Trace(Struct):
-    """What came of a plan: every step with the time it was taken at, and the attempts."""
+    """The execution of a plan: every step with its time, and the attempts."""
 
     steps: list[tuple[float, Step]]
     history: list[PastAttempt]
@@ -171,12 +171,12 @@ class Trace(Struct):
 
     @property
     def asked(self) -> list[tuple[str, str]]:
-        """Candidate and key of each attempt, in order."""
+        """The candidate and key of each attempt, in order."""
         return [(item.candidate, item.key) for item in self.history]
 
     @property
     def end(self) -> GiveUp:
-        """How it was given up; an `AssertionError` if it succeeded."""
+        """The final `GiveUp`. Raises `AssertionError` if the plan succeeded."""
         step = self.steps[-1][1]
         assert isinstance(step, GiveUp)
         return step
@@ -190,7 +190,7 @@ Answer = Callable[[Try], Failure | None]
 
 
 def answers(*outcomes: Failure | Kind | None) -> Answer:
-    """Answers in turn; the last one stands for all that follow."""
+    """Return answers in turn; the last one repeats."""
     script: Iterator[Failure | Kind | None] = iter(outcomes)
     last: Failure | Kind | None = None
 
@@ -203,8 +203,8 @@ def answers(*outcomes: Failure | Kind | None) -> Answer:
 
 
 def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration_s: float = 0.01) -> Trace:
-    """Carry out the steps of a plan on a virtual clock until it ends. An attempt takes `duration_s`, or less where
-    the step allows less."""
+    """Run the steps of a plan on a virtual clock until it ends. An attempt takes `duration_s`, or less if the step
+    allows less."""
     trace = Trace([], [], now)
     due = None
     for _ in range(10_000):
@@ -229,7 +229,7 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
 
 
 def plan_for(asked: Call, view: FakeView, rng: ScriptedDice | None = None, now: float = NOW) -> Plan:
-    """The plan for a call that is known to have one."""
+    """Return the plan for a call that must have one."""
     decision = decide(Facts(asked), view, rng or ScriptedDice(0.0), now)
     assert isinstance(decision, Plan), decision.message
     return decision
@@ -249,7 +249,7 @@ def of(
     queue_s: float = 5.0,
     failover: Failover = DEFAULT_FAILOVER,
 ) -> Snapshot:
-    """A name that stands for model `m` at each provider, the last `fallbacks` of them as declared fallbacks."""
+    """Build a name with model `m` at each provider, the last `fallbacks` of them as fallbacks."""
     count = len(endpoints) - fallbacks
     return snapshot(
         endpoints,

@@ -1,4 +1,4 @@
-"""A server under test, with a handler that records and does as told, and a client that speaks bytes."""
+"""A server under test, with a scripted handler and a client that sends raw bytes."""
 
 import asyncio
 import socket
@@ -40,7 +40,7 @@ def echo(exchange: Exchange) -> None:
 
 
 class Recorder:
-    """A handler: `serve` is what it does with a request, `mode` how it wants bodies."""
+    """A handler: `serve` handles a request, `mode` chooses how bodies arrive."""
 
     def __init__(self, serve: Callable[[Exchange], None] = echo, mode: BodyMode = BodyMode.BUFFER) -> None:
         self.serve = serve
@@ -75,7 +75,7 @@ class Recorder:
 
 
 def wait(exchange: Exchange) -> None:
-    """Serve nothing: the test answers later, or never."""
+    """Answer nothing. The test answers later, or never."""
 
 
 class Answer(NamedTuple):
@@ -85,7 +85,7 @@ class Answer(NamedTuple):
 
 
 class Peer:
-    """A client on a plain socket. `read_answer` takes one whole answer, framed by length or chunks."""
+    """A client on a plain socket. `read_answer` reads one whole answer, framed by length or chunks."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -122,7 +122,7 @@ class Peer:
         self.writer.transport.abort()
 
     async def is_ended(self) -> bool:
-        """Whether the server ends the connection with nothing more on it. Waits until it does."""
+        """Wait for the server to end the connection; return true if it sent nothing more."""
         try:
             return await self.reader.read() == b""
         except ConnectionResetError:
@@ -169,6 +169,6 @@ async def serving(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something outside our reach (a socket of the kernel) has come about."""
+    """Wait for a condition outside our control, such as the state of a kernel socket."""
     while not condition():
         await asyncio.sleep(0.001)

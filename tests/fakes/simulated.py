@@ -1,4 +1,4 @@
-"""Asks the endpoints of a simulated provider without a server."""
+"""Calls the endpoints of a simulated provider without a server."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from pointsman.simulate.settings import Settings
 def ask(
     body: Any = None, *, key: str = "sk-a", index: int = 0, content_type: str = "application/json", **settings: Any
 ) -> Ask:
-    """What an endpoint works from. `body` is bytes, or a value to be sent as JSON; `settings` are the provider's."""
+    """Build the input of an endpoint. `body` is bytes, or a value to encode as JSON; `settings` are the provider's."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(body, dict) else {}
     request = Request("POST", "/v1/x", [], {"content-type": content_type}, data)
@@ -25,7 +25,7 @@ def ask(
 
 
 def go_on(provider: SimulatedProvider) -> None:
-    """Have answers that pause between their tokens go on to their end, without a pause."""
+    """Let paused answers continue to their end without further pauses."""
     for connection in list(provider.connections):
         if connection._script is not None and connection._timer is not None:
             for step in connection._script.steps[connection._position :]:
@@ -35,7 +35,7 @@ def go_on(provider: SimulatedProvider) -> None:
 
 
 def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> Ask:
-    """An upload: text is a field, bytes are a file."""
+    """Build an upload: text is a field, bytes are a file."""
     body = b""
     for name, value in parts.items():
         filename = b'; filename="a.bin"' if isinstance(value, bytes) else b""
@@ -45,7 +45,7 @@ def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> Ask:
 
 
 def rejected(act: Callable[[], object]) -> dict[str, Any]:
-    """The error `act` must be answered with, and its status."""
+    """Return the status and error that `act` must raise."""
     with pytest.raises(Rejected) as caught:
         act()
     answer = caught.value.answer
@@ -53,7 +53,7 @@ def rejected(act: Callable[[], object]) -> dict[str, Any]:
 
 
 def chunks(answer: Answer) -> list[dict[str, Any]]:
-    """The data of all events but the last, which must be `[DONE]`."""
+    """Return the data of all events but the last, which must be `[DONE]`."""
     assert answer.events is not None
     *events, done = answer.events
     assert done.data == b"data: [DONE]\n\n"

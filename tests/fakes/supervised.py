@@ -1,10 +1,9 @@
-"""A supervisor in a process of its own, whose workers and control are stand-ins that say who they are.
+"""A supervisor in its own process, whose workers and control are stand-ins.
 
-A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Where a file
-`broken` is, workers end before they are ready; where `slow` is, nobody is ready before it is gone, and where
-`slow-workers` is, no worker. Where `refusing`
-is, a supervisor that is asked whether it could take over says no, and where `hanging` is, a pipe, when that has been
-written to.
+A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Files control the
+stand-ins. With `broken`, workers end before they are ready. With `slow`, no process is ready until the file is gone,
+and with `slow-workers`, no worker is. With `refusing`, a supervisor rejects a hand-over. With `hanging`, a pipe, it
+rejects once the pipe was written to.
 """
 
 import os
@@ -104,13 +103,13 @@ class Supervised:
 
     @property
     def said(self) -> list[tuple[str, str, int]]:
-        """What stand-ins said so far: what, slot and pid."""
+        """Return the log of the stand-ins: message, slot and pid."""
         path = self.folder / "started"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(what, slot, int(pid)) for what, slot, pid in map(str.split, lines)]
 
     def started(self, slot: str) -> list[int]:
-        """The pids that were started in a slot; control's is `-`."""
+        """Return the pids started in a slot; control's slot is `-`."""
         return [pid for what, at, pid in self.said if at == slot and what in ("worker", "control")]
 
     @property
@@ -119,7 +118,7 @@ class Supervised:
         return int(line.split(":")[2].partition("/")[0])
 
     def ask(self) -> int:
-        """The pid of the worker that answers. Fails where a connection is refused or reset."""
+        """Return the pid of the worker that answers. Fail if a connection is refused or reset."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as client:
             return int(client.recv(100))
 
@@ -138,7 +137,7 @@ class Supervised:
 
 @contextmanager
 def supervised(folder: Path, workers: int = 1) -> Iterator[Supervised]:
-    """Ends the supervisor on leaving, if it still is."""
+    """Run a supervisor, and stop it at the end if it is still running."""
     package, source = folder / "stand-ins" / "pointsman", Path(pointsman.__file__).parent
     (package / "runtime").mkdir(parents=True)
     (package / "__init__.py").write_text(f"__path__.append({str(source)!r})\n__version__ = {pointsman.__version__!r}\n")

@@ -1,4 +1,4 @@
-"""Builders for what the client's dialects read, and for what the providers write."""
+"""Builders for bodies of clients and for streams of providers."""
 
 import json
 from collections.abc import Callable
@@ -43,14 +43,14 @@ def asked(
 
 
 def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: Any) -> Call:
-    """The call a body (bytes, or a value to be encoded) becomes. Raises `Refusal`."""
+    """Parse a body (bytes, or a value to encode) into a call. Raise `Refusal`."""
     what = asked(path, method, **more)
     assert what.api.parse is not None
     return what.api.parse(what, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def refused(act: Callable[[], object]) -> Failure:
-    """The failure of the `Refusal` that `act` must raise."""
+    """Return the failure of the `Refusal` that `act` must raise."""
     with pytest.raises(Refusal) as caught:
         act()
     return caught.value.failure
@@ -63,7 +63,7 @@ def target(provider: str = "openai", model: str = "upstream-model", base_path: s
 
 
 def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:
-    """Feed a decoder as the engine does: up to its end or a failure, then tell it of the provider's end."""
+    """Feed a decoder like the engine: up to its end or a failure, then signal the provider's end."""
     out = b""
     for piece in pieces:
         out += decoder.feed(piece)
@@ -73,6 +73,6 @@ def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:
 
 
 def halves(data: bytes) -> list[list[bytes]]:
-    """Every way to cut `data` in two, whole, and into single bytes."""
+    """Yield every way to cut `data` in two, the whole, and single bytes."""
     cuts = [[data[:at], data[at:]] for at in range(1, len(data))]
     return [[data], [data[at : at + 1] for at in range(len(data))], *cuts]

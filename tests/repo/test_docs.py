@@ -1,4 +1,4 @@
-"""The documentation mentions what there is, and what it points at exists."""
+"""The documentation mentions every command and example, and its links work."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every example is a configuration the program accepts without a warning."""
+"""Every example is a valid configuration without warnings."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example(path: Path) -> None:
     text = path.read_text()
-    # Whatever it refers to is there, each with a value of its own.
+    # Every secret it refers to exists, each with a different value.
     environ = {name: f"value-of-{name}-for-the-test" for name in re.findall(r"\benv\.([A-Z_]+)", text)}
     checked = compile_file(path, environ)
     unwanted = [str(problem) for problem in checked.problems if problem.severity is not Severity.NOTE]

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The generated files are current."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The layers point one way, and the pure half does no I/O: as pyproject.toml states it."""
+"""The layers point one way and the pure half does no I/O, as pyproject.toml requires."""
 
 import subprocess
 import sys

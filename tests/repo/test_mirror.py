@@ -1,4 +1,4 @@
-"""The tests mirror the source: whoever looks for the tests of a module knows where they are."""
+"""The tests mirror the source, so that the tests of a module are easy to find."""
 
 import ast
 from pathlib import Path
@@ -9,14 +9,14 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "pointsman"
 UNIT = ROOT / "tests" / "unit"
 
-# Members of these packages are alike, so one suite runs over all of them.
+# Members of these packages are alike, so one suite tests them all.
 BY_SUITE = ("providers", "routing/policies", "routing/strategies", "wire/api")
 
 
 def modules() -> list[str]:
-    """Modules that need a test file of their own.
+    """Return the modules that need their own test file.
 
-    Those with a leading underscore are tested through their users, and those without behaviour not at all.
+    Modules with a leading underscore are tested through their users. Modules without behaviour are not tested.
     """
     found: list[str] = []
     for path in sorted(SOURCE.rglob("*.py")):
@@ -27,7 +27,7 @@ def modules() -> list[str]:
 
 
 def _does_something(path: Path) -> bool:
-    """Whether any function in it has a body besides a docstring and `...`."""
+    """Return true if any function in it has a body besides a docstring and `...`."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return any(
         not all(isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in node.body)

@@ -1,4 +1,4 @@
-"""The part of the slow tests that CI runs."""
+"""The selection of slow tests for CI."""
 
 from slicing import draw
 
