@@ -281,7 +281,8 @@ class OwnerSettings(Section):
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
     """Requests and tokens that all its keys may use together."""
     labels: Labels = {}
-    """Facts about it, for rules and reports."""
+    """Facts about it, for reports: they are in the records of its requests. A key has those of its customer and its
+    team too; of two with one name, the key's own holds, then the team's."""
 
 
 class CustomerSettings(OwnerSettings):

@@ -107,6 +107,8 @@ class KeyCompiler:
         customer = settings.customer
         if team is not None and team in governance.teams:
             customer = governance.teams[team].customer
+        owners = (governance.customers.get(customer or ""), governance.teams.get(team or ""), settings)
+        labels = {label: text for owner in owners if owner is not None for label, text in owner.labels.items()}
         limits = self._limits.compile(Level.VIRTUAL_KEY, name, settings.budgets, settings.rate_limits, place)
         if team is not None:
             limits += self._of_team.get(team, ())
@@ -116,17 +118,17 @@ class KeyCompiler:
             guess = nearest(settings.strategy, self._strategies) or f"; it has {listed(self._strategies)}"
             findings.error((*place, "strategy"), f"there is no strategy {settings.strategy!r} in this version{guess}")
         return VirtualKey(
-            name,
-            digest,
-            team,
-            customer,
-            dict(settings.labels),
-            self._expiry(settings, place, now_unix_s),
-            tuple(settings.allow_models),
-            self._entries(name, settings, place),
-            settings.strategy,
-            limits,
-            settings.near_limit,
+            name=name,
+            digest=digest,
+            team=team,
+            customer=customer,
+            labels=labels,
+            expires_at=self._expiry(settings, place, now_unix_s),
+            allow_models=tuple(settings.allow_models),
+            entries=self._entries(name, settings, place),
+            strategy=settings.strategy,
+            limits=limits,
+            near_limit=settings.near_limit,
         )
 
     def _entries(self, name: str, settings: VirtualKeySettings, place: Location) -> dict[str, ProviderEntry]:

@@ -25,7 +25,8 @@ class VirtualKey(Struct, frozen=True, eq=False):
     """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
 
     `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
-    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer.
+    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer;
+    `labels` are the customer's, replaced by those of the same name of its team, then by its own.
     `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides, `near_limit` where
     the snapshot does.
     """

@@ -39,9 +39,18 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     """One request. `code` is the failure that the client was told; `gateway_us` is the time not spent on upstreams;
     `cost_nano`, here and there, is the cost in nano-dollars; of it `estimated_nano` is an estimate, and
     `reserved_nano` the reservations of attempts that nothing could be estimated of.
-    `client` is the address it came from, `client_retries` how often its SDK had tried before. `left_out` counts the
-    requests that nobody let in and whose records were not kept, since the last one that was.
-    Without garbage collection: nothing in a record refers back to it."""
+
+    `client` is the address it came from, `client_retries` how often its SDK had tried before; `session` and `agent` are
+    the ids that the client gave them. `dialect` is the API that the client speaks, and `flags` name the features that
+    the request uses. `rule` is the rule that decided on it, and `rule_facts` are the facts that this rule matched.
+    `labels` are those of the virtual key, its team and its customer. `bytes_in` is the length of the request's body,
+    `bytes_out` that of the provider's answer.
+
+    `ttft_us` counts from the arrival of the request to the first content of a stream, and `token_gap_us` is the mean
+    time between its events from there on. The classes of tokens are those of `Usage`; `tier` is the service tier of the
+    answer.
+
+    `left_out` counts the requests that nobody let in and whose records were not kept, since the last one that was."""
 
     time: float
     request_id: str
@@ -81,3 +90,18 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     client: str = ""
     client_retries: str | None = None
     left_out: int = 0
+    dialect: str | None = None
+    flags: tuple[str, ...] = ()
+    rule: str | None = None
+    rule_facts: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    agent: str | None = None
+    ttft_us: int | None = None
+    token_gap_us: int | None = None
+    tokens_cache_write: int = 0
+    tokens_cache_write_1h: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+    image_in: int = 0
+    image_out: int = 0
+    tier: str | None = None

@@ -322,6 +322,7 @@ class PublicApi:
             record.virtual_key = key.name
             record.team = key.team
             record.customer = key.customer
+            record.labels = key.labels
         if head is not None:
             record.client_request_id = client_request_id(head)
             record.client_retries = client_retries(head)

@@ -19,7 +19,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
 from pointsman.domain.operations import Operation
-from pointsman.domain.outcomes import PastAttempt, Usage, UsageSource
+from pointsman.domain.outcomes import PastAttempt, UsageSource
 from pointsman.domain.plans import Await, GiveUp, Plan, Reason, Try, Verdict
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.redaction import redact
@@ -30,6 +30,7 @@ from pointsman.engine.listing import FilteredList
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.receiver import AnswerReceiver, Output
+from pointsman.engine.record import note_answer
 from pointsman.engine.remains import Remains
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
@@ -480,7 +481,8 @@ class Serving:
         # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
         exchange.on_cancel = exchange.on_drain = None
         reception, self.reception = self.reception, None
-        total_s = monotonic() - exchange.received_at
+        ended_at = monotonic()
+        total_s = ended_at - exchange.received_at
         record = RequestRecord(
             time=time(),
             request_id=self.request_id,
@@ -495,11 +497,13 @@ class Serving:
             record.message = failure.message
         record.operation = _OPERATIONS[call.operation]
         record.model = call.model
+        record.dialect = call.head.dialect
         record.stream = call.stream
         if key is not None:
             record.virtual_key = key.name
             record.team = key.team
             record.customer = key.customer
+            record.labels = key.labels
         if chosen is not None:
             record.variant = chosen.variant
         if plan is not None:
@@ -517,8 +521,7 @@ class Serving:
             record.estimated_nano = self.estimated_nano
             record.reserved_nano = self.reserved_nano
         if reception is not None:
-            record.bytes_out = reception.bytes_in
-            _note_usage(record, reception.used())
+            note_answer(record, reception, exchange.received_at, ended_at)
         record.bytes_in = call.size
         record.session = call.head.session
         record.tags = call.head.tags
@@ -533,14 +536,6 @@ BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
 GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
 ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
 ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
-
-
-def _note_usage(record: RequestRecord, usage: Usage | None) -> None:
-    if usage is not None:
-        record.tokens_in = usage.tokens_in
-        record.tokens_out = usage.tokens_out
-        record.tokens_cached = usage.tokens_cached
-        record.tokens_reasoning = usage.tokens_reasoning
 
 
 def _verdicts(plan: Plan) -> tuple[str, ...]:

@@ -35,6 +35,19 @@ def test_what_becomes_of_requests_near_a_limit_is_said_for_all_and_for_one() -> 
         assert (snapshot.near_limit, snapshot.virtual_keys[DIGEST.digest()].near_limit) == (all_of_them, one)
 
 
+def test_a_key_has_the_labels_of_its_team_and_customer_beside_its_own() -> None:
+    text = """governance:
+  customers: {acme: {labels: {plan: gold, region: eu, tier: one}}}
+  teams: {red: {customer: acme, labels: {region: us, tier: two}}}
+  virtual_keys: {me: {value: env.CLIENT_KEY, team: red, labels: {tier: three}}}
+"""
+    assert compiled(BASE + text).snapshot.virtual_keys[DIGEST.digest()].labels == {
+        "plan": "gold",
+        "region": "us",
+        "tier": "three",
+    }
+
+
 def test_key_headers_are_lower_case_and_in_order() -> None:
     text = "governance: {require_key: false, key_headers: [X-My-Key, authorization]}"
     assert compiled(BASE + text).snapshot.key_headers == ("x-my-key", "authorization")

@@ -139,6 +139,7 @@ def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
             assert client.headers[b"x-pointsman-attempts"] == b"2"
             assert [one.provider for one in record.attempts] == ["alpha", "beta"]
             assert (record.code, record.provider) == (None, "beta")
+            assert (record.ttft_us is not None, record.dialect) == (stream, "openai")
             assert rig.live.conditions["alpha/m"].health(0.0) is Health.DEGRADED
             assert "beta/m" not in rig.live.conditions
 
