@@ -18,9 +18,6 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers._provider import Provider
-from pointsman.wire.output_bound import NEWER, OLDER
-
-_OPENAIS = frozenset({"openai", "azure"})  # their reasoning models refuse the older field
 
 
 class EndpointCompiler(Struct, frozen=True):
@@ -54,24 +51,23 @@ class EndpointCompiler(Struct, frozen=True):
         own_list = self.models.lists.providers.get(name)
         tags = {tag: tuple(value) if isinstance(value, list) else value for tag, value in settings.tags.items()}
         return Endpoint(
-            name,
-            record.name,
-            origin,
-            base_path,
-            keys,
-            record.operations,
-            tuple(settings.serves),
-            tags,
-            network,
-            limits,
-            catalog,
-            by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
-            settings.bills_unfinished,
-            settings.output_bound or (NEWER if catalog in _OPENAIS else record.output_bound),
-            _rename(record, settings.output_bound) if settings.output_bound is not None else None,
-            record.completion_tokens,
-            TOOL_PRICES.get(catalog, {}),
-            TOOL_MODELS.get(catalog, ()),
+            name=name,
+            type=record.name,
+            origin=origin,
+            base_path=base_path,
+            keys=keys,
+            operations=record.operations,
+            serves=tuple(settings.serves),
+            tags=tags,
+            network=network,
+            limits=limits,
+            catalog=catalog,
+            listed=by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
+            bills_unfinished=settings.bills_unfinished,
+            quirks=record.quirks(catalog, settings.output_bound),
+            default_output=record.default_output,
+            tools=TOOL_PRICES.get(catalog, {}),
+            tool_models=TOOL_MODELS.get(catalog, ()),
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
@@ -154,9 +150,3 @@ class EndpointCompiler(Struct, frozen=True):
         if settings.weight == 0:
             self.findings.note((*location, "weight"), "weight 0: the key is not used")
         return ProviderKey(name, secret, settings.weight, tuple(settings.serves))
-
-
-def _rename(record: Provider, output_bound: str) -> tuple[tuple[str, str], ...]:
-    """What is renamed at a provider that is said to read this field."""
-    others = tuple((name, theirs) for name, theirs in record.rename.items() if name != NEWER)
-    return (*others, (NEWER, OLDER)) if output_bound == OLDER else others

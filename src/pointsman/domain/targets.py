@@ -1,5 +1,6 @@
 """Where a call may go: providers, their keys, and the targets that public model names stand for."""
 
+from collections.abc import Mapping
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -33,9 +34,9 @@ class Endpoint(Struct, frozen=True, eq=False):
     `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
     empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
     `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
-    that is known. `output_bound` is the field that a bound on a chat's answer is put into. `rename` replaces the fields
-    that its type renames, where the configuration says something else. `completion_tokens` is how long a text
-    completion may be whose request does not say; `None` is as long as the model can answer. `tools` are the prices of
+    that is known. `quirks` are for its provider module alone, which made them of the configuration. `default_output` is
+    the longest answer, in tokens, to a request that states no bound, for operations where that is less than the model
+    can answer. `tools` are the prices of
     the tools that it runs itself, and `tool_models` patterns of models that use one by themselves: which, how often.
     """
 
@@ -52,9 +53,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     catalog: str = ""
     listed: dict[str, tuple[str, ...]] = {}
     bills_unfinished: str | None = None
-    output_bound: str = "max_completion_tokens"
-    rename: tuple[tuple[str, str], ...] | None = None
-    completion_tokens: int | None = None
+    quirks: object = None
+    default_output: Mapping[Operation, int] = {}
     tools: dict[str, ToolPrice] = {}
     tool_models: tuple[tuple[str, str, int], ...] = ()
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from time import monotonic, time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
@@ -34,7 +35,6 @@ from pointsman.money.provider_tools import most_added, most_nano, not_bounded, r
 from pointsman.money.terms import Terms, terms_of
 from pointsman.routing.policies.headroom import over_limit
 from pointsman.wire.dialects import DIALECTS
-from pointsman.wire.output_bound import bounded
 from pointsman.wire.unbounded import Unbounded
 
 MAX_TABS = 20_000
@@ -44,10 +44,10 @@ _SOURCES = {source: source.value for source in UsageSource}
 
 
 class Tab(Struct, frozen=True, eq=False):
-    """What is worked out once for a virtual key and a candidate. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for; `unfinished` is
-    what the provider charges for answers of which nothing arrived, and `output_bound` the field that a bound on a
-    chat's answer is put into. `answers` are those of the model so far, to every key."""
+    """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
+    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for. `unfinished` is
+    what the provider charges for answers of which nothing arrived. `answers` are those of the model so far, to every
+    key."""
 
     terms: Terms
     account: Account
@@ -55,7 +55,6 @@ class Tab(Struct, frozen=True, eq=False):
     is_bounded: bool
     may_shorten: bool
     unfinished: str | None
-    output_bound: str
     price_unknown: Reason | None  # why nothing that costs may be sent
     answers: Answers
 
@@ -119,7 +118,7 @@ class Billing:
             return _BILLED_LATER if tab.terms.has_budget and _is_billed_later(call, tab.terms) else tab.price_unknown
         if tab.is_bounded and call.max_tokens is None:
             if dialect.takes_bound(call):
-                call = bounded(call, most_output(tab.terms, call), tab.output_bound)
+                call = replace(call, max_tokens=most_output(tab.terms, call))
             elif tab.terms.has_budget and _is_billed_later(call, tab.terms) and not is_for_free:
                 return _BILLED_LATER
         nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
@@ -163,7 +162,7 @@ class Billing:
         if longest < MIN_OUTPUT:
             return None
         message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
-        shorter = call if longest == wanted else bounded(call, longest, tab.output_bound)
+        shorter = call if longest == wanted else replace(call, max_tokens=longest)
         return Shortened(shorter, Reason("shortened", message))
 
     @staticmethod
@@ -294,10 +293,8 @@ class Billing:
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
         account, price_unknown = self.ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
-        endpoint, may_shorten = candidate.endpoint, near_limit == "shorten"
-        unfinished, output_bound = endpoint.bills_unfinished, endpoint.output_bound
-        answers = self._answers_of(candidate)
-        return Tab(terms, account, scope, is_bounded, may_shorten, unfinished, output_bound, price_unknown, answers)
+        unfinished, answers = candidate.endpoint.bills_unfinished, self._answers_of(candidate)
+        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", unfinished, price_unknown, answers)
 
     def _answers_of(self, candidate: Candidate) -> Answers:
         """What is known of a model's answers, which outlives the configuration."""

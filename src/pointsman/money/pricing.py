@@ -13,7 +13,6 @@ from pointsman.money.terms import DEFAULT_OUTPUT, Terms
 from pointsman.wire.dialects import DIALECTS
 
 TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
-_COMPLETION = Operation.COMPLETION  # a member of an enum is slow to read
 WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
@@ -100,8 +99,8 @@ def _most_in(call: Call) -> int:
 def most_output(terms: Terms, call: Call) -> int:
     """The most tokens each answer may have: what the request says, else what its provider takes it to mean by that,
     else what the model can answer."""
-    if call.max_tokens is None and call.operation is _COMPLETION and terms.completion is not None:
-        return terms.completion
+    if call.max_tokens is None and call.operation in terms.default_output:
+        return terms.default_output[call.operation]
     return call.max_tokens or terms.output or DEFAULT_OUTPUT
 
 

@@ -1,6 +1,6 @@
 """What an attempt costs and which limits it counts in: worked out once for each virtual key and candidate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.operations import Operation
 from pointsman.domain.prices import ModelFacts, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Snapshot
 from pointsman.domain.targets import Candidate
@@ -36,7 +37,7 @@ class Terms(Struct, frozen=True, eq=False):
     dearest_in: int = 0
     dearest_out: int = 0
     request_nano: int = 0
-    completion: int | None = None
+    default_output: Mapping[Operation, int] = {}
     by_tier: dict[str, tuple[int, int]] = {}
     context: int | None = None
     tools: dict[str, ToolPrice] = {}
@@ -73,12 +74,12 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
             _dearest(_rates(price, (*price.tiers, *price.tiers_above))),
             price.request_nano,
         )
-    completion = candidate.endpoint.completion_tokens
-    if completion is not None and output is not None:
-        completion = min(completion, output)
+    default_output = candidate.endpoint.default_output
+    if output is not None:
+        default_output = {operation: min(most, output) for operation, most in default_output.items()}
     by_tier = tier_rates(price) if price is not None and price.tiers else {}
     terms = Terms(
-        limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, completion, by_tier
+        limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, default_output, by_tier
     )
     return replace(terms, **_beyond_bytes(candidate, fitting, facts))
 

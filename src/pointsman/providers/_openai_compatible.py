@@ -1,10 +1,10 @@
 """The codecs that OpenAI and most other providers share, and the row that describes such a provider."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from pointsman import __version__
 from pointsman.domain.calls import Call
@@ -21,7 +21,6 @@ from pointsman.providers._provider import Answer, Codec, Form, Provider, StreamD
 from pointsman.providers._typed_stream import TypedStream
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.json_object import encode_object
-from pointsman.wire.output_bound import NEWER, without_unlimited
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
@@ -29,8 +28,29 @@ _ID_LINE = b"%bx-client-request-id: %b\r\n"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
+# A chat has two fields for the most tokens of its answer: `max_tokens` is the older one, which OpenAI's own reasoning
+# models refuse, and `max_completion_tokens` the newer one, which some servers ignore.
+NEWER, OLDER = "max_completion_tokens", "max_tokens"
+_BOUNDS: dict[Operation, tuple[str, ...]] = {
+    Operation.CHAT: (NEWER, OLDER),
+    Operation.COMPLETION: (OLDER,),
+    Operation.RESPONSES: ("max_output_tokens",),
+}
+_OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that refuse the older field
 _STREAMING = frozenset({Operation.RESPONSES, Operation.IMAGE, Operation.OTHER})  # where `stream` asks for events
+_UNLIMITED = Raw(b"-1")
 _BODILESS = (204, 205, 304)
+
+
+class Quirks(Struct, frozen=True):
+    """How a server departs from OpenAI's dialect. `output_bound` is the field that a bound on a chat's answer is put
+    into where its client states none; `rename` has pairs of OpenAI's name for a field and the server's."""
+
+    output_bound: str = NEWER
+    rename: tuple[tuple[str, str], ...] = ()
+
+
+_NO_QUIRKS = Quirks()
 
 
 class PassthroughCodec:
@@ -45,9 +65,7 @@ class PassthroughCodec:
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
         body, content_type = b"", "application/json"
         if call.fields:
-            fields = call.fields
-            if call.max_tokens is None and not self._takes_unlimited:
-                fields = without_unlimited(call)
+            fields = self._bounded(call, NEWER)
             if call.model:
                 fields = {**fields, "model": _model_name(candidate.model)}
             body = encode_object(fields)
@@ -58,6 +76,21 @@ class PassthroughCodec:
         target, headers = _envelope(candidate.endpoint, key, call.head.path, content_type, call.head.forwarded)
         headers = _ID_LINE % (headers, attempt_id.encode())
         return UpstreamRequest(call.head.method.encode(), target, headers, body, is_replayable=not call.stateful)
+
+    def _bounded(self, call: Call, of_chats: str) -> dict[str, Raw]:
+        """The fields of a call, with its bound in the field that the provider reads. A bound that the client states
+        otherwise is lowered where it stands; one that it does not state is put in, for a chat into `of_chats`."""
+        tokens, fields = call.max_tokens, call.fields
+        if tokens is not None and tokens != call.stated_tokens:
+            names, fields = _BOUNDS[call.operation], fields.copy()
+            stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
+            for name in stated or (of_chats if call.operation is Operation.CHAT else names[0],):
+                if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
+                    fields[name] = Raw(b"%d" % tokens)
+        elif tokens is None and not self._takes_unlimited:  # to leave out -1 means the same
+            names = tuple([name for name in _BOUNDS.get(call.operation, ()) if fields.get(name) == _UNLIMITED])
+            return {name: value for name, value in fields.items() if name not in names} if names else fields
+        return fields
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
         if status in _BODILESS or call.head.method == "HEAD":
@@ -91,24 +124,25 @@ class JsonCodec(PassthroughCodec):
         self,
         *,
         streams_usage: bool = True,
-        rename: Mapping[str, str] | None = None,
+        quirks: Quirks = _NO_QUIRKS,
         errors: Rules = (),
         takes_unlimited: bool = False,
     ) -> None:
         super().__init__(errors=errors, takes_unlimited=takes_unlimited)
         self._streams_usage = streams_usage
-        self._rename = tuple((rename or {}).items())
+        self._quirks = quirks
 
     def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
-        is_unlimited = call.max_tokens is None and not self._takes_unlimited
-        fields = (without_unlimited(call) if is_unlimited else call.fields).copy()
+        quirks = candidate.endpoint.quirks
+        if not isinstance(quirks, Quirks):
+            quirks = self._quirks
+        fields = self._bounded(call, quirks.output_bound).copy()
         fields["model"] = _model_name(candidate.model)
         if not self._streams_usage:
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
-        rename = candidate.endpoint.rename
-        for name, theirs in self._rename if rename is None else rename:
+        for name, theirs in quirks.rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
         target, headers = _envelope(candidate.endpoint, key, call.head.path, "application/json", call.head.forwarded)
@@ -201,7 +235,8 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     `takes_unlimited` says whether it takes -1 for a bound of an answer that has none, which is left out where it does
     not.
     """
-    codec = JsonCodec(streams_usage=streams_usage, rename=rename, errors=errors, takes_unlimited=takes_unlimited)
+    usual = Quirks(output_bound, tuple((rename or {}).items()))
+    codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
     codecs: dict[Operation, Codec] = {}
     if chat:
         codecs[Operation.CHAT] = codec
@@ -213,5 +248,23 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     for operation in also:
         codecs[operation] = passthrough
     return Provider(
-        name, title, base_url, key_env, codecs, needs_key, docs, output_bound, rename or {}, completion_tokens, errors
+        name=name,
+        title=title,
+        base_url=base_url,
+        key_env=key_env,
+        codecs=codecs,
+        needs_key=needs_key,
+        docs=docs,
+        quirks=partial(_quirks, usual),
+        default_output={} if completion_tokens is None else {Operation.COMPLETION: completion_tokens},
+        errors=errors,
     )
+
+
+def _quirks(usual: Quirks, catalog: str, output_bound: str | None) -> Quirks:
+    """The quirks of a server of this kind whose models are in `catalog`. The configuration may say that it reads
+    `output_bound`, and not what others of its kind read."""
+    if output_bound is None:
+        return Quirks(NEWER, usual.rename) if catalog in _OPENAIS else usual
+    others = tuple(pair for pair in usual.rename if pair[0] != NEWER)
+    return Quirks(output_bound, (*others, (NEWER, OLDER)) if output_bound == OLDER else others)

@@ -12,7 +12,7 @@ event instead of `[DONE]`; Gemini repeats the whole usage in every event and has
 `usage` may grow while a stream runs, and `close` is told when the provider has ended it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -25,7 +25,6 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
-from pointsman.wire.output_bound import NEWER
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -113,10 +112,10 @@ class Codec(Protocol):
 
 class Provider(Struct, frozen=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
-    configuration must give it; `key_env` is the usual environment variable of its key. `output_bound` is the field
-    that a bound on a chat's answer is put into, and `rename` maps OpenAI's field names to the provider's.
-    `completion_tokens` is how long a text completion may be whose request does not say; `None` is as long as the model
-    can answer. `errors` are its own rules of who is at fault, over the shared ones."""
+    configuration must give it; `key_env` is the usual environment variable of its key. `quirks` makes of the catalog's
+    provider and of the configuration's `output_bound` whatever its codecs want to know of an endpoint.
+    `default_output` is the longest answer to a request that states no bound, for operations where that is less than
+    the model can answer. `errors` are its own rules of who is at fault, over the shared ones."""
 
     name: str
     title: str
@@ -125,9 +124,8 @@ class Provider(Struct, frozen=True, eq=False):
     codecs: Mapping[Operation, Codec]
     needs_key: bool = True
     docs: str = ""
-    output_bound: str = NEWER
-    rename: Mapping[str, str] = {}
-    completion_tokens: int | None = None
+    quirks: Callable[[str, str | None], object] = lambda _catalog, _output_bound: None
+    default_output: Mapping[Operation, int] = {}
     errors: Rules = ()
 
     @property

@@ -7,13 +7,12 @@ that people run themselves.
 """
 
 from pointsman.domain.operations import Operation
-from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
+from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, OLDER, PASSED_THROUGH, openai_compatible
 from pointsman.providers.llama_cpp import ERRORS as LLAMA_CPP
 from pointsman.providers.lm_studio import ERRORS as LM_STUDIO
 from pointsman.providers.ollama import ERRORS as OLLAMA
 from pointsman.providers.sglang import ERRORS as SGLANG
 from pointsman.providers.vllm import ERRORS as VLLM
-from pointsman.wire.output_bound import OLDER
 
 PROVIDER = openai_compatible(
     "openai-compatible",

@@ -7,6 +7,7 @@ from pointsman.config.problems import Severity
 from pointsman.domain.origin import Origin
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
+from pointsman.providers._openai_compatible import Quirks
 
 
 def endpoint(text: str, name: str) -> Endpoint:
@@ -48,10 +49,10 @@ providers:
 @pytest.mark.parametrize(
     ("fields", "output_bound", "rename"),
     [
-        ("openai: {keys: {a: env.OPENAI_API_KEY}}", "max_completion_tokens", None),
-        ("openai-compatible: {base_url: 'http://127.0.0.1:8000/v1'}", "max_tokens", None),
-        ("openai-compatible: {base_url: 'https://api.openai.com/v1'}", "max_completion_tokens", None),
-        ("openai-compatible: {base_url: 'https://x.example/v1', catalog: azure}", "max_completion_tokens", None),
+        ("openai: {keys: {a: env.OPENAI_API_KEY}}", "max_completion_tokens", ()),
+        ("openai-compatible: {base_url: 'http://127.0.0.1:8000/v1'}", "max_tokens", ()),
+        ("openai-compatible: {base_url: 'https://api.openai.com/v1'}", "max_completion_tokens", ()),
+        ("openai-compatible: {base_url: 'https://x.example/v1', catalog: azure}", "max_completion_tokens", ()),
         (
             "openai-compatible: {base_url: 'https://x.example/v1', catalog: azure, output_bound: max_tokens}",
             "max_tokens",
@@ -71,10 +72,10 @@ providers:
     ],
 )
 def test_the_field_for_a_bound_is_known_of_the_type_unless_it_is_stated(
-    fields: str, output_bound: str, rename: tuple[tuple[str, str], ...] | None
+    fields: str, output_bound: str, rename: tuple[tuple[str, str], ...]
 ) -> None:
     found_endpoint = endpoint(f"providers: {{{fields}}}", fields.partition(":")[0])
-    assert (found_endpoint.output_bound, found_endpoint.rename) == (output_bound, rename)
+    assert found_endpoint.quirks == Quirks(output_bound, rename)
 
 
 def test_a_provider_that_needs_no_key_needs_nothing() -> None:

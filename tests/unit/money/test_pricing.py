@@ -192,7 +192,7 @@ def test_every_answer_is_charged_for() -> None:
 
 
 def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it() -> None:
-    short = replace(terms(output=500), completion=16)
+    short = replace(terms(output=500), default_output={Operation.COMPLETION: 16})
     for asked, tokens in (
         (asking(Operation.COMPLETION), 16),
         (asking(Operation.COMPLETION, max_tokens=100), 100),

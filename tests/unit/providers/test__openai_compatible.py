@@ -13,7 +13,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
-from pointsman.providers._openai_compatible import JsonCodec, PassthroughCodec, openai_compatible
+from pointsman.providers._openai_compatible import NEWER, JsonCodec, PassthroughCodec, Quirks, openai_compatible
 from pointsman.providers._provider import Answer, Form
 from pointsman.providers._usage_scan import usage_in
 
@@ -50,7 +50,7 @@ def test_each_key_has_its_own_headers() -> None:
 
 
 def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
-    codec = JsonCodec(streams_usage=False, rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"})
+    codec = JsonCodec(streams_usage=False, quirks=Quirks(rename=((NEWER, "max_tokens"), ("seed", "random_seed"))))
     asked = {"stream": True, "stream_options": {"include_usage": True}, "max_completion_tokens": 5, "seed": 1}
     body = msgspec.json.decode(codec.encode(parse({**CHAT, **asked}), target(), target().keys[0]).body)
     assert body == {**CHAT, "model": "upstream-model", "stream": True, "max_tokens": 5, "random_seed": 1}
@@ -58,14 +58,14 @@ def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
     assert "stream_options" not in plain
 
 
-def test_what_is_configured_to_be_renamed_holds_instead_of_the_types() -> None:
-    codec = JsonCodec(rename={"seed": "random_seed"})
-    for rename, sent in (
+def test_the_quirks_of_an_endpoint_hold_instead_of_those_of_its_type() -> None:
+    codec = JsonCodec(quirks=Quirks(rename=(("seed", "random_seed"),)))
+    for quirks, sent in (
         (None, {"max_completion_tokens": 5, "random_seed": 1}),
-        ((), {"max_completion_tokens": 5, "seed": 1}),
-        ((("max_completion_tokens", "max_tokens"),), {"max_tokens": 5, "seed": 1}),
+        (Quirks(), {"max_completion_tokens": 5, "seed": 1}),
+        (Quirks(rename=((NEWER, "max_tokens"),)), {"max_tokens": 5, "seed": 1}),
     ):
-        endpoint = msgspec.structs.replace(target().endpoint, rename=rename)
+        endpoint = msgspec.structs.replace(target().endpoint, quirks=quirks)
         call = parse({**CHAT, "max_completion_tokens": 5, "seed": 1})
         body = msgspec.json.decode(codec.encode(call, candidate(endpoint, "m"), endpoint.keys[0]).body)
         assert body == {**CHAT, "model": "m", **sent}
