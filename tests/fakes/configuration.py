@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
-from pointsman.config.compile import Checked, Compiled, compile_document
+from pointsman.config.compile import Checked, compile_document
 from pointsman.config.load import load
 from pointsman.config.problems import Problem, Severity
+from pointsman.config.snapshot_file import Compiled, write_snapshot
 
 ENVIRON = {
     "OPENAI_API_KEY": "sk-openai",
@@ -26,6 +27,14 @@ def compiled(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Pat
     outcome = checked(text, environ, folder)
     assert outcome.compiled is not None, [str(problem) for problem in outcome.problems]
     return outcome.compiled
+
+
+def accept(path: Path, text: str, environ: Mapping[str, str] = ENVIRON, folder: Path | None = None) -> Compiled:
+    """Leave a configuration text in a snapshot file, as a gateway does that starts with it."""
+    folder = folder or path.parent
+    taken = compiled(text, environ, folder)
+    write_snapshot(path, taken, text.encode(), folder)
+    return taken
 
 
 def found(outcome: Checked, severity: Severity = Severity.ERROR) -> list[str]:

@@ -12,11 +12,11 @@ from uuid import UUID
 import httpx
 
 from fakes.clock import PATIENCE_S
+from fakes.configuration import accept
 from pointsman.admin.app import make_app
 from pointsman.admin.auth import AdminToken
 from pointsman.admin.services import Services
-from pointsman.config.compile import Compiled
-from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
@@ -126,7 +126,7 @@ def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> S
     """Build the services of a control process, over a configuration file in `folder`."""
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
-    write_snapshot(snapshot, Accepted(file.read_bytes(), str(folder), ""))
+    accept(snapshot, config, ENVIRON)
     book = LeaseBook(1)
 
     async def open_store() -> Store:

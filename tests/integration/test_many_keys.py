@@ -15,7 +15,7 @@ from fakes.lag import LongestTurn
 from fakes.many_keys import entry, teams, value_of, write_keys
 from integration.gateway import chat, run, serving
 from pointsman.config.compile import compile_file
-from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import read_snapshot, write_snapshot
 from pointsman.engine.live import Live
 from pointsman.routing.admit import Grant, admit
 from pointsman.runtime.worker import Worker
@@ -119,8 +119,7 @@ def test_a_reload_does_not_hold_up_the_loop(count: int, tmp_path: Path) -> None:
     def write() -> None:
         compiled = compile_file(file, environ).compiled
         assert compiled is not None
-        accepted = Accepted(file.read_bytes(), str(tmp_path), compiled.snapshot.digest)
-        write_snapshot(snapshot, accepted, compiled.keys)
+        write_snapshot(snapshot, compiled, file.read_bytes(), tmp_path)
 
     async def main() -> float:
         taken = read_snapshot(snapshot, environ)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fastapi import HTTPException
 
 from pointsman.admin.services import Services
-from pointsman.config.compile import Compiled
+from pointsman.config.snapshot_file import Compiled
 from pointsman.domain.identity import KeyTable
 from pointsman.domain.limits import Level
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import typer
 
 from pointsman.cli._terminal import say
-from pointsman.config.compile import Checked, Compiled, compile_file
+from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import compile_default, default_document
 from pointsman.config.problems import Problem, Severity, render
+from pointsman.config.snapshot_file import Compiled
 
 
 def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compiled:

@@ -11,7 +11,8 @@ from pointsman.cli._help import NO_SECRETS
 from pointsman.cli._terminal import say, say_data
 
 if TYPE_CHECKING:
-    from pointsman.config.compile import Checked, Compiled
+    from pointsman.config.compile import Checked
+    from pointsman.config.snapshot_file import Compiled
     from pointsman.domain.snapshots import PublicModel, Snapshot
     from pointsman.domain.targets import Candidate
 

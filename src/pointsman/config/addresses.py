@@ -1,7 +1,9 @@
 """Addresses as people write them: where to listen, and where a provider is."""
 
 import re
+from base64 import b64encode
 from ipaddress import ip_address
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -12,7 +14,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_.~:@!$&'()*+,;=%-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Address(Struct, frozen=True):
+class ListenAddress(Struct, frozen=True):
     """Where to listen. An empty `host` means every address."""
 
     host: str
@@ -34,7 +36,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def parse_listen(text: str) -> Address:
+def parse_listen(text: str) -> ListenAddress:
     """Read `host:port`, `:port` or `[v6]:port`. Raises `ValueError` with a message for the user."""
     host, colon, port_text = text.rpartition(":")
     if not colon:
@@ -45,7 +47,7 @@ def parse_listen(text: str) -> Address:
         raise ValueError("an IPv6 address stands in brackets, such as [::1]:8080")
     elif host and not _is_host(host):
         raise ValueError(f"{host!r} is not an address or the name of a host")
-    return Address(host.lower(), _port(port_text, lowest=0))
+    return ListenAddress(host.lower(), _port(port_text, lowest=0))
 
 
 def parse_base_url(text: str) -> tuple[Origin, str]:
@@ -72,6 +74,11 @@ def parse_proxy(text: str) -> tuple[Origin, str | None]:
     if path:
         raise ValueError("the address of a proxy has no path")
     return origin, userinfo if at else None
+
+
+def basic_credentials(userinfo: str) -> str:
+    """The value of an authorization header for the `user:password` of an address."""
+    return f"Basic {b64encode(unquote(userinfo).encode()).decode()}"
 
 
 def _split_origin(text: str) -> tuple[Origin, str]:

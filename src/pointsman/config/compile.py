@@ -13,18 +13,20 @@ from pointsman.config.access import compile_access
 from pointsman.config.addresses import is_loopback
 from pointsman.config.catalog import CURRENT, FOLDER, LISTS, CatalogInUse, read_catalog
 from pointsman.config.endpoints import EndpointCompiler
-from pointsman.config.key_directory import KeyDirectory
-from pointsman.config.keys_file import FileKeys, KeysFileError, read_keys
+from pointsman.config.key_directory import FileKeys, KeyDirectory
+from pointsman.config.keys_file import KeysFileError, read_keys
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.load import Loaded, load
 from pointsman.config.overrides import overridden
 from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
+from pointsman.config.process import compile_network, compile_settings
 from pointsman.config.public_models import ModelCompiler, note_idle_keys
 from pointsman.config.references import References
 from pointsman.config.routing_schema import RoutingSettings
 from pointsman.config.schema import Document, GovernanceSettings
-from pointsman.config.settings import Settings, compile_network, compile_settings
+from pointsman.config.settings import Settings
+from pointsman.config.snapshot_file import Compiled
 from pointsman.config.unusable import warn_unusable
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
@@ -46,18 +48,6 @@ class Parts(Struct, frozen=True):
 
 
 INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
-
-
-class Compiled(Struct, frozen=True):
-    """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
-    those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
-    customers, such as `team:research`."""
-
-    snapshot: Snapshot
-    settings: Settings
-    secret_files: frozenset[Path]
-    keys: KeyDirectory | None = None
-    owners: frozenset[str] = frozenset()
 
 
 class Checked(Struct, frozen=True):
@@ -115,7 +105,8 @@ def compile_document(
     own_keys = compiler.compile_all(time())
     if document.governance.keys_file is not None:
         directory = directory or _read_keys(document.governance, own_keys, references, compiler, findings)
-    keys = FileKeys(own_keys, directory, compiler.compile_one) if directory is not None else own_keys
+    shared = compiler.shared_limits() if directory is not None else ()
+    keys = FileKeys(own_keys, directory, shared) if directory is not None else own_keys
     pricing = compile_pricing(document, in_use.catalog, findings, lambda name: _is_key(directory, name))
     access = compile_access(document.server, findings)
     key_headers = compile_key_headers(document.governance, findings)
@@ -126,29 +117,32 @@ def compile_document(
         _refuse_own_address(endpoints, settings, findings)
     findings.forget(loaded.lost)
     problems = in_order((*loaded.problems, *findings.in_order()))
-    secret_files = frozenset(references.files)
-    if data_dir is not None:
-        secret_files |= {data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS}
+    secret_files = _watched(references, data_dir)
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
     snapshot = Snapshot(
-        _digest(document, references, in_use, directory),
-        endpoints,
-        models,
-        keys,
-        document.governance.require_key,
-        routing,
-        key_headers,
-        pricing,
-        names,
-        compiler.shared_limits() if directory is not None else (),
-        document.governance.near_limit,
-        document.server.default_provider,
+        digest=_digest(document, references, in_use, directory),
+        endpoints=endpoints,
+        models=models,
+        virtual_keys=keys,
+        require_key=document.governance.require_key,
+        routing=routing,
+        key_headers=key_headers,
+        pricing=pricing,
+        names=names,
+        shared_limits=shared,
+        near_limit=document.governance.near_limit,
+        default_provider=document.server.default_provider,
         access=access,
         limit_headers=document.server.limit_headers,
     )
     compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
     return Checked(compiled, problems, secret_files)
+
+
+def _watched(references: References, data_dir: Path | None) -> frozenset[Path]:
+    of_catalog = {data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS} if data_dir is not None else set[Path]()
+    return frozenset(references.files | of_catalog)
 
 
 def _owners(governance: GovernanceSettings) -> frozenset[str]:
@@ -195,11 +189,11 @@ def compile_routing(settings: RoutingSettings) -> Routing:
     failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
     health = HealthLimits(**settings.health.model_dump())
     return Routing(
-        settings.strategy,
-        settings.max_attempts,
-        timeouts,
-        settings.commit_buffer,
-        failover,
+        strategy=settings.strategy,
+        max_attempts=settings.max_attempts,
+        timeouts=timeouts,
+        commit_buffer=settings.commit_buffer,
+        failover=failover,
         health=health,
         event_bytes=settings.event_bytes,
         state_days=settings.state_days,

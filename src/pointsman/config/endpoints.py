@@ -9,9 +9,9 @@ from pointsman.config.addresses import is_loopback, parse_base_url
 from pointsman.config.catalog import CatalogInUse, by_name
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
 from pointsman.config.schema import KeySettings, ProviderSettings
-from pointsman.config.settings import compile_network
 from pointsman.config.source import Location
 from pointsman.domain.limits import Level
 from pointsman.domain.network import Network

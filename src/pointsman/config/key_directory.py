@@ -1,141 +1,187 @@
-"""Very many virtual keys in one block of bytes that is searched as it lies: opening it costs the same however many
-there are, and processes that map the same file share its memory.
+"""Very many virtual keys, in an SQLite file: opening it costs the same however many there are.
 
-    magic, u32 format, 32 bytes SHA-256 of all that follows
-    u32 shards, u64 keys, u64 length of the policies
-    (shards + 1) u64 offsets into the entries by digest, the same by name
-    policies       msgpack: a list of JSON objects, what a key's entry says besides its name and value; each once
-    by digest      msgpack maps {digest: [name, number of the policy]}, one for each shard
-    by name        msgpack maps {name: [digest, number of the policy]}, one for each shard
-
-A shard is found by the first bytes of a digest, or by the CRC-32 of a name.
+A row holds the digest of a key, its name and the number of its policy. A policy is everything else that a key says;
+most keys share a few. It is kept as the virtual key that was compiled from it, without name, digest
+and shared limits.
 """
 
-import mmap
-import struct
-from collections.abc import Iterable, Iterator
-from hashlib import sha256
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import file_digest, sha256
 from pathlib import Path
-from zlib import crc32
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
-FORMAT = 1
-SHARD_KEYS = 16  # keys in a shard, about
+from pointsman.config.frozen import freeze, thaw
+from pointsman.domain.identity import KeyTable, VirtualKey
+from pointsman.domain.limits import Limit
 
-_MAGIC = b"PMKEYS\r\n"
-_HEAD = struct.Struct("<8sI32s")
-_SIZES = struct.Struct("<IQQ")
-_OFFSET = struct.Struct("<QQ")
-_BY_DIGEST = msgspec.msgpack.Decoder(dict[bytes, tuple[str, int]])
-_BY_NAME = msgspec.msgpack.Decoder(dict[str, tuple[bytes, int]])
+MAX_HELD = 20_000  # keys that were used lately, and policies
+
+_TABLES = """
+    CREATE TABLE policies (number INTEGER PRIMARY KEY, key BLOB NOT NULL);
+    CREATE TABLE keys (
+        digest BLOB PRIMARY KEY, name TEXT NOT NULL, policy INTEGER NOT NULL, is_current INTEGER NOT NULL
+    ) WITHOUT ROWID;
+"""
+_BY_NAME = "CREATE UNIQUE INDEX by_name ON keys (name) WHERE is_current"
 
 
 class DirectoryError(ValueError):
-    """Not a directory of keys, a newer version's, or a damaged one. The message says which."""
+    """A directory of keys that is damaged."""
 
 
-class Entry(Struct, frozen=True):
-    """One key. `policy` is the number of what its entry says besides name and value."""
+class KeyRow(Struct, frozen=True):
+    """One value of a key. By its name a key is found as its current value, not as the previous one."""
 
-    name: str
     digest: bytes
+    name: str
     policy: int
-
-
-def pack(entries: Iterable[Entry], policies: list[bytes]) -> bytes:
-    """The bytes of a directory. Digests are unique; of several entries with one name, the last is found by it."""
-    known = list(entries)
-    shards = max(1, len(known) // SHARD_KEYS)
-    by_digest: list[dict[bytes, tuple[str, int]]] = [{} for _ in range(shards)]
-    by_name: list[dict[str, tuple[bytes, int]]] = [{} for _ in range(shards)]
-    for entry in known:
-        by_digest[_digest_shard(entry.digest, shards)][entry.digest] = (entry.name, entry.policy)
-        by_name[_name_shard(entry.name, shards)][entry.name] = (entry.digest, entry.policy)
-    encode = msgspec.msgpack.Encoder().encode
-    blocks = [[encode(shard) for shard in index] for index in (by_digest, by_name)]
-    said = encode(policies)
-    tables = b"".join(struct.pack(f"<{shards + 1}Q", *_ends(index)) for index in blocks)
-    body = b"".join([_SIZES.pack(shards, len(known), len(said)), tables, said, *blocks[0], *blocks[1]])
-    return _HEAD.pack(_MAGIC, FORMAT, sha256(body).digest()) + body
+    is_current: bool = True
 
 
 class KeyDirectory:
-    """Keys by digest and by name. `data` stays as it is while this lives."""
+    """Keys by digest and by name. `digest` identifies the whole."""
 
-    def __init__(self, data: "bytes | mmap.mmap") -> None:
-        """Raises `DirectoryError`."""
-        if len(data) < _HEAD.size or data[: len(_MAGIC)] != _MAGIC:
-            raise DirectoryError("is not a directory of virtual keys")
-        _, version, checksum = _HEAD.unpack_from(data)
-        if version != FORMAT:
-            raise DirectoryError(f"has format {version}, this version reads {FORMAT}")
-        with memoryview(data) as view, view[_HEAD.size :] as body:
-            if sha256(body).digest() != checksum:
-                raise DirectoryError("is damaged")
-        self.data = data
-        self.digest = checksum.hex()
-        shards, self._count, policy_bytes = _SIZES.unpack_from(data, _HEAD.size)
-        self._shards = shards
-        table = _OFFSET.size // 2 * (shards + 1)
-        first = _HEAD.size + _SIZES.size
-        self._tables = (first, first + table)
-        policies = first + 2 * table
-        self.policies: list[bytes] = msgspec.msgpack.decode(data[policies : policies + policy_bytes], type=list[bytes])
-        first = policies + policy_bytes
-        (length,) = struct.unpack_from("<Q", data, self._tables[0] + table - _OFFSET.size // 2)
-        self._blocks = (first, first + length)
+    def __init__(self, database: sqlite3.Connection, digest: str = "") -> None:
+        self._database = database
+        self.digest = digest or sha256(self.data).hexdigest()
 
     @classmethod
-    def open(cls, path: Path) -> "KeyDirectory":
-        """Map a file. Raises `OSError` and `DirectoryError`."""
+    def build(cls, rows: Iterable[KeyRow], policies: Iterable[VirtualKey]) -> "KeyDirectory":
+        """A directory in memory. Digests are unique, and so are the names of current values."""
+        database = sqlite3.connect(":memory:", check_same_thread=False)
+        database.executescript(_TABLES)
+        database.executemany("INSERT INTO policies VALUES (?, ?)", enumerate(freeze(key)[0] for key in policies))
+        database.executemany("INSERT INTO keys VALUES (?, ?, ?, ?)", sorted(map(astuple, rows)))
+        database.execute(_BY_NAME)
+        database.commit()
+        return cls(database)
+
+    @classmethod
+    def open(cls, path: Path, digest: str) -> "KeyDirectory":
+        """A directory in a file, which may be deleted meanwhile. Raises `OSError` and `DirectoryError`."""
         with path.open("rb") as file:
-            try:
-                data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-            except ValueError:  # an empty file
-                raise DirectoryError(f"{path} is not a directory of virtual keys") from None
-        try:
-            return cls(data)
-        except DirectoryError as error:
-            data.close()
-            raise DirectoryError(f"{path} {error}") from None
+            if file_digest(file, "sha256").hexdigest() != digest:
+                raise DirectoryError(f"{path} is damaged")
+        place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        return cls(sqlite3.connect(place, uri=True, check_same_thread=False), digest)
+
+    def __del__(self) -> None:
+        self._database.close()
+
+    @property
+    def data(self) -> bytes:
+        """The content of its file."""
+        return self._database.serialize()
 
     def __len__(self) -> int:
-        return int(self._count)
+        return int(self._database.execute("SELECT count(*) FROM keys").fetchone()[0])
 
-    def __iter__(self) -> Iterator[Entry]:
-        for number in range(self._shards):
-            for digest, (name, policy) in _BY_DIGEST.decode(self._block(0, number)).items():
-                yield Entry(name, digest, policy)
+    def __iter__(self) -> Iterator[bytes]:
+        """The digests of all keys."""
+        return (digest for (digest,) in self._database.execute("SELECT digest FROM keys"))
 
-    def find(self, digest: bytes) -> Entry | None:
+    def find(self, digest: bytes) -> KeyRow | None:
         """The key with this digest."""
-        found = _BY_DIGEST.decode(self._block(0, _digest_shard(digest, self._shards))).get(digest)
-        return Entry(found[0], digest, found[1]) if found is not None else None
+        found = self._database.execute("SELECT * FROM keys WHERE digest = ?", (digest,)).fetchone()
+        return KeyRow(*found) if found is not None else None
 
-    def named(self, name: str) -> Entry | None:
+    def named(self, name: str) -> KeyRow | None:
         """The key with this name."""
-        found = _BY_NAME.decode(self._block(1, _name_shard(name, self._shards))).get(name)
-        return Entry(name, *found) if found is not None else None
+        found = self._database.execute("SELECT * FROM keys WHERE name = ? AND is_current", (name,)).fetchone()
+        return KeyRow(*found) if found is not None else None
 
-    def _block(self, index: int, shard: int) -> bytes:
-        start, end = _OFFSET.unpack_from(self.data, self._tables[index] + shard * (_OFFSET.size // 2))
-        first = self._blocks[index]
-        return self.data[first + start : first + end]
-
-
-def _ends(blocks: list[bytes]) -> list[int]:
-    """Where each block begins, and where the last ends."""
-    ends = [0]
-    for block in blocks:
-        ends.append(ends[-1] + len(block))
-    return ends
+    def policy(self, number: int) -> VirtualKey:
+        """The policy with this number."""
+        (data,) = self._database.execute("SELECT key FROM policies WHERE number = ?", (number,)).fetchone()
+        policy: VirtualKey = thaw(data, _nothing)
+        return policy
 
 
-def _digest_shard(digest: bytes, shards: int) -> int:
-    return int.from_bytes(digest[:4], "big") % shards
+def _nothing(kind: str, name: str) -> object:
+    raise KeyError(f"a policy names a {kind}: {name}")
 
 
-def _name_shard(name: str, shards: int) -> int:
-    return crc32(name.encode()) % shards
+class FileKeys(KeyTable):
+    """The keys of the configuration file, `own`, and those of a directory, which are made when they are used.
+    `shared` are the limits of teams and customers."""
+
+    def __init__(self, own: Mapping[bytes, VirtualKey], directory: KeyDirectory, shared: Iterable[Limit]) -> None:
+        self.directory = directory
+        self.own = own
+        self._made: dict[bytes, VirtualKey] = {}
+        self._policies: dict[int, VirtualKey] = {}
+        self._shared: dict[str, list[Limit]] = {}
+        for limit in shared:
+            self._shared.setdefault(limit.owner, []).append(limit)
+        of_entries = [limit for key in own.values() for entry in key.entries.values() for limit in entry.limits]
+        of_keys = [limit for key in own.values() for limit in key.limits]
+        self._own_limits = {limit.counter: limit for limit in (*of_keys, *of_entries)}
+
+    def get(self, digest: bytes, default: VirtualKey | None = None) -> VirtualKey | None:  # type: ignore[override]
+        """The key with this digest."""
+        found = self.own.get(digest) or self._made.get(digest)
+        if found is None:
+            row = self.directory.find(digest)
+            if row is None:
+                return default
+            found = self._make(row)
+            if len(self._made) >= MAX_HELD:
+                self._made.pop(next(iter(self._made)), None)
+            self._made[digest] = found
+        return found
+
+    def named(self, name: str) -> VirtualKey | None:
+        for key in self.own.values():
+            if key.name == name:
+                return key
+        row = self.directory.named(name)
+        return self.get(row.digest) if row is not None else None
+
+    def limit(self, counter: str) -> Limit | None:
+        """A limit of a key, or of its use of one provider, by the name of its counter."""
+        if counter in self._own_limits:
+            return self._own_limits[counter]
+        level, _, owner = counter.partition("|")[0].partition(":")
+        name, _, provider = owner.partition("/")
+        row = self.directory.named(name) if level in ("virtual_key", "entry") else None
+        if row is None:
+            return None
+        key = self._made.get(row.digest) or self._make(row)
+        limits = (
+            key.limits if level == "virtual_key" else key.entries[provider].limits if provider in key.entries else ()
+        )
+        return next((limit for limit in limits if limit.counter == counter), None)
+
+    def __getitem__(self, digest: bytes) -> VirtualKey:
+        found = self.get(digest)
+        if found is None:
+            raise KeyError(digest.hex())
+        return found
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.own
+        yield from self.directory
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self.directory)
+
+    def _make(self, row: KeyRow) -> VirtualKey:
+        policy = self._policies.get(row.policy)
+        if policy is None:
+            if len(self._policies) >= MAX_HELD:
+                self._policies.pop(next(iter(self._policies)), None)
+            policy = self._policies[row.policy] = self.directory.policy(row.policy)
+        shared = (*self._shared.get(f"team:{policy.team}", ()), *self._shared.get(f"customer:{policy.customer}", ()))
+        entries = {
+            name: replace(entry, limits=_owned(entry.limits, f"entry:{row.name}/{name}"))
+            for name, entry in policy.entries.items()
+        }
+        limits = (*_owned(policy.limits, f"virtual_key:{row.name}"), *shared)
+        return replace(policy, name=row.name, digest=row.digest, entries=entries, limits=limits)
+
+
+def _owned(limits: Iterable[Limit], owner: str) -> tuple[Limit, ...]:
+    return tuple(replace(limit, owner=owner) for limit in limits)

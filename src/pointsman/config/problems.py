@@ -66,6 +66,10 @@ class Findings:
                 and not any(location[: len(one)] == one or one[: len(location)] == location for one in gone)
             ]
 
+    def errors(self) -> list[Problem]:
+        """The errors alone, in the order of the file."""
+        return [problem for problem in self.in_order() if problem.severity is Severity.ERROR]
+
     def in_order(self) -> tuple[Problem, ...]:
         """All problems in the order of the file."""
         return in_order(problem for _, problem in self._found)

@@ -5,9 +5,15 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from pointsman.config.addresses import basic_credentials, parse_proxy
 from pointsman.domain.origin import Secret
 
 MAX_SECRET_BYTES = 64 * 1024
+
+# Forms of a secret that is made from a reference, or needs none: an address without a password, and the authorization
+# that is made from the address of a proxy.
+LITERAL = "literal:"
+PROXY = "proxy:"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL_STYLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?|os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
@@ -46,10 +52,19 @@ class References:
             raise BadReference(f"write env.{match[1] or match[2]} to read that environment variable")
         raise BadReference("secrets are not written into this file; use env.NAME or file:PATH")
 
+    def restore(self, reference: str) -> Secret:
+        """The secret with the `reference` of another one. Raises `BadReference`."""
+        if reference.startswith(LITERAL):
+            return Secret(reference.removeprefix(LITERAL), reference)
+        if not reference.startswith(PROXY):
+            return self.resolve(reference) if reference else Secret("")
+        _, userinfo = parse_proxy(self.resolve(reference.removeprefix(PROXY)).reveal())
+        return Secret(basic_credentials(userinfo or ""), reference)
+
     def _found(self, reference: str, value: str) -> Secret:
         _check(value, reference)
         self.digests[reference] = sha256(value.encode()).hexdigest()
-        return Secret(value)
+        return Secret(value, reference)
 
     def _from_environment(self, reference: str) -> str:
         name = reference.removeprefix("env.")

@@ -1,11 +1,15 @@
 """The configuration in force on disk: what control accepted last, for workers to start from and to swap to.
 
-It is the accepted document itself, with the folder its relative paths start at, behind a checksum. So it holds secrets
-only as the references `env.NAME` and `file:PATH` that the document has, and digests of virtual keys; whoever reads it
-resolves the references again. Where there is a directory of further keys it is a file of its own beside it, named by
-its digest, which all processes map.
+The file holds the compiled configuration as frozen structs, behind a checksum, and beside them the document they were
+compiled from. It has no secrets, only the references `env.NAME` and `file:PATH` of the document: each reader resolves
+them again. It has digests of virtual keys. A directory of further keys is a file of its own beside it, named by its
+digest, which all processes open.
+
+The compiled part is for the version that wrote it, over the catalog and the secrets of that time. In any other case the
+document is compiled again, see `kept`.
 """
 
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -14,13 +18,18 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.config.catalog import packaged
-from pointsman.config.compile import INSTALLED, Compiled, compile_document
-from pointsman.config.key_directory import DirectoryError, KeyDirectory
-from pointsman.config.load import load
+from pointsman import __version__
+from pointsman.catalog.reader import ModelCatalog
+from pointsman.config.catalog import packaged, read_catalog
+from pointsman.config.frozen import FrozenError, freeze, thaw
+from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
+from pointsman.config.references import BadReference, References
+from pointsman.config.settings import Settings
 from pointsman.config.whole_file import write_whole
+from pointsman.domain.origin import Secret
+from pointsman.domain.snapshots import Snapshot
 
-FORMAT = 1
+FORMAT = 2  # 1 had the document alone
 _MAGIC = b"PMSNAP\r\n"
 
 
@@ -28,48 +37,116 @@ class SnapshotError(ValueError):
     """A snapshot that cannot be used. The message says which and why."""
 
 
-class Accepted(Struct, frozen=True):
-    """A document that compiled. `digest` is that of the compiled snapshot, `keys` the name of the directory of keys."""
+class OutdatedError(SnapshotError):
+    """A snapshot with a document that has to be compiled again."""
+
+
+class Compiled(Struct, frozen=True):
+    """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
+    those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
+    customers, such as `team:research`."""
+
+    snapshot: Snapshot
+    settings: Settings
+    secret_files: frozenset[Path]
+    keys: KeyDirectory | None = None
+    owners: frozenset[str] = frozenset()
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """A document that compiled, with the `folder` its relative paths start at. `digest` is that of the compiled
+    snapshot, `keys` the digest of the directory of keys. `secrets` identifies the secrets that `compiled` names."""
 
     content: bytes
     folder: str
     digest: str
+    data_dir: str = ""
     keys: str | None = None
+    version: str = ""
+    secrets: str = ""
+    compiled: bytes = b""
 
 
-def write_snapshot(path: Path, accepted: Accepted, keys: KeyDirectory | None = None) -> None:
+def write_snapshot(path: Path, compiled: Compiled, content: bytes, folder: Path) -> None:
     """Put it in place, whole or not at all. Raises `OSError`."""
-    if keys is not None:
-        accepted = replace(accepted, keys=f"{path.name}-keys-{keys.digest[:32]}")
-        assert accepted.keys is not None
-        file = path.with_name(accepted.keys)
-        if not file.exists():
-            write_whole(file, keys.data)
+    keys, snapshot = compiled.keys, compiled.snapshot
+    if isinstance(snapshot.virtual_keys, FileKeys):
+        snapshot = replace(snapshot, virtual_keys=snapshot.virtual_keys.own)
+    data, secrets = freeze(replace(compiled, snapshot=snapshot, keys=None))
+    accepted = Accepted(
+        content=content,
+        folder=str(folder),
+        digest=snapshot.digest,
+        data_dir=str(compiled.settings.data_dir),
+        keys=keys.digest if keys is not None else None,
+        version=__version__,
+        secrets=_identify(secrets),
+        compiled=data,
+    )
+    directory = _directory(path, accepted)
+    if keys is not None and directory is not None and not directory.exists():
+        write_whole(directory, keys.data)
     body = msgspec.msgpack.encode(accepted)
     write_whole(path, _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body)
     for old in path.parent.glob(f"{path.name}-keys-*"):  # who has one open keeps it until it lets go
-        if old.name != accepted.keys:
+        if old != directory:
             old.unlink(missing_ok=True)
 
 
 def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
-    """Read and compile it. Raises `SnapshotError`, and `OSError` where there is none."""
+    """Read it. Raises `SnapshotError`, `OutdatedError` where its document has to be compiled again, and `OSError`
+    where there is none."""
     accepted = read_accepted(path)
-    keys = None
-    if accepted.keys is not None:
-        try:
-            keys = KeyDirectory.open(path.with_name(accepted.keys))
-        except DirectoryError as error:
-            raise SnapshotError(str(error)) from None
-    loaded, folder = load(accepted.content), Path(accepted.folder)
-    checked = compile_document(loaded, folder, environ, directory=keys)
-    if checked.compiled is None:
-        # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
-        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()), keys)
-    if checked.compiled is None:
-        said = "; ".join(str(problem) for problem in checked.problems if problem.severity.value == "error")
-        raise SnapshotError(f"{path} no longer compiles: {said}")
-    return checked.compiled
+    if accepted.version != __version__:
+        raise OutdatedError(f"{path} was written by version {accepted.version or 'of old'}")
+    references = References(environ, Path(accepted.folder))
+    found: dict[str, Secret] = {}
+
+    def find(kind: str, name: str) -> object:
+        if kind == "secret":
+            return found.setdefault(name, references.restore(name))
+        return _catalog(name, Path(accepted.data_dir))
+
+    try:
+        compiled: Compiled = thaw(accepted.compiled, find)
+    except (BadReference, FrozenError) as error:
+        raise OutdatedError(f"{path} cannot be used as it is: {error}") from None
+    if _identify(found) != accepted.secrets:
+        raise OutdatedError(f"{path} was written with other secrets")
+    keys, snapshot = read_keys(path, accepted), compiled.snapshot
+    if keys is not None:
+        snapshot = replace(snapshot, virtual_keys=FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits))
+    return replace(compiled, snapshot=snapshot, keys=keys)
+
+
+def _catalog(digest: str, data_dir: Path) -> ModelCatalog:
+    catalog = packaged()
+    if catalog.digest != digest:
+        catalog = read_catalog(data_dir).catalog
+    if catalog.digest != digest:
+        raise OutdatedError("the catalog it was compiled over is gone")
+    return catalog
+
+
+def read_keys(path: Path, accepted: Accepted) -> KeyDirectory | None:
+    """The directory of further keys, where there is one. Raises `SnapshotError` and `OSError`."""
+    directory = _directory(path, accepted)
+    if directory is None or accepted.keys is None:
+        return None
+    try:
+        return KeyDirectory.open(directory, accepted.keys)
+    except DirectoryError as error:
+        raise SnapshotError(str(error)) from None
+
+
+def _directory(path: Path, accepted: Accepted) -> Path | None:
+    return path.with_name(f"{path.name}-keys-{accepted.keys[:32]}") if accepted.keys is not None else None
+
+
+def _identify(secrets: Mapping[str, Secret]) -> str:
+    """Tells whether secrets changed, without giving any away."""
+    each = sorted((name, sha256(one.reveal().encode()).hexdigest()) for name, one in secrets.items())
+    return sha256(json.dumps(each).encode()).hexdigest()
 
 
 def read_accepted(path: Path) -> Accepted:
@@ -79,7 +156,7 @@ def read_accepted(path: Path) -> Accepted:
     if data[: len(_MAGIC)] != _MAGIC:
         raise SnapshotError(f"{path} is not a snapshot")
     version = int.from_bytes(data[len(_MAGIC) : head], "little")
-    if version != FORMAT:
+    if not 1 <= version <= FORMAT:
         raise SnapshotError(f"{path} has format {version}, this version reads {FORMAT}")
     body = data[head + 32 :]
     if sha256(body).digest() != data[head : head + 32]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
-from pointsman.config.addresses import Address
+from pointsman.config.addresses import ListenAddress
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.references import BadReference, References
@@ -217,7 +217,7 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
     return tuple(names)
 
 
-def check_access(governance: GovernanceSettings, listen: Address | None, findings: Findings) -> None:
+def check_access(governance: GovernanceSettings, listen: ListenAddress | None, findings: Findings) -> None:
     """Open mode is for this machine alone, and closed mode needs a key that opens it."""
     if governance.require_key:
         if not governance.virtual_keys and governance.keys_file is None:

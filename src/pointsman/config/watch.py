@@ -13,8 +13,9 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
-from pointsman.config.compile import Checked, Compiled, compile_file
+from pointsman.config.compile import Checked, compile_file
 from pointsman.config.problems import Problem
+from pointsman.config.snapshot_file import Compiled
 
 POLL_S = 5.0
 QUIET_MS = 100  # a burst of writes counts as one change once it has been quiet for this long

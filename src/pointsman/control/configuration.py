@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import time
 
-from pointsman.config.compile import Compiled
+from pointsman.config.kept import compile_again, read_or_compile
 from pointsman.config.problems import Problem, Severity
 from pointsman.config.settings import changed_fields
-from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import Compiled, read_accepted, write_snapshot
 from pointsman.config.watch import ConfigWatcher
 
 DISTRIBUTE_S = 10.0
@@ -35,7 +35,7 @@ class Configuration:
     ) -> None:
         self.path = path
         self._environ = environ
-        self.current = read_snapshot(path, environ)
+        self.current = read_or_compile(path, environ)
         self._config = config
         self._on_new = on_new
         self._distribute = distribute
@@ -76,12 +76,13 @@ class Configuration:
     async def _read_again(self) -> None:
         """Without a file the configuration stays; what it is compiled over, the catalog, may have changed."""
         async with self._changing:
-            compiled = await asyncio.to_thread(read_snapshot, self.path, self._environ)
+            compiled = await asyncio.to_thread(compile_again, self.path, self._environ)
             if compiled.snapshot.digest == self.digest:
                 self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
                 _logger.info(self._outcome[1][0])
                 return
-            await self._put_in_force(compiled, [])
+            accepted = await asyncio.to_thread(read_accepted, self.path)
+            await self._put_in_force(compiled, accepted.content, Path(accepted.folder), [])
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:
@@ -102,18 +103,17 @@ class Configuration:
         assert self._config is not None
         async with self._changing:
             content = await asyncio.to_thread(self._config.read_bytes)
-            folder = str(self._config.absolute().parent)
-            accepted = Accepted(content, folder, compiled.snapshot.digest)
-            try:
-                await asyncio.to_thread(write_snapshot, self.path, accepted, compiled.keys)
-            except OSError as error:
-                _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
-                self._refuse([f"{self.path} cannot be written: {error.strerror}"])
-                return
-            await self._put_in_force(compiled, _of(Severity.WARNING, warnings))
+            folder = self._config.absolute().parent
+            await self._put_in_force(compiled, content, folder, _of(Severity.WARNING, warnings))
 
-    async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
-        """Have everybody take what is on the disk by now."""
+    async def _put_in_force(self, compiled: Compiled, content: bytes, folder: Path, said: list[str]) -> None:
+        """Write the file and have everybody take it."""
+        try:
+            await asyncio.to_thread(write_snapshot, self.path, compiled, content, folder)
+        except OSError as error:
+            _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
+            self._refuse([f"{self.path} cannot be written: {error.strerror}"])
+            return
         self.current = compiled
         self.refused, self.taken_at = None, time()
         self.reloads += 1

@@ -4,12 +4,14 @@ from msgspec import Struct
 
 
 class Secret:
-    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct."""
+    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct. `reference` says where
+    it was read from, so that a file can name it; it is `None` where that is not known."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "reference")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, reference: str | None = None) -> None:
         self._value = value
+        self.reference = reference if value else ""
 
     def reveal(self) -> str:
         """The string itself. Called only where a request head is built for the origin the secret belongs to."""

@@ -20,7 +20,7 @@ from pointsman.admin.app import make_app
 from pointsman.admin.auth import AdminToken, load_or_make, metrics_token
 from pointsman.admin.listener import Server, server_of
 from pointsman.admin.services import Services
-from pointsman.config.compile import Compiled
+from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pointsman.config.compile import Checked, Compiled, compile_document
+from pointsman.config.compile import Checked, compile_document
 from pointsman.config.defaults import Default, compile_default, default_document
 from pointsman.config.load import load
 from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
-from pointsman.config.snapshot_file import Accepted, SnapshotError, read_accepted, write_snapshot
+from pointsman.config.snapshot_file import Compiled, SnapshotError, read_accepted, write_snapshot
 from pointsman.config.whole_file import write_whole
 from pointsman.runtime.safe_path import python
 from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, SupervisorError, check_handover, lock_data_dir
@@ -115,12 +115,6 @@ def _introduce(default: Default, key_file: Path) -> None:
     )
 
 
-def _leave(start: Start, path: Path) -> None:
-    """Write the snapshot that the processes start from. Raises `OSError`."""
-    accepted = Accepted(start.content, str(start.folder), start.compiled.snapshot.digest)
-    write_snapshot(path, accepted, start.compiled.keys)
-
-
 def serve(start: Start, config: Path | None, welcome: str = "") -> int:
     """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code.
 
@@ -139,9 +133,9 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:
             with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
-                _leave(start, Path(folder) / SNAPSHOT)
+                write_snapshot(Path(folder) / SNAPSHOT, start.compiled, start.content, start.folder)
             return 0
-        _leave(start, path)
+        write_snapshot(path, start.compiled, start.content, start.folder)
     except SupervisorError as error:
         logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
         return 1

@@ -15,9 +15,11 @@ from time import monotonic, time
 
 import msgspec
 import uvloop
+from msgspec.structs import replace
 
+from pointsman.config.kept import read_or_compile
 from pointsman.config.settings import Settings
-from pointsman.config.snapshot_file import SnapshotError, read_snapshot
+from pointsman.config.snapshot_file import SnapshotError
 from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot, counters_of, is_listed
@@ -41,7 +43,7 @@ from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import Page, encode_page
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
-from pointsman.transport.http_server import HttpServer, Limits
+from pointsman.transport.http_server import HttpServer
 from pointsman.transport.room import Room, raise_limit, share
 
 RETIREMENT_CHECK_S = 5.0
@@ -74,7 +76,8 @@ class Worker:
         self._ownership = Ownership(journal)
         self._engine = Engine(live, self._upstreams, accounts, self._billing, rng, self._ownership)
         self._gateway = PublicApi(self._engine)
-        self._public = HttpServer(loop, self._gateway, _limits(settings, connections), self._deadlines)
+        limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
+        self._public = HttpServer(loop, self._gateway, limits, self._deadlines)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._link: LinkClient | None = None
         self._linking: asyncio.Task[None] | None = None
@@ -198,20 +201,6 @@ class Worker:
         del self._retiring[task]
 
 
-def _limits(settings: Settings, connections: int) -> Limits:
-    given, times = settings.limits, settings.limits.timeouts
-    return Limits(
-        head_bytes=given.head_bytes,
-        body_bytes=given.body_bytes,
-        body_memory_bytes=given.body_memory_bytes,
-        head_timeout_s=times.head_s,
-        body_timeout_s=times.body_s,
-        idle_timeout_s=times.idle_s,
-        write_timeout_s=times.write_s,
-        max_connections=min(given.connections, connections),
-    )
-
-
 async def _retire(client: HttpClient) -> None:
     """Close a client that no new request uses, when its last one is done."""
     while any(pool.in_flight or pool.waiting for pool in client.gauges().values()):  # noqa: ASYNC110 -- minutes matter
@@ -261,7 +250,7 @@ async def _work(task: WorkerTask) -> int:
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
     try:
-        compiled = read_snapshot(path, os.environ)
+        compiled = read_or_compile(path, os.environ)
     except (OSError, SnapshotError) as error:
         logging.basicConfig(format=f"%(asctime)s %(levelname)s worker {task.slot}: %(message)s", stream=sys.stderr)
         _logger.error("cannot start: %s", error)  # noqa: TRY400 -- the trace would not help
@@ -327,7 +316,7 @@ async def _work(task: WorkerTask) -> int:
 
 def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
     """What takes its time of a new configuration, in a thread beside the loop."""
-    snapshot = read_snapshot(path, os.environ).snapshot
+    snapshot = read_or_compile(path, os.environ).snapshot
     return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
 

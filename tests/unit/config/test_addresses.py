@@ -2,24 +2,24 @@
 
 import pytest
 
-from pointsman.config.addresses import Address, is_loopback, parse_base_url, parse_listen, parse_proxy
+from pointsman.config.addresses import ListenAddress, is_loopback, parse_base_url, parse_listen, parse_proxy
 from pointsman.domain.origin import Origin
 
 
 @pytest.mark.parametrize(
     ("text", "address", "loopback"),
     [
-        ("127.0.0.1:8080", Address("127.0.0.1", 8080), True),
-        ("127.9.9.9:0", Address("127.9.9.9", 0), True),
-        ("localhost:80", Address("localhost", 80), True),
-        ("[::1]:8080", Address("::1", 8080), True),
-        ("[::]:8080", Address("::", 8080), False),
-        (":8080", Address("", 8080), False),
-        ("0.0.0.0:8080", Address("0.0.0.0", 8080), False),
-        ("Gateway.example:8080", Address("gateway.example", 8080), False),
+        ("127.0.0.1:8080", ListenAddress("127.0.0.1", 8080), True),
+        ("127.9.9.9:0", ListenAddress("127.9.9.9", 0), True),
+        ("localhost:80", ListenAddress("localhost", 80), True),
+        ("[::1]:8080", ListenAddress("::1", 8080), True),
+        ("[::]:8080", ListenAddress("::", 8080), False),
+        (":8080", ListenAddress("", 8080), False),
+        ("0.0.0.0:8080", ListenAddress("0.0.0.0", 8080), False),
+        ("Gateway.example:8080", ListenAddress("gateway.example", 8080), False),
     ],
 )
-def test_listen(text: str, address: Address, loopback: bool) -> None:
+def test_listen(text: str, address: ListenAddress, loopback: bool) -> None:
     assert parse_listen(text) == address
     assert address.is_loopback is loopback
     assert parse_listen(str(address)) == address

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.configuration import ENVIRON, OPEN, checked, compiled, found
+from fakes.configuration import ENVIRON, OPEN, accept, checked, compiled, found
 from pointsman.catalog.reader import CatalogError
 from pointsman.config.catalog import (
     CURRENT,
@@ -20,7 +20,7 @@ from pointsman.config.catalog import (
     write_lists,
 )
 from pointsman.config.problems import Severity
-from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import read_snapshot
 
 TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}"
 
@@ -98,8 +98,7 @@ def test_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
 
 def test_a_catalog_cannot_keep_a_gateway_from_starting(tmp_path: Path) -> None:
     """A configuration that was accepted may name a model that a later catalog no longer has."""
-    text = (TEXT + "\nmodels: {a: [gpt-4o-mini]}").encode()
-    write_snapshot(tmp_path / "snapshot", Accepted(text, str(tmp_path), ""))
+    accept(tmp_path / "snapshot", TEXT + "\nmodels: {a: [gpt-4o-mini]}")
     install(tmp_path / "data", content("9999-01-01"))
     compiled_ = read_snapshot(tmp_path / "snapshot", ENVIRON)
     assert [item.id for item in compiled_.snapshot.models["a"].targets] == ["openai/gpt-4o-mini"]

@@ -1,4 +1,4 @@
-"""A block of bytes that is searched as it lies."""
+"""Very many keys are found by digest and by name, in memory and in a file."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -7,53 +7,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.config.key_directory import DirectoryError, Entry, KeyDirectory, pack
+from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory, KeyRow
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.limits import Level, Limit, Metric, Period
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+POLICIES = [VirtualKey("", b"", team=f"team-{number}") for number in range(10)]
 
 
-def entries(count: int) -> list[Entry]:
-    return [Entry(f"key-{n}", sha256(b"%d" % n).digest(), n % 3) for n in range(count)]
+def rows(count: int) -> list[KeyRow]:
+    return [KeyRow(sha256(b"%d" % n).digest(), f"key-{n}", n % 3) for n in range(count)]
 
 
 @given(st.dictionaries(NAMES, st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 9)), max_size=80))
-def test_what_was_packed_is_found_and_nothing_else(known: dict[str, tuple[bytes, int]]) -> None:
-    by_digest = {digest: Entry(name, digest, policy) for name, (digest, policy) in known.items()}
-    policies = [b'{"n":%d}' % number for number in range(10)]
-    directory = KeyDirectory(pack(by_digest.values(), policies))
+def test_keys_are_found_and_nothing_else(known: dict[str, tuple[bytes, int]]) -> None:
+    by_digest = {digest: KeyRow(digest, name, policy) for name, (digest, policy) in known.items()}
+    directory = KeyDirectory.build(by_digest.values(), POLICIES)
     assert len(directory) == len(by_digest)
-    assert {entry.digest: entry for entry in directory} == by_digest
-    for entry in by_digest.values():
-        assert directory.find(entry.digest) == entry
-        assert directory.named(entry.name) == entry
-        assert directory.find(sha256(entry.digest).digest()) is None
+    assert set(directory) == set(by_digest)
+    for row in by_digest.values():
+        assert directory.find(row.digest) == row
+        assert directory.named(row.name) == row
+        assert directory.find(sha256(row.digest).digest()) is None
+        assert directory.policy(row.policy).team == f"team-{row.policy}"
     assert directory.named("no such name, since this one is longer") is None
-    assert directory.policies == policies
 
 
-def test_it_is_named_by_what_it_holds() -> None:
-    one, same = (KeyDirectory(pack(entries(50), [b"a", b"b", b"c"])) for _ in range(2))
+def test_it_is_identified_by_its_content() -> None:
+    one, same = (KeyDirectory.build(rows(50), POLICIES) for _ in range(2))
     assert one.digest == same.digest
-    assert one.digest != KeyDirectory(pack(entries(51), [b"a", b"b", b"c"])).digest
-    assert one.digest != KeyDirectory(pack(entries(50), [b"a", b"b", b"d"])).digest
+    assert one.digest != KeyDirectory.build(rows(51), POLICIES).digest
+    assert one.digest != KeyDirectory.build(rows(50), POLICIES[:9]).digest
 
 
-def test_a_file_is_mapped(tmp_path: Path) -> None:
-    path = tmp_path / "keys"
-    path.write_bytes(pack(entries(1000), [b"{}"] * 3))
-    directory = KeyDirectory.open(path)
-    path.unlink()  # who has it open keeps it
-    assert all(directory.find(entry.digest) == entry for entry in entries(1000))
+def test_a_file_that_is_deleted_stays_open(tmp_path: Path) -> None:
+    path, made = tmp_path / "keys #1?", KeyDirectory.build(rows(1000), POLICIES)
+    path.write_bytes(made.data)
+    directory = KeyDirectory.open(path, made.digest)
+    path.unlink()
+    assert all(directory.find(row.digest) == row for row in rows(1000))
 
 
 def test_every_damage_is_noticed(tmp_path: Path) -> None:
-    whole = pack(entries(40), [b"{}"] * 3)
-    path = tmp_path / "keys"
-    for at in range(0, len(whole), 7):
+    made = KeyDirectory.build(rows(40), POLICIES)
+    path, whole = tmp_path / "keys", made.data
+    for at in range(0, len(whole), 997):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
-        with pytest.raises(DirectoryError, match=f"^{path} (is damaged|is not a directory|has format)"):
-            KeyDirectory.open(path)
+        with pytest.raises(DirectoryError, match=f"^{path} is damaged"):
+            KeyDirectory.open(path, made.digest)
     for length in (0, 1, 50, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(DirectoryError):
-            KeyDirectory.open(path)
+            KeyDirectory.open(path, made.digest)
+
+
+def test_a_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
+    def limit(level: Level, owner: str) -> Limit:
+        return Limit(level, owner, Metric.USD, Period("day"), 5)
+
+    entry = ProviderEntry("openai", limits=(limit(Level.ENTRY, "entry:/openai"),))
+    policy = VirtualKey(
+        "", b"", "a", "c", entries={"openai": entry}, limits=(limit(Level.VIRTUAL_KEY, "virtual_key:"),)
+    )
+    shared = [limit(Level.TEAM, "team:a"), limit(Level.TEAM, "team:b"), limit(Level.CUSTOMER, "customer:c")]
+    keys = FileKeys({}, KeyDirectory.build(rows(1), [policy]), shared)
+    key = keys.named("key-0")
+    assert key is not None
+    assert [one.owner for one in key.limits] == ["virtual_key:key-0", "team:a", "customer:c"]
+    assert key.entries["openai"].limits[0].owner == "entry:key-0/openai"

@@ -10,8 +10,9 @@ import pytest
 
 from fakes.configuration import checked, compiled, errors
 from fakes.many_keys import entry
+from pointsman.config import key_directory
 from pointsman.config import keys_file as module
-from pointsman.config.keys_file import FileKeys
+from pointsman.config.key_directory import FileKeys
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import counters_of
 
@@ -103,13 +104,13 @@ def test_limits_are_found_by_their_counters(tmp_path: Path) -> None:
 
 
 def test_only_keys_that_were_used_lately_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_COMPILED", 10)
+    monkeypatch.setattr(key_directory, "MAX_HELD", 10)
     write(tmp_path, *({**entry(number), "team": "research"} for number in range(50)))
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
     assert isinstance(keys, FileKeys)
     for number in range(50):
         assert keys[bytes.fromhex(entry(number)["value"][7:])].name == f"user-{number:06d}"
-    assert len(keys._compiled) == len(keys._policies) == 10
+    assert len(keys._made) == len(keys._policies) == 10
 
 
 def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The configuration on disk: whole or not there, without secrets, and compiled again by whoever reads it."""
+"""The configuration on disk: whole or not there, compiled, and without secrets."""
 
 import base64
 import os
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from fakes.configuration import ENVIRON, compiled
-from fakes.many_keys import write_keys
+from fakes.configuration import ENVIRON, accept, compiled
+from fakes.many_keys import entry, write_keys
 from pointsman.config import snapshot_file
-from pointsman.config.compile import Compiled, compile_document
-from pointsman.config.load import load
-from pointsman.config.snapshot_file import FORMAT, Accepted, SnapshotError, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import FORMAT, OutdatedError, SnapshotError, read_snapshot
+from pointsman.domain.snapshots import counters_of
+from pointsman.providers import PROVIDERS
 
-DOCUMENT = b"""
+DOCUMENT = """
 providers: {openai: env.OPENAI_API_KEY, groq: "file:groq.key"}
-governance: {virtual_keys: {me: {value: env.CLIENT_KEY, budgets: [{limit_usd: 5, per: day}]}}}
+governance: {virtual_keys: {me: {value: env.CLIENT_KEY, budgets: [{limit_usd: 5, per: day, zone: Europe/Berlin}]}}}
+models: {chat: [openai/gpt-4o]}
 """
 SECRET = "gsk-in-a-file-of-its-own"
 
@@ -24,32 +25,69 @@ SECRET = "gsk-in-a-file-of-its-own"
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     (tmp_path / "groq.key").write_text(SECRET)
-    path = tmp_path / "snapshot"
-    write_snapshot(path, Accepted(DOCUMENT, str(tmp_path), "digest"))
-    return path
+    accept(tmp_path / "snapshot", DOCUMENT)
+    return tmp_path / "snapshot"
 
 
-def test_it_is_compiled_again_with_the_secrets_there_are(written: Path) -> None:
-    found = read_snapshot(written, ENVIRON).snapshot
-    told = compiled(DOCUMENT.decode(), folder=written.parent).snapshot
-    assert found.digest == told.digest
-    assert found.endpoints["groq"].keys[0].secret.reveal() == SECRET
-    (key,) = found.virtual_keys.values()
-    assert key.limits[0].amount == 5_000_000_000
-    changed = read_snapshot(written, {**ENVIRON, "OPENAI_API_KEY": "sk-other"}).snapshot
-    assert changed.digest != told.digest
+def test_it_is_read_with_its_secrets(written: Path) -> None:
+    found = read_snapshot(written, ENVIRON)
+    told = compiled(DOCUMENT, folder=written.parent)
+    assert found.snapshot.digest == told.snapshot.digest
+    assert found.settings == told.settings
+    assert found.secret_files == told.secret_files
+    assert found.snapshot.endpoints["groq"].keys[0].secret.reveal() == SECRET
+    key = found.snapshot.virtual_keys[sha256(ENVIRON["CLIENT_KEY"].encode()).digest()]
+    assert (key.limits[0].amount, key.limits[0].counter) == (5_000_000_000, "virtual_key:me|usd|day")
+    assert str(key.limits[0].period.zone) == "Europe/Berlin"
+    assert found.snapshot.pricing.catalog is told.snapshot.pricing.catalog
 
 
-def test_no_secret_is_in_it(written: Path) -> None:
-    content = written.read_bytes()
-    for secret in (SECRET, ENVIRON["OPENAI_API_KEY"], ENVIRON["CLIENT_KEY"]):
+def test_what_was_one_object_is_one_object(written: Path) -> None:
+    """An endpoint is known by its identity: candidates, the table of endpoints and that of names share it."""
+    snapshot = read_snapshot(written, ENVIRON).snapshot
+    (target,) = snapshot.models["chat"].targets
+    assert snapshot.names is not None
+    assert target.endpoint is snapshot.endpoints["openai"] is snapshot.names.endpoints["openai"]
+    assert target.endpoint.operations == PROVIDERS["openai"].operations
+
+
+def test_other_secrets_than_it_was_written_with_are_seen(written: Path) -> None:
+    with pytest.raises(OutdatedError, match="other secrets"):
+        read_snapshot(written, {**ENVIRON, "OPENAI_API_KEY": "sk-other"})
+    (written.parent / "groq.key").unlink()
+    with pytest.raises(OutdatedError, match=r"file:groq\.key cannot be read"):
+        read_snapshot(written, ENVIRON)
+
+
+def test_no_secret_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "groq.key").write_text(SECRET)
+    environ = {**ENVIRON, "PROXY": "http://user:proxy-password@proxy.test:1", "STORE": "postgresql://u:pg-password@h/d"}
+    text = DOCUMENT + "egress: {proxy: env.PROXY}\nstore: {url: env.STORE}\n"
+    accept(tmp_path / "snapshot", text, environ)
+    found = read_snapshot(tmp_path / "snapshot", environ)
+    proxy = found.snapshot.endpoints["openai"].network.proxy_authorization
+    assert proxy is not None
+    assert proxy.reveal() == f"Basic {base64.b64encode(b'user:proxy-password').decode()}"
+    assert found.settings.store_url is not None
+    assert found.settings.store_url.reveal() == environ["STORE"]
+    content = (tmp_path / "snapshot").read_bytes()
+    kept = (environ[name] for name in ("OPENAI_API_KEY", "CLIENT_KEY", "STORE"))
+    for secret in (SECRET, "proxy-password", "user:proxy-password", "pg-password", *kept):
         for form in (secret.encode(), base64.b64encode(secret.encode()), secret.encode().hex().encode()):
             assert form not in content
-    assert written.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "snapshot").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_address_without_a_password_is_kept_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "groq.key").write_text(SECRET)
+    accept(tmp_path / "snapshot", DOCUMENT + "store: {url: 'postgresql://h/d'}\n")
+    found = read_snapshot(tmp_path / "snapshot", ENVIRON).settings.store_url
+    assert found is not None
+    assert found.reveal() == "postgresql://h/d"
 
 
 def test_a_newer_one_takes_the_place_of_the_old_and_leaves_nothing_beside(written: Path) -> None:
-    write_snapshot(written, Accepted(DOCUMENT.replace(b"5,", b"7,"), str(written.parent), "digest"))
+    accept(written, DOCUMENT.replace("5,", "7,"))
     (key,) = read_snapshot(written, ENVIRON).snapshot.virtual_keys.values()
     assert key.limits[0].amount == 7_000_000_000
     assert sorted(path.name for path in written.parent.iterdir()) == ["groq.key", "snapshot"]
@@ -63,14 +101,14 @@ def test_one_that_cannot_be_written_leaves_the_old_in_place(written: Path, monke
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_snapshot(written, Accepted(b"other", "", ""))
+        accept(written, DOCUMENT)
     assert written.read_bytes() == before
     assert sorted(path.name for path in written.parent.iterdir()) == ["groq.key", "snapshot"]
 
 
 def test_a_file_cut_short_anywhere_is_refused(written: Path) -> None:
     whole = written.read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 7):
         written.write_bytes(whole[:length])
         with pytest.raises(SnapshotError, match=r"is damaged|is not a snapshot|has format"):
             read_snapshot(written, ENVIRON)
@@ -87,15 +125,16 @@ def test_a_changed_byte_is_seen(written: Path, at: int) -> None:
 
 def test_another_format_is_refused_by_name(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_file, "FORMAT", FORMAT + 1)
-    write_snapshot(written, Accepted(DOCUMENT, str(written.parent), "digest"))
+    accept(written, DOCUMENT)
     monkeypatch.undo()
     with pytest.raises(SnapshotError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}"):
         read_snapshot(written, ENVIRON)
 
 
-def test_one_whose_secrets_are_gone_says_which(written: Path) -> None:
-    with pytest.raises(SnapshotError, match=r"no longer compiles: .*OPENAI_API_KEY is not set"):
-        read_snapshot(written, {"CLIENT_KEY": ENVIRON["CLIENT_KEY"]})
+def test_one_of_another_version_is_outdated(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_file, "__version__", "0.0.9")
+    with pytest.raises(OutdatedError, match="was written by version"):
+        read_snapshot(written, ENVIRON)
 
 
 def test_where_there_is_none(tmp_path: Path) -> None:
@@ -110,39 +149,38 @@ def test_a_valid_checksum_over_something_else_is_refused(tmp_path: Path) -> None
         read_snapshot(path, ENVIRON)
 
 
-MANY = b"providers: {openai: env.OPENAI_API_KEY}\ngovernance: {keys_file: keys.jsonl, teams: {%s}}\n" % b", ".join(
-    b"team-%d: {}" % number for number in range(50)
-)
-
-
-def with_keys(folder: Path) -> Compiled:
-    compiled = compile_document(load(MANY), folder, ENVIRON).compiled
-    assert compiled is not None
-    write_snapshot(folder / "snapshot", Accepted(MANY, str(folder), compiled.snapshot.digest), compiled.keys)
-    return compiled
+TEAMS = ", ".join(f"team-{number}: {{budgets: [{{limit_usd: 9, per: year}}]}}" for number in range(50))
+MANY = f"providers: {{openai: env.OPENAI_API_KEY}}\ngovernance: {{keys_file: keys.jsonl, teams: {{{TEAMS}}}}}\n"
 
 
 def test_keys_are_read_from_their_directory_and_not_from_the_file_again(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", 300)
-    compiled = with_keys(tmp_path)
+    compiled = accept(tmp_path / "snapshot", MANY)
     (tmp_path / "keys.jsonl").unlink()
     again = read_snapshot(tmp_path / "snapshot", ENVIRON)
     assert again.snapshot.digest == compiled.snapshot.digest
     assert {key.name for key in again.snapshot.virtual_keys.values()} == {f"user-{n:06d}" for n in range(300)}
+    counters = counters_of(again.snapshot)
+    assert counters["virtual_key:user-000007|usd|day"].amount == 12_000_000_000
+    assert counters["team:team-7|usd|year"].amount == 9_000_000_000
+    digest = bytes.fromhex(entry(7)["value"].removeprefix("sha256:"))
+    owners = {limit.owner for limit in again.snapshot.virtual_keys[digest].limits}
+    assert owners == {"virtual_key:user-000007", "team:team-7"}
 
 
 def test_directories_that_no_snapshot_names_are_deleted(tmp_path: Path) -> None:
     for count in (10, 20):
         write_keys(tmp_path / "keys.jsonl", count)
-        with_keys(tmp_path)
+        accept(tmp_path / "snapshot", MANY)
         assert len(list(tmp_path.glob("snapshot-keys-*"))) == 1
-    write_snapshot(tmp_path / "snapshot", Accepted(DOCUMENT, str(tmp_path), "digest"))
+    (tmp_path / "groq.key").write_text(SECRET)
+    accept(tmp_path / "snapshot", DOCUMENT)
     assert list(tmp_path.glob("snapshot-keys-*")) == []
 
 
 def test_a_damaged_directory_of_keys_is_noticed(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", 30)
-    with_keys(tmp_path)
+    accept(tmp_path / "snapshot", MANY)
     (directory,) = tmp_path.glob("snapshot-keys-*")
     directory.write_bytes(directory.read_bytes()[:-1])
     with pytest.raises(SnapshotError, match="is damaged"):

@@ -9,8 +9,9 @@ import uvloop
 
 from fakes.clock import PATIENCE_S
 from fakes.processes import watched
-from pointsman.config.compile import Compiled, compile_file
+from pointsman.config.compile import compile_file
 from pointsman.config.problems import Problem
+from pointsman.config.snapshot_file import Compiled
 from pointsman.config.watch import ConfigWatcher
 
 ENVIRON = {"OPENAI_API_KEY": "sk-test"}

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from fakes import control
+from fakes.configuration import accept
 from fakes.control import ENVIRON
 from integration.gateway import run
-from pointsman.config.compile import Compiled, compile_file
+from pointsman.config.compile import compile_file
 from pointsman.config.problems import Severity
-from pointsman.config.snapshot_file import Accepted, read_snapshot, write_snapshot
+from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
 
 BATCHES = "{model: openai/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}"
@@ -21,7 +22,7 @@ class Fixture:
     def __init__(self, folder: Path, *, has_file: bool = True, public_is_loopback: bool = True) -> None:
         self.file, self.snapshot = folder / "pointsman.yaml", folder / "snapshot"
         self.file.write_text(CONFIG)
-        write_snapshot(self.snapshot, Accepted(CONFIG.encode(), str(folder), ""))
+        accept(self.snapshot, CONFIG, ENVIRON)
         self.new: list[str] = []
         self.behind: list[int] = []
         self.distributed: list[str] = []

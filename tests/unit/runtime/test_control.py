@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from fakes.clock import PATIENCE_S
+from fakes.configuration import accept
 from fakes.control import ENVIRON
-from pointsman.config.snapshot_file import Accepted, write_snapshot
 from pointsman.runtime.tasks import ControlTask
 
 CONFIG = """\
@@ -52,7 +52,7 @@ class Running:
 def control(folder: Path, log_level: str = "error", **environ: str) -> Iterator[Running]:
     folder.mkdir(exist_ok=True)
     snapshot = folder / "snapshot"
-    write_snapshot(snapshot, Accepted(CONFIG.encode(), str(folder), ""))
+    accept(snapshot, CONFIG, ENVIRON)
     console, link = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
     (folder / "link").unlink(missing_ok=True)
     link.bind(str(folder / "link"))

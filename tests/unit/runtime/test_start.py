@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from fakes.clock import PATIENCE_S
-from pointsman.config.snapshot_file import Accepted, write_snapshot
+from pointsman.config.snapshot_file import write_snapshot
 from pointsman.runtime.start import compile_or_exit
 from pointsman.runtime.supervisor import HANDOVER, REHEARSAL
 
@@ -117,7 +117,7 @@ def test_a_hand_over_without_a_file_keeps_the_key_that_was_made(
     environ = {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path / "data")}
     made = compile_or_exit(None, environ)
     path = made.compiled.settings.data_dir / "snapshot"
-    write_snapshot(path, Accepted(made.content, str(made.folder), made.compiled.snapshot.digest))
+    write_snapshot(path, made.compiled, made.content, made.folder)
     capsys.readouterr()
     again = compile_or_exit(None, {**environ, variable: "{}"})
     assert list(again.compiled.snapshot.virtual_keys) == list(made.compiled.snapshot.virtual_keys)

@@ -13,12 +13,13 @@ from textwrap import indent
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from fakes.configuration import compiled
 from fakes.origin import Peer as Upstream
 from fakes.origin import run, serving
 from fakes.serving import Answer, Peer, post, until
-from pointsman.config.compile import Compiled
+from pointsman.config.snapshot_file import Compiled
 from pointsman.domain.leases import Share
 from pointsman.domain.snapshots import Snapshot
 from pointsman.link.frames import FROM_WORKER, PROTOCOL, Ask, FrameReader, Granted, Hello, Welcome, encode
@@ -112,10 +113,7 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         async with working(configured()) as worker:
             what = configured().settings
             taken = type(what.listen)("127.0.0.1", worker.public_port)
-            settings = type(what)(
-                taken, what.console, None, what.limits, what.drain_s, what.data_dir, what.log_file, what.log_level
-            )
-            second = Worker(Snapshot("", {}, {}, {}), settings, worker._log._fd)
+            second = Worker(Snapshot("", {}, {}, {}), replace(what, listen=taken), worker._log._fd)
             with pytest.raises(OSError, match="in use"):
                 await second.start()
             await second.stop()

@@ -1,0 +1,80 @@
+"""Frozen structs as bytes, for files of the gateway's own.
+
+The encoding is that of pickle: it keeps one object one object, such as the endpoint that many candidates share, and it
+takes any struct, also those that only one provider or strategy knows. Pickle by itself can run code and would write
+anything. Here a file can make structs and enum members of this package and nothing else, and three kinds of values are
+named instead of written: secrets by their references, a catalog by its digest, time zones and paths as text.
+"""
+
+import pickle
+from collections.abc import Callable
+from enum import Enum
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from pointsman.catalog.reader import ModelCatalog
+from pointsman.domain.origin import Secret
+
+# Finds what a file names: `("secret", reference)` or `("catalog", digest)`.
+Find = Callable[[str, str], object]
+
+
+class FrozenError(ValueError):
+    """Bytes that are not frozen structs of this version."""
+
+
+class _Freezer(pickle.Pickler):
+    def __init__(self, file: BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.secrets: dict[str, Secret] = {}
+
+    def persistent_id(self, value: Any) -> tuple[str, str] | None:
+        if isinstance(value, Secret) and value.reference is not None:
+            self.secrets[value.reference] = value
+            return "secret", value.reference
+        if isinstance(value, ModelCatalog):
+            return "catalog", value.digest
+        if isinstance(value, ZoneInfo):
+            return "zone", value.key
+        return ("path", str(value)) if isinstance(value, Path) else None
+
+
+class _Thawer(pickle.Unpickler):
+    def __init__(self, data: bytes, find: Find) -> None:
+        super().__init__(BytesIO(data))
+        self._find = find
+
+    def persistent_load(self, named: Any) -> object:
+        kind, name = named
+        if kind == "zone":
+            return ZoneInfo(name)
+        return Path(name) if kind == "path" else self._find(kind, name)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("msgspec._utils", "rebuild"):  # makes a struct with keyword-only fields
+            return super().find_class(module, name)
+        if module.startswith("pointsman."):
+            found = super().find_class(module, name)
+            if isinstance(found, type) and issubclass(found, Struct | Enum):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in such a file")
+
+
+def freeze(value: object) -> tuple[bytes, dict[str, Secret]]:
+    """The bytes, and the secrets that they name by their references. Raises `TypeError` for any other secret."""
+    file = BytesIO()
+    freezer = _Freezer(file)
+    freezer.dump(value)
+    return file.getvalue(), freezer.secrets
+
+
+def thaw(data: bytes, find: Find) -> Any:
+    """What was frozen. Raises `FrozenError`, and what `find` raises."""
+    try:
+        return _Thawer(data, find).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, KeyError) as error:
+        raise FrozenError(str(error)) from error

@@ -1,0 +1,46 @@
+"""The configuration that a snapshot file keeps: as it was compiled, or compiled again from the document in it.
+
+The compiler is imported in the second case alone: workers do without it and its libraries.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pointsman import __version__
+from pointsman.config.catalog import packaged
+from pointsman.config.snapshot_file import (
+    Compiled,
+    OutdatedError,
+    SnapshotError,
+    read_accepted,
+    read_keys,
+    read_snapshot,
+)
+
+
+def read_or_compile(path: Path, environ: Mapping[str, str]) -> Compiled:
+    """The configuration in a snapshot file. Raises `SnapshotError`, and `OSError` where there is none."""
+    try:
+        return read_snapshot(path, environ)
+    except OutdatedError:
+        return compile_again(path, environ)
+
+
+def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
+    """Compile the document of a snapshot file, over the catalog and the secrets of now. Raises as above."""
+    from pointsman.config.compile import INSTALLED, compile_document  # noqa: PLC0415 -- see above
+    from pointsman.config.load import load  # noqa: PLC0415
+
+    accepted = read_accepted(path)
+    keys = read_keys(path, accepted) if accepted.version == __version__ else None
+    loaded, folder = load(accepted.content), Path(accepted.folder)
+    checked = compile_document(loaded, folder, environ, directory=keys)
+    if checked.compiled is None:
+        # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
+        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()), keys)
+    if checked.compiled is None:
+        errors = (str(problem) for problem in checked.problems if problem.severity.value == "error")
+        raise SnapshotError(f"{path} no longer compiles: {'; '.join(errors)}")
+    return checked.compiled

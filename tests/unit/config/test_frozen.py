@@ -1,0 +1,61 @@
+"""Structs of this package come back as they were; nothing else is taken from a file, and no secret is put there."""
+
+import os
+import pickle
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pointsman.config.catalog import packaged
+from pointsman.config.frozen import FrozenError, freeze, thaw
+from pointsman.domain.limits import Period
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.targets import ProviderKey
+
+
+def nothing(kind: str, name: str) -> object:
+    raise AssertionError((kind, name))
+
+
+def test_values_come_back() -> None:
+    one = Origin("https", "api.test", 443)
+    value = [one, one, Period("day", 1, ZoneInfo("Asia/Tokyo")), Path("/a/b"), frozenset({1}), {b"a": (None, 1.5)}]
+    data, secrets = freeze(value)
+    found = thaw(data, nothing)
+    assert found == value
+    assert found[0] is found[1]
+    assert secrets == {}
+
+
+def test_secrets_and_catalogs_are_named() -> None:
+    keys = (ProviderKey("a", Secret("sk-very-secret", "env.KEY")), ProviderKey("none", Secret("")))
+    data, secrets = freeze((keys, packaged()))
+    assert b"very-secret" not in data
+    assert {name: one.reveal() for name, one in secrets.items()} == {"env.KEY": "sk-very-secret", "": ""}
+    found = {"env.KEY": Secret("sk-other"), "": Secret(""), packaged().digest: packaged()}
+    (key, none), catalog = thaw(data, lambda _, name: found[name])
+    assert (key.secret.reveal(), none.secret.reveal(), catalog) == ("sk-other", "", packaged())
+
+
+def test_a_secret_from_nowhere_is_never_written() -> None:
+    with pytest.raises(TypeError, match="a secret is not serialised"):
+        freeze(ProviderKey("a", Secret("sk-very-secret")))
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("exit 1",)
+
+
+@pytest.mark.parametrize("value", [Trap(), os.system, freeze, Secret, ZoneInfo, print])
+def test_nothing_but_structs_is_taken(value: object) -> None:
+    with pytest.raises(FrozenError, match="has no place in such a file"):
+        thaw(pickle.dumps(value), nothing)
+
+
+def test_bytes_that_are_nothing_of_the_kind() -> None:
+    data, _ = freeze(Origin("https", "api.test", 443))
+    for damaged in (b"", b"nonsense", data[:-3], data.replace(b"Origin", b"Orogin")):
+        with pytest.raises(FrozenError):
+            thaw(damaged, nothing)
