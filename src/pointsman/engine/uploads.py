@@ -9,14 +9,13 @@ from time import monotonic
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.domain.operations import Operation
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
-from pointsman.wire.api.passthrough import RECORDING_FIELDS, form_call
+from pointsman.wire.api.passthrough import form_call, form_reader
 from pointsman.wire.json_object import refuse
-from pointsman.wire.multipart import FormField, FormReader, boundary_of
+from pointsman.wire.multipart import FormField
 from pointsman.wire.paths import ParsedHead
 from pointsman.wire.state import is_for_no_model
 
@@ -36,15 +35,7 @@ class UploadRelay:
         self._exchange = exchange
         self._asked = asked
         self._most_held = most_held
-        boundary = boundary_of(asked.head.content_type) if asked.api.operation is not Operation.FILE else None
-        self._form: FormReader | None = None
-        if boundary is not None:
-            # Each image of a form costs, and so does each second of a recording whose length nobody stated.
-            length, is_image = exchange.body_length, asked.api.operation is Operation.IMAGE
-            wanted = frozenset({"model", "n"} if is_image else {"model"})
-            reads_on = is_image or length is None or length <= most_held
-            optional = frozenset() if is_image else RECORDING_FIELDS
-            self._form = FormReader(boundary, wanted, optional=optional, reads_on=reads_on, finds_state=finds_state)
+        self._form = form_reader(asked, exchange.body_length, most_held, finds_state=finds_state)
         self._prefix = bytearray()
         self._taken = 0  # bytes of a form that were read before it was decided on
         self._later: list[bytes] = []  # what arrived behind them

@@ -19,6 +19,7 @@ from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
+from pointsman.wire.multipart import FormReader, boundary_of
 from pointsman.wire.paths import ApiPath, BodyKind, ParsedHead
 from pointsman.wire.state import touched
 
@@ -36,7 +37,7 @@ class _Any(Struct):
 
 _DECODER = msgspec.json.Decoder(_Any)
 _COUNT = msgspec.json.Decoder(Annotated[float, Meta(ge=1, le=128)] | None)
-RECORDING_FIELDS = frozenset({"url", "file_url"})  # of a form: Groq's and Mistral's, in place of the file
+_RECORDING_FIELDS = frozenset({"url", "file_url"})  # of a form: Groq's and Mistral's, in place of the file
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
@@ -105,6 +106,20 @@ def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
     return refers or not is_response_creation(asked.head.method, asked.head.path) or typed.store is not False
 
 
+def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
+    """The reader of a form with a body of `length`, of which `most_held` bytes may be held back; `None` for what is not
+    a form, or is kept as it is. Raises `Refusal`."""
+    boundary = boundary_of(asked.head.content_type) if asked.api.operation is not Operation.FILE else None
+    if boundary is None:
+        return None
+    # Each image of a form costs, and so does each second of a recording whose length nobody stated.
+    is_image = asked.api.operation is Operation.IMAGE
+    wanted = frozenset({"model", "n"} if is_image else {"model"})
+    reads_on = is_image or length is None or length <= most_held
+    optional = frozenset() if is_image else _RECORDING_FIELDS
+    return FormReader(boundary, wanted, optional=optional, reads_on=reads_on, finds_state=finds_state)
+
+
 def form_call(
     asked: ParsedHead,
     size: int,
@@ -122,7 +137,7 @@ def form_call(
     operation = asked.api.operation
     media = NO_MEDIA
     if operation is Operation.AUDIO:
-        media = in_recording(size, next((name for name in RECORDING_FIELDS if name in values), ""))
+        media = in_recording(size, next((name for name in _RECORDING_FIELDS if name in values), ""))
     elif operation is Operation.IMAGE:
         media = Media(files, files * MEDIA_TOKENS, file_bytes)
     choices = _images(Raw(values["n"].encode())) if "n" in values else 1
