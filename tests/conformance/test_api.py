@@ -1,4 +1,4 @@
-"""What holds of every path of the public API found in `wire/api/`: nobody names them here."""
+"""Rules for every path of the public API found in `wire/api/`, without naming any."""
 
 from typing import Any
 
@@ -50,18 +50,18 @@ def test_a_path_is_found_by_each_of_its_methods_and_no_other(path: ApiPath) -> N
 
 
 @pytest.mark.parametrize("path", PATHS, ids=_id)
-def test_only_what_is_answered_from_the_head_has_no_parser(path: ApiPath) -> None:
+def test_only_paths_answered_from_the_head_have_no_parser(path: ApiPath) -> None:
     assert (path.parse is None) is (path.body is BodyKind.NONE)
 
 
 @pytest.mark.parametrize("path", PARSED, ids=_id)
 @pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:12]))
-def test_a_bad_body_is_a_400_in_every_path(path: ApiPath, body: bytes) -> None:
+def test_bad_body_is_a_400_on_every_path(path: ApiPath, body: bytes) -> None:
     assert refused(lambda: parse(body, path.path)).kind.status == 400
 
 
 @pytest.mark.parametrize("path", PARSED, ids=_id)
-def test_a_call_says_what_the_head_said(path: ApiPath) -> None:
+def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
     body = {**CHAT, "prompt": "p", "input": "i", "fallbacks": ["a/b"], "unknown": {"kept": [1]}}
     told: dict[str, Any] = {
         "provider": "p",
@@ -86,7 +86,7 @@ def test_a_call_says_what_the_head_said(path: ApiPath) -> None:
 
 
 @pytest.mark.parametrize("path", PARSED, ids=_id)
-def test_an_empty_body_is_a_call_only_where_none_is_needed(path: ApiPath) -> None:
+def test_empty_body_is_a_call_only_if_none_is_required(path: ApiPath) -> None:
     try:
         outcome: Call | Refusal = parse(b"", path.path)
     except Refusal as refusal:

@@ -1,6 +1,6 @@
-"""Who is at fault, for each provider by its own documentation and by what it was seen to answer.
+"""The fault of each error, per provider, from its own documentation and from observed answers.
 
-A provider needs samples here: at least what it says of a prompt that is too long.
+Every provider needs samples here: at least its error for a prompt that is too long.
 """
 
 import json
@@ -31,7 +31,7 @@ REFUSED = failures.UPSTREAM_REFUSED
 
 
 class Sample(Struct, frozen=True):
-    """An answer, and what it is to be taken for."""
+    """An answer, and its expected classification."""
 
     status: int
     body: object
@@ -40,7 +40,7 @@ class Sample(Struct, frozen=True):
 
 
 def said(message: str, code: object = None, type_: str | None = None) -> dict[str, object]:
-    """An error in OpenAI's shape."""
+    """Build an error in OpenAI's format."""
     return {"error": {"message": message, "type": type_, "param": None, "code": code}}
 
 
@@ -453,14 +453,14 @@ def failed(name: str, sample: Sample, operation: Operation) -> Failure:
     return PROVIDERS[name].codecs[operation].failure(sample.status, {}, body.encode(), 0.0)
 
 
-def test_every_provider_has_samples_and_none_that_does_not_exist_has() -> None:
+def test_samples_cover_exactly_the_existing_providers() -> None:
     assert set(SAMPLES) == set(PROVIDERS)
     for name, samples in SAMPLES.items():
         assert any(sample.kind is TOO_LONG for sample in samples), name
 
 
 @pytest.mark.parametrize(("name", "sample"), CASES)
-def test_who_is_at_fault(name: str, sample: Sample) -> None:
+def test_fault_of_each_sample(name: str, sample: Sample) -> None:
     for operation in PROVIDERS[name].codecs:
         assert operation in PATH_OF
         failure = failed(name, sample, operation)
@@ -468,7 +468,7 @@ def test_who_is_at_fault(name: str, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize(("name", "sample"), CASES)
-def test_nobody_else_suffers_from_what_one_request_brought_about(name: str, sample: Sample) -> None:
+def test_faults_of_one_request_affect_no_other(name: str, sample: Sample) -> None:
     failure = failed(name, sample, next(iter(PROVIDERS[name].codecs)))
     if failure.kind.fault is Fault.REQUEST or failure.scope is Scope.ATTEMPT:
         assert not is_refusal(failure)
@@ -478,8 +478,8 @@ def test_nobody_else_suffers_from_what_one_request_brought_about(name: str, samp
 
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("status", [400, 403, 404, 422])
-def test_a_client_cannot_put_words_into_a_providers_mouth(name: str, status: int) -> None:
-    """Many providers quote the request: what is quoted must have no consequences for others."""
+def test_quoted_client_text_has_no_consequences(name: str, status: int) -> None:
+    """Many providers quote the request. Quoted text must have no consequences for others."""
     for sample in [sample for samples in SAMPLES.values() for sample in samples]:
         if sample.kind.fault is not Fault.REQUEST or sample.scope is not None:
             quoted = Sample(status, said(f"Invalid value: '{_words(sample.body)}'"), sample.kind)

@@ -1,4 +1,4 @@
-"""What every policy must do, whatever it refuses."""
+"""Rules for every policy."""
 
 from itertools import product
 
@@ -40,8 +40,8 @@ every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name fo
 
 
 def troubled() -> FakeView:
-    """Every candidate's breaker is open, every first key is blocked, every connection is in use, and the one limit is
-    exhausted."""
+    """Return a view in which every breaker is open, every first key is blocked, every connection is in use, and the
+    only limit is exhausted."""
     view = FakeView(CONFIGURATION)
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
     for item in ENDPOINTS:
@@ -59,7 +59,7 @@ def cases() -> list[tuple[Candidate, Facts, FakeView]]:
 
 
 class SmallModels:
-    """A catalog in which every model is small and deaf to tools."""
+    """A catalog in which every model is small and has no tools."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         return ModelFacts(model, context=100, lacks=frozenset({"tools"}))
@@ -75,7 +75,7 @@ class SmallModels:
 
 
 def demanding() -> list[tuple[Candidate, Facts, FakeView]]:
-    """Calls that ask for more than some models have."""
+    """Yield calls that need more than some models offer."""
     configuration = replace(CONFIGURATION, pricing=Pricing(catalog=SmallModels()))
     calls = [replace(call(), fields={"tools": Raw(b"[1]")}), replace(call(), size=404), replace(call(), size=1700)]
     return [(candidate(HEALTHY, "m"), Facts(one), FakeView(configuration)) for one in calls]
@@ -88,12 +88,12 @@ def test_the_policies_are_found_in_the_order_of_their_names() -> None:
 
 
 @every_policy
-def test_nothing_is_said_of_a_healthy_candidate(name: str, check: Check) -> None:
+def test_healthy_candidate_has_no_verdict(name: str, check: Check) -> None:
     assert check(candidate(HEALTHY, "m"), Facts(call()), FakeView(CONFIGURATION), NOW) is None
 
 
 @every_policy
-def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: str, check: Check) -> None:
+def test_every_reason_has_a_code_and_a_message_and_is_stable(name: str, check: Check) -> None:
     refusals = 0
     for item, facts, view in (*cases(), *demanding()):
         reason = check(item, facts, view, NOW)
@@ -106,7 +106,7 @@ def test_every_refusal_has_a_code_and_a_message_and_is_the_same_each_time(name: 
 
 
 @every_policy
-def test_a_guess_about_a_provider_says_when_it_ends_and_then_ends(name: str, check: Check) -> None:
+def test_temporary_reason_states_its_end_and_then_ends(name: str, check: Check) -> None:
     for item, facts, view in cases():
         reason = check(item, facts, view, NOW)
         if reason is not None and reason.is_last_resort and reason.code != "no_connection_free":  # ends with an answer
@@ -116,8 +116,8 @@ def test_a_guess_about_a_provider_says_when_it_ends_and_then_ends(name: str, che
 
 
 @every_policy
-def test_while_nothing_is_wrong_only_candidate_operation_and_key_count(name: str, check: Check) -> None:
-    """Menus are kept on the strength of this."""
+def test_verdicts_on_healthy_candidates_depend_only_on_candidate_operation_and_key(name: str, check: Check) -> None:
+    """Candidate sets are cached because of this."""
     for item, facts, _ in cases():
         asked = call("another", facts.call.operation, fallbacks=("a/m",), provider="a", timeout_s=1.0, stateful=True)
         expected = check(item, facts, FakeView(CONFIGURATION), NOW)
@@ -125,7 +125,7 @@ def test_while_nothing_is_wrong_only_candidate_operation_and_key_count(name: str
 
 
 @every_policy
-def test_the_view_is_left_as_it_was(name: str, check: Check) -> None:
+def test_view_is_unchanged(name: str, check: Check) -> None:
     view, untouched = troubled(), troubled()
     for item, facts, _ in cases():
         check(item, facts, view, NOW)
@@ -153,7 +153,7 @@ def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation =
         ("operation", candidate(HEALTHY, "m"), None),
     ],
 )
-def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None:
+def test_reasons_of_each_policy(name: str, item: Candidate, code: str | None) -> None:
     reason = reason_of(name, item, troubled(), Operation.IMAGE)
     assert (None if reason is None else reason.code) == code
 
@@ -165,7 +165,7 @@ def test_what_each_refuses(name: str, item: Candidate, code: str | None) -> None
         ("context_window", [None, ("context_window", True), ("context_window", False)]),
     ],
 )
-def test_what_a_demanding_call_is_refused(name: str, expected: list[tuple[str, bool] | None]) -> None:
+def test_reasons_for_a_demanding_call(name: str, expected: list[tuple[str, bool] | None]) -> None:
     reasons = [dict(POLICIES)[name](item, facts, view, NOW) for item, facts, view in demanding()]
     assert [None if reason is None else (reason.code, reason.is_last_resort) for reason in reasons] == expected
 
@@ -176,7 +176,7 @@ def test_a_key_of_weight_zero_does_not_make_a_provider_usable() -> None:
     assert not reason.is_last_resort
 
 
-def test_a_blocked_provider_names_its_keys_and_the_first_to_come_back() -> None:
+def test_blocked_provider_names_its_keys_and_the_first_to_recover() -> None:
     view = troubled()
     view.block("e", "k2", failures.CREDENTIAL_REJECTED, NOW + 1.5)
     reason = reason_of("keys", candidate(TWO_KEYS, "m"), view)

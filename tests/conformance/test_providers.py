@@ -1,4 +1,4 @@
-"""What holds of every provider found in `providers/`: nobody names them here."""
+"""Rules for every provider found in `providers/`, without naming any."""
 
 import json
 from urllib.parse import urlsplit
@@ -49,7 +49,7 @@ def test_titles_and_key_variables_are_unique() -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_the_facts_of_a_row_agree(name: str) -> None:
+def test_fields_of_a_row_are_consistent(name: str) -> None:
     provider = PROVIDERS[name]
     assert provider.operations
     assert provider.operations == frozenset(provider.codecs)
@@ -72,7 +72,7 @@ def test_the_facts_of_a_row_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "operation"), CASES)
-def test_the_request_goes_to_its_place_with_one_credential(name: str, operation: Operation) -> None:
+def test_request_has_its_path_and_one_credential(name: str, operation: Operation) -> None:
     call = call_of(operation)
     candidate = target(name, model="their/model:x")
     request = PROVIDERS[name].codecs[operation].encode(call, candidate, candidate.keys[0])
@@ -93,7 +93,7 @@ def test_the_request_goes_to_its_place_with_one_credential(name: str, operation:
 
 @pytest.mark.parametrize(("name", "operation"), STREAMED)
 @pytest.mark.parametrize("wants_usage", [True, False])
-def test_a_stream_is_asked_for_and_decoded(name: str, operation: Operation, wants_usage: bool) -> None:
+def test_stream_is_requested_and_decoded(name: str, operation: Operation, wants_usage: bool) -> None:
     more: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True} if wants_usage else None}
     call = call_of(operation, **more)
     candidate = target(name)
@@ -143,7 +143,7 @@ def test_every_status_has_a_class(name: str, operation: Operation) -> None:
             assert (failure.kind.fault, failure.status, failure.retry_after_s) == (fault, status, 3.0)
 
 
-def test_absence_means_unsupported() -> None:
+def test_missing_codec_means_unsupported() -> None:
     for provider in PROVIDERS.values():
         for operation in Operation:
             assert (operation in provider.operations) is (operation in provider.codecs)

@@ -1,4 +1,4 @@
-"""What every strategy must do, whatever it orders by."""
+"""Rules for every strategy."""
 
 import random
 
@@ -29,7 +29,7 @@ def test_the_strategies_of_the_configuration_are_found() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
 @pytest.mark.parametrize("equal", [True, False], ids=["equal", "different"])
 @pytest.mark.parametrize("broken", [True, False], ids=["broken", "healthy"])
-def test_an_order_is_a_permutation_and_leaves_its_input_alone(
+def test_order_is_a_permutation_and_does_not_change_its_input(
     strategy: str, count: int, equal: bool, broken: bool
 ) -> None:
     view = FakeView(CONFIGURATION)

@@ -1,4 +1,4 @@
-"""A client that sees every byte and how a connection ended, and can leave in any way."""
+"""A client that records every byte and the end of a connection, and can disconnect in any way."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Answer:
-    """One answer as it came. `ended` says why reading stopped."""
+    """One answer as received. `ended` is the reason why reading stopped."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -28,7 +28,7 @@ class Answer:
         self.ended: Ended = "silence"
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; whether the answer is whole."""
+        """Take bytes; return true if the answer is complete."""
         self._parser.feed_data(data)
         return self._is_complete
 
@@ -59,12 +59,12 @@ class Answer:
 
     @property
     def is_done(self) -> bool:
-        """Whether the stream ended as a whole one does."""
+        """True if the stream ended like a complete one."""
         return self.ended == "complete" and self.events[-1:] == ["[DONE]"]
 
     @property
     def text(self) -> str:
-        """What was said, streamed or not."""
+        """The content, streamed or not."""
         if not self.headers["content-type"].startswith("text/event-stream"):
             return "".join(choice["message"]["content"] for choice in self.json["choices"])
         chunks = [json.loads(event) for event in self.events if event != "[DONE]"]
@@ -84,7 +84,7 @@ class Client:
 
     @classmethod
     async def connect(cls, port: int, receive_buffer: int | None = None) -> "Client":
-        """`receive_buffer` is the size of the kernel's buffer in bytes, where a small one is wanted."""
+        """Connect. `receive_buffer` is the size of the kernel's buffer in bytes, for tests that need a small one."""
         sock = socket.socket()
         sock.setblocking(False)
         if receive_buffer is not None:
@@ -105,7 +105,7 @@ class Client:
         headers: dict[str, str] | None = None,
         length: int | None = None,
     ) -> None:
-        """Send one request; `length` announces another length than that of the body."""
+        """Send one request; `length` announces a length other than that of the body."""
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = {
             "host": "gateway",
@@ -119,8 +119,8 @@ class Client:
     async def receive(
         self, quiet_s: float = PATIENCE_S, stop: Callable[[Answer], bool] | None = None, answer: Answer | None = None
     ) -> Answer:
-        """Read until the answer is whole, the connection ends, nothing has come for `quiet_s`, or `stop` says so.
-        Goes on with `answer` where its beginning was read before."""
+        """Read until the answer is complete, the connection ends, nothing arrives for `quiet_s`, or `stop` returns
+        true. Continues with `answer` if its beginning was read before."""
         answer = answer or Answer()
         while True:
             try:
@@ -156,12 +156,12 @@ class Client:
             await self.writer.wait_closed()
 
     def finish(self) -> None:
-        """Leave with FIN: close the sending side only."""
+        """Disconnect with FIN: close only the sending side."""
         with contextlib.suppress(OSError):
             self.writer.write_eof()
 
     def reset(self) -> None:
-        """Leave with RST."""
+        """Disconnect with RST."""
         sock = self.writer.get_extra_info("socket")
         if sock is not None:  # the other side may have been faster
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)

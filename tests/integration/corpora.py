@@ -1,4 +1,4 @@
-"""Public collections of hostile input, where they lie beside the repository; tests skip plainly where they do not."""
+"""Public collections of hostile input stored beside the repository. Tests are skipped if they are missing."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,10 @@ _BLOCK = re.compile(r"<!-- meta=(\{.*?\}) -->\s*```http\n(.*?)\n?```(?:(?:(?!<!-
 
 
 class Vector(Struct):
-    """One of llhttp's own tests: the bytes, and what llhttp makes of them with the leniency of `kind`.
+    """One of llhttp's own tests: the bytes, and llhttp's result with the leniency of `kind`.
 
-    `messages` is how many whole messages are in them, at most."""
+    `messages` is the largest number of complete messages in them.
+    """
 
     name: str
     kind: str
@@ -24,7 +25,7 @@ class Vector(Struct):
 
 
 def llhttp(folder: str) -> list[Vector]:
-    """The vectors in `request` or `response`, read as llhttp's test runner reads them."""
+    """Return the vectors in `request` or `response`, read like llhttp's test runner does."""
     root = _existing("llhttp/test")
     found = []
     for file in sorted((root / folder).glob("*.md")):
@@ -54,13 +55,13 @@ def _unescaped(text: str) -> bytes:
 
 
 def json_texts() -> list[tuple[str, bytes]]:
-    """Files by name: those in `y_…` are JSON, those in `n_…` are not, about `i_…` parsers may differ."""
+    """Return files by name. Those in `y_…` are JSON, those in `n_…` are not; parsers may differ on `i_…`."""
     root = _existing("json/test_parsing")
     return [(file.name, file.read_bytes()) for file in sorted(root.glob("*.json"))]
 
 
 def naughty_strings() -> list[str]:
-    """Strings that have broken programs."""
+    """Return strings that have broken programs."""
     return msgspec.json.decode(_existing("strings/blns.json").read_bytes(), type=list[str])
 
 

@@ -1,5 +1,5 @@
-"""A PostgreSQL for tests: one by its address in the environment or at the usual port, with a database of its own, and a
-way to it that can be broken; or a whole server."""
+"""PostgreSQL for tests: a database on the server named in the environment or at the usual port, with a proxy that can
+break; or a whole server."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ async def _server() -> str | None:
 
 @contextlib.asynccontextmanager
 async def database() -> AsyncIterator[str]:
-    """The address of an empty database. Skips the test where there is no server."""
+    """Yield the address of an empty database. Skip the test if there is no server."""
     server = await _server()
     if server is None:
         pytest.skip(f"no PostgreSQL: neither {VARIABLE} nor 127.0.0.1:5432 answers")
@@ -58,8 +58,8 @@ async def database() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def pooler(url: str) -> AsyncIterator[str]:
-    """The address of a database behind PgBouncer, which gives each transaction any of two sessions. Skips the test
-    where that is not installed."""
+    """Yield the address of a database behind PgBouncer, which gives each transaction one of two sessions. Skip the test
+    if PgBouncer is not installed."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed: there is no pgbouncer")
@@ -104,8 +104,8 @@ async def _answers(url: str) -> bool:
 
 
 class Way:
-    """A proxy to a database. `state` says what becomes of connections: `open` lets all through; `frozen` takes them and
-    passes nothing on; `reset` cuts every connection, old and new; `refusing` cuts the old and takes no new ones."""
+    """A proxy to a database. `state` decides on connections: `open` passes everything; `frozen` accepts connections and
+    passes nothing; `reset` cuts all connections, old and new; `refusing` cuts the old ones and accepts no new ones."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -142,7 +142,7 @@ class Way:
         self.cut()
 
     async def mend(self) -> None:
-        """As it was."""
+        """Return to `open`."""
         if self.state == "refusing":
             await self.start()
         self.thaw()
@@ -180,7 +180,7 @@ class Way:
 
 
 class Server:
-    """A PostgreSQL of a test's own, in a folder of its own, which may be stopped and started as a machine's may not."""
+    """A PostgreSQL server for one test, in its own folder, which can be stopped and started."""
 
     def __init__(self, programs: Path, folder: Path, port: int) -> None:
         self._programs = programs
@@ -204,7 +204,7 @@ class Server:
         self._run("pg_ctl", "start", "--wait", f"--log={self._log}", f"--options={options}")
 
     def stop(self) -> None:
-        """At once, as a crash would: what was not committed is gone."""
+        """Stop at once, like a crash: uncommitted data is lost."""
         self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -223,7 +223,7 @@ class Server:
 
 @contextlib.contextmanager
 def own_server() -> Iterator[Server]:
-    """A running server. Skips the test where PostgreSQL's programs are not installed."""
+    """Yield a running server. Skip the test if PostgreSQL's programs are not installed."""
     given = shutil.which("initdb")
     found = Path(given) if given else max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
     if found is None:

@@ -1,5 +1,5 @@
-"""A whole gateway for a test: simulated providers, a configuration file, and a worker in this process or a process of
-its own. What must hold after every test is checked when it ends.
+"""A whole gateway for a test: simulated providers, a configuration file, and a worker in this process or as a process.
+Checks its invariants at the end of every test.
 
     async with serving(providers={"alpha": Settings()}, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
         answer = await gateway.ask(chat())
@@ -37,18 +37,18 @@ _LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), console on (ht
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a test's coroutine to its end on uvloop."""
+    """Run a test's coroutine to its end on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
 def chat(model: str = "chat", **fields: Any) -> dict[str, Any]:
-    """The body of a chat request."""
+    """Build the body of a chat request."""
     return {"model": model, "messages": MESSAGES, **fields}
 
 
 async def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Wait for something that has no event of its own."""
+    """Wait for a condition without an event."""
     try:
         async with asyncio.timeout(timeout_s):
             while not condition():
@@ -58,10 +58,10 @@ async def until(condition: Callable[[], object], what: str, timeout_s: float = P
 
 
 class Gateway:
-    """A running gateway. `worker` is there when it runs in this process, `process` when it does not.
+    """A running gateway. `worker` is set if it runs in this process, `process` if it does not.
 
-    `records` are the lines of the request log so far, which is up to 0.1 s behind: see `wait_for_records`.
-    `errors` are the messages of this program's that no test may cause: tracebacks and what a loop reports.
+    `records` are the lines of the request log so far, up to 0.1 s late: see `wait_for_records`. `errors` are log
+    messages that no test may cause: tracebacks, and errors of the loop.
     """
 
     def __init__(self, folder: Path, providers: Mapping[str, SimulatedProvider]) -> None:
@@ -85,12 +85,12 @@ class Gateway:
         return [json.loads(line) for line in self.log_file.read_text().splitlines()]
 
     async def wait_for_records(self, count: int) -> list[dict[str, Any]]:
-        """The records, once there are at least `count`."""
+        """Wait for at least `count` records."""
         await until(lambda: self.log_file.read_bytes().count(b"\n") >= count, f"{count} requests are in the log")
         return self.records
 
     async def start(self) -> None:
-        """Start it as a process; again, where the first has died."""
+        """Start it as a process, or start it again after its death."""
         began_at = monotonic()
         with self.log_file.open("ab") as log:
             arguments = ("-m", "pointsman", "serve", "--config", str(self.config_file))
@@ -111,16 +111,16 @@ class Gateway:
         self.base_url, self.port, self.console_url = match[1], int(match[2]), match[3]
 
     def within_s(self, usual_s: float) -> float:
-        """A bound on what takes no longer than this where a start takes a second: here and now it may take more."""
+        """Scale a bound that holds if a start takes a second: on this machine it may take longer."""
         return usual_s * max(1.0, self._start_s)
 
     async def watches(self) -> None:
-        """Wait until control has the configuration's folder watched: what changed just before is found late."""
+        """Wait until control watches the configuration's folder, because an earlier change is found late."""
         await watched(self.config_file.parent, self.children["control"])
 
     @property
     def children(self) -> dict[str, int]:
-        """The processes of the supervisor by their names, such as `worker 0` and `control`."""
+        """Return the supervisor's processes by name, such as `worker 0` and `control`."""
         assert self.process is not None
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         found: dict[str, int] = {}
@@ -132,11 +132,11 @@ class Gateway:
         return found
 
     async def connect(self, **how: Any) -> Client:
-        """A connection to the public address."""
+        """Connect to the public address."""
         return await Client.connect(self.port, **how)
 
     async def ask(self, body: Any = None, **how: Any) -> Answer:
-        """One request on a connection of its own."""
+        """Send one request on a connection of its own."""
         client = await self.connect()
         try:
             return await client.ask(body, **how)
@@ -144,7 +144,7 @@ class Gateway:
             await client.close()
 
     async def ask_many(self, count: int, concurrency: int, body: Any, **how: Any) -> list[Answer]:
-        """`count` requests over `concurrency` kept connections. `body` may be a function of a request's number."""
+        """Send `count` requests over `concurrency` kept connections. `body` may be a function of a request's number."""
         answers: list[Answer] = []
         numbers = iter(range(count))
 
@@ -161,13 +161,13 @@ class Gateway:
         return answers
 
     async def metrics(self) -> dict[str, float]:
-        """The samples of the metrics page by name and labels, or those of the worker in this process."""
+        """Return the samples of the metrics page by name and labels, or those of the worker in this process."""
         if self.worker is not None:
             return samples(self.worker.metrics())
         return samples((await self.admin("/metrics")).body.decode())
 
     async def admin(self, path: str, method: str = "GET", body: Any = None) -> Answer:
-        """One request to the console's address, with the admin token."""
+        """Send one request to the console's address, with the admin token."""
         client = await Client.connect(int(self.console_url.rpartition(":")[2]))
         headers = {"host": "127.0.0.1", "authorization": f"Bearer {ADMIN_TOKEN}"}
         try:
@@ -177,12 +177,12 @@ class Gateway:
 
     @property
     def live(self) -> Any:
-        """What the worker in this process has learned of providers and keys."""
+        """The state of providers and keys in the worker of this process."""
         assert self.worker is not None
         return self.worker._engine.live
 
     def connections_upstream(self, *, idle: bool = False) -> int:
-        """Connections of the worker in this process to providers, made or in the making, and legs in the queue."""
+        """Count the connections to providers of the worker in this process, open or opening, and the queued legs."""
         assert self.worker is not None
         gauges = [pool.gauges() for client in self.worker._upstreams for pool in client._pools.values()]
         return sum(gauge.in_flight + gauge.waiting + (gauge.idle if idle else 0) for gauge in gauges)
@@ -197,11 +197,10 @@ async def serving(
     environ: Mapping[str, str] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Gateway]:
-    """A gateway in front of simulated providers. `sections` are those of the configuration; what a test leaves out is
-    filled in: free ports, no virtual keys, each provider's type, address and an empty key. A provider in the section
-    `provider_settings` has its fields laid over those. Fails on leaving if anything leaked or a traceback was written;
-    of a gateway that is not alone in its loop nobody can say whose a task is.
-    """
+    """Run a gateway in front of simulated providers. `sections` are those of the configuration. Missing parts are
+    filled in: free ports, no virtual keys, and each provider's type, address and an empty key. The section
+    `provider_settings` overrides fields of a provider. Fails at the end if anything leaked or a traceback was logged.
+    Leaks of tasks are checked only if the gateway has the loop for itself."""
     tasks = asyncio.all_tasks()
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-test-")))
@@ -225,7 +224,7 @@ def settings_named(name: str, settings: Settings) -> Settings:
 
 
 def document(gateway: Gateway, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a gateway, ready to be written to `gateway.config_file`."""
+    """Return the configuration of a gateway, ready to be written to `gateway.config_file`."""
     given = dict(sections)
     overrides = given.pop("provider_settings", {})
     local = {"type": "openai-compatible", "keys": {"only": ""}}
@@ -248,7 +247,7 @@ def document(gateway: Gateway, sections: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Errors(logging.Handler):
-    """Keeps log messages that come with a traceback."""
+    """Collects log messages with a traceback."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__(logging.WARNING)

@@ -1,5 +1,5 @@
-"""What tests of money share: keys, limits and prices for a gateway before simulated providers, whose bill is the
-oracle."""
+"""Shared parts of tests of money: keys, limits and prices for a gateway in front of simulated providers, whose bill is
+the oracle."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -19,7 +19,7 @@ def key_value(name: str) -> str:
 
 
 def bearer(name: str) -> dict[str, str]:
-    """The header that presents a key."""
+    """Return the header that presents a key."""
     return {"authorization": f"Bearer {key_value(name)}"}
 
 
@@ -28,7 +28,7 @@ def virtual_key(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def usd(limit: str | float, per: Any = "year", **fields: Any) -> list[dict[str, Any]]:
-    """One budget."""
+    """Return one budget."""
     return [{"limit_usd": limit, "per": per, **fields}]
 
 
@@ -40,7 +40,7 @@ def governance(keys: Mapping[str, Mapping[str, Any]], **fields: Any) -> dict[str
 
 
 def prices(*models: str, output_tokens: int | None = None, **usd_per_million: str) -> dict[str, Any]:
-    """The section `pricing` for these `provider/model`s, at the prices of a simulated provider unless stated."""
+    """Return the section `pricing` for these `provider/model`s, by default at the prices of a simulated provider."""
     rates = {
         "input_usd_per_million": INPUT_USD,
         "output_usd_per_million": OUTPUT_USD,
@@ -52,10 +52,10 @@ def prices(*models: str, output_tokens: int | None = None, **usd_per_million: st
 
 
 def billed_nano(gateway: Gateway) -> int:
-    """What the providers charged, all of them together."""
+    """Return the total charges of the providers."""
     return sum(one.bill.totals().charged_nano for one in gateway.providers.values())
 
 
 def settings(**fields: Any) -> Settings:
-    """A provider that charges `PRICE`."""
+    """Return the settings of a provider that charges `PRICE`."""
     return Settings(price=PRICE, **fields)

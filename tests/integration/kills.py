@@ -1,6 +1,6 @@
-"""Processes killed and replaced in any order within one window of a limit, which holds all the same.
+"""Kills and replaces processes in any order within one window of a limit, and checks that the limit holds.
 
-`PYTHONPATH=tests python -m integration.kills --seeds 60` tries many orders and writes what came of them to
+`PYTHONPATH=tests python -m integration.kills --seeds 60` tries many orders and writes the results to
 `docs/measurements/limits-under-kills.json`.
 """
 
@@ -28,7 +28,7 @@ RECOVERY_S = 5.0
 
 
 async def wait_for_recovery(gateway: Gateway) -> None:
-    """All workers serve, and control has a store."""
+    """Wait until all workers serve and control has a store."""
     ends_at = asyncio.get_running_loop().time() + gateway.within_s(RECOVERY_S)
     while True:
         assert asyncio.get_running_loop().time() < ends_at, "".join(gateway.stderr)
@@ -42,7 +42,7 @@ async def wait_for_recovery(gateway: Gateway) -> None:
 
 
 async def replace(gateway: Gateway) -> None:
-    """An upgrade: every process is replaced."""
+    """Upgrade: replace every process."""
     assert gateway.process is not None
     before = set(gateway.children.values())
     gateway.process.send_signal(signal.SIGUSR2)
@@ -53,7 +53,8 @@ async def replace(gateway: Gateway) -> None:
 
 
 async def inflict(gateway: Gateway, event: str, dice: random.Random) -> None:
-    """One of `EVENTS`. What has died is started again, by the supervisor or as whoever runs it would."""
+    """Cause one of `EVENTS`. A dead process is started again by the supervisor, or by the test in the operator's
+    place."""
     assert gateway.process is not None
     children = gateway.children
     if event == "upgrade":
@@ -72,7 +73,7 @@ async def inflict(gateway: Gateway, event: str, dice: random.Random) -> None:
 
 
 async def traffic(gateway: Gateway, count: int) -> None:
-    """So many requests, of which those may break off whose process is killed."""
+    """Send requests. Those whose process is killed may break off."""
 
     async def ask(number: int) -> None:
         with contextlib.suppress(OSError):
@@ -85,7 +86,7 @@ async def traffic(gateway: Gateway, count: int) -> None:
 
 
 async def survive(events: Sequence[str], dice: random.Random, url: str | None = None) -> dict[str, Any]:
-    """Spend some of a limit, and have something happen meanwhile, for each of the events; then spend what is left."""
+    """For each event, spend a part of a limit while the event happens. Then spend the rest."""
     store: dict[str, Any] = {} if url is None else {"store": {"url": "env.TEST_STORE"}, "environ": {"TEST_STORE": url}}
     async with serving(
         providers=limits.provider(first_token_ms=20.0, token_gap_ms=3.0),
@@ -115,7 +116,7 @@ async def survive(events: Sequence[str], dice: random.Random, url: str | None = 
 
 
 def order_of(seed: int) -> list[str]:
-    """Every event, and up to two of them again, in an order of the seed's own."""
+    """Return every event, and up to two of them again, in an order that depends on the seed."""
     dice = random.Random(seed)
     events = [*EVENTS, *dice.choices(EVENTS, k=seed % 3)]
     dice.shuffle(events)
@@ -142,7 +143,7 @@ def main() -> None:
 
 
 async def _all(seeds: Sequence[int], store: str, at_once: int, file: Path) -> None:
-    """Try these, and write what came of them so far each time."""
+    """Run these seeds, and write the results after each."""
     room = asyncio.Semaphore(at_once)
     rows: list[dict[str, Any]] = []
 
@@ -160,7 +161,7 @@ async def _all(seeds: Sequence[int], store: str, at_once: int, file: Path) -> No
 
 
 def write(file: Path, store: str, rows: list[dict[str, Any]]) -> None:
-    """Replace what the file says of a store."""
+    """Replace the results for a store in the file."""
     told: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     whole = [row for row in rows if "failed" not in row]
     told[store] = {

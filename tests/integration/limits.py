@@ -1,7 +1,7 @@
-"""A key that has a limit to be spent to, for tests that break things: whatever was broken, the provider's bill comes to
-the limit in the end, and not beyond it.
+"""A key whose limit is spent to the end, for tests that cause failures. Whatever failed, the provider's bill finally
+equals the limit and never exceeds it.
 
-The key has a provider and a model of its own, so that its bill is all that it spent and nothing else.
+The key has its own provider and model, so that the bill contains exactly its spending.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ PRICE = {"model": MODEL[CAPPED][0], "input_usd_per_million": "0.15", "output_usd
 
 
 def provider(**pace: Any) -> dict[str, Settings]:
-    """The provider of the key."""
+    """Return the provider of the key."""
     price = Price(150_000, OUTPUT_USD * 1_000_000, 150_000)
     return {CAPPED: Settings(price=price, output_tokens=float(TOKENS), kept_requests=0, **pace)}
 
@@ -38,7 +38,7 @@ def provider(**pace: Any) -> dict[str, Settings]:
 def beside(
     providers: Mapping[str, Settings], models: Mapping[str, Any], keys: Mapping[str, Any], *priced: str, **fields: Any
 ) -> dict[str, Any]:
-    """The sections of a gateway in which the key is one of several."""
+    """Return the sections of a gateway in which the key is one of several."""
     pricing = prices(*priced)
     return {
         "providers": {**providers, **provider()},
@@ -53,21 +53,21 @@ def body(**fields: Any) -> dict[str, Any]:
 
 
 def billed(gateway: Gateway) -> int:
-    """What the provider charged for the key, in nano-dollars."""
+    """Return the provider's charges for the key, in nano-dollars."""
     return gateway.providers[CAPPED].bill.totals().charged_nano
 
 
 async def spend(gateway: Gateway, share: float) -> None:
-    """Have about so much of the limit be spent, with requests that are all served."""
+    """Spend about this amount of the limit, with requests that are all served."""
     count = round(share * LIMIT_NANO / (TOKENS * OUTPUT_USD * 1000))
     answers = await gateway.ask_many(count, 8, body(), headers=bearer(CAPPED))
     assert [answer.status for answer in answers] == [HTTPStatus.OK] * count, "".join(gateway.stderr)
 
 
 async def spend_to_the_limit(gateway: Gateway, elsewhere: int = 0) -> tuple[int, int]:
-    """Ask until nothing is left for the key, and hold the bill, with what was spent `elsewhere`, against the limit.
-    Returns what the provider charged and what of the limit attempts hold whose worker died, which may have cost less.
-    """
+    """Send requests until the key has nothing left, and compare the bill, plus the spending `elsewhere`, with the
+    limit. Returns the provider's charges, and the amount that attempts of dead workers hold, which may have cost
+    less."""
     ends_at = monotonic() + gateway.within_s(PATIENCE_S)
     while True:
         answers = await _ask(gateway)
@@ -87,12 +87,12 @@ async def spend_to_the_limit(gateway: Gateway, elsewhere: int = 0) -> tuple[int,
 
 
 async def _ask(gateway: Gateway) -> list[Answer]:
-    """Some requests, whole and streamed, on connections of their own: each may reach another worker."""
+    """Send some requests, whole and streamed, on separate connections, so that each may reach another worker."""
     return await gateway.ask_many(8, 8, lambda number: body(stream=number % 2 == 0), headers=bearer(CAPPED))
 
 
 async def _unsettled(gateway: Gateway) -> int | None:
-    """What attempts of dead workers hold; `None` while nobody can say."""
+    """Return the amount that attempts of dead workers hold; `None` while it is unknown."""
     try:
         answer = await gateway.admin("/api/v1/unsettled?limit=1000")
     except OSError:
@@ -104,7 +104,7 @@ async def _unsettled(gateway: Gateway) -> int | None:
 
 
 async def shown_once(gateway: Gateway) -> None:
-    """The pages of budgets and of metrics show each limit once."""
+    """Check that the pages of budgets and of metrics show each limit once."""
     shown = [
         (one["owner"], one["metric"], one["window_start"]) for one in (await gateway.admin("/api/v1/budgets")).json
     ]

@@ -1,5 +1,5 @@
-"""What providers accept of requests, the gateway accepts: compressed bodies, a mark of byte order, whole numbers that
-are written as fractions, answers without a bound, and embeddings of messages."""
+"""The gateway accepts the requests that providers accept: compressed bodies, a byte order mark, integers written as
+fractions, answers without a bound, and embeddings of messages."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ def test_a_body_may_be_compressed_or_marked(encoding: str, is_marked: bool, body
 
 
 @pytest.mark.parametrize("encoding", ["zstd", "br"])
-def test_another_encoding_is_refused_in_words(encoding: str) -> None:
+def test_unknown_encoding_is_rejected_with_a_message(encoding: str) -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, models={"chat": ["a/gpt-4o"]}) as gateway:
             received = await ask(gateway.base_url, "POST", CHAT, b"x", {**JSON, "content-encoding": encoding})
@@ -52,7 +52,7 @@ def test_another_encoding_is_refused_in_words(encoding: str) -> None:
     run(main())
 
 
-def test_a_bomb_is_refused_and_nothing_of_it_is_kept() -> None:
+def test_compression_bomb_is_rejected_without_keeping_its_data() -> None:
     bomb = gzip.compress(b'{"model":"' + b"a" * 200_000_000)
 
     async def main() -> None:
@@ -76,7 +76,7 @@ def test_a_bomb_is_refused_and_nothing_of_it_is_kept() -> None:
         ("openai", usd(1), {"max_tokens": 700}),
     ],
 )
-def test_an_answer_without_a_bound_is_asked_for_as_each_provider_has_it(
+def test_unbounded_answer_is_requested_in_each_providers_way(
     kind: str, budget: list[dict[str, Any]] | None, sent: dict[str, int]
 ) -> None:
     async def main() -> None:
@@ -102,7 +102,7 @@ def test_an_answer_without_a_bound_is_asked_for_as_each_provider_has_it(
         ("/v1/completions", {"model": "words", "prompt": "x", "max_tokens": 5.0, "best_of": 2.0}, {"best_of": 2}),
     ],
 )
-def test_a_whole_number_may_be_written_as_a_fraction(path: str, body: dict[str, Any], sent: dict[str, int]) -> None:
+def test_integer_may_be_written_as_a_fraction(path: str, body: dict[str, Any], sent: dict[str, int]) -> None:
     async def main() -> None:
         models = {"chat": ["a/gpt-4o"], "words": ["a/gpt-3.5-turbo-instruct"]}
         async with serving(providers={"a": Settings()}, models=models) as gateway:
@@ -115,7 +115,7 @@ def test_a_whole_number_may_be_written_as_a_fraction(path: str, body: dict[str, 
     run(main())
 
 
-def test_embeddings_of_messages_reach_a_server_that_has_them() -> None:
+def test_embeddings_of_messages_reach_a_supporting_server() -> None:
     messages = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://host/x.png"}}]}]
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Once something of an answer was passed on, it is completed or ended by an explicit error; never in silence."""
+"""After the commit, an answer is completed or ended by an explicit error, never silently."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ def check_broken(answer: Answer, code: str) -> None:
 
 
 @pytest.mark.parametrize("fault", [f"reset_at={AFTER_CONTENT}", "error_mid_stream=5,slow_tokens=5"])
-def test_the_official_sdk_raises(fault: str) -> None:
+def test_official_sdk_raises_on_a_broken_stream(fault: str) -> None:
     async def main() -> None:
         async with serving_two() as gateway:
             gateway.providers["alpha"].set_fault(fault)
@@ -99,7 +99,7 @@ def test_a_stalled_answer_of_the_completions_path_ends_with_an_error() -> None:
     run(main())
 
 
-def test_an_error_that_comes_with_the_first_content_is_not_after_the_commit() -> None:
+def test_error_with_the_first_content_is_before_the_commit() -> None:
     async def main() -> None:
         async with serving_two() as gateway:
             gateway.providers["alpha"].set_fault("error_mid_stream=5")  # all in one write
@@ -110,8 +110,8 @@ def test_an_error_that_comes_with_the_first_content_is_not_after_the_commit() ->
     run(main())
 
 
-def test_a_large_whole_answer_that_breaks_off_is_cut() -> None:
-    """It had outgrown the buffer, so its head was out: only the end of the connection can tell."""
+def test_truncated_large_answer_ends_the_connection() -> None:
+    """The answer outgrew the buffer, so its head was sent. Only the end of the connection can signal the failure."""
 
     async def main() -> None:
         async with serving_two(routing={"commit_buffer": 1024}) as gateway:
@@ -138,7 +138,7 @@ def test_a_large_whole_answer_arrives() -> None:
     run(main())
 
 
-def test_an_answer_that_just_fits_the_buffer_is_replaced() -> None:
+def test_answer_that_fits_the_buffer_fails_over() -> None:
     async def main() -> None:
         async with serving_two() as gateway:
             gateway.providers["alpha"].set_fault(f"close_at={AFTER_CONTENT}")
@@ -149,7 +149,7 @@ def test_an_answer_that_just_fits_the_buffer_is_replaced() -> None:
     run(main())
 
 
-def test_a_stream_may_not_go_on_for_ever() -> None:
+def test_endless_stream_is_ended() -> None:
     async def main() -> None:
         async with serving_two(routing={"timeouts": {"stream_s": 1.0}}) as gateway:
             gateway.providers["alpha"].set_fault("slow_tokens=50")

@@ -1,4 +1,4 @@
-"""Answers of two providers to one public name look the same to a client, but for what is listed here."""
+"""Answers of two providers to one public name differ only in the fields listed here."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_answers_of_two_providers_differ_in_listed_fields_only(
     run(main())
 
 
-def test_embeddings_name_the_model_that_was_asked_for_too() -> None:
+def test_embeddings_name_the_requested_model() -> None:
     async def main() -> None:
         target = {"targets": ["alpha/text-embedding-3-small"], "response_model": "requested"}
         async with (

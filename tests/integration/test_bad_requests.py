@@ -1,4 +1,4 @@
-"""Bad input is refused in OpenAI's shape, which says what is wrong and where; nothing of it reaches a provider."""
+"""Invalid input is rejected in OpenAI's format, with the fault and its place. None of it reaches a provider."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ CHAT = "/v1/chat/completions"
 
 
 class Bad(Struct, kw_only=True):
-    """A request, and what must be answered. `says` must occur in the message."""
+    """A request and the expected answer. The message must contain `says`."""
 
     name: str
     method: str = "POST"
@@ -197,7 +197,7 @@ HEADS = [
         headers={"content-type": "multipart/form-data"}, param="content-type", says="boundary"),
 ]  # fmt: skip
 
-# What calls itself something else is read as JSON all the same, wherever nothing but JSON and forms is taken.
+# A body of another declared type is read as JSON, on every path that takes only JSON and forms.
 DISGUISED = [
     Bad(name=f"moderations as {kind}", path="/v1/moderations", body=body, headers={"content-type": kind}, code=code)
     for kind in ("Application/JSON", "application/json ; charset=utf-8", "text/plain", "application/octet-stream")
@@ -226,9 +226,7 @@ async def _refused(wire: Wire, case: Bad) -> None:
 
 
 @pytest.mark.parametrize("cases", [TYPES, PLACES, JSON_TEXT, REPEATED, NAMES, HEADS, DISGUISED])
-def test_bad_requests_are_refused_with_what_is_wrong_and_where(
-    cases: list[Bad], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_requests_are_rejected_with_fault_and_place(cases: list[Bad], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorkeeper, "RECORDS_PER_S", 1000)  # each of them is to be in the log
 
     async def main() -> None:
@@ -250,7 +248,7 @@ def test_bad_requests_are_refused_with_what_is_wrong_and_where(
             records = await gateway.wait_for_records(len(cases) + 1)
             assert [record["status"] for record in records] == [*(case.status for case in cases), 200]
             assert not any("attempts" in record for record in records[:-1])
-            # What is no HTTP at all has neither.
+            # Input that is not HTTP has neither.
             assert all(record["method"] and record["path"] for record in records if record["status"] != 400)
             metrics = await gateway.metrics()
             counted = [value for name, value in metrics.items() if name.startswith("pointsman_requests_total{")]
@@ -264,7 +262,7 @@ async def _serves_still(gateway: Gateway) -> None:
         assert (await wire.ask("POST", CHAT, chat())).status == 200
 
 
-def test_bodies_over_the_limit() -> None:
+def test_bodies_over_the_limit_are_rejected() -> None:
     limit = 4096
 
     async def main() -> None:
@@ -300,7 +298,7 @@ def test_bodies_over_the_limit() -> None:
     run(main())
 
 
-def test_a_body_that_is_waited_for_is_asked_for_only_where_it_is_wanted() -> None:
+def test_expected_body_is_requested_only_if_needed() -> None:
     expect = {"expect": "100-continue", "content-type": "application/json"}
 
     async def main() -> None:
@@ -324,7 +322,7 @@ def test_a_body_that_is_waited_for_is_asked_for_only_where_it_is_wanted() -> Non
 _DIGEST = re.compile(r"; the SHA-256 of the one presented begins [0-9a-f]{8}")
 
 
-def test_requests_without_a_known_key_are_all_answered_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_without_a_known_key_get_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorkeeper, "FAILURES", 1000)  # none of them is told to wait
     key = "pm-a-key-of-high-entropy-0123456789"
     governance = {"require_key": True, "virtual_keys": {"me": {"value": f"sha256:{sha256(key.encode()).hexdigest()}"}}}
@@ -369,5 +367,5 @@ def test_requests_without_a_known_key_are_all_answered_alike(monkeypatch: pytest
 
 
 def _without_id(received: Received) -> str:
-    """What an answer says, apart from the id of the request."""
+    """Return an answer's body without the request's id."""
     return received.body.decode().replace(received.headers["x-pointsman-request-id"], "ID")

@@ -1,4 +1,4 @@
-"""What control reads into the store counts once, however control ends."""
+"""Records that control ingests into the store count once, however control ends."""
 
 import asyncio
 from pathlib import Path
@@ -31,10 +31,10 @@ def done(request_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_control_process_that_ends_in_the_middle_of_a_commit(
+def test_records_count_once_after_a_death_during_a_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
 ) -> None:
-    """One attempt is open when a commit begins that has its outcome, and another is new in it; the end comes then."""
+    """When a commit begins, it holds the outcome of an open attempt and a new attempt. Control ends at that moment."""
     begun, may_go_on = asyncio.Event(), asyncio.Event()
     commit = Store.commit
 
@@ -78,10 +78,10 @@ def test_a_control_process_that_ends_in_the_middle_of_a_commit(
     run(main())
 
 
-def test_reading_goes_on_after_an_error_that_nobody_thought_of(
+def test_ingestion_continues_after_an_unexpected_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told loudly, and tried again: a journal that nobody reads grows until requests are refused."""
+    """The error is logged and ingestion is retried: a journal that nobody reads grows until requests are rejected."""
     read = JournalReader.read
     errors = [OSError("this disk is bad"), RuntimeError("this program is bad")]
 

@@ -1,4 +1,4 @@
-"""Budgets and limits cannot be overspent, and do not refuse what fits. The providers' bill is the oracle."""
+"""Budgets and limits cannot be overspent, and do not reject requests that fit. The providers' bill is the oracle."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ USUAL_LAG_S = 0.02  # of processes beside a busy one
 
 
 async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str, str]) -> list[Answer]:
-    """`count` requests at the same moment, each on a connection of its own."""
+    """Send `count` requests at the same moment, each on its own connection."""
 
     async def ask() -> Answer:
         client = await Client.connect(gateway.port)
@@ -47,7 +47,7 @@ async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str
 
 
 async def watch(gateway: Gateway, commits: set[int], over: asyncio.Event) -> None:
-    """Hold what is spent and lent of every limit against the limit, all the time."""
+    """Compare, all the time, the spent and leased amounts of every limit with the limit."""
     while not over.is_set():
         answer = await gateway.admin("/api/v1/budgets?limit=10000")
         assert answer.status == 200, answer
@@ -58,19 +58,19 @@ async def watch(gateway: Gateway, commits: set[int], over: asyncio.Event) -> Non
 
 
 async def posted(gateway: Gateway, key: str) -> int:
-    """What control knows to be spent of the one limit of a key."""
+    """Return the amount that control knows to be spent of the only limit of a key."""
     rows = (await gateway.admin(f"/api/v1/budgets?owner=virtual_key:{key}")).json
     return int(sum(row["posted"] for row in rows))
 
 
 async def posted_of_all(gateway: Gateway) -> dict[str, int]:
-    """The same of every key, by its name: one question, however many there are."""
+    """Return the same for every key, by its name, in one request."""
     rows = (await gateway.admin("/api/v1/budgets?limit=10000")).json
     return {row["owner"].partition(":")[2]: row["posted"] for row in rows}
 
 
 async def nothing_is_reserved(gateway: Gateway) -> None:
-    """Soon after the last client has left."""
+    """Check that reservations disappear soon after the last client has disconnected."""
     async with asyncio.timeout(PATIENCE_S):
         while (metrics := await gateway.metrics())["pointsman_reservations"]:
             await asyncio.sleep(0.02)
@@ -78,7 +78,7 @@ async def nothing_is_reserved(gateway: Gateway) -> None:
 
 
 class Kind(Struct):
-    """A limit that fits a hundred requests with `body`. `used` says what a bill used up of it."""
+    """A limit that fits a hundred requests with `body`. `used` computes the used part from a bill."""
 
     limit: dict[str, Any]
     amount: int
@@ -88,7 +88,7 @@ class Kind(Struct):
 
 
 BODY, LONG = chat(max_tokens=50), chat(max_tokens=600)
-TOKENS = len(json.dumps(LONG)) + TEMPLATE_TOKENS + 600  # what such a request reserves
+TOKENS = len(json.dumps(LONG)) + TEMPLATE_TOKENS + 600  # the reservation of such a request
 LIMITS = {
     # Every answer uses its reservation up, so exactly a hundred fit.
     "usd": Kind(
@@ -161,7 +161,7 @@ def test_five_hundred_at_once_where_a_hundred_fit(rounds: dict[str, int], worker
 
 
 def check_answers(name: str, given: Kind, answers: list[Answer]) -> int:
-    """Hold what a round was answered against what its limit allows. How many were served."""
+    """Compare the answers of a round with its limit. Return the number of served requests."""
     status, code = given.refusal
     others = [answer for answer in answers if answer.status not in (200, status)]
     assert not others, (name, Counter(answer.status for answer in answers), others[0])
@@ -175,9 +175,9 @@ def check_answers(name: str, given: Kind, answers: list[Answer]) -> int:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_nothing_stays_reserved(workers: int) -> None:
-    """Of five hundred at once many are left by their clients, and all use less than they reserve. What is free
-    afterwards can be used to the end, whichever worker had reserved it."""
+def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
+    """Of five hundred simultaneous requests many are cancelled, and all use less than they reserve. The rest of the
+    limit can then be spent to the end, on any worker."""
     reservation = 50 * 1000
     limit = 100 * reservation
 
@@ -222,7 +222,7 @@ def test_nothing_stays_reserved(workers: int) -> None:
 
 @pytest.mark.parametrize("per_s", [200, pytest.param(500, marks=pytest.mark.slow)])
 def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
-    """Three workers and six limits that suffice, of which a share is used up now and then."""
+    """Use three workers and six sufficient limits, whose shares are exhausted now and then."""
     for_s = 5
     much = {"budgets": usd("0.01"), "rate_limits": [{"requests": 4 * per_s * for_s, "per": "year"}]}
     keys = {"me": {**much, "team": "research", "rate_limits": [{"requests": 2 * per_s * for_s, "per": "year"}]}}
@@ -263,8 +263,8 @@ def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_what_fits_is_not_refused(workers: int) -> None:
-    """Answers use a sixteenth of what they reserve; clients try again when they are refused."""
+def test_fitting_requests_are_served(workers: int) -> None:
+    """Answers use a sixteenth of their reservation; clients retry when they are rejected."""
     bodies = {"stated": chat("alpha/gpt-4o-mini", max_tokens=32_000), "unstated": chat("beta/gpt-4o-mini")}
     provider = Settings(price=OUTPUT_ONLY, output_tokens=2000.0, first_token_ms=5.0)
 
@@ -287,7 +287,7 @@ def test_what_fits_is_not_refused(workers: int) -> None:
 
 
 async def use_up(gateway: Gateway, provider: SimulatedProvider, key: str, body: dict[str, Any]) -> None:
-    """Ask until nearly all of the limit is used and nothing was served for a second, or patience is over."""
+    """Send requests until nearly all of the limit is used and none was served for a second, or patience ends."""
     loop = asyncio.get_running_loop()
     last_success = loop.time()
     ends_at = last_success + PATIENCE_S
@@ -311,7 +311,7 @@ async def use_up(gateway: Gateway, provider: SimulatedProvider, key: str, body: 
     await asyncio.gather(*(work() for _ in range(20)))
 
 
-def test_a_stream_costs_what_the_same_answer_costs_whole() -> None:
+def test_stream_costs_as_much_as_the_whole_answer() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings(output_tokens=37.0, cached_share=0.5)},
@@ -331,8 +331,8 @@ def test_a_stream_costs_what_the_same_answer_costs_whole() -> None:
     run(main())
 
 
-def test_what_nobody_counted_fills_a_limit_of_tokens_for_good() -> None:
-    """Speech comes without a word on its tokens, so all that was reserved counts: in the worker, and in the store."""
+def test_unreported_tokens_use_up_a_limit_of_tokens() -> None:
+    """Speech reports no tokens, so the whole reservation counts, in the worker and in the store."""
     body = {"model": "alpha/tts-1", "input": "Say something", "voice": "alloy"}
 
     async def main() -> None:
@@ -368,7 +368,7 @@ PNG = "data:image/png;base64," + "A" * 4_000_000  # 3 MB
         ("/v1/responses", {"model": "chat", "input": [{"role": "user", "content": [image("input_image", PNG)]}]}),
     ],
 )
-def test_an_image_fits_into_an_ordinary_limit_and_its_bytes_as_text_do_not(path: str, prompt: dict[str, Any]) -> None:
+def test_image_fits_an_ordinary_limit_but_its_bytes_as_text_do_not(path: str, prompt: dict[str, Any]) -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
@@ -389,7 +389,7 @@ def test_an_image_fits_into_an_ordinary_limit_and_its_bytes_as_text_do_not(path:
     run(main())
 
 
-def test_the_refusal_names_level_and_limit_and_every_level_must_pass() -> None:
+def test_rejection_names_the_limit_and_every_level_applies() -> None:
     tiny = usd("0.000000001", "day")
     keys: dict[str, dict[str, Any]] = {
         "own": {"budgets": tiny},
@@ -427,8 +427,8 @@ def test_the_refusal_names_level_and_limit_and_every_level_must_pass() -> None:
     run(main())
 
 
-def test_a_cheaper_candidate_is_used_where_the_dear_one_does_not_fit() -> None:
-    """And the verdict says why."""
+def test_cheaper_candidate_serves_if_the_expensive_one_does_not_fit() -> None:
+    """The verdict gives the reason."""
 
     async def main() -> None:
         async with serving(
@@ -450,7 +450,7 @@ def test_a_cheaper_candidate_is_used_where_the_dear_one_does_not_fit() -> None:
     run(main())
 
 
-def test_an_unknown_price_is_refused_under_a_budget_and_flagged_without() -> None:
+def test_unknown_price_is_rejected_under_a_budget_and_flagged_without() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
@@ -465,7 +465,7 @@ def test_an_unknown_price_is_refused_under_a_budget_and_flagged_without() -> Non
     run(main())
 
 
-def test_a_batch_is_refused_under_a_budget_in_words_that_say_why() -> None:
+def test_batch_is_rejected_under_a_budget_with_the_reason() -> None:
     body = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
     async def main() -> None:

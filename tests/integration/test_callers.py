@@ -1,4 +1,4 @@
-"""Whoever calls: web pages, proxies, people with wrong keys, clients of other protocols, and the very slow."""
+"""Access by web pages, proxies, clients with wrong keys or other protocols, and very slow clients."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ STARTED: dict[str, Any] = {
 
 
 async def _ask(gateway: Gateway, head: str, body: bytes = b"") -> tuple[int, bytes]:
-    """The status of the answer, and all of it."""
+    """Return the status and the whole text of the answer."""
     data = head.replace("\n", "\r\n").encode() + b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (
         len(body),
         body,
@@ -44,7 +44,7 @@ def _chat(host: str = "localhost", *lines: str) -> str:
     return f"POST {CHAT} HTTP/1.1\nHost: {host}\nContent-Type: text/plain\n" + "".join(f"{line}\n" for line in lines)
 
 
-def test_no_web_page_can_spend_where_no_keys_are_asked_for() -> None:
+def test_web_pages_are_rejected_if_no_key_is_required() -> None:
     body = json.dumps(chat()).encode()
 
     async def main() -> None:
@@ -56,14 +56,14 @@ def test_no_web_page_can_spend_where_no_keys_are_asked_for() -> None:
             status, answer = await _ask(gateway, _chat("localhost", f"Origin: {PAGE}"), body)
             assert status == 200
             assert f"access-control-allow-origin: {PAGE}".encode() in answer
-            # What was let in before lets no other page in.
+            # An earlier allowed request lets no other page in.
             assert (await _ask(gateway, _chat("localhost", "Origin: https://attacker.example"), body))[0] == 403
             assert (await _ask(gateway, _chat("127.0.0.1"), body))[0] == 200
 
     run(main())
 
 
-def test_a_browser_that_asks_first_is_answered_for_pages_that_are_listed() -> None:
+def test_preflight_is_answered_for_listed_origins() -> None:
     asking = f"OPTIONS {CHAT} HTTP/1.1\nHost: localhost\nAccess-Control-Request-Method: POST\n"
 
     async def main() -> None:
@@ -81,7 +81,7 @@ def test_a_browser_that_asks_first_is_answered_for_pages_that_are_listed() -> No
     run(main())
 
 
-def test_websockets_are_refused_in_words() -> None:
+def test_websockets_are_rejected_with_a_message() -> None:
     upgrade = "Host: localhost\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Key: x\n"
 
     async def main() -> None:
@@ -93,7 +93,7 @@ def test_websockets_are_refused_in_words() -> None:
     run(main())
 
 
-def test_wrong_keys_cost_little_and_known_ones_are_served_all_along() -> None:
+def test_wrong_keys_cost_little_while_known_keys_are_served() -> None:
     async def main() -> None:
         async with serving(**STARTED, governance=KEYS) as gateway:
             client = await gateway.connect()
@@ -118,7 +118,7 @@ def test_wrong_keys_cost_little_and_known_ones_are_served_all_along() -> None:
     run(main())
 
 
-def test_a_trusted_proxy_speaks_for_its_clients() -> None:
+def test_trusted_proxy_passes_on_its_clients_address() -> None:
     async def main() -> None:
         async with serving(**STARTED, server={"trusted_proxies": ["127.0.0.0/8"]}, governance=KEYS) as gateway:
             client = await gateway.connect()
@@ -139,7 +139,7 @@ def test_a_trusted_proxy_speaks_for_its_clients() -> None:
     run(main())
 
 
-def test_long_targets_of_strangers_are_not_kept() -> None:
+def test_long_targets_of_unknown_clients_are_not_kept() -> None:
     async def main() -> None:
         async with serving(**STARTED, governance=KEYS) as gateway:
             assert gateway.worker is not None
@@ -157,7 +157,7 @@ def test_long_targets_of_strangers_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/files"])
-def test_a_body_that_trickles_in_is_not_waited_for(path: str) -> None:
+def test_body_that_arrives_too_slowly_is_rejected(path: str) -> None:
     timeouts = {"limits": {"timeouts": {"body_s": 0.4}}}
 
     async def main() -> None:

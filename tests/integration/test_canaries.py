@@ -1,4 +1,4 @@
-"""Secrets stay secret: nothing that the gateway writes or answers holds one, in clear or in disguise."""
+"""Secrets stay secret: no output of the gateway contains one, plain or encoded."""
 
 import base64
 import contextlib
@@ -31,7 +31,8 @@ PAGES += ["/api/v1/usage", "/api/v1/usage?group_by=key&group_by=provider&format=
 
 
 def disguises(secret: str) -> Iterator[bytes]:
-    """The secret as it may be found: as it is, in JSON and addresses, in hexadecimal, and in Base64 at any offset."""
+    """Return the secret in every form that could appear: plain, in JSON and addresses, in hexadecimal, and in Base64 at
+    any offset."""
     data = secret.encode()
     yield from (data, secret.replace("/", "\\/").encode(), quote(secret, safe="").encode())
     yield from (data.hex().encode(), data.hex().upper().encode())
@@ -52,7 +53,7 @@ def find(text: bytes, where: str) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def echoing() -> AsyncIterator[FakeOrigin]:
-    """A provider that refuses every key and repeats it."""
+    """Return a provider that rejects every key and repeats it."""
 
     async def script(peer: Peer) -> None:
         while request := await peer.request():
@@ -66,7 +67,7 @@ async def echoing() -> AsyncIterator[FakeOrigin]:
 
 
 @pytest.mark.parametrize("where", ["sqlite", "postgresql"])
-def test_no_secret_is_written_or_told(where: str) -> None:
+def test_no_secret_is_written_or_returned(where: str) -> None:
     async def main() -> None:
         async with contextlib.AsyncExitStack() as stack:
             environ = dict(SECRETS)
@@ -125,7 +126,7 @@ def test_no_secret_is_written_or_told(where: str) -> None:
 
 
 @pytest.mark.parametrize("is_openai", [True, False])
-def test_a_prompt_that_a_provider_quotes_is_told_to_the_client_alone(is_openai: bool) -> None:
+def test_quoted_prompt_is_returned_to_the_client_only(is_openai: bool) -> None:
     prompt = "canary-of-a-prompt-4812"
 
     async def script(peer: Peer) -> None:
@@ -170,8 +171,8 @@ DELTA = b'data: {"type":"response.output_text.delta","delta":"hi","sequence_numb
 
 
 def replies() -> Iterator[tuple[str, str, bool, int, bytes, bytes]]:
-    """Name, path, whether a stream is asked for, status, content type and body: everything that a provider may quote
-    a prompt or a key in."""
+    """Yield name, path, stream, status, content type and body for every place in which a provider may quote a prompt or
+    a key."""
     error = json.dumps({"error": SAID}).encode()
     shapes = {"openai": error, "bare": json.dumps(SAID).encode(), "html": b"<html>%b</html>" % PROMPT.encode()}
     shapes["text"] = SAID["message"].encode()
@@ -196,8 +197,8 @@ def replies() -> Iterator[tuple[str, str, bool, int, bytes, bytes]]:
                 yield f"{path}-stream-{name}-{where}", path, True, 200, b"text/event-stream", before + event
 
 
-def test_what_providers_say_is_stored_nowhere_and_told_of_the_requests_own_fault_alone() -> None:
-    """However a provider fails, and in whatever form it says so."""
+def test_provider_messages_are_not_stored_and_returned_only_for_client_faults() -> None:
+    """This covers every failure of a provider, in every form of answer."""
     cases = {name: (path, stream, status, kind, body) for name, path, stream, status, kind, body in replies()}
 
     origin = ""
@@ -253,7 +254,7 @@ def test_what_providers_say_is_stored_nowhere_and_told_of_the_requests_own_fault
 
 
 async def everything_is_asked(gateway: Gateway) -> list[str]:
-    """Requests that are served, refused, wrong, and rejected by a provider that repeats the key."""
+    """Send requests that are served, rejected, invalid, and rejected by a provider that repeats the key."""
     found: list[str] = []
     let_in = 0
     for key in (SECRETS["HASHED_KEY"], SECRETS["VIRTUAL_KEY"], SECRETS["PROVIDER_KEY"], ADMIN_TOKEN):
@@ -268,7 +269,7 @@ async def everything_is_asked(gateway: Gateway) -> list[str]:
 
 
 async def everything_is_read(gateway: Gateway) -> list[str]:
-    """Every page of the console's listener, as the admin and as others."""
+    """Read every page of the console's listener, as the admin and without a token."""
     found: list[str] = []
 
     def is_caught_up() -> bool:

@@ -1,4 +1,5 @@
-"""The model catalog at work: names without a provider, siblings, prices, lists, updates, and silence when unasked."""
+"""The model catalog in a gateway: names without a provider, siblings, prices, lists, updates, and no unasked
+requests."""
 
 import asyncio
 import json
@@ -21,7 +22,7 @@ WITH_SIBLINGS = {"public": {"targets": ["alpha/gpt-4o-mini"], "siblings": True}}
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "GPT-4o-mini", "public"])
-def test_the_same_model_elsewhere_stands_in(model: str) -> None:
+def test_sibling_serves_after_a_failure(model: str) -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, provider_settings=FIELDS, models=WITH_SIBLINGS) as gateway:
             assert (await gateway.ask(chat(model))).headers["x-pointsman-provider"] == "alpha"
@@ -36,7 +37,7 @@ def test_the_same_model_elsewhere_stands_in(model: str) -> None:
     run(main())
 
 
-def test_explicit_targets_mean_these_and_no_others() -> None:
+def test_explicit_targets_have_no_siblings() -> None:
     async def main() -> None:
         sections: dict[str, Any] = {"models": {"public": ["alpha/gpt-4o-mini"]}, "routing": {"max_attempts": 2}}
         async with serving(providers=PROVIDERS, provider_settings=FIELDS, **sections) as gateway:
@@ -96,9 +97,9 @@ note(f"began {' '.join(sys.argv[:2])}")
 """
 
 
-def test_a_start_without_a_network_tries_no_connection(tmp_path: Path) -> None:
-    """Everything a provider could be asked leads through the proxy of this test, which counts; what Python's own
-    sockets could do besides is noted in every process. A request at the end shows that both would be seen."""
+def test_start_opens_no_connection(tmp_path: Path) -> None:
+    """All addresses of providers lead through this test's proxy, which counts. Uses of Python's own sockets are
+    recorded in every process. A final request shows that both would be noticed."""
     notes = tmp_path / "notes"
     (tmp_path / "sitecustomize.py").write_text(HOOK)
     connections: list[bytes] = []

@@ -1,5 +1,5 @@
-"""What did not come to its end is charged for what was really used. The provider's bill is the oracle, as far as it can
-be known: a provider that charges for what it never sent is not."""
+"""Incomplete answers are charged for their real use. The provider's bill is the oracle, except for charges of a
+provider for data that it never sent."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ def governed(
 
 
 async def charged(gateway: Gateway, count: int) -> list[tuple[dict[str, Any], Entry]]:
-    """Every attempt with its entry in the bill."""
+    """Return every attempt with its entry in the bill."""
     records = await gateway.wait_for_records(count)
     attempts = {
         f"{record['request_id']}-{ordinal}": {"tokens_out": 0, **attempt}
@@ -52,7 +52,7 @@ async def charged(gateway: Gateway, count: int) -> list[tuple[dict[str, Any], En
 
 
 async def leave_after(gateway: Gateway, events: int) -> None:
-    """A client that leaves a stream when it has so many pieces; its provider would send more, a little later."""
+    """Read a stream and disconnect after some pieces. The provider would send more, a little later."""
     client = await Client.connect(gateway.port)
     pausing = f"fault:hang_mid_stream={events}"
     client.send(chat(stream=True, max_tokens=100, user=pausing), headers=bearer("me"))
@@ -65,7 +65,7 @@ async def leave_after(gateway: Gateway, events: int) -> None:
 
 
 def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
-    """What arrived is charged, and a prompt, though nobody has said what it was."""
+    """Check that received pieces and a prompt are charged, although no usage was reported."""
     counted = attempt["tokens_out"]
     assert entry.tokens_sent - ON_ITS_WAY <= counted <= entry.tokens_sent
     assert attempt["usage_source"] == "estimated"
@@ -75,7 +75,7 @@ def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("billing", ["sent", "full", "none"])
-def test_a_stream_that_its_client_left_costs_what_was_sent(billing: str) -> None:
+def test_cancelled_stream_costs_the_sent_part(billing: str) -> None:
     async def main() -> None:
         async with governed(bill_cancelled=billing, stall_s=600.0) as gateway:
             await asyncio.gather(*(leave_after(gateway, 1 + number) for number in range(COUNT)))
@@ -95,7 +95,7 @@ def test_a_stream_that_its_client_left_costs_what_was_sent(billing: str) -> None
     run(main())
 
 
-# What the gateway is told of a provider, and what the simulated one does.
+# The provider's configured billing, and the real billing of the simulated one.
 UNFINISHED = [
     ("full", "full"),
     ("full", "sent"),
@@ -108,7 +108,8 @@ SOURCES = {"full": "estimated", "prompt": "estimated", "none": "none"}
 
 
 def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> None:
-    """Limits hold at least the bill of a provider that is what it is said to be, and what is reported is near to it."""
+    """Check that limits hold at least the bill, for a provider that bills as configured, and that the report is near to
+    it."""
     assert attempt.get("usage_source", "none") == SOURCES[unfinished]
     held = attempt.get("cost_nano", 0) + attempt.get("held_nano", 0)
     assert held >= entry.charged_nano
@@ -125,9 +126,7 @@ def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> 
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
-def test_an_answer_that_its_client_did_not_wait_for_costs_what_its_provider_charges(
-    unfinished: str, billing: str, stream: bool
-) -> None:
+def test_cancelled_answer_costs_what_its_provider_charges(unfinished: str, billing: str, stream: bool) -> None:
     async def main() -> None:
         async with governed(unfinished, bill_cancelled=billing, first_token_ms=60_000.0) as gateway:
             client = await Client.connect(gateway.port)
@@ -162,7 +161,7 @@ FAILING = [
     [(fault, stream, *said) for fault, streams, *said in FAILING for stream in streams],
 )
 @pytest.mark.parametrize(("unfinished", "billing"), [("full", "full"), ("prompt", "sent"), ("none", "none")])
-def test_an_answer_that_does_not_come_costs_what_its_provider_charges(
+def test_missing_answer_costs_what_its_provider_charges(
     unfinished: str, billing: str, fault: str, stream: bool, status: int | None, outcome: str
 ) -> None:
     async def main() -> None:
@@ -183,8 +182,8 @@ def test_an_answer_that_does_not_come_costs_what_its_provider_charges(
 
 
 @pytest.mark.parametrize("fault", ["close_at=700", "hang", "malformed_json"])
-def test_an_answer_in_one_piece_that_never_came_is_reported_as_answers_usually_are(fault: str) -> None:
-    """After some that came whole, its estimate is their mean, and not the longest answer there could have been."""
+def test_missing_whole_answer_is_estimated_by_the_usual_answer(fault: str) -> None:
+    """After some complete answers, the estimate is their mean, not the longest possible answer."""
 
     async def main() -> None:
         async with governed(None, commit_s=0.3 if fault == "hang" else 600.0, token_gap_ms=0.0) as gateway:
@@ -201,8 +200,8 @@ def test_an_answer_in_one_piece_that_never_came_is_reported_as_answers_usually_a
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_sent_twice_is_written_down_as_two_and_limits_hold_both(stream: bool) -> None:
-    """A kept-alive connection ends as the request is sent; its provider has read it all the same, and bills it."""
+def test_second_sending_is_an_attempt_and_limits_hold_both(stream: bool) -> None:
+    """A kept-alive connection ends as the request is sent. Its provider has read the request and bills it."""
 
     async def main() -> None:
         async with governed("full", bill_failed="full", token_gap_ms=0.0) as gateway:
@@ -224,7 +223,7 @@ def test_what_is_sent_twice_is_written_down_as_two_and_limits_hold_both(stream: 
     run(main())
 
 
-def test_a_stale_connection_costs_a_request_nothing_but_a_second_sending() -> None:
+def test_stale_connection_costs_only_a_second_sending() -> None:
     async def main() -> None:
         async with governed(limit_usd="1", token_gap_ms=0.0) as gateway:
             alpha = gateway.providers["alpha"]
@@ -240,8 +239,8 @@ def test_a_stale_connection_costs_a_request_nothing_but_a_second_sending() -> No
 
 
 @pytest.mark.parametrize(("fault", "stream"), [("malformed_json", False), ("malformed_sse=0,malformed_json=0", True)])
-def test_limits_hold_what_was_reserved_for_an_answer_that_cannot_be_read(fault: str, stream: bool) -> None:
-    """Its provider takes it for a good one."""
+def test_unreadable_answer_holds_its_reservation(fault: str, stream: bool) -> None:
+    """The provider considers the answer good."""
 
     async def main() -> None:
         async with governed(token_gap_ms=0.0) as gateway:
@@ -258,7 +257,7 @@ def test_limits_hold_what_was_reserved_for_an_answer_that_cannot_be_read(fault: 
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
-def test_a_whole_answer_to_a_request_for_a_stream_is_served_and_costs_what_it_says(path: str) -> None:
+def test_whole_answer_to_a_stream_request_is_served_at_its_reported_cost(path: str) -> None:
     async def main() -> None:
         async with governed(token_gap_ms=0.0) as gateway:
             gateway.providers["alpha"].set_fault("ignore_stream")
@@ -277,8 +276,8 @@ def test_a_whole_answer_to_a_request_for_a_stream_is_served_and_costs_what_it_sa
     run(main())
 
 
-def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
-    """Of a provider that charges for what nobody waited for."""
+def test_cancelling_clients_cannot_overspend_a_budget() -> None:
+    """The provider charges for unread answers."""
     limit_nano = 14_000_000  # some twenty requests
     body = chat(max_tokens=1000)
 
@@ -305,7 +304,7 @@ def test_clients_that_do_not_wait_cannot_take_a_budget_over() -> None:
     run(main())
 
 
-def test_a_stream_about_an_image_that_was_left_costs_an_image_and_not_its_bytes() -> None:
+def test_cancelled_stream_with_an_image_costs_an_image_and_not_its_bytes() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 2_000_000}}
 
     async def main() -> None:
@@ -323,9 +322,7 @@ def test_a_stream_about_an_image_that_was_left_costs_an_image_and_not_its_bytes(
 
 
 @pytest.mark.parametrize(("model", "source"), [("gpt-4o-transcribe", "provider"), ("whisper-1", "reserved")])
-def test_a_recording_costs_what_is_said_of_it_and_is_reserved_for_by_how_long_it_can_last(
-    model: str, source: str
-) -> None:
+def test_recording_reserves_its_longest_duration_and_costs_its_usage(model: str, source: str) -> None:
     recording = random.Random(1).randbytes(3_000_000)
     parts = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n'
     body = (
@@ -354,7 +351,7 @@ def test_a_recording_costs_what_is_said_of_it_and_is_reserved_for_by_how_long_it
 
 
 @pytest.mark.parametrize("fault", ["error_mid_stream=5", "hang_mid_stream=5", "reset_at=3000", "close_at=3000"])
-def test_a_stream_that_breaks_off_costs_what_was_sent(fault: str) -> None:
+def test_broken_stream_costs_the_sent_part(fault: str) -> None:
     async def main() -> None:
         async with governed(bill_failed="sent") as gateway:
             gateway.providers["alpha"].set_fault(fault)
@@ -369,7 +366,7 @@ def test_a_stream_that_breaks_off_costs_what_was_sent(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status=500", "status=400", "status=401", "rate_limit=1", "refuse", "error_in_200"])
-def test_what_a_provider_did_not_serve_costs_nothing(fault: str) -> None:
+def test_failed_requests_cost_nothing(fault: str) -> None:
     async def main() -> None:
         async with governed() as gateway:
             gateway.providers["alpha"].set_fault(fault)

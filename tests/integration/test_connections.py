@@ -1,4 +1,4 @@
-"""How many connections there may be to a provider, and what becomes of requests beyond that."""
+"""Limits on connections to a provider, and the requests beyond them."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ ONE_EACH: dict[str, Any] = {"providers": {"alpha": SLOW, "beta": SLOW}, "egress"
 
 
 async def while_busy(gateway: Gateway, model: str) -> tuple[Any, Any]:
-    """One stream of alpha's, and another request that comes while it lasts."""
+    """Run one stream of alpha, and send another request during it."""
     alpha = gateway.providers["alpha"]
     first = asyncio.create_task(gateway.ask(chat(stream=True)))
     await until(lambda: alpha.counters.requests_received, "alpha is busy")
@@ -20,7 +20,7 @@ async def while_busy(gateway: Gateway, model: str) -> tuple[Any, Any]:
     return await first, second
 
 
-def test_a_request_that_would_have_to_wait_goes_to_another_candidate() -> None:
+def test_request_without_a_free_connection_goes_to_another_candidate() -> None:
     async def main() -> None:
         async with serving(models={"chat": TARGETS}, **ONE_EACH) as gateway:
             first, second = await while_busy(gateway, "chat")
@@ -35,7 +35,7 @@ def test_a_request_that_would_have_to_wait_goes_to_another_candidate() -> None:
     run(main())
 
 
-def test_a_request_waits_where_nobody_else_is_there() -> None:
+def test_request_waits_if_there_is_no_other_candidate() -> None:
     async def main() -> None:
         async with serving(models={"chat": TARGETS[:1]}, **ONE_EACH) as gateway:
             first, second = await while_busy(gateway, "alpha/gpt-4o-mini")
@@ -45,7 +45,7 @@ def test_a_request_waits_where_nobody_else_is_there() -> None:
     run(main())
 
 
-def test_a_wait_that_takes_too_long_is_nobody_elses_fault() -> None:
+def test_timeout_of_a_wait_blames_no_provider() -> None:
     async def main() -> None:
         async with serving(
             models={"chat": TARGETS[:1]}, routing={"timeouts": {"response_s": 0.2}, "max_attempts": 1}, **ONE_EACH

@@ -1,8 +1,8 @@
-"""The documented start of a container and of a systemd service, each as its user and in a root made for it.
+"""The documented start of a container and of a systemd service, each as its user and in its own root folder.
 
-There is no container engine where tests run. So what an image would have is mounted into a root of its own: Python
-read-only, the configuration owned by root, the home of the user writable; and the user, folder, variables
-and command come from the Dockerfile itself.
+There is no container engine where tests run. So the contents of an image are mounted into a separate root: Python is
+read-only, root owns the configuration, and the user can write its home. The user, folder, variables and command come
+from the Dockerfile itself.
 """
 
 import json
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.skipif(
 
 
 def dockerfile() -> dict[str, str]:
-    """The last instruction of each kind, of the last stage."""
+    """Return the last instruction of each kind, of the last stage."""
     text = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2].replace("\\\n", " ")
     return {line.partition(" ")[0]: line.partition(" ")[2].strip() for line in text.splitlines() if line[:1].isupper()}
 
 
 def start(folder: Path, *, user: int, home: str, cwd: str, environ: dict[str, str], command: list[str]) -> str:
-    """Start the gateway in a root of its own, ask both addresses whether it is ready, and return what was printed."""
+    """Start the gateway in its own root, wait until both addresses are ready, and return the output."""
     config = folder / "pointsman.yaml"
     config.write_text(CONFIG)
     config.chmod(0o644)
@@ -68,7 +68,7 @@ def start(folder: Path, *, user: int, home: str, cwd: str, environ: dict[str, st
     return done.stdout
 
 
-def test_the_container_starts_as_it_is_documented(tmp_path: Path) -> None:
+def test_container_starts_as_documented(tmp_path: Path) -> None:
     said = dockerfile()
     environ = dict(part.split("=", 1) for part in shlex.split(said["ENV"])) | SECRETS
     environ["PATH"] = (
@@ -80,7 +80,7 @@ def test_the_container_starts_as_it_is_documented(tmp_path: Path) -> None:
     assert re.search(r"^drwx------ 10001 data$", out, re.MULTILINE), out
 
 
-def test_the_service_starts_as_its_unit_says(tmp_path: Path) -> None:
+def test_service_starts_as_its_unit_defines(tmp_path: Path) -> None:
     unit = (ROOT / "deploy" / "pointsman.service").read_text()
     fields = dict(line.split("=", 1) for line in unit.splitlines() if re.match(r"[A-Z]\w+=", line))
     variables = dict(

@@ -1,7 +1,7 @@
-"""No answer that is cut passes for whole: every path, cut at every byte, read by the official SDK.
+"""No truncated answer passes for a complete one: every path, cut at every byte, read by the official SDK.
 
-A provider, or what stands before it, ends the answer early and as if nothing were wrong: HTTP says that it is whole.
-With `POINTSMAN_MEASURE` set, the table goes to docs/measurements.
+A provider, or a proxy in front of it, ends the answer early without an error: HTTP reports it as complete. With
+`POINTSMAN_MEASURE` set, the table is written to docs/measurements.
 """
 
 import json
@@ -131,7 +131,7 @@ async def is_taken_for_whole(sdk: AsyncOpenAI, ask: Ask) -> bool:
 
 
 def first_whole(path: str, whole: bytes) -> int:
-    """The length from which on nothing of the answer itself is missing: a stream's last words may be."""
+    """Return the length from which on the answer itself is complete; a stream may still lack its last bytes."""
     if "chat" in path or "completions" in path:
         last = max(whole.rfind(b'"stop"'), whole.rfind(b'"length"'))
         return whole.find(b"\n\n", last) if b"data:" in whole else len(whole)
@@ -176,10 +176,10 @@ def report(table: dict[str, dict[str, int]]) -> None:
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
 
 
-def test_no_cut_is_silent() -> None:
+def test_every_cut_is_noticed() -> None:
     report(run(sweep(41)))
 
 
 @pytest.mark.slow
-def test_no_cut_is_silent_at_any_byte() -> None:
+def test_cut_at_every_byte_is_noticed() -> None:
     report(run(sweep(1)))

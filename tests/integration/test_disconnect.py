@@ -1,4 +1,4 @@
-"""A client that leaves, at any moment and in any way, ends what was being done for it at once; nobody is blamed."""
+"""A disconnect of the client, at any moment and in any way, cancels its work at once and blames nobody."""
 
 import asyncio
 import contextlib
@@ -29,8 +29,8 @@ pytestmark = [
 
 
 class Silent:
-    """A server that takes connections and bytes and never says anything. `received` counts the bytes of each
-    connection; `closed_at`, in monotonic seconds, is when one ended."""
+    """A server that accepts connections and bytes and never answers. `received` counts the bytes of each connection;
+    `closed_at` is its end in monotonic seconds."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
@@ -51,8 +51,8 @@ class Silent:
 
 
 class Endless(Silent):
-    """A server whose answer never ends: a stream of chat events, or bytes where they are asked for by GET. `written`
-    counts its pieces by connection."""
+    """A server whose answer never ends: a stream of chat events, or bytes for a GET. `written` counts its pieces by
+    connection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,12 +84,12 @@ async def listening(server: S) -> AsyncIterator[S]:
 
 
 def only(server: Silent, scheme: str = "http") -> dict[str, Any]:
-    """The provider settings of a gateway in front of this server alone."""
+    """Return the provider settings of a gateway in front of this server alone."""
     return {"alpha": {"base_url": f"{scheme}://127.0.0.1:{server.port}/v1"}}
 
 
 def leave(client: Client, leaving: Leaving) -> float:
-    """Leave now, and say when that was."""
+    """Disconnect, and return the time."""
     left_at = monotonic()
     if leaving == "fin":
         client.finish()
@@ -125,7 +125,7 @@ Ready = Callable[[Client, Entry], Awaitable[object]]
 async def leave_provider(
     gateway: Gateway, leaving: Leaving, count: int, request: dict[str, Any], ready: Ready, phase: Phase
 ) -> None:
-    """Ask, leave as soon as `ready` returns, and see what the provider saw."""
+    """Send a request, disconnect as soon as `ready` returns, and return the provider's view."""
     provider, delays_s = gateway.providers["alpha"], []
     async with lag() as late:
         for number in range(count):
@@ -161,7 +161,7 @@ async def first_content(client: Client, entry: Entry) -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "hang_after_head"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_before_the_first_token(leaving: Leaving, count: int, stream: bool, fault: str) -> None:
+def test_disconnect_before_the_first_token(leaving: Leaving, count: int, stream: bool, fault: str) -> None:
     async def main() -> None:
         async with serving(providers=ALPHA_AND_BETA, models=MODELS) as gateway:
             gateway.providers["alpha"].set_fault(fault)
@@ -172,7 +172,7 @@ def test_before_the_first_token(leaving: Leaving, count: int, stream: bool, faul
 
 
 @pytest.mark.parametrize("as_process", [False, True], ids=["worker", "process"])
-def test_in_the_middle_of_a_stream(leaving: Leaving, count: int, as_process: bool) -> None:
+def test_disconnect_during_a_stream(leaving: Leaving, count: int, as_process: bool) -> None:
     async def main() -> None:
         async with serving(providers=ALPHA_AND_BETA, models=MODELS, as_process=as_process) as gateway:
             gateway.providers["alpha"].set_fault("slow_tokens=10")
@@ -184,8 +184,8 @@ def test_in_the_middle_of_a_stream(leaving: Leaving, count: int, as_process: boo
 
 
 @pytest.mark.parametrize("request_of", ["stream", "file"])
-def test_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -> None:
-    """The client has stopped reading, so the gateway has stopped reading the provider."""
+def test_disconnect_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -> None:
+    """The client has stopped reading, so the gateway has stopped reading from the provider."""
     request: dict[str, Any] = {"body": chat("alpha/any", stream=True)}
     if request_of == "file":
         request = {"method": "GET", "path": "/v1/files/any/content", "headers": {"x-pointsman-provider": "alpha"}}
@@ -206,7 +206,7 @@ def test_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -
 
 
 async def standstill(server: "Endless", number: int) -> None:
-    """Wait until the server has written nothing more for a while."""
+    """Wait until the server has written nothing for a while."""
     written, since = -1, monotonic()
 
     def is_still() -> bool:
@@ -219,14 +219,14 @@ async def standstill(server: "Endless", number: int) -> None:
 
 
 async def leave_server(client: Client, leaving: Leaving, server: "Silent", number: int) -> float:
-    """Leave, and say how long it took until the server saw the end of its connection."""
+    """Disconnect, and return the time until the server noticed the end of its connection."""
     left_at = leave(client, leaving)
     await until(lambda: len(server.closed_at) > number, "the connection is closed")
     await client.close()
     return server.closed_at[number] - left_at
 
 
-def test_while_a_tls_handshake_does_not_come_about(leaving: Leaving, count: int) -> None:
+def test_disconnect_during_a_tls_handshake(leaving: Leaving, count: int) -> None:
     async def main() -> None:
         async with (
             listening(Silent()) as server,
@@ -245,7 +245,7 @@ def test_while_a_tls_handshake_does_not_come_about(leaving: Leaving, count: int)
     run(main())
 
 
-def test_while_a_connection_does_not_come_about(leaving: Leaving, count: int) -> None:
+def test_disconnect_while_connecting(leaving: Leaving, count: int) -> None:
     """The provider's backlog is full, so the kernel answers no connection request."""
 
     async def main() -> None:
@@ -276,7 +276,7 @@ def test_while_a_connection_does_not_come_about(leaving: Leaving, count: int) ->
     run(main())
 
 
-def test_in_the_middle_of_an_upload(leaving: Leaving, count: int) -> None:
+def test_disconnect_during_an_upload(leaving: Leaving, count: int) -> None:
     begun = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
     begun += b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(200_000)
     headers = {"content-type": "multipart/form-data; boundary=b", "x-pointsman-provider": "alpha"}
@@ -295,7 +295,7 @@ def test_in_the_middle_of_an_upload(leaving: Leaving, count: int) -> None:
     run(main())
 
 
-def test_in_the_pause_before_a_retry(leaving: Leaving, count: int) -> None:
+def test_disconnect_in_the_pause_before_a_retry(leaving: Leaving, count: int) -> None:
     async def main() -> None:
         models = {"chat": ["alpha/gpt-4o-mini"]}
         async with serving(providers={"alpha": Settings()}, models=models) as gateway, lag() as late:

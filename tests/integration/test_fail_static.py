@@ -1,4 +1,5 @@
-"""Control may be away: known keys are served, unknown ones never, and nobody trusts an old configuration for ever."""
+"""Without control, known keys are served and unknown ones never, and an old configuration is trusted only for a limited
+time."""
 
 import asyncio
 import os
@@ -30,7 +31,7 @@ async def status(gateway: Gateway, key: str) -> int:
 
 
 async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
-    """Wait until every worker answers so: each connection may reach another."""
+    """Wait until every worker gives this answer; each connection may reach another worker."""
     row, ends_at = 0, monotonic() + PATIENCE_S
     while row < 20:
         assert monotonic() < ends_at, f"{key} is not answered with {wanted}:\n" + "".join(gateway.stderr)
@@ -39,7 +40,7 @@ async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
 
 
 async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
-    """Freeze it; returns what wakes it."""
+    """Freeze control; return a function that wakes it."""
     pid = gateway.children["control"]
     freeze(pid)
 
@@ -50,7 +51,7 @@ async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
 
 
 async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
-    """Kill it, and have it stay away: the supervisor, which would start it again, is frozen."""
+    """Kill control for good, by freezing the supervisor, which would start it again."""
     assert gateway.process is not None
     supervisor = gateway.process.pid
     pid = gateway.children["control"]
@@ -96,8 +97,8 @@ def test_known_keys_are_served_and_unknown_ones_never(
     run(main())
 
 
-def test_a_key_that_one_worker_has_served_every_worker_serves() -> None:
-    """Of a window that began before the workers did each of them needs to be lent a part."""
+def test_key_served_by_one_worker_is_served_by_all() -> None:
+    """The window began before the workers, so each worker needs a lease on a part of it."""
 
     async def main() -> None:
         async with serving(
@@ -118,8 +119,8 @@ def test_a_key_that_one_worker_has_served_every_worker_serves() -> None:
     run(main())
 
 
-def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent() -> None:
-    """A control process that began while the store was away knows nothing of what was spent, and says so."""
+def test_leases_hold_and_none_is_granted_before_the_store_is_reached() -> None:
+    """A control process that started while the store was away does not know the spending, and reports that."""
 
     async def main() -> None:
         keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
@@ -153,7 +154,7 @@ def test_while_the_store_was_never_reached_leases_hold_and_nothing_new_is_lent()
     run(main())
 
 
-def test_an_old_configuration_is_not_trusted_for_ever() -> None:
+def test_old_configuration_expires() -> None:
     async def main() -> None:
         async with governed(max_stale_s=1) as gateway:
             await until_answered(gateway, "free", 200)

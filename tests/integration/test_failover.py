@@ -1,4 +1,4 @@
-"""One provider fails in every way there is before its answer commits; the other serves, and no client notices."""
+"""One provider fails in every way before its answer commits; the other serves, and no client notices."""
 
 from time import monotonic
 from typing import Any
@@ -91,7 +91,7 @@ async def fail_over(fault: str, outcome: str, size: int, *, stream: bool, commit
 
 
 def check_bill(gateway: Gateway, records: list[dict[str, Any]]) -> None:
-    """Every attempt but the refused ones arrived at a provider, once."""
+    """Check that every attempt that was not refused arrived at a provider, once."""
     attempts = [attempt for record in records for attempt in record["attempts"]]
     for name, provider in gateway.providers.items():
         made = [one for one in attempts if one["provider"] == name and one["outcome"] != "connect_failed"]
@@ -113,7 +113,7 @@ def test_a_stream_comes_from_the_other_provider(fault: str, size: int) -> None:
 @pytest.mark.parametrize("size", SIZES_WITH_WAITS)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("fault", TIMED_OUT)
-def test_silence_is_given_up_in_time(fault: str, stream: bool, size: int) -> None:
+def test_silent_provider_is_given_up_in_time(fault: str, stream: bool, size: int) -> None:
     run(fail_over(fault, TIMED_OUT[fault], size, stream=stream, commit_s=2.0))
 
 
@@ -132,7 +132,7 @@ def test_the_client_may_shorten_the_wait() -> None:
     run(main())
 
 
-def test_a_failed_provider_comes_back_by_itself() -> None:
+def test_recovered_provider_is_used_again() -> None:
     async def main() -> None:
         async with serving(providers={"alpha": Settings(), "beta": Settings()}, models=MODELS) as gateway:
             alpha = gateway.providers["alpha"]

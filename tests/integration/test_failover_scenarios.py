@@ -1,4 +1,4 @@
-"""The public scenarios of failover, ten times as fast: what clients see with the gateway's defaults."""
+"""The public scenarios of failover, ten times as fast, as clients see them with the gateway's defaults."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ LEAST = {
 RANKS = ("fail", "safe", "partial", "pass")
 
 
-def test_no_scenario_fails_and_what_is_mended_stays_so() -> None:
+def test_no_scenario_fails_or_gets_worse() -> None:
     # Longer than in the original, so that a busy machine comes back to the primary too.
     scenarios = [replace(one, requests=30) if one.name == "S15" else one for one in SCENARIOS]
 

@@ -1,4 +1,4 @@
-"""Processes are replaced while they serve, and no request fails for it."""
+"""Processes are replaced while they serve, and no request fails because of it."""
 
 import asyncio
 import os
@@ -28,7 +28,8 @@ def governed(gap_ms: float = 5.0):  # type: ignore[no-untyped-def]
 
 
 async def load(gateway: Gateway, over: asyncio.Event) -> list[int]:
-    """Requests at a steady pace until `over`, each on a connection of its own; their statuses, 0 for one that broke."""
+    """Send requests at a steady pace until `over`, each on its own connection. Return their statuses, 0 for a broken
+    one."""
     statuses: list[int] = []
 
     async def ask(number: int) -> None:
@@ -59,20 +60,20 @@ async def spending_is_exact(gateway: Gateway) -> None:
 
 
 async def spending_holds(gateway: Gateway) -> None:
-    """All that was spent is in the books, and what is left of a limit can be spent and no more."""
+    """Check that all spending is accounted for, and that the rest of a limit, and no more, can be spent."""
     await spending_is_exact(gateway)
     await limits.spend_to_the_limit(gateway)
 
 
 async def all_serve(gateway: Gateway, workers: int) -> None:
-    """Wait until there are so many workers that have called control."""
+    """Wait until this number of workers has connected to control."""
     async with asyncio.timeout(PATIENCE_S):
         while len((await gateway.admin("/api/v1/status")).json["workers"]) != workers:
             await asyncio.sleep(0.05)
 
 
 def test_an_upgrade_fails_no_request() -> None:
-    """SIGUSR2: all processes are replaced, the supervisor by what is installed now."""
+    """SIGUSR2 replaces all processes; the supervisor becomes the installed version."""
 
     async def main() -> None:
         async with governed() as gateway:
@@ -99,8 +100,8 @@ def test_an_upgrade_fails_no_request() -> None:
     run(main())
 
 
-def test_a_limit_is_remembered_over_upgrades_and_deaths_in_its_window() -> None:
-    """Workers call the new control process before it has read the store, and end later in the same window."""
+def test_limit_holds_over_upgrades_and_deaths_in_its_window() -> None:
+    """Workers connect to the new control process before it has read the store, and end later in the same window."""
 
     async def main() -> None:
         async with governed() as gateway:
@@ -119,7 +120,7 @@ def test_a_limit_is_remembered_over_upgrades_and_deaths_in_its_window() -> None:
     run(main())
 
 
-def test_a_worker_that_is_told_to_end_fails_no_request() -> None:
+def test_stopping_a_worker_fails_no_request() -> None:
     async def main() -> None:
         async with governed() as gateway:
             await limits.spend(gateway, 0.3)
@@ -140,8 +141,8 @@ def test_a_worker_that_is_told_to_end_fails_no_request() -> None:
     run(main())
 
 
-def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
-    """Connections that it has not taken yet wait for the next one: the supervisor holds the socket."""
+def test_killed_worker_loses_no_queued_connection() -> None:
+    """Queued connections wait for the next worker, because the supervisor holds the socket."""
 
     async def main() -> None:
         async with governed() as gateway:
@@ -166,7 +167,7 @@ def test_a_worker_that_is_killed_takes_no_queued_connection_with_it() -> None:
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
-    """From two to one or three: all that there are serve, and no connection waits for one that is gone."""
+    """From two workers to one or three: all of them serve, and no connection waits for a removed one."""
 
     async def main() -> None:
         async with governed() as gateway:

@@ -1,4 +1,4 @@
-"""What must not pass the gateway does not: credentials, cookies, addresses, ids, in either direction, or into logs."""
+"""Credentials, cookies, addresses and ids never pass the gateway, in either direction or into logs."""
 
 from hashlib import sha256
 from uuid import UUID
@@ -24,7 +24,7 @@ GOVERNANCE = {
 }
 KEYS = {"a": {"keys": {"first": "env.KEY_A"}}}
 
-# What no provider is to see. Hop headers are sent one by one: some of them are refused together.
+# Headers that no provider may see. Hop headers are sent one by one, because some of them are rejected together.
 CLIENT_HEADERS = {
     "cookie": f"session={CANARY}",
     "x-api-key": VIRTUAL_KEY,
@@ -73,7 +73,7 @@ SENT_ALWAYS |= {"x-client-request-id"}
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/files", "/v1/moderations"])
-def test_nothing_of_a_clients_headers_goes_upstream_but_what_is_listed(path: str) -> None:
+def test_only_listed_client_headers_go_upstream(path: str) -> None:
     body = chat() if path == CHAT else msgspec.json.encode({"model": "chat", "input": "x"})
 
     async def main() -> None:
@@ -159,7 +159,7 @@ PASSED_BACK = {"cache-control": "no-cache", "openai-version": "2020-10-01", "ope
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
 @pytest.mark.parametrize("stream", [False, True])
-def test_nothing_of_a_providers_headers_comes_back_but_what_is_listed(path: str, status: int, stream: bool) -> None:
+def test_only_listed_provider_headers_come_back(path: str, status: int, stream: bool) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**PROVIDER_HEADERS, **PASSED_BACK}.items())
     if stream and status == 200:
         kind, body = "text/event-stream", b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
@@ -253,7 +253,7 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
 
 
 async def _all_that_is_written(gateway: Gateway) -> str:
-    """The request log, the metrics, and what logging caught."""
+    """Return the request log, the metrics, and the captured logging output."""
     assert gateway.worker is not None
     await gateway.wait_for_records(1)
     return render(gateway.worker.metrics()).decode() + gateway.log_file.read_text() + "".join(gateway.errors)

@@ -1,4 +1,4 @@
-"""Whatever arrives, from clients or from providers: no crash, no hang, no request smuggled, and the next is served."""
+"""Any input from clients or providers: no crash, no hang, no smuggled request, and the next request is served."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ AMBIGUOUS = [
 BODY = b"hello"
 # An empty chunk extension: llhttp refuses it, but the framing is plain, and bodies are framed anew.
 HARMLESS = {"transfer-encoding-8"}
-# What is wrong with these is the target, for which the test puts a good one.
+# These are invalid because of their target, which the test replaces by a good one.
 TARGETS = "uri-"
 
 
@@ -67,7 +67,7 @@ async def _gateway(**sections: Any) -> AsyncIterator[Gateway]:
 
 
 async def _statuses(url: str, data: bytes) -> list[int]:
-    """Send bytes and close the sending side; the statuses of what was answered before the connection ended."""
+    """Send bytes and close the sending side. Return the statuses of all answers before the connection ended."""
     async with connect(url) as wire:
         wire.write(data)
         found = []
@@ -95,7 +95,7 @@ async def _serves_still(gateway: Gateway) -> None:
         assert (await wire.ask("POST", CHAT, body, headers)).status == 200
 
 
-def test_the_request_vectors_of_llhttp() -> None:
+def test_request_vectors_of_llhttp_are_answered() -> None:
     vectors = llhttp("request")
 
     async def main() -> None:
@@ -122,7 +122,7 @@ def test_the_request_vectors_of_llhttp() -> None:
     run(main())
 
 
-def test_nothing_of_ambiguous_framing_reaches_a_provider() -> None:
+def test_ambiguously_framed_requests_reach_no_provider() -> None:
     async def main() -> None:
         async with _gateway() as gateway:
             smuggled = request("GET", "/v1/files", headers={"x-pointsman-provider": "a"})
@@ -145,7 +145,7 @@ def test_nothing_of_ambiguous_framing_reaches_a_provider() -> None:
     run(main())
 
 
-def test_the_response_vectors_of_llhttp() -> None:
+def test_response_vectors_of_llhttp_are_handled() -> None:
     vectors = llhttp("response")
     good = msgspec.json.encode({"choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}}]})
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(good), good)
@@ -193,7 +193,7 @@ def test_the_response_vectors_of_llhttp() -> None:
     run(main())
 
 
-def test_json_texts_as_bodies_and_inside_them() -> None:
+def test_json_texts_are_handled_as_and_in_bodies() -> None:
     texts = json_texts()
 
     async def main() -> None:
@@ -234,7 +234,7 @@ async def _status(wire: Wire, gateway: Gateway, body: bytes) -> int:
 
 
 def _is_json_inside(body: bytes) -> bool:
-    """Whether a text that is no JSON by itself makes the body around it JSON."""
+    """Return true if an invalid JSON text makes the body around it valid JSON."""
     try:
         msgspec.json.decode(body)
     except (ValueError, RecursionError):
@@ -248,7 +248,7 @@ HEADERS = (
 )  # fmt: skip
 
 
-def test_naughty_strings_everywhere() -> None:
+def test_naughty_strings_are_handled_everywhere() -> None:
     strings = naughty_strings()
 
     async def main() -> None:
@@ -277,7 +277,7 @@ def test_naughty_strings_everywhere() -> None:
 
 
 def _bodies(text: str) -> list[tuple[bytes, tuple[int, ...]]]:
-    """Bodies with the string in every text field, and what may be answered."""
+    """Yield bodies with the string in every text field, and the allowed answers."""
     named = chat(text) if text else chat("")
     return [
         (chat(content=text), (200,)),

@@ -1,4 +1,4 @@
-"""Provider keys: which serve what, and what becomes of one that is refused."""
+"""Provider keys: the models they serve, and rejected keys."""
 
 from collections import Counter
 from time import monotonic
@@ -16,7 +16,7 @@ MODELS = {"chat": ["alpha/gpt-4o-mini"]}
 def serving_keys(
     first: dict[str, Any], second: dict[str, Any], faults: tuple[str, str] = ("", ""), **sections: Any
 ) -> Any:
-    """One provider with two keys; `faults` strike all requests with the first and the second."""
+    """Run one provider with two keys; `faults` apply to all requests with the first and the second."""
     keys = {"first": {"value": "env.FIRST_KEY", **first}, "second": {"value": "env.SECOND_KEY", **second}}
     return serving(
         providers={"alpha": Settings(keys=dict(zip((FIRST, SECOND), faults, strict=True)))},
@@ -52,7 +52,7 @@ def test_a_key_is_used_for_the_models_it_serves_only() -> None:
     run(main())
 
 
-def test_a_rejected_key_is_replaced_and_left_alone_and_asked_again_later() -> None:
+def test_rejected_key_is_replaced_and_blocked_and_tried_again_later() -> None:
     async def main() -> None:
         async with serving_keys(PREFERRED, SPARE) as gateway:
             alpha = gateway.providers["alpha"]
@@ -81,7 +81,7 @@ def test_a_rejected_key_is_replaced_and_left_alone_and_asked_again_later() -> No
     run(main())
 
 
-def test_a_rate_limited_key_is_left_alone_until_the_time_it_named() -> None:
+def test_rate_limited_key_is_blocked_until_the_stated_time() -> None:
     async def main() -> None:
         async with serving_keys(PREFERRED, SPARE) as gateway:
             alpha = gateway.providers["alpha"]
@@ -124,7 +124,7 @@ def test_a_short_limit_of_every_key_is_waited_for() -> None:
     run(main())
 
 
-def test_a_long_limit_of_every_key_is_told_to_the_client() -> None:
+def test_long_limit_of_every_key_is_returned_to_the_client() -> None:
     async def main() -> None:
         async with serving_keys({}, {}, ("rate_limit=20", "rate_limit=30")) as gateway:
             first = await gateway.ask(chat())
@@ -140,8 +140,8 @@ def test_a_long_limit_of_every_key_is_told_to_the_client() -> None:
     run(main())
 
 
-def test_a_spent_quota_is_a_matter_of_the_key() -> None:
-    """429 with `insufficient_quota` does not pass by waiting."""
+def test_exhausted_quota_blocks_the_key() -> None:
+    """429 with `insufficient_quota` does not end by waiting."""
 
     async def main() -> None:
         async with serving_keys(PREFERRED, SPARE, ("insufficient_quota", "")) as gateway:
@@ -152,7 +152,7 @@ def test_a_spent_quota_is_a_matter_of_the_key() -> None:
     run(main())
 
 
-def test_every_key_refused_is_an_error_that_says_so() -> None:
+def test_rejection_of_every_key_is_a_clear_error() -> None:
     async def main() -> None:
         async with serving_keys({}, {}, ("status=401", "status=401")) as gateway:
             answer = await gateway.ask(chat())
@@ -169,8 +169,8 @@ def test_every_key_refused_is_an_error_that_says_so() -> None:
     run(main())
 
 
-def test_a_virtual_key_never_spends_the_quota_of_a_key_that_is_not_its_own() -> None:
-    """Whatever becomes of the key that it may use, and whatever is asked for."""
+def test_virtual_key_uses_only_its_own_provider_keys() -> None:
+    """This holds for every state of the allowed key, and for every request."""
     environ = {**ENVIRON, "DEVELOPER": "pm-a-developer-of-24-characters"}
     governance = {
         "require_key": True,

@@ -1,4 +1,4 @@
-"""Money is exact when a process is killed at any moment. The provider's bill is the oracle."""
+"""Money is exact if a process is killed at any moment. The provider's bill is the oracle."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ MESSAGES_EACH = len(MESSAGES)  # of a chat: what is around one is estimated at a
 
 
 class Traffic:
-    """Requests of every kind at a steady pace: whole, streamed, left early, and such that fail over. `in_flight` counts
-    those that were sent and are not over."""
+    """Requests of every kind at a steady pace: whole, streamed, cancelled, and failing over. `in_flight` counts the
+    unfinished ones."""
 
     def __init__(self, gateway: Gateway, dice: random.Random) -> None:
         self.gateway = gateway
@@ -63,7 +63,7 @@ class Traffic:
 
 
 def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int], int]:
-    """What the store has: attempts by id, the charge of those without an outcome, and the sum of all."""
+    """Return the store's contents: attempts by id, the charge of those without an outcome, and the total."""
     database = gateway.config_file.parent / "data" / "pointsman.db"
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         records = [json.loads(row[0]) for row in connection.execute("select record from requests")]
@@ -78,7 +78,7 @@ def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int],
 
 
 async def wait_for_store(gateway: Gateway, says: str) -> None:
-    """Control is there, and says so of its store."""
+    """Wait until control runs and reports a working store."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             with contextlib.suppress(OSError, ValueError, KeyError):
@@ -88,8 +88,8 @@ async def wait_for_store(gateway: Gateway, says: str) -> None:
 
 
 async def kill(gateway: Gateway, name: str) -> None:
-    """The process `name`, without warning. A supervisor is started again, as whoever runs it would; so is a gateway
-    that is told to end."""
+    """Kill the process `name`. A supervisor is started again, in the operator's place; so is a gateway that is told to
+    end."""
     assert gateway.process is not None
     if name in gateway.children:
         os.kill(gateway.children[name], signal.SIGKILL)
@@ -100,7 +100,7 @@ async def kill(gateway: Gateway, name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 200))])
-def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> None:
+def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
     dice = random.Random(seed)
 
     async def main() -> None:
@@ -145,12 +145,12 @@ def test_a_process_killed_at_any_moment_loses_and_doubles_nothing(seed: int) -> 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 60))])
 def test_a_limit_holds_over_kills_and_upgrades_in_any_order(seed: int, store: str) -> None:
-    """And all of it can be spent."""
+    """All of the limit can be spent."""
     print(run(survive_seed(seed, store)))
 
 
-def test_a_control_process_waits_for_another_to_leave_the_books() -> None:
-    """What two read into the store would count twice."""
+def test_control_process_waits_for_the_previous_one_to_end() -> None:
+    """Records ingested by two control processes would count twice."""
 
     async def main() -> None:
         async with serving(
@@ -176,7 +176,7 @@ def test_a_control_process_waits_for_another_to_leave_the_books() -> None:
 
 
 async def bill_entries(gateway: Gateway) -> dict[str, Entry]:
-    """What the providers did, by the id of the attempt, once all of it is over."""
+    """Return the providers' work by the id of the attempt, after all of it has ended."""
     bills = [one.bill for one in gateway.providers.values()]
     await until(lambda: all(entry.outcome != "open" for bill in bills for entry in bill.entries), "all is over")
     entries = {entry.attempt_id or "": entry for bill in bills for entry in bill.entries}
@@ -185,7 +185,8 @@ async def bill_entries(gateway: Gateway) -> dict[str, Entry]:
 
 
 def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
-    """The prompt is estimated, and the pieces that came before the end are counted: some may have been on their way."""
+    """Check an unfinished attempt: the prompt is estimated, and the received pieces count; some may have been in
+    flight."""
     tokens_in, tokens_out = attempt["tokens_in"], attempt.get("tokens_out", 0)
     assert attempt["cost_nano"] == charge_nano(PRICE, tokens_in, 0, tokens_out)
     assert entry.tokens_in <= tokens_in, (attempt, entry)
@@ -201,7 +202,7 @@ def check(
     total: int,
     in_flight: int,
 ) -> None:
-    """Hold the store against the bill."""
+    """Compare the store with the bill."""
     for name, entry in entries.items():
         charged, source = attempts[name]["cost_nano"], attempts[name]["usage_source"]
         if name in unsettled:

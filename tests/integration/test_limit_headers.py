@@ -1,4 +1,4 @@
-"""With `server.limit_headers`, answers tell a virtual key what is left of its limits."""
+"""With `server.limit_headers`, answers report the rest of a virtual key's limits."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ def told(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if "ratelimit" in name or "remaining" in name}
 
 
-def test_a_worker_alone_tells_exactly_what_is_left() -> None:
+def test_single_worker_reports_exact_remainders() -> None:
     async def main() -> None:
         async with scene(1, limit_headers=True) as gateway:
             answer = await gateway.ask(BODY, headers=bearer("me"))
@@ -63,7 +63,7 @@ def test_a_worker_alone_tells_exactly_what_is_left() -> None:
     run(main())
 
 
-def test_two_workers_soon_tell_what_both_have_spent() -> None:
+def test_two_workers_soon_report_the_spending_of_both() -> None:
     async def main() -> None:
         async with scene(2, limit_headers=True) as gateway, asyncio.timeout(PATIENCE_S):
             bill, kept = gateway.providers["alpha"].bill, await gateway.connect()
@@ -92,7 +92,7 @@ def test_two_workers_soon_tell_what_both_have_spent() -> None:
 
 
 @pytest.mark.parametrize("server", [{}, {"limit_headers": False}])
-def test_nothing_is_told_unless_it_is_wanted(server: dict[str, Any]) -> None:
+def test_limit_headers_are_off_by_default(server: dict[str, Any]) -> None:
     async def main() -> None:
         async with scene(1, **server) as gateway:
             answer = await gateway.ask(BODY, headers=bearer("me"))

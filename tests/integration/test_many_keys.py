@@ -1,4 +1,4 @@
-"""Very many virtual keys: they cost nothing at the start, on a reload and per request."""
+"""Very many virtual keys cost nothing at the start, on a reload and per request."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def prices() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_they_start_serve_and_reload(count: int, tmp_path: Path) -> None:
+def test_gateway_with_many_keys_starts_serves_and_reloads(count: int, tmp_path: Path) -> None:
     keys = tmp_path / "keys.jsonl"
     write_keys(keys, count)
 
@@ -80,8 +80,8 @@ def test_they_start_serve_and_reload(count: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_they_do_not_delay_the_start(count: int, tmp_path: Path) -> None:
-    """As measured against a start with one key, here and now."""
+def test_many_keys_do_not_delay_the_start(count: int, tmp_path: Path) -> None:
+    """The start is compared with a start with one key, on this machine at this time."""
     one, many = tmp_path / "one.jsonl", tmp_path / "many.jsonl"
     write_keys(one, 1)
     write_keys(many, count)
@@ -95,7 +95,7 @@ def test_they_do_not_delay_the_start(count: int, tmp_path: Path) -> None:
 
 
 async def _start_s(keys: Path) -> float:
-    """The CPU time of a start, of what comes one after the other: others use this machine too."""
+    """Return the CPU time of the sequential part of a start, because others use this machine too."""
     async with serving(
         providers={"a": Settings()}, governance={"keys_file": str(keys), "teams": teams()}, as_process=True
     ) as gateway:
@@ -109,7 +109,7 @@ def _cpu_s(pid: int) -> float:
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_a_reload_does_not_hold_up_the_loop(count: int, tmp_path: Path) -> None:
+def test_reload_of_many_keys_does_not_block_the_loop(count: int, tmp_path: Path) -> None:
     keys, file, snapshot = tmp_path / "keys.jsonl", tmp_path / "pointsman.json", tmp_path / "snapshot"
     write_keys(keys, count)
     environ = {"OPENAI_API_KEY": "sk-of-the-tests"}
@@ -148,7 +148,7 @@ def test_a_reload_does_not_hold_up_the_loop(count: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_a_key_is_found_as_fast_among_many(count: int, tmp_path: Path) -> None:
+def test_lookup_is_as_fast_among_many_keys(count: int, tmp_path: Path) -> None:
     keys, file = tmp_path / "keys.jsonl", tmp_path / "pointsman.json"
     write_keys(keys, count)
     file.write_text(

@@ -1,4 +1,4 @@
-"""The request log and the metrics say what the providers' own bills say, and losing them stops no request."""
+"""The request log and the metrics agree with the providers' bills, and their loss stops no request."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ MODELS = {
 
 
 def _requests(count: int) -> list[tuple[str, bytes]]:
-    """A mixture: streamed and not, several operations, some that fail at `a`, some that fail everywhere."""
+    """Build a mixture: streamed and not, several operations, some that fail at `a`, some that fail everywhere."""
     found = []
     for number in range(count):
         stream = number % 2 == 0
@@ -56,7 +56,7 @@ def _requests(count: int) -> list[tuple[str, bytes]]:
 
 
 def _sum(metrics: dict[str, float], name: str, **labels: str) -> float:
-    """The sum of a family's samples that have these labels."""
+    """Sum the samples of a family that have these labels."""
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     return sum(value for key, value in metrics.items() if key.startswith(name + "{") and all(w in key for w in wanted))
 
@@ -129,14 +129,14 @@ def _check_records(records: list[dict[str, Any]]) -> None:
 
 
 async def _console(gateway: Gateway, path: str, method: str = "GET") -> Answer:
-    """One request to the console's address, without a token."""
+    """Send one request to the console's address, without a token."""
     client = await Client.connect(int(gateway.console_url.rpartition(":")[2]))
     answer = await client.ask({} if method == "POST" else None, path=path, method=method, headers={"host": "127.0.0.1"})
     await client.close()
     return answer
 
 
-def test_metrics_and_log_have_a_place_of_their_own() -> None:
+def test_metrics_and_log_have_their_own_places() -> None:
     async def main() -> None:
         settings = Settings(models=("sim-1",))
         async with serving(providers={"a": settings}, models={"chat": ["a/sim-1"]}, as_process=True) as gateway:
@@ -154,7 +154,7 @@ def test_metrics_and_log_have_a_place_of_their_own() -> None:
     run(main())
 
 
-def test_the_metrics_page_is_what_prometheus_reads() -> None:
+def test_metrics_page_is_readable_by_prometheus() -> None:
     async def main() -> None:
         settings = Settings(models=("sim-1",))
         async with serving(
@@ -184,7 +184,7 @@ def test_the_metrics_page_is_what_prometheus_reads() -> None:
 
 
 @pytest.mark.parametrize("what", ["a full disk", "a closed pipe", "a pipe nobody reads"])
-def test_a_log_that_cannot_be_written_stops_no_request(what: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_log_stops_no_request(what: str, caplog: pytest.LogCaptureFixture) -> None:
     reader = -1
     if what == "a full disk":
         if not Path("/dev/full").exists():
@@ -231,7 +231,7 @@ def _read_all(reader: int) -> None:
             return
 
 
-def test_a_process_goes_on_without_its_standard_output() -> None:
+def test_process_continues_without_standard_output() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings(models=("sim-1",))}, models={"chat": ["a/sim-1"]}) as gateway:
             reader, writer = os.pipe()

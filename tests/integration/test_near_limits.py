@@ -1,5 +1,5 @@
-"""Near a limit answers are shortened to what fits, where that is wanted: the limit is used up and never gone over. The
-provider's bill is the oracle."""
+"""Near a limit, answers are shortened to fit if configured. The limit is used up and never exceeded. The provider's
+bill is the oracle."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ COMPLETION = {"model": "chat", "prompt": "Say something"}
 
 
 def governed(tokens: int, workers: int, near_limit: str = "shorten", **provider: Any) -> Any:
-    """A gateway whose one key may spend on so many tokens. Answers are as long as they may be."""
+    """Run a gateway whose only key may spend this number of tokens. Answers are as long as allowed."""
     fields = {"price": OUTPUT_ONLY, "output_tokens": "max_tokens", "kept_requests": 1000, **provider}
     return serving(
         providers={"alpha": Settings(**fields)},
@@ -37,7 +37,7 @@ def governed(tokens: int, workers: int, near_limit: str = "shorten", **provider:
 
 
 async def ask(gateway: Gateway, body: Any, path: str) -> Answer:
-    """On a connection of its own, so that every worker has its turn."""
+    """Send a request on its own connection, so that every worker has its turn."""
     client = await Client.connect(gateway.port)
     try:
         return await client.ask(body, path=path, headers=bearer("me"))
@@ -63,7 +63,7 @@ async def ask_until_refused(gateway: Gateway, body: Any, path: str) -> list[Answ
         ("/v1/responses", {"model": "chat", "input": "Say", "max_output_tokens": 100}, "max_output_tokens", 1),
     ],
 )
-def test_a_limit_is_used_up_to_the_last_answer_worth_having(
+def test_limit_is_used_up_to_the_shortest_useful_answer(
     path: str, body: dict[str, Any], field: str, workers: int
 ) -> None:
     limit = 630
@@ -96,7 +96,7 @@ def test_a_limit_is_used_up_to_the_last_answer_worth_having(
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_many_at_once_do_not_go_over_together(workers: int) -> None:
+def test_simultaneous_requests_do_not_exceed_the_limit(workers: int) -> None:
     limit = 3 * 100 + 70
 
     async def main() -> None:
@@ -135,7 +135,7 @@ def test_a_limit_of_tokens_counts_the_prompt_too() -> None:
     run(main())
 
 
-def test_where_it_is_not_wanted_nothing_is_shortened() -> None:
+def test_nothing_is_shortened_by_default() -> None:
     async def main() -> None:
         async with governed(130, 1, near_limit="refuse") as gateway:
             answers = [await ask(gateway, chat(max_tokens=100), "/v1/chat/completions") for _ in range(2)]
@@ -159,7 +159,7 @@ def test_a_request_that_is_too_large_takes_nothing_from_smaller_ones(workers: in
             left = re.search(r"has \$([\d.]+) left(?:, and \$([\d.]+) with other workers)?; this attempt", message)
             assert left is not None, message
             found = sum(round(float(part) * 1e6) for part in left.groups() if part)
-            # What others hold includes what they have spent and control has not read yet.
+            # The amount held by others includes spending that control has not ingested yet.
             assert found == 900 if workers == 1 else 900 <= found <= 1000, message
             assert (await ask(gateway, chat(max_tokens=900), "/v1/chat/completions")).status == 200
             assert billed_nano(gateway) == 1000 * PER_TOKEN
@@ -167,7 +167,7 @@ def test_a_request_that_is_too_large_takes_nothing_from_smaller_ones(workers: in
     run(main())
 
 
-def test_waiting_is_not_recommended_where_it_does_not_help() -> None:
+def test_retry_after_is_absent_if_waiting_does_not_help() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
@@ -183,7 +183,7 @@ def test_waiting_is_not_recommended_where_it_does_not_help() -> None:
     run(main())
 
 
-def test_what_has_no_answer_to_shorten_is_refused_as_ever() -> None:
+def test_requests_without_a_text_answer_are_rejected() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
@@ -217,7 +217,7 @@ PATHS = {
         ({"output_bound": "max_tokens"}, {"max_completion_tokens": 7}, "max_tokens"),
     ],
 )
-def test_an_answer_is_given_its_bound_in_the_field_that_its_provider_and_its_path_know(
+def test_bound_is_set_in_the_field_of_provider_and_path(
     provider: dict[str, Any], stated: dict[str, Any], of_chats: str
 ) -> None:
     fields = {"/v1/chat/completions": of_chats, "/v1/completions": "max_tokens", "/v1/responses": "max_output_tokens"}
@@ -242,8 +242,8 @@ def test_an_answer_is_given_its_bound_in_the_field_that_its_provider_and_its_pat
 
 
 @pytest.mark.parametrize(("provider", "sent"), [({}, 16), ({"type": "vllm"}, 16), ({"type": "llama-cpp"}, 500)])
-def test_a_completion_is_as_long_under_a_limit_as_it_is_without(provider: dict[str, Any], sent: int) -> None:
-    """Where nothing is stated, OpenAI's dialect means 16 tokens, and some servers the whole answer."""
+def test_limit_does_not_change_the_default_length_of_a_completion(provider: dict[str, Any], sent: int) -> None:
+    """By default, OpenAI's API means 16 tokens, and some servers mean the whole answer."""
 
     async def main() -> None:
         async with serving(

@@ -1,4 +1,4 @@
-"""Failover goes on while somebody who could serve was not asked, however many requests fail at once."""
+"""Failover continues while an untried candidate could serve, however many requests fail at once."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,8 @@ WELL, DEAD = Settings(), Settings(first_token_ms=200.0)
 
 
 async def burst(names: str, dead: str, size: int, *, stream: bool = False, **sections: Any) -> Counter[int]:
-    """The statuses of `size` requests that arrive at once at a fresh gateway, whose providers `dead` answer 500."""
+    """Return the statuses of `size` requests that arrive at once at a new gateway, whose providers `dead` answer
+    500."""
     providers = {name: DEAD if name in dead else WELL for name in names}
     models = {"chat": [f"{name}/gpt-4o-mini" for name in names]}
     async with serving(providers=providers, models=models, **sections) as gateway:
@@ -34,12 +35,12 @@ async def burst(names: str, dead: str, size: int, *, stream: bool = False, **sec
     ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_burst_is_served_by_whoever_is_well(names: str, dead: str, size: int, stream: bool) -> None:
+def test_burst_is_served_by_the_healthy_provider(names: str, dead: str, size: int, stream: bool) -> None:
     assert run(burst(names, dead, size, stream=stream)) == {200: size}
 
 
-def test_keys_that_are_refused_do_not_use_up_the_attempts() -> None:
-    """Four keys of the first provider are refused; two attempts are allowed; the second provider is well."""
+def test_rejected_keys_do_not_use_up_the_attempts() -> None:
+    """Four keys of the first provider are rejected, two attempts are allowed, and the second provider is healthy."""
 
     async def main() -> None:
         keys = {f"k{number}": {"value": f"env.KEY{number}"} for number in range(4)}

@@ -1,4 +1,4 @@
-"""Answers as providers really send them, through a gateway: with odd wrappings, and with nothing in them."""
+"""Answers of real providers, through a gateway: in unusual formats, and without content."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def answer(head: bytes, body: bytes) -> bytes:
 
 
 async def ask_before(first: bytes, body: dict[str, Any], path: str = "/v1/chat/completions") -> tuple[Any, Any]:
-    """The client's answer and the record, where one provider sends `first` and the next one is well."""
+    """Return the client's answer and the record, if one provider sends `first` and the next one is healthy."""
 
     async def odd(peer: Peer) -> None:
         while await peer.request():
@@ -71,7 +71,7 @@ async def ask_before(first: bytes, body: dict[str, Any], path: str = "/v1/chat/c
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_answer_in_an_odd_wrapping_is_served(name: str) -> None:
+def test_good_answer_in_an_unusual_format_is_served(name: str) -> None:
     received, record = run(ask_before(answer(*GOOD[name]), chat(stream=True)))
     assert (received.status, received.ended) == (200, "complete")
     assert received.headers["x-pointsman-provider"] == "a"
@@ -83,7 +83,7 @@ def test_a_good_answer_in_an_odd_wrapping_is_served(name: str) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", NO_ANSWER)
-def test_what_is_no_answer_fails_over(name: str, stream: bool) -> None:
+def test_answer_without_content_fails_over(name: str, stream: bool) -> None:
     received, record = run(ask_before(answer(*NO_ANSWER[name]), chat(stream=stream)))
     assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
     assert [attempt["outcome"] for attempt in record["attempts"]][1:] == ["ok"]

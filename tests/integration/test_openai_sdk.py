@@ -1,4 +1,4 @@
-"""The official OpenAI client, as its users use it: only the base URL is another one."""
+"""The official OpenAI client, used as usual; only the base URL differs."""
 
 import asyncio
 import inspect
@@ -55,8 +55,8 @@ STREAMING = pytest.mark.parametrize("fault", [None, "ignore_stream"])
 
 
 def use(kind: Kind, scenario: Scenario, fault: str | None = None, **options: Any) -> None:
-    """Play a scenario against a gateway in front of one provider. `options` are those of the client, and those parts
-    of the configuration that differ."""
+    """Play a scenario against a gateway in front of one provider. `options` are those of the client, and the differing
+    parts of the configuration."""
     names = ("api_key", "timeout", "max_retries")
     client_options: dict[str, Any] = {name: options.pop(name) for name in names if name in options}
 
@@ -86,7 +86,7 @@ async def play(kind: Kind, scenario: Scenario, how: dict[str, Any]) -> None:
 
 
 def check_secrets(gateway: Gateway) -> None:
-    """The provider saw its own key only, and nothing of the SDK that says who the client is."""
+    """Check that the provider saw only its own key, and no header of the SDK that identifies the client."""
     for request in gateway.providers["alpha"].requests:
         assert request.headers["authorization"] == f"Bearer {PROVIDER_KEY}"
         assert not [name for name in request.headers if name.startswith("x-stainless")]
@@ -94,7 +94,7 @@ def check_secrets(gateway: Gateway) -> None:
 
 
 async def have(value: Any) -> Any:
-    """What a call of either client gives."""
+    """Return the result of a call of either client."""
     return await value if inspect.isawaitable(value) else value
 
 
@@ -133,7 +133,7 @@ def test_streamed_chat(kind: Kind, wants_usage: bool | None, fault: str | None) 
 
 
 @STREAMING
-def test_streamed_chat_with_the_sdks_own_accumulator(kind: Kind, fault: str | None) -> None:
+def test_streamed_chat_with_the_accumulator_of_the_sdk(kind: Kind, fault: str | None) -> None:
     async def scenario(client: Any) -> None:
         manager = client.chat.completions.stream(**chat())
         if isinstance(client, AsyncOpenAI):
@@ -266,7 +266,7 @@ def test_files(kind: Kind) -> None:
     use(kind, scenario)
 
 
-def test_a_file_needs_its_provider_named_where_there_are_several(kind: Kind) -> None:
+def test_file_requires_a_provider_header_with_several_providers(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         upload = {"file": ("batch.jsonl", b"{}"), "purpose": "batch"}
         with pytest.raises(openai.BadRequestError, match="x-pointsman-provider"):
@@ -337,7 +337,7 @@ def test_an_unknown_key_is_an_authentication_error(kind: Kind) -> None:
     use(kind, scenario, api_key="pm-wrong-key-of-some-length")
 
 
-def test_a_body_that_is_too_large_is_told_as_such(kind: Kind) -> None:
+def test_oversized_body_is_a_clear_error(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         large = [{"role": "user", "content": "x" * 3_000_000}]
         with pytest.raises(openai.APIStatusError) as caught:
@@ -361,7 +361,7 @@ def test_timeouts(kind: Kind) -> None:
     use(kind, scenario, "hang", max_retries=0, timeout=0.3)
 
 
-def test_nobody_listens(kind: Kind) -> None:
+def test_refused_connection_is_a_connection_error(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         with pytest.raises(openai.APIConnectionError):
             await have(client.chat.completions.create(**chat()))

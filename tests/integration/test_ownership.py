@@ -1,4 +1,5 @@
-"""What one team makes at a provider is not there for another: every path that is kept, every field that holds an id."""
+"""Objects that one team creates at a provider are invisible to another: on every stateful path, in every field with an
+id."""
 
 import asyncio
 import json
@@ -48,7 +49,7 @@ MAKING: dict[str, tuple[str, Any]] = {
     "videos": ("/videos", {"model": "a/gpt-4o", "prompt": "x"}),
     "videos/characters": ("/videos/characters", FILE),
 }
-# What can be done with one of them: the method and what follows its id. As in OpenAI's API description.
+# The calls on an object: the method and the path after its id, as in OpenAI's API description.
 DOING: dict[str, tuple[tuple[str, str], ...]] = {
     "assistants": (("GET", ""), ("POST", ""), ("DELETE", "")),
     "audio/voice_consents": (("GET", ""), ("POST", ""), ("DELETE", "")),
@@ -102,7 +103,7 @@ LISTED = (
 
 
 async def call(gateway: Gateway, who: str, method: str, path: str, body: Any = None, **headers: str) -> Received:
-    """One request; a body of bytes is a form."""
+    """Send one request; a body of bytes is a form."""
     form = FORM if isinstance(body, bytes) else {}
     data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
     return await ask(gateway.base_url, method, "/v1" + path, data, {**bearer(who), **form, **headers})
@@ -116,24 +117,24 @@ async def make(gateway: Gateway, who: str, kind: str, **headers: str) -> str:
 
 
 def sent(gateway: Gateway) -> int:
-    """How many requests have reached a provider."""
+    """Return the number of requests that have reached a provider."""
     return sum(one.counters.requests_received for one in gateway.providers.values())
 
 
 def is_absent(received: Received) -> bool:
-    """Whether this is what OpenAI says of what is not there, in the gateway's words."""
+    """Return true if this is OpenAI's answer for a missing object, in the gateway's words."""
     if received.status == 404 and not received.body:
         return True  # of HEAD
     error = received.error()
     return (received.status, error["type"], error["code"]) == (404, "invalid_request_error", "state_not_found")
 
 
-def test_the_table_of_this_test_is_that_of_the_gateway() -> None:
+def test_table_equals_that_of_the_gateway() -> None:
     assert set(MAKING) == set(DOING) == COLLECTIONS.keys() - {"fine_tuning/checkpoints"}
 
 
 @pytest.mark.parametrize("kind", sorted(MAKING))
-def test_what_one_team_makes_is_not_there_for_another(kind: str) -> None:
+def test_objects_of_one_team_are_invisible_to_another(kind: str) -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
             name = await make(gateway, "red", kind)
@@ -160,7 +161,7 @@ def test_what_one_team_makes_is_not_there_for_another(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LISTED)
-def test_lists_hold_what_the_asker_owns(kind: str) -> None:
+def test_lists_contain_only_owned_objects(kind: str) -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             made: dict[str, list[str]] = {"red": [], "blue": [], "alone": []}
@@ -193,7 +194,7 @@ def test_lists_hold_what_the_asker_owns(kind: str) -> None:
 
 
 def bodies(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Requests that name an id somewhere in their body, in every field of the table."""
+    """Yield requests that name an id in their body, in every field of the table."""
     for field in FIELDS:
         yield "/responses", {"model": "talk", "input": "x", field: name}
         yield "/responses", {"model": "talk", "input": "x", "tools": [{"type": "t", "deeper": [{field: [name]}]}]}
@@ -215,7 +216,7 @@ def bodies(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "/images/edits", {"model": "talk", "prompt": "x", "images": [{"file_id": name}]}
 
 
-def test_ids_in_bodies_are_looked_at_wherever_they_stand() -> None:
+def test_ids_in_bodies_are_checked_at_every_place() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
             name = await make(gateway, "red", "files")
@@ -234,7 +235,7 @@ def test_ids_in_bodies_are_looked_at_wherever_they_stand() -> None:
     run(main())
 
 
-def test_a_clients_own_data_names_nothing() -> None:
+def test_ids_in_client_data_are_ignored() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             name = await make(gateway, "red", "files")
@@ -254,7 +255,7 @@ def test_a_clients_own_data_names_nothing() -> None:
     run(main())
 
 
-def test_previous_responses_are_asked_for_where_they_are_kept() -> None:
+def test_previous_responses_go_to_their_provider() -> None:
     keys = {"sk-one": "", "sk-two": ""}
     given = {name: {"keys": {"one": "env.KEY_ONE", "two": "env.KEY_TWO"}} for name in TWO}
     environ = {"KEY_ONE": "sk-one", "KEY_TWO": "sk-two"}
@@ -283,7 +284,7 @@ def test_previous_responses_are_asked_for_where_they_are_kept() -> None:
 
 
 def _made(received: Received) -> str:
-    """The id of a response, streamed or not."""
+    """Return the id of a response, streamed or not."""
     text = received.body.decode()
     if text.startswith("{"):
         return str(json.loads(text)["id"])
@@ -291,7 +292,7 @@ def _made(received: Received) -> str:
     return str(msgspec.json.decode(line[6:])["response"]["id"])
 
 
-def test_what_nobody_is_known_to_have_made_is_refused_unless_it_is_allowed() -> None:
+def test_unowned_objects_are_rejected_unless_allowed() -> None:
     async def main() -> None:
         for rules, routing, who, status in (
             (RULES, {}, "red", 404),
@@ -312,7 +313,7 @@ def test_what_nobody_is_known_to_have_made_is_refused_unless_it_is_allowed() -> 
     run(main())
 
 
-def test_what_is_made_by_the_way_belongs_to_the_same_owner() -> None:
+def test_side_products_belong_to_the_same_owner() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             batch = (await call(gateway, "red", "POST", "/batches", {"endpoint": "/v1/embeddings"})).json()
@@ -333,7 +334,7 @@ def test_what_is_made_by_the_way_belongs_to_the_same_owner() -> None:
     run(main())
 
 
-def test_nobody_reads_all_that_an_account_has_stored() -> None:
+def test_evals_over_a_whole_account_are_rejected() -> None:
     async def main() -> None:
         for rules, status in ((RULES, 400), ({"require_key": False}, 200)):
             async with serving(providers={"a": Settings()}, governance=rules) as gateway:
@@ -351,7 +352,7 @@ def test_nobody_reads_all_that_an_account_has_stored() -> None:
     run(main())
 
 
-def test_a_response_that_is_not_stored_is_nobodys() -> None:
+def test_response_that_is_not_stored_has_no_owner() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             for stream in (False, True):
@@ -362,7 +363,7 @@ def test_a_response_that_is_not_stored_is_nobodys() -> None:
     run(main())
 
 
-def test_forms_name_what_is_owned_and_nothing_else() -> None:
+def test_forms_may_name_only_owned_objects() -> None:
     form = b'--B\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n--B--\r\n'
 
     async def main() -> None:
@@ -392,7 +393,7 @@ def test_forms_name_what_is_owned_and_nothing_else() -> None:
     run(main())
 
 
-def test_a_path_that_names_nothing_goes_to_the_default_provider() -> None:
+def test_path_without_an_id_goes_to_the_default_provider() -> None:
     async def main() -> None:
         async with serving(providers=TWO, governance=RULES, server={"default_provider": "b"}) as gateway:
             received = await call(gateway, "red", "POST", "/files", FILE)
@@ -404,7 +405,7 @@ def test_a_path_that_names_nothing_goes_to_the_default_provider() -> None:
     run(main())
 
 
-def test_what_is_kept_where_nobody_can_ask_any_more_is_said_to_be_so() -> None:
+def test_object_at_a_removed_provider_is_a_clear_error() -> None:
     async def main() -> None:
         models, routing = {**MODELS, "only": ["b/gpt-4o"]}, {"max_attempts": 1}
         async with serving(providers=TWO, models=models, governance=RULES, routing=routing) as gateway:
@@ -436,7 +437,7 @@ def test_what_is_kept_where_nobody_can_ask_any_more_is_said_to_be_so() -> None:
     run(main())
 
 
-def test_what_was_not_used_for_long_is_forgotten() -> None:
+def test_unused_owners_expire() -> None:
     async def main() -> None:
         routing = {"state_days": 1.0 / 86_400}
         async with serving(providers={"a": Settings()}, governance=RULES, routing=routing) as gateway:
@@ -497,7 +498,7 @@ def _are_replaced(gateway: Gateway, pids: list[int]) -> bool:
 
 
 async def _serves(gateway: Gateway) -> None:
-    """Wait until every worker answers for what it does not know: control can be asked again."""
+    """Wait until every worker answers for unknown ids, which means that control can be reached again."""
     good = 0
     async with asyncio.timeout(PATIENCE_S):
         while good < 8:
@@ -529,7 +530,7 @@ def test_a_stream_is_known_before_its_worker_dies() -> None:
     run(main())
 
 
-def test_without_control_what_is_known_is_served_and_the_rest_waits() -> None:
+def test_without_control_only_known_objects_are_served() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES, as_process=True) as gateway:
             name = await make(gateway, "red", "files")
@@ -550,7 +551,7 @@ def test_without_control_what_is_known_is_served_and_the_rest_waits() -> None:
     run(main())
 
 
-def test_an_upgrade_forgets_nobodys_things() -> None:
+def test_upgrade_keeps_all_owners() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES, as_process=True) as gateway:
             made: dict[str, str] = {}

@@ -1,4 +1,5 @@
-"""The rest of OpenAI's API goes through to one provider: JSON, forms, files, streams, both ways and unchanged."""
+"""The rest of OpenAI's API passes through to one provider: JSON, forms, files and streams, unchanged in both
+directions."""
 
 import asyncio
 import gzip
@@ -26,7 +27,7 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 def form(*parts: tuple[str, bytes, str | None]) -> bytes:
-    """A form of `(name, data, filename)`."""
+    """Build a form from `(name, data, filename)`."""
     body = b""
     for name, data, filename in parts:
         file = f'; filename="{filename}"\r\ncontent-type: audio/wav' if filename else ""
@@ -56,7 +57,7 @@ def test_json_paths_get_the_providers_name_for_the_model() -> None:
     run(main())
 
 
-def test_forms_name_their_model_before_or_behind_the_file_or_their_provider_in_a_header() -> None:
+def test_form_names_its_model_before_or_after_the_file_or_its_provider_in_a_header() -> None:
     audio = random.Random(1).randbytes(100_000)
     file = ("file", audio, "a.wav")
     model = ("model", b"ears", None)
@@ -95,7 +96,7 @@ def test_forms_name_their_model_before_or_behind_the_file_or_their_provider_in_a
     run(main())
 
 
-def test_no_form_reaches_a_provider_with_another_model_than_was_decided_on() -> None:
+def test_form_reaches_the_provider_with_the_decided_model() -> None:
     model, sly = ("model", b"ears", None), ("model", b"gpt-4o-transcribe", None)
     short, long = ("file", b"sound", "a.wav"), ("file", b"x" * 3_000_000, "a.wav")
     forms = [form(*parts) for parts in ((model, sly, short), (sly, model, short), (model, short, sly))]
@@ -152,8 +153,8 @@ def test_rights_and_prices_hold_for_the_model_of_a_form_whose_provider_is_named_
 
 
 @pytest.mark.parametrize("size", [1000, 60_000, 1_000_000])
-def test_how_a_form_was_cut_is_nothing_to_its_budget(size: int) -> None:
-    """400 kB of a file before its model, under a budget, with the provider named by a header."""
+def test_chunking_of_a_form_does_not_change_its_reservation(size: int) -> None:
+    """400 kB of a file come before its model, under a budget, with the provider named by a header."""
     body = form(("file", b"x" * 400_000, "a.wav"), ("model", b"whisper-1", None))
     rules, pricing = governance({"poor": {"budgets": usd(1)}}), prices("a/whisper-1")
 
@@ -171,8 +172,8 @@ def test_how_a_form_was_cut_is_nothing_to_its_budget(size: int) -> None:
     run(main())
 
 
-def test_the_images_that_a_form_asks_for_are_held_in_its_budget() -> None:
-    """Each may have so many tokens: two fit, three do not."""
+def test_requested_images_of_a_form_are_reserved() -> None:
+    """Each image may have this number of tokens: two fit, three do not."""
     image, model = ("image", b"\x89PNG" * 1000, "a.png"), ("model", b"gpt-image-1", None)
     rules = governance({"poor": {"budgets": usd("0.0020")}})
     input_usd = {"input_usd_per_million": "0.01", "cached_input_usd_per_million": "0.01"}
@@ -275,7 +276,7 @@ def test_calls_without_state_fail_over() -> None:
     run(main())
 
 
-def test_paths_that_some_servers_alone_have_reach_the_one_that_is_named() -> None:
+def test_paths_of_special_servers_reach_the_named_one() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS) as gateway:
             to_b = {"x-pointsman-provider": "b", "openai-beta": "assistants=v2"}
@@ -300,7 +301,7 @@ def test_paths_that_some_servers_alone_have_reach_the_one_that_is_named() -> Non
     run(main())
 
 
-def test_responses_are_streamed_as_they_come() -> None:
+def test_responses_are_streamed_immediately() -> None:
     async def main() -> None:
         settings = Settings(output_tokens=20, token_gap_ms=20, text="numbered")
         async with serving(providers={"a": settings}, models={"talk": ["a/gpt-4o"]}) as gateway:
@@ -350,7 +351,7 @@ def test_encoded_answers_reach_the_client_decoded(encoding: str) -> None:
     run(main())
 
 
-def test_a_gzipped_stream_of_chat_is_decoded_as_it_comes() -> None:
+def test_gzipped_chat_stream_is_decoded_immediately() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS) as gateway:
             gateway.providers["a"].set_fault("gzip")
@@ -366,7 +367,7 @@ def test_a_gzipped_stream_of_chat_is_decoded_as_it_comes() -> None:
 
 
 def _memory_kib(process: int) -> tuple[int, int]:
-    """The memory of a process now, and the most it has ever had, in KiB."""
+    """Return the memory of a process now, and its peak, in KiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     found = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     return int(found["VmRSS"].split()[0]), int(found["VmHWM"].split()[0])
@@ -377,7 +378,7 @@ def test_large_bodies_pass_in_little_memory_both_ways() -> None:
     block = random.Random(3).randbytes(MIB)
 
     async def script(peer: Peer) -> None:
-        """Takes an upload at a slow pace and answers with its size; sends a file of the size asked for."""
+        """Read an upload at a slow pace and answer with its size; send a file of the requested size."""
         while True:
             head = await peer._reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"POST"):

@@ -1,4 +1,4 @@
-"""What a gateway writes is for nobody but the user it runs as, whatever the umask was when it was started."""
+"""Only the user that runs a gateway can read its files, whatever the umask was."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from integration.governance import bearer, governance, prices, settings, usd
 
 
 def exposed(folder: Path) -> dict[str, str]:
-    """What others may read or write there."""
+    """Return the files that others may read or write."""
     found = {}
     for path in (folder, *folder.rglob("*")):
         mode = path.stat().st_mode
@@ -19,7 +19,7 @@ def exposed(folder: Path) -> dict[str, str]:
     return found
 
 
-def test_with_no_umask_at_all_files_are_private() -> None:
+def test_files_are_private_without_a_umask() -> None:
     async def main() -> None:
         before = os.umask(0)
         try:

@@ -1,4 +1,4 @@
-"""What limits hold of answers that never came is given back by their provider's bill, and may be spent then."""
+"""Amounts that limits hold for missing answers are released by the provider's bill, and can then be spent."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ MODELS = ("alpha/gpt-4o-mini",)
 
 
 async def spend_to_the_limit(gateway: Gateway) -> None:
-    """Until nothing fits any more."""
+    """Send requests until none fits."""
     body = chat(max_tokens=200)
     async with asyncio.timeout(PATIENCE_S):
         while any([answer.status != 402 for answer in await gateway.ask_many(20, 5, body, headers=bearer("me"))]):  # noqa: C419

@@ -1,4 +1,4 @@
-"""A new configuration takes effect without a request lost; an invalid one changes nothing and is reported once."""
+"""A new configuration takes effect without losing a request. An invalid one changes nothing and is reported once."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ PROVIDERS = {
 
 
 def _weighted(a: float, b: float, salt: int = 0) -> dict[str, Any]:
-    """Public names with these weights. `salt` makes configurations differ."""
+    """Return public names with these weights. `salt` makes configurations differ."""
     targets = [{"model": "a/sim-1", "weight": a}, {"model": "b/sim-1", "weight": b}]
     return {"chat": {"strategy": "weighted", "targets": targets}, f"salt-{salt}": ["a/sim-1"]}
 
@@ -57,7 +57,7 @@ async def _providers_used(gateway: Gateway, count: int = 20) -> Counter[str]:
 
 
 class _Load:
-    """Plain and streamed requests, over and over, until told to stop. Everything must succeed."""
+    """Plain and streamed requests in a loop. All of them must succeed."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -99,7 +99,8 @@ class _Load:
 
 
 async def _reload_under_load(count: int) -> None:
-    """`count` reloads, each tenth of an invalid file; each second by signal, the others by the change of the file."""
+    """Do `count` reloads, every tenth with an invalid file; every second by signal, the others by a change of the
+    file."""
     async with serving(providers=PROVIDERS, models=_weighted(1, 1), as_process=True) as gateway:
         process = gateway.process
         assert process is not None
@@ -122,12 +123,12 @@ async def _reload_under_load(count: int) -> None:
         assert {record["status"] for record in gateway.records} == {200}
 
 
-def test_reloads_under_load() -> None:
+def test_reload_under_load_loses_no_request() -> None:
     run(_reload_under_load(40))
 
 
 @pytest.mark.slow
-def test_many_reloads_under_load() -> None:
+def test_many_reloads_under_load_lose_no_request() -> None:
     run(_reload_under_load(200))
 
 
@@ -183,7 +184,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
             assert _count(gateway, REFUSED) == len(INVALID)
             assert _count(gateway, IN_FORCE) == 0
             assert gateway.process is not None
-            gateway.process.send_signal(signal.SIGHUP)  # who asks is told again
+            gateway.process.send_signal(signal.SIGHUP)  # a request for a reload is reported again
             await _reloaded(gateway, REFUSED, len(INVALID))
             _write(gateway, good)
             assert await _providers_used(gateway) == {"a": 20}
@@ -191,7 +192,7 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
     run(main())
 
 
-def test_a_file_that_is_gone_changes_nothing() -> None:
+def test_missing_file_changes_nothing() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             await gateway.watches()
@@ -242,7 +243,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
     run(main())
 
 
-def test_a_signal_right_after_the_start_is_taken() -> None:
+def test_signal_right_after_the_start_is_handled() -> None:
     async def main() -> None:
         for _ in range(3):
             async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:

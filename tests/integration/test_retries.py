@@ -1,4 +1,4 @@
-"""Retries never multiply, and whose fault a failure is decides what is tried next."""
+"""Retries never multiply, and the fault of a failure decides the next attempt."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ def arrivals(gateway: Gateway) -> dict[str, int]:
 @pytest.mark.parametrize("calls", [100, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", ["status=500", "status=503", "reset", "error_in_200"])
 def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) -> None:
-    """The official client with its default retries, every provider dead: one request for each call."""
+    """The official client runs with its default retries and every provider is dead: one request per call."""
 
     async def main() -> None:
         async with serving(
@@ -61,7 +61,7 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
     run(main())
 
 
-def test_a_single_provider_is_asked_again_after_a_pause() -> None:
+def test_single_provider_is_retried_after_a_pause() -> None:
     async def main() -> None:
         async with serving(providers=ONE, models={"chat": ["alpha/gpt-4o-mini"]}) as gateway:
             alpha = gateway.providers["alpha"]
@@ -89,7 +89,7 @@ def test_a_single_provider_is_asked_again_after_a_pause() -> None:
         ("status=413", 413, openai.APIStatusError),
     ],
 )
-def test_a_bad_request_is_told_in_the_words_of_the_provider(
+def test_bad_request_is_returned_in_the_providers_words(
     fault: str, status: int, kind: type[openai.APIStatusError]
 ) -> None:
     async def main() -> None:
@@ -136,7 +136,7 @@ def test_a_long_prompt_goes_to_a_declared_fallback_only() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_fallbacks_of_the_body_are_used_and_stay_here(stream: bool) -> None:
+def test_fallbacks_of_the_body_are_used_and_not_sent(stream: bool) -> None:
     async def main() -> None:
         async with serving(providers=TWO) as gateway:
             gateway.providers["alpha"].set_fault("status=500")
@@ -187,7 +187,7 @@ def test_a_public_name_falls_back_in_the_order_it_declares() -> None:
     run(main())
 
 
-def test_the_final_error_names_everyone_who_was_asked() -> None:
+def test_final_error_names_every_tried_target() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=IN_ORDER, routing={"max_attempts": 2}) as gateway:
             gateway.providers["alpha"].set_fault("status=500")

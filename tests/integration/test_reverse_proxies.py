@@ -1,4 +1,4 @@
-"""The reverse proxies of the documentation, with the files of `deploy/`: streams arrive piece by piece."""
+"""The documented reverse proxies, with the files of `deploy/`: streams arrive piece by piece."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ HOUR_MS = 3_600_000.0
 
 
 def _nginx(folder: Path, port: int, gateway: str) -> list[str]:
-    """The file as it is, but for addresses and the certificate."""
+    """Return the file with addresses and certificate replaced."""
     authority = trustme.CA().issue_cert("gateway.example.com")
     authority.private_key_and_cert_chain_pem.write_to_path(folder / "gateway.pem")
     text = (DEPLOY / "nginx.conf").read_text().replace("127.0.0.1:8080", gateway)

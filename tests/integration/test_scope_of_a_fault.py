@@ -1,4 +1,4 @@
-"""A fault strikes what it is about, and nothing else: one model, one key, one operation, or one request."""
+"""A fault affects only its subject: one model, one key, one operation, or one request."""
 
 import asyncio
 from collections import Counter
@@ -22,14 +22,14 @@ MODELS = {
 
 
 def one(**settings: Any) -> Any:
-    """One provider with one key."""
+    """Return one provider with one key."""
     return serving(
         providers={"alpha": Settings(**settings)}, models={"big": [BIG], "small": [SMALL], "both": MODELS["both"]}
     )
 
 
 def two(routing: dict[str, Any] | None = None, **settings: Any) -> Any:
-    """A provider with the given settings, and a good one behind it."""
+    """Return a provider with the given settings, and a healthy one behind it."""
     providers = {"alpha": Settings(**settings), "beta": Settings()}
     return serving(providers=providers, models=MODELS, routing=routing or {})
 
@@ -80,7 +80,7 @@ def test_a_limit_of_the_account_holds_for_every_model() -> None:
         ("too_large", 413, "Request too large"),
     ],
 )
-def test_a_request_that_is_refused_for_itself_harms_nobody(fault: str, status: int, said: str) -> None:
+def test_rejected_request_affects_no_other(fault: str, status: int, said: str) -> None:
     async def main() -> None:
         async with one() as gateway:
             for answer in await gateway.ask_many(10, 2, chat("small", user=f"fault:{fault}")):
@@ -104,9 +104,7 @@ def test_a_request_that_is_refused_for_itself_harms_nobody(fault: str, status: i
         ("model_denied", "upstream_model_denied", "gpt-4o-mini"),
     ],
 )
-def test_a_key_that_is_refused_rests_however_it_is_told_and_is_healed_soon(
-    fault: str, outcome: str, model: str | None
-) -> None:
+def test_rejected_key_is_blocked_in_any_wording_and_recovers_soon(fault: str, outcome: str, model: str | None) -> None:
     async def main() -> None:
         async with two() as gateway:
             alpha = gateway.providers["alpha"]
@@ -130,7 +128,7 @@ def test_a_key_that_is_refused_rests_however_it_is_told_and_is_healed_soon(
 
 
 @pytest.mark.parametrize("status", [501, 404, 405])
-def test_a_server_without_embeddings_goes_on_chatting(status: int) -> None:
+def test_server_without_embeddings_still_serves_chats(status: int) -> None:
     async def main() -> None:
         async with two(path_faults={"/v1/embeddings": f"no_endpoint={status}"}) as gateway:
             body = {"model": "small", "input": "x"}
@@ -147,7 +145,7 @@ def test_a_server_without_embeddings_goes_on_chatting(status: int) -> None:
     run(main())
 
 
-def test_the_first_embedding_goes_on_to_a_server_that_has_them() -> None:
+def test_unsupported_embedding_fails_over() -> None:
     async def main() -> None:
         async with two(path_faults={"/v1/embeddings": "no_endpoint"}) as gateway:
             answer = await gateway.ask({"model": "any", "input": "x"}, path="/v1/embeddings")
@@ -167,7 +165,7 @@ def test_embeddings_that_fail_do_not_open_the_breaker_of_the_chat() -> None:
     run(main())
 
 
-def test_after_an_outage_the_first_provider_is_back_within_the_cap() -> None:
+def test_recovered_provider_is_back_within_the_maximum_block() -> None:
     cap_s = 0.3
 
     async def main() -> None:
@@ -188,8 +186,8 @@ def test_after_an_outage_the_first_provider_is_back_within_the_cap() -> None:
     run(main())
 
 
-def test_requests_get_what_they_waited_for() -> None:
-    """Many wait for one limit, and another request meets with the next one just before it is over for them."""
+def test_waiting_requests_are_sent_when_their_limit_ends() -> None:
+    """Many requests wait for one limit. Just before it ends, another request meets the next limit."""
 
     async def main() -> None:
         async with one() as gateway:

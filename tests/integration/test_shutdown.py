@@ -1,4 +1,4 @@
-"""SIGTERM: what is in progress ends well, nothing new begins, and a second one does not wait."""
+"""SIGTERM: requests in progress end well, no new ones begin, and a second signal does not wait."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as lon
 
 
 async def _stream(gateway: Gateway, begun: asyncio.Semaphore, tokens: int) -> bytes:
-    """One stream, whole. `begun` is released at its first piece. Raises `CutOff`."""
+    """Read one whole stream. `begun` is released at its first piece. Raise `CutOff`."""
     async with connect(gateway.base_url) as wire:
         wire.write(request("POST", CHAT, chat(stream=True, max_tokens=tokens)))
         received = await wire.head()
@@ -85,7 +85,7 @@ def test_open_streams_finish_and_nothing_new_begins() -> None:
 
 
 async def _gets_nothing_new(wire: Wire) -> None:
-    """A connection made before may be closed, or be told that the gateway is not ready."""
+    """An old connection may be closed, or get the answer that the gateway is not ready."""
     with contextlib.suppress(CutOff, OSError):
         assert (await wire.ask("GET", "/readyz")).status == 503
 
@@ -98,7 +98,7 @@ async def _is_refused(gateway: Gateway) -> bool:
 
 
 def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
-    """Plain requests that wait for their answer when the signal comes."""
+    """Plain requests wait for their answer when the signal comes."""
 
     async def main() -> None:
         settings = Settings(models=("sim-1",), first_token_ms=1000)
@@ -118,8 +118,8 @@ def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
 
 
 async def _cut_streams(gateway: Gateway, signals: int) -> None:
-    """Open streams that would take minutes, and requests that wait; send the signals, and see each end with the reason,
-    as one that is not whole."""
+    """Open streams that would take minutes, and waiting requests. Send the signals, and check that each ends with the
+    reason and is incomplete."""
     process = gateway.process
     assert process is not None
     begun = asyncio.Semaphore(0)
@@ -151,7 +151,7 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
     assert sorted(charged) == [("shutting_down", "estimated")] * 25
 
 
-def test_a_stream_of_a_response_that_outlasts_the_drain_ends_in_its_own_dialect() -> None:
+def test_response_stream_that_outlasts_the_drain_ends_in_its_own_format() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         delta = b'data: {"type":"response.output_text.delta","delta":"x","sequence_number":4}\n\n'
@@ -180,7 +180,7 @@ def test_a_stream_of_a_response_that_outlasts_the_drain_ends_in_its_own_dialect(
     run(main())
 
 
-def test_a_second_signal_cuts_the_rest_explicitly() -> None:
+def test_second_signal_ends_open_requests_with_an_error() -> None:
     async def main() -> None:
         server = {"drain_s": 2 * PATIENCE_S}
         async with serving(providers={"a": _provider(20)}, models=MODELS, server=server, as_process=True) as gateway:
@@ -191,7 +191,7 @@ def test_a_second_signal_cuts_the_rest_explicitly() -> None:
     run(main())
 
 
-def test_what_outlasts_the_drain_is_cut_explicitly() -> None:
+def test_requests_that_outlast_the_drain_end_with_an_error() -> None:
     async def main() -> None:
         server = {"drain_s": 1}
         async with serving(providers={"a": _provider(20)}, models=MODELS, server=server, as_process=True) as gateway:

@@ -1,4 +1,4 @@
-"""A provider that says nothing is left for another in time; one that is only slow is waited for."""
+"""A silent provider is given up in time for another; a slow one is waited for."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ TARGETS = ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]
 
 
 async def ask(fault: str, settings: dict[str, Any], *, stream: bool, is_global: bool = False) -> None:
-    """Alpha has the fault, beta is well: the answer comes from beta, long before the time of the request is half over,
-    after one attempt at each."""
+    """Send a request while alpha has the fault and beta is healthy. The answer comes from beta before half of the
+    request's time is over, after one attempt at each."""
     own: dict[str, Any] = {} if is_global else settings
     models = {"chat": {"strategy": "priority", "targets": TARGETS, **own}}
     routing = settings if is_global else {}
@@ -37,23 +37,23 @@ async def ask(fault: str, settings: dict[str, Any], *, stream: bool, is_global: 
         ("hang_after_head", {"failover": {"first_token_s": 0.3}}),
     ],
 )
-def test_a_stream_that_does_not_begin_moves_on(fault: str, settings: dict[str, Any], is_global: bool) -> None:
+def test_silent_stream_fails_over(fault: str, settings: dict[str, Any], is_global: bool) -> None:
     run(ask(fault, settings, stream=True, is_global=is_global))
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_after_head"])
 @pytest.mark.parametrize("is_global", [False, True], ids=["by name", "for all"])
-def test_an_answer_that_is_not_streamed_has_the_time_that_is_stated(fault: str, is_global: bool) -> None:
+def test_response_timeout_applies_to_whole_answers(fault: str, is_global: bool) -> None:
     run(ask(fault, {"timeouts": {"response_s": 0.3}}, stream=False, is_global=is_global))
 
 
-def test_a_target_has_a_time_of_its_own() -> None:
+def test_target_has_its_own_timeout() -> None:
     first = {"model": TARGETS[0], "timeouts": {"response_s": 0.3}}
     run(ask("hang", {"targets": [first, TARGETS[1]]}, stream=False))
 
 
-def test_a_slow_stream_is_waited_for_where_nobody_else_is_left() -> None:
-    """Both the only target and the last one of several are given more time than a head may take else."""
+def test_slow_stream_of_the_last_candidate_is_waited_for() -> None:
+    """The only target, and the last one of several, get more time than the limit for a head."""
 
     async def main() -> None:
         limits: dict[str, Any] = {"timeouts": {"stream_head_s": 0.2}, "failover": {"first_token_s": 0.2}}
@@ -79,7 +79,7 @@ def test_a_slow_answer_that_is_not_streamed_keeps_its_long_limit() -> None:
     run(main())
 
 
-def test_an_answer_of_the_only_provider_that_is_of_no_use_is_bought_twice_at_most() -> None:
+def test_useless_answer_is_repeated_only_once() -> None:
     async def main() -> None:
         async with serving(providers={"alpha": Settings()}, models={"chat": [TARGETS[0]]}) as gateway:
             alpha = gateway.providers["alpha"]
@@ -112,7 +112,7 @@ def test_an_answer_of_the_only_provider_that_is_of_no_use_is_bought_twice_at_mos
     ],
 )
 @pytest.mark.parametrize("is_global", [False, True], ids=["by name", "for all"])
-def test_a_fallback_is_for_the_failures_that_are_stated(
+def test_fallback_is_used_for_configured_failures_only(
     fault: str, causes: list[str] | None, status: int, is_global: bool
 ) -> None:
     async def main() -> None:

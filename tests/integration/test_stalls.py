@@ -1,5 +1,4 @@
-"""No input holds the loop, whoever sends it: the worst of each kind, through a worker of its own. `bench.stalls` says
-how it is measured."""
+"""No input blocks the loop: the worst of each kind, through its own worker. `bench.stalls` explains the measurement."""
 
 import asyncio
 from random import Random
@@ -13,7 +12,7 @@ from fakes.clock import pace
 BUDGET_MS = 50.0
 SPARE = 2.0  # the loop and a thread beside it take turns, and one figure may hold a bit of each
 FIXED_MIB = 24.0  # beside four times the size: what threads and the allocator keep
-# Where a bound was missing, some of these took seconds.
+# Without a bound, some of these took seconds.
 SAMPLE = [
     "body honest: 10,000 messages",
     "body input: numbers beside an image",
@@ -85,7 +84,7 @@ _EVENTS = [
 
 
 @pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 60))])
-def test_what_is_drawn_stays_within_the_budget(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_kinds_stay_within_the_budget(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = Random(seed)
     if seed % 2:
         unit = "".join(rng.choices(_UNITS, k=rng.randint(1, 5)))

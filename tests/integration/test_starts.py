@@ -1,4 +1,4 @@
-"""What processes need when they start: a place for the log, and modules that are their own."""
+"""Requirements of processes at their start: a writable log, and their own modules."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ TRAPS = ("multipart", "python_multipart", "alembic", "sqlalchemy", "msgspec", "u
 
 
 def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: Path) -> None:
-    """The folder of its log is gone."""
+    """The folder of its log is missing."""
     logs, away = tmp_path / "logs", tmp_path / "away"
     logs.mkdir()
 
@@ -57,7 +57,7 @@ def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: 
     run(main())
 
 
-def test_no_file_where_it_was_started_runs_in_a_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gateway_imports_no_file_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caught = tmp_path / "caught"
     for name in TRAPS:
         (tmp_path / f"{name}.py").write_text(f"import os\nos.open({str(caught)!r}, os.O_CREAT)\n")

@@ -1,4 +1,4 @@
-"""The store may break: no request of a known key fails, and every nano-dollar is there soon after it works again."""
+"""If the store fails, no request of a known key fails, and every nano-dollar is stored soon after it recovers."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ LENGTHS = [8, pytest.param(30, marks=pytest.mark.slow)]
 
 
 async def load(gateway: Gateway, for_s: float) -> list[int]:
-    """The statuses of a steady stream of requests."""
+    """Return the statuses of a steady stream of requests."""
     statuses: list[int] = []
 
     async def ask() -> None:
@@ -48,7 +48,7 @@ async def load(gateway: Gateway, for_s: float) -> list[int]:
 
 
 async def spent_nano(gateway: Gateway) -> int | None:
-    """What the admin API says was spent; `None` while it cannot."""
+    """Return the spending in the admin API; `None` if it is unavailable."""
     try:
         answer = await gateway.admin("/api/v1/usage")
         return sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
@@ -57,7 +57,7 @@ async def spent_nano(gateway: Gateway) -> int | None:
 
 
 async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
-    """Load before, while and after `fault`: nothing fails, and all that was spent is in the store soon after."""
+    """Apply load before, during and after `fault`: no request fails, and all spending is stored soon after."""
     await limits.spend(gateway, 0.3)
     assert await load(gateway, 0.5) == [200] * (RATE // 2)  # leases are there
     loading = asyncio.create_task(load(gateway, for_s + 1))
@@ -81,7 +81,7 @@ async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
 
 
 async def store_is_away(gateway: Gateway, for_s: float) -> None:
-    """So long, and until control says so: a limit counts from when the store is next asked."""
+    """Wait this long, and until control reports it: control notices at its next access to the store."""
     await asyncio.sleep(for_s)
     async with asyncio.timeout(PATIENCE_S):
         while (await gateway.admin("/readyz")).json["status"] != "degraded":
@@ -114,7 +114,7 @@ async def exclusive_lock(gateway: Gateway, for_s: float) -> None:
 
 
 async def no_space(gateway: Gateway, for_s: float) -> None:
-    """Files of the control process cannot grow: the database and its log are full."""
+    """Stop the growth of control's files, as if the disk were full."""
     pid = gateway.children["control"]
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
@@ -123,7 +123,7 @@ async def no_space(gateway: Gateway, for_s: float) -> None:
 
 
 async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
-    """What a machine that lost its power leaves behind: a log whose end was never written."""
+    """Truncate the log of the database, as a power failure would."""
     pid = gateway.children["control"]
     freeze(pid)
     wal = data_of(gateway) / "pointsman.db-wal"
@@ -143,7 +143,7 @@ async def control_stopped(gateway: Gateway, for_s: float) -> None:
 
 
 async def control_killed(gateway: Gateway, for_s: float) -> None:
-    """Again and again, while it is starting too."""
+    """Kill control repeatedly, also while it starts."""
     ends_at = time.monotonic() + for_s
     while time.monotonic() < ends_at:
         with contextlib.suppress(KeyError):  # it is about to be started
@@ -152,14 +152,14 @@ async def control_killed(gateway: Gateway, for_s: float) -> None:
 
 
 async def each(faults: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Several gateways beside each other: most of what they do is wait."""
+    """Run several gateways in parallel, because they mostly wait."""
     async with asyncio.TaskGroup() as group:
         for fault in faults:
             group.create_task(fault)
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
-def test_sqlite(for_s: float) -> None:
+def test_sqlite_faults_lose_no_charge(for_s: float) -> None:
     async def break_by(fault: Fault) -> None:
         async with governed() as gateway:
             await withstand(gateway, fault, for_s)
@@ -168,7 +168,7 @@ def test_sqlite(for_s: float) -> None:
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
-def test_control(for_s: float) -> None:
+def test_deaths_of_control_lose_no_charge(for_s: float) -> None:
     async def break_by(fault: Fault) -> None:
         async with governed() as gateway:
             await withstand(gateway, fault, for_s)
@@ -178,7 +178,7 @@ def test_control(for_s: float) -> None:
 
 @contextlib.asynccontextmanager
 async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
-    """A database: its address, the way to it, and its address by that way."""
+    """Yield a database: its address, the proxy to it, and its address through the proxy."""
     async with database() as url:
         parts = urlsplit(url)
         way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
@@ -192,7 +192,7 @@ async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
 
 @pytest.mark.parametrize("for_s", LENGTHS)
 @pytest.mark.parametrize("kinds", [("reset", "frozen"), ("refusing", "read_only")])
-def test_postgresql(kinds: tuple[str, ...], for_s: float) -> None:
+def test_postgresql_faults_lose_no_charge(kinds: tuple[str, ...], for_s: float) -> None:
     async def break_by(kind: str) -> None:
         async with behind_a_way() as (url, way, through):
 
@@ -220,8 +220,8 @@ def test_postgresql(kinds: tuple[str, ...], for_s: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_control_process_ends_though_its_database_is_frozen() -> None:
-    """Nobody is there any more to kill it, and the one that is to take its place waits for it."""
+def test_control_process_ends_with_a_frozen_database() -> None:
+    """Nobody else can kill the process, and its successor waits for it."""
 
     async def main() -> None:
         async with (
@@ -246,7 +246,7 @@ def test_a_control_process_ends_though_its_database_is_frozen() -> None:
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
-def test_postgresql_stopped(for_s: float) -> None:
+def test_stopped_postgresql_loses_no_charge(for_s: float) -> None:
     async def main(server: Server) -> None:
         async def fault(gateway: Gateway, seconds: float) -> None:
             await asyncio.to_thread(server.stop)

@@ -1,4 +1,4 @@
-"""Streams: every chunk once and in order, in little memory, at the pace of the client, and never ended in silence."""
+"""Streams: every chunk once and in order, with little memory, at the client's pace, and never ended silently."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ KIB_PER_STREAM = 100
 
 @contextlib.asynccontextmanager
 async def _provider_process(settings: Settings) -> AsyncIterator[str]:
-    """A simulated provider in a process of its own; its base URL."""
+    """Start a simulated provider as a process; return its base URL."""
     arguments = ("-m", "pointsman.simulate", "--settings", msgspec.json.encode(settings).decode())
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
@@ -37,13 +37,13 @@ async def _provider_process(settings: Settings) -> AsyncIterator[str]:
 
 
 def _rss_kib(process: int) -> int:
-    """The memory a process holds now."""
+    """Return the memory of a process."""
     text = Path(f"/proc/{process}/statm").read_text()
     return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 async def _numbers(url: str, tokens: int) -> str:
-    """One stream of numbered text; what is wrong with it, or nothing."""
+    """Read one stream of numbered text; return its fault, if any."""
     expected = 0
     async with connect(url) as wire:
         wire.write(request("POST", CHAT, chat(stream=True, max_tokens=tokens)))
@@ -66,7 +66,7 @@ async def _numbers(url: str, tokens: int) -> str:
 
 
 async def _many(count: int, duration_s: float, gap_ms: float) -> None:
-    """`count` streams at once, each of `duration_s`; reports and bounds the memory of the gateway."""
+    """Run `count` streams at once, each of `duration_s`; report and bound the memory of the gateway."""
     tokens = int(duration_s * 1000 / gap_ms)
     settings = Settings(
         models=("sim-1",), text="numbered", output_tokens="max_tokens", token_gap_ms=gap_ms, kept_requests=1
@@ -76,7 +76,7 @@ async def _many(count: int, duration_s: float, gap_ms: float) -> None:
         async with serving(models=MODELS, provider_settings=given, as_process=True) as gateway:
             assert gateway.process is not None
             pid = gateway.process.pid
-            await _numbers(gateway.base_url, 1)  # what is imported and cached at the first request is no stream's
+            await _numbers(gateway.base_url, 1)  # excludes imports and caches of the first request
             idle = most = _rss_kib(pid)
             started_at = monotonic()
             streams = [asyncio.create_task(_numbers(gateway.base_url, tokens)) for _ in range(count)]
@@ -94,12 +94,12 @@ async def _many(count: int, duration_s: float, gap_ms: float) -> None:
             assert each <= KIB_PER_STREAM
 
 
-def test_streams_at_once() -> None:
+def test_simultaneous_streams_are_complete() -> None:
     run(_many(200, 3, 50))
 
 
 @pytest.mark.slow
-def test_a_thousand_streams_at_once() -> None:
+def test_a_thousand_simultaneous_streams_are_complete() -> None:
     run(_many(1000, 60, 250))
 
 
@@ -108,8 +108,8 @@ def _fast(tokens: int) -> Settings:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_slow_client_gets_everything_and_stalls_nobody(stream: bool) -> None:
-    """The client takes nothing for longer than the stall limit, then all of it."""
+def test_slow_client_gets_everything_and_delays_nobody(stream: bool) -> None:
+    """The client reads nothing for longer than the stall limit, then everything."""
     tokens = 60_000  # some 14 MB of events
 
     async def main() -> None:
@@ -144,8 +144,8 @@ def test_a_slow_client_gets_everything_and_stalls_nobody(stream: bool) -> None:
     run(main())
 
 
-def test_a_client_that_sips_gets_everything() -> None:
-    """The client takes a little at a time, with pauses longer than the stall limit between."""
+def test_client_that_reads_in_small_portions_gets_everything() -> None:
+    """The client reads a little at a time, with pauses longer than the stall limit."""
     tokens = 40_000  # more than the kernel takes off our hands
 
     async def main() -> None:
@@ -168,7 +168,7 @@ def test_a_client_that_sips_gets_everything() -> None:
     run(main())
 
 
-def test_a_client_that_takes_nothing_is_cut_off() -> None:
+def test_client_that_reads_nothing_is_disconnected() -> None:
     async def main() -> None:
         limits = {"limits": {"timeouts": {"write_s": 0.5}}}
         async with serving(providers={"a": _fast(60_000)}, models=MODELS, server=limits) as gateway:
@@ -225,7 +225,7 @@ def test_a_stream_ends_at_its_limit_with_an_error() -> None:
 
 
 def test_many_streams_share_one_client_connection_in_turn() -> None:
-    """Kept connections on both sides: nothing of one stream is seen in the next."""
+    """Connections are kept on both sides: no data of one stream appears in the next."""
 
     async def main() -> None:
         async with serving(providers={"a": _fast(30)}, models=MODELS) as gateway, connect(gateway.base_url) as wire:

@@ -1,5 +1,4 @@
-"""Two gateways on one database: each would allow the whole of every limit, so one of them has it, and the other is
-told."""
+"""Two gateways on one database would each allow the whole of every limit, so the second one is rejected."""
 
 import asyncio
 import contextlib
@@ -25,7 +24,7 @@ IN_USE = "another gateway .* keeps its books in this database and wrote there .*
 
 @contextlib.asynccontextmanager
 async def on(url: str) -> AsyncIterator[Gateway]:
-    """A gateway that keeps its books there."""
+    """Return a gateway with this store."""
     async with serving(
         providers=limits.provider(),
         models=limits.MODEL,
@@ -41,7 +40,7 @@ async def on(url: str) -> AsyncIterator[Gateway]:
 
 
 async def owner(url: str, ago_s: float = 0.0) -> tuple[int, str]:
-    """The epoch and the place of a database's owner, who is made to have written so much longer ago."""
+    """Return the epoch and the place of a database's owner, after moving its last write into the past."""
     connection = await asyncpg.connect(url)
     row = await connection.fetchrow("UPDATE owner SET beat = beat - $1 RETURNING epoch, place", ago_s)
     await connection.close()
@@ -50,7 +49,7 @@ async def owner(url: str, ago_s: float = 0.0) -> tuple[int, str]:
 
 
 async def is_refused(url: str) -> None:
-    """Another one does not start there, and says why."""
+    """Check that another gateway does not start there, and reports the reason."""
     with pytest.raises(AssertionError, match=IN_USE):
         async with on(url):
             pass
@@ -74,7 +73,7 @@ async def is_in_the_store(gateway: Gateway) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_the_second_is_refused_and_the_first_keeps_its_database_over_an_upgrade() -> None:
+def test_second_gateway_is_rejected_also_during_an_upgrade_of_the_first() -> None:
     async def main() -> None:
         async with database() as url, on(url) as gateway:
             await limits.spend(gateway, 0.3)
@@ -91,7 +90,7 @@ def test_the_second_is_refused_and_the_first_keeps_its_database_over_an_upgrade(
 
 
 def test_a_database_is_free_soon_after_its_gateway_was_killed() -> None:
-    """The next one knows what was spent, and the first is refused when it comes back."""
+    """The next gateway knows the spending, and the first one is rejected when it comes back."""
 
     async def main() -> None:
         async with database() as url, on(url) as first:
@@ -110,7 +109,7 @@ def test_a_database_is_free_soon_after_its_gateway_was_killed() -> None:
 
 
 @pytest.mark.slow
-def test_one_that_was_away_for_too_long_stops_writing_and_lending() -> None:
+def test_gateway_that_lost_its_database_stops_writing_and_leasing() -> None:
     async def main() -> None:
         async with database() as url, on(url) as first:
             await limits.spend(first, 0.3)
@@ -142,8 +141,8 @@ def test_one_that_was_away_for_too_long_stops_writing_and_lending() -> None:
 
 
 @pytest.mark.slow
-def test_all_this_holds_behind_a_pooler() -> None:
-    """Whose transactions go to one session of the database, and then to another."""
+def test_ownership_works_behind_a_pooler() -> None:
+    """Transactions alternate between two sessions of the database."""
 
     async def main() -> None:
         async with database() as url, pooler(url) as through, on(through) as gateway:

@@ -1,5 +1,5 @@
-"""What bytes do not bound is held within a budget all the same: each kind is spent to the limit, and the provider,
-which bills its tools and what it adds to prompts, has charged no more. What has no known bound is refused by name."""
+"""Costs that bytes do not bound stay within a budget. Each kind is spent to the limit, and the provider, which bills
+its tools and its additions to prompts, has charged no more. Requests without a known bound are rejected by name."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def governed(terms: dict[str, Any], **provider: Any) -> Any:
 
 
 async def spend(gateway: Gateway, path: str, body: dict[str, Any]) -> list[int]:
-    """Until there is no room for one more."""
+    """Send requests until none fits."""
     client = await Client.connect(gateway.port)
     statuses: list[int] = []
     while 402 not in statuses[-1:]:
@@ -104,7 +104,7 @@ async def spend(gateway: Gateway, path: str, body: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_bytes_do_not_bound_is_spent_to_the_limit_and_no_further(kind: str) -> None:
+def test_unbounded_costs_are_spent_to_the_limit_and_no_further(kind: str) -> None:
     field, path, body = KINDS[kind]
 
     async def main() -> None:
@@ -126,7 +126,7 @@ def test_what_bytes_do_not_bound_is_spent_to_the_limit_and_no_further(kind: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_has_no_known_bound_is_refused_by_the_name_of_its_field(kind: str) -> None:
+def test_field_without_a_known_bound_is_rejected_by_name(kind: str) -> None:
     field, path, body = KINDS[kind]
 
     async def main() -> None:
@@ -154,7 +154,7 @@ def test_more_uses_than_were_reserved_are_charged_and_counted_as_an_overrun() ->
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("usage_first", [True, False])
-def test_the_usage_of_a_response_is_charged_wherever_it_stands(usage_first: bool, stream: bool) -> None:
+def test_usage_of_a_response_is_charged_at_any_place(usage_first: bool, stream: bool) -> None:
     tools = [{"type": "function", "name": f"f{number}", "description": "x" * 1000} for number in range(40)]
     _, path, body = response("", tools=tools, instructions="y" * 20_000, stream=stream)
 

@@ -1,4 +1,4 @@
-"""How a hostile tenant may try to reach what another one made: other spellings, other methods, other wrappings."""
+"""Attempts of a hostile tenant to reach the objects of another: other spellings, other methods, other encodings."""
 
 import gzip
 
@@ -9,7 +9,7 @@ from integration.wire import ask
 from pointsman.simulate import Settings
 
 
-def test_ways_around_that_lead_nowhere() -> None:
+def test_evasions_are_rejected() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
             theirs, mine = await make(gateway, "red", "files"), await make(gateway, "blue", "files")
@@ -46,7 +46,7 @@ def test_ways_around_that_lead_nowhere() -> None:
     run(main())
 
 
-def test_what_is_shared_is_not_taken_by_whoever_uses_it_first() -> None:
+def test_shared_objects_do_not_belong_to_their_first_user() -> None:
     async def main() -> None:
         routing = {"unowned_state": "allow"}
         async with serving(providers={"a": Settings()}, governance=RULES, routing=routing) as gateway:

@@ -1,4 +1,4 @@
-"""Shares of the traffic follow the weights, whatever their scale; what has no weight gets nothing."""
+"""Shares of the traffic follow the weights at any scale; a weight of 0 gets no traffic."""
 
 from collections import Counter
 from typing import Any
@@ -37,7 +37,7 @@ async def ask(gateway: Gateway, count: int, **fields: Any) -> None:
 
 
 def test_eighty_to_twenty_over_ten_thousand_requests() -> None:
-    """With the variants told apart in log and metrics."""
+    """Log and metrics distinguish the variants."""
     models = {"chat": weighted(("alpha/gpt-4o-mini", 80, "control"), ("beta/gpt-4o-mini", 20, "trial"))}
 
     async def main() -> None:
@@ -97,8 +97,8 @@ def test_keys_share_by_their_weights(size: tuple[int, float]) -> None:
 
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", ["status=500", "status=401", "rate_limit=20", "refuse"])
-def test_what_has_no_weight_gets_nothing_even_when_the_others_fail(fault: str, count: int) -> None:
-    """Neither a target nor a key of weight 0."""
+def test_weight_of_zero_gets_no_traffic_even_if_the_others_fail(fault: str, count: int) -> None:
+    """This holds for targets and keys of weight 0."""
     models = {
         "chat": {
             **weighted(("alpha/gpt-4o-mini", 1), ("gamma/gpt-4o-mini", 0)),

@@ -37,8 +37,8 @@ async def ask(gateway: Gateway) -> Answer:
 
 
 def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock is moved by hand. Two streams fill the window they begin in; they end in the next, where again exactly
-    two have room."""
+    """The test moves the clock. Two streams fill the window in which they begin. They end in the next one, which again
+    has room for exactly two."""
     fits_two = 2 * TOKENS * 600
 
     async def main() -> None:

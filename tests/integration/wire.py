@@ -1,4 +1,4 @@
-"""A client that writes bytes and reads answers, strict about how they end; where an SDK would be too forgiving."""
+"""A client that sends bytes and reads answers. It is strict about their end, unlike SDKs."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ class CutOff(Exception):  # noqa: N818 -- what the client saw, not an error of t
 
 
 class Received(Struct):
-    """One answer. `headers` by lower-case name, `lines` as they came."""
+    """One answer: `headers` by lower-case name, `lines` as received."""
 
     status: int
     headers: dict[str, str]
@@ -28,7 +28,7 @@ class Received(Struct):
         return value
 
     def error(self) -> dict[str, object]:
-        """The error object; asserts OpenAI's shape."""
+        """The error object; asserts OpenAI's format."""
         error = self.json()["error"]
         assert isinstance(error, dict)
         assert set(error) == {"message", "type", "param", "code"}, error
@@ -51,7 +51,7 @@ class Wire:
         self.writer.write(data)
 
     async def head(self) -> Received:
-        """Read an answer up to its body; interim answers are skipped. Raises `CutOff`."""
+        """Read an answer up to its body, and skip interim answers. Raise `CutOff`."""
         while True:
             try:
                 raw = await self.reader.readuntil(b"\r\n\r\n")
@@ -64,7 +64,7 @@ class Wire:
                 return Received(status, dict(pairs), pairs)
 
     async def pieces(self, received: Received, *, is_head: bool = False) -> AsyncIterator[bytes]:
-        """The pieces of the body. Raises `CutOff` when it is not whole."""
+        """Yield the pieces of the body. Raise `CutOff` if it is truncated."""
         if is_head or received.status in (204, 304):
             return
         try:
@@ -110,7 +110,7 @@ class Wire:
 
 
 def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a request; a JSON one unless `headers` name another content type."""
+    """Build the bytes of a request; JSON unless `headers` name another content type."""
     lines = {"host": "gateway.test", **{name.lower(): value for name, value in (headers or {}).items()}}
     if body:
         lines.setdefault("content-type", "application/json")
@@ -122,7 +122,8 @@ def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str
 
 @asynccontextmanager
 async def connect(url: str, *, receive_buffer: int | None = None) -> AsyncIterator[Wire]:
-    """Connect to the host and port of `url`; `receive_buffer` bytes in the kernel make a slow client felt early."""
+    """Connect to the host and port of `url`. A small `receive_buffer` in the kernel makes a slow client noticeable
+    early."""
     parts = urlsplit(url)
     plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     plain.setblocking(False)
@@ -146,18 +147,18 @@ async def connect(url: str, *, receive_buffer: int | None = None) -> AsyncIterat
 async def ask(
     url: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Received:
-    """One request on a connection of its own."""
+    """Send one request on a connection of its own."""
     async with connect(url) as wire:
         return await wire.ask(method, path, body, headers)
 
 
 def chat(model: str = "chat", content: str = "Hello", **fields: object) -> bytes:
-    """The body of a chat request."""
+    """Build the body of a chat request."""
     return msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": content}], **fields})
 
 
 def deltas(events: bytes) -> list[str]:
-    """The pieces of text in a whole event stream of chat chunks."""
+    """Return the pieces of text in an event stream of chat chunks."""
     found = []
     for event in events.split(b"\n\n"):
         if event.startswith(b"data: {"):

@@ -1,5 +1,5 @@
-"""What holds of every answer of a provider, however hostile: it is an answer or a failure, and what it costs is a
-number that a database takes."""
+"""Rules for every answer of a provider, even a hostile one: it is an answer or a failure, and its cost is a number that
+a database accepts."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ ENDS = [None, failures.CONNECTION_LOST, failures.COMMIT_TIMEOUT, failures.CLIENT
 
 
 def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end: failures.Kind | None) -> None:
-    """Receive an answer as the transport hands it over, and charge it."""
+    """Receive an answer as from the transport, and charge it."""
     exchange, _ = exchange_of()
     codec = PROVIDERS["openai"].codecs[call.operation]
     begin = lambda status, headers, length: exchange.start(status, b"", length)  # noqa: E731
@@ -130,7 +130,7 @@ _BODIES = _VALUES | st.fixed_dictionaries(
 
 @st.composite
 def _written(draw: st.DrawFn) -> bytes:
-    """One JSON text, not always a proper one."""
+    """Write one JSON text, sometimes an invalid one."""
     text = json.dumps(draw(_BODIES), ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
     if draw(st.booleans()) and text.startswith(b'{"'):  # a key twice
         text = b'{"usage":{"prompt_tokens":-5},' + text[1:]
@@ -168,7 +168,7 @@ def test_any_answer_is_received_and_charged(
 
 @pytest.mark.parametrize("kind", ["y", "n", "i"])
 def test_any_text_of_the_corpus_is_received_and_charged(kind: str) -> None:
-    """As a body, as an event, as the value of each field that is read."""
+    """The text is used as a body, as an event, and as the value of each field that is read."""
     files: list[Path] = sorted(shared("corpora", "json", "test_parsing").glob(f"{kind}_*.json"))
     assert files
     for file in files:

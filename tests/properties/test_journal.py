@@ -1,4 +1,4 @@
-"""Whatever is left of a journal, all that is whole in it is read, once, and no more."""
+"""Every complete record in a damaged journal is read exactly once, and nothing else is."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ BYTES = 4096
 
 
 def _journal(folder: Path, count: int) -> tuple[Path, list[Record], list[tuple[int, int]], int]:
-    """A journal of one segment, its records, where each begins and ends, padding left out, and where all ends."""
+    """Return a journal of one segment, its records, their start and end without padding, and the end of all."""
     writer = JournalWriter(folder, 0, 1, segment_bytes=BYTES)
     told = write(writer, 0, count)
     writer.close()
@@ -34,7 +34,7 @@ def _journal(folder: Path, count: int) -> tuple[Path, list[Record], list[tuple[i
 
 
 @pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\xa5", b"\x04\0\0\0"])
-def test_a_tail_torn_at_every_byte(tmp_path: Path, filling: bytes) -> None:
+def test_torn_tail_at_every_byte_loses_no_complete_record(tmp_path: Path, filling: bytes) -> None:
     folder, told, frames, end = _journal(tmp_path, 4)
     path = segment_path(folder, 0)
     whole = path.read_bytes()
@@ -48,7 +48,7 @@ def test_a_tail_torn_at_every_byte(tmp_path: Path, filling: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_a_file_cut_short_at_every_byte(tmp_path: Path, size: int) -> None:
+def test_truncation_at_every_byte_loses_no_complete_record(tmp_path: Path, size: int) -> None:
     folder, told, frames, end = _journal(tmp_path, 4)
     path = segment_path(folder, 0)
     whole = path.read_bytes()
@@ -64,7 +64,7 @@ def test_a_file_cut_short_at_every_byte(tmp_path: Path, size: int) -> None:
 @given(
     damage=st.lists(st.tuples(st.integers(0, BYTES - 1), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4)
 )
-def test_damage_anywhere_invents_nothing_and_costs_only_what_it_hit(damage: list[tuple[int, bytes]]) -> None:
+def test_damage_loses_only_the_damaged_records(damage: list[tuple[int, bytes]]) -> None:
     with TemporaryDirectory() as name:
         folder, told, frames, _ = _journal(Path(name), 12)
         path = segment_path(folder, 0)

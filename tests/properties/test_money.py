@@ -1,6 +1,6 @@
-"""Money over many random histories: workers that reserve and settle, control that lends, journals that are read late,
-lines that break, processes that die, limits that change. What was spent and what may still be spent never exceed a
-limit, and when all is quiet nothing is held that nobody has.
+"""Money over many random histories: workers that reserve and settle, control that leases, late journals, broken
+connections, dead processes, changing limits. Spent plus leased amounts never exceed a limit, and when everything is
+quiet no amount is held without an owner.
 
 The frames between workers and control, and the journals, are queues here; ledgers and lease book are the real ones.
 """
@@ -39,7 +39,7 @@ def limits_of(amounts: dict[str, int]) -> dict[str, Limit]:
 
 
 class Entry(Struct):
-    """What stands in a journal: an intent, or the outcome of one. `amounts` are what is counted where."""
+    """A journal record: an intent, or the outcome of one. `amounts` are the amounts by counter."""
 
     attempt: str
     is_outcome: bool
@@ -60,7 +60,7 @@ class Worker:
         self.is_dead = self.is_draining = False
 
     def hello(self) -> None:
-        """Also after a break: what was on its way is lost."""
+        """Connect to control, also after a break; frames in flight are lost."""
         self.up.clear()
         self.down.clear()
         self.up.append(("hello", (self.ledger.share if self.share else None, self.ledger.holdings())))
@@ -165,7 +165,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def replace(self, who: int) -> None:
-        """Another worker starts; this one serves what it has."""
+        """Start another worker; this one finishes its requests."""
         worker = self.one_of(who, [worker for worker in self.living() if not worker.is_draining])
         if worker is not None and len(self.all) < 6:
             self.start(worker.slot)
@@ -215,8 +215,8 @@ class Money(RuleBasedStateMachine):
             self._read(worker, most)
 
     def _read(self, worker: Worker, most: int) -> None:
-        """Control reads some of a journal, from where the store says; of a dead one to the end, and then its open
-        intents are charged."""
+        """Let control read a part of a journal, from the store's position. A dead worker's journal is read to the end,
+        and then its open intents are charged."""
         self._ready()
         for _ in range(min(most, len(worker.journal))):
             entry = worker.journal.popleft()
@@ -239,7 +239,8 @@ class Money(RuleBasedStateMachine):
 
     @rule()
     def restart_control(self) -> None:
-        """A new one knows nothing yet. What the store knows, the limits, and who calls, it hears of in any order."""
+        """Start a new control process without state. It learns of the store, the limits and the workers in any
+        order."""
         self._new_book()
         self.called.clear()
         for worker in self.living():
@@ -252,7 +253,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(most=st.integers(0, 10), again=st.booleans())
     def read_store(self, most: int, again: bool) -> None:
-        """Some of what it has, then all; and at any later time once more."""
+        """Read a part of the store, then all of it; and again at any later time."""
         rows = [(*key, amount) for key, amount in self.store.items()]
         if not self.is_restored:
             self.book.restore(rows[:most])
@@ -262,7 +263,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 50), percent=st.integers(0, 100), again=st.booleans())
     def reconcile(self, which: int, percent: int, again: bool) -> None:
-        """Some of what was spent in a window turns out to have cost less."""
+        """Lower the cost of some spending in a window."""
         spots = sorted(spot for spot, amount in self.spent.items() if amount > 0)
         if not spots:
             return
@@ -280,7 +281,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(who=WHO, percent=st.integers(0, 100), parts=st.integers(1, 3))
     def lose_commits(self, who: int, percent: int, parts: int) -> None:
-        """The store goes back, and a journal is read again from where the store is."""
+        """Roll the store back; a journal is then read again from the store's position."""
         worker = self.one_of(who, [*self.all.values(), *self.ghosts])
         if worker is None:
             return
@@ -297,7 +298,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def hear_of_the_dead(self, who: int) -> None:
-        """What a worker sent before it was killed arrives when its journal was read to the end."""
+        """Deliver frames that a worker sent before it was killed, after its journal was read to the end."""
         worker = self.one_of(who, self.ghosts)
         if worker is not None:
             holdings = worker.ledger.holdings()
@@ -321,13 +322,13 @@ class Money(RuleBasedStateMachine):
     # How control and workers take what arrives.
 
     def knows_all(self) -> bool:
-        """Control knows what it must before it lends."""
+        """True if control knows everything that it needs for leasing."""
         if not self.book._knows_all and self.all.keys() <= self.called:  # the dead ones once they are read
             self._reshare(self.book.know_all(self.now))
         return self.book._knows_all and self.is_restored and self.is_configured
 
     def _ready(self) -> None:
-        """The store says where to read on, and control begins with a configuration."""
+        """Give control the positions of the store and a configuration."""
         if not self.is_restored:
             self.read_store(0, False)
         if not self.is_configured:
@@ -413,7 +414,7 @@ class Money(RuleBasedStateMachine):
             assert found.posted + found.lent <= self.tops[found.counter]
 
     def teardown(self) -> None:
-        """Everything ends well: attempts settle, everything arrives, and all that is idle is asked back."""
+        """End everything: settle attempts, deliver everything, and recall all idle amounts."""
         if not hasattr(self, "now"):
             return
         for worker in self.living():
@@ -441,7 +442,7 @@ class Money(RuleBasedStateMachine):
         return counter is None or counter.window.start <= spot[1]
 
     def _exchange(self) -> None:
-        """All that is on its way arrives."""
+        """Deliver all frames in flight."""
         while any(worker.up or worker.down for worker in self.living()):
             for worker in self.living():
                 for _ in range(len(worker.down)):
@@ -452,7 +453,7 @@ class Money(RuleBasedStateMachine):
                         self._control(worker, kind, body)
 
     def _quiet(self) -> None:
-        """And all journals are read."""
+        """Deliver all frames, and read all journals."""
         self._ready()
         self._exchange()
         for worker in list(self.all.values()):
@@ -463,7 +464,7 @@ class Money(RuleBasedStateMachine):
 QUICK = settings(max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def test_any_history() -> None:
+def test_random_histories() -> None:
     run_state_machine_as_test(Money, settings=QUICK)
 
 

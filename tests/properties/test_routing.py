@@ -1,4 +1,4 @@
-"""What holds for every configuration, every state and every sequence of failures."""
+"""Rules for every configuration, every state and every sequence of failures."""
 
 import random
 from collections.abc import Sequence
@@ -114,12 +114,12 @@ def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, asked
 
 
 def _is_resolved(item: Candidate, plan: Plan) -> bool:
-    """Fallbacks of the request are built anew each time, so they are known by their names, which are unique."""
+    """Fallbacks of the request are built each time, so they are compared by their names, which are unique."""
     return item.provenance is Provenance.FALLBACK and any(choice.candidate.id == item.id for choice in plan.choices)
 
 
 @given(views(), ASKED)
-def test_a_plan_holds_nothing_that_a_policy_refused(view: FakeView, asked: Call) -> None:
+def test_plan_contains_no_candidate_that_a_policy_rejected(view: FakeView, asked: Call) -> None:
     facts = Facts(asked)
     plan = decided(facts, view)
     if isinstance(plan, Failure):
@@ -175,9 +175,7 @@ def weighted(draw: st.DrawFn) -> list[Candidate]:
 
 
 @given(weighted(), st.floats(0, 1, exclude_max=True))
-def test_a_weighted_order_is_one_member_before_the_others_by_descending_weight(
-    items: list[Candidate], roll: float
-) -> None:
+def test_weighted_order_is_a_drawn_member_then_descending_weights(items: list[Candidate], roll: float) -> None:
     ordered = list(weighted_order(tuple(items), Fixed(roll)))
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     if any(item.weight for item in items):
@@ -236,7 +234,7 @@ def test_a_plan_always_ends_within_its_limits(view: FakeView, asked: Call, scrip
 
 
 def _rotations(trace: Trace, upto: int | None = None) -> int:
-    """Attempts with another key of a candidate of which nothing but keys was refused."""
+    """Return attempts with another key of a candidate that only had rejected keys."""
     count = 0
     for number, one in enumerate(trace.history[:upto]):
         before = trace.history[:number]
@@ -247,7 +245,7 @@ def _rotations(trace: Trace, upto: int | None = None) -> int:
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call, script: Script) -> None:
+def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, asked: Call, script: Script) -> None:
     blocked: list[bool] = []
     ran = run(_Recording(view, blocked), asked, script)
     if ran is None:
@@ -274,7 +272,7 @@ def test_each_attempt_is_allowed_by_those_before_it(view: FakeView, asked: Call,
 
 
 class _Recording(FakeView):
-    """The given view, noting for each attempt whether its key was to be left alone at that moment."""
+    """The given view; records for each attempt whether its key was blocked at that moment."""
 
     def __init__(self, view: FakeView, blocked: list[bool]) -> None:
         super().__init__(view.snapshot, tokens=view.tokens)
@@ -307,8 +305,8 @@ def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_nothing_is_repeated_while_something_untried_is_free(view: FakeView, asked: Call, script: Script) -> None:
-    """An endless budget, so that only the order is at stake; candidates that refused the request are out."""
+def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, asked: Call, script: Script) -> None:
+    """The budget is endless, so that only the order matters; candidates that rejected the request are excluded."""
     view.tokens = None
     ran = run(view, asked, script)
     if ran is None:
@@ -337,6 +335,6 @@ def _fault_is(outcome: Failure | None, fault: Fault) -> bool:
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_no_more_tokens_are_spent_than_there_are(view: FakeView, asked: Call, script: Script) -> None:
+def test_retry_budget_is_not_overspent(view: FakeView, asked: Call, script: Script) -> None:
     run(view, asked, script)
     assert view.tokens is None or view.tokens >= 0

@@ -1,4 +1,4 @@
-"""What holds of every JSON body, every form and every stream."""
+"""Rules for every JSON body, every form and every stream."""
 
 import json
 from itertools import pairwise
@@ -26,7 +26,7 @@ _SPACE = st.text(" \t\r\n", max_size=3)
 
 @st.composite
 def _objects(draw: st.DrawFn) -> tuple[list[tuple[str, Any]], bytes]:
-    """The items of an object and one way to write it: any white space, keys escaped or not."""
+    """Draw the items of an object and one way to write it, with any white space, and keys escaped or not."""
     items = list(draw(st.dictionaries(_TEXT, _VALUES, max_size=6)).items())
     return items, _written(draw, items)
 
@@ -45,13 +45,13 @@ def _written(draw: st.DrawFn, items: list[tuple[str, Any]]) -> bytes:
 
 
 @given(_objects())
-def test_a_body_written_again_says_the_same(drawn: tuple[list[tuple[str, Any]], bytes]) -> None:
+def test_rewritten_body_has_the_same_meaning(drawn: tuple[list[tuple[str, Any]], bytes]) -> None:
     items, body = drawn
     assert list(json.loads(encode_object(read_object(body))).items()) == items
 
 
 @given(st.data())
-def test_a_repeated_key_is_refused_wherever_it_stands(data: st.DataObject) -> None:
+def test_duplicate_key_is_rejected_at_any_place(data: st.DataObject) -> None:
     items = list(data.draw(st.dictionaries(_TEXT, _VALUES, min_size=1, max_size=6)).items())
     key, value = data.draw(st.sampled_from(items))
     again = data.draw(st.just(value) | _VALUES)
@@ -61,7 +61,7 @@ def test_a_repeated_key_is_refused_wherever_it_stands(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=60) | _objects().map(lambda drawn: drawn[1]), st.integers(0, 60), st.binary(max_size=2))
-def test_any_bytes_are_an_object_or_a_refusal(body: bytes, at: int, put: bytes) -> None:
+def test_any_bytes_are_an_object_or_a_rejection(body: bytes, at: int, put: bytes) -> None:
     changed = body[:at] + put + body[at:]
     try:
         fields = read_object(changed)
@@ -71,7 +71,7 @@ def test_any_bytes_are_an_object_or_a_refusal(body: bytes, at: int, put: bytes) 
 
 
 @given(st.lists(st.sampled_from([b"data: a", b": c", b"event: x", b""]), max_size=8), st.data())
-def test_lines_split_anyhow_give_the_same_events(lines: list[bytes], data: st.DataObject) -> None:
+def test_events_do_not_depend_on_the_split_of_lines(lines: list[bytes], data: st.DataObject) -> None:
     end = data.draw(st.sampled_from([b"\n", b"\r\n", b"\r"]))
     stream = b"".join(line + end for line in lines)
     splitter = EventSplitter()
@@ -106,7 +106,7 @@ _TRICKS = st.sampled_from(
 
 
 @given(st.lists(_TRICKS | _TEXT, min_size=1), st.data(), st.booleans())
-def test_events_cut_anyhow_and_told_apart_by_their_text_give_the_same_stream(
+def test_stream_does_not_depend_on_the_split_of_events(
     texts: list[str], data: st.DataObject, has_reasoning: bool
 ) -> None:
     separators = data.draw(st.sampled_from([(",", ":"), (", ", ": ")]))
