@@ -7,6 +7,15 @@ A member is a module of the package without a leading underscore in its name. It
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from types import ModuleType
+
+
+def modules(package: str) -> Iterator[tuple[str, ModuleType]]:
+    """Yield name and module for every member of `package`, in alphabetical order."""
+    paths = importlib.import_module(package).__path__
+    for module in sorted(pkgutil.iter_modules(paths), key=lambda found: found.name):
+        if not module.name.startswith("_"):
+            yield module.name, importlib.import_module(f"{package}.{module.name}")
 
 
 def members(package: str, attribute: str) -> Iterator[tuple[str, object]]:
@@ -14,7 +23,5 @@ def members(package: str, attribute: str) -> Iterator[tuple[str, object]]:
 
     Raise `AttributeError` for a member without the attribute.
     """
-    paths = importlib.import_module(package).__path__
-    for module in sorted(pkgutil.iter_modules(paths), key=lambda found: found.name):
-        if not module.name.startswith("_"):
-            yield module.name, getattr(importlib.import_module(f"{package}.{module.name}"), attribute)
+    for name, module in modules(package):
+        yield name, getattr(module, attribute)

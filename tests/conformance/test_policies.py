@@ -1,24 +1,29 @@
 """Rules for every policy."""
 
 from itertools import product
+from types import ModuleType
 
 import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
+from fakes.routing import NOW, POLICIES, FakeView, ScriptedDice, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Facts
+from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
+from pointsman.domain.plans import Plan, Reason
 from pointsman.domain.prices import ModelFacts
-from pointsman.domain.snapshots import Pricing
+from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate, candidate
+from pointsman.registry import modules
+from pointsman.routing import policies
+from pointsman.routing.decide import decide
 from pointsman.routing.health import subject
-from pointsman.routing.policies import POLICIES, Check
-from pointsman.routing.view import CalmView, Exhausted
+from pointsman.routing.policies import CHECKS, KINDS, LIVE, STATIC, WATCHES, Check
+from pointsman.routing.view import Exhausted
 
 HEALTHY = endpoint("a")
 CHAT_ONLY = endpoint("b", operations=frozenset({Operation.CHAT}))
@@ -58,11 +63,11 @@ def cases() -> list[tuple[Candidate, Facts, FakeView]]:
     return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
 
 
-class SmallModels:
-    """A catalog in which every model is small and has no tools."""
+class SmallModel:
+    """A catalog in which the model of one provider is small and has no tools."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
-        return ModelFacts(model, context=100, lacks=frozenset({"tools"}))
+        return ModelFacts(model, context=100, lacks=frozenset({"tools"})) if provider_type == "small" else None
 
     def models(self, provider: str) -> list[str]:
         return []
@@ -75,15 +80,16 @@ class SmallModels:
 
 
 def demanding() -> list[tuple[Candidate, Facts, FakeView]]:
-    """Yield calls that need more than some models offer."""
-    configuration = replace(CONFIGURATION, pricing=Pricing(catalog=SmallModels()))
+    """Calls that ask for more than some models have."""
+    configuration = replace(CONFIGURATION, pricing=Pricing(catalog=SmallModel()))
     calls = [replace(call(), fields={"tools": Raw(b"[1]")}), replace(call(), size=404), replace(call(), size=1700)]
-    return [(candidate(HEALTHY, "m"), Facts(one), FakeView(configuration)) for one in calls]
+    small = candidate(replace(HEALTHY, catalog="small"), "m")
+    return [(small, Facts(one), FakeView(configuration)) for one in calls]
 
 
 def test_the_policies_are_found_in_the_order_of_their_names() -> None:
     names = [name for name, _ in POLICIES]
-    assert {"drained", "health", "keys", "operation"} <= set(names)
+    assert {"blocked_keys", "drained", "health", "keys", "operation"} <= set(names)
     assert names == sorted(names)
 
 
@@ -115,13 +121,50 @@ def test_temporary_reason_states_its_end_and_then_ends(name: str, check: Check) 
             assert check(item, facts, view, reason.until) is None
 
 
-@every_policy
-def test_verdicts_on_healthy_candidates_depend_only_on_candidate_operation_and_key(name: str, check: Check) -> None:
-    """Candidate sets are cached because of this."""
-    for item, facts, _ in cases():
-        asked = call("another", facts.call.operation, fallbacks=("a/m",), provider="a", timeout_s=1.0, stateful=True)
-        expected = check(item, facts, FakeView(CONFIGURATION), NOW)
-        assert check(item, Facts(asked, facts.virtual_key), CalmView(snapshot([])), 0.0) == expected
+@pytest.mark.parametrize(("name", "module"), list(modules("pointsman.routing.policies")))
+def test_each_defines_the_one_function_that_says_what_it_reads(name: str, module: ModuleType) -> None:
+    kinds = [kind for kind in KINDS if hasattr(module, kind)]
+    assert len(kinds) == 1
+    assert name in dict({"static": STATIC, "live": LIVE, "check": CHECKS}[kinds[0]])
+    assert kinds == ["check"] or not hasattr(module, "watch")
+
+
+def residency(candidate: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
+    """A rule that the whole configuration makes, such as that data stays in a region."""
+    required = snapshot.default_provider
+    if required is None or candidate.endpoint.name == required:
+        return None
+    return Reason("residency", f"{candidate.endpoint.name} is not where data may go")
+
+
+@pytest.mark.parametrize("is_healthy", [True, False])
+def test_a_rule_of_the_configuration_holds_for_every_request(monkeypatch: pytest.MonkeyPatch, is_healthy: bool) -> None:
+    monkeypatch.setattr(policies, "STATIC", (*STATIC, ("residency", residency)))
+    targets = [candidate(TWO_KEYS, "m"), candidate(HEALTHY, "m")]
+    configuration = replace(snapshot([TWO_KEYS, HEALTHY], targets), default_provider="a")
+    view = FakeView(configuration)
+    if not is_healthy:
+        view.open_breaker("a/m", NOW + 3)
+    for asked in (call(), call(), call(fallbacks=("e/m",)), call(provider="a"), call("e/m", fallbacks=("a/m",))):
+        plan = decide(Facts(asked), view, ScriptedDice(), NOW)
+        assert isinstance(plan, Plan)
+        assert [choice.candidate.id for choice in plan.choices] == ["a/m"]
+    refused = decide(Facts(call("e/m")), view, ScriptedDice(), NOW)
+    assert isinstance(refused, Failure)
+    assert "is not where data may go" in refused.message
+
+
+def test_a_request_that_a_policy_objects_to_is_one_it_watches_for() -> None:
+    """With a candidate beside it of which nothing is known: what all of them lack is no reason to prefer one."""
+    told = 0
+    for item, facts, view in demanding():
+        watches = [watching((item, candidate(CHAT_ONLY, "m")), view.snapshot) for watching in WATCHES]
+        for (_, check), watch in zip(CHECKS, watches, strict=True):
+            if check(item, facts, view, NOW) is not None:
+                told += 1
+                assert watch is not None
+                assert watch(facts.call)
+    assert told == len(demanding())
 
 
 @every_policy
@@ -145,8 +188,8 @@ def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation =
         ("drained", candidate(HEALTHY, "m", 1e-300), None),
         ("health", candidate(HEALTHY, "m"), "breaker_open"),
         ("health", candidate(HEALTHY, "another"), None),
-        ("keys", candidate(HEALTHY, "m"), "keys_blocked"),
-        ("keys", candidate(TWO_KEYS, "m"), None),
+        ("blocked_keys", candidate(HEALTHY, "m"), "keys_blocked"),
+        ("blocked_keys", candidate(TWO_KEYS, "m"), None),
         ("keys", candidate(KEYLESS, "m"), "no_key"),
         ("keys", candidate(ZERO_KEY, "m"), "no_key"),
         ("operation", candidate(CHAT_ONLY, "m"), "unsupported_operation"),
@@ -179,7 +222,7 @@ def test_a_key_of_weight_zero_does_not_make_a_provider_usable() -> None:
 def test_blocked_provider_names_its_keys_and_the_first_to_recover() -> None:
     view = troubled()
     view.block("e", "k2", failures.CREDENTIAL_REJECTED, NOW + 1.5)
-    reason = reason_of("keys", candidate(TWO_KEYS, "m"), view)
+    reason = reason_of("blocked_keys", candidate(TWO_KEYS, "m"), view)
     assert reason is not None
     assert reason.until == NOW + 1.5
     assert reason.message == (

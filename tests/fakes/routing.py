@@ -19,11 +19,20 @@ from pointsman.routing import health
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock, KeyName
+from pointsman.routing.policies import ON_REQUEST, STATIC, Check, Static
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
 NOW = 1000.0
 ALL_OPERATIONS = frozenset(Operation)
+
+
+def _on_request(static: Static) -> Check:
+    return lambda item, facts, view, now: static(item, facts.call.operation, facts.virtual_key, view.snapshot)
+
+
+POLICIES = tuple(sorted((*((name, _on_request(static)) for name, static in STATIC), *ON_REQUEST)))
+"""Every policy, whatever its kind, as one that is asked for each request."""
 _FAILOVER = Failover()
 
 
@@ -105,6 +114,11 @@ class FakeView:
         self.crowded: set[tuple[Network, Origin]] = set()
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget that replaces `tokens`
+
+    @property
+    def version(self) -> object:
+        """Tests change its state as they like, so nothing that was concluded from it is to be kept."""
+        return object()
 
     def may_retry(self, provider: str, now: float) -> bool:
         if self.budget is not None:

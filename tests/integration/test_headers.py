@@ -242,6 +242,7 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
                         seen += str(received.lines) + received.body.decode()
                         gateway.live.key_blocks.clear()
                         gateway.live.conditions.clear()
+                        gateway.live.change()
                 seen += await _all_that_is_written(gateway)
                 for secret in (VIRTUAL_KEY[:-1], *PROVIDER_KEYS.values()):
                     for form in (secret, secret.replace("/", "\\/")):

@@ -185,6 +185,7 @@ def test_response_vectors_of_llhttp_are_handled() -> None:
                                 assert received.body, vector
                     gateway.live.conditions.clear()
                     gateway.live.key_blocks.clear()
+                    gateway.live.change()
                 async with connect(gateway.base_url) as wire:
                     received = await wire.ask("POST", CHAT, chat())
                     assert (received.status, received.body) == (200, good)

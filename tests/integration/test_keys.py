@@ -197,6 +197,7 @@ def test_virtual_key_uses_only_its_own_provider_keys() -> None:
                         answer = await gateway.ask(chat(model, stream=stream), headers=headers)
                         assert answer.status in (status, 429, 502)
                 gateway.live.key_blocks.clear()
+                gateway.live.change()
             alpha.set_fault(None)
             file = {"path": "/v1/files", "headers": {**headers, "x-pointsman-provider": "alpha"}, "method": "GET"}
             await gateway.ask(None, **file)

@@ -72,6 +72,7 @@ def test_log_and_metrics_agree_with_the_bills() -> None:
                 async with connect(gateway.base_url) as wire:
                     received = await wire.ask("POST", path, body, {"x-request-id": f"client-{number}"})
                 gateway.live.conditions.clear()
+                gateway.live.change()
                 assert received.status == {8: 400, 9: 400}.get(number % 10, 200), received
             records = await gateway.wait_for_records(count)
             metrics = await gateway.metrics()

@@ -255,11 +255,13 @@ def test_stateful_calls_fail_over_only_before_bytes_were_sent() -> None:
                 assert len(a.bill.entries) == 1
                 assert not b.bill.entries, fault
                 gateway.live.conditions.clear()
+                gateway.live.change()
             a.set_fault("refuse")
             for _ in range(3):
                 received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, body, FORM)
                 assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
                 gateway.live.conditions.clear()
+                gateway.live.change()
 
     run(main())
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fakes.routing import NOW, FakeView, Trace, call, drive, endpoint, is_of_provider, provider_key, snapshot
+from fakes.routing import NOW, POLICIES, FakeView, Trace, call, drive, endpoint, is_of_provider, provider_key, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Fault, Kind
@@ -17,11 +17,12 @@ from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Plan, Try
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
-from pointsman.routing.decide import decide, find_candidates
+from pointsman.routing.candidates import find_candidates
+from pointsman.routing.decide import decide
 from pointsman.routing.failover import LACKING, LONGEST_PAUSE_S, NEVER_SENT, cause_of, is_repeat
 from pointsman.routing.health import LIMITS, Condition, block_on
-from pointsman.routing.policies import POLICIES
-from pointsman.routing.weights import weighted_order
+from pointsman.routing.router import router_of
+from pointsman.routing.weights import Draw
 
 NAMES = "abcd"
 WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-300, 1e300), st.sampled_from([1.0, 20.0, 80.0]))
@@ -103,7 +104,7 @@ def decided(facts: Facts, view: FakeView, seed: int = 0) -> Plan | Failure:
 def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, asked: Call) -> None:
     facts = Facts(asked)
     plan = decided(facts, view)
-    found = find_candidates(facts.call, view.snapshot)
+    found = find_candidates(facts.call, view.snapshot, router_of(view.snapshot).resolve)
     if isinstance(plan, Failure) or isinstance(found, Failure):
         return
     held = {id(choice.candidate) for choice in plan.choices}
@@ -176,7 +177,7 @@ def weighted(draw: st.DrawFn) -> list[Candidate]:
 
 @given(weighted(), st.floats(0, 1, exclude_max=True))
 def test_weighted_order_is_a_drawn_member_then_descending_weights(items: list[Candidate], roll: float) -> None:
-    ordered = list(weighted_order(tuple(items), Fixed(roll)))
+    ordered = list(Draw(tuple(items)).order(Fixed(roll)))
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     if any(item.weight for item in items):
         assert ordered[0].weight > 0
@@ -194,7 +195,7 @@ def test_raising_a_weight_never_lowers_its_share(items: list[Candidate], data: s
     rolls = [number / 64 for number in range(64)]
 
     def share(members: list[Candidate]) -> int:
-        return sum(weighted_order(tuple(members), Fixed(roll))[0] is members[chosen] for roll in rolls)
+        return sum(Draw(tuple(members)).order(Fixed(roll))[0] is members[chosen] for roll in rolls)
 
     assert share(raised) >= share(items) - 1  # a grid point at an edge may fall either way
 

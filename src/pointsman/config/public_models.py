@@ -9,13 +9,9 @@ from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.routing_schema import ModelSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
-from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.failures import Failure
-from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import Names, PublicModel, Routing, Snapshot
+from pointsman.domain.snapshots import Names, PublicModel, Routing
 from pointsman.domain.targets import Candidate, Endpoint, Provenance
-from pointsman.routing.decide import find_candidates
-from pointsman.routing.names import bounds, siblings
+from pointsman.routing.names import find, siblings
 
 
 class ModelCompiler:
@@ -36,7 +32,7 @@ class ModelCompiler:
         self._routing = routing
         self._strategies = strategies
         self._findings = findings
-        self._bare = Snapshot("", names.endpoints, {}, {}, names=replace(names, siblings=False))
+        self._bare = replace(names, siblings=False)
 
     def compile_all(self) -> dict[str, PublicModel]:
         self.check_strategy(self._document.routing.strategy, ("routing", "strategy"))
@@ -61,9 +57,8 @@ class ModelCompiler:
         fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
         others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
-        known = bounds((*targets, *others), self._names.catalog)
         routing = self._routing_of(settings, location)
-        return PublicModel(name, tuple(targets), others, settings.strategy, bounds=known, routing=routing)
+        return PublicModel(name, tuple(targets), others, settings.strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
         """What a name says of its own laid over what `routing` says; `None` where it says nothing."""
@@ -135,16 +130,14 @@ class ModelCompiler:
             message = f"{name!r} is a public name; targets and fallbacks name provider/model, so that none can loop"
             self._findings.error(location, message)
             return ()
-        found = find_candidates(
-            Call(operation=Operation.CHAT, head=RequestHead(), snapshot=self._bare, model=name), self._bare
-        )
-        if not isinstance(found, Failure):
-            for item in found[0]:
+        found = find(self._bare, name)
+        if found is not None:
+            for item in found.targets:
                 if not any(key.weight > 0 for key in item.keys):
                     message = f"no usable key of {item.endpoint.name} serves {item.model}, so it is never used"
                     self._findings.warning(location, message)
                 self._check_known(item, location)
-            return found[0]
+            return found.targets
         prefix, slash, rest = name.partition("/")
         if slash and prefix in providers:
             if not rest:

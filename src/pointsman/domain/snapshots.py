@@ -78,26 +78,16 @@ class Routing(Struct, frozen=True):
     unowned_state: str | None = None
 
 
-class Bounds(Struct, frozen=True):
-    """What some of several candidates are known not to be up to: `context` is the smallest window in tokens, `lacks`
-    are capabilities that some have and others have not. A request within them needs no look at any single one."""
-
-    context: int | None = None
-    lacks: frozenset[str] = frozenset()
-
-
 class PublicModel(Struct, frozen=True, eq=False):
     """A name that can be asked for: what it stands for, in order of mention. `strategy` is `None` where `routing`
     decides. `fallbacks` are the declared ones, then other providers of the same models. `source` says where a name is
-    from that the configuration does not list. `bounds` are what some of these are known not to be up to. `routing` is
-    given where the name has settings of its own."""
+    from that the configuration does not list. `routing` is given where the name has settings of its own."""
 
     name: str
     targets: tuple[Candidate, ...]
     fallbacks: tuple[Candidate, ...] = ()
     strategy: str | None = None
     source: str = ""
-    bounds: Bounds | None = None
     routing: Routing | None = None
 
 
@@ -132,7 +122,7 @@ class Names(Struct, frozen=True, eq=False):
     siblings: bool = True
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
     `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
     `default_provider` gets what names neither a model nor anything that is known to be kept somewhere. `limit_headers`

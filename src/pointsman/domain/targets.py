@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from enum import Enum
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from msgspec import Struct
 
@@ -84,7 +83,6 @@ class Candidate(Struct, frozen=True, eq=False):
     stream_head_s: float | None = None
 
 
-@lru_cache(maxsize=8192)
 def candidate(
     endpoint: Endpoint,
     model: str,
@@ -92,7 +90,6 @@ def candidate(
     variant: str | None = None,
     provenance: Provenance = Provenance.TARGET,
 ) -> Candidate:
-    """The candidate with those of the endpoint's keys that serve the model and have a weight. Asked twice for the
-    same, it gives the same object, so that what was worked out for it can be kept under its identity."""
+    """The candidate with those of the endpoint's keys that serve the model and have a weight."""
     keys = tuple(key for key in endpoint.keys if key.weight > 0 and key.serves_model(model))
     return Candidate(f"{endpoint.name}/{model}", endpoint, model, keys, weight, variant, provenance)

@@ -33,6 +33,7 @@ class Live:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.version = object()
         self.is_cut_off = False
         self.is_stale = False
         self.conditions: dict[str, Condition] = {}
@@ -56,6 +57,11 @@ class Live:
         }
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
         self.exhausted = {}  # a limit may have been raised
+        self.change()
+
+    def change(self) -> None:
+        """Something that is wrong has changed: what was concluded from it no longer holds."""
+        self.version = object()
 
     def under(self, snapshot: Snapshot) -> "Live":
         """The same state beside the snapshot that a request was admitted under, for one decision."""
@@ -68,10 +74,14 @@ class Live:
     def refused(self, limit: Limit, ends_at: float, now: float) -> None:
         """Nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a moment."""
         self.exhausted[limit.counter] = Exhausted(limit, min(now + EXHAUSTED_S, ends_at), ends_at)
+        self.change()
 
     def forget_exhausted(self, now: float) -> None:
         """Limits that may have something left by now."""
-        self.exhausted = {name: found for name, found in self.exhausted.items() if found.until > now}
+        left = {name: found for name, found in self.exhausted.items() if found.until > now}
+        if len(left) < len(self.exhausted):
+            self.exhausted = left
+            self.change()
 
     def may_retry(self, provider: str, now: float) -> bool:
         budget = self._budgets.get(provider)
@@ -100,12 +110,12 @@ class Live:
             budget.earn()
             self._budget.earn()
         if self.conditions and (condition := self.conditions.get(health.subject(candidate, operation))) is not None:
-            self.conditions[health.subject(candidate, operation)] = health.begin(condition, now)
+            self._put_condition(health.subject(candidate, operation), health.begin(condition, now))
         if self.key_blocks and key is not None:
             for block_name in _block_names(candidate, key):
                 block = self.key_blocks.get(block_name)
                 if block is not None:
-                    self.key_blocks[block_name] = health.begin_on(block, now)
+                    self._put_block(block_name, health.begin_on(block, now))
 
     def finish(
         self,
@@ -130,12 +140,7 @@ class Live:
         name = health.subject(candidate, operation)
         limits = self.snapshot.routing.health
         condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
-        if condition is None:
-            self.conditions.pop(name, None)
-        else:
-            self.conditions[name] = condition
-            if len(self.conditions) > MAX_CONDITIONS:
-                del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
+        self._put_condition(name, condition)
         if self.key_blocks or (failure is not None and health.is_refusal(failure)):
             self._learn_of_key(candidate, key, failure, now, began_at)
             if now >= self._tidied_at + TIDY_S:  # a model that is never asked for again must not be remembered
@@ -162,9 +167,23 @@ class Live:
             if wide is not None:
                 self._put_block(of_all, wide)
 
+    def _put_condition(self, name: str, condition: Condition | None) -> None:
+        if condition is self.conditions.get(name):
+            return
+        self.change()
+        if condition is None:
+            del self.conditions[name]
+        else:
+            self.conditions[name] = condition
+            if len(self.conditions) > MAX_CONDITIONS:
+                del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
+
     def _put_block(self, name: KeyName, block: KeyBlock | None) -> None:
+        if block is self.key_blocks.get(name):
+            return
+        self.change()
         if block is None:
-            self.key_blocks.pop(name, None)
+            del self.key_blocks[name]
             if not self.key_blocks:
                 self._served.clear()
             return

@@ -5,26 +5,22 @@ Names are public names, models that providers are said to serve, and what config
 list is worked out once for each snapshot; a key only leaves names out of it.
 """
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import NO_SNAPSHOT, PublicModel, Snapshot
+from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
-from pointsman.routing.names import resolve
 from pointsman.routing.policies import rights
-from pointsman.routing.view import CalmView
+from pointsman.routing.router import router_of
 
 _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
-_CALL = Call(operation=Operation.CHAT, head=RequestHead(method="GET", path="/models"), snapshot=NO_SNAPSHOT, model="")
 _MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
 
 
@@ -83,13 +79,13 @@ class ModelList:
         wanted = path.partition("?")[0].removeprefix("/models").strip("/")
         if wanted:
             for row in self._all_rows():
-                if row.name == wanted and _may_use(key, row):
+                if row.name == wanted and _may_use(key, row, self.snapshot):
                     return bytes(row.body)
             raise Refusal(Failure(failures.MODEL_NOT_FOUND, f"the model {wanted!r} does not exist here", param="model"))
         everything = key is None or not (key.allow_models or key.entries)
         body = self._bodies.get(None if everything else key)
         if body is None:
-            body = encode(_List("list", [row.body for row in self._all_rows() if _may_use(key, row)]))
+            body = encode(_List("list", [row.body for row in self._all_rows() if _may_use(key, row, self.snapshot)]))
             if len(self._bodies) >= _MAX_BODIES:
                 self._bodies.clear()
             self._bodies[None if everything else key] = body
@@ -122,11 +118,11 @@ def _catalog_names(snapshot: Snapshot) -> list[str]:
             facts = catalog.find(endpoint.catalog, model)
             if facts is not None:
                 candidates.add(facts.name)
-    return sorted(name for name in candidates if resolve(snapshot, name) is not None)
+    return sorted(name for name in candidates if router_of(snapshot).resolve(name) is not None)
 
 
 def _row(name: str, snapshot: Snapshot) -> _Row:
-    public = snapshot.models.get(name) or resolve(snapshot, name) or PublicModel(name, ())
+    public = snapshot.models.get(name) or router_of(snapshot).resolve(name) or PublicModel(name, ())
     served = [_served(item, snapshot) for item in public.targets]
     owners = ", ".join(dict.fromkeys(one.provider for one in served))
     context = max((one.context for one in served if one.context is not None), default=None)
@@ -150,15 +146,11 @@ def _served(item: Candidate, snapshot: Snapshot) -> _Served:
     return served
 
 
-def _may_use(key: VirtualKey | None, row: _Row) -> bool:
+def _may_use(key: VirtualKey | None, row: _Row, snapshot: Snapshot) -> bool:
     """Whether the key may ask for the name, and something is left to serve it."""
     if key is None:
         return True
     if key.allow_models and not any(fnmatchcase(row.name, pattern) for pattern in key.allow_models):
         return False
-    return not key.entries or _is_any_allowed(key, row.candidates)
-
-
-def _is_any_allowed(key: VirtualKey, candidates: Sequence[Candidate]) -> bool:
-    facts, view = Facts(_CALL, key), CalmView(NO_SNAPSHOT)
-    return any(rights.check(item, facts, view, 0.0) is None for item in candidates)
+    candidates = row.candidates
+    return not key.entries or any(rights.static(item, Operation.CHAT, key, snapshot) is None for item in candidates)

@@ -44,6 +44,15 @@ class Terms(Struct, frozen=True, eq=False):
     model_uses: tuple[Use, ...] = ()
 
 
+def limits_for(key: VirtualKey | None, candidate: Candidate) -> tuple[Limit, ...]:
+    """The limits that an attempt counts in, from the narrowest owner to the widest."""
+    limits = candidate.endpoint.limits
+    if key is None:
+        return limits
+    entry = key.entries.get(candidate.endpoint.name)
+    return (*(entry.limits if entry is not None else ()), *key.limits, *limits)
+
+
 def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
     """The terms for attempts of `key`, `None` in open mode, at a candidate.
 
@@ -51,11 +60,9 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
     one for its team, that one for its customer, that one for everybody; among these a name outranks a pattern, and what
     is written first what follows.
     """
-    limits = candidate.endpoint.limits
+    limits = limits_for(key, candidate)
     owners: tuple[str, ...] = ()
     if key is not None:
-        entry = key.entries.get(candidate.endpoint.name)
-        limits = (*(entry.limits if entry is not None else ()), *key.limits, *limits)
         named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
         owners = tuple(f"{kind}:{name}" for kind, name in named if name is not None)
     fitting = _fitting(snapshot.pricing.overrides, candidate.id, owners)

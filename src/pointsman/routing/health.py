@@ -20,7 +20,6 @@ found soon.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from math import inf
 
 from msgspec import Struct
@@ -83,7 +82,6 @@ class Condition(Struct, frozen=True):
         return self.blocks > 0 and (now < self.blocked_until or now < self.trial_until)
 
 
-@lru_cache(maxsize=8192)
 def subject(item: Candidate, operation: Operation) -> str:
     """The name that the health of an operation is kept under: the candidate's for a chat. No model has a tab in its
     name."""

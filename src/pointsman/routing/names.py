@@ -1,29 +1,19 @@
 """From a name that the configuration does not list to what serves it: `provider/model`, or a bare name that providers
 are said to serve, by their configuration, their own list or the catalog."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from pointsman.domain.prices import Catalog
-from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
+from pointsman.domain.snapshots import Names, PublicModel
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
 
-def resolve(snapshot: Snapshot, model: str) -> PublicModel | None:
-    """What a name stands for that is none of the public names; `None` for nothing. Worked out once for each name."""
-    names = snapshot.names
-    if names is None:
-        names = Names(snapshot.endpoints, snapshot.pricing.catalog, siblings=False)
-    return _resolve(names, model)
-
-
-@lru_cache(maxsize=8192)  # names may come from clients
-def _resolve(names: Names, model: str) -> PublicModel | None:
+def find(names: Names, model: str) -> PublicModel | None:
+    """The candidates that a name stands for which is none of the public names; `None` where there are none."""
     prefix, slash, rest = model.partition("/")
     if slash and rest and prefix in names.endpoints:
-        targets = [candidate(names.endpoints[prefix], rest)]
-        return PublicModel(model, tuple(targets), source="provider/model", bounds=bounds(targets, names.catalog))
+        return PublicModel(model, (candidate(names.endpoints[prefix], rest),), source="provider/model")
     if not model:
         return None
     targets = [
@@ -32,15 +22,10 @@ def _resolve(names: Names, model: str) -> PublicModel | None:
     present = {target.endpoint.name for target in targets}
     targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
     targets = targets or _by_own_name(model, names)
-    return named(model, targets, names, "providers that serve the name") if targets else None
-
-
-def named(model: str, targets: Sequence[Candidate], names: Names, source: str) -> PublicModel:
-    """The model of a name with these targets, their siblings behind them."""
+    if not targets:
+        return None
     fallbacks = siblings(targets, (), names) if names.siblings else ()
-    return PublicModel(
-        model, tuple(targets), fallbacks, source=source, bounds=bounds((*targets, *fallbacks), names.catalog)
-    )
+    return PublicModel(model, tuple(targets), fallbacks, source="providers that serve the name")
 
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
@@ -54,16 +39,6 @@ def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: N
                 taken.add(item.id)
                 found.append(item)
     return tuple(found)
-
-
-def bounds(candidates: Sequence[Candidate], catalog: Catalog) -> Bounds | None:
-    """What some of these are known not to be up to; `None` where there is nothing. What all of them lack is no reason
-    to prefer one, so no request needs to be looked at for it."""
-    found = [catalog.find(item.endpoint.catalog, item.model) for item in candidates]
-    contexts = [facts.context for facts in found if facts is not None and facts.context is not None]
-    lacks = [facts.lacks if facts is not None else frozenset[str]() for facts in found]
-    some = frozenset[str]().union(*lacks) - frozenset.intersection(*lacks) if lacks else frozenset[str]()
-    return Bounds(min(contexts, default=None), some) if contexts or some else None
 
 
 def _by_catalog(model: str, names: Names, provenance: Provenance = Provenance.TARGET) -> list[Candidate]:

@@ -2,8 +2,6 @@
 
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import Bounds
-from pointsman.wire.dialects import DIALECTS
 
 BYTES_PER_TOKEN = 4  # of a prompt: the usual figure for English
 MAX_BYTES_PER_TOKEN = 16  # of a prompt that is text: beyond this it is sure to have no more tokens than that
@@ -16,12 +14,3 @@ def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
     if call.operation not in _GENERATING or call.media.count:
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
-
-
-def exceeds(call: Call, bounds: Bounds) -> bool:
-    """Whether a call may be too much for some candidate within these bounds. Asked for every request."""
-    context = bounds.context
-    if context is not None and call.size // BYTES_PER_TOKEN + (call.max_tokens or 0) > context:
-        return True
-    lacks = bounds.lacks
-    return bool(lacks) and bool(DIALECTS[call.head.dialect].needs(call, lacks))

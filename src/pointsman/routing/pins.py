@@ -1,7 +1,8 @@
 """Calls that have to go where something is kept: to one provider, with one of its keys. No other candidate is left."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+
+from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -45,9 +46,6 @@ def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snap
     return found
 
 
-@lru_cache(maxsize=8192)
 def with_key(item: Candidate, key: ProviderKey) -> Candidate:
-    """The candidate with this key alone. Asked twice for the same, it gives the same object."""
-    if item.keys == (key,):
-        return item
-    return Candidate(item.id, item.endpoint, item.model, (key,), item.weight, item.variant, item.provenance)
+    """The candidate with this key alone."""
+    return item if item.keys == (key,) else replace(item, keys=(key,))

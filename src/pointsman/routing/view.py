@@ -21,13 +21,16 @@ class Exhausted(Struct, frozen=True):
     ends_at: float
 
 
-class View(Protocol):
-    """`conditions` is kept under the names of `health.subject` and holds only what is not healthy; `key_blocks` holds
+class Troubles(Protocol):
+    """Everything that is wrong. `version` is another object after each change to it, so that an opinion can be kept.
+
+    `conditions` is kept under the names of `health.subject` and holds only what is not healthy; `key_blocks` holds
     only keys that were refused; `exhausted` under names of counters holds only limits of which nothing is left.
-    `crowded` are the ways to a provider on which a request would have to wait for a connection."""
+    `crowded` are the ways to a provider on which a request would have to wait for a connection.
+    """
 
     @property
-    def snapshot(self) -> Snapshot: ...
+    def version(self) -> object: ...
     @property
     def conditions(self) -> Mapping[str, Condition]: ...
     @property
@@ -36,24 +39,16 @@ class View(Protocol):
     def exhausted(self) -> Mapping[str, Exhausted]: ...
     @property
     def crowded(self) -> Collection[tuple[Network, Origin]]: ...
+
+
+class View(Troubles, Protocol):
+    """The live state as a whole, and the snapshot that is decided under."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
     def may_retry(self, provider: str, now: float) -> bool:
         """Whether the retry budgets, that of the provider and the global one, have a token left."""
         ...
-
-
-class CalmView:
-    """What a view shows while nothing is wrong with any provider or key."""
-
-    conditions: Mapping[str, Condition] = {}
-    key_blocks: Mapping[KeyName, KeyBlock] = {}
-    exhausted: Mapping[str, Exhausted] = {}
-    crowded: Collection[tuple[Network, Origin]] = frozenset()
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-
-    def may_retry(self, provider: str, now: float) -> bool:  # noqa: ARG002
-        return True
 
 
 class Dice(Protocol):

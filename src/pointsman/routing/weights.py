@@ -5,9 +5,8 @@ the same member, so that what happens after a failure can be foretold. It also m
 many orders as members: they are worked out once, and a draw is a look through a few numbers.
 """
 
-from functools import lru_cache
 from math import inf
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pointsman.routing.view import Dice
 
@@ -20,21 +19,27 @@ class Weighted(Protocol):
 W = TypeVar("W", bound=Weighted)
 
 
-def weighted_order(items: tuple[W, ...], rng: Dice) -> tuple[W, ...]:
-    """A permutation of `items`. Weights may have any scale; a member of weight zero is drawn only when all are."""
-    if len(items) < 2:
-        return items
-    point = rng.random()
-    order = items
-    orders: tuple[tuple[float, tuple[W, ...]], ...] = _orders(items)  # type: ignore[assignment]  # a permutation of them
-    for share, order in orders:  # noqa: B007
-        if point < share:
-            break
-    return order
+class Draw(Generic[W]):
+    """The orders of some members. Weights may have any scale; a member of weight zero is drawn only when all are."""
+
+    __slots__ = ("_items", "_orders")
+
+    def __init__(self, items: tuple[W, ...]) -> None:
+        self._items = items
+        self._orders = _orders(items) if len(items) > 1 else ()
+
+    def order(self, rng: Dice) -> tuple[W, ...]:
+        """A permutation of the members."""
+        order = self._items
+        if self._orders:
+            point = rng.random()
+            for share, order in self._orders:  # noqa: B007
+                if point < share:
+                    break
+        return order
 
 
-@lru_cache(maxsize=4096)
-def _orders(items: tuple[Weighted, ...]) -> tuple[tuple[float, tuple[Weighted, ...]], ...]:
+def _orders(items: tuple[W, ...]) -> tuple[tuple[float, tuple[W, ...]], ...]:
     """Each order with the cumulated share of the draws, up to 1, at which it ends."""
     total = sum(item.weight for item in items)
     scale = 1.0
@@ -43,15 +48,11 @@ def _orders(items: tuple[Weighted, ...]) -> tuple[tuple[float, tuple[Weighted, .
         total = sum(item.weight / scale for item in items)
     if total <= 0:
         return ((1.0, items),)
-    orders: list[tuple[float, tuple[Weighted, ...]]] = []
+    orders: list[tuple[float, tuple[W, ...]]] = []
     cumulated = 0.0
     for index, item in enumerate(items):
         if item.weight > 0:
             cumulated += item.weight / scale / total
-            rest = sorted((*items[:index], *items[index + 1 :]), key=_descending)
+            rest = sorted((*items[:index], *items[index + 1 :]), key=lambda other: -other.weight)
             orders.append((cumulated, (item, *rest)))
     return tuple(orders)
-
-
-def _descending(item: Weighted) -> float:
-    return -item.weight

@@ -69,7 +69,7 @@ class Worker:
         self._upstreams = Upstreams(loop, self._deadlines, Room(connections))
         self._journal = journal
         live, rng = Live(snapshot), Random(SystemRandom().getrandbits(128))
-        live.crowded = self._upstreams.room.crowded
+        live.crowded, self._upstreams.room.on_crowd = self._upstreams.room.crowded, live.change
         self._ledger = Ledger()
         accounts = Accounts(self._log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
         self._billing = Billing(live, self._ledger, journal, None)

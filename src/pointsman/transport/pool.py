@@ -112,7 +112,7 @@ class OriginPool:
         """Close all connections; legs in flight fail."""
         self._is_closed = True
         self._room.pools.pop(self, None)
-        self._room.crowded.discard((self._network, self._origin))
+        self._room.note_crowd((self._network, self._origin), is_crowded=False)
         for waiter in list(self._waiting):
             waiter.fail(failures.SHUTTING_DOWN, "the gateway is closing")
         for connection in list(self._connections):
@@ -154,8 +154,7 @@ class OriginPool:
         is_crowded = not self._idle and len(self._connections) >= most and not self._is_closed
         if is_crowded is not self._is_crowded:
             self._is_crowded = is_crowded
-            way = (self._network, self._origin)
-            (self._room.crowded.add if is_crowded else self._room.crowded.discard)(way)
+            self._room.note_crowd((self._network, self._origin), is_crowded=is_crowded)
 
     def _connect(self, leg: Leg) -> None:
         if not self._room.take():

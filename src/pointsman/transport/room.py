@@ -7,6 +7,7 @@ is raised to that. Half of it is for clients, half for providers, less a reserve
 import errno
 import os
 import resource
+from collections.abc import Callable
 from typing import Protocol
 
 from pointsman.domain.network import Network
@@ -65,6 +66,12 @@ class Room:
         self.refused = 0
         self.crowded: set[tuple[Network, Origin]] = set()
         self.pools: dict[Idler, None] = {}
+        self.on_crowd: Callable[[], None] = lambda: None  # called after each change of `crowded`
+
+    def note_crowd(self, way: tuple[Network, Origin], *, is_crowded: bool) -> None:
+        """A way to a provider has become crowded, or is no longer."""
+        (self.crowded.add if is_crowded else self.crowded.discard)(way)
+        self.on_crowd()
 
     def take(self) -> bool:
         """Take room for a connection, if need be that of one that is idle."""

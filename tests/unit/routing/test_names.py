@@ -10,10 +10,10 @@ from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, provider_
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
-from pointsman.domain.snapshots import Bounds, Names, PublicModel, Snapshot
+from pointsman.domain.snapshots import Names, PublicModel, Snapshot
 from pointsman.domain.targets import Endpoint, Provenance
 from pointsman.routing.decide import decide
-from pointsman.routing.names import resolve
+from pointsman.routing.router import router_of
 
 MODELS = {
     ("alpha", "big"): ModelFacts("big", context=1000, lacks=frozenset({"audio_in"})),
@@ -54,6 +54,10 @@ def at(name: str, catalog: str, *keys: str, serves: tuple[str, ...] = ()) -> End
 def snapshot(*endpoints: Endpoint, siblings: bool = True) -> Snapshot:
     by_name = {item.name: item for item in endpoints}
     return Snapshot("digest", by_name, {}, {}, names=Names(by_name, Catalog(), siblings))
+
+
+def resolve(configuration: Snapshot, name: str) -> PublicModel | None:
+    return router_of(configuration).resolve(name)
 
 
 def resolved(configuration: Snapshot, name: str) -> PublicModel:
@@ -125,12 +129,6 @@ def test_a_providers_own_list_adds_to_the_catalog() -> None:
     model = resolved(snapshot(A, listing), "big")
     assert [item.id for item in model.targets] == ["a/big", "c/big@newest"]
     assert [item.id for item in resolved(snapshot(A, listing), "brand-new").targets] == ["c/brand-new"]
-
-
-def test_bounds_tell_what_some_are_not_up_to() -> None:
-    assert resolved(snapshot(A, B), "big").bounds == Bounds(500, frozenset({"tools"}))
-    assert resolved(snapshot(A), "big").bounds == Bounds(1000)
-    assert resolved(snapshot(C), "c/x").bounds is None
 
 
 @pytest.mark.parametrize(

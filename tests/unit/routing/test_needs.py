@@ -6,8 +6,7 @@ from msgspec.structs import replace
 from fakes.routing import call
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import Bounds
-from pointsman.routing.needs import exceeds, tokens_needed
+from pointsman.routing.needs import tokens_needed
 from pointsman.wire.media import in_input
 
 TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
@@ -28,11 +27,3 @@ def test_tokens_are_told_from_the_size_of_text_alone() -> None:
     assert tokens_needed(asking(4000, messages=TEXT), 16) == 250
     assert tokens_needed(asking(4000, messages=PICTURE)) == 0
     assert tokens_needed(asking(4000, Operation.EMBEDDING)) == 0
-
-
-def test_what_exceeds_bounds() -> None:
-    assert not exceeds(asking(4000, messages=TEXT), Bounds(1000))
-    assert exceeds(asking(4000, messages=TEXT, max_tokens=1), Bounds(1000))
-    assert exceeds(asking(messages=PICTURE), Bounds(lacks=frozenset({"vision"})))
-    assert not exceeds(asking(messages=PICTURE), Bounds(lacks=frozenset({"tools"})))
-    assert not exceeds(asking(10**9, messages=TEXT), Bounds())

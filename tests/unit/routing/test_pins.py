@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
@@ -83,8 +83,8 @@ def test_a_model_that_is_not_there_is_named() -> None:
     assert (code, "cannot be used for 'chat'" in message) == (failures.INVALID_REQUEST.code, True)
 
 
-def test_the_same_candidate_and_key_give_the_same_object() -> None:
-    item = candidate(A, "m")
-    assert with_key(item, A.keys[0]) is with_key(item, A.keys[0])
+def test_a_candidate_keeps_all_but_its_other_keys() -> None:
+    item = replace(candidate(A, "m", 2.0), response_s=3.0, stream_head_s=1.0)
+    assert astuple(with_key(item, A.keys[0])) == astuple(replace(item, keys=A.keys[:1]))
     sole = candidate(endpoint("x"), "m")
     assert with_key(sole, sole.keys[0]) is sole

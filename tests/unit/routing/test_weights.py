@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from fakes.routing import ScriptedDice
-from pointsman.routing.weights import weighted_order
+from pointsman.routing.weights import Draw
 
 
 class Item(NamedTuple):
@@ -19,21 +19,21 @@ def items(*weights: float) -> tuple[Item, ...]:
 
 
 def names(drawn: float, *weights: float) -> str:
-    return "".join(item.name for item in weighted_order(items(*weights), ScriptedDice(drawn)))
+    return "".join(item.name for item in Draw(items(*weights)).order(ScriptedDice(drawn)))
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-9, 0.2, 1.0, 1e9, 1e300, 2e306])
 def test_shares_match_weights_of_any_scale(scale: float) -> None:
     rng = random.Random(42)
     choices = items(80 * scale, 20 * scale)
-    drawn = [weighted_order(choices, rng)[0].name for _ in range(10_000)]
+    drawn = [Draw(choices).order(rng)[0].name for _ in range(10_000)]
     assert abs(drawn.count("a") / 10_000 - 0.8) < 0.015
 
 
 def test_shares_hold_for_many_members_and_spread_scales() -> None:
     rng = random.Random(42)
     choices = items(1, 2, 3, 4, 0, 1e-200)
-    drawn = [weighted_order(choices, rng)[0].name for _ in range(10_000)]
+    drawn = [Draw(choices).order(rng)[0].name for _ in range(10_000)]
     for name, share in zip("abcdef", (0.1, 0.2, 0.3, 0.4, 0, 0), strict=True):
         assert abs(drawn.count(name) / 10_000 - share) < 0.015
 
@@ -62,15 +62,15 @@ def test_a_roll_on_the_edge_belongs_to_the_next() -> None:
 
 def test_the_same_object_twice_stays_twice() -> None:
     item = Item("a", 1)
-    assert weighted_order((item, item, item), ScriptedDice(0.5)) == (item, item, item)
+    assert Draw((item, item, item)).order(ScriptedDice(0.5)) == (item, item, item)
 
 
 def test_none_and_one_need_no_dice() -> None:
-    assert weighted_order((), ScriptedDice()) == ()
-    assert weighted_order(items(0), ScriptedDice()) == items(0)
+    assert Draw(items()).order(ScriptedDice()) == ()
+    assert Draw(items(0)).order(ScriptedDice()) == items(0)
 
 
 def test_the_input_is_left_as_it_was() -> None:
     given = items(1, 2, 3)
-    weighted_order(given, ScriptedDice(0.9))
+    Draw(given).order(ScriptedDice(0.9))
     assert given == items(1, 2, 3)

@@ -1,22 +1,51 @@
-"""Filters, a file each: `check(candidate, facts, view, now) -> Reason | None`.
+"""Filters, a file each. A policy objects to a candidate with a stated reason; none may add one.
 
-A policy refuses a candidate with a stated reason; none may add one. The order of the files is the order of the
-checks, and the first reason stands. While a view shows nothing wrong, a check of a call that asks for nothing special
-looks at the candidate and the call's operation alone, so that what it says can be kept; `routing.needs` tells when a
-call asks for more.
+By the one function that it defines a policy states what it reads, and so how long its verdict holds:
+
+    static(candidate, operation, key, snapshot)     the configuration: while the snapshot is in force
+    live(candidate, operation, key, troubles, now)  what is wrong just now: until that changes, or the reason's `until`
+    check(candidate, facts, view, now)              the request: for that request alone
+
+Most requests ask for nothing special. So beside `check` a policy may define `watch(candidates, snapshot)`, which
+answers with a cheap test for requests that it might object to, or with `None` where there are none. Without it the
+policy looks at every request. The order of the files is the order of the policies; static ones stand before the others,
+since a candidate that they refuse is out of the question.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.registry import members
-from pointsman.routing.view import View
+from pointsman.registry import modules
+from pointsman.routing.view import Troubles, View
 
+Static = Callable[[Candidate, Operation, VirtualKey | None, Snapshot], Reason | None]
+Live = Callable[[Candidate, Operation, VirtualKey | None, Troubles, float], Reason | None]
 Check = Callable[[Candidate, Facts, View, float], Reason | None]
+Watch = Callable[[Call], bool]
+Watching = Callable[[Sequence[Candidate], Snapshot], Watch | None]
+KINDS = ("static", "live", "check")
 
-POLICIES: tuple[tuple[str, Check], ...] = tuple(
-    (name, cast("Check", check)) for name, check in members(__name__, "check")
-)
+
+def _asking(live: Live) -> Check:
+    return lambda item, facts, view, now: live(item, facts.call.operation, facts.virtual_key, view, now)
+
+
+def _always(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch:  # noqa: ARG001
+    return lambda call: True  # noqa: ARG005
+
+
+_FOUND = tuple(modules(__name__))
+for _name, _module in _FOUND:
+    if sum(hasattr(_module, kind) for kind in KINDS) != 1:
+        raise TypeError(f"the policy {_name} must define exactly one of {', '.join(KINDS)}")
+STATIC = tuple((name, cast("Static", module.static)) for name, module in _FOUND if hasattr(module, "static"))
+LIVE = tuple((name, _asking(module.live)) for name, module in _FOUND if hasattr(module, "live"))
+CHECKS = tuple((name, cast("Check", module.check)) for name, module in _FOUND if hasattr(module, "check"))
+ON_REQUEST = tuple(sorted((*LIVE, *CHECKS)))
+WATCHES = tuple(cast("Watching", getattr(module, "watch", _always)) for _, module in _FOUND if hasattr(module, "check"))

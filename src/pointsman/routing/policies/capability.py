@@ -3,9 +3,13 @@
 Last, and not never: where every model lacks it, the provider knows better than the catalog what to make of it.
 """
 
+from collections.abc import Sequence
+
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.routing.policies import Watch
 from pointsman.routing.view import View
 from pointsman.wire.dialects import DIALECTS
 
@@ -19,3 +23,11 @@ def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason 
         return None
     message = f"{candidate.model} is not known to do what the request needs: {', '.join(sorted(missing))}"
     return Reason("capability", message, is_last_resort=True)
+
+
+def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
+    """Requests that need what some of the models lack. What all of them lack is no reason to prefer one."""
+    found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
+    lacks = [known.lacks if known is not None else frozenset[str]() for known in found]
+    some = frozenset[str]().union(*lacks) - frozenset.intersection(*lacks) if lacks else frozenset[str]()
+    return (lambda call: bool(DIALECTS[call.head.dialect].needs(call, some))) if some else None

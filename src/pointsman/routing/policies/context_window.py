@@ -1,10 +1,14 @@
 """A model whose context is too small for a request is left out where that is certain, and kept for the end where it is
 likely: how many tokens a prompt has is known only to the model."""
 
+from collections.abc import Sequence
+
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.routing.needs import MAX_BYTES_PER_TOKEN, tokens_needed
+from pointsman.routing.policies import Watch
 from pointsman.routing.view import View
 
 
@@ -18,3 +22,13 @@ def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason 
     message = f"the request takes about {likely} tokens, the context of {candidate.model} is {known.context}"
     is_certain = tokens_needed(facts.call, MAX_BYTES_PER_TOKEN) > known.context
     return Reason("context_window", message, is_last_resort=not is_certain)
+
+
+def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
+    """Requests that take more than the smallest context."""
+    found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
+    contexts = [known.context for known in found if known is not None and known.context is not None]
+    if not contexts:
+        return None
+    smallest = min(contexts)
+    return lambda call: tokens_needed(call) > smallest

@@ -3,24 +3,26 @@
 Whether a request really fits is decided when its attempt reserves; this spares the attempt where the answer is known.
 """
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.routing.view import View
+from pointsman.money.terms import limits_for
+from pointsman.routing.view import Troubles
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
-    exhausted = view.exhausted
-    if not exhausted:
+def live(
+    candidate: Candidate,
+    operation: Operation,  # noqa: ARG001
+    key: VirtualKey | None,
+    troubles: Troubles,
+    now: float,
+) -> Reason | None:
+    if not troubles.exhausted:
         return None
-    key = facts.virtual_key
-    limits = candidate.endpoint.limits
-    if key is not None:
-        entry = key.entries.get(candidate.endpoint.name)
-        limits = (*key.limits, *(entry.limits if entry is not None else ()), *limits)
-    for limit in limits:
-        found = exhausted.get(limit.counter)
+    for limit in limits_for(key, candidate):
+        found = troubles.exhausted.get(limit.counter)
         if found is not None and now < found.until:
             return over_limit(limit, "has nothing left", found.ends_at)
     return None

@@ -1,22 +1,28 @@
 """A provider and model that kept failing at an operation is used when nothing else is left, until a trial succeeds."""
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
 from pointsman.routing.health import subject
-from pointsman.routing.view import View
+from pointsman.routing.view import Troubles
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
-    conditions = view.conditions
-    if not conditions:
+def live(
+    candidate: Candidate,
+    operation: Operation,
+    key: VirtualKey | None,  # noqa: ARG001
+    troubles: Troubles,
+    now: float,
+) -> Reason | None:
+    if not troubles.conditions:
         return None
-    condition = conditions.get(subject(candidate, facts.call.operation))
+    condition = troubles.conditions.get(subject(candidate, operation))
     if condition is None or not condition.is_blocked(now):
         return None
     if condition.is_lacking:
         until = max(condition.blocked_until, condition.trial_until)
-        message = f"its server does not have this operation ({facts.call.operation.value}); asked again later"
+        message = f"its server does not have this operation ({operation.value}); asked again later"
         return Reason("operation_missing", message, is_last_resort=True, until=until)
     if now < condition.blocked_until:
         message = f"failed {condition.failures} times in a row; next trial in {condition.blocked_until - now:.1f} s"

@@ -2,14 +2,19 @@
 
 from fnmatch import fnmatchcase
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.routing.view import View
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
-    key = facts.virtual_key
+def static(
+    candidate: Candidate,
+    operation: Operation,  # noqa: ARG001
+    key: VirtualKey | None,
+    snapshot: Snapshot,  # noqa: ARG001
+) -> Reason | None:
     if key is None or not key.entries:
         return None
     entry = key.entries.get(candidate.endpoint.name)

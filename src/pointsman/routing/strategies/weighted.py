@@ -1,17 +1,10 @@
 """Drawn at random in proportion to the weights, which need not sum to 1; the rest follow by descending weight."""
 
-from collections.abc import Sequence
-
-from pointsman.domain.calls import Facts
 from pointsman.domain.targets import Candidate
-from pointsman.routing.view import Dice, View
-from pointsman.routing.weights import weighted_order
+from pointsman.routing.ordering import NoSettings, Order, Ordered
+from pointsman.routing.weights import Draw
 
 
-def order(
-    candidates: Sequence[Candidate],
-    facts: Facts,  # noqa: ARG001
-    view: View,  # noqa: ARG001
-    rng: Dice,
-) -> Sequence[Candidate]:
-    return weighted_order(tuple(candidates), rng)
+def strategy(candidates: tuple[Candidate, ...], settings: NoSettings) -> Order:  # noqa: ARG001
+    draw = Draw(candidates)
+    return lambda facts, view, rng, now: Ordered(draw.order(rng))  # noqa: ARG005

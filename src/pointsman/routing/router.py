@@ -1,0 +1,184 @@
+"""A router for each snapshot: it keeps all that is worked out once for a configuration and asked for by every request.
+
+The memos are plain dicts which die with their snapshot. Clients invent names, so each of them is bounded. A router
+never refers to its snapshot: else an old configuration, with its provider keys, would wait for the garbage collector.
+"""
+
+from collections.abc import Sequence
+from math import inf
+
+from msgspec import Struct, convert
+
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.plans import Choice, Reason, Verdict
+from pointsman.domain.snapshots import Names, PublicModel, Snapshot
+from pointsman.domain.targets import Candidate, Provenance, ProviderKey
+from pointsman.routing import policies
+from pointsman.routing.candidates import Named, find_candidates, limited_by
+from pointsman.routing.names import find
+from pointsman.routing.ordering import Order
+from pointsman.routing.pins import pinned
+from pointsman.routing.policies import Check
+from pointsman.routing.strategies import STRATEGIES
+from pointsman.routing.view import Dice, View
+from pointsman.routing.weights import Draw
+
+MAX_KEPT = 8192  # entries of each memo
+STANDS_S = 0.1  # how long an objection of live state is kept, for its message tells the time that is left
+
+Choices = tuple[Choice, ...]
+
+
+class Standing(Struct, frozen=True, eq=False):
+    """The candidates of a set as live state has them: `order` orders the targets, `others` are the fallbacks and last
+    resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this `version`, and
+    before `until`. `choices` keeps those of each order, where no candidate has several keys to choose from."""
+
+    version: object
+    until: float
+    order: Order
+    others: tuple[Candidate, ...]
+    verdicts: tuple[Verdict, ...]
+    choices: dict[tuple[Candidate, ...], Choices]
+
+
+class CandidateSet:
+    """The candidates for a model, an operation and a virtual key, with all that holds for them while the snapshot does.
+
+    `watches` tell of a request whether a policy that looks at requests might object; `standing` is the last one.
+    """
+
+    __slots__ = (
+        "_candidates",
+        "_draws",
+        "_kind",
+        "_settings",
+        "_static",
+        "routing",
+        "source",
+        "standing",
+        "strategy",
+        "watches",
+    )
+
+    def __init__(self, named: Named, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> None:
+        candidates, strategy, self.source = named
+        public = snapshot.models.get(call.model)
+        self.routing = (public.routing if public is not None else None) or snapshot.routing
+        self.strategy = strategy or self.routing.strategy
+        self._kind = STRATEGIES[self.strategy]
+        self._settings = convert({}, self._kind.settings)
+        found = [watching(candidates, snapshot) for watching in policies.WATCHES]
+        self.watches = [watch for watch in found if watch is not None]
+        self._candidates = tuple(candidates)
+        self._draws = {item: Draw(item.keys) for item in candidates if len(item.keys) > 1}
+        self._static: dict[Candidate, Verdict] = {}
+        for policy, static in policies.STATIC:
+            for item in candidates:
+                _note(self._static, item, policy, static(item, call.operation, key, snapshot))
+        self.standing = Standing(None, 0.0, self._kind.make((), self._settings), (), (), {})
+
+    def look(self, facts: Facts, view: View, now: float) -> Standing:
+        """The standing by what is known now, for this request and those that follow."""
+        self.standing = standing = self.judge(facts, view, now, policies.LIVE)
+        return standing
+
+    def judge(self, facts: Facts, view: View, now: float, asked: Sequence[tuple[str, Check]]) -> Standing:
+        """The standing by these policies. There is at most one verdict for each candidate: the first refusal, else the
+        first reason to keep the candidate for the end, for a rule outranks a guess."""
+        found = dict(self._static)
+        for policy, check in asked:
+            for item in self._candidates:
+                before = self._static.get(item)
+                if before is None or before.reason.is_last_resort:
+                    _note(found, item, policy, check(item, facts, view, now))
+        until = inf if found == self._static else now + STANDS_S
+        if found:
+            found = {item: found[item] for item in self._candidates if item in found}
+        left = [item for item in self._candidates if item not in found]
+        targets = tuple([item for item in left if item.provenance is Provenance.TARGET])
+        others = [item for item in left if item.provenance is not Provenance.TARGET]
+        last = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
+        last.sort(key=lambda item: found[item].reason.until or now)
+        order = self._kind.make(targets, self._settings)
+        return Standing(view.version, until, order, (*others, *last), tuple(found.values()), choices={})
+
+    def choices(self, ordered: tuple[Candidate, ...], standing: Standing, call: Call, rng: Dice) -> Choices:
+        """The choices of an order, each with its keys in the order they are to be tried. What an account keeps is asked
+        of one key, always the same."""
+        candidates, draws = (*ordered, *standing.others), self._draws
+        if not draws:
+            if len(standing.choices) >= MAX_KEPT:
+                standing.choices.clear()
+            found = standing.choices[ordered] = tuple([Choice(item, item.keys) for item in candidates])
+            return found
+        if call.stateful:
+            return tuple([Choice(item, _heaviest(item.keys)) for item in candidates])
+        return tuple([Choice(item, draws[item].order(rng) if item in draws else item.keys) for item in candidates])
+
+
+def _note(found: dict[Candidate, Verdict], item: Candidate, policy: str, reason: Reason | None) -> None:
+    if reason is not None:
+        before = found.get(item)
+        if before is None or (before.reason.is_last_resort and not reason.is_last_resort):
+            found[item] = Verdict(item.id, policy, reason)
+
+
+def _heaviest(keys: tuple[ProviderKey, ...]) -> tuple[ProviderKey, ...]:
+    return tuple(sorted(keys, key=lambda key: (-key.weight, key.name))[:1])
+
+
+class Router:
+    """The memos of one snapshot. `router_of` keeps it with its snapshot, which is handed in wherever it is needed."""
+
+    __slots__ = ("_names", "_resolved", "_sets")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._names = snapshot.names or Names(snapshot.endpoints, snapshot.pricing.catalog, siblings=False)
+        self._resolved: dict[str, PublicModel | None] = {}
+        self._sets: dict[tuple[object, ...], CandidateSet] = {}
+
+    def resolve(self, model: str) -> PublicModel | None:
+        """The candidates that a name stands for which is none of the public names; `None` where there are none."""
+        resolved = self._resolved
+        if model not in resolved:
+            if len(resolved) >= MAX_KEPT:
+                resolved.clear()
+            resolved[model] = find(self._names, model)
+        return resolved[model]
+
+    def candidates(self, facts: Facts, snapshot: Snapshot) -> CandidateSet | Failure:
+        """The candidates for a call, or why there are none."""
+        call, key, pin, provider = facts.call, facts.virtual_key, facts.call.pin, facts.call.head.provider
+        name: tuple[object, ...] = (call.model, call.operation, key)
+        if provider is not None or call.fallbacks or pin is not None:
+            place = (pin.provider, pin.key) if pin is not None else None
+            name = (*name, provider, call.fallbacks, place)
+        known = self._sets.get(name)
+        if known is not None:
+            return known
+        named = find_candidates(call, snapshot, self.resolve)
+        if isinstance(named, Failure):
+            return named
+        if key is not None and (key.entries or key.strategy is not None):
+            named = limited_by(key, named)
+        if pin is not None:
+            kept = pinned(call, pin, named[0], snapshot)
+            if isinstance(kept, Failure):
+                return kept
+            named = (kept, *named[1:])
+        if len(self._sets) >= MAX_KEPT:
+            self._sets.clear()
+        found = self._sets[name] = CandidateSet(named, call, key, snapshot)
+        return found
+
+
+def router_of(snapshot: Snapshot) -> Router:
+    """The router of a snapshot, which is made when it is first asked for and dies with the snapshot."""
+    kept: dict[str, Router] = snapshot.__dict__
+    router = kept.get("router")
+    if router is None:
+        router = kept["router"] = Router(snapshot)
+    return router
