@@ -15,7 +15,7 @@ from pointsman.registry import members
 from pointsman.routing.ordering import Order
 
 
-class Kind(Struct, frozen=True):
+class StrategyKind(Struct, frozen=True):
     """A strategy of this version, and the type of its settings."""
 
     make: Callable[[tuple[Candidate, ...], object], Order]
@@ -23,6 +23,6 @@ class Kind(Struct, frozen=True):
 
 
 STRATEGIES = {
-    name: Kind(cast("Callable[[tuple[Candidate, ...], object], Order]", make), get_type_hints(make)["settings"])
+    name: StrategyKind(cast("Callable[[tuple[Candidate, ...], object], Order]", make), get_type_hints(make)["settings"])
     for name, make in members(__name__, "strategy")
 }

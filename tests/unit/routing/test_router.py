@@ -1,0 +1,127 @@
+"""The router of a snapshot: what it keeps, for how long, and that it dies with its snapshot."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.routing import NOW, FakeView, call, endpoint, failure, provider_key, snapshot
+from pointsman.domain.calls import Facts
+from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.origin import Secret
+from pointsman.domain.plans import Plan
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.state import Pin
+from pointsman.domain.targets import ProviderKey, candidate
+from pointsman.engine.live import Live
+from pointsman.routing import router as module
+from pointsman.routing.decide import decide
+from pointsman.routing.health import FIRST_BLOCK_S
+from pointsman.routing.router import STANDS_S, CandidateSet, router_of
+
+A, B = endpoint("a"), endpoint("b")
+CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")])
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collector, so that what dies dies because nothing refers to it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def set_of(facts: Facts, configuration: Snapshot) -> CandidateSet:
+    found = router_of(configuration).candidates(facts, configuration)
+    assert isinstance(found, CandidateSet)
+    return found
+
+
+def ids(facts: Facts, live: Live, now: float = NOW) -> list[str]:
+    plan = decide(facts, live, Random(1), now)
+    assert isinstance(plan, Plan)
+    return [choice.candidate.id for choice in plan.choices]
+
+
+def test_a_snapshot_has_one_router_and_a_changed_one_has_another() -> None:
+    configuration = replace(CHAT)
+    assert router_of(configuration) is router_of(configuration)
+    assert router_of(replace(configuration)) is not router_of(configuration)
+
+
+def test_candidates_are_worked_out_once_for_each_way_to_ask() -> None:
+    configuration = replace(CHAT)
+    key = VirtualKey("k", b"", entries={"a": ProviderEntry("a")})
+    asked = [Facts(call()), Facts(call(), key), Facts(call(provider="b")), Facts(call(fallbacks=("b/x",)))]
+    sets = [set_of(facts, configuration) for facts in asked]
+    assert len(set(map(id, sets))) == len(sets)
+    assert [set_of(facts, configuration) for facts in asked] == sets
+
+
+def test_names_that_clients_invent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 10)
+    configuration = replace(CHAT)
+    for number in range(100):
+        for name in (f"a/{number}", f"none-{number}"):
+            decide(Facts(call(name)), FakeView(configuration), Random(1), NOW)
+    router = router_of(configuration)
+    assert len(router._sets) <= 10
+    assert len(router._resolved) <= 10
+
+
+class WatchedSecret(Secret):
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_an_old_snapshot_and_a_rotated_key_are_gone_after_a_swap() -> None:
+    """Whatever was asked under it: targets and keys drawn by weight, bare names, pins, keys with a say."""
+
+    def configured() -> tuple[Snapshot, weakref.ref[Secret]]:
+        secret = WatchedSecret("to be rotated")
+        two = endpoint("a", ProviderKey("k1", secret, 2), provider_key("k2"), serves=("free-*",))
+        targets = [candidate(two, "m"), candidate(B, "m", 2)]
+        return snapshot([two, B], targets, strategy="weighted"), weakref.ref(secret)
+
+    old, secret = configured()
+    live, was = Live(old), weakref.ref(old)
+    key = VirtualKey("k", b"", entries={"a": ProviderEntry("a", 1.0, keys=frozenset({"k1"}))})
+    shapes = [call(), call("free-1"), call("a/x"), call(provider="a"), call(fallbacks=("a/y",)), call(stateful=True)]
+    for asked in (*shapes, replace(call(), pin=Pin("a", "k1", "file f"))):
+        for facts in (Facts(asked), Facts(asked, key)):
+            assert isinstance(decide(facts, live, Random(1), NOW), Plan)
+    live.swap(configured()[0])
+    del old
+    assert was() is None
+    assert secret() is None
+
+
+def test_live_state_is_looked_at_again_only_when_it_has_changed() -> None:
+    configuration = replace(CHAT)
+    live, facts = Live(configuration), Facts(call())
+    assert ids(facts, live) == ["a/m", "b/m"]
+    healthy = set_of(facts, configuration).standing
+    ids(facts, live, NOW + 1e6)
+    assert set_of(facts, configuration).standing is healthy
+    for _ in range(3):
+        live.begin(candidate(A, "m"), NOW, is_retry=False)
+        live.finish(candidate(A, "m"), A.keys[0], failure(), NOW)
+    assert ids(facts, live) == ["b/m", "a/m"]
+    degraded = set_of(facts, configuration).standing
+    assert ids(facts, live, NOW + STANDS_S / 2) == ["b/m", "a/m"]
+    assert set_of(facts, configuration).standing is degraded, "the model that is degraded is no slower for that"
+    assert ids(facts, live, NOW + FIRST_BLOCK_S) == ["a/m", "b/m"], "its block is over"
+
+
+def test_two_views_of_one_snapshot_are_told_apart() -> None:
+    configuration = replace(CHAT)
+    one, other = Live(configuration), Live(configuration)
+    for _ in range(3):
+        one.begin(candidate(A, "m"), NOW, is_retry=False)
+        one.finish(candidate(A, "m"), A.keys[0], failure(), NOW)
+    for _ in range(2):
+        assert ids(Facts(call()), one) == ["b/m", "a/m"]
+        assert ids(Facts(call()), other) == ["a/m", "b/m"]
