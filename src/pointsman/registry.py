@@ -1,7 +1,8 @@
 """Finds the members of a package: providers, strategies, policies and commands, one file each.
 
 A member is a module of the package without a leading underscore in its name. It defines one named constant (`PROVIDER`,
-`order`, `check` …). A module without it is an error, so a typo cannot silently drop a member.
+`order`, `check` …). A module without it is an error, so a typo cannot silently drop a member. `api` is no member: it
+has the types that members share with other packages.
 """
 
 import importlib
@@ -14,7 +15,7 @@ def modules(package: str) -> Iterator[tuple[str, ModuleType]]:
     """Yield name and module for every member of `package`, in alphabetical order."""
     paths = importlib.import_module(package).__path__
     for module in sorted(pkgutil.iter_modules(paths), key=lambda found: found.name):
-        if not module.name.startswith("_"):
+        if not module.name.startswith("_") and module.name != "api":
             yield module.name, importlib.import_module(f"{package}.{module.name}")
 
 

@@ -12,7 +12,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
-from pointsman.providers._provider import StreamDecoder
+from pointsman.providers.api import StreamDecoder
 from pointsman.wire import PATHS
 from pointsman.wire.paths import ParsedHead, PathTable
 

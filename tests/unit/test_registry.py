@@ -19,8 +19,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_members_come_in_alphabetical_order_without_the_private_ones(package: Path) -> None:
-    for name in ("beta", "alpha", "_shared"):
+def test_members_come_in_alphabetical_order_without_the_private_ones_and_the_api(package: Path) -> None:
+    for name in ("beta", "alpha", "_shared", "api"):
         (package / f"{name}.py").write_text(f"THING = {name!r}\n")
     assert list(members("some_members", "THING")) == [("alpha", "alpha"), ("beta", "beta")]
 

@@ -34,7 +34,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.snapshots import Failover, HealthLimits, Names, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
-from pointsman.providers._provider import Provider
+from pointsman.providers.api import Provider
 from pointsman.routing.strategies import STRATEGIES
 
 

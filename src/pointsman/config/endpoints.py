@@ -17,7 +17,7 @@ from pointsman.domain.limits import Level
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
-from pointsman.providers._provider import Provider
+from pointsman.providers.api import Provider
 
 
 class EndpointCompiler(Struct, frozen=True):
@@ -127,9 +127,10 @@ class EndpointCompiler(Struct, frozen=True):
             key = self._key(name, key_settings, place)
             if key is None:
                 continue
-            if not key.secret.reveal() and record.needs_key and settings.base_url is None:
+            if not key.credential.reveal() and record.needs_key and settings.base_url is None:
                 self.findings.warning((*place, "value"), f"is empty, but {record.title} refuses requests without a key")
-            twin = next((other.name for other in keys if other.secret == key.secret and key.secret.reveal()), None)
+            same = (other.name for other in keys if other.credential == key.credential and key.credential.reveal())
+            twin = next(same, None)
             if twin is not None:
                 self.findings.warning((*place, "value"), f"is the same secret as the key {twin!r}")
             keys.append(key)

@@ -22,7 +22,6 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Endpoint, candidate
 from pointsman.providers import PROVIDERS
-from pointsman.providers._openai_compatible import PassthroughCodec
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_client import HttpClient
@@ -105,17 +104,19 @@ class Listing:
 
 
 def can_list(endpoint: Endpoint) -> bool:
-    """Whether it speaks OpenAI's dialect, has a key to ask with, and the configuration does not say what it serves."""
+    """Whether it lists its models, has a key to ask with, and the configuration does not say what it serves."""
     record = PROVIDERS.get(endpoint.type)
-    speaks = record is not None and any(isinstance(codec, PassthroughCodec) for codec in record.codecs.values())
-    return speaks and not endpoint.serves and any(key.weight > 0 for key in endpoint.keys)
+    lists = record is not None and record.lists_models
+    return lists and not endpoint.serves and any(key.weight > 0 for key in endpoint.keys)
 
 
 async def ask(endpoint: Endpoint) -> list[str]:
     """A provider's own names for its models, sorted. Raises `ListingError`."""
     loop = asyncio.get_running_loop()
     key = next(key for key in endpoint.keys if key.weight > 0)
-    request = PassthroughCodec().encode(_CALL, candidate(endpoint, ""), key)
+    lister = PROVIDERS[endpoint.type].lister
+    assert lister is not None, "asked only where `can_list`"
+    request = lister.encode(_CALL, candidate(endpoint, ""), key)
     deadlines = Deadlines(loop)
     client = HttpClient(loop, deadlines, endpoint.network)
     receiver = _Receiver(loop.create_future())

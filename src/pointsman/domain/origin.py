@@ -1,5 +1,7 @@
 """Where a connection goes, and the secrets that belong there."""
 
+from typing import TypeAlias
+
 from msgspec import Struct
 
 
@@ -28,6 +30,11 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not serialised")
+
+
+# The means by which a provider knows its customer: so far an API key. A signing key, or a token that is refreshed, will
+# be another member of this union.
+Credential: TypeAlias = Secret
 
 
 class Origin(Struct, frozen=True):

@@ -7,7 +7,7 @@ from json import dumps
 from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import Credential, Origin
 
 MASK = "[redacted]"
 MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would tear words and JSON apart
@@ -15,10 +15,10 @@ MAX_WINDOWS = 512  # places of a key at which parts of it are looked for
 _BEGINNING = 3  # characters of a key that providers leave in front of what they mask
 
 
-def redact(failure: Failure, secret: Secret, origin: Origin | None = None) -> Failure:
-    """`failure` without `secret` or any part of it of `MIN_LENGTH` characters, nor what is left of it where a provider
-    has masked it. What the provider says to the client does not hold `origin` either."""
-    value = secret.reveal()
+def redact(failure: Failure, credential: Credential, origin: Origin | None = None) -> Failure:
+    """`failure` without the secret of a credential or any part of it of `MIN_LENGTH` characters, nor what is left of it
+    where a provider has masked it. What the provider says to the client does not hold `origin` either."""
+    value = credential.reveal()
     found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
     address = _address_pattern(origin) if origin is not None else None
     said, param = _masked(failure.said, value, found, address), _masked(failure.param, value, found, address)

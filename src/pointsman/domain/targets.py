@@ -4,22 +4,36 @@ from collections.abc import Mapping
 from enum import Enum
 from fnmatch import fnmatchcase
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import Credential, Origin
 from pointsman.domain.prices import ToolPrice
 
 
+class Envelopes(Struct, eq=False):
+    """Heads of requests with a key in them. They die with it, do not show themselves, and are in no file."""
+
+    known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+
+    def __repr__(self) -> str:
+        return "Envelopes()"
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Envelopes, ()
+
+
 class ProviderKey(Struct, frozen=True, eq=False):
-    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all."""
+    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all.
+    `envelopes` are kept by the codecs that send it."""
 
     name: str
-    secret: Secret
+    credential: Credential
     weight: float = 1.0
     serves: tuple[str, ...] = ()
+    envelopes: Envelopes = field(default_factory=Envelopes)
 
     def serves_model(self, model: str) -> bool:
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
@@ -35,8 +49,8 @@ class Endpoint(Struct, frozen=True, eq=False):
     `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
     that is known. `quirks` are for its provider module alone, which made them of the configuration. `default_output` is
     the longest answer, in tokens, to a request that states no bound, for operations where that is less than the model
-    can answer. `tools` are the prices of
-    the tools that it runs itself, and `tool_models` patterns of models that use one by themselves: which, how often.
+    can answer. `tools` are the prices of the tools that it runs itself, and `tool_models` patterns of models that use
+    one by themselves: which, how often.
     """
 
     name: str

@@ -22,8 +22,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter
-from pointsman.providers._provider import Codec, Form, StreamDecoder
-from pointsman.providers._usage_scan import JsonScan, usage_in
+from pointsman.providers.api import AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -59,7 +58,6 @@ class Mode(Enum):
 
 
 # Members of an enum are slow to look up on their class, and these are compared for every piece of every answer.
-_WHOLE, _EVENTS = Form.WHOLE, Form.EVENTS
 _OK = 200
 _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
@@ -81,7 +79,7 @@ class AnswerReceiver(Waiter[None]):
     commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
     content_by = NEVER  # and when the first content of a stream is
 
-    _scan: JsonScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
+    _scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
@@ -106,22 +104,22 @@ class AnswerReceiver(Waiter[None]):
         self.status = status
         self.headers = headers
         self.first_byte_at = monotonic()
-        if not 200 <= status < 300 and not (status == 304 and self._codec.is_passthrough):
+        if not self._codec.is_answer(status):
             self._mode = ERROR
             if self.leg is not None:  # what it says is known: its words must not hold up the next attempt
                 self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
                 self.leg.watch()
             return
         form = self._codec.form(self._call, status, headers.get(b"content-type", b"").lower())
-        if form is _WHOLE or self.is_whole:
+        if form == "whole" or self.is_whole:
             self._mode = COLLECT
-        elif form is _EVENTS:
+        elif form == "events":
             self._mode = BEGINNING
             self._is_stream_due = True
         else:
             self._mode = RELAY
         if self.commit_by is not None and self.leg is not None:
-            self.leg.deadline = self.content_by if form is _EVENTS else self.commit_by
+            self.leg.deadline = self.content_by if form == "events" else self.commit_by
 
     def on_data(self, data: bytes) -> None:
         self.bytes_in += len(data)
@@ -196,13 +194,8 @@ class AnswerReceiver(Waiter[None]):
 
     @property
     def is_counted(self) -> bool:
-        """Whether what comes of the answer is counted as it comes: that of a stream of text which is read."""
-        if not self._call.stream:
-            return False
-        if self._codec.is_passthrough:
-            # A response's content may also come in one piece, which says nothing of its tokens.
-            return self._call.operation is Operation.RESPONSES and self.committed_at is None
-        return True
+        """Whether the pieces of the answer tell how many tokens came of it so far."""
+        return self._codec.counts(self._call, is_committed=self.committed_at is not None)
 
     @property
     def is_announced(self) -> bool:
@@ -246,7 +239,7 @@ class AnswerReceiver(Waiter[None]):
         call, codec = self._call, self._codec
         answer = codec.decode(call, body)
         if isinstance(answer, Failure):
-            self.usage = usage_in(body) if self._scan is None else self._scan.read()
+            self.usage = codec.usage_in(body) if self._scan is None else self._scan.read()
             self._fail(answer)
             return
         self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
@@ -283,7 +276,7 @@ class AnswerReceiver(Waiter[None]):
         """Look for usage in an answer that may outgrow the buffer, as it comes: to look through all of it at once would
         take long."""
         if self._scan is None:
-            self._scan = JsonScan()
+            self._scan = self._codec.scan()
             data = self._collected()
         self._scan.feed(data)
 

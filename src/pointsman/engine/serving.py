@@ -39,7 +39,7 @@ from pointsman.engine.uploads import UploadRelay
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.ledger import Short
 from pointsman.providers import PROVIDERS
-from pointsman.providers._provider import Codec
+from pointsman.providers.api import Codec
 from pointsman.routing.admit import Grant
 from pointsman.routing.decide import decide, nothing_left, without
 from pointsman.routing.failover import is_repeat, next_step
@@ -311,7 +311,7 @@ class Serving:
         endpoint = candidate.endpoint
         again = bool(history) and is_repeat(candidate.id, history)
         engine.live.begin(candidate, now, is_retry=again, key=step.key, operation=self.call.operation)
-        request = codec.encode(hold.call, candidate, step.key, hold.attempt)
+        request = codec.encode(hold.call, candidate, step.key, hold.attempt, time())
         if wants_fresh:
             request = replace(request, wants_fresh=True)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
@@ -344,7 +344,7 @@ class Serving:
             self.reserved_nano += charge.nano
         outcome = "ok"
         if failure is not None:
-            failure = reception.failure = redact(failure, step.key.secret, candidate.endpoint.origin)
+            failure = reception.failure = redact(failure, step.key.credential, candidate.endpoint.origin)
             outcome = failure.kind.code
             name, model, key = candidate.endpoint.name, candidate.model, step.key.name
             if failure.kind is not failures.CONNECTION_STALE:

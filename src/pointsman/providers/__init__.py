@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pointsman.providers._provider import Provider
+from pointsman.providers.api import Provider
 from pointsman.registry import members
 
 

@@ -18,8 +18,8 @@ from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._openai_stream import OpenAIUsage, dense, ended_in_error, has_content, is_empty, read_usage
-from pointsman.providers._provider import Answer
 from pointsman.providers._usage_scan import usage_in
+from pointsman.providers.api import WholeAnswer
 from pointsman.wire.dialects.openai import is_response_creation
 from pointsman.wire.json_object import UNREADABLE, read_leniently
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -108,7 +108,7 @@ MAX_PARTS = 50_000  # objects of an answer: no honest one has so many, and to re
 _LATER = frozenset({b'"queued"', b'"in_progress"'})
 
 
-def judge(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+def judge(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     """A chat, a text completion or embeddings. `errors` are the provider's own rules."""
     decoder = _PLAIN.get(call.operation)
     if len(body) > SCANNED_BYTES and body.count(b"{") > MAX_PARTS:
@@ -119,10 +119,10 @@ def judge(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
         plain = decoder.decode(body)
     except UNREADABLE:
         return _judge_odd(call, body.removeprefix(BYTE_ORDER_MARK), errors)
-    return Answer(body, plain.usage.normalised(plain.service_tier))
+    return WholeAnswer(body, plain.usage.normalised(plain.service_tier))
 
 
-def _judge_odd(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     """An answer that is not as documented: an error inside, no usage or a strange one, another end than those that are
     known, a mark of byte order in front, or nothing readable."""
     try:
@@ -143,10 +143,10 @@ def _judge_odd(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
             return _lacks("text")
         if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
             return Failure(failures.TRUNCATED, "the provider's answer holds neither content nor its end")
-    return Answer(body, read_usage(found.usage, _tier(found.service_tier)))
+    return WholeAnswer(body, read_usage(found.usage, _tier(found.service_tier)))
 
 
-def _judge_vectors(body: bytes, errors: Rules) -> Answer | Failure:
+def _judge_vectors(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         found = _EMBEDDED.decode(body)
     except UNREADABLE as error:
@@ -155,18 +155,18 @@ def _judge_vectors(body: bytes, errors: Rules) -> Answer | Failure:
         return classify_inside(body, errors)
     if not found.data or any(is_empty(vector.embedding) for vector in found.data):
         return _lacks("data")
-    return Answer(body, read_usage(found.usage))
+    return WholeAnswer(body, read_usage(found.usage))
 
 
-def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
+def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     """An answer of a path that is passed through: JSON that is whole and says something, and no error."""
     body = body.removeprefix(BYTE_ORDER_MARK)
     beginning = body[:_SHORT].lstrip()
     if not beginning and call.head.method in ("DELETE", "HEAD"):
-        return Answer(body)
+        return WholeAnswer(body)
     try:
         if not beginning.startswith(b"{"):
-            return _lacks("an object") if is_empty(_ANY.decode(body)) else Answer(body)
+            return _lacks("an object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
         found = read_leniently(_PASSED, body)
     except UNREADABLE as error:
         return _unreadable(error)
@@ -177,7 +177,7 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> Answer | Failure:
         return classify_inside(body, errors) if bytes(found.status) == _FAILED else _lacks(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
         return _lacks("fields")
-    return Answer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
+    return WholeAnswer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
 
 
 def _is_failed(call: Call, found: _Passed) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman import __version__
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
@@ -17,14 +17,16 @@ from pointsman.providers._openai_answers import judge, judge_passed
 from pointsman.providers._openai_errors import classify
 from pointsman.providers._openai_stream import OpenAIStream
 from pointsman.providers._openai_whole import as_stream
-from pointsman.providers._provider import Answer, Codec, Form, Provider, StreamDecoder
 from pointsman.providers._typed_stream import TypedStream
+from pointsman.providers._usage_scan import JsonScan, usage_in
+from pointsman.providers.api import Auth, Codec, Form, Provider, StreamDecoder, WholeAnswer, bearer
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.json_object import encode_object
 
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 # OpenAI keeps this id beside its own: https://platform.openai.com/docs/api-reference/debugging-requests
 _ID_LINE = b"%bx-client-request-id: %b\r\n"
+MAX_ENVELOPES = 1024  # of a key
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -56,13 +58,23 @@ _NO_QUIRKS = Quirks()
 class PassthroughCodec:
     """Sends what the client sent to the same path of the provider, under the provider's own model name."""
 
-    is_passthrough = True
+    dialect = "openai"
+    scan = JsonScan
+    usage_in = staticmethod(usage_in)
 
-    def __init__(self, *, errors: Rules = (), takes_unlimited: bool = False) -> None:
+    def __init__(self, *, errors: Rules = (), takes_unlimited: bool = False, auth: Auth = bearer) -> None:
+        self._auth = auth
         self._errors = errors
         self._takes_unlimited = takes_unlimited
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
         body, content_type = b"", "application/json"
         if call.fields:
             fields = self._bounded(call, NEWER)
@@ -73,9 +85,26 @@ class PassthroughCodec:
             body = call.raw_body
         else:
             content_type = call.head.content_type if call.raw_body is None else ""
-        target, headers = _envelope(candidate.endpoint, key, call.head.path, content_type, call.head.forwarded)
+        target, headers = self._envelope(candidate.endpoint, key, call.head, content_type)
         headers = _ID_LINE % (headers, attempt_id.encode())
         return UpstreamRequest(call.head.method.encode(), target, headers, body, is_replayable=not call.stateful)
+
+    def _envelope(
+        self, endpoint: Endpoint, key: ProviderKey, head: RequestHead, content_type: str
+    ) -> tuple[bytes, bytes]:
+        """Target and header lines, kept with the key that is in them."""
+        known, at = key.envelopes.known, (self, endpoint.base_path, head.path, content_type, head.forwarded)
+        found = known.get(at)
+        if found is None:
+            lines = _USER_AGENT
+            if content_type:
+                lines += f"content-type: {content_type}\r\n".encode("ascii")
+            lines += self._auth(key.credential)
+            lines += "".join(f"{name}: {value}\r\n" for name, value in head.forwarded).encode("ascii")
+            if len(known) >= MAX_ENVELOPES:
+                known.clear()
+            found = known[at] = (endpoint.base_path + head.path).encode("ascii"), lines
+        return found
 
     def _bounded(self, call: Call, of_chats: str) -> dict[str, Raw]:
         """The fields of a call, with its bound in the field that the provider reads. A bound that the client states
@@ -92,17 +121,20 @@ class PassthroughCodec:
             return {name: value for name, value in fields.items() if name not in names} if names else fields
         return fields
 
+    def is_answer(self, status: int) -> bool:
+        return 200 <= status < 300 or status == 304
+
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
         if status in _BODILESS or call.head.method == "HEAD":
-            return Form.OPAQUE
+            return "opaque"
         if call.head.path.partition("?")[0].endswith("/content"):
-            return Form.OPAQUE
+            return "opaque"
         if content_type.startswith(b"text/event-stream") or (call.stream and call.operation in _STREAMING):
-            return Form.EVENTS
+            return "events"
         is_sound = call.operation is Operation.AUDIO and not (b"json" in content_type or b"html" in content_type)
-        return Form.OPAQUE if is_sound else Form.WHOLE
+        return "opaque" if is_sound else "whole"
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
         return judge_passed(call, body, self._errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
@@ -111,14 +143,16 @@ class PassthroughCodec:
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return TypedStream(call.operation, choices=call.choices, errors=self._errors, max_event_bytes=max_event_bytes)
 
+    def counts(self, call: Call, *, is_committed: bool) -> bool:
+        # A response's content may also come in one piece, which says nothing of its tokens.
+        return call.stream and call.operation is Operation.RESPONSES and not is_committed
+
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
         return classify(status, headers, body, now_unix_s, self._errors)
 
 
 class JsonCodec(PassthroughCodec):
     """Chat, completions and embeddings: JSON with a `model` in it and a `usage` in the answer."""
-
-    is_passthrough = False
 
     def __init__(
         self,
@@ -127,12 +161,20 @@ class JsonCodec(PassthroughCodec):
         quirks: Quirks = _NO_QUIRKS,
         errors: Rules = (),
         takes_unlimited: bool = False,
+        auth: Auth = bearer,
     ) -> None:
-        super().__init__(errors=errors, takes_unlimited=takes_unlimited)
+        super().__init__(errors=errors, takes_unlimited=takes_unlimited, auth=auth)
         self._streams_usage = streams_usage
         self._quirks = quirks
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
         quirks = candidate.endpoint.quirks
         if not isinstance(quirks, Quirks):
             quirks = self._quirks
@@ -145,17 +187,23 @@ class JsonCodec(PassthroughCodec):
         for name, theirs in quirks.rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
-        target, headers = _envelope(candidate.endpoint, key, call.head.path, "application/json", call.head.forwarded)
+        target, headers = self._envelope(candidate.endpoint, key, call.head, "application/json")
         return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
 
-    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
-        return Form.EVENTS if call.stream else Form.WHOLE
+    def is_answer(self, status: int) -> bool:
+        return 200 <= status < 300
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
+        return "events" if call.stream else "whole"
+
+    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
         return judge(call, body, self._errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return as_stream(call, body)
+
+    def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
+        return call.stream
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return OpenAIStream(
@@ -182,21 +230,6 @@ def _with_usage(options: Raw | None) -> Raw:
         return _INCLUDE_USAGE
     merged = msgspec.json.decode(options, type=dict[str, Raw])
     return Raw(encode_object({**merged, "include_usage": Raw(b"true")}))
-
-
-@lru_cache(maxsize=4096)
-def _envelope(
-    endpoint: Endpoint, key: ProviderKey, path: str, content_type: str, forwarded: tuple[tuple[str, str], ...]
-) -> tuple[bytes, bytes]:
-    """Target and header lines. Cached by the identity of provider and key, so a new snapshot starts anew."""
-    lines = _USER_AGENT
-    if content_type:
-        lines += f"content-type: {content_type}\r\n".encode("ascii")
-    secret = key.secret.reveal()
-    if secret:
-        lines += f"authorization: Bearer {secret}\r\n".encode()
-    lines += "".join(f"{name}: {value}\r\n" for name, value in forwarded).encode("ascii")
-    return (endpoint.base_path + path).encode("ascii"), lines
 
 
 # https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang keep to it.
@@ -253,6 +286,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         base_url=base_url,
         key_env=key_env,
         codecs=codecs,
+        lister=passthrough,
         needs_key=needs_key,
         docs=docs,
         quirks=partial(_quirks, usual),

@@ -130,7 +130,7 @@ def test_files(tmp_path: Path) -> None:
     assert outcome.compiled.secret_files == outcome.secret_files
     catalog = tmp_path / "data" / "catalog"
     assert outcome.secret_files == {tmp_path / "key", catalog / "models.json", catalog / "lists.json"}
-    assert outcome.compiled.snapshot.endpoints["openai"].keys[0].secret.reveal() == "sk-file"
+    assert outcome.compiled.snapshot.endpoints["openai"].keys[0].credential.reveal() == "sk-file"
 
 
 def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:

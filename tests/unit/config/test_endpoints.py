@@ -22,7 +22,7 @@ def test_a_known_name_brings_everything_but_the_key() -> None:
     assert found_endpoint.bills_unfinished is None
     assert found_endpoint.operations == PROVIDERS["openai"].operations
     (key,) = found_endpoint.keys
-    assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
+    assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
 
 
 def test_any_other_name_states_its_type() -> None:
@@ -43,7 +43,7 @@ providers:
     assert found_endpoint.bills_unfinished == "prompt"
     assert found_endpoint.tags == {"region": "eu", "certifications": ("hipaa", "soc2")}
     (key,) = found_endpoint.keys
-    assert (key.name, key.secret.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
+    assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_the_field_for_a_bound_is_known_of_the_type_unless_it_is_stated(
 
 def test_a_provider_that_needs_no_key_needs_nothing() -> None:
     (key,) = endpoint("providers: {ollama: }", "ollama").keys
-    assert key.secret.reveal() == ""
+    assert key.credential.reveal() == ""
 
 
 def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
     (key,) = endpoint("providers: {openai: {base_url: 'https://proxy.example/v1'}}", "openai").keys
-    assert key.secret.reveal() == ""
+    assert key.credential.reveal() == ""
 
 
 @pytest.mark.parametrize(

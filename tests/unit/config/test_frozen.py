@@ -35,7 +35,7 @@ def test_secrets_and_catalogs_are_named() -> None:
     assert {name: one.reveal() for name, one in secrets.items()} == {"env.KEY": "sk-very-secret", "": ""}
     found = {"env.KEY": Secret("sk-other"), "": Secret(""), packaged().digest: packaged()}
     (key, none), catalog = thaw(data, lambda _, name: found[name])
-    assert (key.secret.reveal(), none.secret.reveal(), catalog) == ("sk-other", "", packaged())
+    assert (key.credential.reveal(), none.credential.reveal(), catalog) == ("sk-other", "", packaged())
 
 
 def test_a_secret_from_nowhere_is_never_written() -> None:

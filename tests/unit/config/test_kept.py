@@ -46,7 +46,7 @@ def test_one_of_another_version_is_compiled(tmp_path: Path, monkeypatch: pytest.
 def test_other_secrets_are_in_force_at_once(tmp_path: Path) -> None:
     told = accept(tmp_path / "snapshot", TEXT)
     found = read_or_compile(tmp_path / "snapshot", {**ENVIRON, "OPENAI_API_KEY": "sk-other"}).snapshot
-    assert found.endpoints["openai"].keys[0].secret.reveal() == "sk-other"
+    assert found.endpoints["openai"].keys[0].credential.reveal() == "sk-other"
     assert found.digest != told.snapshot.digest
 
 

@@ -35,7 +35,7 @@ def test_it_is_read_with_its_secrets(written: Path) -> None:
     assert found.snapshot.digest == told.snapshot.digest
     assert found.settings == told.settings
     assert found.secret_files == told.secret_files
-    assert found.snapshot.endpoints["groq"].keys[0].secret.reveal() == SECRET
+    assert found.snapshot.endpoints["groq"].keys[0].credential.reveal() == SECRET
     key = found.snapshot.virtual_keys[sha256(ENVIRON["CLIENT_KEY"].encode()).digest()]
     assert (key.limits[0].amount, key.limits[0].counter) == (5_000_000_000, "virtual_key:me|usd|day")
     assert str(key.limits[0].period.zone) == "Europe/Berlin"

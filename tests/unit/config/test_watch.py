@@ -37,7 +37,7 @@ class Recorder:
 
     def taken(self, compiled: Compiled, problems: tuple[Problem, ...]) -> None:
         model = compiled.snapshot.models["chat"].targets[0].model
-        key = compiled.snapshot.endpoints["openai"].keys[0].secret.reveal()
+        key = compiled.snapshot.endpoints["openai"].keys[0].credential.reveal()
         self.reports.put_nowait(f"{model} {key}")
 
     def refused(self, problems: tuple[Problem, ...]) -> None:

@@ -18,7 +18,8 @@ from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.engine import receiver as module
 from pointsman.engine.receiver import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
-from pointsman.providers._provider import Answer, Form, StreamDecoder
+from pointsman.providers._usage_scan import JsonScan, usage_in
+from pointsman.providers.api import AnswerScan, Form, StreamDecoder, WholeAnswer
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -64,27 +65,43 @@ class Decoder:
         return f"{failure.kind.code} {request_id}".encode()
 
 
-class Codec:
+class FakeCodec:
     """Takes every body as it is; one that holds `bad` cannot be read."""
+
+    dialect = "openai"
 
     def __init__(self, *, is_passthrough: bool = False) -> None:
         self.is_passthrough = is_passthrough
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
+    def encode(
+        self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
+    ) -> UpstreamRequest:
         raise NotImplementedError
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
         if b"bad" in body:
             return Failure(failures.MALFORMED_ANSWER, "bad")
-        return Answer(body, Usage(1, 1))
+        return WholeAnswer(body, Usage(1, 1))
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return None if b"odd" in body else b"data: %b" % body
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
         if self.is_passthrough and (status in (204, 304) or content_type == b"audio/mpeg"):
-            return Form.OPAQUE
-        return Form.EVENTS if call.stream else Form.WHOLE
+            return "opaque"
+        return "events" if call.stream else "whole"
+
+    def is_answer(self, status: int) -> bool:
+        return 200 <= status < 300 or (status == 304 and self.is_passthrough)
+
+    def counts(self, call: Call, *, is_committed: bool) -> bool:
+        return call.stream and not self.is_passthrough
+
+    def scan(self) -> AnswerScan:
+        return JsonScan()
+
+    def usage_in(self, body: bytes) -> Usage | None:
+        return usage_in(body)
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return Decoder()
@@ -120,7 +137,7 @@ class Scene:
 
         request = replace(call(), stream=stream)
         routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
-        codec = Codec(is_passthrough=is_passthrough)
+        codec = FakeCodec(is_passthrough=is_passthrough)
         self.reception = AnswerReceiver(request, codec, exchange, begin, routing)
         exchange.on_drain = self.reception.on_drain
         self.carrier = FakeCarrier()

@@ -10,7 +10,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_answers import judge, judge_passed
-from pointsman.providers._provider import Answer
+from pointsman.providers.api import WholeAnswer
 
 TEXT = parse({"model": "m", "prompt": "x"}, "/completions")
 VECTORS = parse({"model": "m", "input": "x"}, "/embeddings")
@@ -123,4 +123,4 @@ def test_half_a_surrogate_pair_is_no_reason_to_refuse_an_answer() -> None:
     body = json.dumps(chosen(finish_reason="eos")).encode().replace(b'"x"', rb'"\ud83d"')
     for text in (body, body.replace(b'"eos"', b'"stop"')):
         answer = judge(parse(CHAT), text, ())
-        assert answer == Answer(text, Usage(1))
+        assert answer == WholeAnswer(text, Usage(1))

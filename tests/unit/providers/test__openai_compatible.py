@@ -14,8 +14,8 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers._openai_compatible import NEWER, JsonCodec, PassthroughCodec, Quirks, openai_compatible
-from pointsman.providers._provider import Answer, Form
 from pointsman.providers._usage_scan import usage_in
+from pointsman.providers.api import Form, WholeAnswer
 
 CODEC = JsonCodec()
 
@@ -46,7 +46,7 @@ def test_each_key_has_its_own_headers() -> None:
     for key in keys * 2:
         headers = CODEC.encode(parse(CHAT), target(), key).headers
         assert headers.count(b"Bearer") == 1
-        assert b"Bearer " + key.secret.reveal().encode() + b"\r\n" in headers
+        assert b"Bearer " + key.credential.reveal().encode() + b"\r\n" in headers
 
 
 def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
@@ -106,17 +106,17 @@ def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, rea
     for end in ("stop", "eos", None):
         choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": end}
         body = json.dumps({"id": "x", "choices": [choice], "usage": usage}).encode()
-        assert CODEC.decode(parse(CHAT), body) == Answer(body, read)
+        assert CODEC.decode(parse(CHAT), body) == WholeAnswer(body, read)
 
 
 def test_a_mark_of_byte_order_is_left_out() -> None:
     body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":3}}'
-    assert CODEC.decode(parse(CHAT), b"\xef\xbb\xbf" + body) == Answer(body, Usage(3))
+    assert CODEC.decode(parse(CHAT), b"\xef\xbb\xbf" + body) == WholeAnswer(body, Usage(3))
 
 
 def test_of_two_accounts_the_last_counts_as_for_every_reader_of_json() -> None:
     body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9},"usage":{"prompt_tokens":3}}'
-    assert CODEC.decode(parse(CHAT), body) == Answer(body, Usage(3))
+    assert CODEC.decode(parse(CHAT), body) == WholeAnswer(body, Usage(3))
 
 
 def test_a_transcription_says_what_it_used_in_tokens_or_in_seconds_which_have_no_price() -> None:
@@ -139,7 +139,8 @@ def test_an_error_inside_a_200_is_a_failure() -> None:
     assert failure.kind is failures.UPSTREAM_RATE_LIMITED
     for nothing in (b"null", b'""', b"{}", b"[]"):
         assert isinstance(
-            CODEC.decode(parse(CHAT), b'{"error":' + nothing + b',"choices":[{"message":{"content":"x"}}]}'), Answer
+            CODEC.decode(parse(CHAT), b'{"error":' + nothing + b',"choices":[{"message":{"content":"x"}}]}'),
+            WholeAnswer,
         )
 
 
@@ -148,7 +149,7 @@ def test_recorded_answers_are_read() -> None:
         if exchange.status != 200 or b'"choices"' not in exchange.body:
             continue
         answer = CODEC.decode(parse(CHAT), exchange.body)
-        assert isinstance(answer, Answer), exchange.uri
+        assert isinstance(answer, WholeAnswer), exchange.uri
         usage = json.loads(exchange.body).get("usage")
         if usage:
             assert answer.usage is not None, exchange.uri
@@ -186,35 +187,35 @@ PASSED = PassthroughCodec()
 @pytest.mark.parametrize(
     ("path", "body", "status", "content_type", "form"),
     [
-        ("/responses", {"stream": True}, 200, b"text/event-stream", Form.EVENTS),
-        ("/responses", {"stream": True}, 200, b"application/json", Form.EVENTS),
-        ("/responses", {}, 200, b"application/json", Form.WHOLE),
-        ("/responses", {}, 200, b"text/html", Form.WHOLE),
-        ("/responses", {}, 200, b"", Form.WHOLE),
-        ("/responses", {}, 200, b"text/event-stream", Form.EVENTS),
-        ("/images/generations", {"stream": True}, 200, b"", Form.EVENTS),
-        ("/moderations", {"stream": True}, 200, b"application/json", Form.WHOLE),
-        ("/audio/speech", {"stream": True}, 200, b"audio/mpeg", Form.OPAQUE),
-        ("/audio/speech", {}, 200, b"text/html", Form.WHOLE),
-        ("/audio/speech", {}, 200, b"text/event-stream", Form.EVENTS),
-        ("/audio/transcriptions", {}, 200, b"text/plain", Form.OPAQUE),
-        ("/audio/transcriptions", {}, 200, b"application/json", Form.WHOLE),
-        ("/files/f/content", {}, 200, b"application/json", Form.OPAQUE),
-        ("/files/f/content", {}, 200, b"text/event-stream", Form.OPAQUE),
-        ("/batches", {}, 204, b"", Form.OPAQUE),
+        ("/responses", {"stream": True}, 200, b"text/event-stream", "events"),
+        ("/responses", {"stream": True}, 200, b"application/json", "events"),
+        ("/responses", {}, 200, b"application/json", "whole"),
+        ("/responses", {}, 200, b"text/html", "whole"),
+        ("/responses", {}, 200, b"", "whole"),
+        ("/responses", {}, 200, b"text/event-stream", "events"),
+        ("/images/generations", {"stream": True}, 200, b"", "events"),
+        ("/moderations", {"stream": True}, 200, b"application/json", "whole"),
+        ("/audio/speech", {"stream": True}, 200, b"audio/mpeg", "opaque"),
+        ("/audio/speech", {}, 200, b"text/html", "whole"),
+        ("/audio/speech", {}, 200, b"text/event-stream", "events"),
+        ("/audio/transcriptions", {}, 200, b"text/plain", "opaque"),
+        ("/audio/transcriptions", {}, 200, b"application/json", "whole"),
+        ("/files/f/content", {}, 200, b"application/json", "opaque"),
+        ("/files/f/content", {}, 200, b"text/event-stream", "opaque"),
+        ("/batches", {}, 204, b"", "opaque"),
     ],
 )
 def test_the_form_of_an_answer_goes_by_what_was_asked_for(
     path: str, body: dict[str, object], status: int, content_type: bytes, form: Form
 ) -> None:
-    assert PASSED.form(parse({"model": "m", **body}, path), status, content_type) is form
+    assert PASSED.form(parse({"model": "m", **body}, path), status, content_type) == form
 
 
 def test_a_row_has_exactly_the_codecs_it_names() -> None:
     row = openai_compatible("x", "X", None, None, chat=False, completions=False, also=(Operation.RESPONSES,))
     assert row.operations == {Operation.EMBEDDING, Operation.RESPONSES}
-    assert row.codecs[Operation.RESPONSES].is_passthrough
-    assert not row.codecs[Operation.EMBEDDING].is_passthrough
+    assert row.codecs[Operation.RESPONSES].is_answer(304)
+    assert not row.codecs[Operation.EMBEDDING].is_answer(304), "it is read, and 304 has nothing to read"
 
 
 def test_a_models_name_is_sent_as_configured() -> None:

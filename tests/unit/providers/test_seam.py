@@ -15,7 +15,8 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._openai_errors import classify
 from pointsman.providers._openai_stream import OpenAIStream
-from pointsman.providers._provider import Answer, Codec, Form, StreamDecoder
+from pointsman.providers._usage_scan import JsonScan
+from pointsman.providers.api import AnswerScan, Codec, Form, StreamDecoder, WholeAnswer
 from unit.providers.seam_anthropic import FINISH, AnthropicStream, ChatWriter
 from unit.providers.seam_gemini import GeminiStream
 
@@ -23,21 +24,35 @@ from unit.providers.seam_gemini import GeminiStream
 class AnthropicCodec:
     """What the file `providers/anthropic.py` will have to hold, by its shape."""
 
-    is_passthrough = False
+    dialect = "anthropic"
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
-        headers = f"x-api-key: {key.secret.reveal()}\r\nanthropic-version: 2023-06-01\r\n".encode()
+    def encode(
+        self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
+    ) -> UpstreamRequest:
+        headers = f"x-api-key: {key.credential.reveal()}\r\nanthropic-version: 2023-06-01\r\n".encode()
         return UpstreamRequest(b"POST", f"{candidate.endpoint.base_path}/messages".encode(), headers, b"{}")
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:
+    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
         found = json.loads(body)
-        return Answer(body, Usage(found["usage"]["input_tokens"], found["usage"]["output_tokens"]))
+        return WholeAnswer(body, Usage(found["usage"]["input_tokens"], found["usage"]["output_tokens"]))
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return None  # it streams where it is asked to
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
-        return Form.EVENTS if call.stream else Form.WHOLE
+        return "events" if call.stream else "whole"
+
+    def is_answer(self, status: int) -> bool:
+        return status == 200
+
+    def counts(self, call: Call, *, is_committed: bool) -> bool:
+        return call.stream
+
+    def scan(self) -> AnswerScan:
+        return JsonScan()
+
+    def usage_in(self, body: bytes) -> Usage | None:
+        return None
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return AnthropicStream(ChatWriter(wants_usage=call.wants_usage))
@@ -48,7 +63,7 @@ class AnthropicCodec:
 
 def test_the_codec_fits_the_protocol() -> None:
     codec: Codec = AnthropicCodec()
-    assert not codec.is_passthrough
+    assert codec.dialect == "anthropic"
 
 
 class Heard:

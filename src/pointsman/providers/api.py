@@ -1,4 +1,4 @@
-"""What a provider is: a record with a codec for each operation it supports, and an error table.
+"""The public side of providers: a record for each, with a codec for each operation it supports, and an error table.
 
 Absence means unsupported: an operation without a codec is never routed to the provider, and there are no stubs.
 
@@ -12,34 +12,41 @@ event instead of `[DONE]`; Gemini repeats the whole usage in every event and has
 `usage` may grow while a stream runs, and `close` is told when the provider has ended it.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
+from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
+from pointsman.domain.origin import Credential
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
 
+# How an answer is read: as one JSON text, which is judged when it is whole, as events, or as bytes of which nobody can
+# tell whether they are whole, such as those of a file.
+Form = Literal["whole", "events", "opaque"]
 
-class Answer(Struct, frozen=True, gc=False):
+
+class WholeAnswer(Struct, frozen=True, gc=False):
     """A whole answer in the client's dialect."""
 
     body: bytes
     usage: Usage | None = None
 
 
-class Form(Enum):
-    """What an answer is made of."""
+class AnswerScan(Protocol):
+    """Looks for the usage in JSON as it comes. `is_whole` says that the JSON has ended."""
 
-    WHOLE = "whole"  # one JSON text, which is judged when it is whole
-    EVENTS = "events"
-    OPAQUE = "opaque"  # a file, say: nobody can tell whether it is whole
+    @property
+    def is_whole(self) -> bool: ...
+    def feed(self, data: bytes) -> None: ...
+    def read(self) -> Usage | None: ...
 
 
 class StreamDecoder(Protocol):
@@ -78,22 +85,28 @@ class StreamDecoder(Protocol):
 
 
 class Codec(Protocol):
-    """One operation of one provider. With `is_passthrough` the client's request is sent on as it is."""
+    """One operation of one provider. `dialect` names the dialect that it speaks to the provider."""
 
-    is_passthrough: bool
+    dialect: str
 
-    def encode(self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "") -> UpstreamRequest:
+    def encode(
+        self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
+    ) -> UpstreamRequest:
         """The request for the provider. For a body that is passed on as it arrives, the request's body is empty.
-        `attempt_id` is told to the provider where it takes such an id, so that its bill can be held against ours."""
+        `attempt_id` is told to the provider where it takes such an id, so that its bill can be held against ours.
+        `now_unix_s` is the time for a signature. Raises `Refusal` for a call that cannot be sent."""
+        ...
+
+    def is_answer(self, status: int) -> bool:
+        """Whether an answer with this status is no error."""
         ...
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
-        """What is made of an answer with a status of 2xx or 304. A stream may turn out to be no stream by its first
-        byte."""
+        """How an answer that is no error is read. A stream may turn out to be no stream by its first byte."""
         ...
 
-    def decode(self, call: Call, body: bytes) -> Answer | Failure:
-        """Read a whole answer that came with a status of 2xx."""
+    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
+        """Read a whole answer that is no error."""
         ...
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
@@ -105,15 +118,53 @@ class Codec(Protocol):
         """A decoder for one streamed answer, none of whose events may be longer."""
         ...
 
+    def counts(self, call: Call, *, is_committed: bool) -> bool:
+        """Whether the pieces of an answer tell how many tokens came of it so far."""
+        ...
+
+    def scan(self) -> AnswerScan:
+        """A scan of one answer that is passed on unread."""
+        ...
+
+    def usage_in(self, body: bytes) -> Usage | None:
+        """The usage that a whole answer tells though `decode` takes it for a failure."""
+        ...
+
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
-        """Classify an answer with any other status, by the provider's error table."""
+        """Classify an error by its status and the provider's error table."""
         ...
 
 
-class Provider(Struct, frozen=True, eq=False):
+Auth = Callable[[Credential], bytes]
+
+
+def bearer(credential: Credential) -> bytes:
+    """The header line of a key as most providers take it; none for an empty key."""
+    secret = credential.reveal()
+    return b"authorization: Bearer %b\r\n" % secret.encode() if secret else b""
+
+
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_\-.~:@]+")
+
+
+def safe_segment(model: str) -> str:
+    """A model's name as a segment of a path. Raises `Refusal` for a name that could end the segment or climb out of it.
+    It is not escaped: something on the way might undo that."""
+    if not _SEGMENT.fullmatch(model):
+        raise Refusal(Failure(failures.INVALID_REQUEST, f"the model {model!r} cannot stand in a path", param="model"))
+    return model
+
+
+def no_quirks(catalog: str, output_bound: str | None) -> object:  # noqa: ARG001
+    """The quirks of a provider that has none."""
+    return None
+
+
+class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
-    configuration must give it; `key_env` is the usual environment variable of its key. `quirks` makes of the catalog's
-    provider and of the configuration's `output_bound` whatever its codecs want to know of an endpoint.
+    configuration must give it; `key_env` is the usual environment variable of its key. `auth` makes the header lines of
+    a credential. `lister` asks for its models; it is `None` where a provider lists none. `quirks` makes of the
+    catalog's provider and of the configuration's `output_bound` whatever its codecs must know of an endpoint.
     `default_output` is the longest answer to a request that states no bound, for operations where that is less than
     the model can answer. `errors` are its own rules of who is at fault, over the shared ones."""
 
@@ -122,12 +173,18 @@ class Provider(Struct, frozen=True, eq=False):
     base_url: str | None
     key_env: str | None
     codecs: Mapping[Operation, Codec]
+    auth: Auth = bearer
+    lister: Codec | None = None
     needs_key: bool = True
     docs: str = ""
-    quirks: Callable[[str, str | None], object] = lambda _catalog, _output_bound: None
+    quirks: Callable[[str, str | None], object] = no_quirks
     default_output: Mapping[Operation, int] = {}
     errors: Rules = ()
 
     @property
     def operations(self) -> frozenset[Operation]:
         return frozenset(self.codecs)
+
+    @property
+    def lists_models(self) -> bool:
+        return self.lister is not None

@@ -1,0 +1,26 @@
+"""The parts of a request that codecs of every dialect make alike."""
+
+import pytest
+
+from fakes.wire import refused
+from pointsman.domain import failures
+from pointsman.domain.origin import Secret
+from pointsman.providers.api import bearer, safe_segment
+
+
+def test_a_key_is_sent_as_a_bearer_and_an_empty_one_not_at_all() -> None:
+    assert bearer(Secret("k")) == b"authorization: Bearer k\r\n"
+    assert bearer(Secret("")) == b""
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "a.b_c~d:e@f", "...", "m"])
+def test_a_plain_name_is_a_segment_of_a_path(model: str) -> None:
+    assert safe_segment(model) == model
+
+
+@pytest.mark.parametrize(
+    "model", ["", ".", "..", "a/b", "../a", "a?b", "a#b", "a%2fb", "a b", "a\r\nb", "a\n", "\u00e9", "a;b"]
+)
+def test_a_name_that_could_leave_its_segment_is_rejected(model: str) -> None:
+    failure = refused(lambda: safe_segment(model))
+    assert (failure.kind, failure.param) == (failures.INVALID_REQUEST, "model")
