@@ -179,12 +179,12 @@ class Gateway:
     def live(self) -> Any:
         """The state of providers and keys in the worker of this process."""
         assert self.worker is not None
-        return self.worker._engine.live
+        return self.worker.plane.live
 
     def connections_upstream(self, *, idle: bool = False) -> int:
         """Count the connections to providers of the worker in this process, open or opening, and the queued legs."""
         assert self.worker is not None
-        gauges = [pool.gauges() for client in self.worker._upstreams for pool in client._pools.values()]
+        gauges = [pool.gauges() for client in self.worker.plane.upstreams for pool in client._pools.values()]
         return sum(gauge.in_flight + gauge.waiting + (gauge.idle if idle else 0) for gauge in gauges)
 
 
@@ -273,10 +273,10 @@ async def _in_worker(gateway: Gateway, environ: Mapping[str, str]) -> AsyncItera
         gateway.port = worker.public_port
         gateway.base_url = f"http://127.0.0.1:{worker.public_port}/v1"
         yield
-        public, live = worker._public, worker._engine.live
+        public, live = worker.plane.server, worker.plane.live
         await until(lambda: not public.requests, "no request is in progress")
         assert not live.in_progress, f"attempts were leaked: {live.in_progress}"
-        assert not worker._ledger.open_attempts, "reservations were leaked"
+        assert not worker.plane.ledger.open_attempts, "reservations were leaked"
         assert not public.body_memory, f"{public.body_memory} bytes of bodies are still accounted for"
         await until(lambda: not gateway.connections_upstream(), "no provider is being asked")
     finally:

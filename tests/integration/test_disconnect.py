@@ -302,7 +302,7 @@ def test_disconnect_in_the_pause_before_a_retry(leaving: Leaving, count: int) ->
             alpha = gateway.providers["alpha"]
             alpha.set_fault("status=500")
             assert gateway.worker is not None
-            public = gateway.worker._public
+            public = gateway.worker.plane.server
             delays_s = []
             for number in range(count):
                 client = await gateway.connect()

@@ -196,7 +196,7 @@ def test_waiting_requests_are_sent_when_their_limit_ends() -> None:
             waiting = [asyncio.create_task(gateway.ask(chat("small")))]
             await until(lambda: gateway.live.key_blocks, "one was refused")
             waiting += [asyncio.create_task(gateway.ask(chat("small"))) for _ in range(20)]
-            await until(lambda: gateway.worker._public.requests == 21, "all of them wait")
+            await until(lambda: gateway.worker.plane.server.requests == 21, "all of them wait")
             assert alpha.counters.requests_received == 1
             (name, block), *_ = gateway.live.key_blocks.items()
             gateway.live.key_blocks[name] = replace(block, until=block.until + 3600, probe_at=block.until + 3600)

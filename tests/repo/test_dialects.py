@@ -17,7 +17,7 @@ FIELDS = frozenset(
 OTHERS = {
     "config/load.py": {"input"},  # of an error of pydantic's
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
-    "config/settings.py": {"store"},  # a section of the configuration
+    "config/process.py": {"store"},  # a section of the configuration
     "engine/accounts.py": {"stream"},  # a label of a metric
     "engine/charges.py": {"prompt"},  # a value of `bills_unfinished`
     "money/terms.py": {"input", "tools"},  # rates and terms

@@ -26,10 +26,8 @@ MANY_IMPORTS = {
     "engine/billing.py",
     "engine/handle.py",
     "engine/serving.py",
-    "runtime/worker.py",
 }
 DOUBLE_NAMES = {
-    "Address",
     "Answer",
     "Asked",
     "Attempt",

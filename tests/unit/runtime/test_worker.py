@@ -5,35 +5,29 @@ import contextlib
 import gc
 import json
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from textwrap import indent
 
+import msgspec
 import pytest
 import trustme
 from msgspec.structs import replace
 
-from fakes.configuration import compiled
+from fakes.clock import PATIENCE_S
 from fakes.origin import Peer as Upstream
 from fakes.origin import run, serving
-from fakes.serving import Answer, Peer, post, until
-from pointsman.config.snapshot_file import Compiled
-from pointsman.domain.leases import Share
+from fakes.workers import GET, configured, connect, get, posted, working
+from pointsman.config.snapshot_file import write_snapshot
 from pointsman.domain.snapshots import Snapshot
-from pointsman.link.frames import FROM_WORKER, PROTOCOL, Ask, FrameReader, Granted, Hello, Welcome, encode
-from pointsman.runtime.tasks import GC_THRESHOLD
+from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask
 from pointsman.runtime.worker import Worker
 
-GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
-
-
-def posted(body: bytes) -> bytes:
-    """A chat as a client of this machine sends it: a gateway without keys minds the name it is called by."""
-    return post(body, target=b"/v1/chat/completions").replace(b"Host: a", b"Host: localhost")
 
 
 CHAT = posted(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
@@ -46,45 +40,6 @@ def _collector() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
-
-
-def configured(name: str = "chat", port: int = 9, server: str = "") -> Compiled:
-    """One provider at `port`, whose model `m` has a public name."""
-    return compiled(
-        f"server:\n  listen: 127.0.0.1:0\n  drain_s: 5\n{indent(server, '  ')}\n"
-        "console: {listen: 127.0.0.1:0}\n"
-        f"providers:\n  local: {{type: vllm, base_url: 'http://127.0.0.1:{port}/v1'}}\n"
-        f"models: {{{name}: [local/m]}}\n"
-        "governance: {require_key: false}\n"
-    )
-
-
-@asynccontextmanager
-async def working(what: Compiled) -> AsyncIterator[Worker]:
-    """A started worker, which is stopped in the end and then leaves nothing behind: no task, no connection."""
-    before = asyncio.all_tasks()
-    log_fd = os.open(os.devnull, os.O_WRONLY)
-    worker = Worker(what.snapshot, what.settings, log_fd)
-    await worker.start()
-    try:
-        yield worker
-    finally:
-        worker.hasten()
-        await worker.stop()
-        os.close(log_fd)
-        await until(lambda: asyncio.all_tasks() == before)
-
-
-async def connect(port: int, context: ssl.SSLContext | None = None) -> Peer:
-    name = "localhost" if context is not None else None
-    return Peer(*await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name))
-
-
-async def get(port: int, path: str) -> Answer:
-    peer = await connect(port)
-    answer = await peer.ask(GET.format(path).encode())
-    peer.finish()
-    return answer
 
 
 async def nobody_listens(port: int) -> None:
@@ -113,23 +68,10 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         async with working(configured()) as worker:
             what = configured().settings
             taken = type(what.listen)("127.0.0.1", worker.public_port)
-            second = Worker(Snapshot("", {}, {}, {}), replace(what, listen=taken), worker._log._fd)
+            second = Worker(Snapshot("", {}, {}, {}), replace(what, listen=taken), worker.plane.log._fd)
             with pytest.raises(OSError, match="in use"):
                 await second.start()
             await second.stop()
-
-    run(main())
-
-
-def test_limits_of_the_configuration_are_in_force() -> None:
-    async def main() -> None:
-        async with working(configured(server="limits: {body_bytes: 1024, head_bytes: 2048}")) as worker:
-            peer = await connect(worker.public_port)
-            assert (await peer.ask(posted(b"x" * 1025))).status == 413
-            peer.finish()
-            peer = await connect(worker.public_port)
-            assert (await peer.ask(GET.format("/" + "x" * 2048).encode())).status == 431
-            peer.finish()
 
     run(main())
 
@@ -243,70 +185,28 @@ def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collect
     run(main())
 
 
-def test_a_worker_waits_until_control_can_lend_but_not_for_ever(tmp_path: Path) -> None:
-    path = tmp_path / "link"
-    lends = asyncio.Event()
-
-    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = FrameReader()
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
-                for frame in map(FROM_WORKER.decode, frames.feed(data)):
-                    if isinstance(frame, Hello):
-                        writer.write(encode(Welcome(PROTOCOL, Share(0, 1, 0.0))))
-                    elif isinstance(frame, Ask):
-                        await lends.wait()
-                        writer.write(encode(Granted(frame.number, [])))
-        writer.close()
-
-    async def nothing_new(_path: str) -> str:
-        return ""
-
-    async def main() -> None:
-        async with await asyncio.start_unix_server(control, path), working(configured()) as worker:
-            waiting = asyncio.ensure_future(worker.connect(0, 1, str(path), nothing_new, 60.0))
-            done, _ = await asyncio.wait((waiting,), timeout=0.2)
-            assert not done
-            lends.set()
-            await waiting
-        lends.clear()
-        async with await asyncio.start_unix_server(control, path), working(configured()) as worker:
-            await worker.connect(0, 1, str(path), nothing_new, 0.1)
-            lends.set()
-
-    run(main())
-
-
-def test_a_worker_waits_for_the_next_control_when_one_dies_right_after_its_welcome(tmp_path: Path) -> None:
-    path = tmp_path / "link"
-    calls: list[bool] = []
-    lends = asyncio.Event()
-
-    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = FrameReader()
-        calls.append(True)
-        is_first = len(calls) == 1
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
-                for frame in map(FROM_WORKER.decode, frames.feed(data)):
-                    if isinstance(frame, Hello):
-                        writer.write(encode(Welcome(PROTOCOL, Share(0, 1, 0.0))))
-                    elif isinstance(frame, Ask) and is_first:
-                        writer.transport.abort()
-                    elif isinstance(frame, Ask):
-                        await lends.wait()
-                        writer.write(encode(Granted(frame.number, [])))
-        writer.close()
-
-    async def nothing_new(_path: str) -> str:
-        return ""
-
-    async def main() -> None:
-        async with await asyncio.start_unix_server(control, path), working(configured()) as worker:
-            waiting = asyncio.ensure_future(worker.connect(0, 1, str(path), nothing_new, 60.0))
-            await until(lambda: len(calls) == 2)
-            assert not waiting.done(), "the first was no more able to lend than none"
-            lends.set()
-            await waiting
-
-    run(main())
+def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path) -> None:
+    taken = configured()
+    write_snapshot(tmp_path / "snapshot", taken, b"", tmp_path)
+    listening, (ready, their_ready), (their_life, life) = socket.create_server(("127.0.0.1", 0)), os.pipe(), os.pipe()
+    fds = (listening.fileno(), their_ready, their_life)
+    folder = str(tmp_path)
+    task = WorkerTask(0, 1, [fds[0]], fds[1], fds[2], folder, f"{folder}/snapshot", f"{folder}/link", 0.1)
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "pointsman.runtime", "worker"]
+    process = subprocess.Popen(
+        [*command, msgspec.json.encode(task).decode()],
+        pass_fds=fds,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(their_ready)
+    assert os.read(ready, 1) == b"1"
+    process.terminate()
+    _, told = process.communicate(timeout=PATIENCE_S)
+    for fd in (ready, their_life, life):
+        os.close(fd)
+    listening.close()
+    lines = (line for line in told.splitlines() if "import time:" in line)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert {"pointsman", "uvloop"} <= imported
+    assert not imported & {"pydantic", "pydantic_core", "yaml", "sqlalchemy", "fastapi", "uvicorn"}

@@ -1,0 +1,102 @@
+"""The connection of a worker to control: leases, owners of stored resources, snapshots, and how old the last one is."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+
+from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
+from pointsman.domain.state import Change, Record
+from pointsman.engine.tasks import Waiter
+from pointsman.link.client import LinkClient
+from pointsman.link.frames import PROTOCOL, Hello
+from pointsman.runtime.data_plane import DataPlane
+
+OnSnapshot = Callable[[str], Awaitable[str]]
+
+
+class ControlLine:
+    """The connection of the data plane `plane`. While it is held, limits are shared with other workers.
+    `encoded_metrics` returns a page of metrics for control."""
+
+    def __init__(self, plane: DataPlane, encoded_metrics: Callable[[], bytes]) -> None:
+        self._plane = plane
+        self._encoded_metrics = encoded_metrics
+
+    async def open(self, slot: int, epoch: int, path: str, on_snapshot: OnSnapshot, patience_s: float) -> None:
+        """Return when control can lend, at the latest after `patience_s`. From then on the worker serves the requests
+        that it can serve alone."""
+        live, ledger, journal = self._plane.live, self._plane.ledger, self._plane.journal
+        ledger.reshare(NO_SHARE)
+        live.is_cut_off = True
+
+        def hello() -> Hello:
+            share = ledger.share if link.share is not None else None
+            name = journal.name if journal is not None else ""
+            digest = live.snapshot.digest
+            return Hello(PROTOCOL, slot, epoch, os.getpid(), name, digest, share, ledger.holdings())
+
+        connected = asyncio.Event()
+
+        def on_line(is_up: bool) -> None:
+            (connected.set if is_up else connected.clear)()
+            live.is_cut_off = not is_up
+            if is_up:
+                live.is_stale = False
+
+        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line)
+        self._plane.billing.lessor = LinkLessor(link)
+        self._plane.ownership.custodian = LinkCustodian(link)
+        loop = asyncio.get_running_loop()
+        self._running = loop.create_task(link.run())
+        self._watch_age(loop)
+        answers: asyncio.Queue[Sequence[Grant] | Unable] = asyncio.Queue()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                can_lend = False
+                while not can_lend:  # a control that dies before it can is followed by another
+                    await connected.wait()
+                    link.ask((), answers.put_nowait, patience_s)
+                    can_lend = not isinstance(await answers.get(), Unable)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._running.cancel()
+        self._aging.cancel()
+        self.link.close()
+
+    def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Notice when control is silent, or has been away for too long."""
+        live, now = self._plane.live, monotonic()
+        away_since = self.link.away_since(now)
+        live.is_cut_off = away_since is not None
+        live.is_stale = away_since is not None and now - away_since > self._plane.settings.max_stale_s
+        self._aging = loop.call_later(1.0, self._watch_age, loop)
+
+
+class LinkLessor:
+    """Asks control for leases, for the engine's coroutines."""
+
+    def __init__(self, link: LinkClient) -> None:
+        self._link = link
+
+    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+        answer: Waiter[Sequence[Grant] | Unable] = Waiter()
+        self._link.ask(wants, answer.set)
+        return answer
+
+
+class LinkCustodian:
+    """Asks control for the owners of resources that providers store, and reports changes."""
+
+    def __init__(self, link: LinkClient) -> None:
+        self._link = link
+
+    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
+        answer: Waiter[Sequence[Record] | Unable] = Waiter()
+        self._link.state.look_up(ids, answer.set)
+        return answer
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        self._link.state.tell(changes)

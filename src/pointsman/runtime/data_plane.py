@@ -1,0 +1,65 @@
+"""The composition of the data plane: the parts of a worker, made and connected."""
+
+import asyncio
+import logging
+import os
+from random import Random, SystemRandom
+
+from msgspec.structs import replace
+
+from pointsman.config.settings import Settings
+from pointsman.domain.snapshots import Snapshot, is_listed
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing
+from pointsman.engine.handle import PublicApi
+from pointsman.engine.live import Live
+from pointsman.engine.ownership import Ownership
+from pointsman.engine.serving import Engine
+from pointsman.engine.upstreams import Upstreams
+from pointsman.journal.writer import JournalWriter
+from pointsman.money.ledger import Ledger
+from pointsman.telemetry.log import LogWriter
+from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_server import HttpServer
+from pointsman.transport.room import Room, raise_limit, share
+
+_logger = logging.getLogger(__name__)
+
+
+class DataPlane:
+    """One data plane in one event loop. `log_fd` is the descriptor of the request log. Without a journal no spending
+    is recorded."""
+
+    def __init__(
+        self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.journal = journal
+        reopened = (lambda: open_log(settings)) if settings.log_file is not None else None
+        self.log = LogWriter(log_fd, on_error=_log_failed, reopened=reopened)
+        self.deadlines = Deadlines(loop)
+        connections = share(raise_limit())
+        self.upstreams = Upstreams(loop, self.deadlines, Room(connections))
+        self.live = live = Live(snapshot)
+        live.crowded, self.upstreams.room.on_crowd = self.upstreams.room.crowded, live.change
+        self.ledger = Ledger()
+        accounts = Accounts(self.log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
+        self.billing = Billing(live, self.ledger, journal, None)
+        self.ownership = Ownership(journal)
+        rng = Random(SystemRandom().getrandbits(128))
+        self.engine = Engine(live, self.upstreams, accounts, self.billing, rng, self.ownership)
+        self.api = PublicApi(self.engine)
+        limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
+        self.server = HttpServer(loop, self.api, limits, self.deadlines)
+
+
+def open_log(settings: Settings) -> int:
+    """Open the request log: the configured file, or standard output. Raise `OSError`."""
+    if settings.log_file is None:
+        return 1
+    return os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _log_failed(error: OSError) -> None:
+    _logger.error("the request log cannot be written: %s", error)
