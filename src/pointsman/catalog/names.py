@@ -140,7 +140,7 @@ _AZURE_REGIONS = {
 _PROFILES = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=8192)  # of names
 def key_of(provider: str, model: str) -> str:
     """Return the key that all names of one model share. `provider` is a provider of the catalog, or `""` for a name
     from a client or a configuration."""

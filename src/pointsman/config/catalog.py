@@ -41,7 +41,7 @@ class CatalogInUse(Struct, frozen=True):
         return sha256(self.catalog.digest.encode() + listed).hexdigest()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # of one catalog, which no configuration changes
 def packaged() -> ModelCatalog:
     """The catalog of this release."""
     content = files("pointsman.catalog").joinpath("models.json").read_bytes()

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.kept import Kept
 from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.operations import Operation
@@ -89,9 +90,8 @@ class Billing:
         self.lessor = lessor
         self.unkept = 0  # attempts that were served though the journal could not take them
         self._live = live
-        self._snapshot = live.snapshot
         self._told: dict[str, tuple[Grant, float]] = {}  # what control said of a counter, and until when that counts
-        self._tabs: dict[tuple[VirtualKey | None, Candidate], Tab] = {}
+        self._tabs = Kept[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
         self._answers: dict[str, Answers] = {}  # by candidate
         self._scopes = 0
         self._latest = 0.0  # Unix seconds
@@ -99,14 +99,10 @@ class Billing:
 
     def tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
         """The terms for attempts of a key at a candidate, under the snapshot that their request was admitted under."""
-        if snapshot is not self._snapshot or len(self._tabs) > MAX_TABS:
-            if snapshot is not self._live.snapshot:  # of a request that began before a reload: there are few
-                return self._open_tab(snapshot, key, candidate)
-            self._snapshot = snapshot
-            self._tabs = {}
-        tab = self._tabs.get((key, candidate))
+        tabs = self._tabs.of(snapshot)
+        tab = tabs.get((key, candidate))
         if tab is None:
-            tab = self._tabs[key, candidate] = self._open_tab(snapshot, key, candidate)
+            tab = tabs[key, candidate] = self._open_tab(snapshot, key, candidate)
         return tab
 
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | Reason | list[Short]":

@@ -13,6 +13,7 @@ from time import monotonic
 from msgspec import Struct
 
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.kept import Kept
 from pointsman.domain.leases import Grant, Unable, Want
 from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.snapshots import Snapshot
@@ -40,18 +41,16 @@ class Remains:
     """Writes the lines. Used where `server.limit_headers` is on."""
 
     def __init__(self) -> None:
-        self._snapshot: Snapshot | None = None
-        self._shown: dict[tuple[VirtualKey, str | None], _Shown] = {}
+        self._shown = Kept[tuple[VirtualKey, str | None], _Shown](MAX_SHOWN)
 
     def lines(self, billing: Billing, snapshot: Snapshot, key: VirtualKey, served_by: Candidate | None) -> bytes:
         """The lines for the tightest limit of each metric. Nothing for a key without limits that refuse."""
-        if snapshot is not self._snapshot or len(self._shown) >= MAX_SHOWN:
-            self._snapshot, self._shown = snapshot, {}
         provider = served_by.endpoint.name if served_by is not None else None
-        shown = self._shown.get((key, provider))
+        known = self._shown.of(snapshot)
+        shown = known.get((key, provider))
         if shown is None:
             limits = tuple(limit for limit in _limits(key, provider) if not limit.soft)
-            shown = self._shown[key, provider] = _Shown(billing.ledger.account(limits))
+            shown = known[key, provider] = _Shown(billing.ledger.account(limits))
         if not shown.account.counters:
             return b""
         now_unix_s = billing.clock()

@@ -45,7 +45,7 @@ def answer_lines(
     lines = b"x-request-id: %b\r\nx-pointsman-request-id: %b%b%.3f\r\n" % (
         name,
         name,
-        _served_lines(served_by, attempts),
+        _served_lines(served_by.endpoint.name, served_by.model, attempts) if served_by is not None else _TIMING,
         own_s * 1e3,
     )
     if max_tokens is not None:
@@ -59,15 +59,13 @@ def id_lines(request_id: str) -> bytes:
     return b"x-request-id: %b\r\nx-pointsman-request-id: %b\r\n" % (name, name)
 
 
-@lru_cache(maxsize=4096)
-def _served_lines(candidate: Candidate | None, attempts: int) -> bytes:
-    """From after the id up to the time. Cached by the candidate's request_id."""
-    timing = "\r\nserver-timing: gateway;dur="
-    if candidate is None:
-        return timing.encode()
-    model = candidate.model
+_TIMING = b"\r\nserver-timing: gateway;dur="
+
+
+@lru_cache(maxsize=4096)  # of names and a number
+def _served_lines(name: str, model: str, attempts: int) -> bytes:
+    """The lines from after the id up to the time."""
     if not (model.isascii() and model.isprintable()):
         model = ascii(model)  # it may come from a client, so nothing that could end the line passes
-    name = candidate.endpoint.name
     served = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}"
-    return (served + timing).encode("ascii")
+    return served.encode("ascii") + _TIMING

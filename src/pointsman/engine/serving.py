@@ -547,7 +547,7 @@ def logged_path(path: bytes) -> str:
     return _path_text(path[:256])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # of paths
 def _path_text(path: bytes) -> str:
     return path.decode("ascii", "replace")
 

@@ -220,7 +220,7 @@ def _answers(call: Call) -> int:
     return call.choices if prompt is None else call.choices * count_prompts(prompt)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # of names
 def _model_name(model: str) -> Raw:
     return Raw(encode_object(model))
 

@@ -108,7 +108,7 @@ def _is_allowed(origin: bytes, access: Access) -> bool:
     return "*" in access.origins or origin.decode("latin-1").lower() in access.origins
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # of addresses
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -118,7 +118,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # of addresses
 def _plain(text: str) -> str:
     """An address without port, brackets and zone, an IPv4 one in its own form; empty where it is none."""
     if text.startswith("["):
@@ -133,7 +133,7 @@ def _plain(text: str) -> str:
     return str(mapped or address)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # of addresses
 def _is_within(address: str, networks: tuple[str, ...]) -> bool:
     try:
         found = ip_address(address)

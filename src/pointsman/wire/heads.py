@@ -66,7 +66,7 @@ def has_tags(headers: Mapping[bytes, bytes]) -> bool:
     return b"\n".join(headers).find(_TAG) >= 0
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # of paths, and the one table of them
 def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
     """The path asked for, and path and query below the prefix."""
     path, mark, query = target.partition("?")

@@ -431,7 +431,7 @@ def test_tabs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for one in range(20)
     }
     assert len(numbers) == 20
-    assert len(scene.billing._tabs) <= 4
+    assert len(scene.billing._tabs.of(scene.live.snapshot)) <= 4
 
 
 # The clock.

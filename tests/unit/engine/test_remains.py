@@ -158,6 +158,7 @@ def test_control_is_asked_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_new_configuration_is_told_of_and_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SHOWN", 2)
     scene = Scene(REQUESTS)
     scene.tells()
     lower = limit(Metric.REQUESTS, 7)
@@ -165,11 +166,10 @@ def test_a_new_configuration_is_told_of_and_what_is_kept_is_bounded(monkeypatch:
     scene.snapshot = snapshot([ALPHA.endpoint])
     scene.billing.ledger.reconfigure({lower.counter: lower}, time())
     assert scene.tells()["x-ratelimit-limit-requests"] == "7"
-    assert len(scene.remains._shown) == 1
-    monkeypatch.setattr(module, "MAX_SHOWN", 2)
+    assert len(scene.remains._shown.of(scene.snapshot)) == 1
     for name in ("a", "b", "c"):
         scene.tells(candidate(endpoint(name), "m"))
-    assert len(scene.remains._shown) <= 2
+    assert len(scene.remains._shown.of(scene.snapshot)) <= 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Memos that die with what they are about, so that nothing of an old configuration is kept alive by them."""
+
+from typing import Generic, TypeVar
+from weakref import finalize
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Kept(Generic[K, V]):
+    """A dict for each owner, such as a snapshot, that goes when its owner does. Each is emptied when it has `most`
+    entries, since clients invent names. No value may refer to its owner."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._dicts: dict[int, dict[K, V]] = {}
+
+    def of(self, owner: object) -> dict[K, V]:
+        """The dict of an owner, with room for another entry."""
+        found = self._dicts.get(id(owner))
+        if found is None:
+            found = self._dicts[id(owner)] = {}
+            finalize(owner, self._dicts.pop, id(owner))
+        elif len(found) >= self._most:
+            found.clear()
+        return found
