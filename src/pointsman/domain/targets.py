@@ -39,7 +39,7 @@ class ProviderKey(Struct, frozen=True, eq=False):
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
 
 
-class Endpoint(Struct, frozen=True, eq=False, weakref=True):
+class Endpoint(Struct, frozen=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of

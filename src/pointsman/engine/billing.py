@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.kept import Kept
 from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.operations import Operation
@@ -27,6 +26,7 @@ from pointsman.domain.targets import Candidate
 from pointsman.engine.charges import Answers, Bound, Charge, charge_for, with_tools
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
+from pointsman.engine.memos import Memo
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
@@ -91,7 +91,7 @@ class Billing:
         self.unkept = 0  # attempts that were served though the journal could not take them
         self._live = live
         self._told: dict[str, tuple[Grant, float]] = {}  # what control said of a counter, and until when that counts
-        self._tabs = Kept[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
+        self._tabs = Memo[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
         self._answers: dict[str, Answers] = {}  # by candidate
         self._scopes = 0
         self._latest = 0.0  # Unix seconds

@@ -13,13 +13,13 @@ from time import monotonic
 from msgspec import Struct
 
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.kept import Kept
 from pointsman.domain.leases import Grant, Unable, Want
 from pointsman.domain.limits import Limit, Metric, dollars
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
 from pointsman.engine.lessor import Lender
+from pointsman.engine.memos import Memo
 from pointsman.engine.tasks import EagerTask, Suspension
 from pointsman.money.ledger import Account, Window
 
@@ -41,7 +41,7 @@ class Remains:
     """Writes the lines. Used where `server.limit_headers` is on."""
 
     def __init__(self) -> None:
-        self._shown = Kept[tuple[VirtualKey, str | None], _Shown](MAX_SHOWN)
+        self._shown = Memo[tuple[VirtualKey, str | None], _Shown](MAX_SHOWN)
 
     def lines(self, billing: Billing, snapshot: Snapshot, key: VirtualKey, served_by: Candidate | None) -> bytes:
         """The lines for the tightest limit of each metric. Nothing for a key without limits that refuse."""

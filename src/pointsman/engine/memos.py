@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class Memo(Generic[K, V]):
     """A dict for each owner, such as a snapshot, that goes when its owner does. Each is emptied when it has `most`
     entries, since clients invent names. No value may refer to its owner."""
 
