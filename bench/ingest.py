@@ -72,10 +72,18 @@ def _cpu_s() -> float:
 
 def _scope(number: int) -> Scope:
     owners = (f"virtual_key:key-{number}", f"team:team-{number % 7}", "provider:openai")
-    counters = [CounterRef(f"{owners[0]}|{metric}|{per}", metric, per) for metric, per in _COUNTERS]
-    counters += [CounterRef(f"{owner}|usd|month", "usd", "month") for owner in owners[1:]]
+    counters = [CounterRef(counter=f"{owners[0]}|{metric}|{per}", metric=metric, unit=per) for metric, per in _COUNTERS]
+    counters += [CounterRef(counter=f"{owner}|usd|month", metric="usd", unit="month") for owner in owners[1:]]
     return Scope(
-        number, f"key-{number}", f"team-{number % 7}", "acme", "openai", "gpt-4o-mini", None, "v1", tuple(counters)
+        number=number,
+        virtual_key=f"key-{number}",
+        team=f"team-{number % 7}",
+        customer="acme",
+        provider="openai",
+        model="gpt-4o-mini",
+        variant=None,
+        price_version="v1",
+        counters=tuple(counters),
     )
 
 

@@ -93,7 +93,7 @@ def _worker(python: str, inline: int, in_file: int) -> dict[str, float]:
 def _directory(count: int) -> dict[str, float]:
     began = time.process_time()
     rows = (KeyRow(sha256(b"%d" % n).digest(), f"user-{n}", n % 20) for n in range(count))
-    made = KeyDirectory.build(rows, [VirtualKey("", b"")] * 20)
+    made = KeyDirectory.build(rows, [VirtualKey(name="", digest=b"")] * 20)
     figures = {"build_cpu_s": time.process_time() - began, "size_mb": len(made.data) / 1e6}
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "keys").write_bytes(made.data)

@@ -38,8 +38,14 @@ ENTRIES = {
     "b": ProviderEntry("b", allow_models=("other*",)),
     "e": ProviderEntry("e", weight=0),
 }
-LIMIT = Limit(Level.VIRTUAL_KEY, "virtual_key:restricted", Metric.USD, Period("day"), 1_000_000_000)
-RESTRICTED = VirtualKey("restricted", b"", entries=ENTRIES, limits=(LIMIT,))
+LIMIT = Limit(
+    level=Level.VIRTUAL_KEY,
+    owner="virtual_key:restricted",
+    metric=Metric.USD,
+    period=Period("day"),
+    amount=1_000_000_000,
+)
+RESTRICTED = VirtualKey(name="restricted", digest=b"", entries=ENTRIES, limits=(LIMIT,))
 
 every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name for name, _ in POLICIES])
 
@@ -67,7 +73,7 @@ class SmallModel:
     """A catalog in which the model of one provider is small and has no tools."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
-        return ModelFacts(model, context=100, lacks=frozenset({"tools"})) if provider_type == "small" else None
+        return ModelFacts(name=model, context=100, lacks=frozenset({"tools"})) if provider_type == "small" else None
 
     def models(self, provider: str) -> list[str]:
         return []

@@ -23,7 +23,9 @@ class Books:
         self.url = url
         self.retired: list[list[tuple[int, Share]]] = []
         self.book = LeaseBook(1)
-        limit = Limit(Level.VIRTUAL_KEY, "virtual_key:me", Metric.USD, Period("day"), 1000)
+        limit = Limit(
+            level=Level.VIRTUAL_KEY, owner="virtual_key:me", metric=Metric.USD, period=Period("day"), amount=1000
+        )
         self.book.configure({limit.counter: limit})
         self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)
         self.failures = 0  # the number of failures to open the store

@@ -40,11 +40,18 @@ DAY_COUNTER = "virtual_key:me|usd|day"
 
 def scope(number: int = 1, **fields: Any) -> Scope:
     counters = (
-        CounterRef(DAY_COUNTER, "usd", "day"),
-        CounterRef("team:research|usd|month", "usd", "month"),
-        CounterRef("virtual_key:me|requests|minute", "requests", "minute"),
-        CounterRef("provider:openai|requests|minute", "requests", "minute", 1, "", True),
-        CounterRef("virtual_key:me|tokens|hour", "tokens", "hour"),
+        CounterRef(counter=DAY_COUNTER, metric="usd", unit="day"),
+        CounterRef(counter="team:research|usd|month", metric="usd", unit="month"),
+        CounterRef(counter="virtual_key:me|requests|minute", metric="requests", unit="minute"),
+        CounterRef(
+            counter="provider:openai|requests|minute",
+            metric="requests",
+            unit="minute",
+            count=1,
+            zone="",
+            counts_attempts=True,
+        ),
+        CounterRef(counter="virtual_key:me|tokens|hour", metric="tokens", unit="hour"),
     )
     known = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
     given: dict[str, Any] = {**known, "variant": None, "price_version": "1", "counters": counters, **fields}
@@ -139,7 +146,13 @@ def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> S
     lessor = Lessor(book, ingest, lambda: (str(snapshot), configuration.digest))
     configuration = Configuration(snapshot, file, on_new, lessor.distribute, public_is_loopback=True, environ=ENVIRON)
     on_new(read_snapshot(snapshot, ENVIRON))
-    return Services(book, ingest, lessor, configuration, AdminToken(sha256(TOKEN.encode()).digest()))
+    return Services(
+        book=book,
+        ingest=ingest,
+        lessor=lessor,
+        configuration=configuration,
+        token=AdminToken(sha256(TOKEN.encode()).digest()),
+    )
 
 
 @asynccontextmanager

@@ -88,12 +88,27 @@ class Rig:
         self.deadlines = Deadlines(loop, resolution_s=0.01)
         key = ProviderKey("k1", Secret("sk-of-the-tests"))
         endpoints = {
-            name: Endpoint(name, "openai", one.origin, "/v1", (key,), ALL_OPERATIONS, network=network)
+            name: Endpoint(
+                name=name,
+                type="openai",
+                origin=one.origin,
+                base_path="/v1",
+                keys=(key,),
+                operations=ALL_OPERATIONS,
+                network=network,
+            )
             for name, one in origins.items()
         }
         targets = tuple(candidate(endpoint, "m") for endpoint in endpoints.values())
         models = {"chat": PublicModel("chat", targets)}
-        self.snapshot = Snapshot("digest-of-the-tests", endpoints, models, {}, require_key=False, routing=routing)
+        self.snapshot = Snapshot(
+            digest="digest-of-the-tests",
+            endpoints=endpoints,
+            models=models,
+            virtual_keys={},
+            require_key=False,
+            routing=routing,
+        )
         self.live = Live(self.snapshot)
         upstreams = Upstreams(loop, self.deadlines)
         self.ledger = ledger

@@ -8,13 +8,23 @@ from pointsman.journal.writer import JournalWriter
 
 SMALL = 4096  # bytes per segment
 COUNTERS = (
-    CounterRef("virtual_key:me|usd|day", "usd", "day"),
-    CounterRef("team:t|requests|minute", "requests", "minute"),
+    CounterRef(counter="virtual_key:me|usd|day", metric="usd", unit="day"),
+    CounterRef(counter="team:t|requests|minute", metric="requests", unit="minute"),
 )
 
 
 def scope(number: int = 1, provider: str = "alpha") -> Scope:
-    return Scope(number, "me", "t", None, provider, "m", None, "v1", COUNTERS)
+    return Scope(
+        number=number,
+        virtual_key="me",
+        team="t",
+        customer=None,
+        provider=provider,
+        model="m",
+        variant=None,
+        price_version="v1",
+        counters=COUNTERS,
+    )
 
 
 def outcome(request_id: str, ordinal: int = 1, nano: int = 7, number: int = 1) -> Outcome:

@@ -12,7 +12,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.money.terms import Terms
 
-PLAIN = Price(Rates(150_000, 600_000))  # $0.15 and $0.60 per million
+PLAIN = Price(Rates(input=150_000, output=600_000))  # $0.15 and $0.60 per million
 
 
 def limit(
@@ -24,18 +24,29 @@ def limit(
     name: str = "me",
     soft: bool = False,
 ) -> Limit:
-    return Limit(level, f"{level.value}:{name}", metric, Period(unit), amount, soft)
+    return Limit(
+        level=level, owner=f"{level.value}:{name}", metric=metric, period=Period(unit), amount=amount, soft=soft
+    )
 
 
 def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None, has_budget: bool = False) -> Terms:
     if price is None:
-        return Terms(limits, None, "", output, has_budget)
+        return Terms(limits=limits, price=None, version="", output=output, has_budget=has_budget)
     steps = [price.above, *price.tiers_above.values()]
     rates = [price.rates, *price.tiers.values(), *(rates for above in steps for _, rates in above)]
     every = [msgspec.structs.asdict(one) for one in rates]
     inputs = [one[name] or 0 for one in every for name in one if name == "input" or "_in" in name or "cache" in name]
     outputs = [one[name] or 0 for one in every for name in one if "out" in name or name == "reasoning"]
-    return Terms(limits, price, "v", output, has_budget, max(inputs), max(outputs), price.request_nano)
+    return Terms(
+        limits=limits,
+        price=price,
+        version="v",
+        output=output,
+        has_budget=has_budget,
+        dearest_in=max(inputs),
+        dearest_out=max(outputs),
+        request_nano=price.request_nano,
+    )
 
 
 def asking(

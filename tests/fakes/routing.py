@@ -48,7 +48,15 @@ def endpoint(
 ) -> Endpoint:
     """Build a provider. By default it has one key, `k1`."""
     built = tuple(provider_key(key) if isinstance(key, str) else key for key in keys or ("k1",))
-    return Endpoint(name, "openai", Origin("http", f"{name}.test", 80), "/v1", built, operations, serves)
+    return Endpoint(
+        name=name,
+        type="openai",
+        origin=Origin("http", f"{name}.test", 80),
+        base_path="/v1",
+        keys=built,
+        operations=operations,
+        serves=serves,
+    )
 
 
 def snapshot(
@@ -66,7 +74,13 @@ def snapshot(
     models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), strategy)} if targets else {}
     timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
     routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
-    return Snapshot("digest", {item.name: item for item in endpoints}, models, {}, routing=routing)
+    return Snapshot(
+        digest="digest",
+        endpoints={item.name: item for item in endpoints},
+        models=models,
+        virtual_keys={},
+        routing=routing,
+    )
 
 
 def call(

@@ -59,7 +59,17 @@ def refused(act: Callable[[], object]) -> Failure:
 def target(provider: str = "openai", model: str = "upstream-model", base_path: str = "/base") -> Candidate:
     key = ProviderKey("k1", Secret(SECRET))
     origin = Origin("https", "provider.test", 443)
-    return candidate(Endpoint(provider, provider, origin, base_path, (key,), frozenset(Operation)), model)
+    return candidate(
+        Endpoint(
+            name=provider,
+            type=provider,
+            origin=origin,
+            base_path=base_path,
+            keys=(key,),
+            operations=frozenset(Operation),
+        ),
+        model,
+    )
 
 
 def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:

@@ -18,7 +18,17 @@ from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.leases import LeaseBook
 
-SCOPE = Scope(1, "me", None, None, "alpha", "gpt-4o-mini", None, "v1", ())
+SCOPE = Scope(
+    number=1,
+    virtual_key="me",
+    team=None,
+    customer=None,
+    provider="alpha",
+    model="gpt-4o-mini",
+    variant=None,
+    price_version="v1",
+    counters=(),
+)
 NANO = 1000
 
 

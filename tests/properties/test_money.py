@@ -22,7 +22,7 @@ from pointsman.money.leases import CORRECTIONS, LeaseBook
 from pointsman.money.ledger import Ledger, Reservation, Window
 
 START = 1_764_000_000.0
-SHAPES = {
+SHAPES: dict[str, tuple[Level, str, Metric, Period]] = {
     "usd": (Level.VIRTUAL_KEY, "virtual_key:k", Metric.USD, Period("minute")),
     "tokens": (Level.TEAM, "team:t", Metric.TOKENS, Period("hour")),
     "requests": (Level.CUSTOMER, "customer:c", Metric.REQUESTS, Period("day")),
@@ -34,8 +34,13 @@ Spot = tuple[str, int]  # a window of a counter
 
 
 def limits_of(amounts: dict[str, int]) -> dict[str, Limit]:
-    limits = [Limit(*SHAPES[name], amount) for name, amount in amounts.items()]
+    limits = [limit_of(name, amount) for name, amount in amounts.items()]
     return {limit.counter: limit for limit in limits}
+
+
+def limit_of(shape: str, amount: int) -> Limit:
+    level, owner, metric, period = SHAPES[shape]
+    return Limit(level=level, owner=owner, metric=metric, period=period, amount=amount)
 
 
 class Entry(Struct):
@@ -118,7 +123,7 @@ class Money(RuleBasedStateMachine):
         worker = self.one_of(who, self.living())
         if worker is None:
             return
-        names = [Limit(*SHAPES[kind], 0).counter for kind in kinds]
+        names = [limit_of(kind, 0).counter for kind in kinds]
         for nano, tokens in sizes:
             account = worker.ledger.account(tuple(worker.limits[name] for name in names))
             attempt = f"{worker.epoch}-{next(self.serial)}"

@@ -46,10 +46,10 @@ def test_what_one_table_says_a_model_can_it_can() -> None:
 def test_rates_of_different_times_make_no_price() -> None:
     place = ("openai", "gpt-x")
     agreeing = merged(litellm={place: priced(2, 4, cache_read=1)}, genai={place: priced(2, 4)})
-    assert agreeing.entries[place].price == Price(Rates(2, 4, cache_read=1))
+    assert agreeing.entries[place].price == Price(Rates(input=2, output=4, cache_read=1))
     assert agreeing.provenance[place]["price cache_read"] == "litellm"
     differing = merged(litellm={place: priced(3, 4, cache_read=1)}, genai={place: priced(2, 4)})
-    assert differing.entries[place].price == Price(Rates(2, 4))
+    assert differing.entries[place].price == Price(Rates(input=2, output=4))
 
 
 def test_a_tier_has_what_it_leaves_out_from_the_plain_rates() -> None:
@@ -58,15 +58,15 @@ def test_a_tier_has_what_it_leaves_out_from_the_plain_rates() -> None:
     place = ("openai", "gpt-x")
     price = merged(litellm={place: Record(price=draft)}).entries[place].price
     assert price is not None
-    assert price.above == ((101, Rates(6, 8, cache_read=2)),)
-    assert price.tiers == {"flex": Rates(2, 8, cache_read=2)}
-    assert price.tiers_above == {"flex": ((101, Rates(3, 8, cache_read=2)),)}
+    assert price.above == ((101, Rates(input=6, output=8, cache_read=2)),)
+    assert price.tiers == {"flex": Rates(input=2, output=8, cache_read=2)}
+    assert price.tiers_above == {"flex": ((101, Rates(input=3, output=8, cache_read=2)),)}
 
 
 def test_nothing_is_free_by_mistake() -> None:
     table = {("openrouter", "a/x:free"): priced(0, 0), ("openrouter", "a/x"): priced(0, 0)}
     entries = merged(litellm=table).entries
-    assert entries["openrouter", "a/x:free"].price == Price(Rates(0, 0))
+    assert entries["openrouter", "a/x:free"].price == Price(Rates(input=0, output=0))
     assert entries["openrouter", "a/x"].price is None
 
 

@@ -83,7 +83,7 @@ def _enter(merged: Merged, place: tuple[str, str], said: dict[str, Record]) -> N
         origins["streaming_usage"] = "pointsman"
     price = _price(merged, place, said, origins)
     facts = ModelFacts(
-        key_of(provider, model),
+        name=key_of(provider, model),
         price=price.price() if price is not None else None,
         capabilities=frozenset(can),
         lacks=frozenset(lacks),

@@ -17,7 +17,7 @@ from pointsman.control.store.store import Store
 from pointsman.money.leases import LeaseBook
 
 
-class Services(Struct, eq=False):
+class Services(Struct, kw_only=True, eq=False):
     """The parts of the control process. `metrics_are_open` says that they may be read without a token."""
 
     book: LeaseBook

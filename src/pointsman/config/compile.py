@@ -96,7 +96,17 @@ def compile_document(
     in_use = read_catalog(data_dir) if parts.catalog is None else CatalogInUse(parts.catalog)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
-    endpoints = _endpoints(document, EndpointCompiler(parts.providers, network, references, limits, findings, in_use))
+    endpoints = _endpoints(
+        document,
+        EndpointCompiler(
+            records=parts.providers,
+            network=network,
+            references=references,
+            limits=limits,
+            findings=findings,
+            models=in_use,
+        ),
+    )
     names = Names(endpoints, in_use.catalog, document.routing.siblings)
     routing = compile_routing(document.routing)
     models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
@@ -111,7 +121,9 @@ def compile_document(
     access = compile_access(document.server, findings)
     key_headers = compile_key_headers(document.governance, findings)
     _note_unused(document, findings)
-    warn_unusable(Snapshot("", endpoints, models, {}, pricing=pricing), own_keys, findings)
+    warn_unusable(
+        Snapshot(digest="", endpoints=endpoints, models=models, virtual_keys={}, pricing=pricing), own_keys, findings
+    )
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)

@@ -65,7 +65,7 @@ class LimitCompiler:
         period = self._period(settings.per, settings.zone, place)
         if period is None:
             return
-        limit = Limit(level, owner, metric, period, amount, settings.soft)
+        limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=settings.soft)
         if limit.counter in found:
             message = f"there is another limit of {metric.value} per {period.name} here; state one of them"
             self._findings.error((*place, "per"), message)

@@ -66,7 +66,14 @@ def _override(
         findings.warning(place, message)
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
     tools = {name: ToolPrice(nano_dollars(usd)) for name, usd in settings.tools_usd.items()}
-    return PriceOverride(settings.model, owner, price, settings.max_output_tokens, settings.context_tokens, tools)
+    return PriceOverride(
+        model=settings.model,
+        owner=owner,
+        price=price,
+        output=settings.max_output_tokens,
+        context=settings.context_tokens,
+        tools=tools,
+    )
 
 
 def _has_wildcard(pattern: str) -> bool:
@@ -75,16 +82,16 @@ def _has_wildcard(pattern: str) -> bool:
 
 def _rates(settings: PriceSettings) -> Rates:
     return Rates(
-        _pico(settings.input_usd_per_million) or 0,
-        _pico(settings.output_usd_per_million) or 0,
-        _pico(settings.cached_input_usd_per_million),
-        _pico(settings.cache_write_usd_per_million),
-        None,
-        _pico(settings.audio_input_usd_per_million),
-        _pico(settings.audio_output_usd_per_million),
-        _pico(settings.image_input_usd_per_million),
-        _pico(settings.image_output_usd_per_million),
-        _pico(settings.reasoning_usd_per_million),
+        input=_pico(settings.input_usd_per_million) or 0,
+        output=_pico(settings.output_usd_per_million) or 0,
+        cache_read=_pico(settings.cached_input_usd_per_million),
+        cache_write=_pico(settings.cache_write_usd_per_million),
+        cache_write_1h=None,
+        audio_in=_pico(settings.audio_input_usd_per_million),
+        audio_out=_pico(settings.audio_output_usd_per_million),
+        image_in=_pico(settings.image_input_usd_per_million),
+        image_out=_pico(settings.image_output_usd_per_million),
+        reasoning=_pico(settings.reasoning_usd_per_million),
     )
 
 

@@ -14,7 +14,7 @@ from pointsman.config.routing_schema import ModelSettings, RoutingSettings, Targ
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
 from pointsman.domain.snapshots import Snapshot
 
-_KEY_HEADERS = list(Snapshot("", {}, {}, {}).key_headers)
+_KEY_HEADERS = list(Snapshot(digest="", endpoints={}, models={}, virtual_keys={}).key_headers)
 
 
 def _exact(value: object) -> object:

@@ -240,12 +240,12 @@ class Accounting:
     def batch(self) -> Batch:
         """What is to be written."""
         return Batch(
-            self.journals,
-            self._counters(),
-            self._usage(),
-            self._tag_rows(),
-            self._requests,
-            self._unsettled,
+            journals=self.journals,
+            counters=self._counters(),
+            usage=self._usage(),
+            tags=self._tag_rows(),
+            requests=self._requests,
+            unsettled=self._unsettled,
             state=self._state,
         )
 
@@ -301,7 +301,9 @@ class Accounting:
             return
         owner = owner_of(scope.virtual_key, scope.team)
         for how, kind, one in kept.told:
-            self._state.append(Change(how, Record(one, kind, scope.provider, kept.key, owner, kept.at)))
+            self._state.append(
+                Change(how, Record(id=one, kind=kind, provider=scope.provider, key=kept.key, owner=owner, at=kept.at))
+            )
 
     def _tally(self, epoch: int, span: Span) -> _Tally:
         """Where attempts of a scope in these windows are summed up."""

@@ -53,7 +53,7 @@ class _Journal:
         self.is_damaged = False  # what could be read of it was
 
 
-class IngestState(Struct):
+class IngestState(Struct, kw_only=True):
     """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals,
     `refused` the records that are set aside in the store, since it would not take them as they were."""
 

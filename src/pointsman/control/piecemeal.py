@@ -22,7 +22,12 @@ class Piecemeal(Accounting):
         """Take records in, a piece each."""
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             one = Accounting()
-            one.add(epoch, Chunk(chunk.segment, [offset], [record], chunk.end, False), scopes, requests)
+            one.add(
+                epoch,
+                Chunk(segment=chunk.segment, offsets=[offset], records=[record], end=chunk.end, is_end=False),
+                scopes,
+                requests,
+            )
             self._keep(one, epoch, Position(chunk.segment, offset), _told(record, requests))
         self.records += len(chunk.records)
 

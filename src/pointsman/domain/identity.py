@@ -21,7 +21,7 @@ class ProviderEntry(Struct, frozen=True, eq=False):
     keys: frozenset[str] | None = None
 
 
-class VirtualKey(Struct, frozen=True, eq=False):
+class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
 
     `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the

@@ -77,7 +77,7 @@ class Level(Enum):
     __hash__ = object.__hash__
 
 
-class Limit(Struct, frozen=True, eq=False):
+class Limit(Struct, frozen=True, kw_only=True, eq=False):
     """One budget or rate limit. `owner` is its level and name, such as `team:research`, or `entry:notebook/openai`.
     `amount` is in units of its metric. A `soft` limit is counted and reported, and refuses nothing.
 

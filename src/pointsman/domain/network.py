@@ -5,7 +5,7 @@ from msgspec import Struct
 from pointsman.domain.origin import Origin, Secret
 
 
-class Network(Struct, frozen=True):
+class Network(Struct, frozen=True, kw_only=True):
     """The way from here to a provider.
 
     `proxy` is an HTTP proxy asked by CONNECT for every origin; its own scheme is `http`. `proxy_authorization` is

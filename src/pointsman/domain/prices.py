@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 
-class Rates(Struct, frozen=True, omit_defaults=True):
+class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Pico-dollars per token. Where a class of tokens has no rate of its own (`None`), the plain input or output rate
     holds: for all but `input` and `output`, which are always stated."""
 
@@ -47,7 +47,7 @@ class Price(Struct, frozen=True, omit_defaults=True):
     is_by_request: bool = False
 
 
-class ModelFacts(Struct, frozen=True, omit_defaults=True):
+class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the catalog knows of one model at one provider. `None` and empty mean not known.
 
     `name` is the canonical name, the same at every provider that serves this very model; `context` and `output` are

@@ -6,15 +6,13 @@ from itertools import chain, islice
 from msgspec import Struct
 
 from pointsman.domain.access import Access
-from pointsman.domain.identity import KeyTable
-from pointsman.domain.identity import ProviderEntry as ProviderEntry  # noqa: PLC0414
-from pointsman.domain.identity import VirtualKey as VirtualKey  # noqa: PLC0414
+from pointsman.domain.identity import KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
 from pointsman.domain.targets import Candidate, Endpoint
 
 
-class Timeouts(Struct, frozen=True):
+class Timeouts(Struct, frozen=True, kw_only=True):
     """Seconds. `commit_s` bounds a request until its answer commits, `stall_s` the silence inside a committed
     stream, `stream_s` a committed stream as a whole, `queue_s` the wait for a quota to free. `stream_head_s` bounds an
     attempt at a stream until its head, while another candidate is left; `response_s` an attempt at an answer that is
@@ -91,7 +89,7 @@ class PublicModel(Struct, frozen=True, eq=False):
     routing: Routing | None = None
 
 
-class PriceOverride(Struct, frozen=True, eq=False):
+class PriceOverride(Struct, frozen=True, kw_only=True, eq=False):
     """Terms that replace the catalog's for the models that `model`, a shell-style pattern of `provider/model`, matches:
     for one owner, such as `team:research`, where `owner` is given. `output` is the most tokens an answer can have,
     `context` the most that its model can read, and `tools` are what single tools of the provider cost."""
@@ -122,7 +120,7 @@ class Names(Struct, frozen=True, eq=False):
     siblings: bool = True
 
 
-class Snapshot(Struct, frozen=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
+class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
     `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
     `default_provider` gets what names neither a model nor anything that is known to be kept somewhere. `limit_headers`
@@ -144,7 +142,7 @@ class Snapshot(Struct, frozen=True, dict=True, weakref=True):  # its router is k
     limit_headers: bool = False
 
 
-NO_SNAPSHOT = Snapshot("", {}, {}, {})
+NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})
 
 
 def allows_unowned(snapshot: Snapshot) -> bool:

@@ -47,7 +47,7 @@ class Pin(Struct, frozen=True, gc=False):
     what: str
 
 
-class Record(Struct, frozen=True, array_like=True, gc=False):
+class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Who owns one thing and where it is kept. `at` is when it was made or last used, in Unix seconds."""
 
     id: str

@@ -39,7 +39,7 @@ class ProviderKey(Struct, frozen=True, eq=False):
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
 
 
-class Endpoint(Struct, frozen=True, eq=False):
+class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
 
     `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
@@ -80,7 +80,7 @@ class Provenance(Enum):
     SIBLING = "sibling"  # another provider that serves the same model
 
 
-class Candidate(Struct, frozen=True, eq=False):
+class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     """A provider and model that could serve the call, with the keys that may be used there: they serve the model and
     are not drained. `id` is `provider/model`: the name health is kept under. `response_s` bounds an attempt at an
     answer that is not streamed, and `stream_head_s` one at a stream until its head, where the target says so itself.
@@ -106,4 +106,12 @@ def candidate(
 ) -> Candidate:
     """The candidate with those of the endpoint's keys that serve the model and have a weight."""
     keys = tuple(key for key in endpoint.keys if key.weight > 0 and key.serves_model(model))
-    return Candidate(f"{endpoint.name}/{model}", endpoint, model, keys, weight, variant, provenance)
+    return Candidate(
+        id=f"{endpoint.name}/{model}",
+        endpoint=endpoint,
+        model=model,
+        keys=keys,
+        weight=weight,
+        variant=variant,
+        provenance=provenance,
+    )

@@ -23,7 +23,7 @@ Knows = Callable[[str, str], bool]
 """Whether the configuration or the catalog knows a model of a provider."""
 
 
-class _Target(Struct):
+class _Target(Struct, kw_only=True):
     """The series of one provider and model, looked up once, and the labels they have."""
 
     provider: str
@@ -187,15 +187,15 @@ class Accounts:
             self._served.add((provider, name))
         model = self.model_label(provider, name)
         target = _Target(
-            provider,
-            model,
-            self.attempts.series(provider, model, "ok"),
-            self.attempt_durations.series(provider, model),
-            self.first_bytes.series(provider, model),
-            self.tokens.series(provider, model, "in"),
-            self.tokens.series(provider, model, "out"),
-            self.costs.series(provider, model, _PROVIDER.value),
-            self.unpriced.series(provider, model),
+            provider=provider,
+            model=model,
+            ok=self.attempts.series(provider, model, "ok"),
+            duration=self.attempt_durations.series(provider, model),
+            first_byte=self.first_bytes.series(provider, model),
+            tokens_in=self.tokens.series(provider, model, "in"),
+            tokens_out=self.tokens.series(provider, model, "out"),
+            cost=self.costs.series(provider, model, _PROVIDER.value),
+            unpriced=self.unpriced.series(provider, model),
         )
         if model == name and len(self._targets) < MAX_SERIES:
             self._targets[candidate.id] = target

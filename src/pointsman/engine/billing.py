@@ -276,15 +276,15 @@ class Billing:
         terms = terms_of(key, candidate, snapshot)
         self._scopes += 1
         scope = Scope(
-            self._scopes,
-            key.name if key is not None else None,
-            key.team if key is not None else None,
-            key.customer if key is not None else None,
-            candidate.endpoint.name,
-            candidate.model,
-            candidate.variant,
-            terms.version,
-            tuple(_counter(limit) for limit in terms.limits),
+            number=self._scopes,
+            virtual_key=key.name if key is not None else None,
+            team=key.team if key is not None else None,
+            customer=key.customer if key is not None else None,
+            provider=candidate.endpoint.name,
+            model=candidate.model,
+            variant=candidate.variant,
+            price_version=terms.version,
+            counters=tuple(_counter(limit) for limit in terms.limits),
         )
         is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
@@ -338,7 +338,14 @@ def wants(shorts: Sequence[Short]) -> list[Want]:
 def _counter(limit: Limit) -> CounterRef:
     period = limit.period
     zone = str(period.zone) if period.zone is not None else ""
-    return CounterRef(limit.counter, limit.metric.value, period.unit, period.count, zone, limit.counts_attempts)
+    return CounterRef(
+        counter=limit.counter,
+        metric=limit.metric.value,
+        unit=period.unit,
+        count=period.count,
+        zone=zone,
+        counts_attempts=limit.counts_attempts,
+    )
 
 
 def _amount(limit: Limit, amount: int) -> str:

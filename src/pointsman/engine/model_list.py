@@ -24,7 +24,7 @@ _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
 _MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
 
 
-class _Served(Struct, omit_defaults=True):
+class _Served(Struct, kw_only=True, omit_defaults=True):
     provider: str
     model: str
     context: int | None = None
@@ -132,7 +132,7 @@ def _row(name: str, snapshot: Snapshot) -> _Row:
 
 def _served(item: Candidate, snapshot: Snapshot) -> _Served:
     """At the prices that hold for everybody."""
-    served = _Served(item.endpoint.name, item.model)
+    served = _Served(provider=item.endpoint.name, model=item.model)
     facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
     if facts is not None:
         served.context, served.max_output, served.region = facts.context, facts.output, facts.region

@@ -179,7 +179,7 @@ class Ownership:
             known = self._known.get(one, {}).get(scope.provider)
             if how == SEEN and kind in _IF_STORED and not is_stored and known is None:
                 continue
-            record = Record(one, kind, scope.provider, key, owner, now)
+            record = Record(id=one, kind=kind, provider=scope.provider, key=key, owner=owner, at=now)
             if how == SEEN and known is not None and (known.owner != owner or now - known.at < RENEWED_S):
                 continue
             if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:

@@ -43,7 +43,7 @@ class Position(Struct, frozen=True, order=True, gc=False):
     offset: int = HEADER_BYTES
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(Struct, frozen=True, kw_only=True):
     """Records of one segment with the bytes they begin at (`offsets`), and where reading goes on. `damage` holds what
     was wrong on the way. `is_end` says that there is nothing more for now; without it there may be no records either.
     """
@@ -60,7 +60,14 @@ class Chunk(Struct, frozen=True):
         if self.end <= end:
             return self
         count = bisect_left(self.offsets, end.offset) if self.segment == end.segment else 0
-        return Chunk(self.segment, self.offsets[:count], self.records[:count], end, self.is_end, self.damage)
+        return Chunk(
+            segment=self.segment,
+            offsets=self.offsets[:count],
+            records=self.records[:count],
+            end=end,
+            is_end=self.is_end,
+            damage=self.damage,
+        )
 
 
 class JournalReader:
@@ -99,7 +106,14 @@ class JournalReader:
             if not is_end:
                 damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
                 segment, offset = newer[0], HEADER_BYTES
-            return Chunk(segment, [], [], Position(segment, offset), is_end, tuple(damage))
+            return Chunk(
+                segment=segment,
+                offsets=[],
+                records=[],
+                end=Position(segment, offset),
+                is_end=is_end,
+                damage=tuple(damage),
+            )
         offsets: list[int] = []
         records: list[Record] = []
         end = Position(segment, offset)
@@ -124,7 +138,7 @@ class JournalReader:
             if end.segment != segment:
                 break
             offset = end.offset
-        return Chunk(segment, offsets, records, end, is_end, tuple(damage))
+        return Chunk(segment=segment, offsets=offsets, records=records, end=end, is_end=is_end, damage=tuple(damage))
 
     def _take(self, data: mmap.mmap, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
         """Take up to so many frames that are whole. Returns where the first that was not taken begins. It runs for

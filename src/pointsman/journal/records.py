@@ -13,7 +13,7 @@ from pointsman.domain.limits import Metric
 FORMAT = 1
 
 
-class CounterRef(Struct, frozen=True, array_like=True, gc=False):
+class CounterRef(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A counter that a scope's attempts count in, with what it takes to find the window of a moment: `zone` is a name
     of the tz database, empty for UTC."""
 
@@ -25,7 +25,7 @@ class CounterRef(Struct, frozen=True, array_like=True, gc=False):
     counts_attempts: bool = False
 
 
-class Scope(Struct, frozen=True, array_like=True, tag=1, gc=False):
+class Scope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
     """Who pays and who is paid, under a number that later records of the same segment use. Written once a segment."""
 
     number: int

@@ -17,7 +17,7 @@ MAX_FRAME = 64 * 1024 * 1024
 # From a worker.
 
 
-class Hello(Struct, frozen=True, array_like=True, tag=1):
+class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
     """Who is calling, and every lease it believes to have."""
 
     protocol: int

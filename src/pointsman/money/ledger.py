@@ -91,7 +91,7 @@ class Reservation:
         self.at = at
 
 
-class Short(Struct, frozen=True):
+class Short(Struct, frozen=True, kw_only=True):
     """A limit without room: `amount` was needed, `available` is what is granted and free, `reserved` what attempts
     in progress hold and may leave unused. `more` is what control would have to grant on top of what the window
     `opened` with and was granted since. `ends_at` is in Unix seconds."""
@@ -360,12 +360,17 @@ class Ledger:
         for window in windows:
             counter, amount = window.counter, amounts[window.kind]
             if amount > window.free and amount and not counter.is_soft:
-                shorts.append(
-                    Short(
-                        counter.limit, window.start, window.end, amount, window.free, window.reserved,
-                        amount - window.free, window.opened,
-                    )
-                )  # fmt: skip
+                short = Short(
+                    limit=counter.limit,
+                    window=window.start,
+                    ends_at=window.end,
+                    amount=amount,
+                    available=window.free,
+                    reserved=window.reserved,
+                    more=amount - window.free,
+                    opened=window.opened,
+                )
+                shorts.append(short)
         return shorts
 
 

@@ -20,7 +20,7 @@ STANDARD_TIERS = ("default", "standard", "standard_only", "on_demand")
 DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither request nor catalog has one
 
 
-class Terms(Struct, frozen=True, eq=False):
+class Terms(Struct, frozen=True, kw_only=True, eq=False):
     """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known, and
     `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
     says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
@@ -86,7 +86,16 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
         default_output = {operation: min(most, output) for operation, most in default_output.items()}
     by_tier = tier_rates(price) if price is not None and price.tiers else {}
     terms = Terms(
-        limits, price, version, output, has_budget, dearest_in, dearest_out, request_nano, default_output, by_tier
+        limits=limits,
+        price=price,
+        version=version,
+        output=output,
+        has_budget=has_budget,
+        dearest_in=dearest_in,
+        dearest_out=dearest_out,
+        request_nano=request_nano,
+        default_output=default_output,
+        by_tier=by_tier,
     )
     return replace(terms, **_beyond_bytes(candidate, fitting, facts))
 

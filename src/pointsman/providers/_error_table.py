@@ -20,7 +20,7 @@ from pointsman.domain.failures import Kind, Scope
 REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # what a provider says of a request that it will not serve
 
 
-class Rule(Struct, frozen=True, eq=False):
+class Rule(Struct, frozen=True, kw_only=True, eq=False):
     """One row. It fits an answer with one of `statuses` (any, where there are none), one of `codes` as the error's
     `code` or `type`, a message that begins with `starts`, and one that holds `says`. A `silent` rule fits an answer
     that says nothing."""
@@ -61,13 +61,13 @@ def rule(
 ) -> Rule:
     """A row of a table. `starts` and `says` are regular expressions; upper and lower case are the same."""
     return Rule(
-        kind,
-        scope,
-        frozenset(statuses),
-        frozenset(code.casefold() for code in codes),
-        re.compile(starts, re.IGNORECASE) if starts else None,
-        re.compile(says, re.IGNORECASE) if says else None,
-        silent,
+        kind=kind,
+        scope=scope,
+        statuses=frozenset(statuses),
+        codes=frozenset(code.casefold() for code in codes),
+        starts=re.compile(starts, re.IGNORECASE) if starts else None,
+        says=re.compile(says, re.IGNORECASE) if says else None,
+        silent=silent,
     )
 
 

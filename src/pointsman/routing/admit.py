@@ -4,7 +4,8 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
-from pointsman.domain.snapshots import Snapshot, VirtualKey
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.snapshots import Snapshot
 
 
 class Grant(Struct, frozen=True):

@@ -178,7 +178,15 @@ class _Control:
         book.configure(counters_of(configuration.current.snapshot))
         # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
         is_open = self._settings.console.is_loopback and of_metrics is None
-        return Services(book, ingest, lessor, configuration, token, of_metrics, is_open)
+        return Services(
+            book=book,
+            ingest=ingest,
+            lessor=lessor,
+            configuration=configuration,
+            token=token,
+            metrics_token=of_metrics,
+            metrics_are_open=is_open,
+        )
 
     def _lock_books(self) -> None:
         """See to it that nobody else reads the journals into the store: what two read would count twice. The control

@@ -35,7 +35,16 @@ class ControlLine:
             share = ledger.share if link.share is not None else None
             name = journal.name if journal is not None else ""
             digest = live.snapshot.digest
-            return Hello(PROTOCOL, slot, epoch, os.getpid(), name, digest, share, ledger.holdings())
+            return Hello(
+                protocol=PROTOCOL,
+                slot=slot,
+                epoch=epoch,
+                pid=os.getpid(),
+                journal=name,
+                digest=digest,
+                share=share,
+                holdings=ledger.holdings(),
+            )
 
         connected = asyncio.Event()
 

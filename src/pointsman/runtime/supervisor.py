@@ -59,7 +59,7 @@ class Sockets(Struct):
     lock: int
 
 
-class Child(Struct):
+class Child(Struct, kw_only=True):
     """One process. `life` is the end of a pipe that closes with the supervisor; `ready` is read until it is ready."""
 
     name: str
@@ -140,29 +140,29 @@ class Supervisor:
         if slot is None:
             name, module, fds = "control", "control", [*sockets.console, sockets.link]
             task: ControlTask | WorkerTask = ControlTask(
-                str(self._config) if self._config is not None else None,
-                sockets.console,
-                sockets.link,
-                their_ready,
-                their_life,
-                data_dir,
-                str(self._snapshot_path),
-                self._settings.log_level,
-                self._settings.listen.is_loopback,
-                is_first,
+                config=str(self._config) if self._config is not None else None,
+                console_fds=sockets.console,
+                link_fd=sockets.link,
+                ready_fd=their_ready,
+                life_fd=their_life,
+                data_dir=data_dir,
+                snapshot=str(self._snapshot_path),
+                log_level=self._settings.log_level,
+                public_is_loopback=self._settings.listen.is_loopback,
+                must_own=is_first,
             )
         else:
             name, module, fds = f"worker {slot}", "worker", sockets.listen[slot]
             task = WorkerTask(
-                slot,
-                time.time_ns(),
-                sockets.listen[slot],
-                their_ready,
-                their_life,
-                data_dir,
-                str(self._snapshot_path),
-                sockets.link_path,
-                patience_s,
+                slot=slot,
+                epoch=time.time_ns(),
+                listen_fds=sockets.listen[slot],
+                ready_fd=their_ready,
+                life_fd=their_life,
+                data_dir=data_dir,
+                snapshot=str(self._snapshot_path),
+                link=sockets.link_path,
+                patience_s=patience_s,
             )
         arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
         # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
@@ -173,7 +173,7 @@ class Supervisor:
         os.close(their_ready)
         os.close(their_life)
         os.set_blocking(ready, False)
-        child = Child(name, slot, process.pid, life, ready, time.monotonic())
+        child = Child(name=name, slot=slot, pid=process.pid, life=life, ready=ready, started_at=time.monotonic())
         self._children[child.pid] = child
         self._selector.register(ready, selectors.EVENT_READ, child)
         return child

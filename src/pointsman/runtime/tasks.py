@@ -10,7 +10,7 @@ from msgspec import Struct
 GC_THRESHOLD = 20_000  # objects made and not freed
 
 
-class WorkerTask(Struct, frozen=True):
+class WorkerTask(Struct, frozen=True, kw_only=True):
     """One worker. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does. It waits for control
     for `patience_s` before it serves without."""
 
@@ -25,7 +25,7 @@ class WorkerTask(Struct, frozen=True):
     patience_s: float
 
 
-class ControlTask(Struct, frozen=True):
+class ControlTask(Struct, frozen=True, kw_only=True):
     """The control process. `config` is the configuration file, if there is one. One that `must_own` the store does not
     start where that is another gateway's: nobody is served yet."""
 

@@ -39,7 +39,7 @@ def test_every_result_meets_the_requirements(catalog: ModelCatalog) -> None:
 def test_the_cheapest_come_first_and_unknown_prices_last(catalog: ModelCatalog) -> None:
     prices = [mixed_pico(one.facts) for one in search(catalog, Wanted(("gpt-oss-120b",)))]
     assert prices == sorted(prices)
-    assert prices[-1] == mixed_pico(ModelFacts("unknown"))
+    assert prices[-1] == mixed_pico(ModelFacts(name="unknown"))
     assert not search(catalog, Wanted(("no-such-model",)))
 
 

@@ -12,7 +12,7 @@ from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Metric, Period
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
-POLICIES = [VirtualKey("", b"", team=f"team-{number}") for number in range(10)]
+POLICIES = [VirtualKey(name="", digest=b"", team=f"team-{number}") for number in range(10)]
 
 
 def rows(count: int) -> list[KeyRow]:
@@ -63,11 +63,16 @@ def test_every_damage_is_noticed(tmp_path: Path) -> None:
 
 def test_a_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
     def limit(level: Level, owner: str) -> Limit:
-        return Limit(level, owner, Metric.USD, Period("day"), 5)
+        return Limit(level=level, owner=owner, metric=Metric.USD, period=Period("day"), amount=5)
 
     entry = ProviderEntry("openai", limits=(limit(Level.ENTRY, "entry:/openai"),))
     policy = VirtualKey(
-        "", b"", "a", "c", entries={"openai": entry}, limits=(limit(Level.VIRTUAL_KEY, "virtual_key:"),)
+        name="",
+        digest=b"",
+        team="a",
+        customer="c",
+        entries={"openai": entry},
+        limits=(limit(Level.VIRTUAL_KEY, "virtual_key:"),),
     )
     shared = [limit(Level.TEAM, "team:a"), limit(Level.TEAM, "team:b"), limit(Level.CUSTOMER, "customer:c")]
     keys = FileKeys({}, KeyDirectory.build(rows(1), [policy]), shared)

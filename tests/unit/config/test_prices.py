@@ -30,7 +30,18 @@ def test_a_price_of_every_class() -> None:
       image_output_usd_per_million: 4, reasoning_usd_per_million: 0.000001, per_request_usd: 0.000000005"""
     found = override(text)
     assert found.price == Price(
-        Rates(150_000, 600_000, 75_000, 200_000, None, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 1),
+        Rates(
+            input=150_000,
+            output=600_000,
+            cache_read=75_000,
+            cache_write=200_000,
+            cache_write_1h=None,
+            audio_in=1_000_000,
+            audio_out=2_000_000,
+            image_in=3_000_000,
+            image_out=4_000_000,
+            reasoning=1,
+        ),
         request_nano=5,
         is_by_request=True,
     )
@@ -39,7 +50,7 @@ def test_a_price_of_every_class() -> None:
 
 def test_what_is_not_stated_costs_as_the_others_and_what_is_0_is_free() -> None:
     found = override("input_usd_per_million: 0, output_usd_per_million: 0.1, cached_input_usd_per_million: 0").price
-    assert found == Price(Rates(0, 100_000, cache_read=0))
+    assert found == Price(Rates(input=0, output=100_000, cache_read=0))
 
 
 @pytest.mark.parametrize(

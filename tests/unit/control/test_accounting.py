@@ -40,7 +40,7 @@ def read(
 def chunk_of(*records: Record, first: int = START.offset) -> Chunk:
     """Records that begin at a byte each from `first` on."""
     offsets = [first + number for number in range(len(records))]
-    return Chunk(0, offsets, list(records), Position(0, first + len(records)), is_end=True)
+    return Chunk(segment=0, offsets=offsets, records=list(records), end=Position(0, first + len(records)), is_end=True)
 
 
 def counters(found: Accounting) -> dict[tuple[str, int], int]:

@@ -19,7 +19,7 @@ from pointsman.journal.records import Kept
 
 
 def owned(name: str = "file-1", owner: str = "team:research", at: float = 0.0, provider: str = "openai") -> Record:
-    return Record(name, "file", provider, "k", owner, at or time.time())
+    return Record(id=name, kind="file", provider=provider, key="k", owner=owner, at=at or time.time())
 
 
 def write(plane: ControlPlane, *told: tuple[str, str, str], at: float | None = None, **fields: Any) -> None:

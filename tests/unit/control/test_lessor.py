@@ -81,7 +81,18 @@ async def call(plane: ControlPlane, path: str, digest: str | None = None, epoch:
     worker = FakeWorker(*await asyncio.open_unix_connection(path))
     epoch = epoch or int(plane.writer.name.partition("-")[2])
     known = digest if digest is not None else plane.services.configuration.digest
-    worker.send(Hello(PROTOCOL, 0, epoch, 4711, plane.writer.name, known, None, []))
+    worker.send(
+        Hello(
+            protocol=PROTOCOL,
+            slot=0,
+            epoch=epoch,
+            pid=4711,
+            journal=plane.writer.name,
+            digest=known,
+            share=None,
+            holdings=[],
+        )
+    )
     return worker
 
 
@@ -238,7 +249,9 @@ def test_a_worker_of_another_protocol_is_cut_off(tmp_path: Path, caplog: pytest.
     async def main() -> None:
         async with listening(tmp_path) as (_, path):
             worker = FakeWorker(*await asyncio.open_unix_connection(path))
-            worker.send(Hello(PROTOCOL + 1, 0, 1, 1, "", "", None, []))
+            worker.send(
+                Hello(protocol=PROTOCOL + 1, slot=0, epoch=1, pid=1, journal="", digest="", share=None, holdings=[])
+            )
             with pytest.raises((EOFError, ConnectionResetError)):
                 await worker.next()
             worker.close()

@@ -25,7 +25,7 @@ def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 def endpoint(name: str, origin: Origin, type_: str = "openai") -> Endpoint:
     keys = (provider_key("drained", 0), provider_key("k"))
-    return Endpoint(name, type_, origin, "/v1", keys, frozenset(Operation))
+    return Endpoint(name=name, type=type_, origin=origin, base_path="/v1", keys=keys, operations=frozenset(Operation))
 
 
 def test_the_question_and_its_answer() -> None:
@@ -82,7 +82,13 @@ def test_a_provider_that_is_gone_keeps_its_list_and_one_no_longer_configured_los
             endpoints = {"here": endpoint("here", fake.origin), "gone": endpoint("gone", nobody)}
             endpoints["told"] = replace(endpoint("told", nobody), serves=("x",))
             write_lists(tmp_path, Lists({"gone": ["old"], "former": ["older"]}))
-            listing = Listing(60, tmp_path, lambda: Snapshot("", endpoints, {}, {}), on_change, lambda: 0.5)
+            listing = Listing(
+                60,
+                tmp_path,
+                lambda: Snapshot(digest="", endpoints=endpoints, models={}, virtual_keys={}),
+                on_change,
+                lambda: 0.5,
+            )
             await listing.ask_all()
             await listing.ask_all()
             assert len(fake.peers) == 2
@@ -112,7 +118,13 @@ def test_it_asks_again_and_again_never_quite_on_time(tmp_path: Path, monkeypatch
         raise AssertionError("nothing changes")
 
     monkeypatch.setattr("pointsman.control.listing.asyncio.sleep", sleep)
-    listing = Listing(1000, tmp_path, lambda: Snapshot("", {}, {}, {}), on_change, lambda: next(dice))
+    listing = Listing(
+        1000,
+        tmp_path,
+        lambda: Snapshot(digest="", endpoints={}, models={}, virtual_keys={}),
+        on_change,
+        lambda: next(dice),
+    )
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(listing.run())
     assert pauses[1:] == pytest.approx([1000 * (1 - JITTER), 1000 * (1 + JITTER), 1000])

@@ -34,7 +34,7 @@ RECORDS: list[Record] = [scope(), intent(1), outcome(1), done(1), intent(2), int
 def gathered(into: Accounting, *records: Record) -> Accounting:
     requests = OpenRequests()
     offsets = list(range(100, 100 + len(records)))
-    chunk = Chunk(3, offsets, list(records), Position(3, 100 + len(records)), is_end=True)
+    chunk = Chunk(segment=3, offsets=offsets, records=list(records), end=Position(3, 100 + len(records)), is_end=True)
     into.add(EPOCH, chunk, {}, requests)
     into.abandon(EPOCH, requests)
     return into

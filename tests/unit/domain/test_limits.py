@@ -53,10 +53,12 @@ def test_a_zone_moves_the_day_and_a_day_may_have_23_or_25_hours() -> None:
 
 
 def test_counters_are_named_by_owner_metric_and_period() -> None:
-    limit = Limit(Level.TEAM, "team:research", Metric.USD, Period("hours", 6), 50_000_000_000)
+    limit = Limit(
+        level=Level.TEAM, owner="team:research", metric=Metric.USD, period=Period("hours", 6), amount=50_000_000_000
+    )
     assert limit.counter == "team:research|usd|6h"
     assert str(limit) == "budget of $50 per 6 hours of team research"
-    rate = Limit(Level.ENTRY, "entry:me/openai", Metric.TOKENS, Period("minute"), 200)
+    rate = Limit(level=Level.ENTRY, owner="entry:me/openai", metric=Metric.TOKENS, period=Period("minute"), amount=200)
     assert str(rate) == "limit of 200 tokens per minute of virtual key and provider me/openai"
     assert (limit.counts_attempts, rate.counts_attempts) == (False, True)
 

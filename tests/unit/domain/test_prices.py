@@ -13,7 +13,9 @@ def test_no_catalog_knows_nothing() -> None:
 
 
 def test_facts_are_kept_small_and_whole() -> None:
-    facts = ModelFacts("m", price=Price(Rates(1, 2, cache_read=0), above=((5, Rates(3, 4)),)))
+    facts = ModelFacts(
+        name="m", price=Price(Rates(input=1, output=2, cache_read=0), above=((5, Rates(input=3, output=4)),))
+    )
     encoded = msgspec.json.encode(facts)
     assert b"audio" not in encoded
     assert b'"cache_read":0' in encoded, "free is not unknown"

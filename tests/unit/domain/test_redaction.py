@@ -88,7 +88,15 @@ def test_secrets_do_not_show_themselves() -> None:
     secret = Secret(SECRET)
     key = ProviderKey("k", secret)
     origin = Origin("https", "h", 1)
-    endpoint = Endpoint("e", "openai", origin, "", (key,), frozenset(), network=Network(proxy_authorization=secret))
+    endpoint = Endpoint(
+        name="e",
+        type="openai",
+        origin=origin,
+        base_path="",
+        keys=(key,),
+        operations=frozenset(),
+        network=Network(proxy_authorization=secret),
+    )
     for value in (secret, key, endpoint, (secret,), {"a": secret}):
         assert SECRET not in repr(value)
         assert SECRET not in f"{value}"

@@ -11,10 +11,14 @@ from pointsman.domain.snapshots import Snapshot, counters_of, limits_of
 TEAM, PROVIDER = limit(level=Level.TEAM, name="t"), limit(level=Level.PROVIDER, name="alpha")
 FIRST, ENTRY = limit(name="first"), limit(level=Level.ENTRY, name="second/alpha")
 KEYS = {
-    b"1": VirtualKey("first", b"1", "t", limits=(FIRST, TEAM)),
-    b"2": VirtualKey("second", b"2", "t", entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))}, limits=(TEAM,)),
+    b"1": VirtualKey(name="first", digest=b"1", team="t", limits=(FIRST, TEAM)),
+    b"2": VirtualKey(
+        name="second", digest=b"2", team="t", entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))}, limits=(TEAM,)
+    ),
 }
-SNAPSHOT = Snapshot("", {"alpha": replace(endpoint("alpha"), limits=(PROVIDER,))}, {}, KEYS)
+SNAPSHOT = Snapshot(
+    digest="", endpoints={"alpha": replace(endpoint("alpha"), limits=(PROVIDER,))}, models={}, virtual_keys=KEYS
+)
 
 
 def test_every_limit_is_found() -> None:

@@ -9,7 +9,7 @@ OWNERS = ("team:red", "team:blue", EVERYBODY)
 
 
 def record(owner: str = "team:red", at: float = 1.0) -> Record:
-    return Record("file-1", "file", "a", "one", owner, at)
+    return Record(id="file-1", kind="file", provider="a", key="one", owner=owner, at=at)
 
 
 def test_a_thing_belongs_to_the_team_or_else_to_the_key() -> None:

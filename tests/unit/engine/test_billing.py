@@ -44,8 +44,8 @@ BUDGET = limit(Metric.USD, ROOMY)
 def configured(
     *limits: Limit, price: bool = True, unknown: str = "allow-and-flag", output: int | None = None
 ) -> Snapshot:
-    key = VirtualKey("me", b"d", "t", "c", limits=limits)
-    override = PriceOverride("*", None, PLAIN if price else None, output)
+    key = VirtualKey(name="me", digest=b"d", team="t", customer="c", limits=limits)
+    override = PriceOverride(model="*", owner=None, price=PLAIN if price else None, output=output)
     built = snapshot([ALPHA.endpoint])
     return replace(built, virtual_keys={b"d": key}, pricing=Pricing(unknown, (override,)))
 
@@ -123,8 +123,8 @@ def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -
     told = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15, charge.nano)
     assert outcome == Outcome(hold.tab.scope.number, "r", 1, outcome.at, *told)
     assert hold.tab.scope.counters == (
-        CounterRef(BUDGET.counter, "usd", "day"),
-        CounterRef(provider.counter, "requests", "minute", counts_attempts=True),
+        CounterRef(counter=BUDGET.counter, metric="usd", unit="day"),
+        CounterRef(counter=provider.counter, metric="requests", unit="minute", counts_attempts=True),
     )
     assert (hold.tab.scope.virtual_key, hold.tab.scope.team, hold.tab.scope.customer) == ("me", "t", "c")
     assert hold.tab.scope.price_version == "override"
@@ -233,10 +233,10 @@ def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, p
 
 def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
     configuration = configured(BUDGET)
-    override = PriceOverride("*", None, replace(PLAIN, request_nano=7), None)
+    override = PriceOverride(model="*", owner=None, price=replace(PLAIN, request_nano=7), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
     assert scene.hold(asking(Operation.BATCH)).nano > 7
-    free = PriceOverride("*", None, Price(Rates(0, 0), is_by_request=True), None)
+    free = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), is_by_request=True), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (free,))))
     assert scene.hold(asking(Operation.BATCH)).nano == 0, "0 is free, and known"
 

@@ -270,7 +270,8 @@ def test_an_answer_that_never_came_is_taken_to_have_the_usual_size() -> None:
 )
 def test_an_estimate_has_the_price_of_the_tier_that_was_asked_for(tier: str | None, rates: tuple[int, int]) -> None:
     price = Price(
-        Rates(150_000, 600_000), tiers={"priority": Rates(300_000, 1_200_000), "flex": Rates(75_000, 300_000)}
+        Rates(input=150_000, output=600_000),
+        tiers={"priority": Rates(input=300_000, output=1_200_000), "flex": Rates(input=75_000, output=300_000)},
     )
     fields = {"messages": "x" * 396} | ({"service_tier": tier} if tier is not None else {})
     for stream, tokens_out in ((True, 3), (False, USUAL_ANSWER)):
@@ -315,7 +316,10 @@ def test_questions_and_uploads_cost_nothing() -> None:
 
 
 TOKENS = st.integers(0, 10**6)
-RATES = st.builds(Rates, *[st.integers(0, 10**8)] * 2, *[st.none() | st.integers(0, 10**8)] * 8)
+RATE = st.integers(0, 10**8)
+RATES = st.builds(
+    Rates, **{name: st.none() | RATE for name in Rates.__struct_fields__} | {"input": RATE, "output": RATE}
+)
 
 
 @given(
@@ -336,7 +340,9 @@ def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
     tier: str | None,
     pieces: int,
 ) -> None:
-    price = Price(rates, above=((1000, Rates(7, 9)),), tiers={"flex": Rates(1, 2)}, request_nano=3)
+    price = Price(
+        rates, above=((1000, Rates(input=7, output=9)),), tiers={"flex": Rates(input=1, output=2)}, request_nano=3
+    )
     usage: dict[str, object] = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
     usage |= {"prompt_tokens_details": inputs} if inputs else {}
     usage |= {"completion_tokens_details": outputs} if outputs else {}

@@ -14,8 +14,9 @@ from fakes.origin import Peer, run
 from fakes.wire import refused
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.prices import Price, Rates
-from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts, VirtualKey
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts
 from pointsman.engine.handle import MAX_ENTRIES, AdmittedHead, PublicApi
 from pointsman.transport.http_head import BodyMode, Head
 
@@ -32,7 +33,7 @@ async def answer(peer: Peer) -> None:
 
 def locked(rig: Rig, *values: bytes) -> None:
     """Have the configuration in force ask for one of these keys."""
-    keys = {sha256(value).digest(): VirtualKey(value.decode(), sha256(value).digest()) for value in values}
+    keys = {sha256(value).digest(): VirtualKey(name=value.decode(), digest=sha256(value).digest()) for value in values}
     rig.live.swap(replace(rig.snapshot, require_key=True, virtual_keys=keys))
 
 
@@ -270,7 +271,7 @@ def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
 
 def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None:
     def configured(rig: Rig, nano: int, routing: Routing) -> Snapshot:
-        price = PriceOverride("*", None, Price(Rates(0, 0), request_nano=nano))
+        price = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), request_nano=nano))
         return replace(rig.snapshot, pricing=Pricing("deny", (price,)), routing=routing)
 
     async def main() -> None:

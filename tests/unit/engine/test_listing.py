@@ -19,7 +19,7 @@ from pointsman.engine.listing import FilteredList
 from unit.engine.test_ownership import Control, before, done, owned
 
 CONFIGURED = snapshot([endpoint("a")])
-RED = VirtualKey("r", b"r", team="red")
+RED = VirtualKey(name="r", digest=b"r", team="red")
 
 
 def asked(query: str = "", path: str = "/batches") -> Call:

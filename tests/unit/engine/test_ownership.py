@@ -20,8 +20,18 @@ from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import Scope
 
 T = TypeVar("T")
-RED, BLUE = VirtualKey("r", b"r", team="red"), VirtualKey("b", b"b", team="blue")
-SCOPE = Scope(1, "r", "red", None, "a", "m", None, "", ())
+RED, BLUE = VirtualKey(name="r", digest=b"r", team="red"), VirtualKey(name="b", digest=b"b", team="blue")
+SCOPE = Scope(
+    number=1,
+    virtual_key="r",
+    team="red",
+    customer=None,
+    provider="a",
+    model="m",
+    variant=None,
+    price_version="",
+    counters=(),
+)
 CONFIGURED = snapshot([endpoint("a"), endpoint("b")])
 
 
@@ -66,7 +76,7 @@ class Control:
 
 
 def owned(name: str = "file-1", owner: str = "team:red", provider: str = "a", at: float = 0.0) -> Record:
-    return Record(name, "file", provider, "k1", owner, at or time())
+    return Record(id=name, kind="file", provider=provider, key="k1", owner=owner, at=at or time())
 
 
 def naming(*names: str, provider: str | None = None, **fields: Any) -> Call:

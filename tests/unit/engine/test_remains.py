@@ -53,7 +53,7 @@ class Scene:
         share: Share = ALONE,
     ) -> None:
         entries = {"alpha": ProviderEntry("alpha", limits=entry)} if entry else {}
-        self.key = VirtualKey("me", b"d", "t", "c", limits=limits, entries=entries)
+        self.key = VirtualKey(name="me", digest=b"d", team="t", customer="c", limits=limits, entries=entries)
         self.snapshot = snapshot([ALPHA.endpoint])
         self.billing = Billing(Live(self.snapshot), Ledger(share), None, control)
         self.remains = Remains()
@@ -162,7 +162,7 @@ def test_a_new_configuration_is_told_of_and_what_is_kept_is_bounded(monkeypatch:
     scene = Scene(REQUESTS)
     scene.tells()
     lower = limit(Metric.REQUESTS, 7)
-    scene.key = VirtualKey("me", b"d", limits=(lower,))
+    scene.key = VirtualKey(name="me", digest=b"d", limits=(lower,))
     scene.snapshot = snapshot([ALPHA.endpoint])
     scene.billing.ledger.reconfigure({lower.counter: lower}, time())
     assert scene.tells()["x-ratelimit-limit-requests"] == "7"

@@ -16,13 +16,14 @@ from fakes.money import limit
 from fakes.origin import Peer, Script, run
 from fakes.wire import parse
 from pointsman.domain.calls import Call
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.limits import Metric
 from pointsman.domain.network import Network
 from pointsman.domain.plans import Health
 from pointsman.domain.prices import Price, Rates
-from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Timeouts, VirtualKey
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Timeouts
 from pointsman.engine import serving as module
 from pointsman.engine.billing import MIN_OUTPUT
 from pointsman.engine.serving import Cancelled, Serving
@@ -35,7 +36,7 @@ from pointsman.transport.http_exchange import Exchange
 BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'
 CONTENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-ME = Grant(VirtualKey("me", b""))
+ME = Grant(VirtualKey(name="me", digest=b""))
 
 
 def whole(body: bytes = BODY, status: bytes = b"200 OK") -> bytes:
@@ -347,13 +348,16 @@ def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
 
 GOOD_STREAM = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 BUDGET = limit(Metric.USD, 130)
-ME_LIMITED = Grant(VirtualKey("me", b"", limits=(BUDGET,)))
+ME_LIMITED = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
 
 
 def priced(rig: Rig, near_limit: str = "shorten", **dearest: int) -> None:
     """Put in force what an answer's tokens cost at each provider, in pico-dollars; 1000 unless stated."""
-    overrides = [PriceOverride(f"{name}/*", None, Price(Rates(0, rate))) for name, rate in dearest.items()]
-    overrides.append(PriceOverride("*", None, Price(Rates(0, 1000))))
+    overrides = [
+        PriceOverride(model=f"{name}/*", owner=None, price=Price(Rates(input=0, output=rate)))
+        for name, rate in dearest.items()
+    ]
+    overrides.append(PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=1000))))
     rig.live.swap(replace(rig.snapshot, pricing=Pricing("deny", tuple(overrides)), near_limit=near_limit))
 
 
@@ -406,7 +410,7 @@ def test_only_where_it_is_wanted_and_not_to_nothing(
             priced(rig, near_limit)
             if held:
                 hold(rig, held)
-            me = Grant(VirtualKey("me", b"", limits=(BUDGET,), near_limit=of_key))
+            me = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,), near_limit=of_key))
             _, client = begin(rig, chat(max_tokens=200 if held else 130), me)
             record = await rig.log.next()
             assert client.status == status
@@ -426,7 +430,7 @@ def test_a_limit_of_requests_is_no_matter_of_length() -> None:
     async def main() -> None:
         async with engine_before(answering(whole())) as rig:
             priced(rig)
-            me = Grant(VirtualKey("me", b"", limits=(limit(Metric.REQUESTS, 1, "minute"),)))
+            me = Grant(VirtualKey(name="me", digest=b"", limits=(limit(Metric.REQUESTS, 1, "minute"),)))
             begin(rig, chat(), me)
             await rig.log.next()
             _, client = begin(rig, chat(), me)

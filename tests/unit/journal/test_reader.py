@@ -238,7 +238,9 @@ def test_a_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
         assert cut.end == Position(0, offset)
     assert chunk.before(chunk.end) is chunk
     assert chunk.before(Position(1)) is chunk
-    later = Chunk(1, chunk.offsets, chunk.records, Position(1, chunk.end.offset), is_end=True)
+    later = Chunk(
+        segment=1, offsets=chunk.offsets, records=chunk.records, end=Position(1, chunk.end.offset), is_end=True
+    )
     assert later.before(Position(0, 100)).records == []
 
 

@@ -46,7 +46,7 @@ def test_fields_that_a_newer_version_added_are_passed_over_and_missing_ones_have
     ],
 )
 def test_what_an_attempt_counts(metric: str, counts_attempts: bool, ordinal: int, counted: int) -> None:
-    ref = CounterRef("c", metric, "day", counts_attempts=counts_attempts)
+    ref = CounterRef(counter="c", metric=metric, unit="day", counts_attempts=counts_attempts)
     assert amount(ref, ordinal, 70, 9) == counted
 
 

@@ -95,7 +95,16 @@ class Scene:
         self.link = LinkClient(self.path, self.ledger, self.hello, self.take, lambda: b"m 1", self.lines.append)
 
     def hello(self) -> Hello:
-        return Hello(PROTOCOL, 0, 7, 1, "j", "digest", self.link.share, self.ledger.holdings())
+        return Hello(
+            protocol=PROTOCOL,
+            slot=0,
+            epoch=7,
+            pid=1,
+            journal="j",
+            digest="digest",
+            share=self.link.share,
+            holdings=self.ledger.holdings(),
+        )
 
     async def take(self, path: str) -> str:
         if path == "bad":

@@ -31,8 +31,19 @@ from pointsman.link.frames import (
 )
 
 FROM_WORKERS: list[FromWorker] = [
-    Hello(PROTOCOL, 0, 2**62, 5, "000-1", "digest", None, [Holding("c", 60, 10**18, 5)]),
-    Hello(PROTOCOL, 0, 1, 5, "000-1", "digest", Share(1, 2, 1.5), []),
+    Hello(
+        protocol=PROTOCOL,
+        slot=0,
+        epoch=2**62,
+        pid=5,
+        journal="000-1",
+        digest="digest",
+        share=None,
+        holdings=[Holding("c", 60, 10**18, 5)],
+    ),
+    Hello(
+        protocol=PROTOCOL, slot=0, epoch=1, pid=5, journal="000-1", digest="digest", share=Share(1, 2, 1.5), holdings=[]
+    ),
     Ask(1, [Want("c", 60, 5, 3)]),
     GiveBack([Return("c", 60, 5, 3)]),
     InForce("digest"),

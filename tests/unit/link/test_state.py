@@ -21,7 +21,7 @@ from pointsman.link.frames import (
 )
 from pointsman.link.state import AWAY, SILENT, StateLine
 
-RECORD = Record("file-1", "file", "a", "k", "team:red", 1.5)
+RECORD = Record(id="file-1", kind="file", provider="a", key="k", owner="team:red", at=1.5)
 CHANGE = Change(MADE, RECORD)
 
 

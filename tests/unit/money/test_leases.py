@@ -409,7 +409,12 @@ def test_windows_are_found_by_their_owner() -> None:
 
 def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "FORGET_AT_ONCE", 10)
-    made = [Limit(Level.VIRTUAL_KEY, f"virtual_key:{number}", Metric.USD, Period("day"), 1000) for number in range(25)]
+    made = [
+        Limit(
+            level=Level.VIRTUAL_KEY, owner=f"virtual_key:{number}", metric=Metric.USD, period=Period("day"), amount=1000
+        )
+        for number in range(25)
+    ]
     limits = {one.counter: one for one in made}
     book = LeaseBook(1)
     book.configure(limits)

@@ -77,8 +77,19 @@ def test_all_or_none() -> None:
     before = [state(ledger, one) for one in ALL]
     shorts = refused(ledger, 950, 150)
     assert shorts == [
-        Short(USD, DAY, DAY + 86_400, 950, 900, 100, 50, 1000),
-        Short(TOKENS, int(NOW), int(NOW) + 60, 150, 100, 400, 50, 500),
+        Short(
+            limit=USD, window=DAY, ends_at=DAY + 86_400, amount=950, available=900, reserved=100, more=50, opened=1000
+        ),
+        Short(
+            limit=TOKENS,
+            window=int(NOW),
+            ends_at=int(NOW) + 60,
+            amount=150,
+            available=100,
+            reserved=400,
+            more=50,
+            opened=500,
+        ),
     ]
     assert [state(ledger, one) for one in ALL] == before
     assert ledger.open_attempts == 1

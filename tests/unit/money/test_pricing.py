@@ -24,8 +24,8 @@ from pointsman.money.pricing import (
 from pointsman.money.terms import DEFAULT_OUTPUT
 
 RATES = Rates(
-    1_000, 10_000, cache_read=100, cache_write=2_000, cache_write_1h=4_000, audio_in=8_000, audio_out=90_000,
-    image_in=16_000, image_out=70_000, reasoning=50_000,
+    input=1_000, output=10_000, cache_read=100, cache_write=2_000, cache_write_1h=4_000, audio_in=8_000,
+    audio_out=90_000, image_in=16_000, image_out=70_000, reasoning=50_000,
 )  # fmt: skip
 
 
@@ -54,31 +54,34 @@ def test_every_class_of_tokens_has_its_price(usage: Usage, nano: int) -> None:
 
 
 def test_classes_without_a_price_cost_what_plain_ones_do() -> None:
-    plain = Price(Rates(1_000, 10_000))
+    plain = Price(Rates(input=1_000, output=10_000))
     usage = Usage(10, 10, 2, 2, 2, 2, 2, 2, 2, 2)
     assert cost_nano(plain, usage) == cost_nano(plain, Usage(10, 10)) == 110
-    free_cache = Price(Rates(1_000, 10_000, cache_read=0))
+    free_cache = Price(Rates(input=1_000, output=10_000, cache_read=0))
     assert cost_nano(free_cache, Usage(10, 0, tokens_cached=10)) == 0, "free is not unknown"
 
 
 def test_what_is_cached_for_an_hour_costs_what_other_writes_do_where_it_has_no_price() -> None:
-    assert cost_nano(Price(Rates(1_000, 0, cache_write=2_000)), Usage(10, 0, tokens_cache_write_1h=4)) == 6 + 8
+    assert (
+        cost_nano(Price(Rates(input=1_000, output=0, cache_write=2_000)), Usage(10, 0, tokens_cache_write_1h=4))
+        == 6 + 8
+    )
 
 
 def test_it_is_rounded_up_once() -> None:
-    one_third = Price(Rates(333, 333))
+    one_third = Price(Rates(input=333, output=333))
     assert cost_nano(one_third, Usage(1, 0)) == 1
     assert cost_nano(one_third, Usage(1, 1)) == 1
     assert cost_nano(one_third, Usage(3, 0)) == 1
     assert cost_nano(one_third, Usage(3, 1)) == 2
-    assert cost_nano(Price(Rates(20_000, 0)), Usage(8, 0)) == 160  # $0.02 per million: 0.16 micro-dollars
+    assert cost_nano(Price(Rates(input=20_000, output=0)), Usage(8, 0)) == 160  # $0.02 per million: 0.16 micro-dollars
 
 
 def test_tiers_and_thresholds() -> None:
     price = Price(
-        Rates(1_000, 10_000),
-        above=((100, Rates(2_000, 20_000)), (1000, Rates(3_000, 30_000))),
-        tiers={"batch": Rates(500, 5_000), "priority": Rates(4_000, 40_000)},
+        Rates(input=1_000, output=10_000),
+        above=((100, Rates(input=2_000, output=20_000)), (1000, Rates(input=3_000, output=30_000))),
+        tiers={"batch": Rates(input=500, output=5_000), "priority": Rates(input=4_000, output=40_000)},
         request_nano=7,
     )
     assert cost_nano(price, Usage(99, 1)) == 99 + 10 + 7
@@ -87,7 +90,7 @@ def test_tiers_and_thresholds() -> None:
     assert cost_nano(price, Usage(100, 1, tier="batch")) == 50 + 5 + 7
     assert cost_nano(price, Usage(10, 1, tier="priority")) == 40 + 40 + 7
     assert cost_nano(price, Usage(10, 1, tier="default")) == 10 + 10 + 7
-    stepped = replace(price, tiers_above={"batch": ((50, Rates(600, 6_000)),)})
+    stepped = replace(price, tiers_above={"batch": ((50, Rates(input=600, output=6_000)),)})
     assert cost_nano(stepped, Usage(49, 0, tier="batch")) == 25 + 7
     assert cost_nano(stepped, Usage(50, 0, tier="batch")) == 30 + 7
     assert cost_nano(stepped, Usage(100, 1, tier="priority")) == 400 + 40 + 7
@@ -96,7 +99,9 @@ def test_tiers_and_thresholds() -> None:
 # Properties.
 
 RATE = st.integers(0, 100_000_000)
-SOME_RATES = st.builds(Rates, RATE, RATE, *(st.none() | RATE for _ in range(8)))
+SOME_RATES = st.builds(
+    Rates, **{name: st.none() | RATE for name in Rates.__struct_fields__} | {"input": RATE, "output": RATE}
+)
 THRESHOLDS = st.lists(st.tuples(st.integers(0, 100_000), SOME_RATES), max_size=2)
 
 
@@ -259,6 +264,6 @@ def test_what_has_room_for_no_prompt_has_none_for_an_answer() -> None:
     assert longest_answer(terms(), call, Metric.USD, 1000 * 150 + 600) == 1
     assert longest_answer(terms(), call, Metric.TOKENS, 1020) == 20
     assert longest_answer(terms(), call, Metric.REQUESTS, 10**9) == 0, "no length makes a request less than one"
-    free = Price(Rates(150_000, 0))
+    free = Price(Rates(input=150_000, output=0))
     assert longest_answer(terms(free), call, Metric.USD, 1000 * 150) == 100
     assert longest_answer(terms(free), call, Metric.USD, 1000 * 150 - 1) == 0

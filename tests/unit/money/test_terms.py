@@ -16,12 +16,19 @@ OWN = limit(level=Level.VIRTUAL_KEY)
 TEAM = limit(level=Level.TEAM, name="t")
 ENTRY = limit(Metric.REQUESTS, level=Level.ENTRY, name="me/alpha")
 PROVIDER = limit(Metric.TOKENS, level=Level.PROVIDER, name="alpha")
-KEY = VirtualKey("me", b"", "t", "c", entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))}, limits=(OWN, TEAM))
+KEY = VirtualKey(
+    name="me",
+    digest=b"",
+    team="t",
+    customer="c",
+    entries={"alpha": ProviderEntry("alpha", limits=(ENTRY,))},
+    limits=(OWN, TEAM),
+)
 ALPHA = candidate(replace(endpoint("alpha"), limits=(PROVIDER,), catalog="openai"), "gpt-4o")
 
 
 def price(number: int) -> Price:
-    return Price(Rates(number, number))
+    return Price(Rates(input=number, output=number))
 
 
 class Catalog(NoCatalog):
@@ -29,7 +36,7 @@ class Catalog(NoCatalog):
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         known = provider_type == "openai" and model == "gpt-4o"
-        return ModelFacts(model, output=4096, price=PLAIN, version="2026-11") if known else None
+        return ModelFacts(name=model, output=4096, price=PLAIN, version="2026-11") if known else None
 
 
 def terms(
@@ -60,13 +67,55 @@ def test_what_nobody_knows() -> None:
 @pytest.mark.parametrize(
     ("overrides", "number"),
     [
-        ([PriceOverride("alpha/*", None, price(1)), PriceOverride("alpha/gpt-4o", None, price(2))], 2),
-        ([PriceOverride("*", None, price(1)), PriceOverride("alpha/*", None, price(2))], 1),  # what is written first
-        ([PriceOverride("alpha/gpt-4o", None, price(1)), PriceOverride("*", "customer:c", price(2))], 2),
-        ([PriceOverride("alpha/gpt-4o", "customer:c", price(1)), PriceOverride("*", "team:t", price(2))], 2),
-        ([PriceOverride("alpha/gpt-4o", "team:t", price(1)), PriceOverride("*", "virtual_key:me", price(2))], 2),
-        ([PriceOverride("*", "team:other", price(1)), PriceOverride("*", None, price(2))], 2),
-        ([PriceOverride("beta/*", None, price(1)), PriceOverride("*/gpt-4?", None, price(2))], 2),
+        (
+            [
+                PriceOverride(model="alpha/*", owner=None, price=price(1)),
+                PriceOverride(model="alpha/gpt-4o", owner=None, price=price(2)),
+            ],
+            2,
+        ),
+        (
+            [
+                PriceOverride(model="*", owner=None, price=price(1)),
+                PriceOverride(model="alpha/*", owner=None, price=price(2)),
+            ],
+            1,
+        ),  # what is written first
+        (
+            [
+                PriceOverride(model="alpha/gpt-4o", owner=None, price=price(1)),
+                PriceOverride(model="*", owner="customer:c", price=price(2)),
+            ],
+            2,
+        ),
+        (
+            [
+                PriceOverride(model="alpha/gpt-4o", owner="customer:c", price=price(1)),
+                PriceOverride(model="*", owner="team:t", price=price(2)),
+            ],
+            2,
+        ),
+        (
+            [
+                PriceOverride(model="alpha/gpt-4o", owner="team:t", price=price(1)),
+                PriceOverride(model="*", owner="virtual_key:me", price=price(2)),
+            ],
+            2,
+        ),
+        (
+            [
+                PriceOverride(model="*", owner="team:other", price=price(1)),
+                PriceOverride(model="*", owner=None, price=price(2)),
+            ],
+            2,
+        ),
+        (
+            [
+                PriceOverride(model="beta/*", owner=None, price=price(1)),
+                PriceOverride(model="*/gpt-4?", owner=None, price=price(2)),
+            ],
+            2,
+        ),
     ],
 )
 def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int) -> None:
@@ -76,19 +125,24 @@ def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int
 
 
 def test_those_of_owners_are_not_for_open_mode() -> None:
-    assert terms(PriceOverride("*", "team:t", price(1)), key=None).price is PLAIN
+    assert terms(PriceOverride(model="*", owner="team:t", price=price(1)), key=None).price is PLAIN
 
 
 def test_price_and_bound_are_overridden_each_by_itself() -> None:
-    found = terms(PriceOverride("*", "team:t", None, output=10), PriceOverride("*", None, price(5), output=20))
+    found = terms(
+        PriceOverride(model="*", owner="team:t", price=None, output=10),
+        PriceOverride(model="*", owner=None, price=price(5), output=20),
+    )
     assert (found.price, found.output) == (price(5), 10)
-    alone = terms(PriceOverride("*", None, None, output=10), catalog=False)
+    alone = terms(PriceOverride(model="*", owner=None, price=None, output=10), catalog=False)
     assert (alone.price, alone.version, alone.output) == (None, "", 10)
 
 
 def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them() -> None:
-    wide = PriceOverride("*", None, None, context=1000, tools={"web_search": ToolPrice(1), "mcp": ToolPrice(0)})
-    narrow = PriceOverride("*", "team:t", None, tools={"web_search": ToolPrice(2)})
+    wide = PriceOverride(
+        model="*", owner=None, price=None, context=1000, tools={"web_search": ToolPrice(1), "mcp": ToolPrice(0)}
+    )
+    narrow = PriceOverride(model="*", owner="team:t", price=None, tools={"web_search": ToolPrice(2)})
     found = terms(wide, narrow)
     assert found.context == 1000
     assert found.tools == {"web_search": ToolPrice(2), "mcp": ToolPrice(0)}
@@ -111,11 +165,11 @@ def test_a_budget_is_a_limit_of_money_that_refuses(limits: tuple[object, ...], h
 
 def test_the_dearest_of_every_class_tier_and_threshold() -> None:
     dear = Price(
-        Rates(1, 2, cache_write=7),
-        above=((100, Rates(3, 4, audio_in=30)),),
-        tiers={"priority": Rates(5, 6, reasoning=40)},
+        Rates(input=1, output=2, cache_write=7),
+        above=((100, Rates(input=3, output=4, audio_in=30)),),
+        tiers={"priority": Rates(input=5, output=6, reasoning=40)},
         request_nano=9,
-        tiers_above={"flex": ((5, Rates(50, 60)),)},
+        tiers_above={"flex": ((5, Rates(input=50, output=60)),)},
     )
-    found = terms(PriceOverride("*", None, dear))
+    found = terms(PriceOverride(model="*", owner=None, price=dear))
     assert (found.dearest_in, found.dearest_out, found.request_nano) == (50, 60, 9)

@@ -219,7 +219,14 @@ def test_a_row_has_exactly_the_codecs_it_names() -> None:
 
 
 def test_a_models_name_is_sent_as_configured() -> None:
-    endpoint = Endpoint("e", "openai", Origin("https", "h", 443), "", (ProviderKey("k", Secret("s")),), frozenset())
+    endpoint = Endpoint(
+        name="e",
+        type="openai",
+        origin=Origin("https", "h", 443),
+        base_path="",
+        keys=(ProviderKey("k", Secret("s")),),
+        operations=frozenset(),
+    )
     request = CODEC.encode(parse(CHAT), candidate(endpoint, "meta/llama:free"), endpoint.keys[0])
     assert request.target == b"/chat/completions"
     assert msgspec.json.decode(request.body)["model"] == "meta/llama:free"

@@ -5,15 +5,16 @@ import hashlib
 import pytest
 
 from pointsman.domain.failures import Failure
-from pointsman.domain.snapshots import Snapshot, VirtualKey
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.snapshots import Snapshot
 from pointsman.routing.admit import Grant, admit, check_time
 
 DIGEST = hashlib.sha256(b"vk-known").digest()
-KEY = VirtualKey("notebook", DIGEST)
+KEY = VirtualKey(name="notebook", digest=DIGEST)
 
 
 def snapshot(*, require_key: bool) -> Snapshot:
-    return Snapshot("d", {}, {}, {DIGEST: KEY}, require_key=require_key)
+    return Snapshot(digest="d", endpoints={}, models={}, virtual_keys={DIGEST: KEY}, require_key=require_key)
 
 
 @pytest.mark.parametrize("require_key", [True, False])
@@ -39,7 +40,7 @@ def test_open_mode_lets_everybody_in_without_a_name() -> None:
 
 
 def test_a_key_is_refused_from_the_moment_it_expires() -> None:
-    key = VirtualKey("notebook", DIGEST, expires_at=100.0)
+    key = VirtualKey(name="notebook", digest=DIGEST, expires_at=100.0)
     assert check_time(key, 99.9) is check_time(KEY, 1e12) is check_time(None, 1e12) is None
     failure = check_time(key, 100.0)
     assert failure is not None

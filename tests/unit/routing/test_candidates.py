@@ -13,7 +13,7 @@ CHAT = snapshot([A, B], [candidate(A, "m", 3), candidate(A, "n", 1), candidate(B
 def had_by(**entries: ProviderEntry) -> tuple[list[Candidate], str | None, str]:
     named = find_candidates(call(), CHAT, router_of(CHAT).resolve)
     assert isinstance(named, tuple)
-    candidates, strategy, source = limited_by(VirtualKey("me", b"", entries=entries), named)
+    candidates, strategy, source = limited_by(VirtualKey(name="me", digest=b"", entries=entries), named)
     return list(candidates), strategy, source
 
 

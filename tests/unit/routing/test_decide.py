@@ -71,7 +71,7 @@ def test_a_fallback_may_be_a_public_name() -> None:
 
 
 def test_a_key_asks_for_the_fallbacks_of_a_request_as_it_asks_for_its_model() -> None:
-    key = VirtualKey("k", b"", allow_models=("chat", "b/*"))
+    key = VirtualKey(name="k", digest=b"", allow_models=("chat", "b/*"))
     view = FakeView(CHAT)
 
     def decided(*fallbacks: str) -> Plan | Failure:
@@ -91,7 +91,7 @@ def test_a_key_asks_for_the_fallbacks_of_a_request_as_it_asks_for_its_model() ->
 def test_what_a_key_may_use_of_a_provider_holds_for_fallbacks_of_a_request() -> None:
     entries = {"a": ProviderEntry("a"), "b": ProviderEntry("b", allow_models=("m",))}
     asked = call(fallbacks=("c/m", "b/secret", "b/m"))
-    plan = decide(Facts(asked, VirtualKey("k", b"", entries=entries)), FakeView(CHAT), ScriptedDice(), NOW)
+    plan = decide(Facts(asked, VirtualKey(name="k", digest=b"", entries=entries)), FakeView(CHAT), ScriptedDice(), NOW)
     assert isinstance(plan, Plan)
     assert ids(plan) == ["a/m", "b/m"]
     assert {verdict.candidate: verdict.reason.code for verdict in plan.verdicts} == {
@@ -108,7 +108,10 @@ def test_a_virtual_key_may_be_bound_to_some_of_a_providers_keys() -> None:
     def keys_of(asked: Call, weight: float | None = None) -> dict[str, list[str]]:
         entries = {"a": ProviderEntry("a", weight, keys=frozenset({"dev"})), "b": ProviderEntry("b", weight)}
         plan = decide(
-            Facts(asked, VirtualKey("mine", b"", entries=entries)), FakeView(configuration), ScriptedDice(), NOW
+            Facts(asked, VirtualKey(name="mine", digest=b"", entries=entries)),
+            FakeView(configuration),
+            ScriptedDice(),
+            NOW,
         )
         assert isinstance(plan, Plan)
         return {choice.candidate.id: [key.name for key in choice.keys] for choice in plan.choices}
@@ -117,7 +120,7 @@ def test_a_virtual_key_may_be_bound_to_some_of_a_providers_keys() -> None:
     assert keys_of(call(), weight=1.0) == {"a/m": ["dev"], "b/m": ["k1"]}
     assert keys_of(call("b/m", fallbacks=("a/m",))) == {"a/m": ["dev"], "b/m": ["k1"]}
     assert keys_of(call("a/m", stateful=True)) == {"a/m": ["dev"]}
-    held = VirtualKey("mine", b"", entries={"a": ProviderEntry("a", keys=frozenset({"other"}))})
+    held = VirtualKey(name="mine", digest=b"", entries={"a": ProviderEntry("a", keys=frozenset({"other"}))})
     refused = decide(Facts(call("a/m"), held), FakeView(configuration), ScriptedDice(), NOW)
     assert isinstance(refused, Failure)
     assert refused.kind is failures.MODEL_NOT_ALLOWED

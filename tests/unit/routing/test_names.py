@@ -16,16 +16,16 @@ from pointsman.routing.decide import decide
 from pointsman.routing.router import router_of
 
 MODELS = {
-    ("alpha", "big"): ModelFacts("big", context=1000, lacks=frozenset({"audio_in"})),
-    ("beta", "vendor/big"): ModelFacts("big", context=500, lacks=frozenset({"audio_in", "tools"})),
-    ("beta", "vendor/big-global"): ModelFacts("big", region="global"),
-    ("beta", "vendor/big-eu"): ModelFacts("big", region="eu"),
-    ("beta", "only"): ModelFacts("only"),
-    ("alpha", "past"): ModelFacts("past"),
-    ("beta", "past"): ModelFacts("past"),
-    ("alpha", "now-latest"): ModelFacts("now-latest@alpha"),
-    ("alpha", "small"): ModelFacts("small@alpha"),
-    ("beta", "small"): ModelFacts("small@beta"),
+    ("alpha", "big"): ModelFacts(name="big", context=1000, lacks=frozenset({"audio_in"})),
+    ("beta", "vendor/big"): ModelFacts(name="big", context=500, lacks=frozenset({"audio_in", "tools"})),
+    ("beta", "vendor/big-global"): ModelFacts(name="big", region="global"),
+    ("beta", "vendor/big-eu"): ModelFacts(name="big", region="eu"),
+    ("beta", "only"): ModelFacts(name="only"),
+    ("alpha", "past"): ModelFacts(name="past"),
+    ("beta", "past"): ModelFacts(name="past"),
+    ("alpha", "now-latest"): ModelFacts(name="now-latest@alpha"),
+    ("alpha", "small"): ModelFacts(name="small@alpha"),
+    ("beta", "small"): ModelFacts(name="small@beta"),
 }
 RETIRED = {"past"}
 
@@ -53,7 +53,9 @@ def at(name: str, catalog: str, *keys: str, serves: tuple[str, ...] = ()) -> End
 
 def snapshot(*endpoints: Endpoint, siblings: bool = True) -> Snapshot:
     by_name = {item.name: item for item in endpoints}
-    return Snapshot("digest", by_name, {}, {}, names=Names(by_name, Catalog(), siblings))
+    return Snapshot(
+        digest="digest", endpoints=by_name, models={}, virtual_keys={}, names=Names(by_name, Catalog(), siblings)
+    )
 
 
 def resolve(configuration: Snapshot, name: str) -> PublicModel | None:

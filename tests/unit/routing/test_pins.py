@@ -57,8 +57,8 @@ def test_a_call_that_names_no_model_goes_there_too() -> None:
 
 def test_the_keys_of_a_virtual_key_hold_all_the_same() -> None:
     entries = {"b": ProviderEntry("b", 1.0)}
-    assert said(decided(pin(), VirtualKey("k", b"", entries=entries)))[0] == failures.MODEL_NOT_ALLOWED.code
-    weighted = VirtualKey("k", b"", entries={"a": ProviderEntry("a", 1.0), "b": ProviderEntry("b", 99.0)})
+    assert said(decided(pin(), VirtualKey(name="k", digest=b"", entries=entries)))[0] == failures.MODEL_NOT_ALLOWED.code
+    weighted = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a", 1.0), "b": ProviderEntry("b", 99.0)})
     assert places(decided(pin(), weighted)) == [("a/m", ["two"]), ("a/n", ["two"])]
 
 

@@ -54,7 +54,7 @@ def test_a_snapshot_has_one_router_and_a_changed_one_has_another() -> None:
 
 def test_candidates_are_worked_out_once_for_each_way_to_ask() -> None:
     configuration = replace(CHAT)
-    key = VirtualKey("k", b"", entries={"a": ProviderEntry("a")})
+    key = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a")})
     asked = [Facts(call()), Facts(call(), key), Facts(call(provider="b")), Facts(call(fallbacks=("b/x",)))]
     sets = [set_of(facts, configuration) for facts in asked]
     assert len(set(map(id, sets))) == len(sets)
@@ -88,7 +88,7 @@ def test_an_old_snapshot_and_a_rotated_key_are_gone_after_a_swap() -> None:
 
     old, secret = configured()
     live, was = Live(old), weakref.ref(old)
-    key = VirtualKey("k", b"", entries={"a": ProviderEntry("a", 1.0, keys=frozenset({"k1"}))})
+    key = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a", 1.0, keys=frozenset({"k1"}))})
     shapes = [call(), call("free-1"), call("a/x"), call(provider="a"), call(fallbacks=("a/y",)), call(stateful=True)]
     for asked in (*shapes, replace(call(), pin=Pin("a", "k1", "file f"))):
         for facts in (Facts(asked), Facts(asked, key)):

@@ -78,7 +78,7 @@ def test_an_answer_that_is_not_streamed_has_the_time_that_is_stated() -> None:
 
 
 def test_a_target_may_state_times_of_its_own() -> None:
-    own = Candidate("a/m", A, "m", A.keys, response_s=7.0, stream_head_s=3.0)
+    own = Candidate(id="a/m", endpoint=A, model="m", keys=A.keys, response_s=7.0, stream_head_s=3.0)
     view = FakeView(snapshot([A, B], [own, candidate(B, "m")]))
     for stream in (False, True):
         step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)

@@ -60,7 +60,17 @@ def control(folder: Path, log_level: str = "error", **environ: str) -> Iterator[
     ready, their_ready = os.pipe()
     their_life, life = os.pipe()
     fds = (console.fileno(), link.fileno(), their_ready, their_life)
-    task = ControlTask(None, [fds[0]], fds[1], fds[2], fds[3], str(folder), str(snapshot), log_level, True)
+    task = ControlTask(
+        config=None,
+        console_fds=[fds[0]],
+        link_fd=fds[1],
+        ready_fd=fds[2],
+        life_fd=fds[3],
+        data_dir=str(folder),
+        snapshot=str(snapshot),
+        log_level=log_level,
+        public_is_loopback=True,
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "pointsman.runtime", "control", msgspec.json.encode(task).decode()],
         pass_fds=fds,

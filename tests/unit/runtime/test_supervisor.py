@@ -117,7 +117,7 @@ def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(
     supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, [])
 
     def pause(lived_s: float) -> float:
-        child = Child("worker 0", 0, 1, -1, None, clock.now - lived_s)
+        child = Child(name="worker 0", slot=0, pid=1, life=-1, ready=None, started_at=clock.now - lived_s)
         supervisor._plan_restart(child, 9)
         return supervisor._restarts[0][0] - clock.now
 

@@ -8,7 +8,17 @@ from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask, say_ready, settle_
 
 
 def test_a_task_survives_the_command_line() -> None:
-    task = WorkerTask(1, 2, [3], 4, 5, "/data", "/data/snapshot", "/run/link", 1.5)
+    task = WorkerTask(
+        slot=1,
+        epoch=2,
+        listen_fds=[3],
+        ready_fd=4,
+        life_fd=5,
+        data_dir="/data",
+        snapshot="/data/snapshot",
+        link="/run/link",
+        patience_s=1.5,
+    )
     assert msgspec.json.decode(msgspec.json.encode(task), type=WorkerTask) == task
 
 

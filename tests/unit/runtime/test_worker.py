@@ -68,7 +68,11 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         async with working(configured()) as worker:
             what = configured().settings
             taken = type(what.listen)("127.0.0.1", worker.public_port)
-            second = Worker(Snapshot("", {}, {}, {}), replace(what, listen=taken), worker.plane.log._fd)
+            second = Worker(
+                Snapshot(digest="", endpoints={}, models={}, virtual_keys={}),
+                replace(what, listen=taken),
+                worker.plane.log._fd,
+            )
             with pytest.raises(OSError, match="in use"):
                 await second.start()
             await second.stop()
@@ -122,7 +126,7 @@ def test_a_request_in_progress_outlives_the_provider_it_asks() -> None:
             peer = await connect(worker.public_port)
             await peer.send(CHAT)
             await asked.wait()
-            worker.swap(Snapshot("empty", {}, {}, {}, require_key=False))
+            worker.swap(Snapshot(digest="empty", endpoints={}, models={}, virtual_keys={}, require_key=False))
             may_answer.set()
             assert (await peer.read_answer()).status == 200
             assert (await peer.ask(CHAT)).status == 404
@@ -191,7 +195,17 @@ def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path)
     listening, (ready, their_ready), (their_life, life) = socket.create_server(("127.0.0.1", 0)), os.pipe(), os.pipe()
     fds = (listening.fileno(), their_ready, their_life)
     folder = str(tmp_path)
-    task = WorkerTask(0, 1, [fds[0]], fds[1], fds[2], folder, f"{folder}/snapshot", f"{folder}/link", 0.1)
+    task = WorkerTask(
+        slot=0,
+        epoch=1,
+        listen_fds=[fds[0]],
+        ready_fd=fds[1],
+        life_fd=fds[2],
+        data_dir=folder,
+        snapshot=f"{folder}/snapshot",
+        link=f"{folder}/link",
+        patience_s=0.1,
+    )
     command = [sys.executable, "-X", "importtime", "-P", "-m", "pointsman.runtime", "worker"]
     process = subprocess.Popen(
         [*command, msgspec.json.encode(task).decode()],

@@ -71,8 +71,15 @@ class StateTable:
 
     @staticmethod
     def query(ids: Sequence[str]) -> Any:
-        """Rows in the order of the fields of `Record`."""
-        columns = (STATE.c.id, STATE.c.kind, STATE.c.provider, STATE.c.provider_key, STATE.c.owner, STATE.c.at)
+        """Rows with the fields of `Record`."""
+        columns = (
+            STATE.c.id,
+            STATE.c.kind,
+            STATE.c.provider,
+            STATE.c.provider_key.label("key"),
+            STATE.c.owner,
+            STATE.c.at,
+        )
         return select(*columns).where(STATE.c.id.in_(ids))
 
     @staticmethod

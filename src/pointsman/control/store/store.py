@@ -86,7 +86,7 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 """One row of `requests`, in the order of its columns. A plain tuple: there is one for every request."""
 
 
-class Batch(Struct):
+class Batch(Struct, kw_only=True):
     """What one transaction writes. All rows hold increments but for `journals`, `requests`, `unsettled` and
     `refused`. The changes of `state` are in the order they came in."""
 
@@ -211,7 +211,7 @@ class Store:
                 for first in range(0, len(pieces), AT_ONCE):
                     await self._write_pieces(connection, pieces[first : first + AT_ONCE], refusals)
                 rows = [_refused(one, time()) for one in refusals]
-                await self._write(connection, Batch(journals, refused=rows))
+                await self._write(connection, Batch(journals=journals, refused=rows))
         except (*_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
         return refusals
@@ -358,7 +358,7 @@ class Store:
         """What is known of the things with these ids."""
         wanted = list(dict.fromkeys(ids))
         queries = [self._state.query(wanted[first : first + AT_ONCE]) for first in range(0, len(wanted), AT_ONCE)]
-        return [Record(*row.values()) for query in queries for row in await self._rows(query)]
+        return [Record(**row) for query in queries for row in await self._rows(query)]
 
     async def refused(self) -> int:
         """How many records were not taken as they were."""

@@ -18,7 +18,7 @@ from pointsman.control.store.store import Batch, JournalState, Store
 from pointsman.journal.reader import Position
 
 ONE, OTHER = Gateway("one", "on host a"), Gateway("other", "on host b")
-BATCH = Batch({"000-1": JournalState(Position(1, 2), Position(1, 2))})
+BATCH = Batch(journals={"000-1": JournalState(Position(1, 2), Position(1, 2))})
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from unit.control.store.test_store import STORES, on_store
 
 
 def owned(name: str = "file-1", owner: str = "team:red", at: float = 1.0, provider: str = "a") -> Record:
-    return Record(name, "file", provider, "k", owner, at)
+    return Record(id=name, kind="file", provider=provider, key="k", owner=owner, at=at)
 
 
 async def written(store: Store, *changes: Change) -> list[Record]:

@@ -83,9 +83,9 @@ def counter(epoch: int, posted: int, start: int = DAY, end: int = DAY + 86_400) 
 def test_batches_add_up(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         state = JournalState(Position(1, 200), Position(0, 48))
-        await store.commit(Batch({"j": state}, [counter(1, 10), counter(2, 1)], [usage(DAY)]))
+        await store.commit(Batch(journals={"j": state}, counters=[counter(1, 10), counter(2, 1)], usage=[usage(DAY)]))
         state = JournalState(Position(2, 48), Position(2, 48), is_retired=True)
-        await store.commit(Batch({"j": state}, [counter(1, 5)], [usage(DAY, nano=2**62)]))
+        await store.commit(Batch(journals={"j": state}, counters=[counter(1, 5)], usage=[usage(DAY, nano=2**62)]))
         assert await store.journals() == {"j": state}
         assert sorted(await store.counters(DAY)) == [
             (counter(1, 0)["counter"], DAY, 1, 15),
@@ -102,7 +102,12 @@ def test_batches_add_up(kind: str, tmp_path: Path) -> None:
 def test_a_batch_is_written_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         bad = request(1, DAY, status=None)
-        batch = Batch({"j": JournalState(Position(), Position())}, [counter(1, 10)], [usage(DAY)], requests=[bad])
+        batch = Batch(
+            journals={"j": JournalState(Position(), Position())},
+            counters=[counter(1, 10)],
+            usage=[usage(DAY)],
+            requests=[bad],
+        )
         with pytest.raises(StoreError):
             await store.commit(batch)
         assert await store.journals() == {}
