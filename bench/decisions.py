@@ -34,7 +34,14 @@ BLOCKED_S = 1e9
 
 def _endpoint(name: str) -> Endpoint:
     keys = (ProviderKey("k1", Secret("s")),)
-    return Endpoint(name, "openai", Origin("http", f"{name}.test", 80), "/v1", keys, frozenset(Operation))
+    return Endpoint(
+        name=name,
+        type="openai",
+        origin=Origin("http", f"{name}.test", 80),
+        base_path="/v1",
+        keys=keys,
+        operations=frozenset(Operation),
+    )
 
 
 def _snapshot() -> Snapshot:
@@ -43,7 +50,7 @@ def _snapshot() -> Snapshot:
         "chat": PublicModel("chat", (candidate(ends[0], "m", 80.0), candidate(ends[1], "m", 20.0)), (), "weighted"),
         "other": PublicModel("other", (candidate(ends[2], "m"),)),
     }
-    return Snapshot("bench", {end.name: end for end in ends}, models, {})
+    return Snapshot(digest="bench", endpoints={end.name: end for end in ends}, models=models, virtual_keys={})
 
 
 def _degraded(live: Live, item: Candidate) -> Live:
@@ -60,13 +67,15 @@ def cases() -> dict[str, Callable[[], int]]:
     snapshot = _snapshot()
     chat, other = (snapshot.models[name].targets[0] for name in ("chat", "other"))
     call = Call(operation=Operation.CHAT, head=RequestHead(), snapshot=snapshot, model="chat", size=500)
-    plain, pin = VirtualKey("plain", b""), Pin("alpha", "k1", "file f")
+    plain, pin = VirtualKey(name="plain", digest=b""), Pin("alpha", "k1", "file f")
     entries = {name: ProviderEntry(name, 0.5) for name in ("alpha", "beta")}
     return {
         "healthy": _rounds(Facts(call, plain), Live(snapshot)),
         "another model's one target degraded": _rounds(Facts(call, plain), _degraded(Live(snapshot), other)),
         "one of the model's own targets degraded": _rounds(Facts(call, plain), _degraded(Live(snapshot), chat)),
-        "a key that names providers": _rounds(Facts(call, VirtualKey("named", b"", entries=entries)), Live(snapshot)),
+        "a key that names providers": _rounds(
+            Facts(call, VirtualKey(name="named", digest=b"", entries=entries)), Live(snapshot)
+        ),
         "pinned": _rounds(Facts(replace(call, pin=pin), plain), Live(snapshot)),
     }
 
