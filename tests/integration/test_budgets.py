@@ -16,11 +16,11 @@ from fakes.lag import lag
 from integration.client import Answer, Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, governance, prices, settings, usd
-from pointsman.money.pricing import TEMPLATE_TOKENS
 from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price
+from pointsman.wire.tokens import TEMPLATE_TOKENS
 
 OUTPUT_ONLY = Price(input_pico=0, output_pico=1_000_000, cached_pico=0)
 FREE_INPUT: dict[str, Any] = {

@@ -11,10 +11,8 @@ from fakes.clock import PATIENCE_S
 from integration.client import Answer, Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
-from pointsman.money.pricing import TEMPLATE_TOKENS
 from pointsman.simulate.bill import Entry, charge_nano
-from pointsman.wire.media import in_recording
-from pointsman.wire.prompts import IMAGE_TOKENS
+from pointsman.wire.tokens import IMAGE_TOKENS, TEMPLATE_TOKENS, in_recording
 
 COUNT = 20
 ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves

@@ -21,7 +21,7 @@ from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
 from pointsman.money.terms import Terms
 from pointsman.wire.dialects import DIALECTS
-from pointsman.wire.prompts import BYTES_PER_TOKEN
+from pointsman.wire.tokens import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 
 _NO_USAGE = Usage()

@@ -1,7 +1,7 @@
 """Money from tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
 
 A reservation is an upper bound: no token of text takes less than one byte of the request, so its size bounds the
-prompt; `wire.media` bounds images, recordings and files.
+prompt; `wire.tokens` bounds images, recordings and files.
 """
 
 from pointsman.domain.calls import Call
@@ -11,8 +11,8 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms
 from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.tokens import most_in
 
-TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
 
 
@@ -74,7 +74,7 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
-    tokens_in, tokens_out = _most_in(call), 0
+    tokens_in, tokens_out = most_in(call), 0
     if call.operation in WITH_OUTPUT:
         tokens_out = (call.max_tokens or most_output(terms, call)) * call.answers
     dearest_in, dearest_out = _dearest(terms, call)
@@ -91,11 +91,6 @@ def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
     return terms.dearest_in, terms.dearest_out
 
 
-def _most_in(call: Call) -> int:
-    media = call.media
-    return call.size + TEMPLATE_TOKENS - media.size + media.tokens
-
-
 def most_output(terms: Terms, call: Call) -> int:
     """The most tokens each answer may have: what the request says, else what its provider takes it to mean by that,
     else what the model can answer."""
@@ -108,7 +103,7 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
     than are wanted; 0 where no length would do."""
     wanted = most_output(terms, call)
-    tokens_in, answers = _most_in(call), call.answers
+    tokens_in, answers = most_in(call), call.answers
     if metric is Metric.TOKENS:
         left, each = room - tokens_in, answers
     elif metric is Metric.USD:
@@ -126,4 +121,4 @@ def counted_usage(call: Call, pieces: int) -> Usage:
     """An estimate of what a call used whose provider did not say: about what its prompt is, and so many tokens of an
     answer. Never nothing."""
     dialect = DIALECTS[call.head.dialect]
-    return Usage(min(max(1, dialect.prompt_tokens(call)), _most_in(call)), pieces, tier=dialect.service_tier(call))
+    return Usage(min(max(1, dialect.prompt_tokens(call)), most_in(call)), pieces, tier=dialect.service_tier(call))

@@ -12,9 +12,10 @@ from pointsman.domain.calls import Call, Media
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ToolPrice
-from pointsman.money.pricing import TEMPLATE_TOKENS, upper_bound
+from pointsman.money.pricing import upper_bound
 from pointsman.money.terms import Terms
 from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.tokens import most_in
 from pointsman.wire.unbounded import Unbounded, Use
 
 _UNTOLD = ("plugin:", "models", "preset")  # no answer tells of these as they are charged
@@ -53,7 +54,7 @@ def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
 def read_to_the_end(terms: Terms, call: Call, unbounded: Unbounded) -> Call:
     """The call as if its prompt filled the model's context window."""
     media = call.media
-    missing = (terms.context or 0) - (call.size + TEMPLATE_TOKENS - media.size + media.tokens)
+    missing = (terms.context or 0) - most_in(call)
     if not unbounded.field or missing <= 0:
         return call
     return replace(call, media=Media(media.count, media.tokens + missing, media.size, media.elsewhere))

@@ -14,7 +14,6 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.pricing import (
-    TEMPLATE_TOKENS,
     cost_nano,
     counted_usage,
     longest_answer,
@@ -22,6 +21,7 @@ from pointsman.money.pricing import (
     upper_bound,
 )
 from pointsman.money.terms import DEFAULT_OUTPUT
+from pointsman.wire.tokens import TEMPLATE_TOKENS
 
 RATES = Rates(
     input=1_000, output=10_000, cache_read=100, cache_write=2_000, cache_write_1h=4_000, audio_in=8_000,

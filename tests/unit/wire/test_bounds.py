@@ -24,7 +24,7 @@ from pointsman.wire.bounds import (
     count_prompts,
 )
 from pointsman.wire.json_object import read_object
-from pointsman.wire.prompts import about_tokens
+from pointsman.wire.tokens import about_tokens
 
 MIB = 1 << 20
 MESSAGE = b'{"model":"m","messages":[{"role":"user","content":"a"}],'

@@ -7,9 +7,9 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.routing.needs import MAX_BYTES_PER_TOKEN, tokens_needed
 from pointsman.routing.policies import Watch
 from pointsman.routing.view import View
+from pointsman.wire.tokens import MAX_BYTES_PER_TOKEN, tokens_needed
 
 
 def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001

@@ -16,9 +16,9 @@ from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
-from pointsman.wire.media import in_content, in_earlier_audio
 from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import may_name, may_name_by_field, touched_by_chat
+from pointsman.wire.tokens import in_content, in_earlier_audio
 
 _CHAT = Operation.CHAT  # a member of an enum is slow to read
 _NONE = Raw(b"")

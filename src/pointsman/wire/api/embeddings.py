@@ -13,9 +13,9 @@ from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.domain.operations import Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
-from pointsman.wire.media import in_content, in_input
 from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import touched_by_chat
+from pointsman.wire.tokens import in_content, in_input
 
 _NONE = Raw(b"")
 

@@ -18,10 +18,10 @@ from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
-from pointsman.wire.media import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 from pointsman.wire.multipart import FormReader, boundary_of
 from pointsman.wire.paths import ApiPath, BodyKind, ParsedHead
 from pointsman.wire.state import touched
+from pointsman.wire.tokens import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 
 
 class _Any(Struct):

@@ -11,7 +11,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.errors import error_body, error_headers
-from pointsman.wire.prompts import about_tokens
+from pointsman.wire.tokens import about_tokens
 from pointsman.wire.unbounded import unbounded_in
 
 UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others know no word for that

@@ -9,7 +9,7 @@ from pointsman.domain.failures import Refusal
 from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 from pointsman.wire.api.passthrough import form_call
-from pointsman.wire.media import MEDIA_TOKENS
+from pointsman.wire.tokens import MEDIA_TOKENS
 
 
 def sent(call: Call) -> tuple[bytes, bytes]:

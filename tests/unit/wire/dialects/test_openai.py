@@ -10,7 +10,7 @@ from fakes.wire import parse
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
 from pointsman.wire.dialects.openai import is_free, needs, takes_bound
-from pointsman.wire.media import in_input
+from pointsman.wire.tokens import in_input
 
 ALL = ("tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning")
 TEXT = b'[{"role":"user","content":"what is in image_url?"}]'

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from fakes.wire import parse
 from pointsman.domain.calls import NO_MEDIA, Media
-from pointsman.wire.media import (
+from pointsman.wire.tokens import (
     AUDIO_TOKENS_PER_S,
     IMAGES,
     MEDIA_TOKENS,

@@ -1,21 +1,33 @@
-"""What a prompt holds beside text, and how many tokens that is at most.
+"""How many tokens a request takes, as far as its body tells: at most, for what is reserved; about, for what is charged
+where a provider did not say; and whether they fit into the context of a model.
 
 https://platform.openai.com/docs/api-reference/chat/create (`messages`), …/responses/create (`input`)
 
-An image that is part of the request is many bytes and few tokens; one named by address is the other way round. So
-images have a ceiling each, and their own bytes are not counted. A recording has the length that its header tells of:
-a second of a WAV file takes what is said there, and one of an MP3 file `MP3_BYTES_PER_S` at least. What else there is
-has the ceiling and its bytes, as text has.
+At most: no token of text takes less than a byte, so the size of a request bounds its text. An image that is part of the
+request is many bytes and few tokens; one named by address is the other way round. So images have a ceiling each, and
+their own bytes are not counted. A recording has the length that its header tells of: a second of a WAV file takes what
+is said there, and one of an MP3 file `MP3_BYTES_PER_S` at least. All else has the ceiling and its bytes, as text has.
+
+About: text has a token for every four bytes, the usual figure for English, rounded up for each text; what is around a
+message has four, and what primes an answer three, as OpenAI counts them:
+https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken. Tools and schemas count as compact JSON. Images
+are held for typical ones, and recordings and files have tokens by their bytes.
 """
 
 import re
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Raw, Struct
 
-from pointsman.domain.calls import NO_MEDIA, Media
+from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.operations import Operation
+from pointsman.wire.json_object import UNREADABLE
+
+BYTES_PER_TOKEN = 4  # of text
+MAX_BYTES_PER_TOKEN = 16  # of text: beyond this it is sure to have no more tokens than that
+TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
 
 # The dearest known is gpt-4o-mini's: 2,833, and 5,667 for each of at most eight tiles, which are 48,169. Others count
 # by hundreds or thousands. https://platform.openai.com/docs/guides/images-vision (`Calculating costs`)
@@ -32,6 +44,11 @@ WAV_BYTES_PER_S = 32_000  # the most that is believed: what speech models turn r
 # counts more, whatever the format. https://platform.openai.com/docs/models/gpt-4o-transcribe
 FORM_TOKENS = 16_000
 
+MESSAGE_TOKENS, REPLY_TOKENS = 4, 3
+IMAGE_TOKENS = 1_000  # 1024 x 1024 pixels are 765 at gpt-4o, 1,024 patches elsewhere, and some 1,400 at Anthropic
+USUAL_RECORDING_TOKENS, RECORDING_BYTES_PER_TOKEN = 100, 1_600  # ten seconds at least; ten tokens a second, 128 kbit/s
+FILE_TOKENS, FILE_BYTES_PER_TOKEN = 1_000, 32  # a page at least; text and image of one, 2,000 tokens, are some 60 KB
+
 IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
 TYPES = IMAGES | {"input_audio", "audio_url", "video_url", "file", "input_file", "document_url"}
 _TEXTS = frozenset(
@@ -45,6 +62,15 @@ _IMAGE = re.compile(rb'"data:image/(?:png|jpe?g|webp|gif)[;,]')  # SVG is text, 
 _IMAGE_BYTES = len('"data:image\\/webp;')
 _PLAIN_WAV = (1, 3)  # whole numbers and fractions; https://www.rfc-editor.org/rfc/rfc2361
 _LAYER_3, _NO_VERSION, _NO_RATE, _NO_BITRATES = 1, 1, 3, (0, 15)  # in the head of a frame of MP3
+
+_PROMPTS = ("messages", "input", "prompt", "instructions", "suffix")
+_TOOLS = ("tools", "functions")
+_FORMATS = ("response_format", "text")
+_READ = (*_PROMPTS, *_TOOLS, *_FORMATS)
+_UNTOLD = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
+_HEARD = frozenset({"input_audio", "audio_url"})
+_EMPTY = frozenset({b"null", b"[]", b"{}"})
+_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
 
 
 class _Part(Struct, gc=False):
@@ -91,7 +117,7 @@ _ADDRESS = msgspec.json.Decoder(_Address)
 _RECORDING = msgspec.json.Decoder(_Recording)
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _ITEM = msgspec.json.Decoder(dict[str, Raw])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_STRING = msgspec.json.Decoder(str)
 _OBJECTS = msgspec.json.Decoder(list[_Nothing])
 _MARKS = tuple(f'"{name}"'.encode() for name in sorted(TYPES))
 _WINDOW_BYTES = 4 << 20
@@ -99,6 +125,25 @@ _LETTERS = sorted({letter for name in TYPES for letter in name})
 _ESCAPES = {
     escape: letter.encode() for letter in _LETTERS for escape in (b"\\u%04x" % ord(letter), b"\\u%04X" % ord(letter))
 }
+
+
+# What has more than this is not walked, since that would hold up others: its bytes are counted.
+MAX_WALKED_BYTES = 4 * 1024 * 1024
+MAX_WALKED_MARKS, MAX_WALKED_QUOTES = 4_096, 40_000
+
+
+def most_in(call: Call) -> int:
+    """The most tokens that a prompt can have, as far as its bytes bound it."""
+    media = call.media
+    return call.size + TEMPLATE_TOKENS - media.size + media.tokens
+
+
+def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
+    """About how many tokens of context a call takes, its answer included; 0 where its size says nothing of that, since
+    there is more in it than text."""
+    if call.operation not in _GENERATING or call.media.count:
+        return 0
+    return call.size // bytes_per_token + (call.max_tokens or 0)
 
 
 def in_content(content: Raw | bytes) -> Media:
@@ -118,7 +163,7 @@ def in_input(value: Raw | None) -> Media:
         _OBJECTS.decode(text)  # before a list is made of what may be a million numbers
         for item in _ITEMS.decode(text):
             media += _in_item(bytes(item))
-    except _UNREADABLE:
+    except UNREADABLE:
         return _by_marks(text)
     return media
 
@@ -153,7 +198,7 @@ def in_heard(fields: Mapping[str, Raw]) -> Media:
 def _length(text: bytes) -> int:
     try:
         return len(_ITEMS.decode(text))
-    except _UNREADABLE:
+    except UNREADABLE:
         return 1
 
 
@@ -185,7 +230,7 @@ def _in_item(item: bytes) -> Media:
 def _in_parts(text: bytes) -> Media:
     try:
         parts = _PARTS.decode(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         return _by_marks(text)
     media = NO_MEDIA
     for part in parts:
@@ -216,7 +261,7 @@ def _is_elsewhere(address: Raw) -> bool:
     if bytes(memoryview(address)[:1]) == b"{":
         try:
             address = _ADDRESS.decode(address).url
-        except _UNREADABLE:
+        except UNREADABLE:
             return True
     return bytes(address) not in _NOTHING and bytes(memoryview(address)[:6]) != b'"data:'
 
@@ -238,7 +283,7 @@ def _image_bytes(address: Raw) -> int:
     if bytes(memoryview(address)[:1]) == b"{":
         try:
             address = _ADDRESS.decode(address).url
-        except _UNREADABLE:
+        except UNREADABLE:
             return 0
     view = memoryview(address)
     # Some write \/ for each slash.
@@ -250,7 +295,7 @@ def _recording(audio: Raw) -> Media:
     formats."""
     try:
         data = bytes(_RECORDING.decode(audio).data)
-    except _UNREADABLE:
+    except UNREADABLE:
         data = b""
     text = data[1:-1].replace(b"\\/", b"/")
     rate = _bytes_per_s(text)
@@ -308,3 +353,109 @@ def _marks(text: bytes) -> int:
             text = text.replace(escape, letter)
     windows = range(0, len(text), _WINDOW_BYTES)  # one long count would hold up whoever waits for the interpreter
     return sum(text.count(mark, at, at + _WINDOW_BYTES + len(mark) - 1) for mark in _MARKS for at in windows)
+
+
+def about_tokens(call: Call) -> int:
+    """Takes some milliseconds at most."""
+    fields = call.fields
+    if fields and call.size > MAX_WALKED_BYTES:
+        return _by_size(call)
+    if not fields:  # a form
+        return _about_recording(call.size) if call.operation is Operation.AUDIO else _about_size(call.size)
+    total = 0
+    if call.size > MAX_WALKED_QUOTES and any(_is_dense(bytes(fields[name])) for name in _READ if name in fields):
+        return _by_size(call)
+    if call.operation in (Operation.CHAT, Operation.RESPONSES):
+        total += REPLY_TOKENS
+        if bytes(fields.get("input", b""))[:1] == b'"':
+            total += MESSAGE_TOKENS
+    for name in _PROMPTS:
+        if name in fields:
+            total += _readable(_about_prompt, bytes(fields[name]))
+    for name in _TOOLS:
+        if name in fields:
+            total += _readable(_about_value, bytes(fields[name]))
+    for name in _FORMATS:
+        if name in fields and b'"schema"' in bytes(fields[name]):
+            total += _readable(_about_value, bytes(fields[name]))
+    return total
+
+
+def _is_dense(text: bytes) -> bool:
+    """Whether there is too much in it to be walked. Numbers are not walked."""
+    few = text.count(b"{") + text.count(b"[") <= MAX_WALKED_MARKS
+    return not few or text.count(b'"') > MAX_WALKED_QUOTES or text.count(b",") > MAX_WALKED_QUOTES
+
+
+def _by_size(call: Call) -> int:
+    media = call.media
+    return _about_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
+
+
+def _readable(count: Callable[[bytes], int], text: bytes) -> int:
+    try:
+        return count(text)
+    except UNREADABLE:
+        return _about_size(len(text))
+
+
+def _about_prompt(text: bytes) -> int:
+    """A text; or a list of messages, texts, lists of numbers, or numbers, which are tokens."""
+    if not text.startswith(b"["):
+        return _about_value(text)
+    if b'"' not in text and b"{" not in text and text.strip(b"[] \t\r\n"):
+        return text.count(b",") + 1
+    total = 0
+    for raw in _ITEMS.decode(text):
+        element = bytes(raw)
+        if element.startswith(b"{"):
+            total += MESSAGE_TOKENS + _about_fields(element)
+        elif element.startswith(b"["):
+            total += len(_ITEMS.decode(element))
+        else:
+            total += _about_value(element) if element.startswith(b'"') else 1
+    return total
+
+
+def _about_fields(text: bytes) -> int:
+    """A message, or a part that is text."""
+    total = 0
+    for name, raw in _ITEM.decode(text).items():
+        value = bytes(raw)
+        if name in _LISTS and value.startswith((b"[", b"{")):
+            parts = _ITEMS.decode(value) if value.startswith(b"[") else [raw]
+            total += sum(_about_part(bytes(part)) for part in parts)
+        elif name not in _UNTOLD:
+            total += _about_value(value)
+    return total
+
+
+def _about_part(text: bytes) -> int:
+    if not text.startswith(b"{"):
+        return _about_value(text)
+    fields = _ITEM.decode(text)
+    kind = _STRING.decode(fields["type"]) if "type" in fields else next(iter(TYPES.intersection(fields)), "")
+    if kind in IMAGES:
+        return IMAGE_TOKENS
+    if kind in _HEARD:
+        return _about_recording(len(text) * 3 // 4)
+    if kind in TYPES:
+        return max(FILE_TOKENS, len(text) * 3 // 4 // FILE_BYTES_PER_TOKEN)
+    return _about_fields(text)
+
+
+def _about_value(text: bytes) -> int:
+    """A text without its quotation marks and escapes; anything else as compact JSON."""
+    if text in _EMPTY:
+        return 0
+    if text.startswith(b'"'):
+        return _about_size(len(text) - 2 if b"\\" not in text else len(_STRING.decode(text).encode()))
+    return _about_size(len(msgspec.json.format(text, indent=-1)))
+
+
+def _about_recording(size: int) -> int:
+    return max(USUAL_RECORDING_TOKENS, size // RECORDING_BYTES_PER_TOKEN)
+
+
+def _about_size(size: int) -> int:
+    return -(-size // BYTES_PER_TOKEN)

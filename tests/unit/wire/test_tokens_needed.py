@@ -6,8 +6,7 @@ from msgspec.structs import replace
 from fakes.routing import call
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
-from pointsman.routing.needs import tokens_needed
-from pointsman.wire.media import in_input
+from pointsman.wire.tokens import in_input, tokens_needed
 
 TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
 PICTURE = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]'

@@ -13,7 +13,7 @@ from fakes.money import asking
 from fakes.wire import parse
 from pointsman.domain.operations import Operation
 from pointsman.simulate.chat import ChatRequest, prompt_tokens
-from pointsman.wire.prompts import FILE_TOKENS, IMAGE_TOKENS, RECORDING_TOKENS, about_tokens
+from pointsman.wire.tokens import FILE_TOKENS, IMAGE_TOKENS, USUAL_RECORDING_TOKENS, about_tokens
 
 CHAT, TEXT, RESPONSES, VECTORS = "/chat/completions", "/completions", "/responses", "/embeddings"
 PICTURE = "data:image/png;base64," + "A" * 1_500_000
@@ -70,7 +70,7 @@ def test_recordings_and_files_are_as_long_as_their_bytes() -> None:
     def recording(size: int) -> int:
         return held({"type": "input_audio", "input_audio": {"data": b64encode(bytes(size)).decode(), "format": "mp3"}})
 
-    assert recording(100) == RECORDING_TOKENS
+    assert recording(100) == USUAL_RECORDING_TOKENS
     assert recording(1_600_000) == 1_000
     file = "data:application/pdf;base64," + b64encode(bytes(320_000)).decode()
     assert held({"type": "file", "file": {"file_data": file}}) == pytest.approx(10_000, rel=0.001)
