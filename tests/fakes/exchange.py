@@ -40,7 +40,8 @@ class FakeClient:
         assert self.ended is None, "written after the end"
         self.written += data
 
-    def finish(self, exchange: Exchange) -> None:
+    def finish(self, exchange: Exchange, data: bytes) -> None:
+        self.write(data)
         self._end(exchange, "finished")
 
     def abandon(self, exchange: Exchange, *, with_reset: bool) -> None:

@@ -6,6 +6,7 @@ import ssl as tls
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 import uvloop
@@ -153,10 +154,13 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    handler: Recorder | None = None, context: tls.SSLContext | None = None, **limits: Any
+    handler: Recorder | None = None,
+    context: tls.SSLContext | None = None,
+    clock: Callable[[], float] = monotonic,
+    **limits: Any,
 ) -> AsyncIterator[Served]:
     loop = asyncio.get_running_loop()
-    deadlines = Deadlines(loop, resolution_s=0.02)
+    deadlines = Deadlines(loop, resolution_s=0.02, clock=clock)
     handler = handler or Recorder()
     server = HttpServer(loop, handler, Limits(**limits), deadlines)
     await server.listen("127.0.0.1", 0, ssl=context)

@@ -1,4 +1,4 @@
-"""The framings of a request body, and the state of one that is streamed."""
+"""The framings of a request body, and the reader and pace of one that is streamed."""
 
 import re
 from collections.abc import Callable
@@ -70,15 +70,17 @@ class Chunked:
         """Read one size line. Returns the index behind it, or `position` when it is not complete yet."""
         match = _SIZE_LINE.match(data, position)
         if match is None:
-            if data.find(b"\n", position) >= 0 or len(data) - position > _LINE_BYTES:
+            if data.find(b"\n", position) >= 0 or len(data) - position >= _LINE_BYTES:
                 raise _malformed("malformed chunk size")
             return position
         after = match.end()
+        if after - position > _LINE_BYTES:
+            raise _malformed("malformed chunk size")
         self._left = left = int(match[1], 16)
         spent = after - position - 16 - 2 * left
         if spent > 0 or self._overhead:
             self._overhead = max(0, self._overhead + spent)
-            if spent > _LINE_BYTES or self._overhead > _OVERHEAD_BYTES:
+            if self._overhead > _OVERHEAD_BYTES:
                 raise _malformed("too many bytes of chunk extensions")
         self._state = _DATA if left else _TRAILER
         return after
@@ -135,25 +137,31 @@ def next_due(since: float, now: float, size: int, patience_s: float) -> float:
     return min(now + patience_s, since + patience_s + size / MIN_BYTES_PER_S)
 
 
-class Upload:
-    """A body that is handed on as it arrives. `due` is when our patience with the client ends; `since` is when its body
-    was begun, less the time that it was kept waiting."""
+class StreamedBody:
+    """Who reads a body that is handed on as it arrives, and how long the client may take. `due` is when our patience
+    with it ends; `since` is when the body was begun, less the time that the client was kept waiting."""
 
-    __slots__ = ("due", "framing", "is_delivering", "is_paused", "on_data", "on_end", "since", "size")
+    __slots__ = ("_patience_s", "_since", "_size", "due", "is_delivering", "is_paused", "on_data", "on_end")
 
-    def __init__(self, framing: Chunked | Fixed) -> None:
-        self.framing = framing
+    def __init__(self, now: float, patience_s: float) -> None:
         self.on_data: Callable[[bytes], None] | None = None  # None until the handler reads
         self.on_end: Callable[[], None] | None = None
         self.is_paused = False
         self.is_delivering = False
-        self.size = 0  # bytes handed on
-        self.due = self.since = 0.0  # monotonic seconds
-
-    def wait(self, now: float, patience_s: float) -> None:
-        """The client is kept waiting: nothing is held against it."""
-        self.since = max(self.since, now - self.size / MIN_BYTES_PER_S)
         self.due = now + patience_s
+        self._patience_s = patience_s
+        self._since = now
+        self._size = 0
+
+    def arrive(self, now: float, size: int) -> None:
+        """The client has sent `size` bytes so far."""
+        self._size = size
+        self.due = next_due(self._since, now, size, self._patience_s)
+
+    def wait(self, now: float) -> None:
+        """The client is kept waiting: nothing is held against it."""
+        self._since = max(self._since, now - self._size / MIN_BYTES_PER_S)
+        self.due = now + self._patience_s
 
 
 def too_large(most: int) -> Refusal:

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from msgspec import Struct
 
 from pointsman.domain.failures import Failure
-from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.deadlines import Deadlines, Expiring
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import BodyMode, Head, HeadMemo
 
-C = TypeVar("C")
 _logger = logging.getLogger(__name__)
 
 
@@ -65,16 +64,34 @@ def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | No
         return 500, b"", b""
 
 
-class Shared(Generic[C]):
-    """What the connections (of class `C`) of one server have in common: its parts, and its gauges."""
+class Line(Expiring, Protocol):
+    """A client's connection, as those see it that serve the requests on it, and the server that drains it."""
+
+    write_due: float
+    is_reading_paused: bool
+
+    def expire_at(self, deadline: float, *, may_extend: bool = True) -> None: ...
+    def set_reading(self, *, is_wanted: bool) -> None: ...
+    def is_peer_gone(self) -> bool: ...
+    def reset(self) -> None: ...
+    def cut(self) -> None: ...
+    def close(self) -> None: ...
+    def linger(self) -> None: ...
+    def retire(self) -> None: ...
+    def break_off(self) -> None: ...
+
+
+class Shared:
+    """What the connections of one server have in common: its parts, and its gauges."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
         self.loop = loop
         self.handler = handler
         self.limits = limits
         self.deadlines = deadlines
+        self.clock = deadlines.clock
         self.memo = HeadMemo(limits.header_count)
-        self.connections: set[C] = set()
+        self.connections: set[Line] = set()
         self.requests = 0  # handed to the handler and not yet answered to the end
         self.body_memory = 0  # bytes
         self.is_draining = False

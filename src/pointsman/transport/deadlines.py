@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import logging
 import math
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
@@ -30,9 +31,13 @@ class Expiring(Protocol):
 
 
 class Deadlines:
-    """Calls `expired` on each watched object within `resolution_s` after its deadline."""
+    """Calls `expired` on each watched object within `resolution_s` after its deadline, by a `clock` that those who set
+    the deadlines read, too."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, resolution_s: float = 0.05) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, resolution_s: float = 0.05, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.clock = clock
         self._loop = loop
         self._resolution_s = resolution_s
         self._heap: list[tuple[float, int, Expiring]] = []
@@ -57,7 +62,7 @@ class Deadlines:
         self._heap.clear()
 
     def _tick(self) -> None:
-        now = monotonic()
+        now = self.clock()
         heap = self._heap
         while heap and heap[0][0] <= now:
             due, _, item = heapq.heappop(heap)

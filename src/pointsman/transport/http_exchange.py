@@ -33,7 +33,7 @@ class Client(Protocol):
     def peer(self) -> str | None: ...
     def must_close(self, head: Head) -> bool: ...
     def write(self, data: bytes) -> None: ...
-    def finish(self, exchange: "Exchange") -> None: ...
+    def finish(self, exchange: "Exchange", data: bytes) -> None: ...
     def abandon(self, exchange: "Exchange", *, with_reset: bool) -> None: ...
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None: ...
     def hold_body(self, size: int) -> None: ...
@@ -82,8 +82,7 @@ class Exchange(Struct, eq=False):
         self.is_started = True
         self.closes = connection.must_close(self.head)
         is_bodiless = self.head.method == b"HEAD"
-        connection.write(compose(status, headers, body, closes=self.closes, is_bodiless=is_bodiless))
-        connection.finish(self)
+        connection.finish(self, compose(status, headers, body, closes=self.closes, is_bodiless=is_bodiless))
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
         """Begin an answer that is written in pieces: `length` bytes, or as many as there will be.
@@ -142,9 +141,7 @@ class Exchange(Struct, eq=False):
             elif self._unwritten not in (0, _UNBOUNDED):
                 self.abort()
                 return
-        if rest:
-            self._connection.write(rest)
-        self._connection.finish(self)
+        self._connection.finish(self, rest)
 
     def abort(self) -> None:
         """End the connection so that the client cannot take the answer for whole. What was written still arrives,

@@ -165,7 +165,7 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
         raise _bad(f"more than {header_count} headers", failures.HEADERS_TOO_LARGE)
     headers = _read_headers(raw, count)
     request_line = raw[: raw.index(b"\r\n")].split(b" ")
-    if len(request_line) != 3 or request_line[2] not in _VERSIONS:
+    if len(request_line) != 3 or request_line[2] not in _VERSIONS or raw[0] in b"\r\n":  # llhttp passes over these
         raise _bad("the request line is not that of HTTP/1.1 or HTTP/1.0")
     method, target, version = request_line
     is_http11 = _VERSIONS[version]
@@ -247,15 +247,17 @@ class HeadMemo:
         cut += len(_NAME_END)
         return self._heads.get(data[:cut] + data[data.find(b"\r", cut) : end])
 
-    def find_like(self, data: bytes, known: KnownHead) -> KnownHead | None:
-        """The head that `data` may well begin with if it is as long as `known`: one that differs from it in a
-        credential, say. Cheaper than to look for where the head ends."""
-        cut = known.cut
-        suffix_size = known.suffix_size
-        if not suffix_size or data[cut - len(_NAME_END) : cut] != _NAME_END:
-            return None
-        stop = data.find(b"\r", cut)
-        return self._heads.get(data[:cut] + data[stop : stop + suffix_size])
+    def find_after(self, known: KnownHead | None, data: bytes) -> KnownHead | None:
+        """The head that `data` may well begin with, where the one before it was `known`. One that is as long, and
+        differs in a credential, say, is found more cheaply than by looking for where the head ends."""
+        if known is not None and known.suffix_size:
+            cut = known.cut
+            if data[cut - len(_NAME_END) : cut] == _NAME_END:
+                stop = data.find(b"\r", cut)
+                like = self._heads.get(data[:cut] + data[stop : stop + known.suffix_size])
+                if like is not None:
+                    return like
+        return self.find(data, data.find(b"\r\n\r\n") + 4)
 
     def read(self, raw: bytes) -> tuple[Head, int]:
         """As `parse`, and the head is remembered. Heads that are known already are not parsed again."""

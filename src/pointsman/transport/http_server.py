@@ -6,8 +6,8 @@ import ssl as tls
 from contextlib import suppress
 from functools import partial
 
-from pointsman.transport._server_connection import Connection
 from pointsman.transport._server_parts import Handler, Limits, Shared
+from pointsman.transport.client_connection import ClientConnection
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import BodyMode, Head
@@ -23,7 +23,7 @@ class HttpServer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
         self._loop = loop
-        self._shared: Shared[Connection] = Shared(loop, handler, limits, deadlines)
+        self._shared = Shared(loop, handler, limits, deadlines)
         self._servers: list[asyncio.Server] = []
         self._no_wait = asyncio.Event()  # a drain has nobody left to wait for, or shall not wait
         self.port = 0  # of the first socket that is listened on
@@ -56,7 +56,7 @@ class HttpServer:
         timeout_s = shared.limits.head_timeout_s if ssl is not None else None
         create = partial(
             self._loop.create_server,
-            partial(Connection, shared),
+            partial(ClientConnection, shared),
             ssl=ssl,
             ssl_handshake_timeout=timeout_s,
             backlog=_BACKLOG,

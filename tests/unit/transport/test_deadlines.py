@@ -7,7 +7,6 @@ import pytest
 import uvloop
 
 from fakes.clock import Clock
-from pointsman.transport import deadlines as module
 from pointsman.transport.deadlines import NEVER, Deadlines
 
 RESOLUTION_S = 0.005
@@ -26,15 +25,15 @@ class Item:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock.of(monkeypatch, module)
+def clock() -> Clock:
+    return Clock()
 
 
 def run(clock: Clock, steps: Callable[[Deadlines], object], *ticks_s: float) -> None:
     """Do `steps`, and have the timer look at what is due after each of these pauses."""
 
     async def case() -> None:
-        deadlines = Deadlines(asyncio.get_running_loop(), RESOLUTION_S)
+        deadlines = Deadlines(asyncio.get_running_loop(), RESOLUTION_S, clock)
         steps(deadlines)
         for pause_s in ticks_s:
             clock.now += pause_s

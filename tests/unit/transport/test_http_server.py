@@ -12,6 +12,7 @@ import trustme
 import uvloop
 
 from fakes.serving import GET, LINES, Peer, Recorder, echo, post, run, serving, until, wait
+from pointsman.transport.client_connection import ClientConnection
 from pointsman.transport.http_server import BodyMode, Exchange
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -438,6 +439,7 @@ def test_small_writes_are_not_delayed_by_the_kernel() -> None:
             await peer.send(GET)
             await served.handler.arrived.wait()
             (connection,) = served.server._shared.connections
+            assert isinstance(connection, ClientConnection)
             accepted = connection._transport.get_extra_info("socket")
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 

@@ -10,8 +10,8 @@ import pytest
 from fakes.serving import GET, Recorder, post, run, serving
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.transport._server_connection import Connection
 from pointsman.transport._server_parts import Shared
+from pointsman.transport.client_connection import ClientConnection
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import BodyMode, Head, Limits
 
@@ -40,6 +40,8 @@ REFUSED = {
     "space before colon": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc", 400),
     "bare LF": (b"GET / HTTP/1.1\nHost: a\n\n", 400),
     "bare LF inside": (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
+    "bare LF in front": (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "bare CR in front": (b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "bare CR": (b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400),
     "folded": (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", 400),
     "folded first": (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
@@ -253,7 +255,7 @@ def feed(reads: list[bytes], mode: BodyMode = BodyMode.BUFFER) -> tuple[object, 
             )
         deadlines = Deadlines(loop)
         wire = Wire()
-        connection = Connection(Shared(loop, handler, Limits(), deadlines))
+        connection = ClientConnection(Shared(loop, handler, Limits(), deadlines))
         connection.connection_made(wire)
         for read in reads:
             connection.data_received(read)

@@ -92,7 +92,7 @@ def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exch
             peer.writer.write(post(b"x" * 20_000_000)[:400_000])
             await handler.arrived.wait()
             (connection,) = served.server._shared.connections
-            await until(lambda: connection._is_reading_paused and not peer.writer.transport.get_write_buffer_size())
+            await until(lambda: connection.is_reading_paused and not peer.writer.transport.get_write_buffer_size())
             await asyncio.sleep(0.1)
             assert not handler.gone.is_set()
             before = monotonic()

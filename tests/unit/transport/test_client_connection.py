@@ -8,7 +8,6 @@ import pytest
 
 from fakes.clock import Clock
 from fakes.serving import GET, Recorder, post, run, serving, until, wait
-from pointsman.transport import _server_connection, deadlines
 from pointsman.transport._bodies import MIN_BYTES_PER_S
 from pointsman.transport.http_server import BodyMode, Exchange
 
@@ -17,8 +16,8 @@ TICKS_S = 0.05  # in which the timer has looked at what is due
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock.of(monkeypatch, _server_connection, deadlines)
+def clock() -> Clock:
+    return Clock()
 
 
 def timeouts(limit_s: float, *names: str) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def test_a_request_that_does_not_arrive_is_answered_and_the_connection_ends(
     limit: str, part: bytes, is_fresh: bool, clock: Clock
 ) -> None:
     async def case() -> None:
-        async with serving(**timeouts(1.0, limit)) as served:
+        async with serving(**timeouts(1.0, limit), clock=clock) as served:
             peer = await served.connect()
             if not is_fresh:
                 await peer.ask(GET)
@@ -57,7 +56,7 @@ def test_a_request_that_does_not_arrive_is_answered_and_the_connection_ends(
 
 def test_a_head_that_drips_is_not_given_more_time(clock: Clock) -> None:
     async def case() -> None:
-        async with serving(**timeouts(1.0, "head_timeout_s")) as served:
+        async with serving(**timeouts(1.0, "head_timeout_s"), clock=clock) as served:
             peer = await served.connect()
             for _ in range(10):
                 await peer.send(b"x")
@@ -71,7 +70,7 @@ def test_a_head_that_drips_is_not_given_more_time(clock: Clock) -> None:
 
 def test_a_body_that_keeps_coming_may_take_longer(clock: Clock) -> None:
     async def case() -> None:
-        async with serving(**timeouts(1.0, "body_timeout_s")) as served:
+        async with serving(**timeouts(1.0, "body_timeout_s"), clock=clock) as served:
             peer = await served.connect()
             request = post(b"x" * 8 * MIN_BYTES_PER_S)
             await peer.send(request[: -7 * MIN_BYTES_PER_S])
@@ -87,7 +86,7 @@ def test_a_body_that_keeps_coming_may_take_longer(clock: Clock) -> None:
 
 def test_a_body_that_comes_at_a_byte_a_second_is_not_waited_for(clock: Clock) -> None:
     async def case() -> None:
-        async with serving(**timeouts(10.0, "body_timeout_s")) as served:
+        async with serving(**timeouts(10.0, "body_timeout_s"), clock=clock) as served:
             peer = await served.connect()
             await peer.send(post(b"x" * 1000)[:-999])
             for count in range(1, 10):
@@ -104,7 +103,7 @@ def test_a_body_that_comes_at_a_byte_a_second_is_not_waited_for(clock: Clock) ->
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_an_idle_connection_is_closed_without_a_word(is_fresh: bool, clock: Clock) -> None:
     async def case() -> None:
-        async with serving(**timeouts(1.0, "head_timeout_s", "idle_timeout_s")) as served:
+        async with serving(**timeouts(1.0, "head_timeout_s", "idle_timeout_s"), clock=clock) as served:
             peer = await served.connect()
             if not is_fresh:
                 await peer.ask(GET)
@@ -118,7 +117,7 @@ def test_an_idle_connection_is_closed_without_a_word(is_fresh: bool, clock: Cloc
 def test_serving_may_take_as_long_as_it_likes(clock: Clock) -> None:
     async def case() -> None:
         limits: dict[str, Any] = dict.fromkeys(timeouts(0.0), 1.0)
-        async with serving(Recorder(wait), **limits) as served:
+        async with serving(Recorder(wait), **limits, clock=clock) as served:
             peer = await served.connect()
             await peer.send(post(b"x"))
             await served.handler.arrived.wait()
@@ -259,7 +258,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(is_ended: bool) ->
 def test_a_client_that_reads_slowly_is_not_cut_off(clock: Clock) -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 20_000_000))
-        async with serving(handler, **timeouts(1.0, "write_timeout_s", "idle_timeout_s")) as served:
+        async with serving(handler, **timeouts(1.0, "write_timeout_s", "idle_timeout_s"), clock=clock) as served:
             peer = await served.connect()
             await peer.send(GET)
             await peer.reader.readuntil(b"\r\n\r\n")

@@ -1,0 +1,187 @@
+"""One client's connection: its socket and its time limits. The framer finds the requests, `Exchanges` serves them.
+
+Reading goes on while a request is served, as a paused socket hides that the client went away. Only a streamed request
+body can pause it; then the state of the socket is polled.
+"""
+
+import asyncio
+from typing import cast
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure
+from pointsman.transport import framer as framing
+from pointsman.transport._server_parts import Shared
+from pointsman.transport._sockets import end_writing, is_peer_gone, peer_of, reset_on_close, set_reading
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.exchanges import Exchanges
+from pointsman.transport.framer import REQUEST, Framer
+
+_LINGER_S = 2.0
+_FRESH_S = 1.0  # how long a draining server waits for the first request of a connection
+
+
+class ClientConnection(asyncio.Protocol):
+    """The protocol of one connection. `deadline` and `watched_until` are those of `deadlines.Expiring`."""
+
+    __slots__ = (
+        "_exchanges",
+        "_framer",
+        "_shared",
+        "_transport",
+        "_unsent",
+        "deadline",
+        "is_reading_paused",
+        "watched_until",
+        "write_due",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._framer = Framer(shared.limits, shared.memo)
+        self._transport: asyncio.Transport
+        self._unsent = 0
+        self._exchanges = Exchanges(self, self._framer, shared)
+        self.is_reading_paused = False
+        self.write_due = NEVER  # when a client that takes nothing is cut off
+        self.deadline = self.watched_until = NEVER
+
+    # What the transport tells us.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = self._exchanges.transport = cast("asyncio.Transport", transport)
+        self._exchanges.peer = peer_of(transport)
+        shared = self._shared
+        limits = shared.limits
+        self._transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
+        shared.connections.add(self)
+        if len(shared.connections) > limits.max_connections:
+            self._exchanges.refuse(Failure(failures.OVERLOADED_GATEWAY, "too many connections", retry_after_s=1.0))
+        else:
+            self.expire_at(shared.clock() + limits.head_timeout_s)
+
+    def data_received(self, data: bytes) -> None:
+        event = self._framer.feed(data)
+        if event == REQUEST:
+            self._exchanges.serve()
+        else:
+            self._exchanges.take(event)
+
+    def eof_received(self) -> None:
+        # A client that closes its sending side counts as gone. Returning nothing closes the transport, which first
+        # writes what is pending: a request answered just now still gets its answer.
+        if self._framer.state in (framing.SERVING, framing.STREAMING):
+            self.cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- gone is gone
+        shared = self._shared
+        shared.connections.discard(self)
+        self._framer.lose()
+        self.deadline = NEVER
+        self._exchanges.let_go()
+        if not shared.connections and shared.on_empty is not None:
+            shared.on_empty()
+
+    def pause_writing(self) -> None:
+        self._exchanges.is_write_paused = True
+        self._framer.hold(is_held=True)
+        self._unsent = self._transport.get_write_buffer_size()
+        self.write_due = self._shared.clock() + self._shared.limits.write_timeout_s
+        self.expire_at(self.write_due, may_extend=False)
+
+    def resume_writing(self) -> None:
+        self._exchanges.is_write_paused = False
+        self._framer.hold(is_held=False)
+        self.write_due = NEVER
+        self._exchanges.resume()
+
+    # Time.
+
+    def expire_at(self, deadline: float, *, may_extend: bool = True) -> None:
+        """Set the deadline; without `may_extend`, to no later than it is."""
+        if may_extend or deadline < self.deadline:
+            self.deadline = deadline
+        if self.deadline < self.watched_until:
+            self._shared.deadlines.watch(self)
+
+    def expired(self, now: float) -> None:
+        """A time limit has passed; which one depends on what is going on."""
+        state = self._framer.state
+        if now >= self.write_due:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent >= self._unsent:
+                self.cut()
+                return
+            self._unsent = unsent
+            self.write_due = now + self._shared.limits.write_timeout_s
+        if state == framing.STREAMING:
+            self._exchanges.check_body(now)
+        elif self._exchanges.is_write_paused:
+            self.deadline = self.write_due
+        elif state == framing.IDLE:
+            self.close()
+        elif state == framing.ENDING:
+            unsent = self._transport.get_write_buffer_size()
+            if 0 < unsent < self._unsent:
+                self._unsent = unsent
+                self.deadline = now + self._shared.limits.write_timeout_s
+            else:
+                self._transport.abort()
+        elif state in (framing.WAITING, framing.COLLECTING):
+            self._exchanges.refuse(Failure(failures.REQUEST_TIMEOUT, "the request did not arrive in time"))
+        else:
+            self.deadline = NEVER
+
+    # The socket.
+
+    def set_reading(self, *, is_wanted: bool) -> None:
+        """Read, or do not."""
+        if is_wanted is self.is_reading_paused and self._framer.state != framing.CLOSED:
+            self.is_reading_paused = not is_wanted
+            set_reading(self._transport, is_wanted=is_wanted)
+
+    def is_peer_gone(self) -> bool:
+        """Whether the client has closed the connection, where nothing is read that could tell."""
+        return is_peer_gone(self._transport)
+
+    def retire(self) -> None:
+        """A drain begins: close if nothing is going on; where no request has come yet, one may be on its way."""
+        framer = self._framer
+        if framer.state in (framing.IDLE, framing.WAITING) and not framer.has_part:
+            if self._exchanges.is_fresh:
+                self.expire_at(self._shared.clock() + _FRESH_S, may_extend=False)
+            else:
+                self.close()
+
+    def break_off(self) -> None:
+        """A drain is over: end what is going on."""
+        self._exchanges.break_off()
+
+    def cut(self) -> None:
+        """Close at once, whatever is going on. The handler is told if it was serving a request."""
+        self._framer.lose()
+        self.deadline = NEVER
+        self._transport.abort()
+        self._exchanges.let_go()
+
+    def reset(self) -> None:
+        """Close at once, so that the client takes it for a failure."""
+        reset_on_close(self._transport)
+        self.cut()
+
+    def close(self) -> None:
+        """Close when what was written has gone out."""
+        self._end(self._shared.limits.write_timeout_s)
+        self._transport.close()
+
+    def linger(self) -> None:
+        """Say that nothing more follows, and read on for a while. To close with bytes unread would reset the
+        connection, and the client might never see its answer."""
+        self._end(_LINGER_S)
+        self._exchanges.hold_body(0)
+        self.set_reading(is_wanted=True)
+        end_writing(self._transport)
+
+    def _end(self, timeout_s: float) -> None:
+        self._framer.close()
+        self._unsent = self._transport.get_write_buffer_size() + 1
+        self.expire_at(self._shared.clock() + timeout_s)

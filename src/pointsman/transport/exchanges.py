@@ -1,0 +1,329 @@
+"""The requests of one connection, one after the other: each is handed to the handler as an `Exchange`, or refused."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.transport import framer as framing
+from pointsman.transport._bodies import StreamedBody, next_due
+from pointsman.transport._server_parts import Line, Shared, worded
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.framer import Framer
+from pointsman.transport.http_exchange import Exchange, compose
+from pointsman.transport.http_head import CHUNKED, Head
+
+_logger = logging.getLogger(__name__)
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_POLL_S = 0.02  # so, due at the next tick of the shared timer
+_SERVING, _WAITING = framing.SERVING, framing.WAITING  # globals cost the hot path less than a module's attributes
+
+_INTERNAL = Failure(failures.INTERNAL, "the gateway failed to serve the request")
+_CUT_OFF = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down", retry_after_s=1.0)
+_FULL = Failure(failures.OVERLOADED_GATEWAY, "the gateway holds as many request bodies as it can", retry_after_s=1.0)
+
+
+class Exchanges:
+    """Serves what the framer finds. The `Client` of its exchanges."""
+
+    __slots__ = (
+        "_body", "_clock", "_exchange", "_framer", "_handler", "_held", "_line", "_shared", "_since", "is_fresh",
+        "is_write_paused", "peer", "transport",
+    )  # fmt: skip
+
+    def __init__(self, line: Line, framer: Framer, shared: Shared) -> None:
+        self._line = line
+        self._framer = framer
+        self._shared = shared
+        self._handler = shared.handler
+        self._clock = shared.clock
+        self._exchange: Exchange | None = None
+        self._body: StreamedBody | None = None
+        self._since = 0.0  # when the body that is collected was begun
+        self._held = 0  # bytes counted in `Shared.body_memory`
+        self.is_fresh = True  # no request has come yet
+        self.is_write_paused = False
+        self.peer: str | None = None
+        self.transport: asyncio.Transport
+
+    # What the framer finds.
+
+    def advance(self) -> None:
+        """Go on with what has arrived before."""
+        self._line.set_reading(is_wanted=True)
+        self.take(self._framer.next())
+
+    def take(self, event: str) -> None:
+        """Do what an event of the framer asks for."""
+        if event == framing.HEAD:
+            event = self._accept()
+        state = self._framer.state
+        if event == framing.REQUEST:
+            self.serve()
+        elif event == framing.DATA:
+            self._deliver()
+        elif event == framing.REFUSED:
+            self.refuse(self._framer.failure)
+        elif event == framing.OVERFLOW:
+            self._line.cut()
+        elif state == framing.COLLECTING:
+            self._await_body(is_behind=event == framing.LATER)
+        elif state == framing.WAITING and not self.is_write_paused:
+            self._line.expire_at(self._clock() + self._shared.limits.head_timeout_s, may_extend=False)
+
+    def _accept(self) -> str:
+        """A head is complete. A body that is too large is refused before any of it is asked for."""
+        framer = self._framer
+        try:
+            mode = self._handler.accept(framer.head)
+        except Refusal as refusal:
+            self.refuse(refusal.failure, framer.head)
+            return framing.NOTHING
+        except Exception:  # the client gets an answer, whatever the handler's error
+            _logger.exception("the handler failed to accept a request")
+            self.refuse(_INTERNAL, framer.head)
+            return framing.NOTHING
+        awaits_continue = framer.awaits_continue
+        event = framer.accept(mode)
+        if awaits_continue and event != framing.REFUSED:
+            self.write(_CONTINUE)
+        self._since = self._clock()
+        return event
+
+    def _await_body(self, *, is_behind: bool) -> None:
+        shared, framer = self._shared, self._framer
+        try:
+            self.hold_body(framer.held, framer.length)
+        except Refusal as refusal:
+            self.refuse(refusal.failure)
+            return
+        self._line.set_reading(is_wanted=not is_behind)
+        if is_behind:
+            shared.loop.call_soon(self.advance)
+        self._line.expire_at(next_due(self._since, shared.clock(), framer.received, shared.limits.body_timeout_s))
+
+    def hold_body(self, size: int, expected: int = 0) -> None:
+        """Account for the `size` bytes held of a body of which as many as `expected` will be. Of `Exchange`."""
+        shared = self._shared
+        if shared.body_memory - self._held + max(size, expected) > shared.limits.body_memory_bytes:
+            raise Refusal(_FULL)
+        shared.body_memory += size - self._held
+        self._held = size
+
+    def serve(self) -> None:
+        """Hand over a request that is here with all of its body, or one whose body is streamed."""
+        shared, framer, clock = self._shared, self._framer, self._clock
+        now = clock()
+        length = framer.length
+        if framer.state == _SERVING:
+            memory = shared.body_memory + length - self._held
+            if memory > shared.limits.body_memory_bytes:
+                self.refuse(_FULL)
+                return
+            shared.body_memory = memory
+            self._held = length
+            self._line.deadline = NEVER
+        else:
+            self._body = StreamedBody(now, shared.limits.body_timeout_s)
+            self._line.expire_at(now + _POLL_S)
+        self._exchange = exchange = Exchange(self, framer.head, framer.body, None if length == CHUNKED else length, now)
+        framer.body = b""
+        self.is_fresh = False
+        shared.requests += 1
+        try:
+            self._handler.handle(exchange)
+        except Exception as error:  # noqa: BLE001 -- logged and answered by `_fail`
+            self._fail(exchange, error)
+
+    # Streamed bodies.
+
+    def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """Of `Exchange`."""
+        body = self._body
+        if body is None:
+            on_end()
+            return
+        body.on_data, body.on_end = on_data, on_end
+        self._deliver()
+
+    def pause_body(self) -> None:
+        """Of `Exchange`."""
+        if self._body is not None:
+            self._body.is_paused = True
+
+    def resume_body(self) -> None:
+        """Of `Exchange`."""
+        if self._body is not None and self._body.is_paused:
+            self._body.is_paused = False
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Hand on what is here of a streamed body, unless the handler wants none for now; then reading is paused as
+        soon as the buffer is full."""
+        body, framer = self._body, self._framer
+        if body is None or body.is_delivering:
+            return
+        body.is_delivering = True
+        while body.on_data is not None and not body.is_paused and self._body is body:
+            event = framer.read()
+            body.arrive(self._clock(), framer.received)
+            if event == framing.PIECE:
+                self._call(body.on_data, framer.body)
+            elif event == framing.END:
+                self._body = None
+                self._line.deadline = self._line.write_due
+                if body.on_end is not None:
+                    self._call(body.on_end)
+            elif event == framing.REFUSED:
+                self._spoil(framer.failure)
+            else:
+                if event == framing.LATER:
+                    self._shared.loop.call_soon(self._deliver)
+                break
+        body.is_delivering = False
+        self._line.set_reading(is_wanted=not (self._body is body and framer.is_full))
+
+    def check_body(self, now: float) -> None:
+        """Look after a streamed body, at every tick of the timer."""
+        body = self._body
+        self._line.deadline = now + _POLL_S
+        if body is None:
+            return
+        if self._line.is_reading_paused:
+            if self._line.is_peer_gone():
+                self._line.cut()
+        elif body.on_data is None or body.is_paused:
+            body.wait(now)  # it is us who keep the client waiting
+        elif now >= body.due:
+            self._spoil(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+
+    # Answers.
+
+    def must_close(self, head: Head) -> bool:
+        """Whether an answer that begins now is the last one."""
+        return not head.keep_alive or self._framer.state != _SERVING or self._shared.is_draining
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the transport has failed already, of which `connection_lost` is about to tell."""
+        try:
+            self.transport.write(data)
+        except (OSError, RuntimeError):
+            _logger.debug("the connection failed before it was written to", exc_info=True)
+
+    def resume(self) -> None:
+        """Output may go on."""
+        if self._framer.state == framing.WAITING:
+            self._line.expire_at(self._clock() + self._shared.limits.idle_timeout_s)
+            self.advance()
+        elif self._exchange is not None and self._exchange.on_drain is not None:
+            self._call(self._exchange.on_drain)
+
+    def finish(self, exchange: Exchange, data: bytes) -> None:
+        """Write the last bytes of an answer, if any: go on to the next request, or close."""
+        if data:
+            self.write(data)
+        self._release(exchange)
+        if not (exchange.closes or self._shared.is_draining):
+            self._framer.finish()
+            self._rest()
+        elif self._framer.state == _SERVING:
+            self._line.close()
+        else:
+            self._line.linger()
+
+    def _rest(self) -> None:
+        """Between two requests."""
+        shared, line, clock = self._shared, self._line, self._clock
+        line.deadline = deadline = clock() + shared.limits.idle_timeout_s
+        if self._framer.state == _WAITING:
+            line.deadline = min(deadline, line.write_due)
+            # Not at once: pipelined requests would nest in each other's calls, and one client would keep the loop.
+            shared.loop.call_soon(self.advance)
+        if deadline < line.watched_until:
+            shared.deadlines.watch(line)
+
+    def abandon(self, exchange: Exchange, *, with_reset: bool) -> None:
+        """End the connection in the middle of an answer."""
+        self._release(exchange)
+        if with_reset:
+            # Closing alone would send FIN, and to this client FIN means that the answer is whole.
+            self._line.reset()
+        else:
+            self._line.close()
+
+    def _release(self, exchange: Exchange) -> None:
+        """The exchange is over, well or not."""
+        exchange.is_closed = True
+        shared = self._shared
+        shared.requests -= 1
+        shared.body_memory -= self._held
+        self._held = 0
+        self._exchange = self._body = None
+
+    def refuse(self, failure: Failure, head: Head | None = None) -> None:
+        """Answer a request that no handler has seen. The connection goes on where its `head` and all of it is here."""
+        closes = head is None or not self._framer.is_here or self._shared.is_draining
+        status, headers, body = worded(self._handler, failure, head, self.peer)
+        is_bodiless = head is not None and head.method == b"HEAD"
+        self.write(compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
+        if closes:
+            self._line.linger()
+        else:
+            self._framer.skip()
+            self._rest()
+
+    def _fail(self, exchange: Exchange | None, error: Exception) -> None:
+        """The handler raised where it must not."""
+        _logger.error("the handler failed to serve a request", exc_info=error)
+        if exchange is not None and not exchange.is_closed:
+            self._end(exchange, _INTERNAL)
+
+    def _spoil(self, failure: Failure) -> None:
+        """The client has spoilt a request that is being served: to the handler it is gone."""
+        exchange = self._exchange
+        if exchange is not None:
+            self._end(exchange, failure)
+            if exchange.on_cancel is not None:
+                self._call(exchange.on_cancel)
+
+    def _end(self, exchange: Exchange, failure: Failure) -> None:
+        """End a request with `failure` for its answer, unless one was begun."""
+        if exchange.is_started:
+            exchange.abort()
+        else:
+            self._release(exchange)
+            self.refuse(failure)
+
+    def _call(self, callback: Callable[..., None], *arguments: bytes) -> None:
+        """Call the handler back, so that what it raises stays with this connection."""
+        exchange = self._exchange
+        try:
+            callback(*arguments)
+        except Exception as error:  # noqa: BLE001 -- logged and answered by `_fail`
+            self._fail(exchange, error)
+
+    def break_off(self) -> None:
+        """A drain is over: have a request end with what can still be said, and close when that has gone out."""
+        exchange, framer = self._exchange, self._framer
+        if exchange is not None:
+            on_cancel, exchange.on_cancel = exchange.on_cancel, None
+            if on_cancel is not None:
+                self._call(on_cancel)
+            if self._exchange is exchange:
+                self._line.cut()
+        elif framer.has_part:
+            self.refuse(_CUT_OFF, framer.head if framer.state == framing.COLLECTING else None)
+        elif framer.state not in (framing.ENDING, framing.CLOSED):
+            self._line.close()
+
+    def let_go(self) -> None:
+        """The client is gone: tell the handler if it was serving a request, and forget what was held of a body."""
+        exchange = self._exchange
+        if exchange is None:
+            self.hold_body(0)
+            return
+        self._release(exchange)
+        if exchange.on_cancel is not None:
+            self._call(exchange.on_cancel)
