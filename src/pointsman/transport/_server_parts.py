@@ -64,15 +64,13 @@ def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | No
         return 500, b"", b""
 
 
-class Line(Expiring, Protocol):
+class ClientLine(Expiring, Protocol):
     """A client's connection, as those see it that serve the requests on it, and the server that drains it."""
 
     write_due: float
-    is_reading_paused: bool
 
     def expire_at(self, deadline: float, *, may_extend: bool = True) -> None: ...
     def set_reading(self, *, is_wanted: bool) -> None: ...
-    def is_peer_gone(self) -> bool: ...
     def reset(self) -> None: ...
     def cut(self) -> None: ...
     def close(self) -> None: ...
@@ -91,7 +89,7 @@ class Shared:
         self.deadlines = deadlines
         self.clock = deadlines.clock
         self.memo = HeadMemo(limits.header_count)
-        self.connections: set[Line] = set()
+        self.connections: set[ClientLine] = set()
         self.requests = 0  # handed to the handler and not yet answered to the end
         self.body_memory = 0  # bytes
         self.is_draining = False

@@ -13,7 +13,7 @@ from pointsman.transport import framer as framing
 from pointsman.transport._server_parts import Shared
 from pointsman.transport._sockets import end_writing, is_peer_gone, peer_of, reset_on_close, set_reading
 from pointsman.transport.deadlines import NEVER
-from pointsman.transport.exchanges import Exchanges
+from pointsman.transport.exchanges import POLL_S, Exchanges
 from pointsman.transport.framer import REQUEST, Framer
 
 _LINGER_S = 2.0
@@ -26,11 +26,11 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_exchanges",
         "_framer",
+        "_is_reading_paused",
         "_shared",
         "_transport",
         "_unsent",
         "deadline",
-        "is_reading_paused",
         "watched_until",
         "write_due",
     )  # fmt: skip
@@ -41,7 +41,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._unsent = 0
         self._exchanges = Exchanges(self, self._framer, shared)
-        self.is_reading_paused = False
+        self._is_reading_paused = False
         self.write_due = NEVER  # when a client that takes nothing is cut off
         self.deadline = self.watched_until = NEVER
 
@@ -75,7 +75,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- gone is gone
         shared = self._shared
         shared.connections.discard(self)
-        self._framer.lose()
+        self._framer.end(framing.LOST)
         self.deadline = NEVER
         self._exchanges.let_go()
         if not shared.connections and shared.on_empty is not None:
@@ -114,7 +114,7 @@ class ClientConnection(asyncio.Protocol):
             self._unsent = unsent
             self.write_due = now + self._shared.limits.write_timeout_s
         if state == framing.STREAMING:
-            self._exchanges.check_body(now)
+            self._check_body(now)
         elif self._exchanges.is_write_paused:
             self.deadline = self.write_due
         elif state == framing.IDLE:
@@ -131,17 +131,27 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.deadline = NEVER
 
+    def _check_body(self, now: float) -> None:
+        """Look after a streamed body, at every tick of the timer."""
+        body = self._exchanges.body
+        self.deadline = now + POLL_S
+        if body is None:
+            return
+        if self._is_reading_paused:
+            if is_peer_gone(self._transport):
+                self.cut()
+        elif body.on_data is None or body.is_paused:
+            body.wait(now)  # we keep the client waiting
+        elif now >= body.due:
+            self._exchanges.spoil(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+
     # The socket.
 
     def set_reading(self, *, is_wanted: bool) -> None:
         """Read, or do not."""
-        if is_wanted is self.is_reading_paused and self._framer.state != framing.CLOSED:
-            self.is_reading_paused = not is_wanted
+        if is_wanted is self._is_reading_paused and self._framer.state != framing.CLOSED:
+            self._is_reading_paused = not is_wanted
             set_reading(self._transport, is_wanted=is_wanted)
-
-    def is_peer_gone(self) -> bool:
-        """Whether the client has closed the connection, where nothing is read that could tell."""
-        return is_peer_gone(self._transport)
 
     def retire(self) -> None:
         """A drain begins: close if nothing is going on; where no request has come yet, one may be on its way."""
@@ -158,7 +168,7 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close at once, whatever is going on. The handler is told if it was serving a request."""
-        self._framer.lose()
+        self._framer.end(framing.LOST)
         self.deadline = NEVER
         self._transport.abort()
         self._exchanges.let_go()
@@ -182,6 +192,6 @@ class ClientConnection(asyncio.Protocol):
         end_writing(self._transport)
 
     def _end(self, timeout_s: float) -> None:
-        self._framer.close()
+        self._framer.end(framing.CLOSE)
         self._unsent = self._transport.get_write_buffer_size() + 1
         self.expire_at(self._shared.clock() + timeout_s)

@@ -8,7 +8,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.transport import framer as framing
 from pointsman.transport._bodies import StreamedBody, next_due
-from pointsman.transport._server_parts import Line, Shared, worded
+from pointsman.transport._server_parts import ClientLine, Shared, worded
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.framer import Framer
 from pointsman.transport.http_exchange import Exchange, compose
@@ -17,7 +17,7 @@ from pointsman.transport.http_head import CHUNKED, Head
 _logger = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_POLL_S = 0.02  # so, due at the next tick of the shared timer
+POLL_S = 0.02  # so, due at the next tick of the shared timer
 _SERVING, _WAITING = framing.SERVING, framing.WAITING  # globals cost the hot path less than a module's attributes
 
 _INTERNAL = Failure(failures.INTERNAL, "the gateway failed to serve the request")
@@ -29,18 +29,18 @@ class Exchanges:
     """Serves what the framer finds. The `Client` of its exchanges."""
 
     __slots__ = (
-        "_body", "_clock", "_exchange", "_framer", "_handler", "_held", "_line", "_shared", "_since", "is_fresh",
+        "_clock", "_exchange", "_framer", "_handler", "_held", "_line", "_shared", "_since", "body", "is_fresh",
         "is_write_paused", "peer", "transport",
     )  # fmt: skip
 
-    def __init__(self, line: Line, framer: Framer, shared: Shared) -> None:
+    def __init__(self, line: ClientLine, framer: Framer, shared: Shared) -> None:
         self._line = line
         self._framer = framer
         self._shared = shared
         self._handler = shared.handler
         self._clock = shared.clock
         self._exchange: Exchange | None = None
-        self._body: StreamedBody | None = None
+        self.body: StreamedBody | None = None
         self._since = 0.0  # when the body that is collected was begun
         self._held = 0  # bytes counted in `Shared.body_memory`
         self.is_fresh = True  # no request has come yet
@@ -126,8 +126,8 @@ class Exchanges:
             self._held = length
             self._line.deadline = NEVER
         else:
-            self._body = StreamedBody(now, shared.limits.body_timeout_s)
-            self._line.expire_at(now + _POLL_S)
+            self.body = StreamedBody(now, shared.limits.body_timeout_s)
+            self._line.expire_at(now + POLL_S)
         self._exchange = exchange = Exchange(self, framer.head, framer.body, None if length == CHUNKED else length, now)
         framer.body = b""
         self.is_fresh = False
@@ -141,7 +141,7 @@ class Exchanges:
 
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Of `Exchange`."""
-        body = self._body
+        body = self.body
         if body is None:
             on_end()
             return
@@ -150,54 +150,40 @@ class Exchanges:
 
     def pause_body(self) -> None:
         """Of `Exchange`."""
-        if self._body is not None:
-            self._body.is_paused = True
+        if self.body is not None:
+            self.body.is_paused = True
 
     def resume_body(self) -> None:
         """Of `Exchange`."""
-        if self._body is not None and self._body.is_paused:
-            self._body.is_paused = False
+        if self.body is not None and self.body.is_paused:
+            self.body.is_paused = False
             self._deliver()
 
     def _deliver(self) -> None:
         """Hand on what is here of a streamed body, unless the handler wants none for now; then reading is paused as
         soon as the buffer is full."""
-        body, framer = self._body, self._framer
+        body, framer = self.body, self._framer
         if body is None or body.is_delivering:
             return
         body.is_delivering = True
-        while body.on_data is not None and not body.is_paused and self._body is body:
+        while body.on_data is not None and not body.is_paused and self.body is body:
             event = framer.read()
             body.arrive(self._clock(), framer.received)
             if event == framing.PIECE:
                 self._call(body.on_data, framer.body)
             elif event == framing.END:
-                self._body = None
+                self.body = None
                 self._line.deadline = self._line.write_due
                 if body.on_end is not None:
                     self._call(body.on_end)
             elif event == framing.REFUSED:
-                self._spoil(framer.failure)
+                self.spoil(framer.failure)
             else:
                 if event == framing.LATER:
                     self._shared.loop.call_soon(self._deliver)
                 break
         body.is_delivering = False
-        self._line.set_reading(is_wanted=not (self._body is body and framer.is_full))
-
-    def check_body(self, now: float) -> None:
-        """Look after a streamed body, at every tick of the timer."""
-        body = self._body
-        self._line.deadline = now + _POLL_S
-        if body is None:
-            return
-        if self._line.is_reading_paused:
-            if self._line.is_peer_gone():
-                self._line.cut()
-        elif body.on_data is None or body.is_paused:
-            body.wait(now)  # it is us who keep the client waiting
-        elif now >= body.due:
-            self._spoil(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+        self._line.set_reading(is_wanted=not (self.body is body and framer.is_full))
 
     # Answers.
 
@@ -260,7 +246,7 @@ class Exchanges:
         shared.requests -= 1
         shared.body_memory -= self._held
         self._held = 0
-        self._exchange = self._body = None
+        self._exchange = self.body = None
 
     def refuse(self, failure: Failure, head: Head | None = None) -> None:
         """Answer a request that no handler has seen. The connection goes on where its `head` and all of it is here."""
@@ -280,7 +266,7 @@ class Exchanges:
         if exchange is not None and not exchange.is_closed:
             self._end(exchange, _INTERNAL)
 
-    def _spoil(self, failure: Failure) -> None:
+    def spoil(self, failure: Failure) -> None:
         """The client has spoilt a request that is being served: to the handler it is gone."""
         exchange = self._exchange
         if exchange is not None:

@@ -2,7 +2,7 @@
 
 `feed` takes a read and returns an event; `next` returns one for what earlier reads have left; `read` takes a body that
 is streamed. The data of an event stand in attributes, so that an event costs no object. The owner answers by `accept`,
-`skip`, `finish`, `hold`, `close` and `lose`. `TRANSITIONS` is all that there is to know of the states: `state` never
+`skip`, `finish`, `hold` and `end`. `TRANSITIONS` is all that there is to know of the states: `state` never
 changes but by a look-up in it, and an event that it does not list raises `KeyError`.
 
 Requests are served one after the other; what arrives meanwhile waits in a buffer. The hot path is short: a read that
@@ -30,7 +30,7 @@ CLOSED: Final = "closed"
 # The events that are returned.
 NOTHING: Final = "nothing"  # until more arrives
 REQUEST: Final = "request"  # to be served: `head`, and `body` of `length` bytes unless that is streamed
-HEAD: Final = "head"  # `head`, and the `length` of its body or `CHUNKED`: answer by `accept`, `skip` or `close`
+HEAD: Final = "head"  # `head`, and the `length` of its body or `CHUNKED`: answer by `accept`, `skip` or `end`
 DATA: Final = "data"  # more of a streamed body can be taken by `read`
 PIECE: Final = "piece"  # of a streamed body: `body`
 END: Final = "end"  # of a streamed body
@@ -172,14 +172,9 @@ class Framer:
         if is_held and self.state == IDLE:
             self._move(HOLD)
 
-    def close(self) -> None:
-        """No request is served any more: drop what is here, and what arrives."""
-        self._move(CLOSE)
-        self._forget()
-
-    def lose(self) -> None:
-        """The connection is gone."""
-        self._move(LOST)
+    def end(self, event: str) -> None:
+        """Serve no more requests. After `CLOSE`, what arrives is dropped; `LOST` says that the connection is gone."""
+        self._move(event)
         self._forget()
 
     # What the owner asks.

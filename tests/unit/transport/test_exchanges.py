@@ -12,6 +12,7 @@ import pytest
 from fakes.clock import SOON_S
 from fakes.serving import GET, Peer, Recorder, post, run, serving, until, wait
 from pointsman.transport import http_server
+from pointsman.transport.client_connection import ClientConnection
 from pointsman.transport.http_server import BodyMode, Exchange
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,7 +93,8 @@ def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exch
             peer.writer.write(post(b"x" * 20_000_000)[:400_000])
             await handler.arrived.wait()
             (connection,) = served.server._shared.connections
-            await until(lambda: connection.is_reading_paused and not peer.writer.transport.get_write_buffer_size())
+            assert isinstance(connection, ClientConnection)
+            await until(lambda: connection._is_reading_paused and not peer.writer.transport.get_write_buffer_size())
             await asyncio.sleep(0.1)
             assert not handler.gone.is_set()
             before = monotonic()

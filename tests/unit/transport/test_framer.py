@@ -178,6 +178,8 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
                 framer.feed(step)
             elif isinstance(step, BodyMode):
                 framer.accept(step)
+            elif step in (module.CLOSE, module.LOST):
+                framer.end(step)
             elif step in ("hold", "release"):
                 framer.hold(is_held=step == "hold")
             else:
@@ -194,12 +196,12 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
         STREAMING: (POST, stream),
         SERVING: (GET, collect),
         ENDING: ("close",),
-        CLOSED: ("lose",),
+        CLOSED: ("lost",),
     }
     for state, way in ways.items():
         assert case(*way).state == state
         assert case(*way, "close").state == (CLOSED if state == CLOSED else ENDING)
-        assert case(*way, "lose").state == CLOSED
+        assert case(*way, "lost").state == CLOSED
     ends: list[tuple[str, tuple[str | bytes | BodyMode, ...]]] = [
         (SERVING, (GET, collect, "finish", GET, collect, "finish", GET)),  # known by now, and whole in one read
         (WAITING, ("hold",)),
@@ -214,7 +216,7 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
         (SERVING, (POST + b"hello", stream, "read", "read")),
         (CLOSED, (GET, collect, b"x" * 401)),
         (CLOSED, ("close", b"x" * (module.LINGER_BYTES + 1))),
-        (CLOSED, ("lose", b"x", "next")),
+        (CLOSED, ("lost", b"x", "next")),
     ]
     for state, way in ends:
         assert case(*way).state == state, way
@@ -225,7 +227,7 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
 def test_an_owner_that_is_out_of_step_is_told_so(state: str, misuse: str) -> None:
     framer = Framer(LIMITS, HeadMemo(8))
     if state != IDLE:
-        (framer.lose if state == CLOSED else framer.close)()
+        framer.end(module.LOST if state == CLOSED else module.CLOSE)
     with pytest.raises(KeyError):
         getattr(framer, misuse)()
 
@@ -285,12 +287,12 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.framer.state not in (IDLE, WAITING))
     @rule()
     def close(self) -> None:
-        self.framer.close()
+        self.framer.end(module.CLOSE)
 
     @precondition(lambda self: self.framer.state == ENDING)
     @rule()
     def lose(self) -> None:
-        self.framer.lose()
+        self.framer.end(module.LOST)
 
     @invariant()
     def is_in_bounds(self) -> None:
