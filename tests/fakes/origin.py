@@ -149,11 +149,14 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def connecting(
-    network: Network | None = None, resolver: Resolver | None = None, room: Room | None = None
+    network: Network | None = None,
+    resolver: Resolver | None = None,
+    room: Room | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> AsyncIterator[HttpClient]:
     """Yield a client, and close it afterwards."""
     loop = asyncio.get_running_loop()
-    deadlines = Deadlines(loop, resolution_s=0.01)
+    deadlines = Deadlines(loop, resolution_s=0.01, clock=clock)
     client = HttpClient(loop, deadlines, network or Network(), resolver, room)
     try:
         yield client

@@ -17,7 +17,6 @@ MANY_METHODS = {
     "control/store/store.py:Store",
     "engine/receiver.py:AnswerReceiver",
     "runtime/supervisor.py:Supervisor",
-    "transport/connection.py:UpstreamConnection",
 }
 MANY_IMPORTS = {
     "cli/explain.py",

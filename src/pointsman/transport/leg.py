@@ -1,5 +1,6 @@
 """One request on its way to a provider, as the engine holds it."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.transport.errors import TransportFailure
 
 MAX_JOINED_BYTES = 256 * 1024
+
+_logger = logging.getLogger(__name__)
 
 
 class ResponseHandler(Protocol):
@@ -92,6 +95,27 @@ class Leg:
         if carrier is not None:
             self.carrier = None
             carrier.cancel()
+
+    def invite(self) -> None:
+        """A connection takes more of the request."""
+        if self.on_writable is None or not self.is_uploading:
+            return
+        try:
+            self.on_writable()
+        except Exception:
+            _logger.exception("a request could not be sent on")
+            if self.carrier is not None:
+                self.carrier.cancel()
+            self.fail(failures.INTERNAL, "the request could not be sent on", was_sent=True)
+
+    def fail(self, kind: Kind, message: str, *, was_sent: bool) -> None:
+        """Tell the handler that there will be no (more of the) answer. The connection is parted from."""
+        handler, self.handler, self.carrier = self.handler, None, None
+        try:
+            if handler is not None:
+                handler.on_failure(TransportFailure(kind, message, was_sent))
+        except Exception:  # the handler's error must not stop what else ends here
+            _logger.exception("a failure could not be handled")
 
     def message(self, request_line_end: bytes) -> bytes:
         """The request as it goes over the wire, or as much of it as there is, without a body that is written `apart`.

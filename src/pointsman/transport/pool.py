@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from time import monotonic
 
 from msgspec import Struct
 
@@ -10,12 +9,12 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Kind
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
-from pointsman.transport.connection import UpstreamConnection
 from pointsman.transport.connector import Connector, bracketed_host
 from pointsman.transport.deadlines import NEVER, Deadlines
-from pointsman.transport.errors import ConnectError, TransportFailure
+from pointsman.transport.errors import ConnectError
 from pointsman.transport.leg import Leg
 from pointsman.transport.room import Room
+from pointsman.transport.upstream_connection import UpstreamConnection
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -63,7 +62,7 @@ class OriginPool:
         room.pools[self] = None
         self._idle: dict[UpstreamConnection, None] = {}  # the one used last at the end
         self._connections: set[UpstreamConnection] = set()
-        self._waiting: dict[_Waiter, None] = {}  # first come, first served
+        self._waiting: dict[QueuedLeg, None] = {}  # first come, first served
         self._connecting: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._connects = 0
@@ -84,7 +83,7 @@ class OriginPool:
         elif self.most is None or len(self._connections) < self.most:
             self._connect(leg)
         else:
-            waiter = leg.carrier = _Waiter(self, leg)
+            waiter = leg.carrier = QueuedLeg(self, leg)
             self._waiting[waiter] = None
             self.deadlines.watch(waiter)
         if self.most is not None:
@@ -144,7 +143,7 @@ class OriginPool:
 
     # -- told by the queue ------------------------------------------------------------------------------------------
 
-    def remove_waiter(self, waiter: "_Waiter") -> None:
+    def remove_waiter(self, waiter: "QueuedLeg") -> None:
         self._waiting.pop(waiter, None)
 
     # -- connecting -------------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ class OriginPool:
             self._loop.call_soon(_refuse, leg, self._room.limit)
             return
         self._connects += 1
-        connection = UpstreamConnection(self, leg, monotonic() + self._network.connect_timeout_s)
+        connection = UpstreamConnection(self, leg, self.deadlines.clock() + self._network.connect_timeout_s)
         self._connections.add(connection)
         connection.watch()
         task = self._loop.create_task(self._open(connection))
@@ -193,22 +192,11 @@ def _refuse(leg: Leg, limit: int) -> None:
     message = (
         f"this gateway has no room for another connection: {limit} to providers are open in this worker, and none is "
     )
-    _fail_unsent(
-        leg, failures.OVERLOADED_GATEWAY, message + "idle; raise the limit of open files (LimitNOFILE, ulimit -n)"
-    )
+    message += "idle; raise the limit of open files (LimitNOFILE, ulimit -n)"
+    leg.fail(failures.OVERLOADED_GATEWAY, message, was_sent=False)
 
 
-def _fail_unsent(leg: Leg, kind: Kind, message: str) -> None:
-    """Tell the handler of a leg that no connection was found for. One that was cancelled has none any more."""
-    handler, leg.handler, leg.carrier = leg.handler, None, None
-    if handler is not None:
-        try:
-            handler.on_failure(TransportFailure(kind, message, was_sent=False))
-        except Exception:  # the handler's error must not stop what else ends here
-            _logger.exception("a failure could not be handled")
-
-
-class _Waiter:
+class QueuedLeg:
     """A leg's place in the queue for a connection."""
 
     __slots__ = ("_pool", "deadline", "leg", "watched_until")
@@ -234,7 +222,7 @@ class _Waiter:
 
     def fail(self, kind: Kind, message: str) -> None:
         self._pool.remove_waiter(self)
-        _fail_unsent(self.leg, kind, message)
+        self.leg.fail(kind, message, was_sent=False)
 
     def watch(self) -> None:
         self.deadline = self.leg.deadline

@@ -17,7 +17,7 @@ from fakes.clock import PATIENCE_S, Clock
 from fakes.origin import OK, Answer, Peer, ask, connecting, run, send, serving
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
-from pointsman.transport import connector, deadlines, pool
+from pointsman.transport import connector
 from pointsman.transport.connector import USER_TIMEOUT_MS, Connector
 from pointsman.transport.resolver import Address, Resolver
 
@@ -233,10 +233,8 @@ async def deaf() -> AsyncIterator[Origin]:
     ("scheme", "by_proxy", "phase"),
     [("http", False, "opening the connection"), ("https", False, "TLS handshake"), ("https", True, "egress proxy")],
 )
-def test_the_connect_timeout_covers_every_phase(
-    scheme: str, by_proxy: bool, phase: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock.of(monkeypatch, pool, deadlines)
+def test_the_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, phase: str) -> None:
+    clock = Clock()
 
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
@@ -247,7 +245,7 @@ def test_the_connect_timeout_covers_every_phase(
         async with serving(script) as fake, deaf() as unreachable:
             origin = unreachable if scheme == "http" else Origin("https", "127.0.0.1", fake.origin.port)
             network = Network(connect_timeout_s=1.0, proxy=fake.origin if by_proxy else None)
-            async with connecting(network) as client:
+            async with connecting(network, clock=clock) as client:
                 answer = send(client, origin)
                 if scheme == "https":
                     while not fake.peers:

@@ -8,8 +8,8 @@ from time import monotonic
 import pytest
 
 from fakes.origin import GET, OK, Answer, Peer, connecting, exchange, run, serving
-from pointsman.transport.connection import UpstreamConnection
 from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces, UndecodableError
+from pointsman.transport.upstream_connection import UpstreamConnection
 
 TEXT = b"".join(b"event %d: some text that repeats itself\n" % index for index in range(3000))
 

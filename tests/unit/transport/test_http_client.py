@@ -12,7 +12,6 @@ from pointsman.domain import failures
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
-from pointsman.transport import connection, deadlines
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.resolver import Address, Resolver
@@ -94,8 +93,8 @@ def test_the_connection_used_last_is_used_next_and_everything_is_counted() -> No
     run(main())
 
 
-def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock.of(monkeypatch, connection, deadlines)
+def test_an_unused_connection_is_closed_after_its_time() -> None:
+    clock = Clock()
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
@@ -104,7 +103,7 @@ def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest.Monke
             await peer.gone()
             ended.set()
 
-        async with serving(script) as fake, connecting(Network(idle_timeout_s=2.0)) as client:
+        async with serving(script) as fake, connecting(Network(idle_timeout_s=2.0), clock=clock) as client:
             ended = asyncio.Event()
             for _ in range(3):  # each use begins the time anew
                 assert (await ask(client, fake.origin)).body == b"ok"
@@ -140,13 +139,11 @@ class Silent:
         ((b"HTTP/1.1 200 OK\r\n\r\nabc",), "did not go on in time"),
     ],
 )
-def test_a_deadline_ends_the_leg_and_its_connection(
-    parts: tuple[bytes, ...], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock.of(monkeypatch, deadlines)
+def test_a_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], message: str) -> None:
+    clock = Clock()
 
     async def main() -> Answer:
-        async with serving(script := Silent(*parts)) as fake, connecting() as client:
+        async with serving(script := Silent(*parts)) as fake, connecting(clock=clock) as client:
             answer = send(client, fake.origin, timeout_s=PATIENCE_S)
             assert answer.leg is not None
             answer.leg.deadline = clock.now + 1.0

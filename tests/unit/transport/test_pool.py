@@ -12,9 +12,9 @@ from fakes.clock import PATIENCE_S
 from fakes.origin import OK, POST, Answer, FakeOrigin, Peer, ask, connecting, run, send, serving
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
-from pointsman.transport import connection
-from pointsman.transport.connection import STALE_S
+from pointsman.transport import upstream_connection
 from pointsman.transport.room import Room
+from pointsman.transport.upstream_connection import STALE_S
 
 ONCE = UpstreamRequest(b"POST", b"/files", b"", b"{}", is_replayable=False)
 FRESH = UpstreamRequest(b"POST", b"/chat", b"", b"{}", wants_fresh=True)
@@ -129,7 +129,7 @@ def test_idle_connections_that_end_or_speak_leave_the_pool_at_once(ending: str) 
 
 def test_keep_alive_races_are_told_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every connection dies at an arbitrary moment after its answer; of 600 requests none fails twice."""
-    monkeypatch.setattr(connection, "STALE_S", 10.0)  # on a busy machine the news takes its time
+    monkeypatch.setattr(upstream_connection, "STALE_S", 10.0)  # on a busy machine the news takes its time
 
     async def main() -> None:
         async def script(peer: Peer) -> None:

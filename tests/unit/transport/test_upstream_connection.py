@@ -8,7 +8,7 @@ import pytest
 
 from fakes.origin import GET, OK, POST, Answer, Peer, ask, connecting, exchange, run, send, serving
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.transport.connection import MAX_HEADERS
+from pointsman.transport.answer_reader import MAX_HEADERS
 
 HEAD = UpstreamRequest(b"HEAD", b"/", b"", b"")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

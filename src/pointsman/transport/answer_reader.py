@@ -1,0 +1,292 @@
+"""The framing of a provider's answers, without a socket, a clock or a callback: bytes in, events out.
+
+llhttp reads; this decides what an answer may be, where it ends, and whether another may follow it on the connection.
+`feed` takes a read and returns an event, whose data stand in attributes.
+
+llhttp reports one header after the other. A method for them would cost a call of Python's for each of the twenty or so
+that providers send, so they go straight into a dictionary, by its `setdefault`. That loses the values of a name that
+comes again; then there are fewer names than lines, and the head is read once more.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from pointsman.domain.messages import Headers
+from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces
+from pointsman.transport.errors import shown
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 200
+MAX_INTERIM = 10  # informational answers before the final one
+MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers on end, without a byte of body
+
+# The events.
+PIECE: Final = "piece"  # of the middle of a plain answer: `body`
+WHOLE: Final = "whole"  # a plain answer has ended: `body`, and its head if `is_head_new`
+PART: Final = "part"  # of any other answer: perhaps its head, some of its `body`, its end or its `fault`
+
+_LAST_CHUNK = b"0\r\n\r\n"
+_DECODABLE = (b"gzip", b"x-gzip", b"deflate")
+_LOST_BY_DECODING = (b"content-encoding", b"content-length")
+
+
+class AnswerReader:
+    """Reads the answers on one connection, one after the other; `is_bodiless` is set for that to a HEAD request.
+
+    A body that waits in a `decoder` is taken from there. An answer is plain if it needs none, is framed by its length
+    or in chunks, and leaves the connection open.
+    """
+
+    __slots__ = (
+        "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof", "_parser",
+        "_pieces", "_tail", "body", "decoder", "fault", "has_head", "headers", "is_bodiless", "is_done", "is_head_new",
+        "is_keep_alive", "is_plain", "is_silent", "on_body", "on_header", "status",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called by the parser without a Python frame, as is `on_header`
+        self._found: dict[bytes, bytes] = {}  # what the parser is collecting: headers, later trailers
+        self.on_header = self._found.setdefault
+        self._parser = HttpResponseParser(self)
+        self.is_bodiless = False
+        self.is_silent = True  # not a byte of an answer yet
+        self.has_head = False  # a final head was parsed and found good
+        self.is_head_new = False  # by the latest read
+        self.is_done = False  # the answer was parsed to its end
+        self.is_keep_alive = False
+        self.status = 0
+        self.headers: Headers = {}
+        self.body = b""
+        self._head = b""  # the reads that have brought of the head so far
+        self._expect_anything()
+
+    def _expect_anything(self) -> None:
+        """Forget what only unusual answers leave behind."""
+        self.is_plain = True  # nothing below has been touched
+        self.fault: str | None = None
+        self.decoder: BodyDecoder | BodyPieces | None = None
+        self._is_chunked = False
+        self._is_until_eof = False
+        self._is_stray = False
+        self._framing_bytes = 0
+        self._interim = 0
+        self._tail = b""
+
+    def reset(self) -> None:
+        """Expect another answer."""
+        self._pieces.clear()
+        self.body = b""
+        self.is_silent = True
+        self.has_head = False
+        self.is_done = False
+        if not self.is_plain:
+            self._found.clear()  # of trailers
+            self._expect_anything()
+
+    def close(self) -> None:
+        """No more answers are read."""
+        del self._parser  # it refers back to us
+        self.decoder = None
+        self.headers = {}
+        self._found.clear()
+        self._head = self.body = b""
+        self._pieces.clear()
+
+    def feed(self, data: bytes) -> str:
+        """Read what has arrived. Returns the event it makes."""
+        had_head = self.has_head
+        if not had_head:
+            self.is_silent = False
+            self._head += data
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self.is_plain, self._is_stray = False, True
+            if not self.is_done and self.fault is None:
+                self.fault = f"the answer is not valid HTTP ({error})"
+        if len(data) > PIECE_BYTES and self.decoder is None and self.has_head:
+            self.decoder = BodyPieces()
+            self.is_plain = False
+        pieces = self._pieces
+        if had_head and pieces and not (self.fault or self.decoder or self.is_done):
+            self.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            if self._is_chunked:
+                self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+                self._framing_bytes = 0
+            return PIECE
+        self.is_head_new = self.has_head and not had_head
+        if self.is_done and self.is_plain:
+            if len(data) != len(self.body) + (0 if had_head else data.find(b"\r\n\r\n") + 4):
+                self.is_keep_alive = False
+            return WHOLE
+        self._read_part(data, had_head)
+        return PART
+
+    def end(self) -> bool:
+        """The connection has ended properly. Returns whether that is the end of the answer, too."""
+        if not (self.has_head and self._is_until_eof):
+            return False
+        self.is_done = True
+        self.is_keep_alive = False
+        return True
+
+    def how_lost(self, error: Exception | None, *, is_told: bool) -> str:
+        """How the other side lost the connection, in words that follow its name. `is_told` says that the end was
+        announced."""
+        if error is not None:
+            how = "reset the connection"
+        elif is_told:
+            how = "closed the connection"
+        else:  # uvloop does not tell an alert of TLS from a missing one
+            how = "broke the TLS connection off"
+            if self.is_silent:
+                return f"{how} without an answer; perhaps it wants a client certificate"
+        if self.has_head:
+            return f"{how} in the middle of the answer"
+        return f"{how} without an answer" if self.is_silent else f"{how} in the middle of the answer's head"
+
+    # What the parser finds.
+
+    def on_headers_complete(self) -> None:
+        if self.is_done:
+            self._is_stray = True
+            self.is_plain = False
+            return
+        if self.fault is not None:
+            return
+        status: int = self._parser.get_status_code()
+        raw, self._head = self._head.lstrip(b"\r\n"), b""  # llhttp ignores empty lines in front
+        end = raw.find(b"\r\n\r\n")
+        if status < 200 or status > 599:
+            self._take_interim(status, raw, end)
+            return
+        lines = raw.count(b"\r\n", 0, end)
+        found = self._found
+        headers = dict(zip(map(bytes.lower, found), found.values(), strict=True))  # not a step of Python's for each
+        if len(headers) != lines:
+            headers = read_again(raw)
+        found.clear()
+        if end > MAX_HEAD_BYTES:
+            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
+            return
+        if lines > MAX_HEADERS:
+            self._reject(f"the answer has more than {MAX_HEADERS} headers")
+            return
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None:
+            self.is_plain = False
+            self._is_chunked = True
+            if coding.strip().lower() != b"chunked":
+                self._reject(f"the answer has a transfer encoding that is not supported ({shown(coding)})")
+                return
+        self.status = status
+        self.headers = headers
+        self.is_keep_alive = self._parser.should_keep_alive()
+        if self.is_bodiless:
+            # Whatever the head says of a body: there is none. The parser does not know, so it is not used again.
+            self.is_done = True
+            self.is_keep_alive = False
+        elif not (self.is_keep_alive and self.is_plain) or b"content-encoding" in headers:
+            self._settle_framing(status)
+        self.has_head = self.fault is None
+
+    def on_message_complete(self) -> None:
+        if self.has_head and not self.is_done:
+            self.is_done = True
+            self.body = b"".join(self._pieces)
+
+    def _take_interim(self, status: int, raw: bytes, end: int) -> None:
+        self.is_plain = False
+        self._interim += 1
+        self._found.clear()
+        self._head = raw[end + 4 :].lstrip(b"\r\n")
+        if end < 0:
+            self.fault = "the head of the answer has line ends that are not those of HTTP"
+        elif status == 101:
+            self.fault = "the answer wants to switch protocols"
+        elif status < 100 or status > 599:
+            self.fault = f"the answer has the impossible status {status:03}"
+        elif self._interim > MAX_INTERIM:
+            self.fault = "the answer is preceded by too many informational ones"
+
+    def _settle_framing(self, status: int) -> None:
+        """Settle how the body is delimited and encoded, where that is out of the ordinary."""
+        self.is_plain = False
+        if status in {204, 304}:
+            return
+        if not self.is_keep_alive and not self._is_chunked:
+            self._is_until_eof = b"content-length" not in self.headers
+        said = self.headers.get(b"content-encoding", b"")
+        encoding = said.strip().lower()
+        if encoding in _DECODABLE:
+            self.decoder = BodyDecoder(encoding)
+            self.headers = {name: self.headers[name] for name in self.headers if name not in _LOST_BY_DECODING}
+        elif encoding not in {b"", b"identity"}:
+            self.fault = f"the answer has a content encoding that was not asked for ({shown(said)})"
+
+    def _reject(self, fault: str) -> None:
+        self.is_plain = False
+        self.fault = fault
+        self.has_head = False
+
+    # The reading of an answer that is not plain.
+
+    def _read_part(self, data: bytes, had_head: bool) -> None:
+        """Take what one read has brought of the body, and keep heads, chunk extensions and trailers from growing
+        without end."""
+        if len(self._head) > MAX_HEAD_BYTES and self.fault is None:
+            self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
+        if not self.is_done:
+            self.body = b"".join(self._pieces)
+        self._pieces.clear()
+        size = len(self.body)
+        if not self.has_head:
+            self.is_plain = False
+            self.body = b""
+        elif self.is_done:
+            if not self._ends_cleanly(data, size + (0 if had_head else data.find(b"\r\n\r\n") + 4)):
+                self.is_keep_alive = False
+        elif self._is_chunked:
+            self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+            self._framing_bytes = 0 if size else self._framing_bytes + len(data)
+            if self._framing_bytes > MAX_FRAMING_BYTES and self.fault is None:
+                self.fault = "the answer's chunks carry no body"
+        if self.decoder is not None and self.body:
+            self.decoder.feed(self.body)
+            self.body = b""
+
+    def _ends_cleanly(self, data: bytes, size: int) -> bool:
+        """Whether nothing follows the end of the answer in the read that brought it, `size` bytes of an answer whose
+        length was announced. llhttp reports neither line ends nor the first letters of another answer behind it."""
+        if self._is_stray:
+            return False
+        if self._is_chunked:
+            return (data if len(data) >= len(_LAST_CHUNK) else self._tail + data).endswith(_LAST_CHUNK)
+        return len(data) == size
+
+
+def read_again(raw: bytes) -> Headers:
+    """The headers of the head that `raw` begins with, which llhttp has accepted before."""
+    reader = _RepeatedHeaders()
+    with suppress(HttpParserError, HttpParserUpgrade):  # behind the head
+        HttpResponseParser(reader).feed_data(raw)
+    return reader.headers
+
+
+class _RepeatedHeaders:
+    def __init__(self) -> None:
+        self.headers: Headers = {}
+        self._is_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_complete:  # trailers come here, too
+            name = name.lower()
+            headers = self.headers
+            headers[name] = headers[name] + b", " + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        self._is_complete = True

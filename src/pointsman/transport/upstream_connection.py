@@ -1,0 +1,351 @@
+"""One connection to a provider: sends a request, hands its answer over, and knows whether it can be used again.
+
+What is received is first read, then handed over: nothing of the handler's runs inside the parser, so a handler may
+cancel, pause, raise, or send its next request, which may travel on this very connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from math import inf
+from typing import Protocol, cast
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Kind
+from pointsman.domain.messages import Headers
+from pointsman.transport._sockets import set_reading
+from pointsman.transport.answer_reader import PIECE, WHOLE, AnswerReader
+from pointsman.transport.deadlines import NEVER, Deadlines
+from pointsman.transport.decoding import UndecodableError
+from pointsman.transport.leg import Leg
+
+STALE_S = 0.25  # a kept-alive connection that was dead is lost within a round trip; later, the provider was at work
+
+_logger = logging.getLogger(__name__)
+
+
+class ConnectionKeeper(Protocol):
+    """Keeps the connections to an origin."""
+
+    name: str
+    request_line_end: bytes
+    idle_timeout_s: float
+    deadlines: Deadlines
+
+    def connection_idle(self, connection: "UpstreamConnection") -> None:
+        """Its answer was read to the end: it may carry another request."""
+
+    def connection_gone(self, connection: "UpstreamConnection", unanswered: Leg | None) -> None:
+        """It is closed. `unanswered` is a leg of which nothing was sent, to be sent on a fresh connection."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Carries one leg at a time, and is made with its first one, before it is connected.
+
+    It is closed for good by anything but a whole answer that ends where it should.
+    """
+
+    __slots__ = (
+        "_clock", "_connect_deadline", "_idle_deadline", "_is_behind", "_is_closed", "_is_write_paused", "_owner",
+        "_phase", "_reader", "_reused_at", "_transport", "deadline", "leg", "stop_connecting", "watched_until",
+    )  # fmt: skip
+
+    def __init__(self, owner: ConnectionKeeper, leg: Leg, connect_deadline: float) -> None:
+        self._owner = owner
+        self._clock = owner.deadlines.clock
+        self._reader = AnswerReader()
+        self._connect_deadline = connect_deadline
+        self._idle_deadline = NEVER
+        self._transport: asyncio.Transport | None = None
+        self._is_closed = False
+        self._reused_at = -inf
+        self._is_write_paused = False
+        self._is_behind = False  # a piece that was read waits for a turn of its own; nothing is read meanwhile
+        self._phase = "waiting to connect"
+        self.stop_connecting: Callable[[], object] | None = None  # while somebody connects us
+        self.deadline = NEVER  # when the timer comes next
+        self.watched_until = NEVER
+        self.leg: Leg | None = leg
+        leg.carrier = self
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _due(self) -> float:
+        """When this connection has lived too long for what it is doing, as things stand."""
+        leg = self.leg
+        if leg is None:
+            return self._idle_deadline
+        return min(leg.deadline, self._connect_deadline)
+
+    def watch(self) -> None:
+        """Have the timer look here in time. The deadline of a leg may be moved later without telling anybody: the
+        timer then comes too early, and is sent away by `expired`."""
+        due = self._due()
+        if due < self.watched_until:
+            self.deadline = due
+            self._owner.deadlines.watch(self)
+
+    def expired(self, now: float) -> None:
+        """The timer has come to look: end what has lived too long, or give it a new time to come."""
+        due = self._due()
+        if now < due:
+            self.deadline = due
+            return
+        leg = self.leg
+        if leg is None:
+            self.close()
+        elif now >= self._connect_deadline:
+            message = f"connecting to {self._owner.name} took too long (while {self._phase})"
+            self.abandon(failures.CONNECT_TIMEOUT, message)
+        elif self._reader.has_head:
+            self.abandon(leg.timeout_kind, f"the answer of {self._owner.name} did not go on in time")
+        elif self._transport is None:
+            message = f"{self._owner.name} was not reached in time (while {self._phase})"
+            self.abandon(leg.timeout_kind, message)
+        else:
+            self.abandon(leg.timeout_kind, f"{self._owner.name} did not answer in time")
+
+    def enter_phase(self, phase: str) -> None:
+        """Note what connecting is busy with, for the message of a timeout."""
+        self._phase = phase
+
+    # -- the request ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
+        self._connect_deadline = NEVER
+        leg = self.leg
+        if self._is_closed or leg is None:
+            self._transport.abort()
+            return
+        self.start(leg)
+        self._reused_at = -inf
+        if leg.is_paused:
+            # uvloop starts reading when this method returns, whatever it asked for
+            asyncio.get_running_loop().call_soon(self.pause)
+
+    def start(self, leg: Leg) -> None:
+        """Send a leg over this connection, which is made and idle."""
+        transport, clock = self._transport, self._clock
+        assert transport is not None
+        self.leg = leg
+        leg.carrier = self
+        self._reader.is_bodiless = leg.request.method == b"HEAD"
+        self._reused_at = clock()
+        try:
+            transport.write(leg.message(self._owner.request_line_end))
+            if apart := leg.apart:
+                transport.write(apart)
+        except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
+            asyncio.get_running_loop().call_soon(self._never_sent)
+            return
+        if leg.is_paused:
+            transport.pause_reading()
+        if leg.is_uploading and not self._is_write_paused:
+            asyncio.get_running_loop().call_soon(leg.invite)
+        if leg.deadline < self.watched_until:
+            self.watch()
+
+    def _never_sent(self) -> None:
+        """Not a byte of the request has left: it may travel on another connection."""
+        leg = self.leg
+        if leg is None or not leg.is_replayable:
+            return self._lost(None, is_proper_end=True)
+        self.leg = leg.carrier = None
+        return self.close(unanswered=leg)
+
+    def write_upload(self, data: bytes) -> bool:
+        if self._transport is not None and not self._is_closed:
+            try:
+                self._transport.write(data)
+            except RuntimeError:
+                return True  # the loss is about to be reported
+        return not self._is_write_paused
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        if self.leg is not None:
+            self.leg.invite()
+
+    # -- the answer -----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        leg, reader = self.leg, self._reader
+        if leg is None:  # bytes that answer nothing: the connection is out of step
+            self.close()
+            return
+        if reader.is_done:
+            reader.is_keep_alive = False  # whole, but not yet wholly handed over
+            return
+        event = reader.feed(data)
+        if event == WHOLE:
+            self._finish(leg, reader.headers if reader.is_head_new else None, reader.body)
+        elif event == PIECE and leg.handler is not None:
+            try:
+                leg.handler.on_data(reader.body)
+            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+                self._handler_raised(leg, error)
+        else:
+            self._take_part(leg)
+
+    def _take_part(self, leg: Leg) -> None:
+        """Hand over what one read has brought of an answer that goes on, or that is not plain."""
+        reader, handler = self._reader, leg.handler
+        body = reader.body
+        if handler is None:
+            return
+        try:
+            if reader.is_head_new:
+                handler.on_head(reader.status, reader.headers)
+            if body and leg.handler is not None:
+                handler.on_data(body)
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+            return
+        self._go_on(leg)
+
+    def _go_on(self, leg: Leg) -> None:
+        """Hand over what is wanted of a body that waits to be decoded, a piece in each turn of the loop; then the end
+        of the answer, or its fault."""
+        reader, handler = self._reader, leg.handler
+        if handler is None or self._is_behind:
+            return
+        decoder = reader.decoder
+        if decoder is not None:
+            if leg.is_paused:
+                return
+            try:
+                piece = decoder.take()
+                if piece:
+                    handler.on_data(piece)
+            except UndecodableError as error:
+                self.abandon(failures.MALFORMED_ANSWER, f"{self._owner.name}: {error}")
+                return
+            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+                self._handler_raised(leg, error)
+                return
+            if leg.handler is None or leg.is_paused:  # it goes on when it is resumed
+                return
+            if decoder.is_behind:
+                self._is_behind = True
+                self.pause()
+                asyncio.get_running_loop().call_soon(self._catch_up, leg)
+                return
+        if reader.fault is not None:
+            if not leg.is_paused:
+                self.abandon(failures.MALFORMED_ANSWER, f"{self._owner.name}: {reader.fault}")
+        elif reader.is_done and decoder is not None and not decoder.is_whole:
+            self.abandon(failures.CONNECTION_LOST, f"the compressed body of {self._owner.name} ends early")
+        elif reader.is_done:
+            self._finish(leg, None, b"")
+
+    def _catch_up(self, leg: Leg) -> None:
+        if self.leg is leg and self._is_behind:
+            self._is_behind = False
+            self._go_on(leg)
+            if self.leg is leg and not self._is_behind and not leg.is_paused:
+                self.resume()
+
+    def pause(self) -> None:
+        """Read no more, if the leg is paused or behind."""
+        leg = self.leg
+        if self._transport is not None and leg is not None and (leg.is_paused or self._is_behind):
+            set_reading(self._transport, is_wanted=False)
+
+    def resume(self) -> None:
+        leg = self.leg
+        if self._transport is not None and not self._is_behind:
+            set_reading(self._transport, is_wanted=True)
+        if leg is not None:
+            self._go_on(leg)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def _finish(self, leg: Leg, headers: Headers | None, body: bytes) -> None:
+        """The answer has been read to its end: part from the leg, then hand over the rest."""
+        transport, reader, handler, status = self._transport, self._reader, leg.handler, self._reader.status
+        self.leg = leg.carrier = None
+        if transport is None or not reader.is_keep_alive or leg.is_uploading or transport.get_write_buffer_size() != 0:
+            self.close()
+        else:
+            if leg.is_paused or not reader.is_plain:
+                transport.resume_reading()
+            reader.reset()
+            clock = self._clock
+            self._idle_deadline = clock() + self._owner.idle_timeout_s
+            if self._idle_deadline < self.watched_until:
+                self.watch()
+            self._owner.connection_idle(self)
+        if handler is None:
+            return
+        try:
+            if headers is not None:
+                handler.on_head(status, headers)
+            if body and leg.handler is not None:
+                handler.on_data(body)
+            if leg.handler is not None:
+                leg.handler = None
+                handler.on_end()
+        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            self._handler_raised(leg, error)
+
+    def cancel(self) -> None:
+        self.leg = None
+        self.close()
+
+    def eof_received(self) -> None:
+        self._lost(None, is_proper_end=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
+        self._transport = None
+
+    def _lost(self, error: Exception | None, is_proper_end: bool = False) -> None:
+        """The other side, or the network, has ended the connection. A proper end is a FIN, and over TLS an announced
+        one: without that, anybody on the way could have cut the answer short."""
+        if self._is_closed:
+            return
+        leg, reader, clock = self.leg, self._reader, self._clock
+        if leg is None:
+            self.close()
+        elif reader.is_done:
+            reader.is_keep_alive = False  # whole, but not yet wholly handed over
+        elif reader.is_silent and leg.is_replayable and clock() - self._reused_at < STALE_S:
+            message = f"{self._owner.name} ended a kept-alive connection as it was used"
+            self.abandon(failures.CONNECTION_STALE, message)
+        elif is_proper_end and reader.end():
+            self._go_on(leg)
+        else:
+            how = reader.how_lost(error, is_told=is_proper_end or self._transport is None)
+            self.abandon(failures.CONNECTION_LOST, f"{self._owner.name} {how}")
+
+    def abandon(self, kind: Kind, message: str) -> None:
+        """Close, failing the leg if there is one."""
+        leg, self.leg = self.leg, None
+        was_sent = self._transport is not None
+        self.close()
+        if leg is not None:
+            leg.fail(kind, message, was_sent=was_sent)
+
+    def _handler_raised(self, leg: Leg, error: Exception) -> None:
+        _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)
+        if self.leg is leg:
+            self.abandon(failures.INTERNAL, "the answer could not be handled")
+        else:  # parted from already: the connection is another's by now
+            leg.fail(failures.INTERNAL, "the answer could not be handled", was_sent=True)
+
+    def close(self, unanswered: Leg | None = None) -> None:
+        """Close at once. The leg, if any, must have been parted from."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._idle_deadline = NEVER
+        self._reader.close()
+        if self.stop_connecting is not None:
+            self.stop_connecting()
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.connection_gone(self, unanswered)
