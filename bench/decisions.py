@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import UPSTREAM_ERROR, Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import PublicModel, Snapshot
@@ -40,7 +40,7 @@ def _endpoint(name: str) -> Endpoint:
         origin=Origin("http", f"{name}.test", 80),
         base_path="/v1",
         keys=keys,
-        operations=frozenset(Operation),
+        operations=frozenset(OPERATIONS),
     )
 
 
@@ -66,7 +66,7 @@ def cases() -> dict[str, Callable[[], int]]:
     """Each case, as a function that returns the nanoseconds of one round."""
     snapshot = _snapshot()
     chat, other = (snapshot.models[name].targets[0] for name in ("chat", "other"))
-    call = Call(operation=Operation.CHAT, head=RequestHead(), snapshot=snapshot, model="chat", size=500)
+    call = Call(operation="chat", head=RequestHead(), snapshot=snapshot, model="chat", size=500)
     plain, pin = VirtualKey(name="plain", digest=b""), Pin("alpha", "k1", "file f")
     entries = {name: ProviderEntry(name, 0.5) for name in ("alpha", "beta")}
     return {

@@ -13,7 +13,7 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.plans import Plan, Reason
 from pointsman.domain.prices import ModelFacts
 from pointsman.domain.snapshots import Pricing, Snapshot
@@ -26,7 +26,7 @@ from pointsman.routing.policies import CHECKS, KINDS, LIVE, STATIC, WATCHES, Che
 from pointsman.routing.view import Exhausted
 
 HEALTHY = endpoint("a")
-CHAT_ONLY = endpoint("b", operations=frozenset({Operation.CHAT}))
+CHAT_ONLY = endpoint("b", operations=frozenset({"chat"}))
 KEYLESS = endpoint("c", provider_key("k1", serves=("other",)))
 ZERO_KEY = endpoint("d", provider_key("k1", 0))
 TWO_KEYS = endpoint("e", "k1", "k2")
@@ -57,7 +57,7 @@ def troubled() -> FakeView:
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
     for item in ENDPOINTS:
         view.crowded.add((item.network, item.origin))
-        for operation in Operation:
+        for operation in OPERATIONS:
             view.open_breaker(subject(candidate(item, "m"), operation), NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
     return view
@@ -65,7 +65,7 @@ def troubled() -> FakeView:
 
 def cases() -> list[tuple[Candidate, Facts, FakeView]]:
     built = [candidate(item, "m", weight) for item, weight in product(ENDPOINTS, (0.0, 1.0))]
-    asked = [Facts(call(operation=operation), key) for operation in Operation for key in (None, RESTRICTED)]
+    asked = [Facts(call(operation=operation), key) for operation in OPERATIONS for key in (None, RESTRICTED)]
     return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
 
 
@@ -183,7 +183,7 @@ def test_view_is_unchanged(name: str, check: Check) -> None:
     assert view.exhausted == untouched.exhausted
 
 
-def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation = Operation.CHAT) -> Reason | None:
+def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation = "chat") -> Reason | None:
     return dict(POLICIES)[name](item, Facts(call(operation=operation)), view, NOW)
 
 
@@ -203,7 +203,7 @@ def reason_of(name: str, item: Candidate, view: FakeView, operation: Operation =
     ],
 )
 def test_reasons_of_each_policy(name: str, item: Candidate, code: str | None) -> None:
-    reason = reason_of(name, item, troubled(), Operation.IMAGE)
+    reason = reason_of(name, item, troubled(), "image")
     assert (None if reason is None else reason.code) == code
 
 

@@ -50,7 +50,7 @@ def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None
 
 
 def asking(
-    operation: Operation = Operation.CHAT,
+    operation: Operation = "chat",
     size: int = 100,
     max_tokens: int | None = None,
     choices: int = 1,

@@ -9,12 +9,12 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.network import Network
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, GiveUp, Plan, Step, Try
 from pointsman.domain.snapshots import NO_SNAPSHOT, Failover, PublicModel, Routing, Snapshot, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, Provenance, ProviderKey, candidate
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
@@ -24,7 +24,7 @@ from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
 NOW = 1000.0
-ALL_OPERATIONS = frozenset(Operation)
+ALL_OPERATIONS = frozenset(OPERATIONS)
 
 
 def _on_request(static: Static) -> Check:
@@ -85,7 +85,7 @@ def snapshot(
 
 def call(
     model: str = "chat",
-    operation: Operation = Operation.CHAT,
+    operation: Operation = "chat",
     *,
     fallbacks: tuple[str, ...] = (),
     provider: str | None = None,
@@ -282,7 +282,7 @@ def of(
     return snapshot(
         endpoints,
         [candidate(item, "m") for item in endpoints[:count]],
-        [candidate(item, "m", provenance=Provenance.FALLBACK) for item in endpoints[count:]],
+        [candidate(item, "m", provenance="fallback") for item in endpoints[count:]],
         max_attempts=max_attempts,
         queue_s=queue_s,
         failover=failover,

@@ -8,7 +8,7 @@ import pytest
 
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
@@ -20,17 +20,17 @@ TABLE = PathTable(PATHS)
 SECRET = "sk-very-secret-0123456789"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 PATH_OF = {
-    Operation.CHAT: "/chat/completions",
-    Operation.COMPLETION: "/completions",
-    Operation.EMBEDDING: "/embeddings",
-    Operation.RESPONSES: "/responses",
-    Operation.IMAGE: "/images/generations",
-    Operation.AUDIO: "/audio/speech",
-    Operation.MODERATION: "/moderations",
-    Operation.RERANK: "/rerank",
-    Operation.FILE: "/files",
-    Operation.BATCH: "/batches",
-    Operation.OTHER: "/vector_stores",
+    "chat": "/chat/completions",
+    "completion": "/completions",
+    "embedding": "/embeddings",
+    "responses": "/responses",
+    "image": "/images/generations",
+    "audio": "/audio/speech",
+    "moderation": "/moderations",
+    "rerank": "/rerank",
+    "file": "/files",
+    "batch": "/batches",
+    "other": "/vector_stores",
 }
 
 
@@ -66,7 +66,7 @@ def target(provider: str = "openai", model: str = "upstream-model", base_path: s
             origin=origin,
             base_path=base_path,
             keys=(key,),
-            operations=frozenset(Operation),
+            operations=frozenset(OPERATIONS),
         ),
         model,
     )

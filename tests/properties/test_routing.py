@@ -12,7 +12,7 @@ from fakes.routing import NOW, POLICIES, FakeView, Trace, call, drive, endpoint,
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Fault, Kind
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Plan, Try
 from pointsman.domain.snapshots import Snapshot
@@ -42,7 +42,8 @@ def endpoints(draw: st.DrawFn, name: str) -> Endpoint:
         provider_key(f"k{number}", draw(st.sampled_from([0.0, 1.0, 3.0])), draw(patterns))
         for number in range(draw(st.integers(1, 3)))
     ]
-    operations = draw(st.sampled_from([frozenset(Operation), frozenset({Operation.CHAT})]))
+    choices: list[frozenset[Operation]] = [frozenset(OPERATIONS), frozenset({"chat"})]
+    operations = draw(st.sampled_from(choices))
     return endpoint(name, *keys, operations=operations)
 
 
@@ -56,8 +57,8 @@ def configurations(draw: st.DrawFn) -> Snapshot:
 
     return snapshot(
         built,
-        some(Provenance.TARGET, 1),
-        some(Provenance.FALLBACK, 0),
+        some("target", 1),
+        some("fallback", 0),
         strategy=draw(st.sampled_from(["priority", "weighted"])),
         max_attempts=draw(st.integers(1, 8)),
         queue_s=draw(st.sampled_from([0.0, 2.0, 5.0])),
@@ -84,7 +85,7 @@ def views(draw: st.DrawFn) -> FakeView:
 
 ASKED = st.builds(
     call,
-    operation=st.sampled_from([Operation.CHAT, Operation.EMBEDDING]),
+    operation=st.sampled_from(["chat", "embedding"]),
     fallbacks=st.sampled_from([(), ("a/m",), ("a/n", "a/m", "a/n"), ("chat",)]),
     provider=st.sampled_from([None, None, None, "a"]),
     stateful=st.booleans(),
@@ -116,7 +117,7 @@ def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, asked
 
 def _is_resolved(item: Candidate, plan: Plan) -> bool:
     """Fallbacks of the request are built each time, so they are compared by their names, which are unique."""
-    return item.provenance is Provenance.FALLBACK and any(choice.candidate.id == item.id for choice in plan.choices)
+    return item.provenance == "fallback" and any(choice.candidate.id == item.id for choice in plan.choices)
 
 
 @given(views(), ASKED)
@@ -143,7 +144,7 @@ def test_fallbacks_come_after_targets(view: FakeView, asked: Call) -> None:
     if isinstance(plan, Plan):
         guessed = {verdict.candidate for verdict in plan.verdicts if verdict.reason.is_last_resort}
         sure = [choice.candidate for choice in plan.choices if choice.candidate.id not in guessed]
-        ranks = [item.provenance is Provenance.FALLBACK for item in sure]
+        ranks = [item.provenance == "fallback" for item in sure]
         assert ranks == sorted(ranks)
 
 
@@ -264,7 +265,7 @@ def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, asked: C
             covered = plan.routing.failover.fallback_on
             assert kind.fault is not Fault.REQUEST or kind in LACKING or cause_of(kind) in covered
         if refusals - LACKING:  # that one provider lacks a model says nothing of the next
-            assert names[following.candidate].candidate.provenance is Provenance.FALLBACK
+            assert names[following.candidate].candidate.provenance == "fallback"
         if kind.fault is Fault.PROVIDER and following.provider == last.provider and view.key_blocks == {}:
             asked_before = {item.provider for item in before}
             open_to_all = [choice for choice in plan.choices if choice.candidate.id not in view.conditions]
@@ -322,7 +323,7 @@ def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, asked: Cal
             refused = {item.candidate for item in before if _fault_is(item.failure, Fault.REQUEST)}
             for other, choice in pairs.items():
                 item = choice.candidate
-                if refused and (item.provenance is not Provenance.FALLBACK or item.id in refused):
+                if refused and (item.provenance != "fallback" or item.id in refused):
                     continue
                 was_blocked = view.key_blocks.get((item.endpoint.name, other[1], None))
                 if other not in seen and was_blocked is None and item.id != pair[0]:

@@ -246,7 +246,7 @@ def providers_page() -> str:
         "|---|---|---|---|---|",
     ]
     for provider in PROVIDERS.values():
-        operations = ", ".join(sorted(operation.value for operation in provider.operations))
+        operations = ", ".join(sorted(operation for operation in provider.operations))
         title = f"[{provider.title}]({provider.docs})" if provider.docs else provider.title
         address = f"`{provider.base_url}`" if provider.base_url else "stated by `base_url`"
         variable = f"`{provider.key_env}`" if provider.key_env else "none needed"

@@ -10,7 +10,7 @@ from pointsman.config.routing_schema import ModelSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.domain.snapshots import Names, PublicModel, Routing
-from pointsman.domain.targets import Candidate, Endpoint, Provenance
+from pointsman.domain.targets import Candidate, Endpoint
 from pointsman.routing.names import find, siblings
 
 
@@ -121,7 +121,7 @@ class ModelCompiler:
                     self._findings.warning(place, f"{item.id} is tried before; this fallback is never used")
                 else:
                     taken.add(item.id)
-                    fallbacks.append(replace(item, provenance=Provenance.FALLBACK))
+                    fallbacks.append(replace(item, provenance="fallback"))
         return fallbacks
 
     def _resolve(self, name: str, location: Location) -> Sequence[Candidate]:

@@ -6,13 +6,12 @@ from fnmatch import fnmatchcase
 from pointsman.config.problems import Findings, listed
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit, Metric
-from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
 from pointsman.providers import PROVIDERS
 
-_LATER = (Operation.BATCH, Operation.OTHER)
+_LATER = ("batch", "other")
 
 
 def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:

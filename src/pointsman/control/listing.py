@@ -18,7 +18,6 @@ from msgspec import Struct
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.messages import Headers
-from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Endpoint, candidate
 from pointsman.providers import PROVIDERS
@@ -31,7 +30,7 @@ JITTER = 0.1  # of the period, to both sides: gateways that were started togethe
 FIRST_S = 5.0  # the start has better things to do
 MAX_BYTES = 16 * 1024 * 1024
 _CALL = Call(
-    operation=Operation.OTHER,
+    operation="other",
     head=RequestHead(method="GET", path="/models", content_type="application/json"),
     snapshot=NO_SNAPSHOT,
     model="",

@@ -1,26 +1,22 @@
-"""The operations a client may ask for."""
+"""The operations a client may ask for. A provider supports exactly those that its record lists."""
 
-from enum import Enum
+from typing import Final, Literal, TypeAlias, get_args
 
-
-class Operation(Enum):
-    """What is asked for. A provider supports exactly the operations its record lists."""
-
-    CHAT = "chat"
-    COMPLETION = "completion"
-    EMBEDDING = "embedding"
-    RESPONSES = "responses"
-    IMAGE = "image"
-    AUDIO = "audio"
-    MODERATION = "moderation"
-    RERANK = "rerank"
-    FILE = "file"
-    BATCH = "batch"
-    OTHER = "other"
-
-    __hash__ = object.__hash__  # members are singletons; the hash of an enum is slow, and this one is asked per request
-
+Operation: TypeAlias = Literal[
+    "chat",
+    "completion",
+    "embedding",
+    "responses",
+    "image",
+    "audio",
+    "moderation",
+    "rerank",
+    "file",
+    "batch",
+    "other",
+]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 
 # Operations that name things kept by one provider account: they use one key per provider and never fail over after
 # bytes were sent, since a second try may act twice or ask an account that does not hold the thing.
-STATEFUL = frozenset({Operation.FILE, Operation.BATCH, Operation.OTHER})
+STATEFUL: Final[frozenset[Operation]] = frozenset({"file", "batch", "other"})

@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True, gc=False):
     pinned: bool = False
     stream: bool = False
     routing: Routing = Routing()
-    operation: Operation = Operation.CHAT
+    operation: Operation = "chat"
 
 
 class Try(Struct, frozen=True, gc=False):

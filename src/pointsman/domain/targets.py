@@ -1,8 +1,8 @@
 """Where a call may go: providers, their keys, and the targets that public model names stand for."""
 
 from collections.abc import Mapping
-from enum import Enum
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -72,12 +72,9 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     tool_models: tuple[tuple[str, str, int], ...] = ()
 
 
-class Provenance(Enum):
-    """Why a candidate is in a plan."""
-
-    TARGET = "target"
-    FALLBACK = "fallback"  # declared, in the configuration or the request
-    SIBLING = "sibling"  # another provider that serves the same model
+# Why a candidate is in a plan: as a target, as a fallback that the configuration or the request declares, or as a
+# sibling, which is another provider that serves the same model.
+Provenance = Literal["target", "fallback", "sibling"]
 
 
 class Candidate(Struct, frozen=True, kw_only=True, eq=False):
@@ -92,7 +89,7 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     keys: tuple[ProviderKey, ...]
     weight: float = 1.0
     variant: str | None = None
-    provenance: Provenance = Provenance.TARGET
+    provenance: Provenance = "target"
     response_s: float | None = None
     stream_head_s: float | None = None
 
@@ -102,7 +99,7 @@ def candidate(
     model: str,
     weight: float = 1.0,
     variant: str | None = None,
-    provenance: Provenance = Provenance.TARGET,
+    provenance: Provenance = "target",
 ) -> Candidate:
     """The candidate with those of the endpoint's keys that serve the model and have a weight."""
     keys = tuple(key for key in endpoint.keys if key.weight > 0 and key.serves_model(model))

@@ -18,7 +18,6 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit, Metric, dollars
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot
@@ -313,7 +312,7 @@ def _price_unknown(terms: Terms, scope: Scope, pricing: Pricing) -> Reason | Non
     return Reason("price_unknown", message)
 
 
-_LATER = frozenset({Operation.BATCH, Operation.OTHER})
+_LATER = frozenset({"batch", "other"})
 _BILLED_LATER = Reason(
     "price_unknown",
     "its cost is known only when the provider has done it, so no budget can hold it: use a key without a budget or "

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.engine.receiver import AnswerReceiver
@@ -45,8 +44,8 @@ _LEFT_OPEN = frozenset(
 )
 _GOES_ON = _LEFT_OPEN | {failures.MALFORMED_ANSWER}  # failures that a provider may know nothing of
 _NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # what an attempt may be charged for
-_TEXT = frozenset({Operation.CHAT, Operation.COMPLETION})
-_UNSEEN = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+_TEXT = frozenset({"chat", "completion"})
+_UNSEEN = frozenset({"chat", "completion", "responses"})
 USUAL_ANSWER = 500  # tokens: what an answer is taken to have of a model that has given none yet
 _WEIGHT = 1 / 16  # of the newest answer in the mean
 

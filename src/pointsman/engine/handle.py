@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.domain.operations import Operation
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.beside import Beside
@@ -48,7 +47,7 @@ from pointsman.wire.dialects import COMMON, DIALECTS
 from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
 from pointsman.wire.errors import status_of
 from pointsman.wire.heads import has_tags, names_read, read_head
-from pointsman.wire.paths import BodyKind, Parse, ParsedHead, PathTable
+from pointsman.wire.paths import Parse, ParsedHead, PathTable
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _JSON = b"content-type: application/json\r\n"
@@ -369,10 +368,10 @@ def _parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
 def _body_mode(asked: ParsedHead) -> BodyMode:
     """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
     nothing reaches a provider that was not understood. Raises `Refusal` for what is to be passed on, and compressed."""
-    if asked.api.body is not BodyKind.STREAM or asked.head.method in ("GET", "HEAD"):
+    if asked.api.body != "stream" or asked.head.method in ("GET", "HEAD"):
         return BodyMode.BUFFER
     media_type = asked.head.content_type.partition(";")[0].strip().lower()
-    is_file = asked.api.operation is Operation.FILE and media_type not in ("", "application/json")
+    is_file = asked.api.operation == "file" and media_type not in ("", "application/json")
     if not is_file and media_type != "multipart/form-data":
         return BodyMode.BUFFER
     refuse_encoded(asked.content_encoding)

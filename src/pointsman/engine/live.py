@@ -94,7 +94,7 @@ class Live:
         *,
         is_retry: bool,
         key: ProviderKey | None = None,
-        operation: Operation = Operation.CHAT,
+        operation: Operation = "chat",
     ) -> None:
         """An attempt starts."""
         name = candidate.id
@@ -125,7 +125,7 @@ class Live:
         now: float,
         *,
         began_at: float | None = None,
-        operation: Operation = Operation.CHAT,
+        operation: Operation = "chat",
     ) -> None:
         """An attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
         name = candidate.id

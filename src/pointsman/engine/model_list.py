@@ -13,7 +13,6 @@ from msgspec.json import encode
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
@@ -153,4 +152,4 @@ def _may_use(key: VirtualKey | None, row: _Row, snapshot: Snapshot) -> bool:
     if key.allow_models and not any(fnmatchcase(row.name, pattern) for pattern in key.allow_models):
         return False
     candidates = row.candidates
-    return not key.entries or any(rights.static(item, Operation.CHAT, key, snapshot) is None for item in candidates)
+    return not key.entries or any(rights.static(item, "chat", key, snapshot) is None for item in candidates)

@@ -18,7 +18,6 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.tasks import Waiter
@@ -301,7 +300,7 @@ class AnswerReceiver(Waiter[None]):
 
     def _on_relay_end(self) -> None:
         if self.committed_at is None:
-            if self._call.operation is Operation.AUDIO and self.status == _OK:
+            if self._call.operation == "audio" and self.status == _OK:
                 self._fail(Failure(failures.MALFORMED_ANSWER, _NOTHING_CAME))
                 return
             self._commit()

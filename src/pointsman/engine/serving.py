@@ -18,7 +18,6 @@ from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Unable
 from pointsman.domain.messages import Headers
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import PastAttempt, UsageSource
 from pointsman.domain.plans import Await, GiveUp, Plan, Reason, Try, Verdict
 from pointsman.domain.records import AttemptRecord, RequestRecord
@@ -48,9 +47,6 @@ from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.errors import status_of
-
-_OPERATIONS = {operation: operation.value for operation in Operation}  # an enum's value is slow to read
-
 
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
 ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
@@ -495,7 +491,7 @@ class Serving:
         if failure is not None:
             record.code = failure.kind.code
             record.message = failure.message
-        record.operation = _OPERATIONS[call.operation]
+        record.operation = call.operation
         record.model = call.model
         record.dialect = call.head.dialect
         record.stream = call.stream

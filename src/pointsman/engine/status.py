@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from time import monotonic
 
-from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
@@ -99,7 +98,7 @@ def _blocked_model(engine: Engine, provider: str, model: str | None) -> str:
 def _subject(engine: Engine, name: str) -> tuple[str, str, str]:
     """Provider, model and operation of what health is kept for."""
     target, _, operation = name.partition("\t")
-    return (*_target(engine, target), operation or Operation.CHAT.value)
+    return (*_target(engine, target), operation or "chat")
 
 
 def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:

@@ -6,14 +6,13 @@ prompt; `wire.tokens` bounds images, recordings and files.
 
 from pointsman.domain.calls import Call
 from pointsman.domain.limits import Metric
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import most_in
 
-WITH_OUTPUT = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES, Operation.IMAGE, Operation.AUDIO})
+WITH_OUTPUT = frozenset({"chat", "completion", "responses", "image", "audio"})
 
 
 def cost_nano(price: Price, usage: Usage) -> int:

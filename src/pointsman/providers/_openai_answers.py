@@ -58,8 +58,8 @@ class _PlainText(_Plain, gc=False, kw_only=True):
 
 
 _PLAIN: dict[Operation, "msgspec.json.Decoder[_PlainChat] | msgspec.json.Decoder[_PlainText]"] = {
-    Operation.CHAT: msgspec.json.Decoder(_PlainChat),
-    Operation.COMPLETION: msgspec.json.Decoder(_PlainText),
+    "chat": msgspec.json.Decoder(_PlainChat),
+    "completion": msgspec.json.Decoder(_PlainText),
 }
 
 
@@ -136,7 +136,7 @@ def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     for choice in found.choices:
         if choice.finish_reason == _ERROR:
             return ended_in_error()
-        if call.operation is Operation.CHAT:
+        if call.operation == "chat":
             if choice.message is None:
                 return _lacks("message")
         elif is_empty(choice.text) and bytes(choice.text) != b'""':
@@ -183,21 +183,19 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
 def _is_failed(call: Call, found: _Passed) -> bool:
     """Whether an answer with an error in it is one: what describes a thing of an account may tell of its failure."""
     is_thing = not (is_empty(found.id) or is_empty(found.object))
-    return not is_thing or (
-        call.operation is Operation.RESPONSES and is_response_creation(call.head.method, call.head.path)
-    )
+    return not is_thing or (call.operation == "responses" and is_response_creation(call.head.method, call.head.path))
 
 
 def _missing(call: Call, found: _Passed) -> str | None:
     """What the answer to an order lacks."""
     operation = call.operation
-    if operation is Operation.RESPONSES and is_response_creation(call.head.method, call.head.path):
+    if operation == "responses" and is_response_creation(call.head.method, call.head.path):
         status = bytes(found.status)
         if status == _FAILED or (bytes(found.output)[:1] != b"[" and status not in _LATER):
             return "output"
-    elif operation is Operation.IMAGE and is_empty(found.data):
+    elif operation == "image" and is_empty(found.data):
         return "data"
-    elif operation is Operation.MODERATION and is_empty(found.results):
+    elif operation == "moderation" and is_empty(found.results):
         return "results"
     return None
 

@@ -34,12 +34,12 @@ _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 # models refuse, and `max_completion_tokens` the newer one, which some servers ignore.
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
 _BOUNDS: dict[Operation, tuple[str, ...]] = {
-    Operation.CHAT: (NEWER, OLDER),
-    Operation.COMPLETION: (OLDER,),
-    Operation.RESPONSES: ("max_output_tokens",),
+    "chat": (NEWER, OLDER),
+    "completion": (OLDER,),
+    "responses": ("max_output_tokens",),
 }
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that refuse the older field
-_STREAMING = frozenset({Operation.RESPONSES, Operation.IMAGE, Operation.OTHER})  # where `stream` asks for events
+_STREAMING = frozenset({"responses", "image", "other"})  # where `stream` asks for events
 _UNLIMITED = Raw(b"-1")
 _BODILESS = (204, 205, 304)
 
@@ -113,7 +113,7 @@ class PassthroughCodec:
         if tokens is not None and tokens != call.stated_tokens:
             names, fields = _BOUNDS[call.operation], fields.copy()
             stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
-            for name in stated or (of_chats if call.operation is Operation.CHAT else names[0],):
+            for name in stated or (of_chats if call.operation == "chat" else names[0],):
                 if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
                     fields[name] = Raw(b"%d" % tokens)
         elif tokens is None and not self._takes_unlimited:  # to leave out -1 means the same
@@ -131,7 +131,7 @@ class PassthroughCodec:
             return "opaque"
         if content_type.startswith(b"text/event-stream") or (call.stream and call.operation in _STREAMING):
             return "events"
-        is_sound = call.operation is Operation.AUDIO and not (b"json" in content_type or b"html" in content_type)
+        is_sound = call.operation == "audio" and not (b"json" in content_type or b"html" in content_type)
         return "opaque" if is_sound else "whole"
 
     def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
@@ -145,7 +145,7 @@ class PassthroughCodec:
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:
         # A response's content may also come in one piece, which says nothing of its tokens.
-        return call.stream and call.operation is Operation.RESPONSES and not is_committed
+        return call.stream and call.operation == "responses" and not is_committed
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
         return classify(status, headers, body, now_unix_s, self._errors)
@@ -216,7 +216,7 @@ class JsonCodec(PassthroughCodec):
 
 def _answers(call: Call) -> int:
     """How many answers are streamed: to each of several prompts, as many as are asked for."""
-    prompt = call.fields.get("prompt") if call.operation is Operation.COMPLETION else None
+    prompt = call.fields.get("prompt") if call.operation == "completion" else None
     return call.choices if prompt is None else call.choices * count_prompts(prompt)
 
 
@@ -234,9 +234,8 @@ def _with_usage(options: Raw | None) -> Raw:
 
 # https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang keep to it.
 COMPLETION_TOKENS = 16
-GENERATION = (Operation.CHAT, Operation.COMPLETION)
-PASSED_THROUGH = tuple(Operation(name) for name in ("responses", "image", "audio", "moderation"))
-ACCOUNT = (Operation.FILE, Operation.BATCH, Operation.OTHER)
+PASSED_THROUGH: tuple[Operation, ...] = ("responses", "image", "audio", "moderation")
+ACCOUNT: tuple[Operation, ...] = ("file", "batch", "other")
 
 
 def openai_compatible(  # noqa: PLR0913 -- the columns of a row
@@ -272,11 +271,11 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
     codecs: dict[Operation, Codec] = {}
     if chat:
-        codecs[Operation.CHAT] = codec
+        codecs["chat"] = codec
     if completions:
-        codecs[Operation.COMPLETION] = codec
+        codecs["completion"] = codec
     if embeddings:
-        codecs[Operation.EMBEDDING] = JsonCodec(errors=errors)
+        codecs["embedding"] = JsonCodec(errors=errors)
     passthrough = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited)
     for operation in also:
         codecs[operation] = passthrough
@@ -290,7 +289,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         needs_key=needs_key,
         docs=docs,
         quirks=partial(_quirks, usual),
-        default_output={} if completion_tokens is None else {Operation.COMPLETION: completion_tokens},
+        default_output={} if completion_tokens is None else {"completion": completion_tokens},
         errors=errors,
     )
 

@@ -9,7 +9,6 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Refusal
-from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import check_body
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
@@ -37,7 +36,7 @@ def as_stream(call: Call, body: bytes) -> bytes | None:
         choices = _objects(fields.pop("choices", Raw(b"[]")))
         if len(choices) * sum(memoryview(value).nbytes for value in fields.values()) > MAX_REPEATED_BYTES:
             return None
-        if call.operation is Operation.CHAT:
+        if call.operation == "chat":
             fields["object"] = _CHUNK
             choices = [_with_delta(choice) for choice in choices]
         elif not all("text" in choice for choice in choices):

@@ -42,9 +42,9 @@ from pointsman.wire.sse import (
 )
 
 _LAST: dict[Operation, frozenset[str]] = {
-    Operation.RESPONSES: frozenset({"response.completed", "response.incomplete", "response.cancelled"}),
-    Operation.IMAGE: frozenset({"image_generation.completed", "image_edit.completed"}),
-    Operation.AUDIO: frozenset({"transcript.text.done", "speech.audio.done"}),
+    "responses": frozenset({"response.completed", "response.incomplete", "response.cancelled"}),
+    "image": frozenset({"image_generation.completed", "image_edit.completed"}),
+    "audio": frozenset({"transcript.text.done", "speech.audio.done"}),
 }
 _ERRORS = frozenset({"error", "response.error", "response.failed"})
 
@@ -234,7 +234,7 @@ class TypedStream:
         return classify_inside(body, self._errors)
 
 
-_STRICT = frozenset({Operation.RESPONSES, Operation.IMAGE})  # whose official servers never say [DONE] in its place
+_STRICT = frozenset({"responses", "image"})  # whose official servers never say [DONE] in its place
 
 
 def _name(event: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -18,7 +17,7 @@ PROVIDER = openai_compatible(
     "Fireworks AI",
     "https://api.fireworks.ai/inference/v1",
     "FIREWORKS_API_KEY",
-    also=(Operation.RESPONSES,),
+    also=("responses",),
     errors=ERRORS,
     docs="https://docs.fireworks.ai/api-reference",
 )

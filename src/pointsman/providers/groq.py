@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -27,7 +26,7 @@ PROVIDER = openai_compatible(
     "GROQ_API_KEY",
     embeddings=False,
     completions=False,
-    also=(Operation.AUDIO, Operation.RESPONSES, Operation.FILE, Operation.BATCH),
+    also=("audio", "responses", "file", "batch"),
     errors=ERRORS,
     docs="https://console.groq.com/docs/openai",
 )

@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -36,7 +35,7 @@ PROVIDER = openai_compatible(
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
     takes_unlimited=True,
-    also=(Operation.RESPONSES, Operation.RERANK),
+    also=("responses", "rerank"),
     errors=ERRORS,
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

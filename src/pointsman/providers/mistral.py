@@ -1,7 +1,6 @@
 """Mistral: OpenAI-compatible. https://docs.mistral.ai/api"""
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -21,7 +20,7 @@ PROVIDER = openai_compatible(
     completions=False,
     streams_usage=False,
     rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
-    also=(Operation.MODERATION, Operation.FILE, Operation.AUDIO),
+    also=("moderation", "file", "audio"),
     errors=ERRORS,
     docs="https://docs.mistral.ai/api",
 )

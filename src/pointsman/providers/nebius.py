@@ -1,7 +1,6 @@
 """Nebius: OpenAI-compatible. https://docs.tokenfactory.nebius.com"""
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -16,7 +15,7 @@ PROVIDER = openai_compatible(
     "Nebius",
     "https://api.tokenfactory.nebius.com/v1",
     "NEBIUS_API_KEY",
-    also=(Operation.IMAGE,),
+    also=("image",),
     errors=ERRORS,
     docs="https://docs.tokenfactory.nebius.com",
 )

@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -31,7 +30,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
-    also=(Operation.RESPONSES,),
+    also=("responses",),
     errors=ERRORS,
     docs="https://docs.ollama.com/api/openai-compatibility",
 )

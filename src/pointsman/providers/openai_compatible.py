@@ -6,7 +6,6 @@ say so. What a client states is not touched: it may well know what it speaks to.
 that people run themselves.
 """
 
-from pointsman.domain.operations import Operation
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, OLDER, PASSED_THROUGH, openai_compatible
 from pointsman.providers.llama_cpp import ERRORS as LLAMA_CPP
 from pointsman.providers.lm_studio import ERRORS as LM_STUDIO
@@ -22,7 +21,7 @@ PROVIDER = openai_compatible(
     needs_key=False,
     output_bound=OLDER,
     completion_tokens=COMPLETION_TOKENS,
-    also=(*PASSED_THROUGH, Operation.RERANK, *ACCOUNT),
+    also=(*PASSED_THROUGH, "rerank", *ACCOUNT),
     errors=(*LLAMA_CPP, *VLLM, *SGLANG, *OLLAMA, *LM_STUDIO),
     docs="https://platform.openai.com/docs/api-reference",
 )

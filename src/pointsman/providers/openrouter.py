@@ -1,7 +1,6 @@
 """OpenRouter: OpenAI-compatible. https://openrouter.ai/docs/api-reference"""
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -22,7 +21,7 @@ PROVIDER = openai_compatible(
     "OpenRouter",
     "https://openrouter.ai/api/v1",
     "OPENROUTER_API_KEY",
-    also=(Operation.RESPONSES,),
+    also=("responses",),
     errors=ERRORS,
     docs="https://openrouter.ai/docs/api-reference",
 )

@@ -4,7 +4,6 @@ Its chat completions (Sonar) were shut down on 27 September 2026.
 """
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -21,7 +20,7 @@ PROVIDER = openai_compatible(
     "PERPLEXITY_API_KEY",
     chat=False,
     completions=False,
-    also=(Operation.RESPONSES,),
+    also=("responses",),
     errors=ERRORS,
     docs="https://docs.perplexity.ai",
 )

@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
 
@@ -25,7 +24,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
-    also=(Operation.RESPONSES, Operation.RERANK),
+    also=("responses", "rerank"),
     errors=ERRORS,
     docs="https://docs.sglang.ai/basic_usage/openai_api.html",
 )

@@ -1,7 +1,6 @@
 """Together AI: OpenAI-compatible. https://docs.together.ai/docs/openai-api-compatibility"""
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -19,7 +18,7 @@ PROVIDER = openai_compatible(
     "https://api.together.xyz/v1",
     "TOGETHER_API_KEY",
     rename={"max_completion_tokens": "max_tokens"},
-    also=(Operation.IMAGE, Operation.AUDIO, Operation.RERANK, Operation.FILE, Operation.BATCH),
+    also=("image", "audio", "rerank", "file", "batch"),
     errors=ERRORS,
     docs="https://docs.together.ai/docs/openai-api-compatibility",
 )

@@ -2,7 +2,6 @@
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
 
@@ -26,7 +25,7 @@ PROVIDER = openai_compatible(
     None,
     needs_key=False,
     completion_tokens=COMPLETION_TOKENS,
-    also=(Operation.RESPONSES, Operation.AUDIO, Operation.RERANK),
+    also=("responses", "audio", "rerank"),
     errors=ERRORS,
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
 )

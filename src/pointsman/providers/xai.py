@@ -1,7 +1,6 @@
 """XAI: OpenAI-compatible. https://docs.x.ai/docs/api-reference"""
 
 from pointsman.domain import failures
-from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
@@ -36,7 +35,7 @@ PROVIDER = openai_compatible(
     "https://api.x.ai/v1",
     "XAI_API_KEY",
     completions=False,
-    also=(Operation.IMAGE, Operation.RESPONSES),
+    also=("image", "responses"),
     errors=ERRORS,
     docs="https://docs.x.ai/docs/api-reference",
 )

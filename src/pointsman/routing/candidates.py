@@ -9,7 +9,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, Provenance, candidate
+from pointsman.domain.targets import Candidate, candidate
 
 Named = tuple[Sequence[Candidate], str | None, str]  # candidates, strategy if their source names one, source
 Resolve = Callable[[str], PublicModel | None]
@@ -88,7 +88,7 @@ def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot, resolve: Resolv
         public = snapshot.models.get(name) or resolve(name)
         if public is None:
             return model_not_found(name, snapshot, f"fallbacks[{index}]")
-        resolved += [replace(item, provenance=Provenance.FALLBACK) for item in public.targets]
+        resolved += [replace(item, provenance="fallback") for item in public.targets]
     return resolved
 
 

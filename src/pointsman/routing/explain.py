@@ -26,7 +26,7 @@ def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
                 "keys": [key.name for key in choice.keys],
                 "weight": choice.candidate.weight,
                 "variant": choice.candidate.variant,
-                "provenance": choice.candidate.provenance.value,
+                "provenance": choice.candidate.provenance,
             }
             for choice in decision.choices
         ],
@@ -51,7 +51,7 @@ def as_lines(decision: Plan | Failure, now: float) -> list[str]:
     lines = [f"strategy {decision.strategy}, from {decision.source}; {limits}"]
     for number, choice in enumerate(decision.choices, 1):
         item = choice.candidate
-        notes = [f"weight {item.weight:g}", item.provenance.value]
+        notes = [f"weight {item.weight:g}", item.provenance]
         if item.variant:
             notes.append(f"variant {item.variant}")
         keys = ", ".join(key.name for key in choice.keys)

@@ -24,7 +24,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Choice, GiveUp, Plan, Step, Try
-from pointsman.domain.targets import Provenance, ProviderKey
+from pointsman.domain.targets import ProviderKey
 from pointsman.routing.health import block_on, subject
 from pointsman.routing.view import View
 
@@ -64,7 +64,6 @@ _CAUSES_BY_FAULT = {
     Fault.REQUEST: "refusal",
 }
 _MOVES_ON = frozenset({Fault.PROVIDER, Fault.GATEWAY})
-_FALLBACK = Provenance.FALLBACK
 
 
 def cause_of(kind: Kind) -> str | None:
@@ -143,7 +142,7 @@ def _first(plan: Plan, view: View, now: float, due: tuple[Choice, ProviderKey] |
     choices: Sequence[Choice] = plan.choices
     if choices and not view.key_blocks:
         best = choices[0]
-        if best.candidate.provenance is not _FALLBACK and best.keys:
+        if best.candidate.provenance != "fallback" and best.keys:
             return _try(plan, (), best, best.keys[0], view, now)  # as nearly always
     if not plan.routing.failover.fallback_on >= _TRANSIENT:
         choices = _without_fallbacks(plan, choices, (), view, now)
@@ -206,8 +205,8 @@ def _has_other(
             their.id != chosen
             and their.id not in tried
             and (
-                their.provenance is not _FALLBACK
-                or item.provenance is _FALLBACK
+                their.provenance != "fallback"
+                or item.provenance == "fallback"
                 or "provider" in plan.routing.failover.fallback_on
             )
             and (view is None or _is_there(plan, other, view, at))
@@ -239,7 +238,7 @@ def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: f
         refused = refusals.keys()
         choices = [choice for choice in plan.choices if choice.candidate.id not in refused]
         if any(failure is not None and failure.kind not in LACKING for failure in refusals.values()):
-            return [choice for choice in choices if choice.candidate.provenance is _FALLBACK]
+            return [choice for choice in choices if choice.candidate.provenance == "fallback"]
         return _without_fallbacks(plan, choices, history, view, now)
     return _without_fallbacks(plan, plan.choices, history, view, now)
 
@@ -252,7 +251,7 @@ def _without_fallbacks(
     causes = plan.routing.failover.fallback_on
     if any(attempt.failure is not None and cause_of(attempt.failure.kind) in causes for attempt in history):
         return choices
-    targets = [choice for choice in plan.choices if choice.candidate.provenance is not _FALLBACK]
+    targets = [choice for choice in plan.choices if choice.candidate.provenance != "fallback"]
     if not targets or len(targets) == len(plan.choices):
         return choices
     tried = {attempt.candidate for attempt in history}
@@ -266,7 +265,7 @@ def _without_fallbacks(
             block is not None and cause_of(block.failure.kind) in causes for block in blocks
         ):
             return choices
-    return [choice for choice in choices if choice.candidate.provenance is not _FALLBACK]
+    return [choice for choice in choices if choice.candidate.provenance != "fallback"]
 
 
 def _untried(

@@ -85,7 +85,7 @@ class Condition(Struct, frozen=True):
 def subject(item: Candidate, operation: Operation) -> str:
     """The name that the health of an operation is kept under: the candidate's for a chat. No model has a tab in its
     name."""
-    return item.id if operation is Operation.CHAT else f"{item.id}\t{operation.value}"
+    return item.id if operation == "chat" else f"{item.id}\t{operation}"
 
 
 def begin(condition: Condition, now: float) -> Condition:

@@ -34,14 +34,14 @@ def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: N
     found: list[Candidate] = []
     for target in targets:
         facts = names.catalog.find(target.endpoint.catalog, target.model)
-        for item in _by_catalog(facts.name, names, Provenance.SIBLING) if facts is not None else ():
+        for item in _by_catalog(facts.name, names, "sibling") if facts is not None else ():
             if item.endpoint is not target.endpoint and item.id not in taken:
                 taken.add(item.id)
                 found.append(item)
     return tuple(found)
 
 
-def _by_catalog(model: str, names: Names, provenance: Provenance = Provenance.TARGET) -> list[Candidate]:
+def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> list[Candidate]:
     """One candidate for each endpoint that has the model by the catalog or by its own list."""
     by_provider: dict[str, list[str]] = {}
     for provider, name in names.catalog.serving(model):

@@ -14,7 +14,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Choice, Reason, Verdict
 from pointsman.domain.snapshots import Names, PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, Provenance, ProviderKey
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import policies
 from pointsman.routing.candidates import Named, find_candidates, limited_by
 from pointsman.routing.names import find
@@ -98,8 +98,8 @@ class CandidateSet:
         if found:
             found = {item: found[item] for item in self._candidates if item in found}
         left = [item for item in self._candidates if item not in found]
-        targets = tuple([item for item in left if item.provenance is Provenance.TARGET])
-        others = [item for item in left if item.provenance is not Provenance.TARGET]
+        targets = tuple([item for item in left if item.provenance == "target"])
+        others = [item for item in left if item.provenance != "target"]
         last = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
         last.sort(key=lambda item: found[item].reason.until or now)
         order = self._kind.make(targets, self._settings)

@@ -1,7 +1,7 @@
 """What a path of the public API is: how it is recognised and how its body is read."""
 
 from collections.abc import Callable, Iterable
-from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -14,12 +14,9 @@ from pointsman.domain.snapshots import Snapshot
 PREFIX = "/v1"
 
 
-class BodyKind(Enum):
-    """How the body of a request is handled."""
-
-    NONE = "none"  # answered from the head alone
-    JSON = "json"  # read whole and parsed
-    STREAM = "stream"  # passed on as it arrives; a JSON body is still read whole
+# How the body of a request is handled: there is none, since the head alone is answered; it is read whole and parsed; or
+# it is passed on as it arrives, though a JSON body is read whole all the same.
+BodyKind = Literal["none", "json", "stream"]
 
 
 class ParsedHead(Struct, frozen=True):
@@ -45,7 +42,7 @@ class ApiPath(Struct, frozen=True, eq=False):
     path: str
     methods: frozenset[str]
     operation: Operation
-    body: BodyKind = BodyKind.JSON
+    body: BodyKind = "json"
     is_prefix: bool = False
     parse: Parse | None = None
     dialect: str = "openai"

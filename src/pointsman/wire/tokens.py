@@ -22,7 +22,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
-from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import UNREADABLE
 
 BYTES_PER_TOKEN = 4  # of text
@@ -70,7 +69,7 @@ _READ = (*_PROMPTS, *_TOOLS, *_FORMATS)
 _UNTOLD = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
 _HEARD = frozenset({"input_audio", "audio_url"})
 _EMPTY = frozenset({b"null", b"[]", b"{}"})
-_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+_GENERATING = frozenset({"chat", "completion", "responses"})
 
 
 class _Part(Struct, gc=False):
@@ -361,11 +360,11 @@ def about_tokens(call: Call) -> int:
     if fields and call.size > MAX_WALKED_BYTES:
         return _by_size(call)
     if not fields:  # a form
-        return _about_recording(call.size) if call.operation is Operation.AUDIO else _about_size(call.size)
+        return _about_recording(call.size) if call.operation == "audio" else _about_size(call.size)
     total = 0
     if call.size > MAX_WALKED_QUOTES and any(_is_dense(bytes(fields[name])) for name in _READ if name in fields):
         return _by_size(call)
-    if call.operation in (Operation.CHAT, Operation.RESPONSES):
+    if call.operation in ("chat", "responses"):
         total += REPLY_TOKENS
         if bytes(fields.get("input", b""))[:1] == b'"':
             total += MESSAGE_TOKENS

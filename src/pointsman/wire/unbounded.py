@@ -29,7 +29,6 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import Call
-from pointsman.domain.operations import Operation
 from pointsman.wire.json_object import UNREADABLE
 
 USES = 5  # of a tool, where nothing says how often it may be used
@@ -45,7 +44,7 @@ _KEPT = {"previous_response_id", "conversation", "prompt"}
 _CACHED = {"cached_content", "extra_body", "google"}
 _SEARCHES = {"web_search_options", "enable_search", "web_search"}
 _OTHERS = ("models", "preset")  # which have another model answer
-_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+_GENERATING = frozenset({"chat", "completion", "responses"})
 _FIELDS = frozenset(
     {"tools", "search_parameters", "plugins", *_OTHERS, "prediction", "input", "max_tool_calls"}
     | _KEPT | _CACHED | _SEARCHES
@@ -134,7 +133,7 @@ def unbounded_in(call: Call) -> Unbounded | None:
     field, predicted = elsewhere, 0
     if call.operation not in _GENERATING:
         return Unbounded(field) if field else None
-    if call.operation is Operation.RESPONSES:
+    if call.operation == "responses":
         field = next((name for name in sorted(_KEPT) if name in stated), "") or field
         field = field or _in_items(stated.get("input", b""))
     else:

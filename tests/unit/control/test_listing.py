@@ -11,7 +11,7 @@ from fakes.origin import Peer, run, serving
 from fakes.routing import provider_key
 from pointsman.config.catalog import Lists, read_catalog, write_lists
 from pointsman.control.listing import JITTER, Listing, ListingError, ask, can_list
-from pointsman.domain.operations import Operation
+from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint
@@ -25,7 +25,7 @@ def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 def endpoint(name: str, origin: Origin, type_: str = "openai") -> Endpoint:
     keys = (provider_key("drained", 0), provider_key("k"))
-    return Endpoint(name=name, type=type_, origin=origin, base_path="/v1", keys=keys, operations=frozenset(Operation))
+    return Endpoint(name=name, type=type_, origin=origin, base_path="/v1", keys=keys, operations=frozenset(OPERATIONS))
 
 
 def test_the_question_and_its_answer() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.routing import endpoint, provider_key
-from pointsman.domain.targets import Provenance, candidate
+from pointsman.domain.targets import candidate
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ def test_a_key_serves_the_models_its_patterns_match(patterns: tuple[str, ...], m
 
 def test_a_candidate_is_named_by_provider_and_model_and_keeps_the_keys_that_serve_it() -> None:
     item = endpoint("a", provider_key("k1", serves=("x",)), provider_key("k2"), provider_key("k3", serves=("m",)))
-    built = candidate(item, "m", 2.0, "trial", Provenance.FALLBACK)
+    built = candidate(item, "m", 2.0, "trial", "fallback")
     assert built.id == "a/m"
     assert [key.name for key in built.keys] == ["k2", "k3"]
-    assert (built.weight, built.variant, built.provenance) == (2.0, "trial", Provenance.FALLBACK)
-    assert candidate(item, "m").provenance is Provenance.TARGET
+    assert (built.weight, built.variant, built.provenance) == (2.0, "trial", "fallback")
+    assert candidate(item, "m").provenance == "target"

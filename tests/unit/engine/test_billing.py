@@ -94,7 +94,7 @@ def short_of(scene: Scene) -> list[Short]:
 def reception_of(usage: Usage | None) -> AnswerReceiver:
     exchange, _ = exchange_of()
     reception = AnswerReceiver(
-        asking(), PROVIDERS["openai"].codecs[Operation.CHAT], exchange, lambda *_: None, snapshot([]).routing
+        asking(), PROVIDERS["openai"].codecs["chat"], exchange, lambda *_: None, snapshot([]).routing
     )
     reception.usage = usage
     return reception
@@ -160,12 +160,12 @@ def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: Jo
 @pytest.mark.parametrize(
     ("limits", "operation", "is_bounded"),
     [
-        ((BUDGET,), Operation.CHAT, True),
-        ((limit(Metric.TOKENS, ROOMY),), Operation.COMPLETION, True),
-        ((limit(Metric.REQUESTS, 9),), Operation.CHAT, False),
-        ((limit(Metric.USD, 9, soft=True),), Operation.CHAT, False),
-        ((BUDGET,), Operation.RESPONSES, False),
-        ((), Operation.CHAT, False),
+        ((BUDGET,), "chat", True),
+        ((limit(Metric.TOKENS, ROOMY),), "completion", True),
+        ((limit(Metric.REQUESTS, 9),), "chat", False),
+        ((limit(Metric.USD, 9, soft=True),), "chat", False),
+        ((BUDGET,), "responses", False),
+        ((), "chat", False),
     ],
 )
 def test_an_answer_without_a_bound_is_given_one_where_it_counts(
@@ -182,7 +182,7 @@ def test_an_answer_without_a_bound_is_given_one_where_it_counts(
 
 def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
     scene = Scene(configured(limit(Metric.USD, 1), limit(Metric.TOKENS, 1), price=False), journal)
-    for number, call in enumerate((asking(Operation.FILE, size=10**8), asking(Operation.OTHER, method="GET"))):
+    for number, call in enumerate((asking("file", size=10**8), asking("other", method="GET"))):
         hold = scene.hold(call, str(number))
         assert (hold.nano, hold.tokens) == (0, 0)
         kept = scene.billing.settle(hold, reception_of(Usage(8, 5)), None)
@@ -219,7 +219,7 @@ def test_an_unknown_price_is_a_policy_and_under_a_budget_a_refusal(
     assert scene.billing.ledger.open_attempts == 0
 
 
-@pytest.mark.parametrize("operation", [Operation.BATCH, Operation.OTHER])
+@pytest.mark.parametrize("operation", ["batch", "other"])
 @pytest.mark.parametrize("price", [True, False])
 def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, price: bool) -> None:
     scene = Scene(configured(BUDGET, price=price))
@@ -235,10 +235,10 @@ def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
     configuration = configured(BUDGET)
     override = PriceOverride(model="*", owner=None, price=replace(PLAIN, request_nano=7), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
-    assert scene.hold(asking(Operation.BATCH)).nano > 7
+    assert scene.hold(asking("batch")).nano > 7
     free = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), is_by_request=True), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (free,))))
-    assert scene.hold(asking(Operation.BATCH)).nano == 0, "0 is free, and known"
+    assert scene.hold(asking("batch")).nano == 0, "0 is free, and known"
 
 
 # The journal in trouble.
@@ -382,9 +382,9 @@ def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> N
 @pytest.mark.parametrize(
     "call",
     [
-        asking(Operation.EMBEDDING, size=10**6),
-        asking(Operation.IMAGE),
-        asking(Operation.RESPONSES),  # of which nothing is known but its size
+        asking("embedding", size=10**6),
+        asking("image"),
+        asking("responses"),  # of which nothing is known but its size
         asking(max_tokens=0),
         asking(max_tokens=module.MIN_OUTPUT - 1),
         asking(size=10**6, max_tokens=100),

@@ -12,7 +12,6 @@ from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
-from pointsman.domain.operations import Operation
 from pointsman.domain.state import Touched
 from pointsman.engine import listing as module
 from pointsman.engine.listing import FilteredList
@@ -23,7 +22,7 @@ RED = VirtualKey(name="r", digest=b"r", team="red")
 
 
 def asked(query: str = "", path: str = "/batches") -> Call:
-    found = replace(call("", Operation.BATCH), state=Touched(lists="batch"))
+    found = replace(call("", "batch"), state=Touched(lists="batch"))
     return replace(found, head=RequestHead(method="GET", path=path + query))
 
 

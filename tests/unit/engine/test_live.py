@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from fakes.routing import NOW, endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
-from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits, Routing
 from pointsman.domain.targets import Candidate, candidate
@@ -118,14 +117,14 @@ def test_an_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
 def test_a_failure_at_one_operation_says_nothing_of_another() -> None:
     state = live()
     for _ in range(LIMITS.failures):
-        state.begin(A, NOW, is_retry=False, operation=Operation.EMBEDDING)
-        state.finish(A, A.keys[0], failure(), NOW, operation=Operation.EMBEDDING)
+        state.begin(A, NOW, is_retry=False, operation="embedding")
+        state.finish(A, A.keys[0], failure(), NOW, operation="embedding")
     assert list(state.conditions) == ["alpha/m\tembedding"]
     attempt(state, A, None)
     assert state.conditions["alpha/m\tembedding"].is_blocked(NOW)
-    state.begin(A, NOW + FIRST_BLOCK_S, is_retry=False, operation=Operation.EMBEDDING)
+    state.begin(A, NOW + FIRST_BLOCK_S, is_retry=False, operation="embedding")
     assert state.conditions["alpha/m\tembedding"].is_blocked(NOW + FIRST_BLOCK_S), "on trial"
-    state.finish(A, A.keys[0], None, NOW + FIRST_BLOCK_S, operation=Operation.EMBEDDING)
+    state.finish(A, A.keys[0], None, NOW + FIRST_BLOCK_S, operation="embedding")
     assert state.conditions == {}
 
 

@@ -12,7 +12,6 @@ from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Unable
-from pointsman.domain.operations import Operation
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched, after
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered
@@ -81,7 +80,7 @@ def owned(name: str = "file-1", owner: str = "team:red", provider: str = "a", at
 
 def naming(*names: str, provider: str | None = None, **fields: Any) -> Call:
     touched = Touched(tuple(Named("file", name) for name in names), **fields)
-    return replace(call("", Operation.FILE, provider=provider), state=touched)
+    return replace(call("", "file", provider=provider), state=touched)
 
 
 def placed(ownership: Ownership, asked: Call, key: VirtualKey | None = RED, **routing: Any) -> Call | Failure:

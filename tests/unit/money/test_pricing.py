@@ -181,7 +181,7 @@ def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> No
     assert upper_bound(terms(), asking(size=488, max_tokens=100, choices=3)) == (1000 * 150 + 300 * 600, 1300)
     assert upper_bound(terms(), asking(size=488)) == (1000 * 150 + DEFAULT_OUTPUT * 600, 1000 + DEFAULT_OUTPUT)
     assert upper_bound(terms(output=50), asking(size=488)) == (1000 * 150 + 50 * 600, 1050)
-    assert upper_bound(terms(output=50), asking(Operation.EMBEDDING, size=488)) == (1000 * 150, 1000)
+    assert upper_bound(terms(output=50), asking("embedding", size=488)) == (1000 * 150, 1000)
     assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
 
 
@@ -192,21 +192,21 @@ def test_media_count_with_their_tokens_and_not_with_their_bytes() -> None:
 
 
 def test_every_answer_is_charged_for() -> None:
-    call = replace(asking(Operation.COMPLETION, max_tokens=100, choices=2), answers=10)
+    call = replace(asking("completion", max_tokens=100, choices=2), answers=10)
     assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + 10 * 100
 
 
 def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it() -> None:
-    short = replace(terms(output=500), default_output={Operation.COMPLETION: 16})
+    short = replace(terms(output=500), default_output={"completion": 16})
     for asked, tokens in (
-        (asking(Operation.COMPLETION), 16),
-        (asking(Operation.COMPLETION, max_tokens=100), 100),
-        (asking(Operation.CHAT), 500),
+        (asking("completion"), 16),
+        (asking("completion", max_tokens=100), 100),
+        (asking("chat"), 500),
     ):
         assert most_output(short, asked) == tokens
         assert upper_bound(short, asked)[1] == 100 + TEMPLATE_TOKENS + tokens
         assert longest_answer(short, asked, Metric.TOKENS, 10**6) == tokens
-    assert most_output(terms(output=500), asking(Operation.COMPLETION)) == 500
+    assert most_output(terms(output=500), asking("completion")) == 500
 
 
 @given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))
@@ -227,7 +227,7 @@ def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, piece
     st.integers(0, 100_000),
     st.none() | st.integers(1, 100_000),
     st.integers(1, 8),
-    st.sampled_from((Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES)),
+    st.sampled_from(("chat", "completion", "responses")),
     st.tuples(st.sampled_from((Metric.USD, Metric.TOKENS)), st.integers(-1000, 10**15) | st.integers(-1000, 10**6)),
     st.none() | st.integers(1, 100_000),
 )

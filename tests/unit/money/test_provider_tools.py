@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from fakes.money import asking, terms
-from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ToolPrice
 from pointsman.money.pricing import upper_bound
@@ -17,7 +16,7 @@ TOOLS = {
     "plugin:web": ToolPrice(4),
 }
 KNOWN = replace(terms(), context=100_000, tools=TOOLS)
-CALL = asking(Operation.RESPONSES, size=1000, max_tokens=10)
+CALL = asking("responses", size=1000, max_tokens=10)
 
 
 def allowing(*uses: tuple[str, int], field: str = "tools", predicted: int = 0) -> Unbounded:
@@ -32,7 +31,7 @@ def test_the_window_and_every_use_are_reserved() -> None:
 
 
 def test_a_request_that_is_larger_than_the_window_reserves_its_own_size() -> None:
-    large = asking(Operation.RESPONSES, size=200_000, max_tokens=10)
+    large = asking("responses", size=200_000, max_tokens=10)
     assert most_nano(KNOWN, large, allowing(field="prompt")) == upper_bound(KNOWN, large)[0]
 
 

@@ -20,7 +20,7 @@ STOPPED = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish
 def judged(call: Call, body: object) -> str:
     """`ok`, or the code of the failure."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    is_read = call.operation.value in ("chat", "completion", "embedding")
+    is_read = call.operation in ("chat", "completion", "embedding")
     answer = judge(call, text, ()) if is_read else judge_passed(call, text, ())
     if isinstance(answer, Failure):
         return answer.kind.code

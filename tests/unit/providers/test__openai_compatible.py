@@ -9,7 +9,6 @@ from fakes.corpora import recorded
 from fakes.wire import CHAT, SECRET, parse, target
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
-from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
@@ -212,10 +211,10 @@ def test_the_form_of_an_answer_goes_by_what_was_asked_for(
 
 
 def test_a_row_has_exactly_the_codecs_it_names() -> None:
-    row = openai_compatible("x", "X", None, None, chat=False, completions=False, also=(Operation.RESPONSES,))
-    assert row.operations == {Operation.EMBEDDING, Operation.RESPONSES}
-    assert row.codecs[Operation.RESPONSES].is_answer(304)
-    assert not row.codecs[Operation.EMBEDDING].is_answer(304), "it is read, and 304 has nothing to read"
+    row = openai_compatible("x", "X", None, None, chat=False, completions=False, also=("responses",))
+    assert row.operations == {"embedding", "responses"}
+    assert row.codecs["responses"].is_answer(304)
+    assert not row.codecs["embedding"].is_answer(304), "it is read, and 304 has nothing to read"
 
 
 def test_a_models_name_is_sent_as_configured() -> None:

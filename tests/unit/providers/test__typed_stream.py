@@ -31,7 +31,7 @@ WHOLE = CREATED + ADDED + HELLO + WORLD + COMPLETED
 FAILED = event("response.failed", 4, response={"status": "failed", "error": {"code": "server_error", "message": "x"}})
 
 
-def stream(operation: Operation = Operation.RESPONSES, choices: int = 1) -> TypedStream:
+def stream(operation: Operation = "responses", choices: int = 1) -> TypedStream:
     return TypedStream(operation, choices=choices)
 
 
@@ -62,11 +62,12 @@ def test_what_ends_a_response(kind: str) -> None:
 
 
 def test_done_takes_the_place_of_the_last_event_only_where_servers_do_so() -> None:
-    for operation, is_whole in ((Operation.RESPONSES, False), (Operation.AUDIO, True), (Operation.OTHER, True)):
+    cases: tuple[tuple[Operation, bool], ...] = (("responses", False), ("audio", True), ("other", True))
+    for operation, is_whole in cases:
         decoder = stream(operation)
         drain(decoder, [event("transcript.text.delta", delta="x"), DONE])
         assert (decoder.failure is None) is is_whole
-    decoder = stream(Operation.OTHER)
+    decoder = stream("other")
     drain(decoder, [event("thread.run.queued"), b"event: done\n" + DONE])
     assert decoder.failure is not None
 
@@ -74,7 +75,7 @@ def test_done_takes_the_place_of_the_last_event_only_where_servers_do_so() -> No
 def test_each_of_several_images_must_come() -> None:
     completed = event("image_generation.completed", b64_json="AA==", usage=COUNTS)
     for count in range(4):
-        decoder = stream(Operation.IMAGE, choices=3)
+        decoder = stream("image", choices=3)
         drain(decoder, [event("image_generation.partial_image", b64_json="AA==")] + [completed] * count)
         assert (decoder.failure is None) == (count == 3)
     assert decoder.usage == Usage(7, 5)

@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from fakes.wire import parse, target
 from pointsman.domain.calls import Call
-from pointsman.domain.operations import Operation
 from pointsman.providers._openai_compatible import OLDER, JsonCodec, PassthroughCodec, Quirks
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -19,7 +18,7 @@ BODIES: dict[str, dict[str, object]] = {
 
 def sent_fields(call: Call, quirks: Quirks | None = None) -> dict[str, object]:
     """The body of the request for a provider's model `m`."""
-    codec = PassthroughCodec() if call.operation is Operation.RESPONSES else JsonCodec(quirks=quirks or Quirks())
+    codec = PassthroughCodec() if call.operation == "responses" else JsonCodec(quirks=quirks or Quirks())
     candidate = target(model="m")
     found: dict[str, object] = msgspec.json.decode(codec.encode(call, candidate, candidate.keys[0]).body)
     return found

@@ -5,7 +5,7 @@ import pytest
 from fakes.routing import NOW, FakeView, answers, call, drive, endpoint, failure, plan_for, snapshot
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
-from pointsman.domain.targets import Provenance, candidate
+from pointsman.domain.targets import candidate
 from pointsman.routing import health
 
 A, TWO_KEYS = endpoint("a"), endpoint("a", "k1", "k2")
@@ -13,7 +13,7 @@ ALONE = snapshot([A], [candidate(A, "m")])
 
 
 def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
-    models = [candidate(A, "m"), candidate(A, "n", provenance=Provenance.FALLBACK)]
+    models = [candidate(A, "m"), candidate(A, "n", provenance="fallback")]
     view = FakeView(snapshot([A], models[:1], models[1:]))
     trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
     assert trace.asked == [("a/m", "k1"), ("a/n", "k1")]

@@ -9,10 +9,9 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
-from pointsman.domain.targets import Provenance, candidate
+from pointsman.domain.targets import candidate
 from pointsman.routing.decide import decide
 
 A, B, C = (endpoint(name) for name in "abc")
@@ -32,7 +31,7 @@ def ids_for(asked: Call, configuration: Snapshot) -> list[str]:
     return ids(plan_for(asked, FakeView(configuration)))
 
 
-CHAT = snapshot([A, B, C], [candidate(A, "m"), candidate(B, "m")], [candidate(C, "m", provenance=Provenance.FALLBACK)])
+CHAT = snapshot([A, B, C], [candidate(A, "m"), candidate(B, "m")], [candidate(C, "m", provenance="fallback")])
 
 
 def test_a_public_name_brings_its_targets_and_then_its_fallbacks() -> None:
@@ -67,7 +66,7 @@ def test_fallbacks_of_the_request_replace_those_of_the_name() -> None:
 def test_a_fallback_may_be_a_public_name() -> None:
     plan = plan_for(call("c/x", fallbacks=("chat",)), FakeView(CHAT))
     assert ids(plan) == ["c/x", "a/m", "b/m"]
-    assert [choice.candidate.provenance.value for choice in plan.choices] == ["target", "fallback", "fallback"]
+    assert [choice.candidate.provenance for choice in plan.choices] == ["target", "fallback", "fallback"]
 
 
 def test_a_key_asks_for_the_fallbacks_of_a_request_as_it_asks_for_its_model() -> None:
@@ -141,10 +140,10 @@ def test_a_named_provider_takes_any_model_with_or_without_its_own_prefix(model: 
 
 
 def test_a_path_without_a_model_goes_to_the_only_provider_that_can_do_it() -> None:
-    chat_only = endpoint("a", operations=frozenset({Operation.CHAT}))
+    chat_only = endpoint("a", operations=frozenset({"chat"}))
     configuration = snapshot([chat_only, B])
-    assert ids_for(call("", Operation.FILE), configuration) == ["b/"]
-    assert refusal(call("", Operation.CHAT), configuration).kind is failures.INVALID_REQUEST
+    assert ids_for(call("", "file"), configuration) == ["b/"]
+    assert refusal(call("", "chat"), configuration).kind is failures.INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -197,26 +196,26 @@ def test_with_every_breaker_open_the_plan_still_holds_all_the_next_to_recover_fi
 
 
 def test_an_open_breaker_does_not_bring_a_candidate_past_the_rule_that_refuses_it() -> None:
-    unable = endpoint("a", operations=frozenset({Operation.CHAT}))
+    unable = endpoint("a", operations=frozenset({"chat"}))
     keyless = endpoint("c", provider_key("k1", serves=("other",)))
     targets = [candidate(unable, "m"), candidate(B, "m"), candidate(keyless, "m")]
     view = FakeView(snapshot([unable, B, keyless], targets))
     view.open_breaker("a/m", NOW + 1)
     view.open_breaker("c/m", NOW + 1)
-    plan = plan_for(call(operation=Operation.EMBEDDING), view)
+    plan = plan_for(call(operation="embedding"), view)
     assert ids(plan) == ["b/m"]
     assert [item.reason.code for item in plan.verdicts] == ["unsupported_operation", "no_key"]
 
 
 def test_when_nothing_is_left_every_reason_is_told() -> None:
-    unable = endpoint("a", operations=frozenset({Operation.CHAT}))
+    unable = endpoint("a", operations=frozenset({"chat"}))
     configuration = snapshot([unable, B], [candidate(unable, "m"), candidate(B, "m", 0)])
-    refused = refusal(call(operation=Operation.EMBEDDING), configuration)
+    refused = refusal(call(operation="embedding"), configuration)
     assert refused.kind is failures.NO_TARGET
     assert "does not support embedding" in refused.message
     assert "weight is 0" in refused.message
     only_unable = snapshot([unable], [candidate(unable, "m")])
-    assert refusal(call(operation=Operation.EMBEDDING), only_unable).kind is failures.UNSUPPORTED_OPERATION
+    assert refusal(call(operation="embedding"), only_unable).kind is failures.UNSUPPORTED_OPERATION
 
 
 def test_the_strategy_of_the_name_wins_over_the_default() -> None:

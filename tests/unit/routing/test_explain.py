@@ -5,7 +5,7 @@ import json
 from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, failure, plan_for, snapshot
 from pointsman.domain import failures
 from pointsman.domain.plans import Plan
-from pointsman.domain.targets import Provenance, candidate
+from pointsman.domain.targets import candidate
 from pointsman.routing.explain import as_data, as_lines
 
 A, B, C = endpoint("a", "k1", "k2"), endpoint("b"), endpoint("c")
@@ -13,7 +13,7 @@ A, B, C = endpoint("a", "k1", "k2"), endpoint("b"), endpoint("c")
 
 def explained() -> Plan:
     targets = [candidate(A, "m", 80, "control"), candidate(B, "m", 0), candidate(C, "m", 20)]
-    fallbacks = [candidate(B, "n", provenance=Provenance.FALLBACK)]
+    fallbacks = [candidate(B, "n", provenance="fallback")]
     view = FakeView(snapshot([A, B, C], targets, fallbacks, strategy="weighted"))
     view.open_breaker("c/m", NOW + 4)
     return plan_for(call(), view, ScriptedDice(0.0))

@@ -27,14 +27,14 @@ from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, GiveUp, Reason, Try, Verdict
 from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot
-from pointsman.domain.targets import Provenance, candidate
+from pointsman.domain.targets import candidate
 from pointsman.routing import health
 from pointsman.routing.decide import without
 from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat, next_step
 
 A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
-FALLBACK = Provenance.FALLBACK
+FALLBACK = "fallback"
 DEFAULT = Failover()
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 

@@ -11,7 +11,7 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
 from pointsman.domain.snapshots import Names, PublicModel, Snapshot
-from pointsman.domain.targets import Endpoint, Provenance
+from pointsman.domain.targets import Endpoint
 from pointsman.routing.decide import decide
 from pointsman.routing.router import router_of
 
@@ -102,8 +102,8 @@ def test_siblings_stand_in_for_a_bare_name_that_the_configuration_gives_to_one_p
     said = replace(C, catalog="alpha", serves=("big",))
     model = resolved(snapshot(said, B), "big")
     assert [(item.id, item.provenance) for item in (*model.targets, *model.fallbacks)] == [
-        ("c/big", Provenance.TARGET),
-        ("b/vendor/big", Provenance.TARGET),
+        ("c/big", "target"),
+        ("b/vendor/big", "target"),
     ]
     assert not resolved(snapshot(said, B, siblings=False), "big").fallbacks
 

@@ -10,7 +10,6 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Pin
@@ -24,7 +23,7 @@ ALL = snapshot([A, B], [candidate(A, "m", 1), candidate(B, "m", 9)], [candidate(
 
 
 def decided(pin: Pin, key: VirtualKey | None = None, of: Snapshot = ALL, **fields: Any) -> Plan | Failure:
-    asked = replace(call(fields.pop("model", "chat"), Operation.RESPONSES, stateful=True), pin=pin, **fields)
+    asked = replace(call(fields.pop("model", "chat"), "responses", stateful=True), pin=pin, **fields)
     return decide(Facts(asked, key), FakeView(of), Random(1), NOW)
 
 

@@ -18,12 +18,12 @@ from fakes.routing import (
 from pointsman.domain import failures
 from pointsman.domain.plans import GiveUp, Try
 from pointsman.domain.snapshots import Failover, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
+from pointsman.domain.targets import Candidate, Endpoint, candidate
 from pointsman.routing.failover import next_step
 
 A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
-FALLBACK = Provenance.FALLBACK
+FALLBACK = "fallback"
 DEFAULT = Failover()
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 

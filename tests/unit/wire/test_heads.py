@@ -8,7 +8,6 @@ import pytest
 
 from fakes.clock import pace
 from fakes.wire import PATH_OF, TABLE, parse, refused, target
-from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.providers import PROVIDERS
 from pointsman.wire.heads import has_tags, names_read, read_credential, read_head
@@ -35,7 +34,7 @@ def test_a_head_is_read_whole() -> None:
         x_pointsman_session="s",
         x_pointsman_tag_team="red",
     )
-    assert asked.api.operation is Operation.CHAT
+    assert asked.api.operation == "chat"
     assert (asked.head.path, asked.head.method, asked.head.content_type) == (
         "/chat/completions?beta=true",
         "POST",
@@ -208,7 +207,7 @@ def test_only_listed_headers_go_upstream() -> None:
         ("accept", "range", "authorization", "cookie", "host", "x_forwarded_for", "user_agent"), "v"
     )
     asked = read("/v1/files", "POST", **headers)
-    call = parse({"a": 1}, PATH_OF[Operation.FILE], forwarded=asked.head.forwarded)
+    call = parse({"a": 1}, PATH_OF["file"], forwarded=asked.head.forwarded)
     candidate = target()
     lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0], "id-1").headers
     names = {line.partition(b":")[0] for line in lines.split(b"\r\n") if line}

@@ -1,16 +1,15 @@
 """The table of paths: exact names, then the longest prefix."""
 
 from fakes.wire import refused
-from pointsman.domain.operations import Operation
 from pointsman.wire.paths import ApiPath, PathTable
 
 GET, POST = frozenset({"GET"}), frozenset({"POST"})
 
 
 def test_exact_names_win_over_prefixes_and_long_ones_over_short() -> None:
-    short = ApiPath("/a", GET, Operation.OTHER, is_prefix=True)
-    long = ApiPath("/a/b", GET, Operation.FILE, is_prefix=True)
-    exact = ApiPath("/a/b/c", GET, Operation.CHAT)
+    short = ApiPath("/a", GET, "other", is_prefix=True)
+    long = ApiPath("/a/b", GET, "file", is_prefix=True)
+    exact = ApiPath("/a/b/c", GET, "chat")
     table = PathTable([short, long, exact])
     assert table.find("GET", "/a") is short
     assert table.find("GET", "/a/x") is short
@@ -20,7 +19,7 @@ def test_exact_names_win_over_prefixes_and_long_ones_over_short() -> None:
 
 
 def test_one_path_may_have_a_method_each() -> None:
-    get, post = ApiPath("/a", GET, Operation.OTHER), ApiPath("/a", POST, Operation.CHAT)
+    get, post = ApiPath("/a", GET, "other"), ApiPath("/a", POST, "chat")
     table = PathTable([get, post])
     assert table.find("GET", "/a") is get
     assert table.find("POST", "/a") is post

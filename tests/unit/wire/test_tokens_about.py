@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from fakes.money import asking
 from fakes.wire import parse
-from pointsman.domain.operations import Operation
 from pointsman.simulate.chat import ChatRequest, prompt_tokens
 from pointsman.wire.tokens import FILE_TOKENS, IMAGE_TOKENS, USUAL_RECORDING_TOKENS, about_tokens
 
@@ -77,8 +76,8 @@ def test_recordings_and_files_are_as_long_as_their_bytes() -> None:
 
 
 def test_a_form_is_known_by_its_size() -> None:
-    assert about_tokens(asking(Operation.AUDIO, size=3_200_000)) == 2_000
-    assert about_tokens(asking(Operation.IMAGE, size=400)) == 100
+    assert about_tokens(asking("audio", size=3_200_000)) == 2_000
+    assert about_tokens(asking("image", size=400)) == 100
 
 
 @pytest.mark.parametrize("content", [b'"\\ud800 half of a pair"', b"[" * 99_999 + b"]" * 99_999, b'[{"type":7}]'])

@@ -12,9 +12,7 @@ TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
 PICTURE = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]'
 
 
-def asking(
-    size: int = 100, operation: Operation = Operation.CHAT, max_tokens: int | None = None, **fields: bytes
-) -> Call:
+def asking(size: int = 100, operation: Operation = "chat", max_tokens: int | None = None, **fields: bytes) -> Call:
     raw = {name: Raw(value) for name, value in fields.items()}
     media = in_input(raw.get("messages") or raw.get("input"))
     return replace(call(operation=operation), fields=raw, size=size, max_tokens=max_tokens, media=media)
@@ -25,4 +23,4 @@ def test_tokens_are_told_from_the_size_of_text_alone() -> None:
     assert tokens_needed(asking(4000, messages=TEXT, max_tokens=500)) == 1500
     assert tokens_needed(asking(4000, messages=TEXT), 16) == 250
     assert tokens_needed(asking(4000, messages=PICTURE)) == 0
-    assert tokens_needed(asking(4000, Operation.EMBEDDING)) == 0
+    assert tokens_needed(asking(4000, "embedding")) == 0

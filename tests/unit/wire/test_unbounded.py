@@ -13,11 +13,11 @@ FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type":
 
 
 def of_response(**fields: Any) -> Unbounded | None:
-    return unbounded_in(asking(Operation.RESPONSES, fields=fields))
+    return unbounded_in(asking("responses", fields=fields))
 
 
 def of_chat(**fields: Any) -> Unbounded | None:
-    return unbounded_in(asking(Operation.CHAT, fields=fields))
+    return unbounded_in(asking("chat", fields=fields))
 
 
 def uses(*found: tuple[str, int], field: str = "tools") -> Unbounded:
@@ -87,7 +87,7 @@ def test_what_is_cached_for_a_chat_is_named(fields: dict[str, Any], field: str) 
     assert of_chat(**fields) == Unbounded(field)
 
 
-@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.RESPONSES])
+@pytest.mark.parametrize("operation", ["chat", "responses"])
 def test_files_and_videos_that_are_elsewhere_are_named(operation: Operation) -> None:
     found = unbounded_in(asking(operation, media=Media(1, 50_000, elsewhere="file_id")))
     assert found == Unbounded("file_id")

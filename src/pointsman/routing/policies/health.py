@@ -22,7 +22,7 @@ def live(
         return None
     if condition.is_lacking:
         until = max(condition.blocked_until, condition.trial_until)
-        message = f"its server does not have this operation ({operation.value}); asked again later"
+        message = f"its server does not have this operation ({operation}); asked again later"
         return Reason("operation_missing", message, is_last_resort=True, until=until)
     if now < condition.blocked_until:
         message = f"failed {condition.failures} times in a row; next trial in {condition.blocked_until - now:.1f} s"

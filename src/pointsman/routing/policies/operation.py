@@ -15,4 +15,4 @@ def static(
 ) -> Reason | None:
     if operation in candidate.endpoint.operations:
         return None
-    return Reason("unsupported_operation", f"{candidate.endpoint.name} does not support {operation.value}")
+    return Reason("unsupported_operation", f"{candidate.endpoint.name} does not support {operation}")

@@ -11,7 +11,6 @@ from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain.calls import NO_MEDIA, Call
-from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
@@ -20,7 +19,6 @@ from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import may_name, may_name_by_field, touched_by_chat
 from pointsman.wire.tokens import in_content, in_earlier_audio
 
-_CHAT = Operation.CHAT  # a member of an enum is slow to read
 _NONE = Raw(b"")
 _TEXT = b'"'
 
@@ -83,11 +81,11 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         if message.audio is not _NONE:
             media += in_earlier_audio(message.audio)
             names = True
-    call = generation_call(asked, _CHAT, fields, typed, len(body), typed.max_completion_tokens, media)
+    call = generation_call(asked, "chat", fields, typed, len(body), typed.max_completion_tokens, media)
     if not names and media == NO_MEDIA:
         return call
     state = touched_by_chat(fields)
     return call if state is None else replace(call, state=state)
 
 
-PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), Operation.CHAT, parse=parse),)
+PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), "chat", parse=parse),)

@@ -7,7 +7,6 @@ from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
-from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.generation import Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
@@ -38,8 +37,8 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         raise refuse(
             f"the fields 'prompt', 'n' and 'best_of' ask for {count} answers; {MAX_ANSWERS} is the most", "prompt"
         )
-    call = generation_call(asked, Operation.COMPLETION, fields, typed, len(body))
+    call = generation_call(asked, "completion", fields, typed, len(body))
     return call if count == call.answers else replace(call, answers=count)
 
 
-PATHS = (ApiPath("/completions", frozenset({"POST"}), Operation.COMPLETION, parse=parse),)
+PATHS = (ApiPath("/completions", frozenset({"POST"}), "completion", parse=parse),)

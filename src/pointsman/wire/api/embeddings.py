@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call
-from pointsman.domain.operations import Operation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.paths import ApiPath, ParsedHead
@@ -53,7 +52,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
     refuse_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(
-        operation=Operation.EMBEDDING,
+        operation="embedding",
         head=asked.head,
         snapshot=asked.snapshot,
         model=typed.model,
@@ -65,4 +64,4 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
     )
 
 
-PATHS = (ApiPath("/embeddings", frozenset({"POST"}), Operation.EMBEDDING, parse=parse),)
+PATHS = (ApiPath("/embeddings", frozenset({"POST"}), "embedding", parse=parse),)

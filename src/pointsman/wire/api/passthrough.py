@@ -19,7 +19,7 @@ from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
 from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
 from pointsman.wire.multipart import FormReader, boundary_of
-from pointsman.wire.paths import ApiPath, BodyKind, ParsedHead
+from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import touched
 from pointsman.wire.tokens import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 
@@ -53,8 +53,8 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         if typed.max_output_tokens == 0:
             raise refuse("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
         fields.pop("fallbacks", None)
-    choices = _images(typed.n) if asked.api.operation is Operation.IMAGE else 1
-    max_tokens = most_tokens(typed.max_output_tokens) if asked.api.operation is Operation.RESPONSES else None
+    choices = _images(typed.n) if asked.api.operation == "image" else 1
+    max_tokens = most_tokens(typed.max_output_tokens) if asked.api.operation == "responses" else None
     return Call(
         operation=asked.api.operation,
         head=asked.head,
@@ -77,11 +77,11 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
 
 def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
     """What a JSON body holds or names beside text."""
-    if operation is Operation.RESPONSES:
+    if operation == "responses":
         return in_input(fields.get("input"))
-    if operation is Operation.IMAGE:
+    if operation == "image":
         return in_pictures(fields)
-    if operation is Operation.AUDIO:
+    if operation == "audio":
         return in_heard(fields)
     return in_ranked(fields)
 
@@ -99,7 +99,7 @@ def _images(n: Raw) -> int:
 
 def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
     operation = asked.api.operation
-    if operation is not Operation.RESPONSES:
+    if operation != "responses":
         return operation in STATEFUL
     # A response is stored unless the client says otherwise; what refers to a stored one must find its account.
     refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
@@ -109,11 +109,11 @@ def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
 def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
     """The reader of a form with a body of `length`, of which `most_held` bytes may be held back; `None` for what is not
     a form, or is kept as it is. Raises `Refusal`."""
-    boundary = boundary_of(asked.head.content_type) if asked.api.operation is not Operation.FILE else None
+    boundary = boundary_of(asked.head.content_type) if asked.api.operation != "file" else None
     if boundary is None:
         return None
     # Each image of a form costs, and so does each second of a recording whose length nobody stated.
-    is_image = asked.api.operation is Operation.IMAGE
+    is_image = asked.api.operation == "image"
     wanted = frozenset({"model", "n"} if is_image else {"model"})
     reads_on = is_image or length is None or length <= most_held
     optional = frozenset() if is_image else _RECORDING_FIELDS
@@ -136,9 +136,9 @@ def form_call(
     check_names(model, None)
     operation = asked.api.operation
     media = NO_MEDIA
-    if operation is Operation.AUDIO:
+    if operation == "audio":
         media = in_recording(size, next((name for name in _RECORDING_FIELDS if name in values), ""))
-    elif operation is Operation.IMAGE:
+    elif operation == "image":
         media = Media(files, files * MEDIA_TOKENS, file_bytes)
     choices = _images(Raw(values["n"].encode())) if "n" in values else 1
     return Call(
@@ -156,25 +156,25 @@ def form_call(
 
 
 def _path(path: str, operation: Operation) -> ApiPath:
-    return ApiPath(path, _METHODS, operation, BodyKind.STREAM, is_prefix=True, parse=parse)
+    return ApiPath(path, _METHODS, operation, "stream", is_prefix=True, parse=parse)
 
 
 PATHS = (
-    _path("/responses", Operation.RESPONSES),
-    _path("/images", Operation.IMAGE),
-    _path("/audio", Operation.AUDIO),
-    _path("/moderations", Operation.MODERATION),
-    _path("/rerank", Operation.RERANK),
-    _path("/score", Operation.RERANK),
-    _path("/files", Operation.FILE),
-    _path("/uploads", Operation.FILE),
-    _path("/batches", Operation.BATCH),
-    _path("/conversations", Operation.RESPONSES),
-    _path("/assistants", Operation.OTHER),
-    _path("/threads", Operation.OTHER),
-    _path("/vector_stores", Operation.OTHER),
-    _path("/fine_tuning", Operation.OTHER),
-    _path("/videos", Operation.OTHER),
-    _path("/containers", Operation.OTHER),
-    _path("/evals", Operation.OTHER),
+    _path("/responses", "responses"),
+    _path("/images", "image"),
+    _path("/audio", "audio"),
+    _path("/moderations", "moderation"),
+    _path("/rerank", "rerank"),
+    _path("/score", "rerank"),
+    _path("/files", "file"),
+    _path("/uploads", "file"),
+    _path("/batches", "batch"),
+    _path("/conversations", "responses"),
+    _path("/assistants", "other"),
+    _path("/threads", "other"),
+    _path("/vector_stores", "other"),
+    _path("/fine_tuning", "other"),
+    _path("/videos", "other"),
+    _path("/containers", "other"),
+    _path("/evals", "other"),
 )

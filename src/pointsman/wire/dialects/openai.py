@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Raw
 
 from pointsman.domain.calls import Call
-from pointsman.domain.operations import STATEFUL, Operation
+from pointsman.domain.operations import STATEFUL
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.errors import error_body, error_headers
 from pointsman.wire.tokens import about_tokens
@@ -16,7 +16,7 @@ from pointsman.wire.unbounded import unbounded_in
 
 UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others know no word for that
 
-_GENERATING = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.RESPONSES})
+_GENERATING = frozenset({"chat", "completion", "responses"})
 _EMPTY = (b"null", b"[]", b"{}", b'"none"', b"false")
 _BY_FIELD = (
     ("tools", "tools"),
@@ -32,7 +32,7 @@ _BY_PART = (
     (b'"input_audio"', "audio_in"),
 )
 _READING = frozenset({"GET", "HEAD", "DELETE"})
-_KEPT = STATEFUL | {Operation.RESPONSES}
+_KEPT = STATEFUL | {"responses"}
 _TRUE = Raw(b"true")
 
 
@@ -67,14 +67,14 @@ def is_response_creation(method: str, path: str) -> bool:
 
 def takes_bound(call: Call) -> bool:
     """Whether the request has a field for the most tokens its answer may have."""
-    if call.operation is Operation.RESPONSES:
+    if call.operation == "responses":
         return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
     return call.operation in _GENERATING
 
 
 def is_free(call: Call) -> bool:
     """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
-    if call.head.method in _READING or call.operation is Operation.FILE:
+    if call.head.method in _READING or call.operation == "file":
         return True
     return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
 
@@ -85,7 +85,7 @@ def _is_order(path: str) -> bool:
 
 def runs_unread(call: Call) -> bool:
     """Whether a response is made to its end, and kept, though nobody reads its stream."""
-    return call.operation is Operation.RESPONSES and call.fields.get("background") == _TRUE
+    return call.operation == "responses" and call.fields.get("background") == _TRUE
 
 
 DIALECT = Dialect(

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from fakes.wire import parse, refused, target
-from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 
 PATH = "/embeddings"
@@ -14,7 +13,7 @@ PATH = "/embeddings"
 def test_an_input_in_any_form_passes_through(value: object) -> None:
     body = {"model": "m", "input": value, "dimensions": 8, "encoding_format": "base64", "user": "u", "truncate": True}
     call = parse({**body, "fallbacks": ["x/y"]}, PATH)
-    assert (call.operation, call.fallbacks, call.stream) == (Operation.EMBEDDING, ("x/y",), False)
+    assert (call.operation, call.fallbacks, call.stream) == ("embedding", ("x/y",), False)
     candidate = target()
     sent = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0])
     assert msgspec.json.decode(sent.body) == {**body, "model": "upstream-model"}

@@ -17,9 +17,7 @@ TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
 PICTURE = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]'
 
 
-def asking(
-    size: int = 100, operation: Operation = Operation.CHAT, max_tokens: int | None = None, **fields: bytes
-) -> Call:
+def asking(size: int = 100, operation: Operation = "chat", max_tokens: int | None = None, **fields: bytes) -> Call:
     raw = {name: Raw(value) for name, value in fields.items()}
     media = in_input(raw.get("messages") or raw.get("input"))
     return replace(call(operation=operation), fields=raw, size=size, max_tokens=max_tokens, media=media)
@@ -35,9 +33,9 @@ def asking(
         (asking(messages=TEXT, response_format=b'{"type":"json_schema","json_schema":{}}'), {"json_schema"}),
         (asking(messages=TEXT, response_format=b'{"type":"text"}'), set()),
         (asking(messages=PICTURE), {"vision"}),
-        (asking(operation=Operation.RESPONSES, input=b'[{"type":"input_image"}]'), {"vision"}),
+        (asking(operation="responses", input=b'[{"type":"input_image"}]'), {"vision"}),
         (asking(messages=b'[{"type":"input_audio"}]', audio=b'{"voice":"a"}'), {"audio_in", "audio_out"}),
-        (asking(operation=Operation.EMBEDDING, input=b'[{"type":"input_image"}]'), set()),
+        (asking(operation="embedding", input=b'[{"type":"input_image"}]'), set()),
     ],
 )
 def test_needs(asked: Call, expected: set[str]) -> None:
@@ -69,18 +67,18 @@ def test_what_has_a_bound(path: str) -> None:
 @pytest.mark.parametrize(
     ("call", "free"),
     [
-        (asking_for(Operation.OTHER, method="GET"), True),
-        (asking_for(Operation.OTHER, method="DELETE"), True),
-        (asking_for(Operation.FILE), True),
-        (asking_for(Operation.OTHER), False),
-        (asking_for(Operation.RESPONSES), False),
-        (asking_for(Operation.RESPONSES, path="/responses"), False),
-        (asking_for(Operation.RESPONSES, path="/responses/compact"), False),
-        (asking_for(Operation.RESPONSES, path="/responses/r-1/cancel"), True),
-        (asking_for(Operation.RESPONSES, path="/responses/input_tokens?x=1"), True),
-        (asking_for(Operation.RESPONSES, path="/conversations/c-1/items"), True),
-        (asking_for(Operation.BATCH, path="/batches/b-1/cancel"), True),
-        (asking_for(Operation.BATCH), False),
+        (asking_for("other", method="GET"), True),
+        (asking_for("other", method="DELETE"), True),
+        (asking_for("file"), True),
+        (asking_for("other"), False),
+        (asking_for("responses"), False),
+        (asking_for("responses", path="/responses"), False),
+        (asking_for("responses", path="/responses/compact"), False),
+        (asking_for("responses", path="/responses/r-1/cancel"), True),
+        (asking_for("responses", path="/responses/input_tokens?x=1"), True),
+        (asking_for("responses", path="/conversations/c-1/items"), True),
+        (asking_for("batch", path="/batches/b-1/cancel"), True),
+        (asking_for("batch"), False),
         (asking_for(), False),
     ],
 )
