@@ -6,7 +6,8 @@ from typing import Any
 from fakes.control import DAY_COUNTER
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import StoreError, store_url
-from pointsman.control.store.store import Rows, Store
+from pointsman.control.store.reports import Rows
+from pointsman.control.store.store import Store
 from pointsman.domain.leases import Share
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.journal.writer import JournalWriter

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
+from msgspec import Struct
 
 from fakes.clock import PATIENCE_S
 from fakes.configuration import accept
@@ -18,13 +20,17 @@ from pointsman.admin.auth import AdminToken
 from pointsman.admin.services import Services
 from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
+from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
 from pointsman.control.store.database import store_url
+from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.journal.records import CounterRef, Outcome, Scope
 from pointsman.journal.writer import JournalWriter
+from pointsman.link.frames import FromControl, Inquiry, Reply
+from pointsman.link.inquirer import AwayError, Item
 from pointsman.money.leases import LeaseBook
 
 TOKEN = "pm-admin-token-of-the-tests"
@@ -103,9 +109,10 @@ def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, na
 
 
 class ControlPlane:
-    """A control plane. `services` are the real ones; `writer` is the journal of a live worker."""
+    """The parts of control (`desk`) and of admin (`services`), and the journal of a live worker (`writer`)."""
 
-    def __init__(self, services: Services, writer: JournalWriter, client: httpx.AsyncClient) -> None:
+    def __init__(self, desk: Desk, services: Services, writer: JournalWriter, client: httpx.AsyncClient) -> None:
+        self.desk = desk
         self.services = services
         self.writer = writer
         self.client = client
@@ -114,9 +121,9 @@ class ControlPlane:
         return write_request(self.writer, number, time.time() if at is None else at, of, **fields)
 
     async def ingest(self) -> None:
-        while not await self.services.ingest.step():
+        while not await self.desk.ingest.step():
             pass
-        assert self.services.ingest.state.problem is None, self.services.ingest.state.problem
+        assert self.desk.ingest.state.problem is None, self.desk.ingest.state.problem
 
     async def get(self, path: str, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token is not None else {}
@@ -129,8 +136,37 @@ class ControlPlane:
         return answer.json()
 
 
+class Direct:
+    """The line from admin to control where both are in this process."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.is_away = False
+
+    async def ask(self, inquiry: Struct, item: type[Item], within_s: float = 0.0) -> list[Item]:
+        found: list[Item] = []
+
+        def take(frame: FromControl) -> None:
+            assert isinstance(frame, Reply)
+            if frame.failure is not None:
+                raise AwayError(frame.failure)
+            found.extend(msgspec.msgpack.decode(frame.items, type=list[item]))  # type: ignore[valid-type]
+
+        if self.is_away:
+            raise AwayError("the control process is away")
+        await self.desk.answer(Inquiry(1, msgspec.msgpack.encode(inquiry)), take)
+        return found
+
+
 def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Services:
-    """Build the services of a control process, over a configuration file in `folder`."""
+    """Build the services of an admin process, whose control is in this process."""
+    reports = Reports.of(store_url(url, folder))
+    token = AdminToken(sha256(TOKEN.encode()).digest())
+    return Services(control=Direct(desk_in(folder, url, config)), store=reports, token=token)
+
+
+def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
+    """Build the parts of a control process, over a configuration file in `folder`."""
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
     accept(snapshot, config, ENVIRON)
@@ -146,13 +182,9 @@ def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> S
     lessor = Lessor(book, ingest, lambda: (str(snapshot), configuration.digest))
     configuration = Configuration(snapshot, file, on_new, lessor.distribute, public_is_loopback=True, environ=ENVIRON)
     on_new(read_snapshot(snapshot, ENVIRON))
-    return Services(
-        book=book,
-        ingest=ingest,
-        lessor=lessor,
-        configuration=configuration,
-        token=AdminToken(sha256(TOKEN.encode()).digest()),
-    )
+    desk = Desk(book, ingest, lessor, configuration)
+    lessor.on_inquiry = desk.answer
+    return desk
 
 
 @asynccontextmanager
@@ -165,10 +197,12 @@ async def control_plane(
     is_read: bool = True,
 ) -> AsyncIterator[ControlPlane]:
     services = services_in(folder, url, config)
+    assert isinstance(services.control, Direct)
+    desk = services.control.desk
     writer = JournalWriter(folder / "journal", 0, time.time_ns(), segment_bytes=1 << 20)
     transport = httpx.ASGITransport(make_app(services, hosts))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        plane = ControlPlane(services, writer, client)
+        plane = ControlPlane(desk, services, writer, client)
         if is_read:
             await plane.ingest()
         try:
@@ -176,5 +210,6 @@ async def control_plane(
         finally:
             if not writer._is_closed:
                 writer.close()
-            await services.ingest.finish(PATIENCE_S)
-            services.lessor.close()
+            await desk.ingest.finish(PATIENCE_S)
+            desk.lessor.close()
+            await services.store.close()

@@ -22,8 +22,8 @@ from fakes.clock import PATIENCE_S
 _STAND_IN = """
 import json, os, select, signal, socket, sys, threading, time
 kind, task = sys.argv[1], json.loads(sys.argv[2])
-folder = os.environ["STAND_INS"]
-slot = task.get("slot", "-")
+folder = os.path.abspath(__file__).partition("/stand-ins/")[0]
+slot = task.get("slot", "-" if kind == "control" else kind)
 def say(what):
     with open(os.path.join(folder, "started"), "a") as file:
         file.write(f"{what} {slot} {os.getpid()}\\n")
@@ -109,8 +109,8 @@ class Supervised:
         return [(what, slot, int(pid)) for what, slot, pid in map(str.split, lines)]
 
     def started(self, slot: str) -> list[int]:
-        """Return the pids started in a slot; control's slot is `-`."""
-        return [pid for what, at, pid in self.said if at == slot and what in ("worker", "control")]
+        """Return the pids started in a slot; control's slot is `-`, admin's `admin`."""
+        return [pid for what, at, pid in self.said if at == slot and what in ("worker", "control", "admin")]
 
     @property
     def port(self) -> int:
@@ -148,7 +148,6 @@ def supervised(folder: Path, workers: int = 1) -> Iterator[Supervised]:
     tests = Path(__file__).parents[1]
     environ = {
         **os.environ,
-        "STAND_INS": str(folder),
         "PYTHONPATH": f"{package.parent}:{tests}",
         "OPENAI_API_KEY": "sk",
         "TMPDIR": str(folder),

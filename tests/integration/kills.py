@@ -47,7 +47,7 @@ async def replace(gateway: Gateway) -> None:
     before = set(gateway.children.values())
     gateway.process.send_signal(signal.SIGUSR2)
     await until(
-        lambda: len(gateway.children) == WORKERS + 1 and not before & set(gateway.children.values()),
+        lambda: len(gateway.children) == WORKERS + 2 and not before & set(gateway.children.values()),
         "all processes are new",
     )
 

@@ -12,7 +12,8 @@ from fakes.clock import PATIENCE_S
 from integration.gateway import run, until
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import store_url
-from pointsman.control.store.store import Batch, Rows, Store
+from pointsman.control.store.reports import Rows
+from pointsman.control.store.store import Batch, Store
 from pointsman.journal.reader import JournalReader
 from pointsman.journal.records import Outcome, Scope
 from pointsman.journal.writer import JournalWriter

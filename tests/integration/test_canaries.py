@@ -118,6 +118,9 @@ def test_no_secret_is_written_or_returned(where: str) -> None:
             found += find("".join(gateway.stderr).encode(), "what the processes say")
             for pid in gateway.children.values():  # anybody on the machine can read these
                 found += find(Path(f"/proc/{pid}/cmdline").read_bytes(), "the arguments of a process")
+            known = Path(f"/proc/{gateway.children['admin']}/environ").read_bytes()
+            needed = ("STORE_PASSWORD is", "POINTSMAN_ADMIN_TOKEN is")
+            found += [one for one in find(known, "the environment of admin") if not one.startswith(needed)]
             if where == "postgresql":
                 found += find(await dump(environ["STORE"]), "the database")
             assert not found, "\n".join(found)

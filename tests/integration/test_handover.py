@@ -85,7 +85,7 @@ def test_an_upgrade_fails_no_request() -> None:
             await asyncio.sleep(0.5)
             gateway.process.send_signal(signal.SIGUSR2)
             await until(
-                lambda: len(gateway.children) == 3 and not set(before.values()) & set(gateway.children.values()),
+                lambda: len(gateway.children) == 4 and not set(before.values()) & set(gateway.children.values()),
                 "all processes are new",
             )
             await asyncio.sleep(0.5)
@@ -181,7 +181,7 @@ def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
             gateway.process.send_signal(signal.SIGUSR2)
             await until(
                 lambda: (
-                    len(gateway.children) == 1 + number and not set(before.values()) & set(gateway.children.values())
+                    len(gateway.children) == 2 + number and not set(before.values()) & set(gateway.children.values())
                 ),
                 "there are as many workers as the configuration says, all new",
             )

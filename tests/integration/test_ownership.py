@@ -494,7 +494,7 @@ def test_owners_are_known_to_every_worker_and_after_every_death() -> None:
 
 def _are_replaced(gateway: Gateway, pids: list[int]) -> bool:
     children = gateway.children
-    return len(children) == 3 and set(pids).isdisjoint(children.values())
+    return len(children) == 4 and set(pids).isdisjoint(children.values())
 
 
 async def _serves(gateway: Gateway) -> None:
@@ -563,7 +563,7 @@ def test_upgrade_keeps_all_owners() -> None:
             before = set(gateway.children.values())
             gateway.process.send_signal(signal.SIGUSR2)
             await until(
-                lambda: len(gateway.children) == 2 and not before & set(gateway.children.values()),
+                lambda: len(gateway.children) == 3 and not before & set(gateway.children.values()),
                 "all processes are new",
             )
             await _serves(gateway)

@@ -123,9 +123,10 @@ async def no_space(gateway: Gateway, for_s: float) -> None:
 
 
 async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
-    """Truncate the log of the database, as a power failure would."""
+    """Overwrite the log of the database and kill those who use it, as a power failure would."""
     pid = gateway.children["control"]
     freeze(pid)
+    os.kill(gateway.children["admin"], signal.SIGKILL)
     wal = data_of(gateway) / "pointsman.db-wal"
     with wal.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)

@@ -27,7 +27,6 @@ MANY_IMPORTS = {
 }
 DOUBLE_NAMES = {
     "Answer",
-    "Asked",
     "Attempt",
     "Choice",
     "Chunk",
@@ -47,7 +46,6 @@ DOUBLE_NAMES = {
     "Usage",
     "Waiter",
     "Window",
-    "Worker",
 }
 SOURCES = sorted((ROOT / "src" / "pointsman").rglob("*.py"))
 FILES = sorted(path for folder in ("src", "tests", "bench", "tools") for path in (ROOT / folder).rglob("*.py"))

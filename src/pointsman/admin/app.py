@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.admin.api import ROUTERS
-from pointsman.admin.own_metrics import own_page
+from pointsman.admin.own_metrics import MAX_LIMITS, own_page
 from pointsman.admin.permissions import Need, Permission, undeclared
 from pointsman.admin.services import Has, Services
+from pointsman.control.inquiries import LimitInquiry, LimitState, PageInquiry, WorkerPage
 from pointsman.control.store.database import StoreError
+from pointsman.link.inquirer import AwayError
 
 MAX_BODY_BYTES = 1024 * 1024
 METRICS_S = 1.0  # how long workers are waited for
@@ -50,31 +52,39 @@ async def healthz() -> dict[str, str]:
 
 @_public.get("/readyz", include_in_schema=False)
 async def readyz(services: Has) -> dict[str, str]:
-    """Ready in any case: workers serve without the store. `degraded` says that the store is away, that the
-    configuration on disk was refused, or that somebody should look at parts of the books that could not be read."""
-    state = services.ingest.state
-    journals, _ = services.ingest.set_aside()
+    """Ready in any case: workers serve without control and the store. `degraded` says that one of these is away, that
+    the configuration on disk was refused, or that somebody should look at parts of the books that could not be read."""
+    try:
+        state = await services.state()
+    except AwayError as error:
+        return {"status": "degraded", "control": str(error)}
     wrong: dict[str, str] = {}
-    if state.problem is not None:
-        wrong["store"] = state.problem
-    if state.damage or journals:
+    if state.store != "ok":
+        wrong["store"] = state.store
+    if state.journal_damage or state.damaged_journals:
         wrong["journal"] = (
-            f"{state.damage} damaged places were passed over since the start, {journals} journals set aside"
+            f"{state.journal_damage} damaged places were passed over since the start, "
+            f"{state.damaged_journals} journals set aside"
         )
-    if services.configuration.refused is not None:
+    if state.config_refused:
         wrong["configuration"] = (
             "the configuration on disk was refused and an older one is in force; the log and GET /api/v1/status say why"
         )
-    if state.refused:
-        wrong["refused"] = f"{state.refused} records are set aside in the table refused"
+    if state.refused_records:
+        wrong["refused"] = f"{state.refused_records} records are set aside in the table refused"
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 
 @_metrics.get("/metrics", include_in_schema=False)
 async def metrics(services: Has) -> Response:
-    pages = await services.lessor.metrics(METRICS_S)
-    alive = [line.hello.epoch for line in services.lessor.lines if line.hello is not None]
-    own = own_page(services, len(alive) - len(pages))
+    state, limits, found = await asyncio.gather(
+        services.state(),
+        services.control.ask(LimitInquiry(MAX_LIMITS), LimitState),
+        services.control.ask(PageInquiry(METRICS_S), WorkerPage),
+    )
+    pages = {one.epoch: one.page for one in found}
+    alive = [worker.epoch for worker in state.workers]
+    own = own_page(state, limits, len(set(alive) - pages.keys()))
     text = await asyncio.to_thread(services.pages.text, pages, alive, own)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -126,6 +136,10 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     @app.exception_handler(StoreError)
     async def store_failed(_: Request, error: StoreError) -> Response:
         return _error(503, "store_unavailable", f"the store cannot be read: {error}")
+
+    @app.exception_handler(AwayError)
+    async def control_away(_: Request, error: AwayError) -> Response:
+        return _error(503, "control_unavailable", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

@@ -1,13 +1,11 @@
-"""What control itself knows for the metrics: books, limits, configuration."""
+"""The metrics of control itself: books, limits, configuration."""
 
 import platform
-from collections.abc import Iterator
-from time import time
+from collections.abc import Iterator, Sequence
 
 from pointsman import __version__
-from pointsman.admin.services import Services
-from pointsman.domain.limits import Limit, Metric
-from pointsman.domain.snapshots import limits_told
+from pointsman.control.inquiries import ControlState, LimitState
+from pointsman.domain.limits import Metric
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
 
 MAX_LIMITS = 1000
@@ -15,65 +13,60 @@ _NANO = 1_000_000_000
 _OWNER = ("scope", "owner", "period")
 
 
-def own_page(services: Services, silent: int) -> Page:
+def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> Page:
     """Counters and gauges of control. `silent` workers are connected and did not answer this time."""
-    return Page(list(_counters(services)), [], [*_processes(services, silent), *_books(services), *_limits(services)])
+    return Page(list(_counters(state)), [], [*_processes(state, silent), *_books(state), *_limits(limits)])
 
 
-def _counters(services: Services) -> Iterator[CounterFamily]:
-    state, configuration = services.ingest.state, services.configuration
-    yield counter("pointsman_journal_damaged_places_total", "Places where a journal was damaged.", state.damage)
-    yield counter("pointsman_config_reloads_total", "Configurations that were put in force.", configuration.reloads)
-    yield counter(
-        "pointsman_config_refusals_total", "Configurations that were not put in force.", configuration.refusals
-    )
+def _counters(state: ControlState) -> Iterator[CounterFamily]:
+    yield counter("pointsman_journal_damaged_places_total", "Places where a journal was damaged.", state.journal_damage)
+    yield counter("pointsman_config_reloads_total", "Configurations that were put in force.", state.reloads)
+    yield counter("pointsman_config_refusals_total", "Configurations that were not put in force.", state.refusals)
 
 
-def _processes(services: Services, silent: int) -> Iterator[GaugeFamily]:
-    configuration = services.configuration
+def _processes(state: ControlState, silent: int) -> Iterator[GaugeFamily]:
     yield gauge(
         "pointsman_build_info",
         "The version that runs.",
         [((__version__, platform.python_version()), 1)],
         ("version", "python"),
     )
-    yield gauge("pointsman_workers", "Workers that are connected to control.", len(services.lessor.lines))
+    yield gauge("pointsman_workers", "Workers that are connected to control.", len(state.workers))
     yield gauge("pointsman_workers_silent", "Workers that did not answer this request for metrics in time.", silent)
     yield gauge(
         "pointsman_config_last_reload_successful",
         "1 unless the configuration on disk was refused.",
-        int(configuration.refused is None),
+        int(not state.config_refused),
     )
     yield gauge(
         "pointsman_config_last_reload_success_timestamp_seconds",
         "When the configuration in force was taken.",
-        configuration.taken_at,
+        state.taken_at,
     )
 
 
-def _books(services: Services) -> Iterator[GaugeFamily]:
-    state = services.ingest.state
-    aside, aside_bytes = services.ingest.set_aside()
-    lag_s = max(0.0, time() - state.caught_up_at) if state.caught_up_at else 0.0
-    yield gauge("pointsman_store_up", "1 while the store works.", int(state.problem is None))
-    yield gauge("pointsman_ingest_lag_seconds", "Seconds since all journals were read to their end.", lag_s)
-    yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journals not read yet.", services.ingest.backlog_bytes())
-    yield gauge("pointsman_damaged_journals", "Journals set aside for somebody to look at.", aside)
-    yield gauge("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", aside_bytes)
-    yield gauge("pointsman_refused_records", "Records set aside in the table refused.", state.refused)
+def _books(state: ControlState) -> Iterator[GaugeFamily]:
+    yield gauge("pointsman_store_up", "1 while the store works.", int(state.store == "ok"))
+    yield gauge(
+        "pointsman_ingest_lag_seconds", "Seconds since all journals were read to their end.", state.caught_up_s or 0.0
+    )
+    yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journals not read yet.", state.backlog_bytes)
+    yield gauge("pointsman_damaged_journals", "Journals set aside for somebody to look at.", state.damaged_journals)
+    yield gauge("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", state.damaged_journal_bytes)
+    yield gauge("pointsman_refused_records", "Records set aside in the table refused.", state.refused_records)
 
 
-def _limits(services: Services) -> Iterator[GaugeFamily]:
-    """The present window of every limit, whether used or not; the first `MAX_LIMITS`."""
-    now = time()
+def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
+    """The present window of each limit, whether used or not."""
     money: list[tuple[tuple[str, str, str], int, int, int]] = []
     rates: list[tuple[tuple[str, str, str, str], int, int, int]] = []
-    for limit in limits_told(services.configuration.current.snapshot, MAX_LIMITS):
-        spent = services.book.spent_in((limit.counter, limit.period.window(now)[0]))
-        if limit.metric is Metric.USD:
-            money.append((_labels(limit), limit.amount, spent.posted, spent.lent))
+    for one in limits:
+        scope, _, owner = one.owner.partition(":")
+        labels, amount = (scope, owner, one.period), one.limit or 0
+        if one.metric == Metric.USD.value:
+            money.append((labels, amount, one.posted, one.lent))
         else:
-            rates.append(((*_labels(limit), limit.metric.value), limit.amount, spent.posted, spent.lent))
+            rates.append(((*labels, one.metric), amount, one.posted, one.lent))
     for name, description, values in (
         ("limit", "Dollars of a budget per window.", {labels: amount for labels, amount, _, _ in money}),
         ("spent", "Dollars spent in the present window.", {labels: spent for labels, _, spent, _ in money}),
@@ -89,8 +82,3 @@ def _limits(services: Services) -> Iterator[GaugeFamily]:
         ("_remaining", "Tokens or requests left in the present window.", {r[0]: max(0, r[1] - r[2]) for r in rates}),
     ):
         yield gauge(f"pointsman_rate_limit{name}", description, counts.items(), of_rates)
-
-
-def _labels(limit: Limit) -> tuple[str, str, str]:
-    scope, _, owner = limit.owner.partition(":")
-    return scope, owner, limit.period.name

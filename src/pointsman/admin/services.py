@@ -1,47 +1,53 @@
 """What the routes of the admin API work with."""
 
 from time import time
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, Response
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.auth import AdminToken
 from pointsman.admin.metrics import WorkerPages
-from pointsman.control.configuration import Configuration
-from pointsman.control.ingest import Ingest
-from pointsman.control.lessor import Lessor
-from pointsman.control.store.store import Store
-from pointsman.money.leases import LeaseBook
+from pointsman.control.inquiries import ControlState, StateInquiry
+from pointsman.control.store.reports import Reports
+from pointsman.link.inquirer import ANSWER_S, Item
+
+
+class ControlAsker(Protocol):
+    """The line to the control process."""
+
+    async def ask(self, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
+        """Return all items of the answer. Raises `AwayError`."""
+        ...
 
 
 class Services(Struct, kw_only=True, eq=False):
-    """The parts of the control process. `metrics_are_open` says that they may be read without a token."""
+    """The parts of the admin process. `metrics_are_open` says that they may be read without a token."""
 
-    book: LeaseBook
-    ingest: Ingest
-    lessor: Lessor
-    configuration: Configuration
+    control: ControlAsker
+    store: Reports
     token: AdminToken
     metrics_token: AdminToken | None = None
     metrics_are_open: bool = True
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
 
-    @property
-    def store(self) -> Store:
-        """The store. Raises 503 while there is none."""
-        if self.ingest.store is None:
-            said = self.ingest.state.problem or "it was not opened yet"
-            raise HTTPException(503, {"code": "store_unavailable", "message": f"the store cannot be read: {said}"})
-        return self.ingest.store
+    async def state(self) -> ControlState:
+        """Return the state of control. Raises `AwayError`."""
+        (found,) = await self.control.ask(StateInquiry(), ControlState)
+        return found
 
 
 def services(request: Request) -> Services:
     found = request.app.state.services
     assert isinstance(found, Services)
     return found
+
+
+def as_json(value: object) -> Response:
+    """Return an answer of structs, encoded."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 Has = Annotated[Services, Depends(services)]

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.reconcile import OPEN
-from pointsman.control.store.store import Batch, JournalState, RequestRow, Row
+from pointsman.control.store.reports import Row
+from pointsman.control.store.store import Batch, JournalState, RequestRow
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Metric, Period
 from pointsman.domain.outcomes import UsageSource

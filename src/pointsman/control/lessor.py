@@ -31,6 +31,7 @@ from pointsman.link.frames import (
     Granted,
     Hello,
     InForce,
+    Inquiry,
     Metrics,
     MetricsAsk,
     NewSnapshot,
@@ -47,6 +48,8 @@ from pointsman.money.leases import LeaseBook
 BEAT_S = 1.0
 UNASKED = 0  # the number of no question
 RECALL_S = 0.03  # how long an ask waits for others to give back
+
+OnInquiry = Callable[[Inquiry, Callable[[FromControl], None]], Coroutine[None, None, None]]
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +89,8 @@ class Line(asyncio.Protocol):
 
 
 class Lessor:
-    """All workers. `snapshot` says which one they should have: its path and digest."""
+    """All workers, and the admin process, whose inquiries go to `on_inquiry`. `snapshot` gives the path and the digest
+    of the snapshot that workers should have."""
 
     def __init__(self, book: LeaseBook, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
         self._book = book
@@ -100,6 +104,7 @@ class Lessor:
         self._has_all = False  # every worker has called since the start, or its journal is read to the end
         self._tasks: set[asyncio.Task[None]] = set()
         self._custody = Custody(ingest)
+        self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
@@ -122,6 +127,9 @@ class Lessor:
         """Take one frame."""
         if isinstance(frame, Hello):
             self._welcome(line, frame)
+        elif isinstance(frame, Inquiry):
+            if self.on_inquiry is not None:
+                self._start(self.on_inquiry(frame, line.send))
         elif line.hello is None:
             line.close()
         elif isinstance(frame, Ask):

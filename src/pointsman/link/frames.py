@@ -78,6 +78,13 @@ class StateTold(Struct, frozen=True, array_like=True, tag=9):
     changes: list[Change]
 
 
+class Inquiry(Struct, frozen=True, array_like=True, tag=10):
+    """A question or an order of the admin process, with no `Hello` before. `body` is one of `control.inquiries`."""
+
+    number: int
+    body: bytes
+
+
 # From control.
 
 
@@ -131,8 +138,18 @@ class StateAnswer(Struct, frozen=True, array_like=True, tag=25):
     unable: Unable | None = None
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics | StateAsk | StateTold
-FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend | StateAnswer
+class Reply(Struct, frozen=True, array_like=True, tag=26):
+    """A part of the answer to an `Inquiry`: an array of items. Control answers workers between the parts of a long
+    answer. A `failure` ends the answer."""
+
+    number: int
+    items: bytes
+    is_last: bool
+    failure: str | None = None
+
+
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics | StateAsk | StateTold | Inquiry
+FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend | StateAnswer | Reply
 
 _ENCODER = msgspec.msgpack.Encoder()
 FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)

@@ -16,12 +16,9 @@ import msgspec
 import uvloop
 from sqlalchemy.engine import URL
 
-from pointsman.admin.app import make_app
-from pointsman.admin.auth import AdminToken, load_or_make, metrics_token
-from pointsman.admin.listener import Server, server_of
-from pointsman.admin.services import Services
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
+from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
 from pointsman.control.lessor import Lessor
 from pointsman.control.listing import Listing
@@ -65,53 +62,36 @@ class _Control:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
         loop.add_reader(task.life_fd, stopping.set)
-        try:
-            token = load_or_make(self._data_dir, os.environ)
-            of_metrics = metrics_token(os.environ)
-        except (OSError, ValueError) as error:
-            _logger.error("the admin token cannot be had: %s", error)  # noqa: TRY400 -- the trace would not help
-            return 1
-        services = self._services(token, of_metrics)
-        await services.lessor.listen(socket.socket(fileno=task.link_fd))
-        server = self._server(services)
-        sockets = [socket.socket(fileno=fd) for fd in task.console_fds]
-        reading = loop.create_task(services.ingest.run())
-        serving = loop.create_task(server.serve(sockets=sockets))
+        desk = self._desk()
+        await desk.lessor.listen(socket.socket(fileno=task.link_fd))
+        reading = loop.create_task(desk.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
         def on_hangup() -> None:
-            reload = loop.create_task(services.configuration.reload())
+            reload = loop.create_task(desk.configuration.reload())
             reloads.add(reload)
             reload.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
-        while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        if not await self._find_store(services.ingest, stopping):
-            services.lessor.close()
-            await services.ingest.finish(0.0)
+        if not await self._find_store(desk.ingest, stopping):
+            desk.lessor.close()
+            await desk.ingest.finish(0.0)
             await reading
-            server.should_exit = True
-            await serving
             return 1
-        if token.made is not None:
-            print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
         settle_memory()
         say_ready(task.ready_fd)
         # Only now: reading a large configuration again would delay the start.
-        tasks = [loop.create_task(services.configuration.run()), loop.create_task(self._prune(services))]
-        if (listing := self._listing(services)) is not None:
+        tasks = [loop.create_task(desk.configuration.run()), loop.create_task(self._prune(desk))]
+        if (listing := self._listing(desk)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
         loop.remove_reader(task.life_fd)
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await services.ingest.finish(FINISH_S)
+        await desk.ingest.finish(FINISH_S)
         await reading
-        services.lessor.close()
-        server.should_exit = True
-        await serving
+        desk.lessor.close()
         return 0
 
     async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
@@ -139,7 +119,7 @@ class _Control:
                     await ingest.is_ready.wait()
         return True
 
-    def _services(self, token: AdminToken, of_metrics: AdminToken | None) -> Services:
+    def _desk(self) -> Desk:
         task = self._task
         url_of = self._store_url
 
@@ -176,17 +156,9 @@ class _Control:
         ingest.is_shared = self._settings.store_url is not None
         book.size = self._settings.workers
         book.configure(counters_of(configuration.current.snapshot))
-        # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
-        is_open = self._settings.console.is_loopback and of_metrics is None
-        return Services(
-            book=book,
-            ingest=ingest,
-            lessor=lessor,
-            configuration=configuration,
-            token=token,
-            metrics_token=of_metrics,
-            metrics_are_open=is_open,
-        )
+        desk = Desk(book, ingest, lessor, configuration)
+        lessor.on_inquiry = desk.answer
+        return desk
 
     def _lock_books(self) -> None:
         """See to it that nobody else reads the journals into the store: what two read would count twice. The control
@@ -208,17 +180,9 @@ class _Control:
         except ValueError as error:
             raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
 
-    def _server(self, services: Services) -> Server:
-        console = self._settings.console
-        loopback = frozenset({"127.0.0.1", "localhost", "::1"})
-        stated = self._settings.console_hosts
-        hosts = loopback | {console.host} | stated if console.is_loopback or stated else frozenset[str]()
-        app = make_app(services, hosts)
-        return server_of(app)
-
-    def _listing(self, services: Services) -> Listing | None:
+    def _listing(self, desk: Desk) -> Listing | None:
         """What asks providers for their models, where the configuration wants it."""
-        period_s, configuration = self._settings.list_models_s, services.configuration
+        period_s, configuration = self._settings.list_models_s, desk.configuration
         if period_s is None:
             return None
         return Listing(
@@ -229,21 +193,21 @@ class _Control:
             SystemRandom().random,
         )
 
-    async def _prune(self, services: Services) -> None:
+    async def _prune(self, desk: Desk) -> None:
         """Delete single requests that are old, a few at a time, settle what nobody reconciled, and forget the things of
         providers' that nobody uses."""
         while True:
             await asyncio.sleep(PRUNE_S)
-            store = services.ingest.store
+            store = desk.ingest.store
             if store is None:
                 continue
             try:
-                await services.ingest.lapse()
+                await desk.ingest.lapse()
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):
                     await asyncio.sleep(0.1)
-                state_days = services.configuration.current.snapshot.routing.state_days
+                state_days = desk.configuration.current.snapshot.routing.state_days
                 while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
                     await asyncio.sleep(0.1)
             except StoreError as error:

@@ -20,7 +20,8 @@ from pointsman.config.problems import Problem
 from pointsman.config.snapshot_file import Compiled, SnapshotError, read_accepted, write_snapshot
 from pointsman.config.whole_file import write_whole
 from pointsman.runtime.safe_path import python
-from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, SupervisorError, check_handover, lock_data_dir
+from pointsman.runtime.sockets import SupervisorError, lock_data_dir
+from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, check_handover
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
 VIRTUAL_KEY = "virtual-key"  # the digest of the key that was made where no file defines one

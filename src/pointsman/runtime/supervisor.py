@@ -1,4 +1,4 @@
-"""Keeps the processes of a gateway: workers, which serve, and control, which keeps the books.
+"""Keeps the processes of a gateway: workers, which serve, control, which keeps the books, and admin, its web side.
 
 Plain and synchronous, so that there is little that can go wrong in it. It holds the listening sockets, one for each
 worker, so that no connection is lost while a worker is replaced; and the lock of the data folder.
@@ -7,8 +7,6 @@ SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration rea
 replaces all processes, this one included, by the installed version, without losing a connection.
 """
 
-import errno
-import fcntl
 import logging
 import os
 import selectors
@@ -17,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -27,9 +24,9 @@ from msgspec import Struct
 
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
-from pointsman.runtime.listeners import bind_beside, listen, open_to_all, port_of
-from pointsman.runtime.safe_path import python
-from pointsman.runtime.tasks import ControlTask, WorkerTask
+from pointsman.runtime.children import ADMIN, CONTROL, PATIENCE_S, Child, Starter
+from pointsman.runtime.listeners import bind_beside, open_to_all, port_of
+from pointsman.runtime.sockets import Sockets, SupervisorError, open_sockets
 from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # within which a child must be ready
@@ -37,39 +34,11 @@ PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is st
 STABLE_S = 10.0  # a child that has lived this long has recovered
 FAILED_STARTS = 2  # of a worker, after which no connections wait for it
 CONTROL_DRAIN_S = 15.0
-PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
 RESTART_PATIENCE_S = 3.0  # one in the place of a dead one is missed
 HANDOVER = "POINTSMAN_HANDOVER"
 REHEARSAL = "POINTSMAN_REHEARSAL"  # what HANDOVER will hold, for a process that is to say whether it could take over
 
 _logger = logging.getLogger("pointsman")
-
-
-class SupervisorError(Exception):
-    """Why the gateway cannot start."""
-
-
-class Sockets(Struct):
-    """What outlives every child, as descriptors. `listen` has a list for each worker."""
-
-    listen: list[list[int]]
-    console: list[int]
-    link: int
-    link_path: str
-    lock: int
-
-
-class Child(Struct, kw_only=True):
-    """One process. `life` is the end of a pipe that closes with the supervisor; `ready` is read until it is ready."""
-
-    name: str
-    slot: int | None
-    pid: int
-    life: int
-    ready: int | None
-    started_at: float
-    is_leaving: bool = False
-    is_ready: bool = False
 
 
 class Handover(Struct):
@@ -87,11 +56,10 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._snapshot = snapshot
-        self._snapshot_path = snapshot_path
-        self._config = config
+        self._starter = Starter(settings, snapshot_path, config)
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
-        self._restarts: dict[int | None, tuple[float, int]] = {}  # by slot, `None` for control: when, how often
+        self._restarts: dict[str, tuple[float, int]] = {}  # by name: when, how often
         self._failed: dict[
             int, int
         ] = {}  # by slot: how often a worker has ended, one after the other, before it served
@@ -127,55 +95,17 @@ class Supervisor:
 
     def _start_all(self) -> None:
         for slot in range(self._settings.workers):
-            self._start(slot)
-        self._start(None, is_first=True)
+            self._start(_worker(slot))
+        self._start(CONTROL, is_first=True)
+        self._start(ADMIN)
         self._wait_until_ready(list(self._children.values()))
 
-    def _start(self, slot: int | None, patience_s: float = PATIENCE_S, *, is_first: bool = False) -> Child:
-        """Start a worker, or control where there is no slot."""
-        ready, their_ready = os.pipe()
-        their_life, life = os.pipe()
-        sockets = self._sockets
-        data_dir = str(self._settings.data_dir.absolute())
-        if slot is None:
-            name, module, fds = "control", "control", [*sockets.console, sockets.link]
-            task: ControlTask | WorkerTask = ControlTask(
-                config=str(self._config) if self._config is not None else None,
-                console_fds=sockets.console,
-                link_fd=sockets.link,
-                ready_fd=their_ready,
-                life_fd=their_life,
-                data_dir=data_dir,
-                snapshot=str(self._snapshot_path),
-                log_level=self._settings.log_level,
-                public_is_loopback=self._settings.listen.is_loopback,
-                must_own=is_first,
-            )
-        else:
-            name, module, fds = f"worker {slot}", "worker", sockets.listen[slot]
-            task = WorkerTask(
-                slot=slot,
-                epoch=time.time_ns(),
-                listen_fds=sockets.listen[slot],
-                ready_fd=their_ready,
-                life_fd=their_life,
-                data_dir=data_dir,
-                snapshot=str(self._snapshot_path),
-                link=sockets.link_path,
-                patience_s=patience_s,
-            )
-        arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
-        # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
-        process = subprocess.Popen(  # noqa: S603 -- our own module
-            arguments, pass_fds=[*fds, their_ready, their_life], start_new_session=True
-        )
-        process.returncode = 0  # reaped by `_reap`; so the object does not wait for it
-        os.close(their_ready)
-        os.close(their_life)
-        os.set_blocking(ready, False)
-        child = Child(name=name, slot=slot, pid=process.pid, life=life, ready=ready, started_at=time.monotonic())
+    def _start(self, name: str, patience_s: float = PATIENCE_S, *, is_first: bool = False) -> Child:
+        slot = None if name in (CONTROL, ADMIN) else int(name.rpartition(" ")[2])
+        child = self._starter.start(name, slot, self._sockets, patience_s=patience_s, is_first=is_first)
         self._children[child.pid] = child
-        self._selector.register(ready, selectors.EVENT_READ, child)
+        assert child.ready is not None
+        self._selector.register(child.ready, selectors.EVENT_READ, child)
         return child
 
     def _wait_until_ready(self, children: Sequence[Child]) -> None:
@@ -186,7 +116,7 @@ class Supervisor:
             for child in waiting:
                 if child.pid not in self._children:
                     raise SupervisorError(f"the {child.name} process could not start; what it said is above")
-            self._restart_due((None,))  # workers that start wait for control
+            self._restart_due((CONTROL,))  # workers that start wait for control
             if self._asked_to_end():
                 return
             if time.monotonic() > ends_at:
@@ -253,12 +183,12 @@ class Supervisor:
     def _plan_restart(self, child: Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        count = self._restarts.get(child.slot, (0.0, 0))[1]
+        count = self._restarts.get(child.name, (0.0, 0))[1]
         if time.monotonic() - child.started_at > STABLE_S:
             count = 0
         pause_s = PAUSES_S[min(count, len(PAUSES_S) - 1)]
         _logger.error("%s (pid %d) %s; it is started again in %g s", child.name, child.pid, how, pause_s)
-        self._restarts[child.slot] = (time.monotonic() + pause_s, count + 1)
+        self._restarts[child.name] = (time.monotonic() + pause_s, count + 1)
 
     def _close_if_failing(self, child: Child) -> None:
         """A worker that cannot start leaves connections waiting that others would serve: those go to others, or are
@@ -284,19 +214,19 @@ class Supervisor:
         due = [when for when, _ in self._restarts.values() if when]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _restart_due(self, slots: Collection[int | None] | None = None) -> None:
-        """Start again what is due, in these slots or in all."""
-        for slot, (when, count) in list(self._restarts.items()):
-            if when and time.monotonic() >= when and (slots is None or slot in slots):
-                self._restarts[slot] = (0.0, count)
-                self._start(slot, RESTART_PATIENCE_S)
+    def _restart_due(self, names: Collection[str] | None = None) -> None:
+        """Start again what is due, of these or of all."""
+        for name, (when, count) in list(self._restarts.items()):
+            if when and time.monotonic() >= when and (names is None or name in names):
+                self._restarts[name] = (0.0, count)
+                self._start(name, RESTART_PATIENCE_S)
 
     def _hang_up(self) -> None:
         """Have control read the configuration again, and workers reopen the log."""
         for child in self._children.values():
             # A worker that is starting would die of the signal, and opens the new file anyway; one that drains may be
             # of a version that does not know the signal.
-            if child.slot is None or (child.is_ready and not child.is_leaving):
+            if child.name == CONTROL or (child.slot is not None and child.is_ready and not child.is_leaving):
                 os.kill(child.pid, signal.SIGHUP)
 
     # Ending.
@@ -305,7 +235,7 @@ class Supervisor:
         _logger.info("draining: requests in progress may finish for up to %g s", self._settings.drain_s)
         workers = [child for child in self._children.values() if child.slot is not None]
         self._end(workers, self._settings.drain_s + 10)
-        self._end([child for child in self._children.values() if child.slot is None], CONTROL_DRAIN_S)
+        self._end(list(self._children.values()), CONTROL_DRAIN_S)
         _logger.info("stopped")
         return 0
 
@@ -399,38 +329,41 @@ class Supervisor:
 
     def _replace_all(self) -> None:
         """Control first, since only one may keep the books: the old workers have leases to go on with. Then new
-        workers on the sockets of the old, which hand on what they hold and drain. Where a new one cannot start, those
-        there are go on."""
+        workers on the sockets of the old, which hand on what they hold and drain; admin is replaced in the same way,
+        before them. Where a new one cannot start, those there are go on."""
         old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
-        if not any(child.slot is None for child in old):  # it had died, and was waiting to be started again
-            self._restarts[None] = (time.monotonic(), 0)
+        if not any(child.name == CONTROL for child in old):  # it had died, and was waiting to be started again
+            self._restarts[CONTROL] = (time.monotonic(), 0)
         for child in old:
-            if child.slot is None:
+            if child.name == CONTROL:
                 self._end([child], CONTROL_DRAIN_S)
             if child.slot is None or child.slot < self._settings.workers:
-                self._restarts.pop(child.slot, None)  # it may have died meanwhile, and is started here
-                new = self._start(child.slot)
+                self._restarts.pop(child.name, None)  # it may have died meanwhile, and is started here
+                new = self._start(child.name)
                 try:
                     self._wait_until_ready([new])
                 except SupervisorError as error:
                     _logger.error("%s; what has not been replaced goes on as it is", error)  # noqa: TRY400
-                    if new.slot is not None:
-                        self._restarts.pop(new.slot, None)
+                    if new.name != CONTROL:
+                        self._restarts.pop(new.name, None)
                         self._end([new] if new.pid in self._children else [], 5.0)
+                    if new.name == ADMIN:  # workers do without
+                        continue
                     return
-            if child.slot is not None and child.pid in self._children:
+            if child.name != CONTROL and child.pid in self._children:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
         self._start_missing()
         self._change_number()
 
     def _start_missing(self) -> None:
-        """Those that had died and were waiting to be started again when the hand-over came."""
-        there = {child.slot for child in self._children.values() if not child.is_leaving}
+        """Those that had died and were waiting to be started again when the hand-over came, and those that the version
+        before did not have."""
+        there = {child.name for child in self._children.values() if not child.is_leaving}
         slots = range(min(len(self._sockets.listen), self._settings.workers))
-        for slot in (None, *slots):
-            if slot not in there:
-                self._restarts.setdefault(slot, (time.monotonic(), 0))
+        for name in (CONTROL, ADMIN, *map(_worker, slots)):
+            if name not in there:
+                self._restarts.setdefault(name, (time.monotonic(), 0))
 
     def _change_number(self) -> None:
         """Have as many workers as the configuration wants now."""
@@ -438,15 +371,15 @@ class Supervisor:
         for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would go on choosing them
             os.close(fd)
         del listen[wanted:]
-        for slot in [slot for slot in self._restarts if slot is not None and slot >= wanted]:
-            del self._restarts[slot]
+        kept = {CONTROL, ADMIN, *map(_worker, range(wanted))}
+        self._restarts = {name: when for name, when in self._restarts.items() if name in kept}
         while len(listen) < wanted:
             try:
                 listen.append(bind_beside(listen[0]))
             except OSError as error:
                 _logger.error("no socket for worker %d, so there are fewer: %s", len(listen), error.strerror)  # noqa: TRY400
                 return
-            new = self._start(len(listen) - 1)
+            new = self._start(_worker(len(listen) - 1))
             try:
                 self._wait_until_ready([new])
             except SupervisorError as error:
@@ -486,8 +419,12 @@ class Supervisor:
 
 
 def _order(child: Child) -> int:
-    """Control before the workers."""
-    return -1 if child.slot is None else child.slot
+    """Control, admin, the workers."""
+    return child.slot if child.slot is not None else -2 if child.name == CONTROL else -1
+
+
+def _worker(slot: int) -> str:
+    return f"worker {slot}"
 
 
 def check_handover(state: str, settings: Settings) -> None:
@@ -499,54 +436,3 @@ def check_handover(state: str, settings: Settings) -> None:
     file = settings.data_dir / "lock"
     if not file.exists() or not os.path.samestat(file.stat(), os.fstat(lock)):
         raise SupervisorError(f"data_dir: a change, now to {settings.data_dir}, takes effect only at a restart")
-
-
-def lock_data_dir(data_dir: Path) -> int:
-    """Make the folder and lock it. Raises `SupervisorError` when another gateway has it."""
-    try:
-        data_dir.mkdir(parents=True, mode=0o700, exist_ok=True)
-        fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SupervisorError(f"the data folder {data_dir} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(fd)
-        raise SupervisorError(
-            f"another gateway (pid {holder}) uses the data folder {data_dir}; stop it, or choose another folder with "
-            "--data-dir or `data_dir`"
-        ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
-def open_sockets(settings: Settings) -> Sockets:
-    """Every socket and the lock. Raises `SupervisorError`."""
-    lock = lock_data_dir(settings.data_dir)
-    field, address = "server.listen", settings.listen
-    try:
-        if address.port:  # each worker has a socket at it, and so could another gateway: is it ours alone?
-            for fd in listen(address.host, address.port, is_shared=False):
-                os.close(fd)
-        shared = [listen(address.host, address.port, is_shared=True)]
-        port = port_of(shared[0][0])
-        shared += [listen(address.host, port, is_shared=True) for _ in range(settings.workers - 1)]
-        field, address = "console.listen", settings.console
-        console = listen(address.host, address.port, is_shared=False)
-    except OSError as error:
-        os.close(lock)
-        if error.errno == errno.EADDRINUSE:
-            option = "--listen" if field == "server.listen" else "--console"
-            raise SupervisorError(
-                f"{field}: {address} is in use by another process; choose another address with {option} HOST:PORT "
-                "(the demonstration: make run PORT=8090 CONSOLE_PORT=8091)"
-            ) from None
-        raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
-    # Not in the data folder: the path of such a socket may have some hundred characters only.
-    path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
-    link = socket.socket(socket.AF_UNIX)
-    link.bind(str(path))
-    link.listen(64)
-    return Sockets(shared, console, link.detach(), str(path), lock)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable by which the admin process learns the address of the store
 GC_THRESHOLD = 20_000  # objects made and not freed
 
 
@@ -30,7 +31,6 @@ class ControlTask(Struct, frozen=True, kw_only=True):
     start where that is another gateway's: nobody is served yet."""
 
     config: str | None
-    console_fds: list[int]
     link_fd: int
     ready_fd: int
     life_fd: int
@@ -39,6 +39,20 @@ class ControlTask(Struct, frozen=True, kw_only=True):
     log_level: str
     public_is_loopback: bool
     must_own: bool = False
+
+
+class AdminTask(Struct, frozen=True, kw_only=True):
+    """The admin process. `hosts` are the names by which the console may be called, none for any. With `is_local` the
+    console is on a loopback address. `link` is the path of control's socket."""
+
+    console_fds: list[int]
+    hosts: list[str]
+    is_local: bool
+    link: str
+    ready_fd: int
+    life_fd: int
+    data_dir: str
+    log_level: str
 
 
 def say_ready(ready_fd: int) -> None:

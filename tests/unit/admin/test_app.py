@@ -9,6 +9,8 @@ from fakes.control import TOKEN, control_plane
 from fakes.metrics import samples
 from integration.gateway import run
 from pointsman.admin.auth import AdminToken
+from pointsman.control.store.database import store_url
+from pointsman.control.store.reports import Reports
 
 SCRAPE = "a-token-for-prometheus-alone"
 
@@ -74,16 +76,15 @@ def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) ->
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
-            plane.services.ingest.state.problem = "OperationalError: it is gone"
-            kept, plane.services.ingest.store = plane.services.ingest.store, None
+            plane.desk.ingest.state.problem = "OperationalError: it is gone"
+            plane.services.store = Reports.of(store_url(None, tmp_path / "elsewhere"))
             answer = await plane.get("/api/v1/usage")
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "store_unavailable"
-            assert "it is gone" in answer.text
+            assert "unable to open database file" in answer.text
             assert (await plane.get("/healthz", token=None)).status_code == 200
             degraded = await plane.get("/readyz", token=None)
             assert degraded.json() == {"status": "degraded", "store": "OperationalError: it is gone"}
-            plane.services.ingest.store = kept
 
     run(main())
 
@@ -91,8 +92,8 @@ def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) ->
 def test_what_somebody_should_look_at_is_said(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state = plane.services.ingest.state
-            aside = plane.services.ingest._folder / "damaged-1"
+            state = plane.desk.ingest.state
+            aside = plane.desk.ingest._folder / "damaged-1"
             aside.mkdir()
             told = (await plane.get("/readyz", token=None)).json()
             passed = "damaged places were passed over since the start"

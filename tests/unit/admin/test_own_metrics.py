@@ -1,18 +1,25 @@
-"""Control's own part of the metrics."""
+"""Control's part of the metrics."""
 
 from pathlib import Path
 from time import time
 
-from fakes.control import control_plane
+from fakes.control import ControlPlane, control_plane
 from fakes.metrics import samples
 from fakes.origin import run
 from pointsman.admin.own_metrics import own_page
+from pointsman.control.inquiries import LimitInquiry, LimitState
+from pointsman.telemetry.metrics import Page
+
+
+async def page(plane: ControlPlane, silent: int = 0) -> Page:
+    limits = await plane.services.control.ask(LimitInquiry(100), LimitState)
+    return own_page(await plane.services.state(), limits, silent)
 
 
 def test_limits_that_nobody_has_used_are_there_in_full(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            found = samples(own_page(plane.services, 0))
+            found = samples(await page(plane))
             labels = '{owner="me",period="day",scope="virtual_key"}'
             assert found[f"pointsman_budget_spent_dollars{labels}"] == 0
             limit = found[f"pointsman_budget_limit_dollars{labels}"]
@@ -28,7 +35,7 @@ def test_a_label_never_names_a_window(tmp_path: Path) -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1)
             await plane.ingest()
-            names = [name for name in samples(own_page(plane.services, 0)) if "limit" in name or "budget" in name]
+            names = [name for name in samples(await page(plane)) if "limit" in name or "budget" in name]
             assert names
             assert not any("window" in name or str(int(time()))[:4] in name for name in names)
 
@@ -38,6 +45,6 @@ def test_a_label_never_names_a_window(tmp_path: Path) -> None:
 def test_silent_workers_are_told(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            assert samples(own_page(plane.services, 2))["pointsman_workers_silent"] == 2
+            assert samples(await page(plane, 2))["pointsman_workers_silent"] == 2
 
     run(main())

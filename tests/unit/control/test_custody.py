@@ -36,7 +36,7 @@ def owners(found: list[Record] | Unable) -> list[str]:
 def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.services.ingest)
+            custody = Custody(plane.desk.ingest)
             write(plane, (MADE, "file", "file-1"), (SEEN, "file", "file-2"))
             write(plane, (MADE, "thread", "thread_1"), number=2, team=None)
             await plane.ingest()
@@ -53,7 +53,7 @@ def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
 def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.services.ingest)
+            custody = Custody(plane.desk.ingest)
             custody.told([Change(MADE, owned("file-1"))])
             assert owners(await custody.look_up(["file-1"])) == ["team:research"]
             write(plane, (MADE, "file", "file-2"))
@@ -71,7 +71,7 @@ def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
 def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody, store = Custody(plane.services.ingest), plane.services.store
+            custody, store = Custody(plane.desk.ingest), plane.desk.ingest.store
             custody.told([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
 
             async def broken(_: object) -> list[Record]:
@@ -91,7 +91,7 @@ def test_nothing_is_said_before_the_journals_are_read(tmp_path: Path, monkeypatc
     async def main() -> None:
         monkeypatch.setattr(module, "READ_S", 0.05)
         async with control_plane(tmp_path, is_read=False) as plane:
-            custody, ingest = Custody(plane.services.ingest), plane.services.ingest
+            custody, ingest = Custody(plane.desk.ingest), plane.desk.ingest
             assert isinstance(ingest, Ingest)
             assert isinstance(await custody.look_up(["file-1"]), Unable)
             monkeypatch.setattr(module, "READ_S", 30)
@@ -108,7 +108,7 @@ def test_no_more_is_remembered_than_there_is_room_for(tmp_path: Path, monkeypatc
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_FRESH", 10)
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.services.ingest)
+            custody = Custody(plane.desk.ingest)
             custody.told([Change(MADE, owned(f"file-{number}")) for number in range(100)])
             assert len(custody._fresh) == 10
             assert owners(await custody.look_up(["file-99"])) == ["team:research"]

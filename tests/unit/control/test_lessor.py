@@ -72,7 +72,7 @@ async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tupl
     listener.bind(path)
     listener.listen()
     async with control_plane(folder, is_read=is_read) as plane:
-        await plane.services.lessor.listen(listener)
+        await plane.desk.lessor.listen(listener)
         yield plane, path
 
 
@@ -80,7 +80,7 @@ async def call(plane: ControlPlane, path: str, digest: str | None = None, epoch:
     """A worker that has said hello. Without an epoch it is the one whose journal `plane.writer` is."""
     worker = FakeWorker(*await asyncio.open_unix_connection(path))
     epoch = epoch or int(plane.writer.name.partition("-")[2])
-    known = digest if digest is not None else plane.services.configuration.digest
+    known = digest if digest is not None else plane.desk.configuration.digest
     worker.send(
         Hello(
             protocol=PROTOCOL,
@@ -110,7 +110,7 @@ def test_a_worker_is_welcomed_and_told_of_a_snapshot_it_has_not(tmp_path: Path) 
             assert isinstance(await behind.next(), Welcome)
             told = await behind.next()
             assert isinstance(told, NewSnapshot)
-            assert told.digest == plane.services.configuration.digest
+            assert told.digest == plane.desk.configuration.digest
             behind.close()
 
     run(main())
@@ -145,7 +145,7 @@ def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.number == 1
-            spent = [one for one in plane.services.book.status() if one.counter == DAY_COUNTER]
+            spent = [one for one in plane.desk.book.status() if one.counter == DAY_COUNTER]
             assert sum(one.posted + one.lent for one in spent) <= 5_000_000_000
             worker.close()
 
@@ -177,7 +177,7 @@ def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> 
 
     async def main() -> None:
         async with listening(tmp_path, is_read=False) as (plane, path):
-            ingest = plane.services.ingest
+            ingest = plane.desk.ingest
             reading = asyncio.ensure_future(ingest.run())
             worker = await call(plane, path)
             await worker.next()
@@ -207,7 +207,7 @@ def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
 
     async def main() -> None:
         async with listening(tmp_path, is_read=False) as (plane, path):
-            ingest, is_back = plane.services.ingest, asyncio.Event()
+            ingest, is_back = plane.desk.ingest, asyncio.Event()
             open_store = ingest._open_store
 
             async def hang() -> Store:
@@ -240,7 +240,7 @@ def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path
             with pytest.raises((EOFError, ConnectionResetError)):
                 await worker.next()
             worker.close()
-            assert plane.services.lessor.lines == []
+            assert plane.desk.lessor.lines == []
 
     run(main())
 
@@ -266,13 +266,13 @@ def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None
             worker = await call(plane, path, digest="old")
             await worker.next()
             await worker.next()
-            lessor = plane.services.lessor
+            lessor = plane.desk.lessor
             (line,) = lessor.lines
             assert line.hello is not None
             assert await lessor.distribute(0.05) == [line.hello.epoch]
             distributing = asyncio.ensure_future(lessor.distribute(PATIENCE_S))
             await asyncio.sleep(0)
-            worker.send(InForce(plane.services.configuration.digest))
+            worker.send(InForce(plane.desk.configuration.digest))
             assert await distributing == []
             worker.close()
 
@@ -285,7 +285,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
             worker = await call(plane, path, digest="old")
             await worker.next()
             worker.send(Draining())
-            assert await plane.services.lessor.distribute(PATIENCE_S) == []
+            assert await plane.desk.lessor.distribute(PATIENCE_S) == []
             worker.close()
 
     run(main())
@@ -294,7 +294,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
 def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
-            lessor = plane.services.lessor
+            lessor = plane.desk.lessor
             assert await lessor.metrics(0.1) == {}
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):

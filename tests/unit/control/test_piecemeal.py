@@ -7,7 +7,8 @@ from itertools import chain
 from fakes.control import DAY_COUNTER, record, request_id, scope
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.piecemeal import Piecemeal
-from pointsman.control.store.store import Batch, Refusal, Row
+from pointsman.control.store.reports import Row
+from pointsman.control.store.store import Batch, Refusal
 from pointsman.control.store.tables import TAG_SUMS, USAGE_SUMS
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Intent, Outcome, Record, RequestDone

@@ -69,5 +69,5 @@ def test_the_demonstration() -> None:
     assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in lines)
     assert records[0]["provider"] == "steady"
     assert records[-1]["code"] == "budget_exceeded"
-    assert len(children) == 4
+    assert len(children) == 5
     assert not any(Path(f"/proc/{child}").exists() for child in children)

@@ -18,16 +18,13 @@ from fakes.processes import freeze
 from fakes.supervised import supervised
 from pointsman.config.settings import Settings
 from pointsman.runtime import supervisor as supervisor_module
-from pointsman.runtime.listeners import port_of
+from pointsman.runtime.children import Child
+from pointsman.runtime.sockets import SupervisorError, lock_data_dir, open_sockets
 from pointsman.runtime.supervisor import (
     PAUSES_S,
     STABLE_S,
-    Child,
     Supervisor,
-    SupervisorError,
     check_handover,
-    lock_data_dir,
-    open_sockets,
 )
 
 TEXT = f"""
@@ -40,69 +37,6 @@ console: {{listen: '127.0.0.1:0'}}
 
 def settings(folder: Path, workers: int = 1) -> Settings:
     return replace(compiled(TEXT).settings, data_dir=folder / "data", workers=workers)
-
-
-# The lock and the sockets.
-
-
-def test_one_gateway_has_a_data_folder(tmp_path: Path) -> None:
-    fd = lock_data_dir(tmp_path / "data")
-    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
-    with pytest.raises(SupervisorError, match=rf"another gateway \(pid {os.getpid()}\) uses the data folder"):
-        lock_data_dir(tmp_path / "data")
-    os.close(fd)
-    os.close(lock_data_dir(tmp_path / "data"))
-
-
-def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SupervisorError, match=r"the data folder .* cannot be used: "):
-        lock_data_dir(tmp_path / "file" / "data")
-
-
-def test_every_worker_has_a_socket_of_its_own_at_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sockets = open_sockets(settings(tmp_path, workers=3))
-    ports = {port_of(fd) for fds in sockets.listen for fd in fds}
-    assert len(ports) == 1
-    assert len({fd for fds in sockets.listen for fd in fds}) == 3
-    assert port_of(sockets.console[0]) not in ports
-    assert Path(sockets.link_path).is_socket()
-    with socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(("127.0.0.1", ports.pop()))
-    for fd in (*(fd for fds in sockets.listen for fd in fds), *sockets.console, sockets.link, sockets.lock):
-        assert not os.get_inheritable(fd)
-        os.close(fd)
-
-
-def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        taken = settings(tmp_path)
-        taken = replace(taken, console=replace(taken.console, port=other.getsockname()[1]))
-        with pytest.raises(SupervisorError, match=f"console.listen: {taken.console} is in use by another process"):
-            open_sockets(taken)
-    os.close(lock_data_dir(tmp_path / "data"))
-
-
-def test_an_address_that_others_would_share_is_in_use(tmp_path: Path) -> None:
-    one = settings(tmp_path)
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        for host in ("127.0.0.1", ""):
-            taken = replace(one, listen=replace(one.listen, host=host, port=other.getsockname()[1]))
-            with pytest.raises(SupervisorError, match=f"server.listen: {taken.listen} is in use by another process"):
-                open_sockets(taken)
-
-
-def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
-    one = settings(tmp_path)
-    foreign = replace(one, listen=replace(one.listen, host="192.0.2.1"))
-    with pytest.raises(SupervisorError, match=r"server.listen: cannot listen on 192.0.2.1:0: Cannot assign"):
-        open_sockets(foreign)
 
 
 # Restarts.
@@ -119,12 +53,12 @@ def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(
     def pause(lived_s: float) -> float:
         child = Child(name="worker 0", slot=0, pid=1, life=-1, ready=None, started_at=clock.now - lived_s)
         supervisor._plan_restart(child, 9)
-        return supervisor._restarts[0][0] - clock.now
+        return supervisor._restarts["worker 0"][0] - clock.now
 
     assert [pause(0.0) for _ in range(9)] == pytest.approx([*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]])
     assert pause(STABLE_S + 1) == pytest.approx(PAUSES_S[0])
     assert pause(0.0) == pytest.approx(PAUSES_S[1])
-    assert supervisor._restarts.keys() == {0}, "each slot by itself"
+    assert supervisor._restarts.keys() == {"worker 0"}, "each process by itself"
     until = supervisor._until_restart()
     assert until is not None
     assert until == pytest.approx(PAUSES_S[1])
@@ -178,7 +112,7 @@ def test_the_end(tmp_path: Path) -> None:
         assert gateway.process.wait(PATIENCE_S) == 0
         ended = [slot for what, slot, _ in gateway.said if what == "ended"]
         assert sorted(ended[:2]) == ["0", "1"]
-        assert ended[2:] == ["-"], "control reads what workers have written before it ends"
+        assert sorted(ended[2:]) == ["-", "admin"], "control reads what workers have written before it ends"
         assert not list(tmp_path.glob("pointsman-*"))
         os.close(lock_data_dir(tmp_path / "data"))
 
@@ -204,7 +138,9 @@ def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         gateway.until(gateway.listening)
         gateway.process.kill()
         gateway.process.wait()
-        gateway.until(lambda: sorted(slot for what, slot, _ in gateway.said if what == "ended") == ["-", "0", "1"])
+        gateway.until(
+            lambda: sorted(slot for what, slot, _ in gateway.said if what == "ended") == ["-", "0", "1", "admin"]
+        )
 
 
 # Handing over.
@@ -213,12 +149,12 @@ def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
 def test_a_hand_over_replaces_every_process_and_loses_no_connection(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
-        before = [gateway.started(slot)[0] for slot in ("0", "1", "-")]
+        before = [gateway.started(slot)[0] for slot in ("0", "1", "-", "admin")]
         gateway.signal(signal.SIGUSR2)
         answers = []
-        while gateway.log.count("listening on") < 2 or len([1 for what, *_ in gateway.said if what == "ended"]) < 3:
+        while gateway.log.count("listening on") < 2 or len([1 for what, *_ in gateway.said if what == "ended"]) < 4:
             answers.append(gateway.ask())
-        after = [gateway.started(slot)[1] for slot in ("0", "1", "-")]
+        after = [gateway.started(slot)[1] for slot in ("0", "1", "-", "admin")]
         assert set(answers) <= {*before, *after}
         assert gateway.process.poll() is None, "it is the same process"
         assert gateway.ask() in after
@@ -229,7 +165,7 @@ def test_a_hand_over_replaces_every_process_and_loses_no_connection(tmp_path: Pa
             lock_data_dir(tmp_path / "data")
 
 
-@pytest.mark.parametrize("slot", ["-", "1"])
+@pytest.mark.parametrize("slot", ["-", "1", "admin"])
 def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
@@ -257,7 +193,7 @@ def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, 
         gateway.signal(signal.SIGTERM)
         assert gateway.process.wait(PATIENCE_S) == 0
         gone = {pid for what, _, pid in gateway.said if what == "ended"}
-        assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control")}
+        assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control", "admin")}
 
 
 def test_a_control_that_dies_during_a_hand_over_is_started_again_before_it_is_over(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has
+from pointsman.control.inquiries import Reconcile, ReconcileOutcome
+from pointsman.control.store.database import StoreError
 
 NANO = 1_000_000_000
 MAX_USD = 1_000_000
@@ -25,7 +27,7 @@ class Amount(BaseModel):
     usd: Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
 
 
-class Asked(BaseModel):
+class ReconcileRequest(BaseModel):
     """Any number of attempts, each once."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,36 +35,27 @@ class Asked(BaseModel):
     attempts: Annotated[list[Amount], Field(min_length=1, max_length=1000)]
 
 
-class Refused(BaseModel):
-    """An attempt that was not reconciled, and why."""
+@router.post("/reconcile")
+async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]:
+    """Charge attempts whose cost no provider told. Budgets no longer hold more of them, and reports are corrected.
 
-    attempt_id: str
-    message: str
-
-
-class Reconciled(BaseModel):
-    """What became of each. Those that were taken are settled, whatever became of the others."""
-
-    taken: list[str]
-    refused: list[Refused]
-
-
-@router.post("/reconcile", responses={409: {"description": "Some were not taken: `taken` and `refused` say which."}})
-async def reconcile(services: Has, asked: Asked) -> Reconciled:
-    """Make charges of attempts whose cost no provider told. Budgets hold no more of them, and reports are corrected."""
+    Answers 409 if some were not `taken`, with a message for each of those `refused`. The others are charged."""
     twice = [name for name, count in Counter(one.attempt_id for one in asked.attempts).items() if count > 1]
     if twice:
         message = f"attempts: {twice[0]!r} is named more than once"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
     amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
-    refused = await services.ingest.reconcile(amounts)
-    answer = Reconciled(
-        taken=[name for name in amounts if name not in refused],
-        refused=[Refused(attempt_id=name, message=why) for name, why in refused.items()],
-    )
+    (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome)
+    if outcome.problem is not None:
+        raise StoreError(outcome.problem)
+    refused = outcome.refused
+    answer = {
+        "taken": [name for name in amounts if name not in refused],
+        "refused": [{"attempt_id": name, "message": why} for name, why in refused.items()],
+    }
     if refused:
         name, why = next(iter(refused.items()))
         more = f", and {len(refused) - 1} more were not taken" if len(refused) > 1 else ""
-        detail = {"code": "not_reconciled", "message": f"{name}: {why}{more}", **answer.model_dump()}
+        detail = {"code": "not_reconciled", "message": f"{name}: {why}{more}", **answer}
         raise HTTPException(409, detail)
     return answer

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, Span, usd
-from pointsman.control.store.store import first_id
+from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
 
 Name = Annotated[str, Field(max_length=300)]
@@ -22,7 +22,7 @@ _DECODER = msgspec.json.Decoder(RequestRecord)
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
 
 
-class Asked(Span):
+class RequestQuery(Span):
     """What may be asked for. `since` is the beginning of time when absent."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
@@ -80,7 +80,7 @@ _UNSETTLED = TypeAdapter(list[Unsettled])
 
 
 @router.get("/requests")
-async def requests(services: Has, asked: Annotated[Asked, Query()]) -> list[RequestRow]:
+async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> list[RequestRow]:
     """Requests, the newest first. To go on, ask with `before` the last id of the answer."""
     given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
     given["client_request_id"] = asked.client_request_id
@@ -120,7 +120,7 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
 async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
     """Attempts whose cost no provider told and nobody has said since, the newest first."""
     rows = await services.store.unsettled(limit)
-    # Of thousands of rows this would keep the loop, and with it every worker that asks for a lease.
+    # Encoding thousands of rows takes a while, and others ask meanwhile.
     return Response(await asyncio.to_thread(_unsettled, rows), media_type="application/json")
 
 

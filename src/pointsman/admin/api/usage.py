@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, Span, usd
-from pointsman.control.store.store import Rows
+from pointsman.control.store.reports import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
 
@@ -82,7 +82,7 @@ def _parted(values: list[str]) -> list[str]:
     return [name.strip() for value in values for name in value.split(",")]
 
 
-class Asked(Span):
+class UsageQuery(Span):
     """What may be asked for."""
 
     group_by: Annotated[
@@ -109,7 +109,7 @@ class Asked(Span):
 
 
 @router.get("/usage", response_model=Usage)
-async def usage(services: Has, asked: Annotated[Asked, Query()]) -> Response:
+async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Response:
     """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag."""
     start, end = asked.bounds()
     columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
@@ -124,12 +124,12 @@ async def usage(services: Has, asked: Annotated[Asked, Query()]) -> Response:
         await check_names(services, filters)
     overlap = is_by_tag and asked.tag is None
     sums = [] if overlap or asked.format == "csv" else await summed([], filters, together)
-    # Of thousands of rows this would keep the loop, and with it every worker that asks for a lease.
+    # Encoding thousands of rows takes a while, and others ask meanwhile.
     return await asyncio.to_thread(_answer, asked, start, end, found, sums)
 
 
 def _answer(
-    asked: Asked, start: float, end: float, found: list[dict[str, Any]], sums: list[dict[str, Any]]
+    asked: UsageQuery, start: float, end: float, found: list[dict[str, Any]], sums: list[dict[str, Any]]
 ) -> Response:
     rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
     if asked.format == "csv":

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy import Connection, NullPool, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -31,8 +31,12 @@ def store_url(url: str | None, data_dir: Path) -> URL:
     return made
 
 
-def connect(url: URL) -> AsyncEngine:
-    """A pool of connections; none is made yet."""
+def connect(url: URL, *, is_reader: bool = False) -> AsyncEngine:
+    """A pool of connections; none is made yet. A reader makes no file of SQLite's and changes none."""
+    if url.get_backend_name() == "sqlite" and is_reader:
+        url = url.set(database=Path(url.database or "").absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+        # One for each query: while it is open, nobody can recover the log of a control process that was killed.
+        return create_async_engine(url, connect_args={"timeout": TIMEOUT_S}, poolclass=NullPool)
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, connect_args={"timeout": TIMEOUT_S})
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -65,10 +65,10 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
         async with control_plane(tmp_path) as plane:
             plane.write(1)
             await plane.ingest()
-            one = next(one for one in plane.services.book.spent() if one.limit is not None)
+            one = next(one for one in plane.desk.book.spent() if one.limit is not None)
             many = [(f"virtual_key:key-{number}|usd|day", one.window) for number in range(count)]
-            monkeypatch.setattr(plane.services.book, "names", lambda _owner: many)
-            monkeypatch.setattr(plane.services.book, "spent_in", lambda name: replace(one, counter=name[0]))
+            monkeypatch.setattr(plane.desk.book, "names", lambda _owner: many)
+            monkeypatch.setattr(plane.desk.book, "spent_in", lambda name: replace(one, counter=name[0]))
             watching = asyncio.create_task(turn.watch())
             await asyncio.sleep(0.01)
             assert len(await plane.data("/api/v1/budgets", limit=count)) == count

@@ -15,7 +15,7 @@ def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
             told = await plane.data("/api/v1/status")
             assert told["store"] == "ok"
             assert told["workers"] == []
-            assert told["digest"] == plane.services.configuration.digest
+            assert told["digest"] == plane.desk.configuration.digest
             assert (told["records"], told["journal_damage"], told["backlog_bytes"]) == (4, 0, 0)
             assert (told["damaged_journals"], told["damaged_journal_bytes"]) == (0, 0)
             kept = tmp_path / "journal" / "damaged-001-00000000000000000009"
@@ -32,9 +32,9 @@ def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
             assert (await plane.data("/api/v1/status"))["refused_records"] == 1
             assert "pointsman_refused_records 1.0\n" in (await plane.get("/metrics")).text
             assert 0 <= told["caught_up_s"] < 60
-            plane.services.ingest.state.problem = "it is gone"
+            plane.desk.ingest.state.problem = "it is gone"
             assert (await plane.data("/api/v1/status"))["store"] == "it is gone"
-            plane.services.ingest.state.problem = None
+            plane.desk.ingest.state.problem = None
 
     run(main())
 
@@ -43,11 +43,11 @@ def test_a_reload_says_whether_it_was_taken(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             headers = {"authorization": f"Bearer {TOKEN}"}
-            before = plane.services.configuration.digest
+            before = plane.desk.configuration.digest
             (tmp_path / "pointsman.yaml").write_text(CONFIG.replace("limit_usd: 5", "limit_usd: 6"))
             answer = await plane.client.post("/api/v1/config/reload", headers=headers)
             assert answer.status_code == 200
-            assert answer.json()["digest"] == plane.services.configuration.digest != before
+            assert answer.json()["digest"] == plane.desk.configuration.digest != before
             plane.write(1, time.time())
             await plane.ingest()
             days = [one for one in await plane.data("/api/v1/budgets") if one["period"] == "day"]

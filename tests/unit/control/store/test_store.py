@@ -17,7 +17,8 @@ from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import RefusedError, StoreError, store_url
-from pointsman.control.store.store import Batch, JournalState, Piece, RequestRow, Row, Rows, Store, describe, first_id
+from pointsman.control.store.reports import Row, Rows, first_id
+from pointsman.control.store.store import Batch, JournalState, Piece, RequestRow, Store
 from pointsman.control.store.tables import REFUSED, TAG_KEYS
 from pointsman.journal.reader import Position
 
@@ -376,16 +377,6 @@ def test_a_locked_store_says_so_and_works_again(tmp_path: Path, monkeypatch: pyt
         assert len(await store.usage(["virtual_key"], {}, ALL)) == 1
 
     on_store("sqlite", tmp_path, test)
-
-
-def test_ids_sort_by_their_moment() -> None:
-    for at in (0.0, 1_764_000_000.123, 4e9):
-        assert first_id(at) <= request_id(0, at) < first_id(at + 0.01)
-
-
-def test_errors_are_one_line_without_the_statement() -> None:
-    assert describe(OSError("first\nsecond")) == "OSError: first"
-    assert describe(TimeoutError()) == "TimeoutError"
 
 
 def sums_of(rows: list[Row], *names: str) -> tuple[int, ...]:

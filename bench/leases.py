@@ -1,0 +1,172 @@
+"""`python -m bench.leases`: how fast control answers a worker that asks for leases while others use the admin API.
+
+The gateway is a real one whose store holds many requests. A worker of our own calls its control process and asks 200
+times a second; the figures are those of its end of the line. Then the same again while ten clients read all requests,
+page by page, and twenty sign in as fast as they are answered.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pointsman.control.store.database import store_url
+from pointsman.control.store.store import Batch, Store
+from pointsman.domain.leases import NO_SHARE, Want
+from pointsman.link.frames import FROM_CONTROL, PROTOCOL, Ask, FrameReader, Granted, Hello, encode
+
+RATE, EXPORTS, LOGINS = 200, 10, 20
+TOKEN = secrets.token_urlsafe(32)
+CONFIG = """
+server: {{listen: "127.0.0.1:0", workers: 1}}
+console: {{listen: "127.0.0.1:{port}"}}
+data_dir: {folder}/data
+providers: {{openai: env.NO_KEY}}
+governance: {{virtual_keys: {{me: {{value: env.NO_KEY, budgets: [{{limit_usd: 1000000, per: day}}]}}}}}}
+"""
+
+
+def main() -> int:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.leases", description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--as", dest="name", default="now", help="under which name the figures go into the file")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
+        found = asyncio.run(_measure(Path(folder), given.rows, given.seconds))
+    print(json.dumps(found, indent=1))
+    if given.json is not None:
+        known = json.loads(given.json.read_text()) if given.json.exists() else {}
+        given.json.write_text(json.dumps({**known, given.name: found}, indent=1) + "\n")
+    return 0
+
+
+async def _measure(folder: Path, rows: int, for_s: float) -> dict[str, Any]:
+    (folder / "data").mkdir(mode=0o700)
+    await _fill(folder / "data", rows)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    config = folder / "pointsman.yaml"
+    config.write_text(CONFIG.format(port=port, folder=folder))
+    command = [sys.executable, "-m", "pointsman", "serve", "--config", str(config)]
+    environ = {**os.environ, "POINTSMAN_ADMIN_TOKEN": TOKEN, "TMPDIR": str(folder), "NO_KEY": secrets.token_urlsafe()}
+    gateway = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        while gateway.stderr is not None and "console on" not in gateway.stderr.readline():
+            pass
+        (link,) = folder.glob("pointsman-*/link")
+        line = _Line()
+        await asyncio.get_running_loop().create_unix_connection(lambda: line, str(link))
+        await line.ask_steadily(2.0)
+        idle = await line.ask_steadily(for_s)
+        clients = multiprocessing.Process(target=_use, args=(port, TOKEN))
+        clients.start()
+        await line.ask_steadily(3.0)
+        busy = await line.ask_steadily(for_s)
+        clients.terminate()
+        clients.join()
+    finally:
+        gateway.send_signal(signal.SIGTERM)
+        gateway.wait()
+    return {"rows": rows, "asks_per_s": RATE, "exports": EXPORTS, "logins": LOGINS, "idle": idle, "busy": busy}
+
+
+async def _fill(data: Path, rows: int) -> None:
+    store, now = await Store.open(store_url(None, data)), time.time()
+    record = json.dumps({"event": "request", "path": "/v1/chat/completions", "verdicts": ["a verdict"] * 5}).encode()
+    ids = (f"{int(now * 1000) - number:012x}" for number in range(rows))
+    every = [
+        (f"{one[:8]}-{one[8:]}-7000-8000-000000000000", now, "me", "chat", "openai", 200, 70, record, "", 0, 0)
+        for one in ids
+    ]
+    for first in range(0, rows, 5000):
+        await store.commit(Batch(requests=every[first : first + 5000]))
+    await store.close()
+
+
+class _Line(asyncio.Protocol):
+    """A worker's end of the line to control."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport, self.reader, self.took_s = transport, FrameReader(), dict[int, float]()
+        self.numbers, self.asked_at = count(1), dict[int, float]()
+        who = {
+            "protocol": PROTOCOL,
+            "slot": 1,
+            "epoch": time.time_ns(),
+            "pid": os.getpid(),
+            "journal": "",
+            "digest": "",
+        }
+        hello = Hello(**who, share=NO_SHARE, holdings=[])  # type: ignore[arg-type]
+        transport.write(encode(hello))
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        for body in self.reader.feed(data):
+            frame = FROM_CONTROL.decode(body)
+            if isinstance(frame, Granted) and frame.number in self.asked_at:
+                self.took_s[frame.number] = now - self.asked_at[frame.number]
+
+    async def ask_steadily(self, for_s: float) -> dict[str, float]:
+        """Milliseconds until answers came, and how many never came."""
+        self.took_s.clear()
+        self.asked_at.clear()
+        began = time.monotonic()
+        window = int(time.time() // 86_400) * 86_400
+        for number in range(int(for_s * RATE)):
+            await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            one = next(self.numbers)
+            self.asked_at[one] = time.monotonic()
+            self.transport.write(encode(Ask(one, [Want("virtual_key:me|usd|day", window, 1)])))
+        await asyncio.sleep(2.0)
+        took = sorted(self.took_s.values())
+        marks = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+        found = {name: round(1000 * took[int(part * len(took))], 2) for name, part in marks.items()}
+        return {**found, "max": round(1000 * took[-1], 2), "unanswered": len(self.asked_at) - len(took)}
+
+
+def _use(port: int, token: str) -> None:
+    """Read and sign in until this process is ended."""
+
+    def export() -> None:
+        page = _get(port, "requests?limit=1000", token)
+        while page:
+            page = _get(port, f"requests?limit=1000&before={page[-1]['request_id']}", token)
+
+    def forever(work: Callable[[], object]) -> None:
+        while True:
+            work()
+
+    for work in (*[export] * EXPORTS, *[partial(_get, port, "status", token)] * LOGINS):
+        threading.Thread(target=forever, args=(work,), daemon=True).start()
+    threading.Event().wait()
+
+
+def _get(port: int, path: str, token: str) -> Any:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/{path}")
+    request.add_header("authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Answers the inquiries of the admin process."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from time import time
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.config.snapshot_file import Compiled
+from pointsman.control.configuration import Configuration
+from pointsman.control.ingest import Ingest
+from pointsman.control.inquiries import (
+    AnyInquiry,
+    BudgetInquiry,
+    ControlState,
+    LimitInquiry,
+    LimitState,
+    NameInquiry,
+    PageInquiry,
+    Reconcile,
+    ReconcileOutcome,
+    Reload,
+    ReloadOutcome,
+    WorkerPage,
+    WorkerState,
+)
+from pointsman.control.lessor import Lessor
+from pointsman.control.store.database import StoreError
+from pointsman.domain.identity import KeyTable
+from pointsman.domain.snapshots import limits_told
+from pointsman.link.frames import FromControl, Inquiry, Reply
+from pointsman.money.leases import LeaseBook, Spent
+
+AT_ONCE = 200  # windows looked at, and items sent, before workers are answered again
+
+_INQUIRY = msgspec.msgpack.Decoder(AnyInquiry)
+_ENCODER = msgspec.msgpack.Encoder()
+_logger = logging.getLogger(__name__)
+
+
+class Desk(Struct, eq=False, frozen=True):
+    """The parts of the control process, which answer the admin process."""
+
+    book: LeaseBook
+    ingest: Ingest
+    lessor: Lessor
+    configuration: Configuration
+
+    async def answer(self, inquiry: Inquiry, send: Callable[[FromControl], None]) -> None:
+        """Send the answer, in parts."""
+        number = inquiry.number
+        try:
+            items = await self._items(_INQUIRY.decode(inquiry.body))
+        except Exception:
+            _logger.exception("an inquiry of the admin process cannot be answered")
+            send(Reply(number, b"", True, "the control process cannot answer this; its log says why"))
+            return
+        for first in range(0, len(items) or 1, AT_ONCE):
+            part = _ENCODER.encode(items[first : first + AT_ONCE])
+            send(Reply(number, part, first + AT_ONCE >= len(items)))
+            await asyncio.sleep(0)
+
+    async def _items(self, inquiry: AnyInquiry) -> Sequence[object]:
+        if isinstance(inquiry, BudgetInquiry):
+            return await self._budgets(inquiry)
+        if isinstance(inquiry, LimitInquiry):
+            return await self._limits(inquiry.most)
+        if isinstance(inquiry, PageInquiry):
+            pages = await self.lessor.metrics(inquiry.within_s)
+            return [WorkerPage(epoch, page) for epoch, page in pages.items()]
+        if isinstance(inquiry, NameInquiry):
+            current = self.configuration.current
+            return [kind for kind, name in inquiry.names.items() if not is_configured(current, kind, name)]
+        if isinstance(inquiry, Reconcile):
+            try:
+                return [ReconcileOutcome(await self.ingest.reconcile(inquiry.amounts))]
+            except StoreError as error:
+                return [ReconcileOutcome({}, str(error))]
+        if isinstance(inquiry, Reload):
+            return [ReloadOutcome(*await self.configuration.reload(), self.configuration.digest)]
+        return [self._state()]
+
+    def _state(self) -> ControlState:
+        state, configuration = self.ingest.state, self.configuration
+        damaged, damaged_bytes = self.ingest.set_aside()
+        workers = [
+            WorkerState(line.hello.slot, line.hello.epoch, line.hello.pid, line.digest, line.is_draining)
+            for line in self.lessor.lines
+            if line.hello is not None
+        ]
+        return ControlState(
+            digest=configuration.digest,
+            config_refused=configuration.refused or [],
+            workers=sorted(workers, key=lambda one: (one.slot, one.epoch)),
+            store="ok" if state.problem is None else state.problem,
+            commits=state.commits,
+            records=state.records,
+            journal_damage=state.damage,
+            damaged_journals=damaged,
+            damaged_journal_bytes=damaged_bytes,
+            refused_records=state.refused,
+            backlog_bytes=self.ingest.backlog_bytes(),
+            caught_up_s=max(0.0, time() - state.caught_up_at) if state.caught_up_at else None,
+            taken_at=configuration.taken_at,
+            reloads=configuration.reloads,
+            refusals=configuration.refusals,
+        )
+
+    async def _budgets(self, inquiry: BudgetInquiry) -> list[LimitState]:
+        """Return used windows first, then those of unused limits."""
+        now, owner = time(), inquiry.owner
+        found: list[LimitState] = []
+        current: set[tuple[str, int]] = set()
+        for number, name in enumerate(self.book.names(owner)):
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            one = _limit_state(self.book.spent_in(name))
+            if inquiry.past or one.window_end is None or one.window_end > now:
+                found.append(one)
+                current.add(name)
+                if len(found) >= inquiry.most:
+                    return found
+        for number, (counter, limit) in enumerate(self.book.limits.items()):  # those that nobody has used yet
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            name = counter, limit.period.window(now)[0]
+            if name not in current and (owner is None or limit.owner == owner):
+                found.append(_limit_state(Spent(*name, 0, 0, limit)))
+                if len(found) >= inquiry.most:
+                    break
+        return found
+
+    async def _limits(self, most: int) -> list[LimitState]:
+        now = time()
+        found: list[LimitState] = []
+        for limit in limits_told(self.configuration.current.snapshot, most):
+            found.append(_limit_state(self.book.spent_in((limit.counter, limit.period.window(now)[0]))))
+            if len(found) % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
+
+
+def _limit_state(spent: Spent) -> LimitState:
+    owner, metric, period = spent.counter.rsplit("|", 2)
+    limit = spent.limit
+    return LimitState(
+        owner=owner,
+        metric=metric,
+        period=period,
+        window_start=spent.window,
+        window_end=limit.period.window(spent.window)[1] if limit is not None else None,
+        limit=limit.amount if limit is not None else None,
+        soft=limit is not None and limit.soft,
+        posted=spent.posted,
+        lent=spent.lent,
+    )
+
+
+def is_configured(compiled: Compiled, kind: str, name: str) -> bool:
+    """Return whether the configuration or the catalog has something of this kind and name. Kinds are columns of the
+    store, or `asked`: a model as clients call it."""
+    snapshot = compiled.snapshot
+    if kind == "virtual_key":
+        keys = snapshot.virtual_keys
+        if isinstance(keys, KeyTable):
+            return keys.named(name) is not None
+        return any(key.name == name for key in keys.values())
+    if kind in ("team", "customer"):
+        return f"{kind}:{name}" in compiled.owners
+    if kind == "provider":
+        return name in snapshot.endpoints
+    candidates = [one for model in snapshot.models.values() for one in (*model.targets, *model.fallbacks)]
+    if kind == "variant":
+        return any(one.variant == name for one in candidates)
+    catalog = snapshot.pricing.catalog
+    if kind == "model":
+        served = any(catalog.find(endpoint.catalog, name) is not None for endpoint in snapshot.endpoints.values())
+        return served or any(one.model == name for one in candidates)
+    if kind == "asked":
+        provider, _, model = name.partition("/")
+        is_pinned = provider in snapshot.endpoints and is_configured(compiled, "model", model)
+        return name in snapshot.models or is_pinned or catalog.name_of(name) is not None
+    return False

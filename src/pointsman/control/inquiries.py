@@ -1,0 +1,123 @@
+"""The inquiries of the admin process, and the items of control's answers."""
+
+from msgspec import Struct
+
+# Inquiries.
+
+
+class StateInquiry(Struct, frozen=True, tag="state"):
+    """Answered by one `ControlState`."""
+
+
+class BudgetInquiry(Struct, frozen=True, tag="budgets"):
+    """Answered by a `LimitState` for each window, of an owner or of all, of past windows too, up to `most`."""
+
+    owner: str | None
+    past: bool
+    most: int
+
+
+class LimitInquiry(Struct, frozen=True, tag="limits"):
+    """Answered by a `LimitState` for the present window of each limit in `limits_told`, up to `most`."""
+
+    most: int
+
+
+class PageInquiry(Struct, frozen=True, tag="pages"):
+    """Answered by a `WorkerPage` of each worker that sends it in time."""
+
+    within_s: float
+
+
+class NameInquiry(Struct, frozen=True, tag="names"):
+    """Answered by the kinds of those names that the configuration does not know. Names by kind."""
+
+    names: dict[str, str]
+
+
+class Reconcile(Struct, frozen=True, tag="reconcile"):
+    """Answered by one `ReconcileOutcome`. Nano-dollars by `attempt_id`."""
+
+    amounts: dict[str, int]
+
+
+class Reload(Struct, frozen=True, tag="reload"):
+    """Answered by one `ReloadOutcome`."""
+
+
+AnyInquiry = StateInquiry | BudgetInquiry | LimitInquiry | PageInquiry | NameInquiry | Reconcile | Reload
+
+
+# Items of answers.
+
+
+class WorkerState(Struct, frozen=True):
+    """A worker that is connected, and the digest of its snapshot."""
+
+    slot: int
+    epoch: int
+    pid: int
+    digest: str
+    draining: bool
+
+
+class ControlState(Struct, frozen=True, kw_only=True):
+    """The state of control and what it keeps. `taken_at` (Unix seconds) is when the configuration came into force.
+    `config_refused` says what is wrong with the one on disk while an older one is in force. `store` is `ok`, or why it
+    cannot be used. `backlog_bytes` are in journals and not in the store yet, in whole segments; `caught_up_s` is how
+    long ago there were none. `damaged_journals` were set aside for somebody to look at; they stay until somebody
+    deletes them, and so do the `refused_records` in the store's table `refused`."""
+
+    digest: str
+    config_refused: list[str]
+    workers: list[WorkerState]
+    store: str
+    commits: int
+    records: int
+    journal_damage: int
+    damaged_journals: int
+    damaged_journal_bytes: int
+    refused_records: int
+    backlog_bytes: int
+    caught_up_s: float | None
+    taken_at: float
+    reloads: int
+    refusals: int
+
+
+class LimitState(Struct, frozen=True, kw_only=True):
+    """One limit in one window. Amounts are nano-dollars, tokens or requests, as `metric` says. `posted` is spent and
+    known, `lent` is in the hands of workers: reserved, or spent and not ingested yet, or idle. `limit` is absent for
+    one that is no longer configured; a `soft` one rejects nothing. Times are Unix seconds."""
+
+    owner: str
+    metric: str
+    period: str
+    window_start: int
+    window_end: int | None
+    limit: int | None
+    soft: bool
+    posted: int
+    lent: int
+
+
+class WorkerPage(Struct, frozen=True):
+    """The metrics of one worker as `telemetry.metrics` encodes them."""
+
+    epoch: int
+    page: bytes
+
+
+class ReconcileOutcome(Struct, frozen=True):
+    """The reasons why some attempts were rejected, by `attempt_id`; `problem` is why none could be reconciled."""
+
+    refused: dict[str, str]
+    problem: str | None = None
+
+
+class ReloadOutcome(Struct, frozen=True):
+    """The end of a reload. `is_taken` means that every worker has the configuration."""
+
+    is_taken: bool
+    messages: list[str]
+    digest: str

@@ -1,0 +1,124 @@
+"""Queries of the store for the admin API. The admin process runs them on connections of its own."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table, func, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pointsman.control.store.database import StoreError, connect
+from pointsman.control.store.reconcile import RECONCILED
+from pointsman.control.store.tables import REQUESTS, TAG_SUMS, UNSETTLED, USAGE, USAGE_SUMS, USAGE_TAGS
+
+Row = dict[str, Any]
+HOUR_S, DAY_S = 3600, 86_400
+
+
+class Rows(NamedTuple):
+    """Which rows of a sum are wanted: those of whole hours from `since` up to `until`, in Unix seconds."""
+
+    since: float
+    until: float
+    limit: int = 1000
+    offset: int = 0
+
+
+class Reports:
+    """Queries. Every method raises `StoreError` when the database cannot be used."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def of(cls, url: URL) -> "Reports":
+        """Return reports on a store that another process writes."""
+        return cls(connect(url, is_reader=True))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def usage(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over attempts by columns of `usage`, or by `day`."""
+        chosen = [USAGE.c[name] == value for name, value in filters.items()]
+        return await self._summed(USAGE, USAGE_SUMS, group_by, chosen, rows)
+
+    async def usage_by_tag(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
+        """Sums over requests by columns of `usage_tags`, or by `day`."""
+        chosen = [USAGE_TAGS.c[name] == value for name, value in filters.items()]
+        return await self._summed(USAGE_TAGS, TAG_SUMS, group_by, chosen, rows)
+
+    async def _summed(
+        self, table: Table, sums: Sequence[str], group_by: Sequence[str], chosen: Sequence[Any], rows: "Rows"
+    ) -> list[Row]:
+        hour: Any = table.c.hour
+        groups = [(hour // DAY_S * DAY_S).label("day") if name == "day" else table.c[name] for name in group_by]
+        query = (
+            select(*groups, *(func.sum(table.c[name]).label(name) for name in sums))
+            .where(hour >= int(rows.since // HOUR_S) * HOUR_S, hour < rows.until, *chosen)
+            .limit(rows.limit)
+            .offset(rows.offset)
+        )
+        if groups:
+            query = query.group_by(*groups).order_by(*groups)
+        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+
+    async def requests(
+        self, filters: Row, limit: int, *, after: str | None = None, before: str | None = None
+    ) -> list[Row]:
+        """Single requests, the newest first; `after` and `before` are request ids."""
+        query = select(REQUESTS).where(*(REQUESTS.c[name] == value for name, value in filters.items()))
+        if after is not None:
+            query = query.where(REQUESTS.c.request_id > after)
+        if before is not None:
+            query = query.where(REQUESTS.c.request_id < before)
+        return await self._rows(query.order_by(REQUESTS.c.request_id.desc()).limit(limit))
+
+    async def request(self, request_id: str) -> Row | None:
+        rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))
+        return rows[0] if rows else None
+
+    async def unsettled(self, limit: int) -> list[Row]:
+        """Attempts whose cost nobody has said yet, the newest first."""
+        query = select(UNSETTLED).where(UNSETTLED.c.state != RECONCILED)
+        return await self._rows(query.order_by(UNSETTLED.c.at.desc()).limit(limit))
+
+    async def unsettled_of(self, attempts: Sequence[str]) -> dict[str, Row]:
+        """Those of these attempts whose cost no provider told."""
+        rows = await self._rows(select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(attempts)))
+        return {row["attempt_id"]: row for row in rows}
+
+    async def is_known(self, column: str, value: str) -> bool:
+        """Whether anything was ever used under this name: of a column of `usage`, or a `tag`."""
+        table = USAGE_TAGS if column == "tag" else USAGE
+        return bool(await self._rows(select(table.c.hour).where(table.c[column] == value).limit(1)))
+
+    async def was_asked_for(self, column: str, value: str) -> bool:
+        """Whether there is a request with this value."""
+        return bool(await self._rows(select(REQUESTS.c.at).where(REQUESTS.c[column] == value).limit(1)))
+
+    async def _rows(self, query: Any) -> list[Row]:
+        try:
+            async with self._engine.connect() as connection:
+                return [dict(row) for row in (await connection.execute(query)).mappings()]
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreError(describe(error)) from None
+
+
+def first_id(at: float) -> str:
+    """What sorts before the id of every request that began at `at` or later: UUIDs of version 7 begin with the time."""
+    milliseconds = f"{max(0, int(at * 1000)):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def describe(error: BaseException) -> str:
+    """What a driver said, in one line, without the statement and its values."""
+    origin = getattr(error, "orig", None) or error
+    said = str(origin).strip().splitlines()
+    return f"{type(origin).__name__}: {said[0]}" if said else type(origin).__name__
+
+
+def _plain(value: Any) -> Any:
+    """Sums of PostgreSQL's come as decimals."""
+    return value if isinstance(value, int | str | float) or value is None else int(value)

@@ -1,0 +1,80 @@
+"""The composition root of the admin process: the admin API, the console and the metrics page.
+
+It reads the store by itself and asks control for the rest. It holds no secret of a provider and no virtual key; its
+environment has none either (`children.ADMIN_ENVIRONMENT`).
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from pointsman.admin.app import make_app
+from pointsman.admin.auth import load_or_make, metrics_token
+from pointsman.admin.listener import server_of
+from pointsman.admin.services import Services
+from pointsman.control.store.database import store_url
+from pointsman.control.store.reports import Reports
+from pointsman.link.inquirer import Inquirer
+from pointsman.runtime.tasks import STORE_URL, AdminTask, say_ready, settle_memory
+
+NICE = 10  # a report has time: requests and leases go first
+
+_logger = logging.getLogger("pointsman")
+
+
+def main() -> int:
+    """Run the admin process that the argument describes. Return the exit code."""
+    task = msgspec.json.decode(sys.argv[2], type=AdminTask)
+    logging.basicConfig(
+        level=task.log_level.upper(), format="%(asctime)s %(levelname)s admin: %(message)s", stream=sys.stderr
+    )
+    os.nice(NICE)
+    for name in ("aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(task))
+
+
+async def _serve(task: AdminTask) -> int:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
+    loop.add_reader(task.life_fd, stopping.set)
+    try:
+        token = load_or_make(Path(task.data_dir), os.environ)
+        of_metrics = metrics_token(os.environ)
+    except (OSError, ValueError) as error:
+        _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- the trace would not help
+        return 1
+    try:
+        url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
+    except ValueError as error:
+        _logger.error("store.url cannot be read: %s", type(error).__name__)  # noqa: TRY400 -- it holds a password
+        return 1
+    control, store = Inquirer(task.link), Reports.of(url)
+    # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
+    is_open = task.is_local and of_metrics is None
+    services = Services(control=control, store=store, token=token, metrics_token=of_metrics, metrics_are_open=is_open)
+    server = server_of(make_app(services, frozenset(task.hosts)))
+    serving = loop.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.console_fds]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    if token.made is not None:
+        print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
+    settle_memory()
+    say_ready(task.ready_fd)
+    await stopping.wait()
+    loop.remove_reader(task.life_fd)
+    server.should_exit = True
+    await serving
+    control.close()
+    await store.close()
+    return 0

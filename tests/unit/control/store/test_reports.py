@@ -1,0 +1,63 @@
+"""The store as the admin process reads it: beside the one who writes, and without ever making or changing a file."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from fakes.control import control_plane, request_id
+from integration.gateway import run
+from pointsman.control.store.database import StoreError, store_url
+from pointsman.control.store.reports import Reports, describe, first_id
+
+
+def test_what_is_written_is_read_at_once_and_no_file_stays_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        reports = Reports.of(store_url(None, tmp_path))
+        with pytest.raises(StoreError, match="unable to open database file"):
+            await reports.requests({}, 10)
+        async with control_plane(tmp_path) as plane:
+            for number in (1, 2):
+                plane.write(number)
+                await plane.ingest()
+                assert len(await reports.requests({}, 10)) == number
+        assert len(await reports.requests({}, 10)) == 2, "nobody writes any more"
+        opened = [one.resolve() for one in Path("/proc/self/fd").iterdir() if one.exists()]
+        assert not [one for one in opened if one.is_relative_to(tmp_path.resolve()) and "pointsman.db" in one.name]
+        await reports.close()
+
+    run(main())
+
+
+def test_a_name_of_any_kind_is_a_path(tmp_path: Path) -> None:
+    """The path goes to SQLite as a URI."""
+
+    async def main() -> None:
+        folder = tmp_path / "a b?c=d%20#e"
+        folder.mkdir()
+        async with control_plane(folder) as plane:
+            plane.write(1)
+            await plane.ingest()
+            assert len(await plane.services.store.requests({}, 10)) == 1
+
+    run(main())
+
+
+def test_it_cannot_write(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            with pytest.raises(SQLAlchemyError, match="readonly"):
+                async with plane.services.store._engine.begin() as connection:
+                    await connection.exec_driver_sql("DELETE FROM requests")
+
+    run(main())
+
+
+def test_ids_sort_by_their_moment() -> None:
+    for at in (0.0, 1_764_000_000.123, 4e9):
+        assert first_id(at) <= request_id(0, at) < first_id(at + 0.01)
+
+
+def test_errors_are_one_line_without_the_statement() -> None:
+    assert describe(OSError("first\nsecond")) == "OSError: first"
+    assert describe(TimeoutError()) == "TimeoutError"
