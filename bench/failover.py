@@ -140,7 +140,7 @@ def upstreams(scale: float) -> dict[str, Settings]:
         if one is not None:
             name = one.name.lower()
             if one.strikes is not None:
-                schedule = (ScheduledFault(_scaled(one.fault, scale), to_request=one.strikes),)
+                schedule = (ScheduledFault(fault=_scaled(one.fault, scale), to_request=one.strikes),)
         found[name] = Settings(
             name=name, output_tokens=float(TOKENS), text="numbered", token_gap_ms=PACE_MS, schedule=schedule
         )

@@ -20,8 +20,16 @@ def ask(
     """Build the input of an endpoint. `body` is bytes, or a value to encode as JSON; `settings` are the provider's."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(body, dict) else {}
-    request = Request("POST", "/v1/x", [], {"content-type": content_type}, data)
-    return Ask(request, index, key, fields, Settings(**settings), random.Random(index), 1_800_000_000)
+    request = Request(method="POST", target="/v1/x", raw_headers=[], headers={"content-type": content_type}, body=data)
+    return Ask(
+        request=request,
+        index=index,
+        key=key,
+        fields=fields,
+        settings=Settings(**settings),
+        rng=random.Random(index),
+        created=1_800_000_000,
+    )
 
 
 def go_on(provider: SimulatedProvider) -> None:

@@ -37,39 +37,29 @@ class LimitCompiler:
         if not budgets and not rate_limits:
             return ()
         owner = f"{level.value}:{name}"
-        found: dict[str, Limit] = {}
-        for index, budget in enumerate(budgets):
-            where: Location = (*place, "budgets", index)
-            amount = nano_dollars(budget.limit_usd)
-            self._add(found, level, owner, Metric.USD, amount, budget, where)
+        stated: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
+            (Metric.USD, nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))
+            for index, budget in enumerate(budgets)
+        ]
         for index, rate in enumerate(rate_limits):
-            where = (*place, "rate_limits", index)
+            where: Location = (*place, "rate_limits", index)
             if (rate.requests is None) == (rate.tokens is None):
                 self._findings.error(where, "states how many `requests`, or how many `tokens`: exactly one of the two")
             elif rate.requests is not None:
-                self._add(found, level, owner, Metric.REQUESTS, rate.requests, rate, where)
+                stated.append((Metric.REQUESTS, rate.requests, rate, where))
             elif rate.tokens is not None:
-                self._add(found, level, owner, Metric.TOKENS, rate.tokens, rate, where)
+                stated.append((Metric.TOKENS, rate.tokens, rate, where))
+        found: dict[str, Limit] = {}
+        for metric, amount, settings, where in stated:
+            period = self._period(settings.per, settings.zone, where)
+            if period is None:
+                continue
+            limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=settings.soft)
+            if limit.counter in found:
+                message = f"there is another limit of {metric.value} per {period.name} here; state one of them"
+                self._findings.error((*where, "per"), message)
+            found[limit.counter] = limit
         return tuple(found.values())
-
-    def _add(
-        self,
-        found: dict[str, Limit],
-        level: Level,
-        owner: str,
-        metric: Metric,
-        amount: int,
-        settings: BudgetSettings | RateLimitSettings,
-        place: Location,
-    ) -> None:
-        period = self._period(settings.per, settings.zone, place)
-        if period is None:
-            return
-        limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=settings.soft)
-        if limit.counter in found:
-            message = f"there is another limit of {metric.value} per {period.name} here; state one of them"
-            self._findings.error((*place, "per"), message)
-        found[limit.counter] = limit
 
     def _period(self, per: Per, zone: str | None, place: Location) -> Period | None:
         unit, count = ("hours", per.hours) if isinstance(per, HoursSettings) else (per, 1)

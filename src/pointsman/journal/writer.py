@@ -111,7 +111,7 @@ class JournalWriter:
             if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
                 raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
         encode = self._encode  # so, and not called as if it were a method, it is quicker to find
-        record = encode(Intent(scope.number, request_id, ordinal, at, nano, tokens))
+        record = encode(Intent(scope.number, request_id, ordinal, at, nano=nano, tokens=tokens))
         if not self._store(record, scope):
             raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
 

@@ -59,7 +59,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
     message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
     if wait_s is None:
         wait_s = _wait_in_words(kind, found.message)
-    return _failure(kind, scope, message, found, status, body if is_fit else None, wait_s)
+    return _failure(kind, scope, message, found, status=status, body=body if is_fit else None, wait_s=wait_s)
 
 
 def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
@@ -70,7 +70,8 @@ def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     if kind is failures.UPSTREAM_REFUSED:
         kind = failures.UPSTREAM_ERROR  # it had begun to serve the request
     message, wait_s = "the provider answered 200 with an error inside", _wait_in_words(kind, error.message)
-    return _failure(kind, scope, message, error, status or 500, error_body if error.is_openai else None, wait_s)
+    body = error_body if error.is_openai else None
+    return _failure(kind, scope, message, error, status=status or 500, body=body, wait_s=wait_s)
 
 
 # Said instead of a provider's own words, which often repeat a part of the key.
@@ -86,9 +87,10 @@ def _failure(
     scope: Scope | None,
     message: str,
     error: _Error,
+    *,
     status: int,
     body: bytes | None,
-    wait_s: float | None = None,
+    wait_s: float | None,
 ) -> Failure:
     """A failure whose message holds none of the provider's words but its code, its type and the field it names: any
     text may quote the prompt, or repeat a part of a key. Only what is said of the request itself is told to a client.

@@ -54,7 +54,7 @@ class ControlLine:
             if is_up:
                 live.is_stale = False
 
-        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line)
+        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_line)
         self._plane.billing.lessor = LinkLessor(link)
         self._plane.ownership.custodian = LinkCustodian(link)
         loop = asyncio.get_running_loop()

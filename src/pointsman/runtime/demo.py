@@ -70,7 +70,10 @@ def run(port: int, console_port: int) -> int:
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
     # The first request fails for certain, so that the first thing a newcomer sees is a failover.
-    half = (ScheduledFault("status=500", to_request=1), ScheduledFault("status=500", from_request=1, probability=0.5))
+    half = (
+        ScheduledFault(fault="status=500", to_request=1),
+        ScheduledFault(fault="status=500", from_request=1, probability=0.5),
+    )
     steady = Settings(
         name="steady", models=_MODELS, price=_PRICE, output_tokens=length, first_token_ms=first, token_gap_ms=gap
     )

@@ -47,7 +47,7 @@ class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the progr
         self.answer = answer
 
 
-class Request(Struct):
+class Request(Struct, kw_only=True):
     """A complete request. `raw_headers` are as sent; `headers` are by lower-case name, and the last one wins."""
 
     method: str
@@ -62,7 +62,7 @@ class Request(Struct):
         return self.target.partition("?")[0]
 
 
-class Ask(Struct):
+class Ask(Struct, kw_only=True):
     """Input of an endpoint. `fields` is the top level of a JSON body and empty for other bodies; `rng` is seeded for
     this request; `created` is wall time in seconds."""
 

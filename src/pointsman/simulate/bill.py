@@ -11,7 +11,7 @@ Outcome = Literal["open", "complete", "cancelled", "failed"]
 Phase = Literal["before_answer", "before_first_token", "mid_stream", "after_answer"]
 
 
-class Entry(Struct):
+class Entry(Struct, kw_only=True):
     """One complete request.
 
     Times are monotonic seconds. `tokens_out` is the number of tokens produced and charged; `tokens_sent` is the number

@@ -129,12 +129,12 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
         request = Request(
-            self._parser.get_method().decode(),
-            self._url.decode("latin-1"),
-            self._headers,
-            headers,
-            bytes(self._body),
-            self._parser.should_keep_alive(),
+            method=self._parser.get_method().decode(),
+            target=self._url.decode("latin-1"),
+            raw_headers=self._headers,
+            headers=headers,
+            body=bytes(self._body),
+            keep_alive=self._parser.should_keep_alive(),
         )
         self._waiting.append(request)
         if self._script is None:

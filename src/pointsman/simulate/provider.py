@@ -226,11 +226,11 @@ class SimulatedProvider:
     def _enter(self, request: Request, index: int) -> Entry:
         headers, settings = request.headers, self.settings
         entry = Entry(
-            index,
-            request.method,
-            request.target,
-            headers.get("authorization", "").removeprefix("Bearer ").strip(),
-            monotonic(),
+            index=index,
+            method=request.method,
+            path=request.target,
+            key=headers.get("authorization", "").removeprefix("Bearer ").strip(),
+            received_at=monotonic(),
             request_id=_first(headers, settings.request_id_headers),
             attempt_id=_first(headers, settings.attempt_id_headers),
         )
@@ -249,7 +249,15 @@ class SimulatedProvider:
             if answer is None:
                 if "ignore_stream" in faults:
                     request, fields = _unstreamed(request, fields)
-                ask = Ask(request, entry.index, entry.key, fields, self.settings, rng, int(time.time()))
+                ask = Ask(
+                    request=request,
+                    index=entry.index,
+                    key=entry.key,
+                    fields=fields,
+                    settings=self.settings,
+                    rng=rng,
+                    created=int(time.time()),
+                )
                 answer = self._endpoint(request)(ask)
         except Rejected as rejected:
             answer = rejected.answer

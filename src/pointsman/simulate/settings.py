@@ -57,7 +57,7 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     cached_pico: int
 
 
-class ScheduledFault(Struct, frozen=True, forbid_unknown_fields=True):
+class ScheduledFault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault that is active during [from_s, to_s) since the start and for requests [from_request, to_request), counted
     from 0. A missing bound does not limit. `probability` is per request. `faults.parse` reads `fault`."""
 

@@ -33,7 +33,16 @@ def test_cached_tokens_are_part_of_the_prompt() -> None:
 )
 def test_each_outcome_has_its_cost(outcome: Outcome, billing: Billing, tokens_out: int, charged_nano: int) -> None:
     bill = Bill()
-    entry = Entry(0, "POST", "/v1/chat/completions", "", 0.0, tokens_in=10, tokens_out=20, tokens_sent=7)
+    entry = Entry(
+        index=0,
+        method="POST",
+        path="/v1/chat/completions",
+        key="",
+        received_at=0.0,
+        tokens_in=10,
+        tokens_out=20,
+        tokens_sent=7,
+    )
     bill.open(entry)
     assert bill.totals().charged_nano == 0
     bill.close(entry, outcome, billing, PRICE)

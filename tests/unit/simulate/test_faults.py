@@ -40,8 +40,8 @@ def at(schedule: Schedule, index: int, elapsed_s: float) -> Faults:
 def test_schedule_by_request_and_by_time() -> None:
     schedule = Schedule(
         [
-            ScheduledFault("status=500", from_request=2, to_request=4),
-            ScheduledFault("gzip", from_s=1.0, to_s=2.0),
+            ScheduledFault(fault="status=500", from_request=2, to_request=4),
+            ScheduledFault(fault="gzip", from_s=1.0, to_s=2.0),
         ]
     )
     assert [sorted(at(schedule, index, 0.0)) for index in range(5)] == [[], [], ["status"], ["status"], []]
@@ -49,16 +49,16 @@ def test_schedule_by_request_and_by_time() -> None:
 
 
 def test_schedule_by_probability() -> None:
-    schedule = Schedule([ScheduledFault("hang", probability=0.25)])
+    schedule = Schedule([ScheduledFault(fault="hang", probability=0.25)])
     rng = random.Random(7)
     struck = sum("hang" in schedule.at(index, 0.0, rng) for index in range(4000))
     assert 900 < struck < 1100
 
 
 def test_refusals_are_scheduled_by_time_only() -> None:
-    assert Schedule([ScheduledFault("refuse", from_s=1.0, to_s=2.0)]).refusals() == [(1.0, 2.0)]
+    assert Schedule([ScheduledFault(fault="refuse", from_s=1.0, to_s=2.0)]).refusals() == [(1.0, 2.0)]
     with pytest.raises(ValueError, match="by time only"):
-        Schedule([ScheduledFault("refuse", from_request=3)])
+        Schedule([ScheduledFault(fault="refuse", from_request=3)])
 
 
 def test_every_default_argument_parses() -> None:

@@ -314,7 +314,7 @@ def test_the_schedule_strikes_by_number(run: Run, ask: Ask) -> None:
         provider.reset()
         assert [(await ask(provider)).status for _ in range(2)] == [200, 500]
 
-    on(run, main, schedule=(ScheduledFault("status=500", from_request=1, to_request=3),))
+    on(run, main, schedule=(ScheduledFault(fault="status=500", from_request=1, to_request=3),))
 
 
 def test_the_same_seed_gives_the_same_answers(run: Run, ask: Ask) -> None:
@@ -416,7 +416,7 @@ def test_refusing_by_schedule_and_for_a_time(run: Run, ask: Ask, connect: Connec
             await connect(provider)
         assert await answers_again(provider)
 
-    on(run, main, schedule=(ScheduledFault("refuse", to_s=0.3),))
+    on(run, main, schedule=(ScheduledFault(fault="refuse", to_s=0.3),))
 
 
 def test_stopping_the_provider_cuts_open_connections(run: Run, connect: Connect) -> None:

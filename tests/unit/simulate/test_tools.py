@@ -27,7 +27,17 @@ SETTINGS = Settings(tool_uses=2, added_tokens=100, tool_fees={"web_search": 10, 
 )
 def test_tools_add_tokens_and_fees(fields: dict[str, object], calls: dict[str, int], things: int) -> None:
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
-    found = added(Ask(Request("POST", "/", [], {}, b""), 0, "", raw, SETTINGS, random.Random(1), 0))
+    found = added(
+        Ask(
+            request=Request(method="POST", target="/", raw_headers=[], headers={}, body=b""),
+            index=0,
+            key="",
+            fields=raw,
+            settings=SETTINGS,
+            rng=random.Random(1),
+            created=0,
+        )
+    )
     assert found.calls == calls
     assert found.tokens == 100 * (things + sum(calls.values()))
     assert found.fees_nano == 10 * calls.get("web_search", 0) + calls.get("plugin:web", 0)

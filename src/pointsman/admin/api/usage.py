@@ -125,17 +125,15 @@ async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Respons
     overlap = is_by_tag and asked.tag is None
     sums = [] if overlap or asked.format == "csv" else await summed([], filters, together)
     # Encoding thousands of rows takes a while, and others ask meanwhile.
-    return await asyncio.to_thread(_answer, asked, start, end, found, sums)
+    return await asyncio.to_thread(_answer, asked, span, found, sums)
 
 
-def _answer(
-    asked: UsageQuery, start: float, end: float, found: list[dict[str, Any]], sums: list[dict[str, Any]]
-) -> Response:
+def _answer(asked: UsageQuery, span: Rows, found: list[dict[str, Any]], sums: list[dict[str, Any]]) -> Response:
     rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
     if asked.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
     total = _row(sums[0]) if sums and sums[0]["nano"] is not None else None
-    answer = Usage(since=start, until=end, rows=rows, total=total, more=len(found) > asked.limit)
+    answer = Usage(since=span.since, until=span.until, rows=rows, total=total, more=len(found) > asked.limit)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
