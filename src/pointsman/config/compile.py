@@ -7,6 +7,7 @@ from pathlib import Path
 from time import time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.config.access import compile_access
@@ -96,34 +97,36 @@ def compile_document(
     in_use = read_catalog(data_dir) if parts.catalog is None else CatalogInUse(parts.catalog)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
-    endpoints = _endpoints(
-        document,
-        EndpointCompiler(
-            records=parts.providers,
-            network=network,
-            references=references,
-            limits=limits,
-            findings=findings,
-            models=in_use,
-        ),
-    )
+    compiler = EndpointCompiler(parts.providers, network, references, limits, findings, models=in_use)
+    endpoints = _endpoints(document, compiler)
     names = Names(endpoints, in_use.catalog, document.routing.siblings)
     routing = compile_routing(document.routing)
     models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
-    compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
-    own_keys = compiler.compile_all(time())
+    key_compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
+    own_keys = key_compiler.compile_all(time())
     if document.governance.keys_file is not None:
-        directory = directory or _read_keys(document.governance, own_keys, references, compiler, findings)
-    shared = compiler.shared_limits() if directory is not None else ()
+        directory = directory or _read_keys(document.governance, own_keys, references, key_compiler, findings)
+    shared = key_compiler.shared_limits() if directory is not None else ()
     keys = FileKeys(own_keys, directory, shared) if directory is not None else own_keys
-    pricing = compile_pricing(document, in_use.catalog, findings, lambda name: _is_key(directory, name))
-    access = compile_access(document.server, findings)
-    key_headers = compile_key_headers(document.governance, findings)
-    _note_unused(document, findings)
-    warn_unusable(
-        Snapshot(digest="", endpoints=endpoints, models=models, virtual_keys={}, pricing=pricing), own_keys, findings
+    snapshot = Snapshot(
+        digest="",
+        endpoints=endpoints,
+        models=models,
+        virtual_keys=keys,
+        require_key=document.governance.require_key,
+        routing=routing,
+        key_headers=compile_key_headers(document.governance, findings),
+        pricing=compile_pricing(document, in_use.catalog, findings, lambda name: _is_key(directory, name)),
+        names=names,
+        shared_limits=shared,
+        near_limit=document.governance.near_limit,
+        default_provider=document.server.default_provider,
+        access=compile_access(document.server, findings),
+        limit_headers=document.server.limit_headers,
     )
+    _note_unused(document, findings)
+    warn_unusable(snapshot, own_keys, findings)
     check_access(document.governance, settings.listen if settings else None, findings)
     if settings is not None:
         _refuse_own_address(endpoints, settings, findings)
@@ -132,22 +135,7 @@ def compile_document(
     secret_files = _watched(references, data_dir)
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
-    snapshot = Snapshot(
-        digest=_digest(document, references, in_use, directory),
-        endpoints=endpoints,
-        models=models,
-        virtual_keys=keys,
-        require_key=document.governance.require_key,
-        routing=routing,
-        key_headers=key_headers,
-        pricing=pricing,
-        names=names,
-        shared_limits=shared,
-        near_limit=document.governance.near_limit,
-        default_provider=document.server.default_provider,
-        access=access,
-        limit_headers=document.server.limit_headers,
-    )
+    snapshot = replace(snapshot, digest=_digest(document, references, in_use, directory))
     compiled = Compiled(snapshot, settings, secret_files, directory, _owners(document.governance))
     return Checked(compiled, problems, secret_files)
 

@@ -20,7 +20,7 @@ from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers.api import Provider
 
 
-class EndpointCompiler(Struct, frozen=True, kw_only=True):
+class EndpointCompiler(Struct, frozen=True):
     """What compiling a provider needs. `network` is the global way out, `models` the catalog and what providers
     list."""
 
