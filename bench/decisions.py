@@ -23,7 +23,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.state import Pin
-from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
 from pointsman.engine.live import Live
 from pointsman.routing.decide import decide
 
@@ -47,7 +47,9 @@ def _endpoint(name: str) -> Endpoint:
 def _snapshot() -> Snapshot:
     ends = [_endpoint(name) for name in ("alpha", "beta", "gamma")]
     models = {
-        "chat": PublicModel("chat", (candidate(ends[0], "m", 80.0), candidate(ends[1], "m", 20.0)), (), "weighted"),
+        "chat": PublicModel(
+            "chat", (candidate(ends[0], "m", 80.0), candidate(ends[1], "m", 20.0)), (), Strategy("weighted")
+        ),
         "other": PublicModel("other", (candidate(ends[2], "m"),)),
     }
     return Snapshot(digest="bench", endpoints={end.name: end for end in ends}, models=models, virtual_keys={})

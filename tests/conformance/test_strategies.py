@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from msgspec import convert
 
 from fakes.routing import NOW, FakeView, call, endpoint, snapshot
 from pointsman.domain.calls import Facts
@@ -24,7 +23,7 @@ def candidates(count: int, *, equal: bool) -> list[Candidate]:
 
 def order(strategy: str, given: list[Candidate], view: FakeView, rng: random.Random) -> tuple[Candidate, ...]:
     kind = STRATEGIES[strategy]
-    return kind.make(tuple(given), convert({}, kind.settings))(FACTS, view, rng, NOW).candidates
+    return kind.make(tuple(given), kind.settings())(FACTS, view, rng, NOW).candidates
 
 
 def test_the_strategies_of_the_configuration_are_found() -> None:

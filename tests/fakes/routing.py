@@ -14,7 +14,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, GiveUp, Plan, Step, Try
 from pointsman.domain.snapshots import NO_SNAPSHOT, Failover, PublicModel, Routing, Snapshot, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
 from pointsman.routing import health
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
@@ -71,7 +71,8 @@ def snapshot(
     failover: Failover = _FAILOVER,
 ) -> Snapshot:
     """Build a configuration in which the public name `chat` has `targets` and `fallbacks`."""
-    models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), strategy)} if targets else {}
+    stated = Strategy(strategy) if strategy is not None else None
+    models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), stated)} if targets else {}
     timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
     routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
     return Snapshot(

@@ -75,7 +75,7 @@ def _summary(compiled: Compiled) -> list[str]:
         lines.append(f"  {endpoint.name}  ({endpoint.type})  {endpoint.origin}{endpoint.base_path}  {keys}{serves}")
     lines.append("models" if snapshot.models else "models       none named; clients use provider/model")
     for model in snapshot.models.values():
-        lines.append(f"  {model.name}  {model.strategy or snapshot.routing.strategy}")
+        lines.append(f"  {model.name}  {(model.strategy or snapshot.routing.strategy).name}")
         lines += [f"    {_target(item, model)}" for item in model.targets]
         lines += [f"    {item.id}  fallback" for item in model.fallbacks]
     return lines
@@ -93,7 +93,7 @@ def _target(item: Candidate, model: PublicModel) -> str:
     notes = [f"variant {item.variant}"] if item.variant else []
     if item.weight == 0:
         notes.append("drained")
-    elif model.strategy == "weighted":
+    elif model.strategy is not None and model.strategy.name == "weighted":
         heaviest = max(other.weight for other in model.targets)
         share = (item.weight / heaviest) / sum(other.weight / heaviest for other in model.targets)
         notes.append(f"{share:.1%}")
@@ -127,7 +127,7 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
         }
         data["models"] = {
             model.name: {
-                "strategy": model.strategy or snapshot.routing.strategy,
+                "strategy": (model.strategy or snapshot.routing.strategy).name,
                 "targets": [
                     {"candidate": item.id, "weight": item.weight, "variant": item.variant} for item in model.targets
                 ],

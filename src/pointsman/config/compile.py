@@ -28,6 +28,7 @@ from pointsman.config.routing_schema import RoutingSettings
 from pointsman.config.schema import Document, GovernanceSettings
 from pointsman.config.settings import Settings
 from pointsman.config.snapshot_file import Compiled
+from pointsman.config.strategies import compile_strategy
 from pointsman.config.unusable import warn_unusable
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
 from pointsman.domain.identity import VirtualKey
@@ -36,7 +37,7 @@ from pointsman.domain.snapshots import Failover, HealthLimits, Names, Routing, S
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
 from pointsman.providers.api import Provider
-from pointsman.routing.strategies import STRATEGIES
+from pointsman.routing.strategies import STRATEGIES, StrategyKind
 
 
 class Parts(Struct, frozen=True):
@@ -44,11 +45,11 @@ class Parts(Struct, frozen=True):
     package and the data folder."""
 
     providers: Mapping[str, Provider]
-    strategies: frozenset[str]
+    strategies: Mapping[str, StrategyKind]
     catalog: ModelCatalog | None = None
 
 
-INSTALLED = Parts(PROVIDERS, frozenset(STRATEGIES))
+INSTALLED = Parts(PROVIDERS, STRATEGIES)
 
 
 class Checked(Struct, frozen=True):
@@ -100,7 +101,7 @@ def compile_document(
     compiler = EndpointCompiler(parts.providers, network, references, limits, findings, models=in_use)
     endpoints = _endpoints(document, compiler)
     names = Names(endpoints, in_use.catalog, document.routing.siblings)
-    routing = compile_routing(document.routing)
+    routing = compile_routing(document.routing, parts.strategies, findings)
     models = ModelCompiler(document, names, routing, parts.strategies, findings).compile_all()
     note_idle_keys(models, endpoints, findings)
     key_compiler = KeyCompiler(document, references, limits, parts.strategies, findings)
@@ -183,13 +184,13 @@ def _endpoints(document: Document, compiler: EndpointCompiler) -> dict[str, Endp
     return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
 
 
-def compile_routing(settings: RoutingSettings) -> Routing:
+def compile_routing(settings: RoutingSettings, kinds: Mapping[str, StrategyKind], findings: Findings) -> Routing:
     """The defaults of every public name."""
     timeouts = Timeouts(**settings.timeouts.model_dump())
     failover = Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s)
     health = HealthLimits(**settings.health.model_dump())
     return Routing(
-        strategy=settings.strategy,
+        strategy=compile_strategy(settings.strategy, kinds, ("routing", "strategy"), findings) or Routing().strategy,
         max_attempts=settings.max_attempts,
         timeouts=timeouts,
         commit_buffer=settings.commit_buffer,

@@ -13,8 +13,9 @@ def document_schema(parts: Parts = INSTALLED) -> dict[str, Any]:
     for definition in (schema, *definitions.values()):
         for field in definition.get("properties", {}).values():
             _close_names(field)
-    _state(definitions["RoutingSettings"]["properties"]["strategy"], sorted(parts.strategies))
-    _state(definitions["ModelSettings"]["properties"]["strategy"], sorted(parts.strategies))
+    for section in ("RoutingSettings", "ModelSettings", "VirtualKeySettings"):
+        _state(definitions[section]["properties"]["strategy"], sorted(parts.strategies))
+    _state(definitions["StrategySettings"]["properties"]["name"], sorted(parts.strategies))
     _state(definitions["ProviderSettings"]["properties"]["type"], sorted(parts.providers))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -9,9 +9,11 @@ from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.routing_schema import ModelSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
+from pointsman.config.strategies import compile_strategy
 from pointsman.domain.snapshots import Names, PublicModel, Routing
 from pointsman.domain.targets import Candidate, Endpoint
 from pointsman.routing.names import find, siblings
+from pointsman.routing.strategies import StrategyKind
 
 
 class ModelCompiler:
@@ -23,7 +25,7 @@ class ModelCompiler:
         document: Document,
         names: Names,
         routing: Routing,
-        strategies: frozenset[str],
+        strategies: Mapping[str, StrategyKind],
         findings: Findings,
     ) -> None:
         self._document = document
@@ -35,15 +37,8 @@ class ModelCompiler:
         self._bare = replace(names, siblings=False)
 
     def compile_all(self) -> dict[str, PublicModel]:
-        self.check_strategy(self._document.routing.strategy, ("routing", "strategy"))
         self._note_siblings()
         return {name: self._compile(name, settings) for name, settings in self._document.models.items()}
-
-    def check_strategy(self, name: str, location: Location) -> None:
-        if name not in self._strategies:
-            guess = nearest(name, self._strategies)
-            message = f"there is no strategy {name!r} in this version{guess}; it has {listed(self._strategies)}"
-            self._findings.error(location, message)
 
     def _compile(self, name: str, settings: ModelSettings) -> PublicModel:
         location: Location = ("models", name)
@@ -51,14 +46,13 @@ class ModelCompiler:
         if slash and prefix in self._document.providers:
             message = f"would hide a model of the provider {prefix!r}; a public name must not begin with `{prefix}/`"
             self._findings.error(location, message)
-        if settings.strategy is not None:
-            self.check_strategy(settings.strategy, (*location, "strategy"))
         targets = self._targets(settings, location)
         fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
         others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
         routing = self._routing_of(settings, location)
-        return PublicModel(name, tuple(targets), others, settings.strategy, routing=routing)
+        strategy = compile_strategy(settings.strategy, self._strategies, (*location, "strategy"), self._findings)
+        return PublicModel(name, tuple(targets), others, strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
         """What a name says of its own laid over what `routing` says; `None` where it says nothing."""
@@ -84,7 +78,7 @@ class ModelCompiler:
         self._findings.warning(("routing", "siblings"), message)
 
     def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
-        strategy = settings.strategy or self._document.routing.strategy
+        strategy = (settings.strategy or self._document.routing.strategy).name
         targets: list[Candidate] = []
         for index, target in enumerate(settings.targets):
             place = (*location, "targets", index)

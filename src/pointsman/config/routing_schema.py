@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from pointsman.config.sections import Bytes, ModelName, Name, Seconds, Section, Weight
+from pointsman.config.strategies import StatedStrategy, StrategySettings
 from pointsman.domain.snapshots import Routing, Timeouts
 
 _ROUTING = Routing()
@@ -88,8 +89,8 @@ class ModelSettings(Section):
 
     PLANNED: ClassVar[frozenset[str]] = frozenset({"require", "duplicates"})
 
-    strategy: Name | None = None
-    """How targets are chosen. Absent: `routing.strategy`."""
+    strategy: StatedStrategy | None = None
+    """How targets are chosen; a text is short for `{name: …}`. Absent: `routing.strategy`."""
     targets: Annotated[
         list[Annotated[TargetSettings, BeforeValidator(_expand_target, json_schema_input_type=str | TargetSettings)]],
         Field(min_length=1, max_length=64),
@@ -152,7 +153,9 @@ class RoutingSettings(Section):
 
     PLANNED: ClassVar[frozenset[str]] = frozenset({"duplicates", "rules"})
 
-    strategy: Name = _ROUTING.strategy
+    strategy: Annotated[StatedStrategy, Field(json_schema_extra={"default": _ROUTING.strategy.name})] = (
+        StrategySettings(name=_ROUTING.strategy.name)
+    )
     """How targets are chosen where the public name does not say."""
     siblings: bool = True
     """Whether a model that is asked for by a bare name, such as `gpt-4o`, is tried at other configured providers that

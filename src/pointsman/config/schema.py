@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
+from pointsman.config.strategies import StatedStrategy
 from pointsman.domain.snapshots import Snapshot
 
 _KEY_HEADERS = list(Snapshot(digest="", endpoints={}, models={}, virtual_keys={}).key_headers)
@@ -319,7 +320,7 @@ class VirtualKeySettings(OwnerSettings):
         BeforeValidator(_expand_entries, json_schema_input_type=list[str] | dict[str, ProviderEntrySettings | None]),
     ] = {}
     """The providers it may use: a list of names, or entries by name. All, when absent."""
-    strategy: Name | None = None
+    strategy: StatedStrategy | None = None
     """How its targets are chosen. Absent: as the public name or `routing` says."""
     near_limit: NearLimit | None = None
     """As in `governance`. Absent: what is said there."""

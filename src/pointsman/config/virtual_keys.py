@@ -6,12 +6,14 @@ from hashlib import sha256
 
 from pointsman.config.addresses import ListenAddress
 from pointsman.config.limits import LimitCompiler
-from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.problems import Findings, nearest
 from pointsman.config.references import BadReference, References
 from pointsman.config.schema import Document, GovernanceSettings, VirtualKeySettings
 from pointsman.config.source import Location
+from pointsman.config.strategies import compile_strategy
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit
+from pointsman.routing.strategies import StrategyKind
 
 MIN_CHARACTERS = 20
 
@@ -30,7 +32,7 @@ class KeyCompiler:
         document: Document,
         references: References,
         limits: LimitCompiler,
-        strategies: frozenset[str],
+        strategies: Mapping[str, StrategyKind],
         findings: Findings,
     ) -> None:
         self._document = document
@@ -114,9 +116,6 @@ class KeyCompiler:
             limits += self._of_team.get(team, ())
         if customer is not None:
             limits += self._of_customer.get(customer, ())
-        if settings.strategy is not None and settings.strategy not in self._strategies:
-            guess = nearest(settings.strategy, self._strategies) or f"; it has {listed(self._strategies)}"
-            findings.error((*place, "strategy"), f"there is no strategy {settings.strategy!r} in this version{guess}")
         return VirtualKey(
             name=name,
             digest=digest,
@@ -126,7 +125,7 @@ class KeyCompiler:
             expires_at=self._expiry(settings, place, now_unix_s),
             allow_models=tuple(settings.allow_models),
             entries=self._entries(name, settings, place),
-            strategy=settings.strategy,
+            strategy=compile_strategy(settings.strategy, self._strategies, (*place, "strategy"), findings),
             limits=limits,
             near_limit=settings.near_limit,
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pointsman.domain.limits import Limit
+from pointsman.domain.targets import Strategy
 
 
 class ProviderEntry(Struct, frozen=True, eq=False):
@@ -39,7 +40,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     expires_at: float | None = None
     allow_models: tuple[str, ...] = ()
     entries: dict[str, ProviderEntry] = {}
-    strategy: str | None = None
+    strategy: Strategy | None = None
     limits: tuple[Limit, ...] = ()
     near_limit: str | None = None
 

@@ -36,11 +36,11 @@ class Choice(Struct, frozen=True, gc=False):
 
 
 class Plan(Struct, frozen=True, gc=False):
-    """What will be tried. `made_at` and `deadline` are in monotonic seconds; `source` says what chose strategy and
-    targets; `jitter`, in [0, 1), spreads the waits before retries; a `pinned` call is not repeated once bytes were
-    sent; `stream` says that a stream was asked for, by `operation`. `routing` holds for this request. `max_attempts`
-    bounds first tries and repeats; other keys of a candidate whose key was refused are counted by themselves, up to the
-    same number."""
+    """The attempts that will be made. `made_at` and `deadline` are in monotonic seconds; `source` says what chose
+    strategy and targets, and `notes` why their order is this one; `jitter`, in [0, 1), spreads the waits before
+    retries; a `pinned` call is not repeated once bytes were sent; `stream` says that a stream was asked for, by
+    `operation`. `routing` holds for this request. `max_attempts` bounds first tries and repeats; other keys of a
+    candidate whose key was refused are counted by themselves, up to the same number."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -54,6 +54,7 @@ class Plan(Struct, frozen=True, gc=False):
     stream: bool = False
     routing: Routing = Routing()
     operation: Operation = "chat"
+    notes: tuple[str, ...] = ()
 
 
 class Try(Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from pointsman.domain.access import Access
 from pointsman.domain.identity import KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
-from pointsman.domain.targets import Candidate, Endpoint
+from pointsman.domain.targets import Candidate, Endpoint, Strategy
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class Routing(Struct, frozen=True):
     `unowned_state` says what becomes of requests for what is not known, `refuse` or `allow`, `None` being as keys are
     required or not."""
 
-    strategy: str = "priority"
+    strategy: Strategy = Strategy("priority")
     max_attempts: int = 5
     timeouts: Timeouts = Timeouts()
     commit_buffer: int = 8 * 1024 * 1024
@@ -84,7 +84,7 @@ class PublicModel(Struct, frozen=True, eq=False):
     name: str
     targets: tuple[Candidate, ...]
     fallbacks: tuple[Candidate, ...] = ()
-    strategy: str | None = None
+    strategy: Strategy | None = None
     source: str = ""
     routing: Routing | None = None
 

@@ -72,6 +72,14 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     tool_models: tuple[tuple[str, str, int], ...] = ()
 
 
+class Strategy(Struct, frozen=True):
+    """How the targets of a name are ordered. The type of `settings` is known to the strategy alone; `None` means that
+    the configuration states none."""
+
+    name: str
+    settings: Struct | None = None
+
+
 # Why a candidate is in a plan: as a target, as a fallback that the configuration or the request declares, or as a
 # sibling, which is another provider that serves the same model.
 Provenance = Literal["target", "fallback", "sibling"]

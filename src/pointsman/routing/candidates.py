@@ -9,9 +9,9 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, candidate
+from pointsman.domain.targets import Candidate, Strategy, candidate
 
-Named = tuple[Sequence[Candidate], str | None, str]  # candidates, strategy if their source names one, source
+Named = tuple[Sequence[Candidate], Strategy | None, str]  # candidates, strategy if their source names one, source
 Resolve = Callable[[str], PublicModel | None]
 
 
@@ -116,7 +116,7 @@ def limited_by(key: VirtualKey, named: Named) -> Named:
     strategy = key.strategy or strategy
     if any(entry.weight is not None for entry in key.entries.values()):
         candidates = _weighted_by(key, candidates)
-        strategy = key.strategy or "weighted"
+        strategy = key.strategy or Strategy("weighted")
     return candidates, strategy, f"virtual key {key.name}, {source}"
 
 

@@ -58,6 +58,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         stream=call.stream,
         routing=routing,
         operation=call.operation,
+        notes=ordered.notes,
     )
 
 

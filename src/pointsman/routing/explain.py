@@ -17,6 +17,7 @@ def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
     return {
         "strategy": decision.strategy,
         "source": decision.source,
+        "notes": list(decision.notes),
         "deadline_s": round(decision.deadline - now, 3),
         "max_attempts": decision.max_attempts,
         "attempts": [
@@ -49,6 +50,7 @@ def as_lines(decision: Plan | Failure, now: float) -> list[str]:
         return [f"refused: {decision.kind.status} {decision.kind.code}: {decision.message}"]
     limits = f"at most {decision.max_attempts} attempts within {decision.deadline - now:g} s"
     lines = [f"strategy {decision.strategy}, from {decision.source}; {limits}"]
+    lines += [f"   {note}" for note in decision.notes]
     for number, choice in enumerate(decision.choices, 1):
         item = choice.candidate
         notes = [f"weight {item.weight:g}", item.provenance]

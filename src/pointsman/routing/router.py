@@ -7,7 +7,7 @@ never refers to its snapshot: else an old configuration, with its provider keys,
 from collections.abc import Sequence
 from math import inf
 
-from msgspec import Struct, convert
+from msgspec import Struct
 
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
@@ -67,9 +67,9 @@ class CandidateSet:
         candidates, strategy, self.source = named
         public = snapshot.models.get(call.model)
         self.routing = (public.routing if public is not None else None) or snapshot.routing
-        self.strategy = strategy or self.routing.strategy
-        self._kind = STRATEGIES[self.strategy]
-        self._settings = convert({}, self._kind.settings)
+        chosen = strategy or self.routing.strategy
+        self.strategy, self._kind = chosen.name, STRATEGIES[chosen.name]
+        self._settings = chosen.settings or self._kind.settings()
         found = [watching(candidates, snapshot) for watching in policies.WATCHES]
         self.watches = [watch for watch in found if watch is not None]
         self._candidates = tuple(candidates)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.compile import compile_file
 from pointsman.domain.snapshots import HealthLimits, Routing, Timeouts
+from pointsman.domain.targets import Strategy
 
 TEXT = """
 providers: {openai: env.OPENAI_API_KEY}
@@ -22,7 +23,7 @@ governance: {virtual_keys: {me: env.CLIENT_KEY}}
 
 def test_routing() -> None:
     assert compiled(TEXT).snapshot.routing == Routing(
-        "priority",
+        Strategy("priority"),
         3,
         Timeouts(commit_s=10.0, stall_s=2.5),
         commit_buffer=2048,

@@ -6,6 +6,7 @@ from fakes.configuration import OPEN, checked, compiled, errors, found
 from pointsman.config.catalog import packaged
 from pointsman.config.problems import Severity
 from pointsman.domain.snapshots import PublicModel
+from pointsman.domain.targets import Strategy
 
 PROVIDERS = (
     OPEN
@@ -27,7 +28,7 @@ def model(text: str) -> PublicModel:
 
 def test_the_list_shorthand_is_an_order_of_priority() -> None:
     quick = model("quick: [openai/gpt-4o, one/org/model]")
-    assert quick.strategy == "priority"
+    assert quick.strategy == Strategy("priority")
     assert [(item.id, item.model, item.weight) for item in quick.targets] == [
         ("openai/gpt-4o", "gpt-4o", 1.0),
         ("one/org/model", "org/model", 1.0),
@@ -38,7 +39,7 @@ def test_the_full_form() -> None:
     chat = model(
         "chat: {strategy: weighted, targets: [{model: openai/a, weight: 80, variant: x}, one/b], fallbacks: [two/c]}"
     )
-    assert chat.strategy == "weighted"
+    assert chat.strategy == Strategy("weighted")
     assert [(item.id, item.weight, item.variant) for item in chat.targets] == [
         ("openai/a", 80.0, "x"),
         ("one/b", 1.0, None),

@@ -17,6 +17,7 @@ from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts
+from pointsman.domain.targets import Strategy
 from pointsman.engine.handle import MAX_ENTRIES, AdmittedHead, PublicApi
 from pointsman.transport.http_head import BodyMode, Head
 
@@ -282,7 +283,7 @@ def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None
             await peer.gone()
 
         async with engine_before(reloading, answer) as rig:
-            later = configured(rig, 900, Routing("weighted", 1, Timeouts(commit_s=0.001)))
+            later = configured(rig, 900, Routing(Strategy("weighted"), 1, Timeouts(commit_s=0.001)))
             rig.live.swap(configured(rig, 7, Routing()))
             client = handle(PublicApi(rig.engine), request_head(), CHAT)
             record = await rig.log.next()

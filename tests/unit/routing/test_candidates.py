@@ -2,7 +2,7 @@
 
 from fakes.routing import call, endpoint, provider_key, snapshot
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.targets import Candidate, candidate
+from pointsman.domain.targets import Candidate, Strategy, candidate
 from pointsman.routing.candidates import find_candidates, limited_by
 from pointsman.routing.router import router_of
 
@@ -10,7 +10,7 @@ A, B = endpoint("a", provider_key("prod"), provider_key("dev")), endpoint("b")
 CHAT = snapshot([A, B], [candidate(A, "m", 3), candidate(A, "n", 1), candidate(B, "m")])
 
 
-def had_by(**entries: ProviderEntry) -> tuple[list[Candidate], str | None, str]:
+def had_by(**entries: ProviderEntry) -> tuple[list[Candidate], Strategy | None, str]:
     named = find_candidates(call(), CHAT, router_of(CHAT).resolve)
     assert isinstance(named, tuple)
     candidates, strategy, source = limited_by(VirtualKey(name="me", digest=b"", entries=entries), named)
@@ -26,7 +26,7 @@ def test_a_key_that_states_no_weights_leaves_weights_and_strategy_as_they_are() 
 def test_the_targets_at_a_provider_share_the_weight_that_a_key_gives_it() -> None:
     candidates, strategy, _ = had_by(a=ProviderEntry("a", 0.8), b=ProviderEntry("b", 0.2))
     assert [round(item.weight, 6) for item in candidates] == [0.6, 0.2, 0.2]
-    assert strategy == "weighted"
+    assert strategy == Strategy("weighted")
 
 
 def test_a_key_has_only_the_provider_keys_that_it_may_use() -> None:

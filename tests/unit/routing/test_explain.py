@@ -23,6 +23,7 @@ def test_the_data_form_is_stable() -> None:
     assert json.loads(json.dumps(as_data(explained(), NOW))) == {
         "strategy": "weighted",
         "source": "model chat",
+        "notes": [],
         "deadline_s": 600.0,
         "max_attempts": 5,
         "attempts": [
