@@ -10,14 +10,13 @@ PACKAGES = ("config", "domain", "engine", "money", "routing")
 FIELDS = frozenset(
     {"messages", "prompt", "input", "instructions", "suffix", "tools", "functions", "tool_choice", "response_format"}
     | {"reasoning_effort", "image_url", "input_image", "input_audio", "json_schema", "max_tokens", "max_output_tokens"}
-    | {"max_completion_tokens", "best_of", "n", "stream", "stream_options", "service_tier", "background"}
+    | {"max_completion_tokens", "best_of", "n", "stream_options", "service_tier", "background"}
     | {"previous_response_id", "choices", "usage", "prompt_tokens", "completion_tokens"}
 )
 # Words that are something else there, and one error that names the field at fault.
 OTHERS = {
     "config/load.py": {"input"},  # of an error of pydantic's
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
-    "engine/accounts.py": {"stream"},  # a label of a metric
     "engine/charges.py": {"prompt"},  # a value of `bills_unfinished`
     "money/terms.py": {"input", "tools"},  # rates and terms
     "routing/decide.py": {"messages"},  # the field that an error names

@@ -26,26 +26,13 @@ MANY_IMPORTS = {
     "engine/serving.py",
 }
 DOUBLE_NAMES = {
-    "Answer",
-    "Attempt",
-    "Choice",
-    "Chunk",
     "Counter",
-    "Entry",
-    "Error",
     "Grant",
-    "Message",
-    "Owner",
     "Page",
     "Refusal",
-    "Request",
-    "Response",
     "Scope",
-    "Source",
     "Span",
     "Usage",
-    "Waiter",
-    "Window",
 }
 MAX_POSITIONAL = 5  # arguments of a call
 OF_ANY_NUMBER = {"Table", "create_table", "info", "to_thread"}  # functions that take any number of like arguments

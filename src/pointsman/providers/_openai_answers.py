@@ -35,13 +35,13 @@ class _Plain(Struct, gc=False, kw_only=True):
     service_tier: str | None = None
 
 
-class _Message(Struct, gc=False):
+class _AnswerMessage(Struct, gc=False):
     pass
 
 
 class _PlainChatChoice(Struct, gc=False):
     finish_reason: _FINISHES
-    message: _Message
+    message: _AnswerMessage
 
 
 class _PlainChat(_Plain, gc=False, kw_only=True):
@@ -63,14 +63,14 @@ _PLAIN: dict[Operation, "msgspec.json.Decoder[_PlainChat] | msgspec.json.Decoder
 }
 
 
-class _Choice(Struct, gc=False):
+class _AnswerChoice(Struct, gc=False):
     message: dict[str, Raw] | None = None
     text: Raw = _NO_VALUE
     finish_reason: Raw = _NO_VALUE
 
 
 class _Generated(Struct, gc=False):
-    choices: list[_Choice] | None = None
+    choices: list[_AnswerChoice] | None = None
     usage: Raw = _NO_VALUE
     error: Raw = _NO_VALUE
     service_tier: Raw = _NO_VALUE

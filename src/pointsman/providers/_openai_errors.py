@@ -21,7 +21,7 @@ MAX_BODY_BYTES = 64 * 1024  # of an error: what is longer is no account of one
 MAX_WAIT_S = 86400.0
 
 
-class _Error(Struct):
+class _ProviderError(Struct):
     """What an error body says. `is_openai` tells whether it has the shape of OpenAI's, fit to be passed on."""
 
     message: str | None = None
@@ -53,7 +53,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
     """The failure for an answer whose status is not 2xx, by a provider's own `rules` over the shared ones. `now_unix_s`
     is wall-clock time, for dates in headers."""
     error = read_error(body)
-    found = error or _Error()
+    found = error or _ProviderError()
     kind, scope = judge(status, (found.code, found.type), found.message, rules)
     is_fit = found.is_openai and kind.fault is not Fault.CREDENTIAL
     message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
@@ -64,7 +64,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
 
 def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     """The failure for an error object that came with a status of 200."""
-    error = read_error(error_body) or _Error()
+    error = read_error(error_body) or _ProviderError()
     status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else None
     kind, scope = judge(status, (error.code, error.type), error.message, rules)
     if kind is failures.UPSTREAM_REFUSED:
@@ -86,7 +86,7 @@ def _failure(
     kind: Kind,
     scope: Scope | None,
     message: str,
-    error: _Error,
+    error: _ProviderError,
     *,
     status: int,
     body: bytes | None,
@@ -108,7 +108,7 @@ def _failure(
     )
 
 
-def read_error(body: bytes) -> _Error | None:
+def read_error(body: bytes) -> _ProviderError | None:
     """The error a body tells of, in any of the shapes that occur; `None` if there is none."""
     if len(body) > MAX_BODY_BYTES:
         return None
@@ -127,7 +127,7 @@ def read_error(body: bytes) -> _Error | None:
     if said is None and source is found:
         return None
     code = source.get("code")
-    return _Error(
+    return _ProviderError(
         said if isinstance(said, str) or said is None else msgspec.json.encode(said).decode(),
         _text(source.get("type")),
         code if isinstance(code, int) else _text(code),
@@ -136,12 +136,12 @@ def read_error(body: bytes) -> _Error | None:
     )
 
 
-def _plain_text(body: bytes) -> _Error | None:
+def _plain_text(body: bytes) -> _ProviderError | None:
     """An error that is a line of text, such as that of a server which does not have the path."""
     if len(body) > MAX_MESSAGE or body.lstrip()[:1] in b"<{[":
         return None
     try:
-        return _Error(body.decode().strip() or None)
+        return _ProviderError(body.decode().strip() or None)
     except UnicodeDecodeError:
         return None
 

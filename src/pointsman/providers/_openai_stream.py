@@ -158,15 +158,15 @@ def has_content(fields: dict[str, Raw] | None) -> bool:
     return fields is not None and any(not is_empty(value) for name, value in fields.items() if name != "role")
 
 
-class _Choice(Struct):
+class _ChunkChoice(Struct):
     index: int = 0
     delta: dict[str, Raw] | None = None
     text: Raw = _NO_VALUE
     finish_reason: Raw = _NO_VALUE
 
 
-class _Chunk(Struct):
-    choices: list[_Choice] | None = None
+class _StreamChunk(Struct):
+    choices: list[_ChunkChoice] | None = None
     usage: Raw = _NO_VALUE
     error: Raw = _NO_VALUE
     message: Raw = _NO_VALUE
@@ -185,7 +185,7 @@ class _PlainChunk(Struct, gc=False):
     error: None = None
 
 
-_DECODER = msgspec.json.Decoder(_Chunk)
+_DECODER = msgspec.json.Decoder(_StreamChunk)
 _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 

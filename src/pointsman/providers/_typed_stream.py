@@ -59,14 +59,14 @@ _NUMBER_BYTES = 512  # at either end of an event, where its number is looked for
 _NO_VALUE = Raw(b"")
 
 
-class _Response(Struct, gc=False):
+class _FailedResponse(Struct, gc=False):
     error: Raw = _NO_VALUE
 
 
 class _Event(Struct, gc=False):
     type: str = ""
     error: Raw = _NO_VALUE
-    response: _Response | None = None
+    response: _FailedResponse | None = None
 
 
 class _PlainEvent(Struct, gc=False):

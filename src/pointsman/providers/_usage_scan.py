@@ -244,13 +244,13 @@ def _may_tell(data: bytes) -> bool:
     return data.find(b'"usage"') >= 0 or data.find(b'_call"') >= 0
 
 
-class _Response(Struct, gc=False):
+class _BilledAnswer(Struct, gc=False):
     usage: Raw = Raw(b"")
     service_tier: Raw = Raw(b"")
     output: Raw | None = None
 
 
-class _Whole(_Response, gc=False):
+class _Whole(_BilledAnswer, gc=False):
     response: Raw = Raw(b"")
 
 

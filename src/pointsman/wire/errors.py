@@ -12,7 +12,7 @@ from msgspec.json import encode
 from pointsman.domain.failures import RATE_LIMITED, Failure, Fault
 
 
-class _Error(Struct):
+class _ErrorFields(Struct):
     message: str
     type: str
     param: str | None
@@ -20,7 +20,7 @@ class _Error(Struct):
 
 
 class _Body(Struct):
-    error: _Error
+    error: _ErrorFields
 
 
 _MISLEADING = frozenset({401, 402, 408, 429})  # of the client's key or its pace, where only the request is at fault
@@ -41,13 +41,15 @@ def error_body(failure: Failure, request_id: str) -> bytes:
         return failure.body
     kind = failure.kind
     message = f"{failure.for_client} (request {request_id})" if request_id else failure.for_client
-    return encode(_Body(_Error(message, kind.type, failure.param, kind.code)))
+    return encode(_Body(_ErrorFields(message, kind.type, failure.param, kind.code)))
 
 
 def error_event(failure: Failure, request_id: str) -> bytes:
     """The server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
     message = f"{failure.for_client} (request {request_id})"
-    return b"data: " + encode(_Body(_Error(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
+    return (
+        b"data: " + encode(_Body(_ErrorFields(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
+    )
 
 
 class _TypedError(Struct, tag_field="type", tag="error"):
@@ -58,13 +60,13 @@ class _TypedError(Struct, tag_field="type", tag="error"):
     message: str
     param: str | None
     sequence_number: int
-    error: _Error
+    error: _ErrorFields
 
 
 def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -> bytes:
     """The event that ends a stream of typed events which cannot be completed, as that of `/v1/responses`."""
     kind, message = failure.kind, f"{failure.for_client} (request {request_id})"
-    error = _Error(message, kind.type, failure.param, kind.code)
+    error = _ErrorFields(message, kind.type, failure.param, kind.code)
     return b"event: error\ndata: %b\n\n" % encode(
         _TypedError(kind.code, message, failure.param, sequence_number, error)
     )

@@ -197,13 +197,13 @@ def touched(
     return Touched(tuple(names), creates, lists, deletes, learns, has_items, reads_all)
 
 
-class _Source(Struct):
+class _KeptSource(Struct):
     type: str | None = None
 
 
 class _DataSource(Struct):
     type: str | None = None
-    source: _Source | None = None
+    source: _KeptSource | None = None
 
 
 _DATA_SOURCE = msgspec.json.Decoder(_DataSource | None)

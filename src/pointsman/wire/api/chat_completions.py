@@ -23,14 +23,14 @@ _NONE = Raw(b"")
 _TEXT = b'"'
 
 
-class _Message(Struct, gc=False):
+class _ChatMessage(Struct, gc=False):
     role: str
     content: Raw = _NONE
     audio: Raw = _NONE
 
 
 class _Chat(Generation):
-    messages: Annotated[list[_Message], Meta(min_length=1)]
+    messages: Annotated[list[_ChatMessage], Meta(min_length=1)]
     max_completion_tokens: Annotated[int, Meta(ge=UNLIMITED, le=MAX_TOKENS)] | None = None
     tools: Raw = _NONE
     response_format: Raw = _NONE

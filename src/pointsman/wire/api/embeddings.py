@@ -19,14 +19,14 @@ from pointsman.wire.tokens import in_content, in_input
 _NONE = Raw(b"")
 
 
-class _Message(Struct, gc=False):
+class _EmbeddedMessage(Struct, gc=False):
     content: Raw = _NONE
 
 
 class _Embedding(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     input: Raw = _NONE
-    messages: list[_Message] | None = None
+    messages: list[_EmbeddedMessage] | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     encoding_format: str | None = None
