@@ -378,12 +378,12 @@ def id_of(body: bytes) -> str | None:
     return found if found is not None and ID.fullmatch(found) else None
 
 
-class _Answer(Struct):
+class _KeptAnswer(Struct):
     id: str | None = None
     object: str | None = None
 
 
-_ANSWER = msgspec.json.Decoder(_Answer)
+_ANSWER = msgspec.json.Decoder(_KeptAnswer)
 
 
 def _ids(
