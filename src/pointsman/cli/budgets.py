@@ -29,7 +29,7 @@ def command(
     if not found:
         say("no limits found")
         return
-    numbers = ("limit", "used", "held by workers", "left")
+    numbers = ("limit", "used", "leased", "left")
     print_table(("owner", "per", *numbers, "of", "since"), [_line(one) for one in found], set(numbers))
     if len(found) == limit:
         say("more limits may exist; name an owner, or raise --limit", err=True)
@@ -48,7 +48,7 @@ def _line(one: dict[str, Any]) -> tuple[str, ...]:
     return (
         one["owner"],
         one["period"],
-        (amount(limit) if limit is not None else "none now") + (", soft" if one["soft"] else ""),
+        (amount(limit) if limit is not None else "removed") + (", soft" if one["soft"] else ""),
         amount(one["posted"]),
         amount(one["lent"]),
         amount(max(0, limit - one["posted"])) if limit is not None else "-",

@@ -103,7 +103,7 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         can = ", ".join(sorted(facts.capabilities))
         lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
     if found:
-        print_table(("model", "provider", "its name there", *numbers, "can"), lines, numbers)
+        print_table(("model", "provider", "provider's name", *numbers, "can"), lines, numbers)
         say(f"prices in dollars per million tokens, as of {catalog.date}; empty if unknown")
     for one in found if sources else ():
         say(f"{one.provider}/{one.model}")

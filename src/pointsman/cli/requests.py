@@ -50,7 +50,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("no request found; new requests take a moment to appear, and old ones are deleted")
         return
-    names = ("time", "key", "asked for", "served by", "status", "cost", "id")
+    names = ("time", "key", "requested", "served by", "status", "cost", "id")
     lines = [
         (
             _moment(row["at"]),
@@ -78,12 +78,12 @@ def _print_one(one: dict[str, Any]) -> None:
         "time": _moment(one["at"]),
         "status": f"{status} {one['code']}: {one['message']}" if one.get("code") else str(status),
         "key, team, customer": ", ".join(filter(None, (one["virtual_key"], one.get("team"), one.get("customer")))),
-        "asked for": f"{asked}{one['path']}{', streamed' if one['stream'] else ''}",
+        "requested": f"{asked}{one['path']}{', streamed' if one['stream'] else ''}",
         "served by": served,
         "strategy": f"{one['strategy']}, from {one['source']}" if one.get("strategy") else "",
         "variant": one.get("variant") or "",
         "tokens": f"{one['tokens_in']} in, {one['tokens_out']} out" if one.get("tokens_in") is not None else "",
-        "took": f"{one['duration_us'] / 1000:.1f} ms, of which gateway {one['gateway_us'] / 1000:.2f} ms",
+        "duration": f"{one['duration_us'] / 1000:.1f} ms, of which gateway {one['gateway_us'] / 1000:.2f} ms",
         "cost": f"{dollars(one['cost_nano'])}{known_by(one)}",
         "client": one.get("client") or "",
         "client's id": one.get("client_request_id") or "",
@@ -97,9 +97,9 @@ def _print_one(one: dict[str, Any]) -> None:
     if one["attempts"]:
         say()
         say("attempts, in order")
-        names = ("", "provider", "model", "key", "outcome", "took", "tokens", "cost")
+        names = ("", "provider", "model", "key", "outcome", "duration", "tokens", "cost")
         lines = [_attempt(number, attempt) for number, attempt in enumerate(one["attempts"], 1)]
-        print_table(names, lines, numbers={"took", "cost"})
+        print_table(names, lines, numbers={"duration", "cost"})
     if one["verdicts"]:
         say()
         say("excluded or shortened, with reasons")
@@ -112,8 +112,8 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
 
     said = f": {attempt['message']}" if attempt.get("message") else ""
     if attempt.get("events_left_out"):
-        said += f" (events left out: {attempt['events_left_out']})"
-    held = f", {dollars(attempt['held_nano'])} more is held" if attempt.get("held_nano") else ""
+        said += f" (events dropped: {attempt['events_left_out']})"
+    held = f", {dollars(attempt['held_nano'])} more held" if attempt.get("held_nano") else ""
     return (
         str(number),
         attempt["provider"] or "",

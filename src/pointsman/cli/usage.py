@@ -102,7 +102,7 @@ def _total(found: dict[str, Any]) -> str:
     total = found.get("total")
     if total is None:
         return "no total: a request with several tags counts once per tag"
-    said = f"together {dollars(total['cost_nano'])}"
+    said = f"total {dollars(total['cost_nano'])}"
     if total.get("estimated_nano"):
         said += f"; of which {dollars(total['estimated_nano'])} estimated"
     if total.get("reserved_nano"):

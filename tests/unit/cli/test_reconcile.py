@@ -40,7 +40,7 @@ def test_one_attempt_is_reconciled_once(tmp_path: Path) -> None:
         assert "$0.0005 (reconciled)" in shown
         shown = invoke("requests", request_id(2, NOW), "--url", url).output
         assert "$0.00007 (estimated)" in shown
-        assert "(estimated, $0.00093 more is held)" in shown
+        assert "(estimated, $0.00093 more held)" in shown
         assert "$0.00007 (estimated)" in invoke("requests", "--url", url).output
         assert "of which $0.00007 estimated; budgets hold $0.00093 more" in invoke("usage", "--url", url).output
 

@@ -63,7 +63,7 @@ def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
         assert "served by: openai/gpt-4o" in text
         assert "strategy: priority, from models.chat" in text
         assert "client: 198.51.100.7 client's retry: 2 session: s-1 tags: env=[red]dev" in text
-        assert "upstream_error: it answered 500 (events left out: 1) 1.5 ms" in text
+        assert "upstream_error: it answered 500 (events dropped: 1) 1.5 ms" in text
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
         assert "excluded or shortened, with reasons groq/llama: is excluded by the key" in text
 

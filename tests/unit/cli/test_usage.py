@@ -30,7 +30,7 @@ def test_table_begins_with_the_highest_cost(tmp_path: Path) -> None:
         assert ["me", "research", "1", "0", "10", "5", "$1,234.567890123", "-", "-"] in lines
         assert ["you", "-", "1", "0", "10", "5", "$0.000000005", "-", "-"] in lines
         assert lines.index(["me", "research", "1", "0", "10", "5", "$1,234.567890123", "-", "-"]) == 2
-        assert done.output.splitlines()[-1] == "together $1,234.567890128"
+        assert done.output.splitlines()[-1] == "total $1,234.567890128"
 
         by_tag = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "tag"], env=ENV)
         assert "env=[red]dev" in by_tag.output, "what clients send is no markup"
