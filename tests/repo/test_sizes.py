@@ -20,7 +20,6 @@ MANY_METHODS = {
 }
 MANY_IMPORTS = {
     "cli/explain.py",
-    "config/compile.py",
     "engine/billing.py",
     "engine/handle.py",
     "engine/serving.py",

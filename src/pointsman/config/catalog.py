@@ -65,6 +65,11 @@ def read_catalog(data_dir: Path | None) -> CatalogInUse:
     return CatalogInUse(catalog, _read_lists(folder / LISTS), problem)
 
 
+def files_of(data_dir: Path) -> frozenset[Path]:
+    """The files of the data folder that change the catalog in use."""
+    return frozenset({data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS})
+
+
 @lru_cache(maxsize=2)  # a configuration is compiled far more often than its catalog changes
 def _read(path: Path, _mtime_ns: int, _size: int) -> ModelCatalog:
     content = path.read_bytes()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pointsman.config.compile import INSTALLED, Checked, Parts, compile_document
+from pointsman.config.compile import Checked, compile_document
 from pointsman.config.load import Loaded
 from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
 from pointsman.config.schema import Document
 from pointsman.config.source import Source
+from pointsman.providers import PROVIDERS
 
 SMALLEST_FILE = """\
 version: 1
@@ -32,14 +33,10 @@ class Default(Struct, frozen=True):
     virtual_key: str | None
 
 
-def default_document(
-    environ: Mapping[str, str], kept: str | None = None, parts: Parts = INSTALLED
-) -> Default | Problem:
+def default_document(environ: Mapping[str, str], kept: str | None = None) -> Default | Problem:
     """Configure every known provider whose variable is set, and one virtual key: a new one, or the one whose SHA-256
     was `kept`, as 64 hexadecimal digits. A problem when no variable is set."""
-    variables = {
-        provider.key_env: name for name, provider in sorted(parts.providers.items()) if provider.key_env is not None
-    }
+    variables = {provider.key_env: name for name, provider in sorted(PROVIDERS.items()) if provider.key_env is not None}
     found = {name: f"env.{variable}" for variable, name in variables.items() if environ.get(variable)}
     if not found:
         message = (
@@ -62,8 +59,6 @@ def default_document(
     return Default(Document.model_validate(data), virtual_key)
 
 
-def compile_default(
-    default: Default, environ: Mapping[str, str], folder: Path = Path(), parts: Parts = INSTALLED
-) -> Checked:
+def compile_default(default: Default, environ: Mapping[str, str], folder: Path = Path()) -> Checked:
     """Compile it; relative paths start at `folder`."""
-    return compile_document(Loaded(default.document, Source({}, {})), folder, environ, parts)
+    return compile_document(Loaded(default.document, Source({}, {})), folder, environ)

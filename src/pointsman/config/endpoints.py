@@ -1,30 +1,59 @@
 """From `providers` to endpoints: dialect, address, keys, the way there."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
-from pointsman.config.addresses import is_loopback, parse_base_url
+from pointsman.config.addresses import ListenAddress, is_loopback, parse_base_url
 from pointsman.config.catalog import CatalogInUse, by_name
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
-from pointsman.config.schema import KeySettings, ProviderSettings
+from pointsman.config.schema import Document, KeySettings, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.limits import Level
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
+from pointsman.providers import PROVIDERS
 from pointsman.providers.api import Provider
 
 
-class EndpointCompiler(Struct, frozen=True):
+def compile_endpoints(
+    document: Document,
+    models: CatalogInUse,
+    references: References,
+    findings: Findings,
+    listen: ListenAddress | None,
+) -> dict[str, Endpoint]:
+    """The endpoints that could be compiled, by name. The errors of the others are among the findings."""
+    network = Network(connect_timeout_s=document.routing.timeouts.connect_s)
+    network = compile_network(network, document.egress, ("egress",), references, findings)
+    limits = LimitCompiler(findings)
+    compiler = _EndpointCompiler(
+        network=network, references=references, limits=limits, findings=findings, models=models
+    )
+    compiled = {name: compiler.compile(name, provider) for name, provider in document.providers.items()}
+    for name, endpoint in compiled.items():
+        if document.providers[name].tags:
+            findings.note(("providers", name, "tags"), "no rule of this version reads tags")
+        if endpoint is not None and listen is not None:
+            _refuse_own_address(endpoint, listen, findings)
+    return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
+
+
+def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Findings) -> None:
+    """A gateway that is its own provider would ask itself until every connection is taken."""
+    origin = endpoint.origin
+    if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
+        message = f"the address of this provider, {origin}, is the gateway's own; change server.listen or base_url"
+        findings.error(("providers", endpoint.name), message)
+
+
+class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     """What compiling a provider needs. `network` is the global way out, `models` the catalog and what providers
     list."""
 
-    records: Mapping[str, Provider]
     network: Network
     references: References
     limits: LimitCompiler
@@ -85,15 +114,15 @@ class EndpointCompiler(Struct, frozen=True):
         return found or (record.name if record.name in known else "")
 
     def _record(self, name: str, settings: ProviderSettings, location: Location) -> Provider | None:
-        record = self.records.get(settings.type or name)
+        record = PROVIDERS.get(settings.type or name)
         if record is not None:
             return record
-        known = f"this version has {listed(self.records, limit=40)}"
+        known = f"this version has {listed(PROVIDERS, limit=40)}"
         if settings.type is not None:
-            guess = nearest(settings.type, self.records)
+            guess = nearest(settings.type, PROVIDERS)
             self.findings.error((*location, "type"), f"there is no such type{guess or '; ' + known}")
         else:
-            guess = nearest(name, self.records)
+            guess = nearest(name, PROVIDERS)
             message = f"is not the name of a known provider, so it must state its `type`{guess}; {known}"
             self.findings.error(location, message)
         return None

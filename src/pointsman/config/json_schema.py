@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from pointsman.config.compile import INSTALLED, Parts
 from pointsman.config.schema import Document
+from pointsman.providers import PROVIDERS
+from pointsman.routing.strategies import STRATEGIES
 
 
-def document_schema(parts: Parts = INSTALLED) -> dict[str, Any]:
+def document_schema() -> dict[str, Any]:
     """The schema, with the provider types and strategies of this version as closed lists."""
     schema = Document.model_json_schema(mode="validation")
     definitions: dict[str, dict[str, Any]] = schema["$defs"]
@@ -14,9 +15,9 @@ def document_schema(parts: Parts = INSTALLED) -> dict[str, Any]:
         for field in definition.get("properties", {}).values():
             _close_names(field)
     for section in ("RoutingSettings", "ModelSettings", "VirtualKeySettings"):
-        _state(definitions[section]["properties"]["strategy"], sorted(parts.strategies))
-    _state(definitions["StrategySettings"]["properties"]["name"], sorted(parts.strategies))
-    _state(definitions["ProviderSettings"]["properties"]["type"], sorted(parts.providers))
+        _state(definitions[section]["properties"]["strategy"], sorted(STRATEGIES))
+    _state(definitions["StrategySettings"]["properties"]["name"], sorted(STRATEGIES))
+    _state(definitions["ProviderSettings"]["properties"]["type"], sorted(PROVIDERS))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

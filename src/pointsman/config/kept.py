@@ -6,10 +6,8 @@ The compiler is imported in the second case alone: workers do without it and its
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from pointsman import __version__
-from pointsman.config.catalog import packaged
+from pointsman.config.catalog import CatalogInUse, packaged
 from pointsman.config.snapshot_file import (
     Compiled,
     OutdatedError,
@@ -30,7 +28,7 @@ def read_or_compile(path: Path, environ: Mapping[str, str]) -> Compiled:
 
 def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
     """Compile the document of a snapshot file, over the catalog and the secrets of now. Raises as above."""
-    from pointsman.config.compile import INSTALLED, compile_document  # noqa: PLC0415 -- see above
+    from pointsman.config.compile import compile_document  # noqa: PLC0415 -- see above
     from pointsman.config.load import load  # noqa: PLC0415
 
     accepted = read_accepted(path)
@@ -39,7 +37,7 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
     checked = compile_document(loaded, folder, environ, directory=keys)
     if checked.compiled is None:
         # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
-        checked = compile_document(loaded, folder, environ, replace(INSTALLED, catalog=packaged()), keys)
+        checked = compile_document(loaded, folder, environ, catalog=CatalogInUse(packaged()), directory=keys)
     if checked.compiled is None:
         errors = (str(problem) for problem in checked.problems if problem.severity.value == "error")
         raise SnapshotError(f"{path} no longer compiles: {'; '.join(errors)}")

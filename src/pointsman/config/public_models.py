@@ -6,33 +6,46 @@ from fnmatch import fnmatchcase
 from msgspec.structs import replace
 
 from pointsman.config.problems import Findings, listed, nearest
-from pointsman.config.routing_schema import ModelSettings
+from pointsman.config.routing_schema import ModelSettings, RoutingSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
-from pointsman.domain.snapshots import Names, PublicModel, Routing
+from pointsman.domain.snapshots import Failover, HealthLimits, Names, PublicModel, Routing, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint
 from pointsman.routing.names import find, siblings
-from pointsman.routing.strategies import StrategyKind
 
 
-class ModelCompiler:
+def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
+    """The defaults of every public name."""
+    return Routing(
+        strategy=compile_strategy(settings.strategy, ("routing", "strategy"), findings) or Routing().strategy,
+        max_attempts=settings.max_attempts,
+        timeouts=Timeouts(**settings.timeouts.model_dump()),
+        commit_buffer=settings.commit_buffer,
+        failover=Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s),
+        health=HealthLimits(**settings.health.model_dump()),
+        event_bytes=settings.event_bytes,
+        state_days=settings.state_days,
+        unowned_state=settings.unowned_state,
+    )
+
+
+def compile_models(document: Document, names: Names, routing: Routing, findings: Findings) -> dict[str, PublicModel]:
+    """Compile the public names. `routing` has the defaults, `names` the endpoints and the catalog."""
+    models = _ModelCompiler(document, names, routing, findings).compile_all()
+    _note_idle_keys(models, names.endpoints, findings)
+    return models
+
+
+class _ModelCompiler:
     """Compiles public names against the endpoints that could be compiled, which may be fewer than are configured.
     `names` has these and the catalog."""
 
-    def __init__(
-        self,
-        document: Document,
-        names: Names,
-        routing: Routing,
-        strategies: Mapping[str, StrategyKind],
-        findings: Findings,
-    ) -> None:
+    def __init__(self, document: Document, names: Names, routing: Routing, findings: Findings) -> None:
         self._document = document
         self._endpoints = names.endpoints
         self._names = names
         self._routing = routing
-        self._strategies = strategies
         self._findings = findings
         self._bare = replace(names, siblings=False)
 
@@ -51,7 +64,7 @@ class ModelCompiler:
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
         others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
         routing = self._routing_of(settings, location)
-        strategy = compile_strategy(settings.strategy, self._strategies, (*location, "strategy"), self._findings)
+        strategy = compile_strategy(settings.strategy, (*location, "strategy"), self._findings)
         return PublicModel(name, tuple(targets), others, strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
@@ -186,7 +199,7 @@ class ModelCompiler:
             self._findings.warning(location, message)
 
 
-def note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, Endpoint], findings: Findings) -> None:
+def _note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, Endpoint], findings: Findings) -> None:
     """Keys whose patterns match nothing that the configuration names for their provider."""
     named: dict[str, set[str]] = {}
     for model in models.values():

@@ -13,9 +13,7 @@ from pydantic import BeforeValidator, Field
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
 from pointsman.config.strategies import StatedStrategy
-from pointsman.domain.snapshots import Snapshot
-
-_KEY_HEADERS = list(Snapshot(digest="", endpoints={}, models={}, virtual_keys={}).key_headers)
+from pointsman.domain.snapshots import KEY_HEADERS
 
 
 def _exact(value: object) -> object:
@@ -346,7 +344,7 @@ class GovernanceSettings(Section):
     near_limit: NearLimit = "refuse"
     """What becomes of a request that fits into its budgets and token limits only with a shorter answer: `refuse`, or
     `shorten` its `max_tokens` to what fits, down to 16, and say so in the header `x-pointsman-max-tokens`."""
-    key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = _KEY_HEADERS
+    key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = list(KEY_HEADERS)
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
     max_stale_s: Seconds = 900.0
     """How long a worker that cannot reach the control process trusts the configuration it has."""

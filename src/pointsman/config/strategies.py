@@ -10,7 +10,7 @@ from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.sections import Name, Section
 from pointsman.config.source import Location
 from pointsman.domain.targets import Strategy
-from pointsman.routing.strategies import StrategyKind
+from pointsman.routing.strategies import STRATEGIES, StrategyKind
 
 
 class StrategySettings(Section):
@@ -30,7 +30,10 @@ StatedStrategy = Annotated[StrategySettings, BeforeValidator(_expand, json_schem
 
 
 def compile_strategy(
-    stated: StrategySettings | None, kinds: Mapping[str, StrategyKind], location: Location, findings: Findings
+    stated: StrategySettings | None,
+    location: Location,
+    findings: Findings,
+    kinds: Mapping[str, StrategyKind] = STRATEGIES,
 ) -> Strategy | None:
     """Check a strategy and its settings by the schema that the strategy itself has."""
     if stated is None:

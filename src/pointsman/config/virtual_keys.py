@@ -1,7 +1,7 @@
 """From `governance` to the table of virtual keys, which holds digests of their values only."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 
 from pointsman.config.addresses import ListenAddress
@@ -13,7 +13,6 @@ from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit
-from pointsman.routing.strategies import StrategyKind
 
 MIN_CHARACTERS = 20
 
@@ -27,21 +26,18 @@ _NOT_FOR_KEYS = frozenset(
 class KeyCompiler:
     """Compiles virtual keys, their teams and customers. Limits of a team are the same objects in all its keys."""
 
-    def __init__(
-        self,
-        document: Document,
-        references: References,
-        limits: LimitCompiler,
-        strategies: Mapping[str, StrategyKind],
-        findings: Findings,
-    ) -> None:
+    def __init__(self, document: Document, references: References, findings: Findings) -> None:
         self._document = document
         self._governance = document.governance
         self._providers = document.providers
         self._references = references
-        self._limits = limits
-        self._strategies = strategies
+        self._limits = LimitCompiler(findings)
         self._findings = findings
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the keys in the document."""
+        return self._governance.virtual_keys
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
         """Virtual keys by the SHA-256 of their value."""
@@ -73,8 +69,7 @@ class KeyCompiler:
 
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
         """One key that stands elsewhere. `compile_all` comes first."""
-        limits = LimitCompiler(findings)
-        other = KeyCompiler(self._document, self._references, limits, self._strategies, findings)
+        other = KeyCompiler(self._document, self._references, findings)
         other._of_customer, other._of_team = self._of_customer, self._of_team
         return other._key(name, digest, settings, (), 0.0)
 
@@ -125,7 +120,7 @@ class KeyCompiler:
             expires_at=self._expiry(settings, place, now_unix_s),
             allow_models=tuple(settings.allow_models),
             entries=self._entries(name, settings, place),
-            strategy=compile_strategy(settings.strategy, self._strategies, (*place, "strategy"), findings),
+            strategy=compile_strategy(settings.strategy, (*place, "strategy"), findings),
             limits=limits,
             near_limit=settings.near_limit,
         )

@@ -120,6 +120,10 @@ class Names(Struct, frozen=True, eq=False):
     siblings: bool = True
 
 
+# The headers that carry a virtual key by default, in the order they are looked at.
+KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
 class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
     """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
     `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
@@ -132,7 +136,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     virtual_keys: Mapping[bytes, VirtualKey]  # by digest
     require_key: bool = True
     routing: Routing = Routing()
-    key_headers: tuple[str, ...] = ("authorization", "x-api-key", "x-goog-api-key")
+    key_headers: tuple[str, ...] = KEY_HEADERS
     pricing: Pricing = Pricing()
     names: Names | None = None  # absent: of `endpoints` alone
     shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fakes.configuration import checked, compiled, errors
+from fakes.configuration import compiled, errors
 from fakes.many_keys import entry
 from pointsman.config import key_directory
 from pointsman.config import keys_file as module
@@ -162,20 +162,6 @@ def test_of_many_errors_the_first_are_told(tmp_path: Path) -> None:
     found = errors(TEXT, folder=tmp_path)
     assert len(found) == module.MAX_TOLD + 1
     assert found[-1] == "governance.keys_file: 10 more lines are wrong"
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    (message,) = errors(TEXT, folder=tmp_path)
-    assert message.endswith("keys.jsonl cannot be read: No such file or directory")
-    assert tmp_path / "keys.jsonl" in checked(TEXT, folder=tmp_path).secret_files, "it may yet come"
-
-
-def test_prices_may_name_a_key_of_the_file(tmp_path: Path) -> None:
-    write(tmp_path, {"name": "you", "value": DIGEST})
-    price = "{model: openai/x, virtual_key: %s, input_usd_per_million: 1, output_usd_per_million: 1}"
-    compiled(TEXT + f"pricing: {{overrides: [{price % 'you'}]}}\n", folder=tmp_path)
-    (message,) = errors(TEXT + f"pricing: {{overrides: [{price % 'nobody'}]}}\n", folder=tmp_path)
-    assert "there is no virtual key 'nobody'" in message
 
 
 def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ KINDS = {**STRATEGIES, "quickest": StrategyKind(make, Quickest)}
 def compiled(**stated: object) -> tuple[Strategy | None, list[str]]:
     findings = Findings(parse(b"models: {}\n"))
     strategy = compile_strategy(
-        StrategySettings.model_validate(stated), KINDS, ("models", "chat", "strategy"), findings
+        StrategySettings.model_validate(stated), ("models", "chat", "strategy"), findings, KINDS
     )
     return strategy, [f"{problem.path}: {problem.message}" for problem in findings.in_order()]
 

@@ -1,0 +1,79 @@
+"""From `governance` to the table of virtual keys: those of the document, and those of a file of further keys."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import time
+
+from msgspec import Struct
+
+from pointsman.config.addresses import ListenAddress
+from pointsman.config.key_directory import FileKeys, KeyDirectory
+from pointsman.config.keys_file import KeysFileError, read_keys
+from pointsman.config.problems import Findings
+from pointsman.config.references import References
+from pointsman.config.schema import Document
+from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.limits import Limit
+
+
+class Governed(Struct, frozen=True, kw_only=True):
+    """`own` are the keys of the document, and `keys` all keys. `owners` are teams and customers, such as
+    `team:research`. `shared_limits` are theirs, if there is a file of further keys."""
+
+    own: Mapping[bytes, VirtualKey]
+    keys: Mapping[bytes, VirtualKey]
+    key_headers: tuple[str, ...]
+    owners: frozenset[str]
+    directory: KeyDirectory | None = None
+    shared_limits: tuple[Limit, ...] = ()
+
+    def is_key(self, name: str) -> bool:
+        """Return whether the file of further keys has a key of this name."""
+        return self.directory is not None and self.directory.named(name) is not None
+
+
+def compile_governance(
+    document: Document,
+    references: References,
+    findings: Findings,
+    directory: KeyDirectory | None,
+    listen: ListenAddress | None,
+) -> Governed:
+    """Compile keys, teams and customers. `directory` replaces the file of keys."""
+    governance = document.governance
+    compiler = KeyCompiler(document, references, findings)
+    own = compiler.compile_all(time())
+    check_access(governance, listen, findings)
+    if governance.keys_file is None:
+        directory = None
+    elif directory is None:
+        directory = _read_keys(Path(references.path(governance.keys_file)), own, references, compiler, findings)
+    shared = compiler.shared_limits() if directory is not None else ()
+    teams = [f"team:{name}" for name in governance.teams]
+    return Governed(
+        own=own,
+        keys=FileKeys(own, directory, shared) if directory is not None else own,
+        key_headers=compile_key_headers(governance, findings),
+        owners=frozenset([*teams, *(f"customer:{name}" for name in governance.customers)]),
+        directory=directory,
+        shared_limits=shared,
+    )
+
+
+def _read_keys(
+    path: Path, own: Mapping[bytes, VirtualKey], references: References, compiler: KeyCompiler, findings: Findings
+) -> KeyDirectory | None:
+    """Read a file of further keys. Return `None` if it has errors, which are then among the findings."""
+    place = ("governance", "keys_file")
+    references.files.add(path)
+    try:
+        return read_keys(path, compiler.names, own, compiler.compile_one)
+    except OSError as error:
+        findings.error(place, f"{path} cannot be read: {error.strerror}")
+    except KeysFileError as error:
+        for problem in error.problems:
+            findings.error(place, problem)
+        if error.more:
+            findings.error(place, f"{error.more} more lines are wrong")
+    return None

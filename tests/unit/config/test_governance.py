@@ -1,0 +1,35 @@
+"""The keys of the document and those of a file of further keys make one table."""
+
+from pathlib import Path
+
+from fakes.configuration import checked, compiled, errors
+from fakes.many_keys import write_keys
+
+TEXT = """\
+providers: {openai: env.OPENAI_API_KEY}
+governance: {keys_file: keys.jsonl, teams: {team-0: {}, team-1: {}}, customers: {acme: {}}}
+"""
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (message,) = errors(TEXT, folder=tmp_path)
+    assert message.endswith("keys.jsonl cannot be read: No such file or directory")
+    assert tmp_path / "keys.jsonl" in checked(TEXT, folder=tmp_path).secret_files, "it may yet come"
+
+
+def test_prices_may_name_a_key_of_the_file(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys.jsonl", 1)
+    price = "{model: openai/x, virtual_key: %s, input_usd_per_million: 1, output_usd_per_million: 1}"
+    compiled(TEXT + f"pricing: {{overrides: [{price % 'user-000000'}]}}\n", folder=tmp_path)
+    (message,) = errors(TEXT + f"pricing: {{overrides: [{price % 'nobody'}]}}\n", folder=tmp_path)
+    assert "there is no virtual key 'nobody'" in message
+
+
+def test_owners_are_named(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys.jsonl", 2)
+    assert compiled(TEXT, folder=tmp_path).owners == {"team:team-0", "team:team-1", "customer:acme"}
+
+
+def test_without_a_file_of_keys_there_is_no_directory(tmp_path: Path) -> None:
+    text = TEXT.replace("keys_file: keys.jsonl, ", "virtual_keys: {me: env.CLIENT_KEY}, ")
+    assert compiled(text, folder=tmp_path).keys is None
