@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from time import monotonic, thread_time
-from types import ModuleType
-
-import pytest
 
 PATIENCE_S = 60.0  # only ends a hopeless wait; it is no statement on the usual time, because machines are slow and busy
 SOON_S = 5.0  # ends, also on slow machines, any wait that does not depend on a limit of tens of seconds
@@ -19,13 +16,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-    @classmethod
-    def of(cls, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> "Clock":
-        clock = cls()
-        for module in modules:
-            monkeypatch.setattr(module, "monotonic", clock)
-        return clock
 
     async def run_until(self, condition: Callable[[], object], step_s: float = 0.01) -> float:
         """Advance the time until the condition holds, and return the time it took. In each step the loop runs

@@ -136,13 +136,13 @@ def request_head(
     """Build a head as the server parses it."""
     path, _, query = target.partition("?")
     return Head(
-        method.encode(),
-        target.encode(),
-        path.encode(),
-        query.encode(),
-        headers or {},
-        is_http11,
-        keep_alive,
+        method=method.encode(),
+        target=target.encode(),
+        path=path.encode(),
+        query=query.encode(),
+        headers=headers or {},
+        is_http11=is_http11,
+        keep_alive=keep_alive,
         expects_continue=False,
     )
 

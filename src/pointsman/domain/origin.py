@@ -37,6 +37,9 @@ class Secret:
 Credential: TypeAlias = Secret
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
 class Origin(Struct, frozen=True):
     """Scheme, host and port: what a connection, and a credential, belong to."""
 
@@ -46,3 +49,19 @@ class Origin(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def bare_host(self) -> str:
+        """The host without the brackets that an IPv6 address has in a URL."""
+        return self.host.removeprefix("[").removesuffix("]")
+
+    @property
+    def address(self) -> str:
+        """Host and port as they stand in a URL."""
+        host = self.bare_host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header: without the port if it is the default of the scheme."""
+        return self.address.removesuffix(_DEFAULT_PORTS.get(self.scheme, "-"))

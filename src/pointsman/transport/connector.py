@@ -42,23 +42,23 @@ class Connector:
         if network.proxy is not None and network.proxy.scheme != "http":
             raise ValueError(f"the egress proxy must have an http address, not {network.proxy.scheme}")
         self._loop = loop
-        self._network = network
+        self.network = network
         self._resolver = resolver
         if network.ca_file is not None or network.client_cert is not None:
             _ = self._tls  # say now that a file is bad, not at the first request
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return tls.client_context(self._network)
+        return tls.client_context(self.network)
 
     async def connect(self, origin: Origin, protocol: asyncio.Protocol, enter_phase: Callable[[str], None]) -> None:
         """Connect `protocol` to `origin`; `enter_phase` is told what is being done, in words.
 
         Raises `ConnectError`. There is no time limit but the one of who cancels; cancelling closes the socket.
         """
-        sock = await self._open_socket(self._network.proxy or origin, enter_phase)
+        sock = await self._open_socket(self.network.proxy or origin, enter_phase)
         try:
-            if self._network.proxy is not None:
+            if self.network.proxy is not None:
                 enter_phase("waiting for the egress proxy")
                 await self._ask_proxy(sock, origin)
             if origin.scheme == "https":
@@ -76,7 +76,7 @@ class Connector:
     async def _open_socket(self, origin: Origin, enter_phase: Callable[[str], None]) -> socket.socket:
         enter_phase("resolving the name")
         try:
-            addresses = await self._resolver.resolve(bare_host(origin))
+            addresses = await self._resolver.resolve(origin.bare_host)
         except ConnectError as error:
             if are_files_used_up():
                 raise ConnectError(failures.OVERLOADED_GATEWAY, _NO_FILES % origin) from error
@@ -150,11 +150,11 @@ class Connector:
 
     async def _ask_proxy(self, sock: socket.socket, origin: Origin) -> None:
         """Have the proxy open a tunnel to `origin`."""
-        proxy = self._network.proxy
-        authority = f"{bracketed_host(origin)}:{origin.port}"
+        proxy = self.network.proxy
+        authority = origin.address
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        if self._network.proxy_authorization is not None:
-            lines.append(f"Proxy-Authorization: {self._network.proxy_authorization.reveal()}")
+        if self.network.proxy_authorization is not None:
+            lines.append(f"Proxy-Authorization: {self.network.proxy_authorization.reveal()}")
         await self._loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("latin-1"))
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -180,8 +180,8 @@ class Connector:
                 lambda: protocol,
                 sock=sock,
                 ssl=self._tls,
-                server_hostname=bare_host(origin),
-                ssl_handshake_timeout=2 * self._network.connect_timeout_s,  # never the one that fires
+                server_hostname=origin.bare_host,
+                ssl_handshake_timeout=2 * self.network.connect_timeout_s,  # never the one that fires
             )
         except ssl.SSLError as error:
             message = f"TLS with {origin} failed: {tls.describe(error)}"
@@ -198,17 +198,6 @@ def _failure(origin: Origin, error: OSError) -> ConnectError:
     if is_ours(error):
         return ConnectError(failures.OVERLOADED_GATEWAY, f"{_NO_FILES % origin} ({_words(error)})")
     return ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}")
-
-
-def bare_host(origin: Origin) -> str:
-    """The host without the brackets an IPv6 address has in a URL."""
-    return origin.host.removeprefix("[").removesuffix("]")
-
-
-def bracketed_host(origin: Origin) -> str:
-    """The host as it stands in a URL or a `Host` header."""
-    host = bare_host(origin)
-    return f"[{host}]" if ":" in host else host
 
 
 def _interleaved(addresses: list[Address]) -> list[Address]:

@@ -1,7 +1,6 @@
 """Content encodings of answers, undone piece by piece and with bounds; each piece as much as one turn takes."""
 
 import zlib
-from collections.abc import Iterator
 
 PIECE_BYTES = 32 * 1024
 FREE_BYTES = 1024 * 1024  # below this much output the ratio is not looked at
@@ -53,12 +52,6 @@ class BodyDecoder:
             size += len(piece)
             found.append(piece)
         return found[0] if len(found) == 1 else b"".join(found)
-
-    def pieces(self) -> Iterator[bytes]:
-        """Take all there is."""
-        while self.is_behind:
-            if piece := self.take():
-                yield piece
 
     @property
     def is_whole(self) -> bool:

@@ -28,11 +28,6 @@ _FULL = Failure(failures.OVERLOADED_GATEWAY, "the gateway holds as many request 
 class Exchanges:
     """Serves what the framer finds. The `Client` of its exchanges."""
 
-    __slots__ = (
-        "_clock", "_exchange", "_framer", "_handler", "_held", "_line", "_shared", "_since", "body", "is_fresh",
-        "is_write_paused", "peer", "transport",
-    )  # fmt: skip
-
     def __init__(self, line: ClientLine, framer: Framer, shared: Shared) -> None:
         self._line = line
         self._framer = framer

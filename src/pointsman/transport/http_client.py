@@ -31,7 +31,6 @@ class HttpClient:
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
-        self._network = network
         self._room = room or Room()
         self._owned_resolver = Resolver(loop) if resolver is None else None
         self._connector = Connector(loop, network, resolver or self._owned_resolver or Resolver(loop))
@@ -44,10 +43,7 @@ class HttpClient:
         `deadline` is in monotonic seconds and covers everything from here; see `Leg`.
         """
         leg = Leg(request, handler, deadline)
-        pool = self._pools.get(origin)
-        if pool is None:
-            pool = self._open_pool(origin)
-        pool.send(leg)
+        (self._pools.get(origin) or self._open_pool(origin)).send(leg)
         return leg
 
     def send_streaming(
@@ -61,10 +57,7 @@ class HttpClient:
         """As `send`, for a body that follows by `UploadLeg.write_body`: `length` bytes, or chunked if that is None.
         `request.body` is not used. Such a request is never sent twice."""
         leg = UploadLeg(request, handler, deadline, length)
-        pool = self._pools.get(origin)
-        if pool is None:
-            pool = self._open_pool(origin)
-        pool.send(leg)
+        (self._pools.get(origin) or self._open_pool(origin)).send(leg)
         return leg
 
     def gauges(self) -> dict[str, PoolGauges]:
@@ -82,6 +75,6 @@ class HttpClient:
     def _open_pool(self, origin: Origin) -> OriginPool:
         if self._is_closed:
             raise RuntimeError("the client is closed")
-        pool = OriginPool(self._loop, self._deadlines, self._connector, self._network, origin, self._room)
+        pool = OriginPool(self._loop, self._deadlines, self._connector, origin, self._room)
         self._pools[origin] = pool
         return pool

@@ -55,7 +55,7 @@ class BodyMode(Enum):
     STREAM = "stream"  # `handle` is called right after the head and reads the body itself
 
 
-class Head(Struct, eq=False):
+class Head(Struct, eq=False, kw_only=True):
     """A request head. Requests with the same head share one object: only `mode` and `derived` ever change.
 
     `target` is the request target as sent; `path` and `query` are its two parts, not decoded and not normalised.
@@ -184,7 +184,17 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
         connection is None or b"close" not in [token.strip() for token in connection.lower().split(b",")]
     )
     path, _, query = target.partition(b"?")
-    return Head(method, target, path, query, headers, is_http11, keep_alive, expectation is not None), length
+    head = Head(
+        method=method,
+        target=target,
+        path=path,
+        query=query,
+        headers=headers,
+        is_http11=is_http11,
+        keep_alive=keep_alive,
+        expects_continue=expectation is not None,
+    )
+    return head, length
 
 
 def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:

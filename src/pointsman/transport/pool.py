@@ -7,16 +7,13 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
-from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
-from pointsman.transport.connector import Connector, bracketed_host
+from pointsman.transport.connector import Connector
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.errors import ConnectError
 from pointsman.transport.leg import Leg
 from pointsman.transport.room import Room
 from pointsman.transport.upstream_connection import UpstreamConnection
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _logger = logging.getLogger(__name__)
 
@@ -41,18 +38,17 @@ class OriginPool:
         loop: asyncio.AbstractEventLoop,
         deadlines: Deadlines,
         connector: Connector,
-        network: Network,
         origin: Origin,
         room: Room,
     ) -> None:
+        network = connector.network
         self.name = str(origin)
         self.most = network.max_connections
         self.deadlines = deadlines
         self.idle_timeout_s = network.idle_timeout_s
-        host = bracketed_host(origin)
-        if origin.port != _DEFAULT_PORTS.get(origin.scheme):
-            host = f"{host}:{origin.port}"
-        self.request_line_end = b" HTTP/1.1\r\nHost: %b\r\n" % host.encode("idna" if not host.isascii() else "ascii")
+        authority = origin.authority
+        encoding = "ascii" if authority.isascii() else "idna"
+        self.request_line_end = b" HTTP/1.1\r\nHost: %b\r\n" % authority.encode(encoding)
         self._loop = loop
         self._connector = connector
         self._network = network

@@ -54,8 +54,15 @@ class Resolver:
     """A cache of addresses: fresh for `ttl_s`; when asking fails or takes long, the old ones serve up to an hour;
     a failure is remembered for `NEGATIVE_TTL_S`. One lookup in flight for a name, `MAX_LOOKUPS` in all."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, lookup: Lookup = system_lookup, ttl_s: float = TTL_S) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        lookup: Lookup = system_lookup,
+        ttl_s: float = TTL_S,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._loop = loop
+        self._clock = clock
         self._lookup = lookup
         self._ttl_s = ttl_s
         self._names: dict[str, _Name] = {}
@@ -69,12 +76,12 @@ class Resolver:
         name = self._names.get(host)
         if name is None:
             name = self._remember(host)
-        now = monotonic()
+        now = self._clock()
         if now >= name.expires_at:
             is_stale_usable = bool(name.addresses) and now - name.resolved_at < STALE_S
             refresh = name.refresh or self._start_refresh(host, name)
             await asyncio.wait({refresh}, timeout=REFRESH_PATIENCE_S if is_stale_usable else None)
-        if name.addresses and monotonic() - name.resolved_at < STALE_S:
+        if name.addresses and self._clock() - name.resolved_at < STALE_S:
             return name.addresses
         raise ConnectError(failures.DNS_FAILED, f"the name {host} could not be resolved: {name.error}")
 
@@ -104,10 +111,10 @@ class Resolver:
                 addresses = await self._look_up(host)
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot express
             name.error = getattr(error, "strerror", None) or str(error)
-            name.expires_at = monotonic() + NEGATIVE_TTL_S
+            name.expires_at = self._clock() + NEGATIVE_TTL_S
         else:
             name.addresses = addresses
-            name.resolved_at = monotonic()
+            name.resolved_at = self._clock()
             name.expires_at = name.resolved_at + self._ttl_s
         finally:
             name.refresh = None

@@ -35,3 +35,17 @@ def test_equal_secrets_are_one_to_a_set() -> None:
 
 def test_an_origin_reads_as_an_address() -> None:
     assert str(Origin("https", "api.test", 443)) == "https://api.test:443"
+
+
+@pytest.mark.parametrize(
+    ("origin", "address", "authority"),
+    [
+        (Origin("http", "a.example", 80), "a.example:80", "a.example"),
+        (Origin("https", "a.example", 80), "a.example:80", "a.example:80"),
+        (Origin("https", "a.example", 443), "a.example:443", "a.example"),
+        (Origin("http", "::1", 8080), "[::1]:8080", "[::1]:8080"),
+        (Origin("http", "[::1]", 80), "[::1]:80", "[::1]"),
+    ],
+)
+def test_an_address_and_an_authority_are_as_in_a_url(origin: Origin, address: str, authority: str) -> None:
+    assert (origin.address, origin.authority) == (address, authority)

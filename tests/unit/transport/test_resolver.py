@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ TWO: list[Address] = [(socket.AF_INET, "192.0.2.2")]
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock.of(monkeypatch, module)
+def clock() -> Clock:
+    return Clock()
 
 
 class Names:
@@ -40,9 +41,9 @@ class Names:
         return self.answer
 
 
-def resolving(names: Names, main: Callable[[Resolver], Any]) -> None:
+def resolving(names: Names, main: Callable[[Resolver], Any], clock: Callable[[], float] = monotonic) -> None:
     async def whole() -> None:
-        resolver = Resolver(asyncio.get_running_loop(), names)
+        resolver = Resolver(asyncio.get_running_loop(), names, clock=clock)
         try:
             await main(resolver)
         finally:
@@ -80,7 +81,7 @@ def test_an_answer_is_kept_for_its_time(clock: Clock) -> None:
         clock.now += 0.2
         assert await resolver.resolve("a.example") == TWO
 
-    resolving(names, main)
+    resolving(names, main, clock)
     assert len(names.asked) == 2
 
 
@@ -112,7 +113,7 @@ def test_a_failure_is_remembered_for_five_seconds(clock: Clock) -> None:
         names.answer = ONE
         assert await resolver.resolve("a.example") == ONE
 
-    resolving(names, main)
+    resolving(names, main, clock)
 
 
 def test_old_addresses_serve_for_an_hour_while_lookups_fail(clock: Clock) -> None:
@@ -134,7 +135,7 @@ def test_old_addresses_serve_for_an_hour_while_lookups_fail(clock: Clock) -> Non
         names.answer = TWO
         assert await resolver.resolve("a.example") == TWO
 
-    resolving(names, main)
+    resolving(names, main, clock)
 
 
 def test_old_addresses_serve_while_a_lookup_hangs(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +154,7 @@ def test_old_addresses_serve_while_a_lookup_hangs(clock: Clock, monkeypatch: pyt
         while await resolver.resolve("a.example") != TWO:
             await asyncio.sleep(0.001)
 
-    resolving(names, main)
+    resolving(names, main, clock)
 
 
 def test_a_hanging_name_does_not_hold_up_others_nor_the_end() -> None:
