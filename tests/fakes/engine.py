@@ -17,8 +17,8 @@ from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
+from pointsman.engine.engine import Engine
 from pointsman.engine.live import Live
-from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.ledger import Ledger
 from pointsman.telemetry.log import LogWriter

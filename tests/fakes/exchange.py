@@ -5,6 +5,7 @@ from time import monotonic
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 
@@ -123,6 +124,16 @@ class FakeClient:
             size, _, rest = rest.partition(b"\r\n")
             body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
         return body
+
+
+def claim_of(exchange: Exchange) -> Callable[[AnswerReceiver, int | None], Exchange]:
+    """Begins the answer to an exchange, without any header lines."""
+
+    def claim(receiver: AnswerReceiver, length: int | None) -> Exchange:
+        exchange.start(receiver.status or 200, b"", length)
+        return exchange
+
+    return claim
 
 
 def request_head(

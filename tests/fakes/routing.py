@@ -12,7 +12,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.plans import Await, GiveUp, Plan, Step, Try
+from pointsman.domain.plans import Await, Choice, GiveUp, Plan, Progress, Step, Try
 from pointsman.domain.snapshots import NO_SNAPSHOT, Failover, PublicModel, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
 from pointsman.routing import health
@@ -21,7 +21,7 @@ from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.policies import ON_REQUEST, STATIC, Check, Static
 from pointsman.routing.retry_budget import RetryBudget
-from pointsman.routing.view import Exhausted
+from pointsman.routing.view import Exhausted, View
 
 NOW = 1000.0
 ALL_OPERATIONS = frozenset(OPERATIONS)
@@ -231,13 +231,24 @@ def answers(*outcomes: Failure | Kind | None) -> Answer:
     return answer
 
 
+def step_after(
+    plan: Plan,
+    history: Sequence[PastAttempt],
+    view: View,
+    now: float,
+    due: tuple[Choice, ProviderKey] | None = None,
+) -> Step:
+    """The next step after these attempts, while none is in progress."""
+    return next_step(plan, Progress(tuple(history), due=due), view, now)
+
+
 def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration_s: float = 0.01) -> Trace:
     """Run the steps of a plan on a virtual clock until it ends. An attempt takes `duration_s`, or less if the step
     allows less."""
     trace = Trace([], [], now)
     due = None
     for _ in range(10_000):
-        step = next_step(plan, trace.history, view, trace.now, due)
+        step = step_after(plan, trace.history, view, trace.now, due)
         due = None
         trace.steps.append((trace.now, step))
         if isinstance(step, GiveUp):
@@ -247,6 +258,7 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
             trace.now += step.delay_s
             due = step.then
             continue
+        assert isinstance(step, Try)
         view.begin(step, trace.history, trace.now)
         done = attempt(step, answer(step), trace.now, min(duration_s, step.timeout_s))
         trace.history.append(done)

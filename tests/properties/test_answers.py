@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes.corpora import shared
 from fakes.engine import FakeCarrier
-from fakes.exchange import exchange_of
+from fakes.exchange import claim_of, exchange_of
 from fakes.money import PLAIN
 from fakes.wire import CHAT, SECRET, parse
 from pointsman.domain import failures
@@ -24,6 +24,7 @@ from pointsman.domain.redaction import redact
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.charges import Answers, Bound, charge_for
 from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.tasks import Bell
 from pointsman.providers import PROVIDERS
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -47,8 +48,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
     """Receive an answer as from the transport, and charge it."""
     exchange, _ = exchange_of()
     codec = PROVIDERS["openai"].codecs[call.operation]
-    begin = lambda status, headers, length: exchange.start(status, b"", length)  # noqa: E731
-    reception = AnswerReceiver(call, codec, exchange, begin, Routing(commit_buffer=KEPT))
+    reception = AnswerReceiver(call, codec, claim_of(exchange), Bell(), Routing(commit_buffer=KEPT))
     leg = reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     leg.carrier, leg.was_sent = FakeCarrier(), True
     reception.on_head(status, {b"content-type": content_type})
@@ -60,7 +60,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
             reception.on_end()
         else:
             reception.on_failure(TransportFailure(end, "", was_sent=True))
-    assert not list(reception.__await__()), "the attempt must be over"
+    assert reception.is_over, "the attempt must be over"
     failure = reception.failure
     if failure is not None:
         failure = redact(failure, Secret(SECRET))

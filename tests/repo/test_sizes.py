@@ -22,7 +22,6 @@ MANY_IMPORTS = {
     "cli/explain.py",
     "engine/billing.py",
     "engine/handle.py",
-    "engine/serving.py",
 }
 DOUBLE_NAMES = {
     "Counter",
@@ -38,7 +37,6 @@ OF_ANY_NUMBER = {"Table", "create_table", "info", "to_thread"}  # functions that
 MANY_POSITIONAL = {
     "engine/billing.py",
     "engine/handle.py",
-    "engine/serving.py",
     "engine/uploads.py",
     "routing/failover.py",
     "routing/router.py",

@@ -103,6 +103,8 @@ UPSTREAM_TOO_LARGE = _row("upstream_request_too_large", 413, _INVALID, Fault.REQ
 UPSTREAM_MODEL_MISSING = _row("upstream_model_not_found", 404, _INVALID, Fault.REQUEST)
 UPSTREAM_UNSUPPORTED = _row("upstream_unsupported", 501, _INVALID, Fault.REQUEST)
 CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
+# Another attempt of the same request answered first. No client is told.
+SUPERSEDED = _row("superseded", 499, _INVALID, Fault.CLIENT)
 
 # The plan as a whole came to nothing.
 NO_TARGET = _row("no_target_available", 503, _SERVER, Fault.GATEWAY)

@@ -73,6 +73,9 @@ class Hold(Struct, frozen=True, gc=False):
     unbounded: Unbounded | None = None
 
 
+NoRoom = Reason | list[Short]  # why an attempt must not be sent, or the limits without room for it
+
+
 class Shortened(Struct, frozen=True, gc=False):
     """A call whose answer is shorter than was asked for, and why."""
 
@@ -104,7 +107,7 @@ class Billing:
             tab = tabs[key, candidate] = self._open_tab(snapshot, key, candidate)
         return tab
 
-    def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | Reason | list[Short]":
+    def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | NoRoom":
         """Reserve for an attempt and write down the intent. A `Reason` says why it must not be sent; a list, which
         limits have no room for it."""
         dialect = DIALECTS[call.head.dialect]

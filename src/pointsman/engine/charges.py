@@ -35,6 +35,7 @@ _LEFT_OPEN = frozenset(
         failures.STREAM_TOO_LONG,
         failures.DEADLINE_EXCEEDED,
         failures.CLIENT_GONE,
+        failures.SUPERSEDED,
         failures.SHUTTING_DOWN,
         failures.INTERNAL,
         failures.TRUNCATED,

@@ -16,25 +16,18 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.answer import ASK_AGAIN, BROKEN, GONE, ClientAnswer
+from pointsman.engine.attempt import RequestLog
 from pointsman.engine.beside import Beside
 from pointsman.engine.doorkeeper import Doorkeeper
+from pointsman.engine.engine import Engine
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.ownership import is_shared
+from pointsman.engine.record import client_of, client_request_id, client_retries, logged_path
 from pointsman.engine.responses import id_lines
-from pointsman.engine.serving import (
-    ASK_AGAIN,
-    BROKEN,
-    GONE,
-    Cancelled,
-    Engine,
-    Serving,
-    client_of,
-    client_request_id,
-    client_retries,
-    logged_path,
-)
-from pointsman.engine.tasks import EagerTask, Suspension
+from pointsman.engine.serve import Cancelled, serve
+from pointsman.engine.tasks import Bell, EagerTask, Suspension
 from pointsman.engine.uploads import UploadRelay
 from pointsman.routing.admit import Grant, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
@@ -129,7 +122,7 @@ class PublicApi:
         except Refusal as refusal:
             self.refuse_exchange(exchange, refusal.failure, request_id)
             return
-        self._start(self._serving(exchange, call, entry, request_id).run(), exchange)
+        self._start(serve(self.engine, self._answer(exchange, call, entry, request_id)), exchange)
 
     def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         """The answer to a request that is refused before its body is read, or that is no request at all."""
@@ -159,12 +152,13 @@ class PublicApi:
         exchange.send(status, lines, dialect.error_body(failure, request_id))
         self._record_plain(exchange.head, client, request_id, status, failure, exchange.received_at)
 
-    def _serving(self, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> Serving:
-        serving = Serving(self.engine, exchange, call, entry.grant, request_id)
+    def _answer(self, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
+        log = RequestLog(
+            request_id=request_id, received_at=exchange.received_at, key=entry.grant.virtual_key, bell=Bell()
+        )
         access = entry.snapshot.access
-        if access.origins:
-            serving.lines = cors_lines(exchange.head.headers, access)
-        return serving
+        lines = cors_lines(exchange.head.headers, access) if access.origins else b""
+        return ClientAnswer(self.engine, exchange, call, log, lines)
 
     def _start(self, coroutine: Coroutine[Suspension, None, None], exchange: Exchange) -> None:
         task = EagerTask(coroutine, Cancelled)
@@ -188,7 +182,7 @@ class PublicApi:
         except Exception:  # whatever it is, the client must not wait for an answer
             self.refuse_exchange(exchange, BROKEN, request_id)
             raise
-        await self._serving(exchange, call, entry, request_id).run()
+        await serve(self.engine, self._answer(exchange, call, entry, request_id))
 
     async def _serve_upload(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         """Find out what an upload is for, then serve it like any other call."""
@@ -202,9 +196,7 @@ class PublicApi:
         except Cancelled:
             self._leave(exchange, request_id)
             return
-        serving = self._serving(exchange, call, entry, request_id)
-        serving.upload = upload
-        await serving.run()
+        await serve(self.engine, self._answer(exchange, call, entry, request_id), upload)
 
     def _leave(self, exchange: Exchange, request_id: str) -> None:
         """A request was cancelled before it became a plan."""

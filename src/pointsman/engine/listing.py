@@ -14,7 +14,6 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.ownership import Ownership
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
@@ -40,7 +39,6 @@ class FilteredList:
     """One list that is asked for. `body` is the answer, once it is whole."""
 
     body: bytes | None = None
-    failure: Failure | None = None  # why there is none
 
     def __init__(self, call: Call) -> None:
         path, _, query = call.head.path.partition("?")
@@ -62,7 +60,7 @@ class FilteredList:
         return self._next(call, self._cursors.get("after"))
 
     async def take(
-        self, call: Call, body: bytes, provider: str, ownership: Ownership, key: VirtualKey | None, snapshot: Snapshot
+        self, call: Call, body: bytes, provider: str, ownership: Ownership, key: VirtualKey | None
     ) -> Call | Failure | None:
         """Take a page. Returns the call for the one behind it, if there must be one."""
         self._pages += 1
@@ -72,7 +70,7 @@ class FilteredList:
             ids = [_ELEMENT.decode(one).id or "" for one in elements]
         except (*UNREADABLE, KeyError):
             return _NO_LIST
-        others = await ownership.others(ids, provider, key, snapshot)
+        others = await ownership.others(ids, provider, key, call.snapshot)
         if isinstance(others, Failure):
             return others
         own = [(name, one) for name, one in zip(ids, elements, strict=True) if name not in others]

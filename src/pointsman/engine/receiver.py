@@ -12,7 +12,6 @@ stream from JSON and from a web page.
 from collections.abc import Callable
 from enum import Enum
 from time import monotonic, time
-from typing import Protocol
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -20,7 +19,8 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.tasks import Waiter
+from pointsman.engine.sink import Sink
+from pointsman.engine.tasks import Bell
 from pointsman.providers.api import AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
@@ -33,15 +33,8 @@ SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is lo
 AFTER_FINISH_S = 2.0  # an answer has finished: how long its provider may take to say what it used, or [DONE]
 AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
-# Starts the client's answer: status, the provider's headers, and the body's length where it is known.
-Begin = Callable[[int, Headers, int | None], None]
-
-
-class Output(Protocol):
-    """Where an answer goes, as `transport.http_exchange.Exchange` takes it."""
-
-    def write(self, data: bytes) -> bool: ...
-    def end(self) -> None: ...
+# Begins the client's answer with that of a receiver, and its body's length where it is known.
+Claim = Callable[["AnswerReceiver", int | None], Sink]
 
 
 class Mode(Enum):
@@ -62,9 +55,9 @@ _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
 
 
-class AnswerReceiver(Waiter[None]):
-    """A `ResponseHandler`, and what the request waits for: the end of the attempt. Then `failure` says how it ended,
-    and `body` holds an answer that was collected whole and is still to be sent."""
+class AnswerReceiver:
+    """A `ResponseHandler`. It claims a sink when the answer commits, and rings a bell when the answer `is_over`. Then
+    `failure` says how it ended, and `body` holds an answer that was collected whole and is still to be sent."""
 
     leg: Leg | None = None
     watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
@@ -78,6 +71,7 @@ class AnswerReceiver(Waiter[None]):
     commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
     content_by = NEVER  # and when the first content of a stream is
 
+    _sink: Sink | None = None  # from the commit of a streamed answer on
     _scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
     _decoder: StreamDecoder | None = None
     _ends_at = NEVER
@@ -86,13 +80,14 @@ class AnswerReceiver(Waiter[None]):
     _is_ending = False
     _is_stream_due = False
 
-    def __init__(self, call: Call, codec: Codec, exchange: Output, begin: Begin, routing: Routing) -> None:
+    def __init__(self, call: Call, codec: Codec, claim: Claim, bell: Bell, routing: Routing) -> None:
         self._call = call
         self._codec = codec
-        self._exchange = exchange
-        self._begin = begin
+        self._claim: Claim | None = claim
+        self._bell = bell
         self._routing = routing
         self.failure: Failure | None = None
+        self.is_over = False
         self.bytes_in = 0
         self._mode = HEAD
         self._pieces: list[bytes] = []
@@ -214,6 +209,15 @@ class AnswerReceiver(Waiter[None]):
             if self.leg is not None:
                 self.leg.cancel()
 
+    def cancel(self, failure: Failure) -> None:
+        """End the attempt as its owner wants it: nobody is told. `failure` says why, unless it has failed already."""
+        if self.failure is None:
+            self.failure = failure
+        if not self.is_over:
+            self._end()
+            if self.leg is not None:
+                self.leg.cancel()
+
     def on_drain(self) -> None:
         """The client has caught up: go on reading the provider."""
         leg = self.leg
@@ -252,8 +256,7 @@ class AnswerReceiver(Waiter[None]):
         elif not _is_json(self.headers) and self.body:  # SDKs take an answer for text where it is not said to be JSON
             self.headers = {**self.headers, b"content-type": b"application/json"}
         self.committed_at = monotonic()
-        self._mode = OVER
-        self.set(None)
+        self._finish()
 
     def _on_outgrown(self) -> None:
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
@@ -310,7 +313,8 @@ class AnswerReceiver(Waiter[None]):
             if not scan.is_whole:
                 self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was whole"))
                 return
-        self._exchange.end()
+        if self._sink is not None:
+            self._sink.end()
         self._finish()
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
@@ -362,7 +366,8 @@ class AnswerReceiver(Waiter[None]):
         if failure is not None:
             self._fail(failure)
             return
-        self._exchange.end()
+        if self._sink is not None:
+            self._sink.end()
         if self.leg is not None:
             self.leg.deadline = monotonic() + AFTER_DONE_S
             self.leg.watch()
@@ -377,7 +382,8 @@ class AnswerReceiver(Waiter[None]):
             self.leg.timeout_kind = failures.STALLED
             self._expect_more(self.leg)
             self.leg.watch()
-        self._begin(self.status or 200, self.headers, self._length())
+        if self._claim is not None:
+            self._sink = self._claim(self, self._length())
 
     def _length(self) -> int | None:
         """The length of what is relayed unchanged."""
@@ -386,10 +392,10 @@ class AnswerReceiver(Waiter[None]):
         return int(self.headers[b"content-length"])
 
     def _write(self, data: bytes) -> None:
-        leg = self.leg
-        if leg is None:
+        leg, sink = self.leg, self._sink
+        if leg is None or sink is None:
             return
-        if self._exchange.write(data):  # what follows is `_expect_more`, for every event of every stream
+        if sink.write(data):  # what follows is `_expect_more`, for every event of every stream
             stalled_at = monotonic() + self._stall_s
             if stalled_at < self._ends_at:
                 leg.deadline = stalled_at
@@ -417,8 +423,13 @@ class AnswerReceiver(Waiter[None]):
         self._finish()
 
     def _finish(self) -> None:
+        self._end()
+        self._bell.ring()
+
+    def _end(self) -> None:
         self._mode = OVER
-        self.set(None)
+        self.is_over = True
+        self._claim = None  # else the attempt and its receiver would refer to each other
 
 
 # What clients are told of the transport's failures, whose messages name addresses.

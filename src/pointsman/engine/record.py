@@ -1,7 +1,84 @@
-"""Fills the part of a request's record that its answer tells."""
+"""The record of one request, for the log and the journal."""
 
+from functools import lru_cache
+from time import monotonic, time
+
+from pointsman.domain.access import Access
+from pointsman.domain.failures import Failure
+from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import RequestRecord
+from pointsman.engine.answer import ClientAnswer
+from pointsman.engine.attempt import Attempt, RequestLog
 from pointsman.engine.receiver import AnswerReceiver
+from pointsman.transport.http_exchange import Exchange
+from pointsman.transport.http_head import Head
+from pointsman.wire.callers import client_address
+
+_ESTIMATED, _RESERVED = UsageSource.ESTIMATED.value, UsageSource.RESERVED.value
+
+
+def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
+    """Count and log a request that is over. Ends the hold of its parts on each other."""
+    exchange, call, log, key = answer.exchange, answer.call, answer.log, answer.log.key
+    served_by, log.served_by = log.served_by, None
+    # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
+    exchange.on_cancel = exchange.on_drain = None
+    ended_at = monotonic()
+    total_s = ended_at - exchange.received_at
+    record = RequestRecord(
+        time=time(),
+        request_id=log.request_id,
+        method=call.head.method,
+        path=logged_path(exchange.head.path),
+        status=answer.status,
+        duration_us=int(total_s * 1e6),
+        gateway_us=int((total_s - log.waited_s) * 1e6),
+    )
+    if failure is not None:
+        record.code = failure.kind.code
+        record.message = failure.message
+    record.operation = call.operation
+    record.model = call.model
+    record.dialect = call.head.dialect
+    record.stream = call.stream
+    if key is not None:
+        record.virtual_key = key.name
+        record.team = key.team
+        record.customer = key.customer
+        record.labels = key.labels
+    if log.plan is not None:
+        record.strategy = log.plan.strategy
+        record.source = log.plan.source
+        verdicts = log.plan.verdicts
+        if log.left_out or log.verdicts:
+            verdicts = (*verdicts, *[one.verdict for one in log.left_out], *log.verdicts)
+        if verdicts:
+            record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
+    if served_by is not None:
+        _note_attempts(record, log, served_by)
+        note_answer(record, served_by.receiver, exchange.received_at, ended_at)
+    record.bytes_in = call.size
+    record.session = call.head.session
+    record.tags = call.head.tags
+    record.client_request_id = client_request_id(exchange.head)
+    record.client = client_of(exchange, call.snapshot.access)
+    record.client_retries = client_retries(exchange.head)
+    answer.engine.accounts.request(record)
+
+
+def _note_attempts(record: RequestRecord, log: RequestLog, served_by: Attempt) -> None:
+    step, candidate = served_by.step, served_by.step.choice.candidate
+    record.variant = candidate.variant
+    record.provider = candidate.endpoint.name
+    record.upstream_model = candidate.model
+    record.key = step.key.name
+    record.attempts = log.records
+    for one in log.records:
+        record.cost_nano += one.cost_nano
+        if one.usage_source == _ESTIMATED:
+            record.estimated_nano += one.cost_nano
+        elif one.usage_source == _RESERVED:
+            record.reserved_nano += one.cost_nano
 
 
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:
@@ -26,3 +103,30 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
     record.image_in = usage.image_in
     record.image_out = usage.image_out
     record.tier = usage.tier
+
+
+def logged_path(path: bytes) -> str:
+    """The path of a request as it is logged: without its query, which may hold what a log should not."""
+    return _path_text(path[:256])
+
+
+@lru_cache(maxsize=4096)  # of paths
+def _path_text(path: bytes) -> str:
+    return path.decode("ascii", "replace")
+
+
+def client_of(exchange: Exchange, access: Access) -> str:
+    """The client's address, as far as trusted proxies tell."""
+    return client_address(exchange.peer, exchange.head.headers.get(b"x-forwarded-for"), access)
+
+
+def client_retries(head: Head) -> str | None:
+    """How often the client says it has tried before: OpenAI's SDKs count."""
+    value = head.headers.get(b"x-stainless-retry-count")
+    return value[:16].decode("latin-1") if value and value != b"0" else None
+
+
+def client_request_id(head: Head) -> str | None:
+    """The client's own id, which is only logged."""
+    value = head.headers.get(b"x-request-id")
+    return value[:128].decode("latin-1") if value else None

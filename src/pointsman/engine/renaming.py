@@ -1,38 +1,44 @@
 """Answers that name the model which was asked for, whoever served it (`response_model: requested`)."""
 
 from pointsman.domain.messages import Headers
-from pointsman.engine.receiver import Output
+from pointsman.engine.sink import Sink
 from pointsman.wire.answered_model import RenamedEvents, renamed
 
 
 class Renaming:
-    """An `Output` in front of another. Events and JSON are renamed; whatever else passes unchanged."""
+    """A sink in front of another. Events and JSON are renamed; whatever else passes unchanged."""
 
-    def __init__(self, output: Output, model: str) -> None:
-        self._output = output
+    def __init__(self, sink: Sink, model: str, headers: Headers) -> None:
+        """`headers` are those of the provider's answer."""
+        self._sink = sink
         self._model = model
+        self._content_type = headers.get(b"content-type", b"").lower()
         self._events: RenamedEvents | None = None
 
-    def begin(self, headers: Headers, length: int | None) -> None:
-        """A streamed answer begins. One whose length is announced stays as it is."""
-        if length is None and _is_of(headers, b"text/event-stream"):
+    @property
+    def _is_stream(self) -> bool:
+        return self._content_type.startswith(b"text/event-stream")
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        if self._is_stream:
+            events = RenamedEvents(self._model)
+            body = events.feed(body) + events.close()
+        elif b"json" in self._content_type:
+            body = renamed(body, self._model)
+        self._sink.send(status, headers, body)
+
+    def start(self, status: int, headers: bytes, length: int | None = None) -> None:
+        if length is None and self._is_stream:  # an answer whose length is announced stays as it is
             self._events = RenamedEvents(self._model)
+        self._sink.start(status, headers, length)
 
     def write(self, data: bytes) -> bool:
-        return self._output.write(data if self._events is None else self._events.feed(data))
+        return self._sink.write(data if self._events is None else self._events.feed(data))
 
     def end(self) -> None:
         if self._events is not None and (rest := self._events.close()):
-            self._output.write(rest)
-        self._output.end()
+            self._sink.write(rest)
+        self._sink.end()
 
-    def whole(self, headers: Headers, body: bytes) -> bytes:
-        """An answer that is sent in one piece."""
-        if _is_of(headers, b"text/event-stream"):
-            events = RenamedEvents(self._model)
-            return events.feed(body) + events.close()
-        return renamed(body, self._model) if b"json" in headers.get(b"content-type", b"") else body
-
-
-def _is_of(headers: Headers, kind: bytes) -> bool:
-    return headers.get(b"content-type", b"").lower().startswith(kind)
+    def abort(self) -> None:
+        self._sink.abort()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from pointsman.domain.plans import Health
-from pointsman.engine.serving import Engine
+from pointsman.engine.engine import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
 from pointsman.transport.http_server import HttpServer

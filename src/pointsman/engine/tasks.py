@@ -2,12 +2,13 @@
 
 An `asyncio.Task` starts one turn of the loop after it was made and goes on one turn after its future was set: two
 trips through the loop's queue for every wait of every request. A request here waits for one thing, its upstream, whose
-bytes arrive in a callback; so the callback runs the request on, then and there. Nothing but `Waiter` may be awaited
+bytes arrive in a callback; so the callback runs the request on, then and there. Only `Waiter` and `Bell` may be awaited
 inside such a coroutine: what needs asyncio (resolving, connecting) happens in the transport.
 
 Cancelling throws at once, where the coroutine waits; a client's disconnect so reaches its upstream without a detour.
 """
 
+import asyncio
 import logging
 from collections.abc import Coroutine, Generator
 from inspect import CORO_CLOSED, CORO_RUNNING, getcoroutinestate
@@ -45,8 +46,40 @@ class Waiter(Suspension, Generic[T]):
         return cast("T", self._value)
 
 
+class Bell(Suspension):
+    """Wakes one coroutine, time and again. A ring that nobody waits for is kept for the next wait."""
+
+    _has_rung = False
+
+    def ring(self) -> None:
+        """Run the coroutine on."""
+        self._has_rung = True
+        self._wake()
+
+    def _wake(self) -> None:
+        task = self.task
+        if task is not None:
+            self.task = None
+            task.resume()
+
+    def __await__(self) -> Generator[Suspension, None, bool]:
+        """Wait. Returns whether it rang; if not, the time is over."""
+        if not self._has_rung:
+            yield self
+        has_rung, self._has_rung = self._has_rung, False
+        return has_rung
+
+    async def within(self, delay_s: float) -> bool:
+        """Wait for so many seconds at most."""
+        timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+        try:
+            return await self
+        finally:
+            timer.cancel()
+
+
 class EagerTask:
-    """Runs a coroutine that awaits only `Waiter`s. Exceptions that leave the coroutine are logged."""
+    """Runs a coroutine that awaits only `Waiter`s and `Bell`s. Exceptions that leave the coroutine are logged."""
 
     def __init__(self, coroutine: Coroutine[Suspension, None, None], error: type[Exception]) -> None:
         """`error` is what `cancel` throws into the coroutine."""

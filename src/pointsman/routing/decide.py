@@ -59,6 +59,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         routing=routing,
         operation=call.operation,
         notes=ordered.notes,
+        model=call.model,
     )
 
 

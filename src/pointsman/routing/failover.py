@@ -20,11 +20,14 @@ A plan may be old by the time of its second attempt, so breakers and blocks are 
 
 from collections.abc import Collection, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.plans import Await, Choice, GiveUp, Plan, Step, Try
+from pointsman.domain.plans import Await, Choice, GiveUp, Hedge, NextRound, Plan, Progress, Step, Try
 from pointsman.domain.targets import ProviderKey
+from pointsman.routing.decide import nothing_left
 from pointsman.routing.health import block_on, subject
 from pointsman.routing.view import View
 
@@ -48,6 +51,12 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below what overflows a float
 
+ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
+ROOM_PAUSE_S = 0.05
+
+Pair = tuple[Choice, ProviderKey]
+
+_IN_PROGRESS = Await(float("inf"), "an attempt is in progress")
 _TRANSIENT = frozenset({"provider", "quota", "credential"})
 _CAUSES = {
     failures.CONTEXT_TOO_LONG: "context_length",
@@ -71,17 +80,24 @@ def cause_of(kind: Kind) -> str | None:
     return _CAUSES.get(kind) or _CAUSES_BY_FAULT.get(kind.fault)
 
 
-def next_step(
-    plan: Plan, history: Sequence[PastAttempt], view: View, now: float, due: tuple[Choice, ProviderKey] | None = None
-) -> Step:
-    """The next step of a plan, given every attempt made so far, all of them failed. Times are monotonic seconds. `due`
-    is what the step before waited for: it is tried now, whatever others have met with meanwhile.
+def next_step(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+    """The next step of a plan, given its progress. Times are monotonic seconds. A choice that is `due` is tried now,
+    whatever others have met with meanwhile.
 
-    Always terminates: each `Try` adds to the history, which `plan.max_attempts` bounds, and the waits lie within
-    the deadline.
+    Always terminates: each `Try` adds to the history, which `plan.max_attempts` bounds, the waits lie within the
+    deadline, and rounds end after `ROOM_S`, but for one more with shorter answers.
     """
-    if not history:
-        return _first(plan, view, now, due)
+    if progress.running:
+        return _IN_PROGRESS if plan.hedge_after_s is None else _hedge(plan, progress, view, now)
+    if progress.left_out:
+        return _beside_left_out(plan, progress, view, now)
+    if not progress.history:
+        return _first(plan, view, now, progress.due)
+    return _after_failure(plan, progress, view, now)
+
+
+def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+    history, due = progress.history, progress.due
     last = history[-1].failure
     if last is None:
         return GiveUp(Failure(failures.INTERNAL, "a plan went on after its success"))
@@ -93,12 +109,55 @@ def next_step(
     for choice, key in _untried(plan, choices, history, view, now):
         used = rotations if choice.candidate.id in tried else counted
         if used < plan.max_attempts:
-            return _try(plan, history, choice, key, view, now)
+            return _try(plan, history, (choice, key), view, now)
     if counted >= plan.max_attempts:
         return _give_up(history)
     if due is not None:
-        return _try(plan, history, *due, view, now)
+        return _try(plan, history, due, view, now)
     return _again(plan, choices, history, view, now)
+
+
+def _beside_left_out(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+    """The next step of a round in which limits had no room for some candidates. If nothing else is left, they are
+    considered anew: while others may settle for less than they reserved, and then once more for a shorter answer."""
+    left_out = progress.left_out
+    gone = {one.candidate for one in left_out}
+    choices = tuple(choice for choice in plan.choices if choice.candidate not in gone)
+    rest = replace(plan, choices=choices, verdicts=(*plan.verdicts, *[one.verdict for one in left_out]))
+    if progress.history:
+        step = _after_failure(rest, progress, view, now)
+    elif choices:
+        step = _first(rest, view, now, progress.due)
+    elif now < plan.made_at + ROOM_S and any(one.may_fit for one in left_out):
+        return NextRound(ROOM_PAUSE_S, progress.shortens)
+    else:
+        step = GiveUp(nothing_left(plan.model, rest.verdicts, now))
+    if isinstance(step, GiveUp) and not progress.shortens and any(one.may_shorten for one in left_out):
+        return NextRound(0.0, shortens=True)
+    return step
+
+
+def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+    """A second attempt beside one that takes long, at the best candidate that was not tried yet. A pinned call has
+    none: it may act twice."""
+    running, history = progress.running, progress.history
+    first = running[0]
+    if plan.hedge_after_s is None or plan.pinned or len(running) > 1 or first.has_committed:
+        return _IN_PROGRESS
+    if _counts(history)[0] + 1 >= plan.max_attempts or now >= plan.deadline:
+        return _IN_PROGRESS
+    tried = {first.step.choice.candidate.id, *[attempt.candidate for attempt in history]}
+    tried.update(one.candidate.id for one in progress.left_out)
+    for choice in _without_fallbacks(plan, plan.choices, history, view, now):
+        if choice.candidate.id not in tried and not _is_avoided(plan, choice, view, now):
+            for key in choice.keys:
+                if _is_free(choice, key, view, now):
+                    delay_s = first.started_at + plan.hedge_after_s - now
+                    if delay_s > 0:
+                        return Await(delay_s, "the attempt in progress may commit yet")
+                    found = _try(plan, history, (choice, key), view, now)
+                    return Hedge(choice, key, found.timeout_s, found.head_s, found.content_s)
+    return _IN_PROGRESS
 
 
 def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:
@@ -136,60 +195,58 @@ def _is_over(plan: Plan, last: Failure, now: float) -> bool:
     )
 
 
-def _first(plan: Plan, view: View, now: float, due: tuple[Choice, ProviderKey] | None) -> Step:
+def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
     choices: Sequence[Choice] = plan.choices
     if choices and not view.key_blocks:
         best = choices[0]
         if best.candidate.provenance != "fallback" and best.keys:
-            return _try(plan, (), best, best.keys[0], view, now)  # as nearly always
+            return _try(plan, (), (best, best.keys[0]), view, now)  # as nearly always
     if not plan.routing.failover.fallback_on >= _TRANSIENT:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
         for key in choice.keys:
             if not view.key_blocks or _is_free(choice, key, view, now):
-                return _try(plan, (), choice, key, view, now)
+                return _try(plan, (), (choice, key), view, now)
     if due is not None:
-        return _try(plan, (), *due, view, now)
+        return _try(plan, (), due, view, now)
     return _wait_for_quota(plan, choices, (), view, now)
 
 
-def _try(plan: Plan, history: Sequence[PastAttempt], choice: Choice, key: ProviderKey, view: View, now: float) -> Try:
+def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, now: float) -> Try:
     """An attempt gets at most half of what remains while another candidate is left to try, and where the answer is not
     streamed, no more than is said for such answers. A stream that does not begin in time is left for another candidate
     while there is one that can be asked. A pinned call has none after a timeout, which comes when its bytes were
     sent."""
+    choice, key = chosen
     remaining_s = plan.deadline - now
-    has_other = len(plan.choices) > 1 and _has_other(plan, history, choice, key)
+    has_other = len(plan.choices) > 1 and _has_other(plan, history, chosen)
     timeout_s = remaining_s / 2 if has_other else remaining_s
     item, timeouts = choice.candidate, plan.routing.timeouts
+    again = bool(history) and is_repeat(item.id, history)
     if not plan.stream:
         response_s = item.response_s or timeouts.response_s
-        return Try(choice, key, timeout_s if response_s is None else min(timeout_s, response_s))
+        timeout_s = timeout_s if response_s is None else min(timeout_s, response_s)
+        return Try(choice, key, timeout_s, is_repeat=again)
     if not has_other:
-        return Try(choice, key, timeout_s)
+        return Try(choice, key, timeout_s, is_repeat=again)
     head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
     is_calm = not (view.conditions or view.key_blocks or view.crowded)
-    if not is_calm and not _has_other(plan, history, choice, key, view, now + head_s):
-        return Try(choice, key, timeout_s)
+    if not is_calm and not _has_other(plan, history, chosen, view, now + head_s):
+        return Try(choice, key, timeout_s, is_repeat=again)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
-    return Try(choice, key, timeout_s, min(head_s, content_s), content_s)
+    return Try(choice, key, timeout_s, min(head_s, content_s), content_s, is_repeat=again)
 
 
 def _has_other(
-    plan: Plan,
-    history: Sequence[PastAttempt],
-    choice: Choice,
-    key: ProviderKey,
-    view: View | None = None,
-    at: float = 0.0,
+    plan: Plan, history: Sequence[PastAttempt], pair: Pair, view: View | None = None, at: float = 0.0
 ) -> bool:
     """Whether a candidate could still be tried for the first time if this attempt timed out. With a `view`, one that
     can be asked at that time, as far as is known now. Every request comes here, so little is made for the first try."""
     if plan.pinned:
         return False
-    item = choice.candidate
+    item, key = pair[0].candidate, pair[1]
     chosen = item.id
     tried: Collection[str] = ()
     if history:
@@ -270,7 +327,7 @@ def _without_fallbacks(
 
 def _untried(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
-) -> Iterator[tuple[Choice, ProviderKey]]:
+) -> Iterator[Pair]:
     """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
     tried = {(attempt.candidate, attempt.key) for attempt in history}
@@ -298,7 +355,7 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt]
     pause, else wait for a quota."""
     faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
     failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
-    repeats: list[tuple[Choice, ProviderKey]] = []
+    repeats: list[Pair] = []
     for choice in choices:
         item = choice.candidate
         if not _may_repeat(choice, history, view, now):
@@ -308,7 +365,7 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt]
                 continue
             fault = faults.get((item.id, key.name))
             if fault is Fault.QUOTA:
-                return _try(plan, history, choice, key, view, now)
+                return _try(plan, history, (choice, key), view, now)
             if item.id in failed and fault is not Fault.CREDENTIAL:
                 repeats.append((choice, key))
     doublings = min(len(history) - 1, MAX_DOUBLINGS)
@@ -318,8 +375,8 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt]
         return _wait_for_quota(plan, choices, history, view, now)
     if now < due:
         return Await(due - now, "every candidate failed once")
-    choice, key = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
-    return _try(plan, history, choice, key, view, now)
+    rarest = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
+    return _try(plan, history, rarest, view, now)
 
 
 def _wait_for_quota(
@@ -337,7 +394,7 @@ def _wait_for_quota(
     for block, choice, key in sorted(blocked, key=lambda item: item[0].ask_at):
         is_untried = (choice.candidate.id, key.name) not in tried
         if block.ask_at <= now and is_untried and _may_repeat(choice, history, view, now):
-            return _try(plan, history, choice, key, view, now)
+            return _try(plan, history, (choice, key), view, now)
     quota = [item for item in blocked if item[0].failure.kind.fault is Fault.QUOTA and item[0].until > now]
     if quota:
         block, choice, key = min(quota, key=lambda item: item[0].until)

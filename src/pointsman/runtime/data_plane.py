@@ -11,10 +11,10 @@ from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot, is_listed
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
+from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership
-from pointsman.engine.serving import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.ledger import Ledger

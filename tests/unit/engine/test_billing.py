@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.clock import PATIENCE_S
-from fakes.exchange import exchange_of
+from fakes.exchange import claim_of, exchange_of
 from fakes.journal import read_all
 from fakes.money import PLAIN, asking, limit
 from fakes.routing import endpoint, failure, snapshot
@@ -21,14 +21,14 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
 from pointsman.domain.prices import Price, Rates
-from pointsman.domain.snapshots import PriceOverride, Pricing, Snapshot
+from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
 from pointsman.engine.billing import Billing, Hold, Shortened, wants
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.engine.tasks import Waiter
+from pointsman.engine.tasks import Bell, Waiter
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
@@ -93,9 +93,7 @@ def short_of(scene: Scene) -> list[Short]:
 
 def reception_of(usage: Usage | None) -> AnswerReceiver:
     exchange, _ = exchange_of()
-    reception = AnswerReceiver(
-        asking(), PROVIDERS["openai"].codecs["chat"], exchange, lambda *_: None, snapshot([]).routing
-    )
+    reception = AnswerReceiver(asking(), PROVIDERS["openai"].codecs["chat"], claim_of(exchange), Bell(), Routing())
     reception.usage = usage
     return reception
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.exchange import exchange_of
+from fakes.exchange import claim_of, exchange_of
 from fakes.money import PLAIN, asking
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -19,6 +19,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for
 from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.tasks import Bell
 from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
 from pointsman.wire.dialects.openai import DIALECT
@@ -37,7 +38,7 @@ STREAMED = msgspec.structs.replace(WHOLE, stream=True)
 def reception_of(call: Call, *, was_sent: bool = True) -> AnswerReceiver:
     exchange, _ = exchange_of()
     codec = PROVIDERS["openai"].codecs[call.operation]
-    reception = AnswerReceiver(call, codec, exchange, lambda *_: exchange.start(200, b"", None), Routing())
+    reception = AnswerReceiver(call, codec, claim_of(exchange), Bell(), Routing())
     reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     reception.leg.was_sent = was_sent
     return reception

@@ -11,7 +11,8 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Metric
 from pointsman.domain.snapshots import Routing
 from pointsman.routing.admit import Grant
-from unit.engine.test_serving import STREAM_HEAD, answering, begin, chat, chunk, priced, whole
+from unit.engine.test_room import priced
+from unit.engine.test_serve import STREAM_HEAD, answering, begin, chat, chunk, whole
 
 ME = Grant(VirtualKey(name="me", digest=b"", limits=(limit(Metric.USD, 10**15), limit(Metric.TOKENS, 10**12))))
 ONCE = Routing(max_attempts=1)

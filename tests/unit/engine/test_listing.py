@@ -39,7 +39,7 @@ def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, *
         data = [{"id": name, "n": 1} for name in names[start : start + limit]]
         ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
         body = json.dumps({"object": "list", "data": data, **ends, "has_more": start + limit < len(names), **page})
-        following = done(listing.take(following, body.encode(), "a", ownership, RED, CONFIGURED))
+        following = done(listing.take(following, body.encode(), "a", ownership, RED))
     return (following, queries) if following is not None else (json.loads(listing.body or b""), queries)
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_list_is_not_passed_on() -> None:
     ownership, _ = before()
     for body in (b"", b"[]", b'{"data":{}}', b'{"object":"list"}', b'{"data":[1]}', b"<html>"):
         listing = FilteredList(asked())
-        found = done(listing.take(asked(), body, "a", ownership, RED, CONFIGURED))
+        found = done(listing.take(asked(), body, "a", ownership, RED))
         assert isinstance(found, Failure), body
         assert listing.body is None
 
@@ -102,7 +102,7 @@ def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
     ownership, control = before(owned("b1"))
     assert isinstance(control, Control)
     control.unable = Unable("control is away")
-    found = done(FilteredList(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED, CONFIGURED))
+    found = done(FilteredList(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED))
     assert isinstance(found, Failure)
     assert found.kind.code == "state_unavailable"
 

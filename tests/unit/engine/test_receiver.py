@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.engine import FakeCarrier
-from fakes.exchange import exchange_of
+from fakes.exchange import claim_of, exchange_of
 from fakes.routing import call
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -18,10 +18,12 @@ from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.engine import receiver as module
 from pointsman.engine.receiver import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
+from pointsman.engine.tasks import Bell
 from pointsman.providers._usage_scan import JsonScan, usage_in
 from pointsman.providers.api import AnswerScan, Form, StreamDecoder, WholeAnswer
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
+from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.leg import Leg
 
 JSON = {b"content-type": b"application/json"}
@@ -130,15 +132,14 @@ class Scene:
         self.exchange = exchange
         self.lengths: list[int | None] = []
 
-        def begin(status: int, headers: Headers, length: int | None) -> None:
-            assert headers is self.reception.headers
+        def claim(receiver: AnswerReceiver, length: int | None) -> Exchange:
             self.lengths.append(length)
-            exchange.start(status, b"", length)
+            return claim_of(exchange)(receiver, length)
 
         request = replace(call(), stream=stream)
         routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
         codec = FakeCodec(is_passthrough=is_passthrough)
-        self.reception = AnswerReceiver(request, codec, exchange, begin, routing)
+        self.reception = AnswerReceiver(request, codec, claim, Bell(), routing)
         exchange.on_drain = self.reception.on_drain
         self.carrier = FakeCarrier()
         self.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), self.reception, NOW + 600)

@@ -1,12 +1,16 @@
-"""The part of a record that the answer tells."""
+"""The record of a request: who answered, in what time, and for how much."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import cast
 
+from fakes.engine import engine_before
+from fakes.origin import Peer, run
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.records import RequestRecord
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.record import note_answer
+from unit.engine.test_serve import BODY, OVERLOADED, answering, begin, chat, whole
 
 
 def noted(*, is_stream: bool, events: int, committed_at: float | None = 100.5, usage: Usage | None) -> RequestRecord:
@@ -41,3 +45,48 @@ def test_every_class_of_tokens_is_noted() -> None:
     record = noted(is_stream=False, events=0, usage=usage)
     classes = [name for name in Usage.__struct_fields__ if name != "tools"]
     assert [getattr(record, name) for name in classes] == [getattr(usage, name) for name in classes]
+
+
+def test_an_answer_reaches_client_log_and_metrics() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole())) as rig:
+            exchange, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, client.body, client.ended) == (200, BODY, "finished")
+            assert client.headers[b"x-pointsman-provider"] == b"alpha"
+            assert client.headers[b"x-pointsman-attempts"] == b"1"
+            assert client.headers[b"openai-version"] == b"1"
+            assert b"set-cookie" not in client.headers
+            assert (record.status, record.code, record.virtual_key, record.operation) == (200, None, "me", "chat")
+            assert (record.provider, record.upstream_model, record.key) == ("alpha", "m", "k1")
+            assert (record.tokens_in, record.tokens_out, record.bytes_out) == (7, 2, len(BODY))
+            assert [(one.provider, one.outcome, one.status) for one in record.attempts] == [("alpha", "ok", 200)]
+            assert {labels: one.value for labels, one in rig.engine.accounts.attempts.by_labels.items()} == {
+                ("alpha", "m", "ok"): 1
+            }
+            assert exchange.on_cancel is exchange.on_drain is None, "nothing is left to hold the request"
+
+    run(main())
+
+
+def test_the_time_providers_take_is_not_the_gateways_own() -> None:
+    async def main() -> None:
+        async def slow(peer: Peer) -> None:
+            await peer.request()
+            await asyncio.sleep(0.05)
+            peer.send(OVERLOADED)
+            await peer.gone()
+
+        async with engine_before(slow, answering(whole())) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert record.duration_us > 50_000
+            assert record.gateway_us < record.duration_us - 50_000
+            name, _, value = client.headers[b"server-timing"].partition(b";dur=")
+            assert name == b"gateway"
+            assert 0 < float(value) * 1e3 <= record.gateway_us
+            first, second = record.attempts
+            assert first.duration_us > 50_000
+            assert second.start_us >= first.start_us + first.duration_us
+
+    run(main())

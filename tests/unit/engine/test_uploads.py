@@ -14,7 +14,7 @@ from fakes.origin import POST, Answer
 from fakes.wire import asked
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.engine.serving import Cancelled
+from pointsman.engine.serve import Cancelled
 from pointsman.engine.tasks import EagerTask
 from pointsman.engine.uploads import UploadRelay
 from pointsman.transport.leg import UploadLeg

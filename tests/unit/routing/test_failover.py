@@ -21,6 +21,7 @@ from fakes.routing import (
     of,
     plan_for,
     snapshot,
+    step_after,
 )
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
@@ -30,7 +31,7 @@ from pointsman.domain.snapshots import FALLBACK_CAUSES, Failover, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.routing import health
 from pointsman.routing.decide import without
-from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat, next_step
+from pointsman.routing.failover import LONGEST_PAUSE_S, REPEATED_ONCE, cause_of, is_repeat
 
 A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
@@ -57,7 +58,7 @@ def test_the_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> No
 
     sys.setprofile(count)
     try:
-        step = next_step(plan, (), view, NOW)
+        step = step_after(plan, (), view, NOW)
     finally:
         sys.setprofile(None)
     assert isinstance(step, Try)
@@ -163,7 +164,7 @@ def test_another_key_of_the_provider_comes_before_a_provider_that_came_back() ->
     plan = plan_for(call(), view)
     history = [PastAttempt("b/m", "b", "m", "k1", NOW, NOW, failure=failure(failures.CREDENTIAL_REJECTED))]
     view.block("b", "k1", failures.CREDENTIAL_REJECTED, NOW + 10)
-    step = next_step(plan, history, view, NOW)
+    step = step_after(plan, history, view, NOW)
     assert isinstance(step, Try)
     assert (step.choice.candidate.id, step.key.name) == ("b/m", "k2")
 
@@ -227,7 +228,7 @@ def test_a_block_that_is_over_is_not_waited_for() -> None:
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW - 1)
     plan = plan_for(call(), view)
     history = [PastAttempt("a/m", "a", "m", "k1", NOW, NOW, failure=failure(failures.UPSTREAM_ERROR))]
-    assert isinstance(next_step(plan, history, view, NOW), GiveUp)
+    assert isinstance(step_after(plan, history, view, NOW), GiveUp)
 
 
 def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> None:
@@ -236,7 +237,7 @@ def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> No
     left_out = plan.choices[1].candidate
     plan = without(plan, left_out, Verdict(left_out.id, "billing", Reason("over_budget", "the budget has $1 left")))
     view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 60)
-    step = next_step(plan, (), view, NOW)
+    step = step_after(plan, (), view, NOW)
     assert isinstance(step, GiveUp)
     assert "a/m (key k1): " in step.failure.message
     assert step.failure.message.endswith("left alone for another 60 s; b/m: the budget has $1 left")
@@ -263,14 +264,14 @@ def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit
     view = FakeView(of(A, queue_s=2))
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
     plan = plan_for(call(), view)
-    wait = next_step(plan, history, view, NOW)
+    wait = step_after(plan, history, view, NOW)
     assert isinstance(wait, Await)
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2.5)
-    step = next_step(plan, history, view, NOW + 1, wait.then)
+    step = step_after(plan, history, view, NOW + 1, wait.then)
     assert isinstance(step, Try)
     assert step.key.name == "k1"
     refused = (*history, attempt(step, LIMITED, NOW + 1))
-    step = next_step(plan, refused, view, NOW + 1.1)
+    step = step_after(plan, refused, view, NOW + 1.1)
     assert isinstance(step, GiveUp)
     assert step.should_retry
 
@@ -310,14 +311,14 @@ def test_a_second_plan_does_not_join_a_trial() -> None:
     first, second = plan_for(call(), view), plan_for(call(), view)
     view.conditions["b/m"] = health.Condition(health.LIMITS.failures, 1, NOW - 1)
     dead = failure(failures.UPSTREAM_ERROR)
-    started = next_step(first, (), view, NOW)
+    started = step_after(first, (), view, NOW)
     assert isinstance(started, Try)
     history = [attempt(started, dead, NOW)]
-    trial = next_step(first, history, view, NOW)
+    trial = step_after(first, history, view, NOW)
     assert isinstance(trial, Try)
     assert trial.choice.candidate.id == "b/m"
     view.begin(trial, history, NOW)
-    other = next_step(second, history, view, NOW)
+    other = step_after(second, history, view, NOW)
     assert isinstance(other, Try)
     assert other.choice.candidate.id == "c/m"
 
@@ -494,9 +495,9 @@ def test_one_kind_of_failure_keeps_its_name_and_only_quota_invites_a_retry() -> 
 def test_going_on_after_a_success_is_refused() -> None:
     view = FakeView(of(A, B))
     plan = plan_for(call(), view)
-    first = next_step(plan, (), view, NOW)
+    first = step_after(plan, (), view, NOW)
     assert isinstance(first, Try)
-    step = next_step(plan, [attempt(first, None, NOW)], view, NOW)
+    step = step_after(plan, [attempt(first, None, NOW)], view, NOW)
     assert isinstance(step, GiveUp)
     assert step.failure.kind is failures.INTERNAL
 

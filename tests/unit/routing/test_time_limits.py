@@ -14,12 +14,12 @@ from fakes.routing import (
     of,
     plan_for,
     snapshot,
+    step_after,
 )
 from pointsman.domain import failures
 from pointsman.domain.plans import GiveUp, Try
 from pointsman.domain.snapshots import Failover, Timeouts
 from pointsman.domain.targets import Candidate, Endpoint, candidate
-from pointsman.routing.failover import next_step
 
 A, B, C = (endpoint(name) for name in "abc")
 TWO_KEYS = endpoint("a", "k1", "k2")
@@ -44,7 +44,7 @@ def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fie
     )
     view = view or FakeView(configuration)
     view.snapshot = replace(configuration, routing=routing)
-    step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
+    step = step_after(plan_for(replace(call(), stream=stream), view), (), view, NOW)
     assert isinstance(step, Try)
     return step
 
@@ -81,7 +81,7 @@ def test_a_target_may_state_times_of_its_own() -> None:
     own = Candidate(id="a/m", endpoint=A, model="m", keys=A.keys, response_s=7.0, stream_head_s=3.0)
     view = FakeView(snapshot([A, B], [own, candidate(B, "m")]))
     for stream in (False, True):
-        step = next_step(plan_for(replace(call(), stream=stream), view), (), view, NOW)
+        step = step_after(plan_for(replace(call(), stream=stream), view), (), view, NOW)
         assert isinstance(step, Try)
         assert (step.head_s if stream else step.timeout_s) == (3 if stream else 7)
 
@@ -94,13 +94,13 @@ def test_an_only_attempt_is_not_halved() -> None:
 def test_nothing_is_tried_past_the_deadline() -> None:
     view = FakeView(of(A, B))
     plan = plan_for(call(timeout_s=1), view)
-    step = next_step(plan, (), view, NOW + 1)
+    step = step_after(plan, (), view, NOW + 1)
     assert isinstance(step, GiveUp)
     assert step.failure.kind is failures.DEADLINE_EXCEEDED
-    first = next_step(plan, (), view, NOW)
+    first = step_after(plan, (), view, NOW)
     assert isinstance(first, Try)
     late = [attempt(first, failure(), NOW, 1.0)]
-    assert isinstance(next_step(plan, late, view, NOW + 1), GiveUp)
+    assert isinstance(step_after(plan, late, view, NOW + 1), GiveUp)
 
 
 def test_no_pause_ends_past_the_deadline() -> None:

@@ -1,0 +1,129 @@
+"""The one answer of a request, as its client gets it: from an attempt, or from the gateway itself."""
+
+from time import monotonic
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
+from pointsman.domain.plans import GiveUp
+from pointsman.engine.attempt import Attempt, RequestLog
+from pointsman.engine.engine import Engine
+from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.renaming import Renaming
+from pointsman.engine.responses import answer_lines, provider_lines
+from pointsman.engine.sink import Sink
+from pointsman.transport.http_exchange import Exchange
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.errors import status_of
+
+BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
+GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
+ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
+ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
+SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
+
+
+class ClientAnswer:
+    """Answers one exchange, once. `lines` are header lines that every answer to it has; `status` is what was answered,
+    0 until then."""
+
+    __slots__ = ("call", "engine", "exchange", "lines", "log", "status")
+
+    def __init__(self, engine: Engine, exchange: Exchange, call: Call, log: RequestLog, lines: bytes) -> None:
+        self.engine = engine
+        self.exchange = exchange
+        self.call = call
+        self.log = log
+        self.lines = lines
+        self.status = 0
+
+    def claim(self, receiver: AnswerReceiver, length: int | None) -> Sink:
+        """Begin to answer with the answer that an attempt streams, at its commit. Returns the sink for its body."""
+        sink, lines = self._claim(next(one for one in self.log.running if one.receiver is receiver))
+        self.exchange.on_drain = receiver.on_drain
+        sink.start(self.status, lines, length)
+        return sink
+
+    def finish(self, attempt: Attempt, failure: Failure | None) -> Failure | None:
+        """End the answer with an attempt that is over and settled. Returns why it is not complete, if it is not."""
+        receiver = attempt.receiver
+        if failure is not None and self.exchange.is_started:
+            self._break_off(attempt, failure)
+        elif failure is not None:
+            self.refuse(GiveUp(failure))
+        elif receiver.body is not None:
+            sink, lines = self._claim(attempt)
+            sink.send(self.status, lines, receiver.body)
+        return failure
+
+    def refuse(self, step: GiveUp) -> Failure:
+        """Tell the client that nothing came of the request. Returns why."""
+        failure = step.failure
+        self.status = status_of(failure)
+        should_retry = step.should_retry if self.log.records else None
+        dialect = DIALECTS[self.call.head.dialect]
+        lines = dialect.error_headers(failure, should_retry=should_retry) + self._lines()
+        self.exchange.send(self.status, lines, dialect.error_body(failure, self.log.request_id))
+        return failure
+
+    def leave(self) -> Failure:
+        """End the answer of a request that was cancelled by its client, or by the gateway. Returns why it was."""
+        plan, attempt = self.log.plan, self.log.served_by
+        if self.exchange.is_closed:
+            self.status = GONE.kind.status
+            return GONE
+        if self.exchange.is_started and attempt is not None:
+            self._break_off(attempt, ENDING)
+        else:
+            is_kept = plan is not None and plan.pinned and bool(self.log.records)
+            self.refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # an account may keep its result already
+        return ENDING
+
+    def give_in(self) -> None:
+        """After an error of the gateway's own: nobody may wait for the answer, or take it for complete."""
+        if self.exchange.is_started:
+            self.exchange.abort()
+        else:
+            self.refuse(GiveUp(BROKEN))
+
+    def _claim(self, attempt: Attempt) -> tuple[Sink, bytes]:
+        """Let one attempt answer, and cancel all others. Returns the sink and the header lines for its answer."""
+        log, plan, receiver = self.log, self.log.plan, attempt.receiver
+        self.status, log.served_by = receiver.status or 200, attempt
+        for other in log.running[:]:
+            if other is not attempt:
+                other.cancel(SUPERSEDED)
+        lines = provider_lines(receiver.headers, is_stream=receiver.is_stream) + self._lines(attempt)
+        if plan is not None and plan.routing.response_model != "served":
+            return Renaming(self.exchange, self.call.model, receiver.headers), lines
+        return self.exchange, lines
+
+    def _break_off(self, attempt: Attempt, failure: Failure) -> None:
+        """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
+        event = attempt.receiver.error_event(failure, self.log.request_id)
+        if event is not None:
+            self.exchange.write(event)
+            self.exchange.end()
+        else:
+            self.exchange.abort()
+
+    def _lines(self, attempt: Attempt | None = None) -> bytes:
+        """The gateway's own header lines. `attempt` is the one that answers, if one does."""
+        log, engine, snapshot, served_by = self.log, self.engine, self.call.snapshot, self.log.served_by
+        now, count = monotonic(), len(log.records) + len(log.running)
+        own_s, cost_nano = now - log.received_at - log.waited_s, None
+        if log.running:  # the attempt that commits
+            own_s -= now - log.busy_since
+        else:
+            cost_nano = sum([record.cost_nano for record in log.records])
+        candidate = served_by.step.choice.candidate if served_by is not None else None
+        shortened = attempt.shortened if attempt is not None else None
+        max_tokens = shortened.call.max_tokens if shortened is not None else None
+        lines = self.lines + answer_lines(
+            log.request_id, candidate, count, own_s, cost_nano=cost_nano, max_tokens=max_tokens
+        )
+        if snapshot.limit_headers and log.key is not None:
+            lines += engine.remains.lines(engine.billing, snapshot, log.key, candidate)
+        return lines

@@ -1,0 +1,24 @@
+"""The parts of a worker that every request uses."""
+
+from random import Random
+
+from msgspec import Struct, field
+
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.billing import Billing
+from pointsman.engine.live import Live
+from pointsman.engine.ownership import Ownership
+from pointsman.engine.remains import Remains
+from pointsman.engine.upstreams import Upstreams
+
+
+class Engine(Struct, frozen=True, eq=False):
+    """The shared parts, each of which has its own state."""
+
+    live: Live
+    upstreams: Upstreams
+    accounts: Accounts
+    billing: Billing
+    rng: Random
+    ownership: Ownership = field(default_factory=Ownership)
+    remains: Remains = field(default_factory=Remains)

@@ -1,0 +1,59 @@
+"""Room for an attempt in limits that have none at first: asked of control, or found for a shorter answer."""
+
+from time import monotonic
+
+from pointsman.domain.leases import Unable
+from pointsman.domain.plans import LeftOut, Reason, Verdict
+from pointsman.engine.attempt import Attempt
+from pointsman.engine.billing import NoRoom, wants
+
+LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
+RECALL_S = 0.01  # the pause before control is asked again
+SHORTENINGS = 4  # how often others may take the room that an answer was shortened to
+
+
+async def find_room(attempt: Attempt, found: NoRoom, now: float) -> LeftOut | None:
+    """Reserve for an attempt that was `found` to have no room. Returns why its candidate is left out, if it is.
+
+    Control is asked for room for as long as others may give some back. If answers are shortened, that is tried for as
+    long an answer as there may be room for.
+    """
+    left_out = await _find_room(attempt, found)
+    attempt.engine.accounts.lease_wait(monotonic() - now)
+    return left_out
+
+
+async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
+    shortens = attempt.log.shortens
+    billing, call = attempt.engine.billing, attempt.call
+    lessor, asked_until, shortenings, shortened = billing.lessor, monotonic() + LENT_S, 0, None
+    while isinstance(found, list):
+        if lessor is not None and not billing.is_spent(found, monotonic()):
+            grants = await lessor.ask(wants(found))
+            if isinstance(grants, Unable):
+                names = ", ".join(str(short.limit) for short in found)
+                message = f"how much is left of the {names} cannot be found out now: {grants.why}"
+                return _left_out(attempt, Reason("budget_unavailable", message))
+            billing.answered(grants, monotonic())
+            found = attempt.reserve(call, monotonic())
+            if not isinstance(found, list):
+                break
+            if any(grant.lent for grant in grants) and not shortens and monotonic() < asked_until:
+                await attempt.log.pause(RECALL_S)
+                continue
+        shorter = billing.shortened(attempt.tab, call, found, monotonic())
+        if shorter is None or not shortens or shortenings == SHORTENINGS:
+            reason, may_fit = billing.refusal(found), billing.may_fit(found)
+            return _left_out(attempt, reason, may_fit=may_fit, may_shorten=shorter is not None)
+        shortened, call, shortenings = shorter, shorter.call, shortenings + 1
+        found = attempt.reserve(call, monotonic())
+    if found is not None:
+        return _left_out(attempt, found)
+    if call is not attempt.call:
+        attempt.shortened = shortened
+    return None
+
+
+def _left_out(attempt: Attempt, reason: Reason, *, may_fit: bool = False, may_shorten: bool = False) -> LeftOut:
+    candidate = attempt.step.choice.candidate
+    return LeftOut(candidate, Verdict(candidate.id, "billing", reason), may_fit, may_shorten)

@@ -1,0 +1,126 @@
+"""One request from its call to its account, and the attempts of its plan."""
+
+from time import monotonic
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Try
+from pointsman.engine.answer import BROKEN, ENDING, GONE, ClientAnswer
+from pointsman.engine.attempt import Attempt
+from pointsman.engine.engine import Engine
+from pointsman.engine.listing import FilteredList
+from pointsman.engine.ownership import Ownership, is_filtered
+from pointsman.engine.record import record_request
+from pointsman.engine.room import find_room
+from pointsman.engine.uploads import UploadRelay
+from pointsman.routing.decide import decide
+from pointsman.routing.failover import next_step
+
+INFINITY = float("inf")
+
+
+class Cancelled(Exception):  # noqa: N818 -- not an error: what is thrown into the waiting request
+    """The client went away, or the gateway does not wait for the end of the answer."""
+
+
+async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None = None) -> None:
+    """Serve a request: the steps of docs/architecture.md from the decision on. `Cancelled` ends it from outside.
+    Whatever becomes of it, it is accounted for."""
+    call, log, listing = answer.call, answer.log, None
+    failure: Failure | None = BROKEN
+    try:
+        now = monotonic()
+        if engine.live.exhausted:
+            engine.live.forget_exhausted(now)
+        plan: Plan | Failure
+        place = await _place(engine, call, log.key) if call.state is not None else (call, None)
+        if isinstance(place, Failure):
+            plan = place
+        else:
+            call, listing = place
+            plan = decide(Facts(call, log.key), engine.live.under(call.snapshot), engine.rng, now)
+        if isinstance(plan, Failure):
+            failure = answer.refuse(GiveUp(plan))
+        else:
+            log.plan = plan
+            failure = await run_plan(engine, answer, call, listing, upload)
+    except Cancelled:
+        failure = answer.leave()
+    except Exception:  # whatever it is, the client must not wait for an answer
+        failure = BROKEN
+        answer.give_in()
+        raise
+    finally:
+        record_request(answer, failure)
+
+
+async def run_plan(
+    engine: Engine, answer: ClientAnswer, call: Call, listing: FilteredList | None, upload: UploadRelay | None
+) -> Failure | None:
+    """Make the attempts of the plan in the log, until one has answered or nothing is left. Returns why the client has
+    no complete answer, if it has none."""
+    log, plan = answer.log, answer.log.plan
+    assert plan is not None
+    again: Try | None = None  # the same once more, which is no matter of the plan
+    try:
+        while True:
+            now = monotonic()
+            step = again or next_step(plan, log, engine.live, now)
+            again = log.due = None
+            if isinstance(step, Try):
+                attempt = Attempt(engine, log, call, step, answer.claim)
+                found = attempt.reserve(call, now)
+                if found is not None and isinstance(step, Hedge):
+                    plan = replace(plan, hedge_after_s=None)  # a rival is not worth waiting for room
+                elif found is not None and (left_out := await find_room(attempt, found, now)) is not None:
+                    log.left_out += (left_out,)
+                else:
+                    attempt.receiver.is_whole = listing is not None
+                    attempt.start(upload)
+            elif isinstance(step, Await):
+                if not await (log.bell if step.delay_s == INFINITY else log.pause(step.delay_s)):
+                    log.due = step.then
+            elif isinstance(step, NextRound):
+                await log.pause(step.delay_s)
+                log.left_out, log.shortens = (), step.shortens
+            else:
+                return answer.refuse(step)
+            for attempt in [one for one in log.running if one.receiver.is_over]:
+                outcome: Failure | Call | None = attempt.settle()
+                if outcome is None and listing is not None:
+                    outcome = await _take_page(listing, attempt, engine.ownership)
+                if isinstance(outcome, Call):
+                    call, again = outcome, attempt.step
+                elif outcome is None or attempt.has_committed:
+                    return answer.finish(attempt, outcome)
+                elif outcome.kind is failures.CONNECTION_STALE:
+                    again = replace(attempt.step, is_fresh=True)
+    except Exception as error:
+        gone = GONE if answer.exchange.is_closed else ENDING
+        why = gone if isinstance(error, Cancelled) else BROKEN
+        for attempt in log.running[:]:
+            attempt.cancel(why)
+        raise
+
+
+async def _place(engine: Engine, call: Call, key: VirtualKey | None) -> tuple[Call, FilteredList | None] | Failure:
+    """Bind a call that names what providers keep to its place. Returns the refusal of another owner's things. A list
+    that may hold others' things is read page by page."""
+    placed = await engine.ownership.placed(call, key, call.snapshot)
+    if isinstance(placed, Failure) or not is_filtered(placed, call.snapshot):
+        return placed if isinstance(placed, Failure) else (placed, None)
+    listing = FilteredList(placed)
+    first = listing.first(placed)
+    return first if isinstance(first, Failure) else (first, listing)
+
+
+async def _take_page(listing: FilteredList, attempt: Attempt, ownership: Ownership) -> Call | Failure | None:
+    """Take the page that an attempt brought. Returns the call for the next one, if there must be one."""
+    receiver, provider = attempt.receiver, attempt.step.choice.candidate.endpoint.name
+    following = await listing.take(attempt.call, receiver.body or b"", provider, ownership, attempt.log.key)
+    receiver.body = listing.body
+    return following

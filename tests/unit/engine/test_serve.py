@@ -1,0 +1,209 @@
+"""One request from its call to its account, before scripted providers."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.engine import Rig, engine_before
+from fakes.exchange import FakeClient, exchange_of
+from fakes.origin import Peer, Script, run
+from fakes.wire import parse
+from pointsman.domain.calls import Call
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.network import Network
+from pointsman.domain.plans import Health
+from pointsman.domain.snapshots import Routing, Timeouts
+from pointsman.engine.answer import ClientAnswer
+from pointsman.engine.attempt import RequestLog
+from pointsman.engine.serve import Cancelled, serve
+from pointsman.engine.tasks import Bell, EagerTask
+from pointsman.routing.admit import Grant
+from pointsman.transport.http_exchange import Exchange
+
+BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'
+CONTENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+ME = Grant(VirtualKey(name="me", digest=b""))
+
+
+def whole(body: bytes = BODY, status: bytes = b"200 OK") -> bytes:
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(body))
+    return head + b"Set-Cookie: a=b\r\nOpenAI-Version: 1\r\n\r\n" + body
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+BAD_KEY = whole(b'{"error":{"message":"no such key"}}', b"401 Unauthorized")
+OVERLOADED = whole(b'{"error":{"message":"too busy"}}', b"500 Internal Server Error")
+BAD_REQUEST = whole(b'{"error":{"message":"no such field","type":"invalid_request_error"}}', b"400 Bad Request")
+
+
+def answering(*parts: bytes) -> Script:
+    """Answers every request with these bytes."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.answer(*parts)
+
+    return script
+
+
+def chat(**fields: Any) -> Call:
+    return parse({"model": "chat", "messages": [{"role": "user", "content": "hi"}], **fields})
+
+
+def begin(rig: Rig, call: Call, me: Grant = ME) -> tuple[Exchange, FakeClient]:
+    """Start to serve a call as the gateway does."""
+    exchange, client = exchange_of()
+    call = replace(call, snapshot=rig.live.snapshot)
+    log = RequestLog(request_id="id-1", received_at=exchange.received_at, key=me.virtual_key, bell=Bell())
+    task = EagerTask(serve(rig.engine, ClientAnswer(rig.engine, exchange, call, log, b"")), Cancelled)
+    exchange.on_cancel = task.cancel
+    task.resume()
+    return exchange, client
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
+    async def main() -> None:
+        good = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n" if stream else whole()
+        dying = STREAM_HEAD + chunk(b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n') if stream else OVERLOADED
+
+        async def die(peer: Peer) -> None:
+            await peer.answer(dying)
+
+        async with engine_before(die, answering(good)) as rig:
+            _, client = begin(rig, chat(stream=stream))
+            record = await rig.log.next()
+            assert client.body == (CONTENT + b"data: [DONE]\n\n" if stream else BODY)
+            assert (client.status, client.ended) == (200, "finished")
+            assert client.headers[b"x-pointsman-provider"] == b"beta"
+            assert client.headers[b"x-pointsman-attempts"] == b"2"
+            assert [one.provider for one in record.attempts] == ["alpha", "beta"]
+            assert (record.code, record.provider) == (None, "beta")
+            assert (record.ttft_us is not None, record.dialect) == (stream, "openai")
+            assert rig.live.conditions["alpha/m"].health(0.0) is Health.DEGRADED
+            assert "beta/m" not in rig.live.conditions
+
+    run(main())
+
+
+def test_when_nothing_is_left_the_client_is_told_everything() -> None:
+    async def main() -> None:
+        async with engine_before(answering(OVERLOADED), answering(OVERLOADED), routing=Routing(max_attempts=2)) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, client.ended) == (502, "finished")
+            assert client.headers[b"x-should-retry"] == b"false"
+            error = json.loads(client.body)["error"]
+            assert error["message"].startswith("all 2 attempts failed")
+            assert "alpha/m" in error["message"]
+            assert "beta/m" in error["message"]
+            assert error["message"].endswith("(request id-1)")
+            assert (record.status, record.code, len(record.attempts)) == (502, error["code"], 2)
+
+    run(main())
+
+
+def test_a_bad_request_goes_nowhere_else() -> None:
+    async def main() -> None:
+        async with engine_before(answering(BAD_REQUEST), answering(whole())) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, record.code) == (400, "upstream_refused")
+            assert client.body == BAD_REQUEST.partition(b"\r\n\r\n")[2]
+            assert rig.asked == [1, 0]
+
+    run(main())
+
+
+def test_without_a_plan_nobody_is_asked() -> None:
+    async def main() -> None:
+        async with engine_before(answering(whole())) as rig:
+            _, client = begin(rig, chat(model="unheard-of"))
+            record = await rig.log.next()
+            assert (client.status, record.code) == (404, "model_not_found")
+            assert b"x-should-retry" not in client.headers
+            assert (record.attempts, rig.asked) == ((), [0])
+
+    run(main())
+
+
+def test_a_client_that_leaves_during_an_attempt_takes_it_along() -> None:
+    async def main() -> None:
+        asked, gone = asyncio.Event(), asyncio.Event()
+
+        async def hang(peer: Peer) -> None:
+            await peer.request()
+            asked.set()
+            await peer.gone()
+            gone.set()
+
+        async with engine_before(hang, answering(whole())) as rig:
+            exchange, client = begin(rig, chat())
+            await asked.wait()
+            assert rig.live.in_progress == {"alpha/m": 1}
+            client.leave(exchange)
+            assert rig.live.in_progress == {}
+            record = await rig.log.next()
+            await gone.wait()
+            assert (record.status, record.code) == (499, "client_disconnected")
+            assert [one.outcome for one in record.attempts] == ["client_disconnected"]
+            assert rig.live.conditions == {}
+            assert (client.written, rig.asked) == (b"", [1, 0])
+
+    run(main())
+
+
+def test_a_client_that_leaves_in_a_pause_ends_the_request() -> None:
+    async def main() -> None:
+        async with engine_before(answering(OVERLOADED)) as rig:
+            exchange, client = begin(rig, chat())
+            while rig.live.in_progress or not rig.live.conditions:
+                await asyncio.sleep(0.001)  # the first attempt has failed: the pause before the second
+            client.leave(exchange)
+            record = await rig.log.next()
+            assert (record.status, record.code) == (499, "client_disconnected")
+            assert [one.outcome for one in record.attempts] == ["upstream_error"]
+            assert rig.asked == [1]
+
+    run(main())
+
+
+def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        unusable = Network(ca_file="/there/is/no/such/file")
+        async with engine_before(answering(whole()), network=unusable) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, client.ended) == (500, "finished")
+            assert json.loads(client.body)["error"]["code"] == "internal_error"
+            assert b"no/such/file" not in client.written
+            assert (record.status, record.code) == (500, "internal_error")
+            assert [one.outcome for one in record.attempts] == ["internal_error"]
+            assert (rig.live.in_progress, rig.live.conditions) == ({}, {})
+
+    run(main())
+    assert "FileNotFoundError" in caplog.text
+
+
+def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
+    async def main() -> None:
+        async def hang(peer: Peer) -> None:
+            await peer.request()
+            await peer.gone()
+
+        async with engine_before(hang, hang, routing=Routing(timeouts=Timeouts(commit_s=0.2))) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, record.code) == (504, "upstream_timeout")
+            assert [one.provider for one in record.attempts] == ["alpha", "beta"]
+            first = record.attempts[0].duration_us
+            assert 90_000 < first < 190_000, "an attempt gets half of the time while another is left"
+
+    run(main())
