@@ -437,7 +437,7 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(404, {"error": "Unexpected endpoint or method. (POST /v1/x)"}, LACKING, Scope.OPERATION),
     ],
 }
-# Any of the servers that people run themselves may stand behind an address.
+# Any self-hosted server may be behind an address.
 SAMPLES["openai-compatible"] = [
     sample for name in ("llama-cpp", "vllm", "sglang", "ollama", "lm-studio") for sample in SAMPLES[name]
 ]

@@ -164,7 +164,7 @@ def test_estimated_and_reserved_amounts_are_readable() -> None:
     run(main())
 
 
-def test_what_clients_send_is_shown_as_text(tmp_path: Path) -> None:
+def test_client_input_is_shown_as_text(tmp_path: Path) -> None:
     async def main() -> None:
         async with (
             browser() as chromium,

@@ -51,7 +51,7 @@ async def database() -> AsyncIterator[str]:
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
-        # Bounded: a test that failed in the middle must not keep all others waiting.
+        # Bounded, because a test that failed in the middle must not keep all others waiting.
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)", timeout=30)
         await connection.close(timeout=10)
 
@@ -187,7 +187,7 @@ class Server:
         self._data = folder / "data"
         self._log = folder / "log"
         self._port = port
-        # It refuses to run as root, and its files must be its own.
+        # PostgreSQL refuses to run as root, and requires its own files.
         self._account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._account is not None:
             os.chown(folder, self._account.pw_uid, self._account.pw_gid)

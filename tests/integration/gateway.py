@@ -99,7 +99,7 @@ class Gateway:
                 *arguments,
                 stdout=log,
                 stderr=asyncio.subprocess.PIPE,
-                # What a process that is killed leaves behind goes with the folder of the test.
+                # The files of a killed process are deleted with the folder of the test.
                 env={"POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN, **self.environ, "TMPDIR": str(self.config_file.parent)},
             )
         assert self.process.stderr is not None

@@ -103,7 +103,7 @@ async def survive(events: Sequence[str], dice: random.Random, url: str | None = 
             await asyncio.sleep(0.3 * dice.random())
             await inflict(gateway, event, dice)
             await running
-            if dice.random() < 0.7:  # else the next thing happens before this one is over
+            if dice.random() < 0.7:  # otherwise the next event happens before this one is over
                 await wait_for_recovery(gateway)
         await wait_for_recovery(gateway)
         bill, unsettled = await limits.spend_to_the_limit(gateway)

@@ -20,10 +20,10 @@ from pointsman.simulate.settings import Price
 CAPPED = "capped"
 LIMIT_USD = 1
 LIMIT_NANO = LIMIT_USD * NANO
-# A request reserves a fiftieth of the limit at most, and is charged a hundredth.
+# A request reserves at most a fiftieth of the limit, and is charged a hundredth.
 TOKENS, MAX_TOKENS = 20, 38
 OUTPUT_USD = 500  # per million tokens
-LEAST = 0.97  # of the limit: what is left in the end has no room for one more request
+LEAST = 0.97  # of the limit: the final rest has no room for one more request
 KEY: Mapping[str, Any] = {CAPPED: {"budgets": usd(str(LIMIT_USD))}}
 MODEL = {CAPPED: [f"{CAPPED}/gpt-4o-mini"]}
 PRICE = {"model": MODEL[CAPPED][0], "input_usd_per_million": "0.15", "output_usd_per_million": str(OUTPUT_USD)}

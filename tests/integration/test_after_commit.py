@@ -15,7 +15,7 @@ MODELS = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
 TEXT = Settings(text="numbered", output_tokens=200.0)
 AFTER_CONTENT = 3000  # bytes: the head, the role, and some of the content
 
-# Fault after content -> what record and client are told.
+# Fault after content -> record and message to the client.
 BREAKS = {
     f"reset_at={AFTER_CONTENT}": "connection_lost",
     f"close_at={AFTER_CONTENT}": "connection_lost",

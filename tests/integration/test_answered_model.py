@@ -11,7 +11,7 @@ from pointsman.simulate import Settings
 ALPHA, BETA = "alpha/gpt-4o-mini", "beta/gpt-4o"
 TWO = {"alpha": Settings(seed=1), "beta": Settings(seed=2)}
 
-# All that may differ between an answer of one provider and one of another: what the guide on failover lists.
+# The fields that may differ between answers of two providers, as in the guide on failover.
 MAY_DIFFER = {"id", "created", "system_fingerprint", "usage", "choices"}
 
 

@@ -105,7 +105,7 @@ LIMITS = {
         (429, "rate_limited"),
         lambda totals: totals.requests,
     ),
-    # Answers use half of what they reserve: what is settled makes room for more.
+    # Answers use half of their reservation, so settled requests make room for more.
     "tokens": Kind(
         {"rate_limits": [{"tokens": 100 * TOKENS, "per": "year"}]},
         100 * TOKENS,
@@ -252,7 +252,7 @@ def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
                 lag_s = await late.worst_s()
             metrics = await gateway.metrics()
             waits = metrics["pointsman_lease_wait_seconds_count"]
-            # Worker, control and worker again: each may be as late as any process of this machine.
+            # Worker, control and worker again: each may be as late as any process on this machine.
             bound_s = next(one for one in LEASE_WAITS_S if float(one) >= 0.05 + 2 * max(0.0, lag_s - USUAL_LAG_S))
             long = waits - metrics[f'pointsman_lease_wait_seconds_bucket{{le="{bound_s}"}}']
             said = f"{waits:.0f} asked for a lease, {long:.0f} of them waited over {bound_s} s"

@@ -38,7 +38,7 @@ def disguises(secret: str) -> Iterator[bytes]:
     yield from (data.hex().encode(), data.hex().upper().encode())
     for offset in range(3):
         coded = base64.b64encode(bytes(offset) + data).rstrip(b"=")
-        inner = coded[(0, 2, 3)[offset] : -1]  # without what its neighbours have a part in
+        inner = coded[(0, 2, 3)[offset] : -1]  # without characters that depend on the neighbouring bytes
         yield from (inner, inner.translate(bytes.maketrans(b"+/", b"-_")))
 
 
@@ -73,7 +73,7 @@ def test_no_secret_is_written_or_returned(where: str) -> None:
             environ = dict(SECRETS)
             store: dict[str, Any] = {}
             if where == "postgresql":
-                # A server that trusts its own machine takes any password.
+                # A server that trusts its own machine accepts any password.
                 parts = urlsplit(await stack.enter_async_context(database()))
                 user, _, place = f"postgres@{parts.netloc}".rpartition("@")
                 name = user.rpartition("@")[2].partition(":")[0]
@@ -220,9 +220,7 @@ def test_provider_messages_are_not_stored_and_returned_only_for_client_faults() 
             fake = await stack.enter_async_context(serving_script(script))
             origin = str(fake.origin)
             provider = {"base_url": f"{origin}/v1", "type": "openai-compatible", "keys": {"one": "env.KEY"}}
-            names = {
-                name: f"p{number}" for number, name in enumerate(cases)
-            }  # so that no breaker or block is in the way
+            names = {name: f"p{number}" for number, name in enumerate(cases)}  # so that no breaker or block interferes
             gateway = await stack.enter_async_context(
                 serving(
                     provider_settings=dict.fromkeys(names.values(), provider),
@@ -264,7 +262,7 @@ async def everything_is_asked(gateway: Gateway) -> list[str]:
         for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}, {"authorization": f"Basic {key}"}):
             for body in (chat(), chat(stream=True), chat("lost"), chat("dear"), chat("unknown"), b'{"model":'):
                 answer = await gateway.ask(body, headers=headers)
-                let_in += answer.status not in (401, 429)  # of the others a few a second are written
+                let_in += answer.status not in (401, 429)  # only a few of the others are written per second
                 found += find(str(answer.headers).encode() + answer.body, "an answer")
     await until(lambda: sum(one["status"] not in (401, 429) for one in gateway.records) >= let_in, "all are in the log")
     assert {200, 400, 401, 402} <= {record["status"] for record in gateway.records}

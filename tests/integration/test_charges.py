@@ -15,7 +15,7 @@ from pointsman.simulate.bill import Entry, charge_nano
 from pointsman.wire.tokens import IMAGE_TOKENS, TEMPLATE_TOKENS, in_recording
 
 COUNT = 20
-ON_ITS_WAY = 2  # pieces that a provider may have sent, and the gateway has not read when its client leaves
+ON_ITS_WAY = 2  # pieces that the provider has sent, but the gateway has not read before the disconnect
 MODELS = ("alpha/gpt-4o-mini", "alpha/gpt-3.5-turbo-instruct")
 
 
@@ -141,7 +141,7 @@ def test_cancelled_answer_costs_what_its_provider_charges(unfinished: str, billi
     run(main())
 
 
-# How an answer fails of which nothing arrived, its head or no more than a role apart, and what the attempt says then.
+# Failures of an answer without received content (except its head or a role), and the code of the attempt.
 STREAMED, WHOLE = [True], [False]
 FAILING = [
     ("close_at=700", WHOLE, 200, "connection_lost"),

@@ -59,7 +59,7 @@ WAV = ("a.wav", b"RIFF")
 Ask = Callable[[Any], Awaitable[Any]]
 EXTRA = {"x-pointsman-provider": "a"}
 
-# Path -> content type, the whole answer, and how the SDK asks for it.
+# Path -> content type, the whole answer, and the SDK's call for it.
 PATHS: dict[str, tuple[bytes, bytes, Ask]] = {
     "chat": (
         JSON,

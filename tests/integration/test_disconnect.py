@@ -20,7 +20,7 @@ Leaving = Literal["fin", "rst"]
 MODELS = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
 ALPHA_AND_BETA = {"alpha": Settings(output_tokens=500.0), "beta": Settings()}
 P99_S = 0.1
-WAKES = 5  # of processes, one after the other, between the departure and its being seen at the provider
+WAKES = 5  # processes in sequence between the disconnect and the moment the provider notices it
 
 pytestmark = [
     pytest.mark.parametrize("leaving", ["fin", "rst"]),

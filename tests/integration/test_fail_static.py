@@ -16,7 +16,7 @@ from integration import limits
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, governance, prices, settings, usd
 
-# Known keys: one without limits, one whose lease covers what is asked.
+# Known keys: one without limits, and one whose lease covers the requests.
 KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
 
 

@@ -14,7 +14,7 @@ WARM_UP = 8  # requests until the breaker is open or the key is blocked
 CONCURRENCY = 4
 MAX_ATTEMPTS_PER_REQUEST = 1.2
 
-# Fault of the first provider -> what the record calls it.
+# Fault of the first provider -> its name in the record.
 AT_ONCE = {
     "status=500": "upstream_error",
     "status=503": "upstream_overloaded",
@@ -126,7 +126,7 @@ def test_the_client_may_shorten_the_wait() -> None:
             (record,) = await gateway.wait_for_records(1)
             hung = record["attempts"][0]
             assert hung["outcome"] == "deadline_exceeded"
-            assert not gateway.live.conditions  # the client's hurry is not held against the provider
+            assert not gateway.live.conditions  # the client's short deadline does not count against the provider
             assert 980_000 <= hung["duration_us"] < 2_000_000  # half of what the client gave
 
     run(main())

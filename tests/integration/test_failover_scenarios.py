@@ -8,8 +8,8 @@ from integration.gateway import chat, run, serving
 
 SCALE = 0.1
 
-# The least that may come of each. Where it is not `pass` the gateway does by default what the scenario does not like:
-# it moves on at once rather than ask the same provider again, and what has reached a client it cannot take back.
+# The worst acceptable verdict of each. If it is not `pass`, the gateway's default differs from the scenario's advice:
+# it fails over at once instead of retrying the same provider, and it cannot take back what has reached a client.
 LEAST = {
     **dict.fromkeys(("S02", "S04", "S05", "S06", "S10", "S11", "S12", "S13", "S15", "S16"), "pass"),
     **dict.fromkeys(("S01", "S03", "S07"), "partial"),
@@ -19,7 +19,7 @@ RANKS = ("fail", "safe", "partial", "pass")
 
 
 def test_no_scenario_fails_or_gets_worse() -> None:
-    # Longer than in the original, so that a busy machine comes back to the primary too.
+    # Longer than in the original, so that a busy machine returns to the primary too.
     scenarios = [replace(one, requests=30) if one.name == "S15" else one for one in SCENARIOS]
 
     async def main() -> None:

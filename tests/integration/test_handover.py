@@ -94,7 +94,7 @@ def test_an_upgrade_fails_no_request() -> None:
             assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
             await spending_holds(gateway)
             print(f"{len(statuses)} requests, {len(statuses) - statuses.count(200)} failed")
-            # It can be done again, and it ends as any other.
+            # It can be repeated, and it ends normally.
             assert gateway.process.returncode is None
 
     run(main())

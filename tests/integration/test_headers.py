@@ -68,7 +68,7 @@ CLIENT_HEADERS = {
 }
 PASSED_ON = {"openai-beta": "assistants=v2", "idempotency-key": "id-1", "accept": "application/json"}
 SENT_ALWAYS = {"host", "user-agent", "content-type", "authorization", "content-length", "accept-encoding", "connection"}
-# Our own id of the attempt, by which the provider's bill can be held against ours.
+# Our own id of the attempt, by which the provider's bill can be compared with ours.
 SENT_ALWAYS |= {"x-client-request-id"}
 
 
@@ -84,7 +84,7 @@ def test_only_listed_client_headers_go_upstream(path: str) -> None:
             governance=GOVERNANCE,
             provider_settings=KEYS,
             environ=PROVIDER_KEYS,
-            # Without keys required, other hosts and origins are refused.
+            # If no key is required, other hosts and origins are rejected.
             server={"allowed_hosts": ["gateway.test", CANARY], "cors": {"origins": [f"http://{CANARY}"]}},
         ) as gateway:
             own = {"authorization": f"Bearer {VIRTUAL_KEY}", **PASSED_ON, "x-pointsman-provider": "a"}
@@ -237,7 +237,7 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
                         ("/v1/nothing", b"{}"),
                     ):
                         if path == "/v1/responses" and status == 200:
-                            continue  # passed through as it is: it is the answer
+                            continue  # passed through unchanged, because it is the answer
                         received = await ask(gateway.base_url, "POST", path, body, {"authorization": f"Bearer {key}"})
                         seen += str(received.lines) + received.body.decode()
                         gateway.live.key_blocks.clear()

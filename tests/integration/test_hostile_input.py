@@ -53,7 +53,7 @@ AMBIGUOUS = [
     b"\x01: y\r\nContent-Length: 5\r\n",
 ]
 BODY = b"hello"
-# An empty chunk extension: llhttp refuses it, but the framing is plain, and bodies are framed anew.
+# An empty chunk extension: llhttp rejects it, but the framing is clear, and bodies are framed again.
 HARMLESS = {"transfer-encoding-8"}
 # These are invalid because of their target, which the test replaces by a good one.
 TARGETS = "uri-"
@@ -72,7 +72,7 @@ async def _statuses(url: str, data: bytes) -> list[int]:
         wire.write(data)
         found = []
         with contextlib.suppress(TimeoutError, OSError):
-            # An answer to what may be an unfinished request cannot be awaited: go when nothing has come for a while.
+            # An answer to an unfinished request may never come, so stop after a quiet time.
             async with asyncio.timeout(0.03):
                 received = await wire.reader.read(1 << 20)
                 found += _statuses_in(received)
@@ -99,11 +99,11 @@ def test_request_vectors_of_llhttp_are_answered() -> None:
     vectors = llhttp("request")
 
     async def main() -> None:
-        # They call the gateway by names of their own, which it minds only where it asks for no key.
+        # They use other host names, which matter only if no key is required.
         async with _gateway(server={"allowed_hosts": []}, governance=KEYS) as gateway:
             bill = gateway.providers["a"].bill
             for vector in vectors:
-                # As they are they ask for paths that are not there; the second time for one that is passed through.
+                # Unchanged, they request unknown paths; the second time they use a path that passes through.
                 there = _TARGET.sub(rb"\1 /v1/files \3", vector.data, count=2)
                 there = there.replace(b"\r\n", b"\r\nX-Pointsman-Provider: a\r\nContent-Type: x/y\r\n%b" % KEY_LINE, 1)
                 for data in (vector.data, there):

@@ -68,7 +68,7 @@ def test_rejected_key_is_replaced_and_blocked_and_tried_again_later() -> None:
             blocks = [name for name in await gateway.metrics() if name.startswith("pointsman_key_blocked_seconds")]
             assert len(blocks) == 1
             assert 'key="first"' in blocks[0]
-            # The key is mended, and its block ends: moved here, so that the test need not wait for it.
+            # The key is repaired, and its block ends. The test moves the end, so that it need not wait.
             alpha._key_faults[FIRST].clear()
             block = gateway.live.key_blocks["alpha", "first", None]
             assert block.until - monotonic() <= CREDENTIAL_BLOCK_S <= block.until - began_at
@@ -116,7 +116,7 @@ def test_a_short_limit_of_every_key_is_waited_for() -> None:
             assert answer.status == 200
             assert answer.headers["x-pointsman-attempts"] == "3"
             assert 1.0 <= monotonic() - began_at < 10.0
-            # A request that comes while all are blocked waits too, without an attempt.
+            # A request that arrives while all keys are blocked waits too, without an attempt.
             (record,) = await gateway.wait_for_records(1)
             outcomes = [attempt["outcome"] for attempt in record["attempts"]]
             assert outcomes == ["upstream_rate_limited", "upstream_rate_limited", "ok"]

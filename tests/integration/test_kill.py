@@ -23,7 +23,7 @@ from pointsman.simulate.bill import Entry, charge_nano
 
 RATE = 50  # requests per second
 BEFORE_S, AFTER_S = 1.5, 1.5
-MESSAGES_EACH = len(MESSAGES)  # of a chat: what is around one is estimated at a token more than is billed
+MESSAGES_EACH = len(MESSAGES)  # of a chat: its overhead is estimated at one token more than billed
 
 
 class Traffic:
@@ -120,7 +120,7 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
             traffic = Traffic(gateway, random.Random(seed))
             running = asyncio.create_task(traffic.run(BEFORE_S + AFTER_S))
             await asyncio.sleep(BEFORE_S * dice.random())
-            # Each in turn, so that none is left out by chance.
+            # Each event in turn, so that none is omitted by chance.
             name = ["worker 0", "control", "supervisor", "all, gently", "admin"][seed % 5]
             in_flight = traffic.in_flight
             await kill(gateway, name)
@@ -190,7 +190,7 @@ def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
     tokens_in, tokens_out = attempt["tokens_in"], attempt.get("tokens_out", 0)
     assert attempt["cost_nano"] == charge_nano(PRICE, tokens_in, 0, tokens_out)
     assert entry.tokens_in <= tokens_in, (attempt, entry)
-    if entry.tokens_in:  # else it was left before the provider had read it
+    if entry.tokens_in:  # otherwise the client left before the provider had read the request
         assert tokens_in <= entry.tokens_in + MESSAGES_EACH, (attempt, entry)
     assert 0 <= tokens_out <= entry.tokens_sent, (attempt, entry)
 

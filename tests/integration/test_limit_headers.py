@@ -67,12 +67,12 @@ def test_two_workers_soon_report_the_spending_of_both() -> None:
     async def main() -> None:
         async with scene(2, limit_headers=True) as gateway, asyncio.timeout(PATIENCE_S):
             bill, kept = gateway.providers["alpha"].bill, await gateway.connect()
-            for count in range(1, 9):  # on connections of their own: either worker gets some
+            for count in range(1, 9):  # on separate connections, so that each worker gets some
                 answer = await gateway.ask(BODY, headers=bearer("me"))
                 left = answer.headers.get("x-ratelimit-remaining-requests")
-                if left is not None:  # the first answers of a worker may come before it knows what is left
+                if left is not None:  # the first answers of a worker may come before it knows the rest
                     assert REQUESTS - count <= int(left) < REQUESTS, "others' requests are not known at once"
-            while True:  # on one connection: one worker, which asks control once a second
+            while True:  # on one connection, so one worker, which asks control once a second
                 answer = await kept.ask(BODY, headers=bearer("me"))
                 if answer.headers.get("x-ratelimit-remaining-requests") == str(REQUESTS - len(bill.entries)):
                     break

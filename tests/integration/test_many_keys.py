@@ -22,11 +22,11 @@ from pointsman.runtime.worker import Worker
 from pointsman.simulate import Settings
 
 SIZES = [5_000, pytest.param(100_000, marks=pytest.mark.slow)]
-LONGER = {5_000: 1.5, 100_000: 3.0}  # a start with so many keys, by one with a single key
+LONGER = {5_000: 1.5, 100_000: 3.0}  # a start with many keys, relative to one with a single key
 STALL_S = 0.02  # of CPU time, as are the two below
 FIRST_USE_S = 500e-6
 EVERY_USE_S = 5e-6
-ROUNDS = 3  # of a measurement that others on this machine may spoil: the best counts
+ROUNDS = 3  # repetitions of a measurement that other processes may disturb; the best one counts
 
 
 def bearer(number: int) -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_gateway_with_many_keys_starts_serves_and_reloads(count: int, tmp_path: 
                 assert answer.status == 200, answer.body
             assert (await gateway.ask(chat(), headers=bearer(count))).status == 401
 
-            # Limits of the keys that were used are known to control, by their names.
+            # Control knows the limits of used keys by their names.
             budgets: list[dict[str, Any]] = []
             async with asyncio.timeout(PATIENCE_S):
                 while len(budgets) < 11:
@@ -67,7 +67,7 @@ def test_gateway_with_many_keys_starts_serves_and_reloads(count: int, tmp_path: 
             assert of_key["usd", "day"]["limit"] == 6_000_000_000
             assert of_key["requests", "minute"]["limit"] == 600
 
-            # One more key, one less, and a budget that is gone.
+            # One more key, one less, and a removed budget.
             changed = [entry(number) for number in range(1, count + 1)]
             changed[1]["budgets"] = [{"limit_usd": "0.000000001", "per": "day"}]
             keys.write_text("".join(json.dumps(one) + "\n" for one in changed))

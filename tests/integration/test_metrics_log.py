@@ -144,7 +144,7 @@ def test_metrics_and_log_have_their_own_places() -> None:
             for path in ("/metrics", "/v1/metrics", "/v1/../metrics", "/METRICS", "/api/v1/usage"):
                 received = await ask(gateway.base_url, "GET", path)
                 assert received.status in (400, 404), path
-            # On loopback whoever collects metrics needs no token.
+            # On loopback, a metrics collector needs no token.
             assert (await _console(gateway, "/metrics")).headers["content-type"].startswith("text/plain")
             assert (await _console(gateway, "/healthz")).status == 200
             assert (await _console(gateway, "/metrics", "POST")).status == 405

@@ -50,7 +50,7 @@ PERSON = {
 pytestmark = pytest.mark.parametrize("kind", ["sync", "async"])
 
 
-# Of a provider that streams, and of one that does not whatever it is asked for.
+# Answers of a provider that streams, and of one that never does.
 STREAMING = pytest.mark.parametrize("fault", [None, "ignore_stream"])
 
 
@@ -293,7 +293,7 @@ def test_audio(kind: Kind) -> None:
     use(kind, scenario)
 
 
-# Fault of the provider, or none where the request itself is at fault -> what the SDK raises.
+# Fault of the provider, or none if the request itself is at fault -> the SDK's exception.
 ERRORS: list[tuple[str | None, dict[str, Any], type[openai.APIStatusError], int, str]] = [
     (None, {"temperature": 9}, openai.BadRequestError, 400, "invalid_type"),
     (None, {"messages": []}, openai.BadRequestError, 400, "invalid_request"),

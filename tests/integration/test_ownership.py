@@ -31,7 +31,7 @@ FILE = (
 )
 AT_A = {"x-pointsman-provider": "a"}
 
-# How one of each kind is made: the path and the body.
+# The creation of one object of each kind: the path and the body.
 MAKING: dict[str, tuple[str, Any]] = {
     "assistants": ("/assistants", {"name": "helper"}),
     "audio/voice_consents": ("/audio/voice_consents", FILE),
@@ -223,7 +223,7 @@ def test_ids_in_bodies_are_checked_at_every_place() -> None:
             before, count = sent(gateway), 0
             for path, body in bodies(name):
                 text = json.dumps(body)
-                # Names may be written with escapes, and some servers take no heed of case.
+                # Names may be written with escapes, and some servers ignore their case.
                 for spelt in (text, text.replace("_id", "\\u005fid"), text.replace('"file_id', '"File_ID')):
                     data = spelt.encode()
                     received = await ask(gateway.base_url, "POST", "/v1" + path, data, {**bearer("blue"), **AT_A})
@@ -460,7 +460,7 @@ def test_owners_are_known_to_every_worker_and_after_every_death() -> None:
 
             async def check() -> None:
                 for name, first in made.items():
-                    for _ in range(3):  # each on a connection of its own, so by either worker
+                    for _ in range(3):  # on separate connections, so through either worker
                         body = {"model": "talk", "input": "x", "previous_response_id": name, "store": False}
                         received = await call(gateway, "red2", "POST", "/responses", body)
                         assert (received.status, received.headers["x-pointsman-provider"]) == (200, first), received

@@ -74,7 +74,7 @@ def test_form_names_its_model_before_or_after_the_file_or_its_provider_in_a_head
                 assert a.requests[-1].body == form(*expected)
                 assert a.requests[-1].headers["content-length"] == str(len(form(*expected)))
 
-            # With the provider named by a header, the form may name no model.
+            # If a header names the provider, the form may omit the model.
             to_b = {**FORM, "x-pointsman-provider": "b"}
             for second, theirs, status in ((model, ("model", b"whisper-1", None), 200), (rest, rest, 400)):
                 received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, second), to_b)
@@ -114,7 +114,7 @@ def test_form_reaches_the_provider_with_the_decided_model() -> None:
             assert (received.status, received.error()["param"]) == (400, "model")
             assert not any(one.bill.entries for one in gateway.providers.values())
             records = await gateway.wait_for_records(13)
-            # Only what was spoilt behind the beginning had been begun, and that is nobody's fault but the client's.
+            # Only forms that were corrupted after their beginning had started, and that is the client's fault.
             assert [bool(record.get("attempts")) for record in records] == 2 * [*5 * [False], True] + [True]
             assert {record["attempts"][0]["outcome"] for record in records[5:6]} == {"invalid_request"}
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(model, long), FORM)

@@ -15,7 +15,7 @@ from pointsman.simulate import Settings
 
 CHAT = "/v1/chat/completions"
 TOKENS = 20
-HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
+HOUR_MS = 3_600_000.0  # between tokens: streams pause until the test lets them continue
 IN_FORCE = "is in force"
 REFUSED = "the old one stays in force"
 PROVIDERS = {

@@ -34,7 +34,7 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
         ) as gateway:
             for provider in gateway.providers.values():
                 provider.set_fault(fault)
-            # Not all at once: on a busy machine connections would take longer than client and gateway wait for one.
+            # Not all at once: on a busy machine, connecting would exceed the timeouts of client and gateway.
             turn = asyncio.Semaphore(50)
             async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused", timeout=60) as client:
                 assert client.max_retries == 2
@@ -52,7 +52,7 @@ def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) 
             assert len(records) == calls
             outcomes = Counter(attempt["outcome"] for record in records for attempt in record["attempts"])
             assert outcomes.total() <= 3 * calls
-            # On a machine that is busy for seconds, some connections cannot be made in time.
+            # If the machine is busy for seconds, some connections cannot be made in time.
             assert sum(arrivals(gateway).values()) == outcomes.total() - outcomes["connect_timeout"], outcomes
             print(f"{fault}: {calls} calls, {len(records)} requests, attempts: {dict(outcomes)}")
             for message in messages:

@@ -68,7 +68,7 @@ def test_a_stream_arrives_piece_by_piece(
                     assert received.status == 200
                     async for piece in wire.pieces(received):
                         if b'" 0"' in piece:
-                            break  # the first token is here, and the second will take an hour
+                            break  # the first token has arrived, and the second would take an hour
             finally:
                 proxy.terminate()
                 proxy.communicate()

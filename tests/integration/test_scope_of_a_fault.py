@@ -115,7 +115,7 @@ def test_rejected_key_is_blocked_in_any_wording_and_recovers_soon(fault: str, ou
             records = await gateway.wait_for_records(10)
             assert records[0]["attempts"][0]["outcome"] == outcome
             assert list(gateway.live.key_blocks) == [("alpha", "only", model)]
-            # It works again. Where there is nothing else it is asked before its block is over.
+            # It works again. Without an alternative, it is tried before its block ends.
             alpha.set_fault(None)
             name, block = next(iter(gateway.live.key_blocks.items()))
             assert (await gateway.ask(chat("small"))).status == 503

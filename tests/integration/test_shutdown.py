@@ -21,7 +21,7 @@ from pointsman.simulate import Settings
 CHAT = "/v1/chat/completions"
 MODELS = {"chat": ["a/sim-1"]}
 STREAMS = 200
-HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
+HOUR_MS = 3_600_000.0  # between tokens: streams pause until the test lets them continue
 
 
 async def _stream(gateway: Gateway, begun: asyncio.Semaphore, tokens: int) -> bytes:

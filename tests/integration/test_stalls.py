@@ -10,8 +10,8 @@ from bench.stalls import Figure, kinds, measured
 from fakes.clock import pace
 
 BUDGET_MS = 50.0
-SPARE = 2.0  # the loop and a thread beside it take turns, and one figure may hold a bit of each
-FIXED_MIB = 24.0  # beside four times the size: what threads and the allocator keep
+SPARE = 2.0  # the loop and a thread beside it alternate, and one figure may include a part of each
+FIXED_MIB = 24.0  # besides four times the size: memory kept by threads and the allocator
 # Without a bound, some of these took seconds.
 SAMPLE = [
     "body honest: 10,000 messages",
@@ -45,7 +45,7 @@ def test_every_kind_stays_within_the_budget(kind: str, mib: float) -> None:
     _check(asyncio.run(measured(kind, mib)), "honest" in kind)
 
 
-# Kinds that nobody thought of: a few marks in any order, again and again, in any place.
+# Random kinds: a few punctuation marks in any order, repeated, at any place.
 _UNITS = [
     "1,",
     '"",',

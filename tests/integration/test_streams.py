@@ -146,7 +146,7 @@ def test_slow_client_gets_everything_and_delays_nobody(stream: bool) -> None:
 
 def test_client_that_reads_in_small_portions_gets_everything() -> None:
     """The client reads a little at a time, with pauses longer than the stall limit."""
-    tokens = 40_000  # more than the kernel takes off our hands
+    tokens = 40_000  # more than the kernel buffers
 
     async def main() -> None:
         async with (

@@ -12,7 +12,7 @@ CONCURRENCY = 16
 SHORT = Settings(output_tokens=1.0)
 TWO = {"alpha": SHORT, "beta": SHORT}
 THREE = {**TWO, "gamma": SHORT}
-# Nearly four standard deviations of a share among so many requests lie within these points.
+# Almost four standard deviations of a share among this many requests lie within these points.
 SIZES = [(2_000, 3.6), pytest.param((10_000, 1.5), marks=pytest.mark.slow)]
 
 

@@ -19,7 +19,7 @@ from pointsman.simulate.settings import Price
 OUTPUT_ONLY = Price(input_pico=0, output_pico=600_000, cached_pico=0)
 MINUTE_S = 60
 TOKENS = 30
-HOUR_MS = 3_600_000.0  # between tokens: what is not told to go on pauses as long as the test wants
+HOUR_MS = 3_600_000.0  # between tokens: streams pause until the test lets them continue
 
 
 def governed(limit_nano: int, gap_ms: float, **how: Any) -> Any:

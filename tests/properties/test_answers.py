@@ -31,7 +31,7 @@ from pointsman.transport.leg import Leg
 from pointsman.wire.errors import error_body, error_event, error_headers, status_of
 
 BIGGEST = 2**63 - 1
-KEPT = 4096  # of the buffer that answers are held back in
+KEPT = 4096  # bytes of the buffer that holds back answers
 CALLS = [
     parse(CHAT),
     parse({**CHAT, "stream": True}),

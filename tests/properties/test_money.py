@@ -59,7 +59,7 @@ class Worker:
         self.limits = limits
         self.open: dict[str, dict[Spot, int]] = {}
         self.journal: deque[Entry] = deque()
-        self.unread: dict[str, dict[Spot, int]] = {}  # intents that control has read, without their outcome
+        self.unread: dict[str, dict[Spot, int]] = {}  # intents that control has read without their outcome
         self.up: deque[Message] = deque()
         self.down: deque[Message] = deque()
         self.is_dead = self.is_draining = False
@@ -324,7 +324,7 @@ class Money(RuleBasedStateMachine):
         for worker in self.living():
             worker.down.append(("snapshot", self.limits))
 
-    # How control and workers take what arrives.
+    # Delivery of messages to control and workers.
 
     def knows_all(self) -> bool:
         """True if control knows everything that it needs for leasing."""
@@ -438,7 +438,7 @@ class Money(RuleBasedStateMachine):
             worker.down.append(("recall", [spot for spot in spots if self._is_current(worker, spot)]))
         self._quiet()
         for found in self.book.status():
-            # What is said of windows that are over may be lost with a line: nothing is lent from them any more.
+            # Messages on ended windows may be lost with a connection, because nothing is leased from them any more.
             if self.limits[found.counter].period.window(found.window)[1] > self.now:
                 assert not found.lent, "control takes for lent what nobody has"
 

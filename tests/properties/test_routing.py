@@ -264,7 +264,7 @@ def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, asked: C
         if refusals:
             covered = plan.routing.failover.fallback_on
             assert kind.fault is not Fault.REQUEST or kind in LACKING or cause_of(kind) in covered
-        if refusals - LACKING:  # that one provider lacks a model says nothing of the next
+        if refusals - LACKING:  # a provider without the model says nothing about the next one
             assert names[following.candidate].candidate.provenance == "fallback"
         if kind.fault is Fault.PROVIDER and following.provider == last.provider and view.key_blocks == {}:
             asked_before = {item.provider for item in before}
@@ -327,7 +327,7 @@ def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, asked: Cal
                     continue
                 was_blocked = view.key_blocks.get((item.endpoint.name, other[1], None))
                 if other not in seen and was_blocked is None and item.id != pair[0]:
-                    # its provider failed before: then it may come in its turn, after a pause
+                    # its provider failed before, so it may come in its turn, after a pause
                     assert any(one.candidate == item.id for one in before if is_of_provider(one)), (other, at)
         seen.add(pair)
 

@@ -35,7 +35,7 @@ def test_the_first_table_that_has_a_field_is_taken_and_the_others_are_noted() ->
     assert "| context | 1 |" in page(result, {}, ON)
 
 
-def test_what_one_table_says_a_model_can_it_can() -> None:
+def test_capability_of_one_table_is_enough() -> None:
     place = ("openai", "gpt-x")
     no, yes = Record(capabilities={"tools": False, "vision": False}), Record(capabilities={"tools": True})
     facts = merged(models_dev={place: no}, litellm={place: yes}).entries[place]
@@ -70,7 +70,7 @@ def test_nothing_is_free_by_mistake() -> None:
     assert entries["openrouter", "a/x"].price is None
 
 
-def test_where_an_id_names_a_region_the_table_of_exact_ids_comes_first() -> None:
+def test_table_of_exact_ids_comes_first_for_a_regional_id() -> None:
     for model, expected in (("eu.amazon.nova-x-v1:0", 3), ("amazon.nova-x-v1:0", 2)):
         place = ("bedrock", model)
         price = merged(litellm={place: priced(3, 3)}, genai={place: priced(2, 2)}).entries[place].price

@@ -11,7 +11,7 @@ from pointsman.config.problems import Severity
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 
-def test_there_are_examples() -> None:
+def test_examples_exist() -> None:
     assert {path.name for path in EXAMPLES} >= {
         "failover.yaml",
         "governance.yaml",

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -44,6 +45,7 @@ NOT_YET = {
 HEADLESS = re.compile(
     r"(?:(?:Of|For|From|By|To|In) )?(?:What|Who|Whom|Whose|Whether|Where|Which)\b(?!-)", re.IGNORECASE
 )
+PUZZLE = re.compile(r"test_(?:what|who|whom|whose|whether|where|which|of|it|they|these|those|this|that|there)_")
 WHAT = re.compile(r"\bwhat\b", re.IGNORECASE)
 
 
@@ -76,6 +78,11 @@ def sentences(text: str) -> list[str]:
 def is_headless(sentence: str) -> bool:
     """A question may begin with any of these words. So may a name in quotes that is the subject of a sentence."""
     return bool(HEADLESS.match(sentence.lstrip("*_(-| "))) and not sentence.rstrip("*_) ").endswith("?")
+
+
+def is_puzzle(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
+    """A test whose name begins with a pronoun, which only the body of the test explains."""
+    return isinstance(node, ast.FunctionDef) and bool(PUZZLE.match(node.name))
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
@@ -128,6 +135,13 @@ def test_docstrings_rarely_say_what(package: Path) -> None:
     )
     count, words = len(WHAT.findall(text)), len(text.split())
     assert count <= max(1, MAX_WHAT * words / 1000), f"{name(package)}: {count} in {words} words"
+
+
+@pytest.mark.parametrize("package", packages(), ids=name)
+def test_names_of_tests_begin_with_their_subject(package: Path) -> None:
+    for path in sorted(package.glob("test_*.py")):
+        puzzles = [node.name for node in ast.walk(ast.parse(path.read_text())) if is_puzzle(node)]
+        assert not puzzles, f"{name(path)}: {puzzles}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -50,7 +50,7 @@ def test_names_of_one_model_share_a_key(provider: str, model: str, asked: str) -
         (("lambda", "llama3.1-70b-instruct-fp8"), ("deepinfra", "meta-llama/Meta-Llama-3.1-70B-Instruct")),
         (("wandb", "OpenPipe/Qwen3-14B-Instruct"), ("nebius", "Qwen/Qwen3-14B")),
         (("openrouter", "openai/gpt-oss-20b:free"), ("groq", "openai/gpt-oss-20b")),
-        # One name, two meanings: a vendor's newest, base or tuned, each host's own speed.
+        # One name with two meanings: a vendor's newest model, base or tuned, each host's own acceleration.
         (("deepseek", "deepseek-chat"), ("openrouter", "deepseek/deepseek-chat")),
         (("fireworks", "accounts/fireworks/models/llama-v3-8b"), ("snowflake", "llama3-8b")),
         (("baseten", "zai-org/GLM-5.2-Fast"), ("fireworks", "accounts/fireworks/routers/glm-5p2-fast")),

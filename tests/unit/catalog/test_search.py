@@ -43,7 +43,7 @@ def test_the_cheapest_come_first_and_unknown_prices_last(catalog: ModelCatalog) 
     assert not search(catalog, Wanted(("no-such-model",)))
 
 
-def test_every_capability_can_be_asked_for(catalog: ModelCatalog) -> None:
+def test_every_capability_can_be_searched(catalog: ModelCatalog) -> None:
     assert all(search(catalog, Wanted(capabilities=frozenset({name}))) for name in CAPABILITIES)
     known = {name for one in search(catalog, Wanted()) for name in one.facts.capabilities}
     assert known == CAPABILITIES

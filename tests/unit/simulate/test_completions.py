@@ -60,5 +60,5 @@ def test_stream_equals_the_whole_answer() -> None:
     )
 
 
-def test_usage_is_streamed_only_when_asked_for() -> None:
+def test_usage_is_streamed_only_on_request() -> None:
     assert not any("usage" in event for event in chunks(completions(ask({**BODY, "stream": True}))))

@@ -20,7 +20,7 @@ def vectors(fields: dict[str, Any], index: int = 0) -> list[Any]:
     return [item["embedding"] for item in body["data"]]
 
 
-def test_there_is_a_unit_vector_for_every_input() -> None:
+def test_every_input_has_a_unit_vector() -> None:
     found = vectors({"dimensions": 8})
     assert [len(vector) for vector in found] == [8, 8, 8]
     assert all(math.isclose(sum(value * value for value in vector), 1.0) for vector in found)

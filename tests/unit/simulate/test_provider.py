@@ -120,7 +120,7 @@ def test_whole_chat_answers_have_the_documented_shape(run: Run, ask: Ask) -> Non
     on(run, main, cached_share=0.5)
 
 
-def test_streams_end_with_usage_when_asked(run: Run, ask: Ask) -> None:
+def test_streams_end_with_usage_on_request(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         body = {**STREAM, "max_tokens": 4, "n": 2, "stream_options": {"include_usage": True}}
         received = await ask(provider, body)
@@ -149,7 +149,7 @@ def test_streams_end_with_usage_when_asked(run: Run, ask: Ask) -> None:
         ("none", {"role": "user", "content": "x"}, False),
     ],
 )
-def test_tools_are_called_when_asked(run: Run, ask: Ask, choice: Any, last: Any, *, calls: bool) -> None:
+def test_tools_are_called_on_request(run: Run, ask: Ask, choice: Any, last: Any, *, calls: bool) -> None:
     async def main(provider: SimulatedProvider) -> None:
         body = {**CHAT, "messages": [last], "tools": [TOOL], "tool_choice": choice}
         whole = ChatCompletion.model_validate_json((await ask(provider, body)).body).choices[0]
@@ -293,7 +293,7 @@ def test_a_model_or_a_path_may_be_bad(run: Run, ask: Ask) -> None:
     on(run, main, model_faults={"gpt-4o": "rate_limit=9"}, path_faults={"/v1/embeddings": "no_endpoint"})
 
 
-def test_faults_are_asked_for_in_three_places(run: Run, ask: Ask) -> None:
+def test_faults_are_requested_in_three_places(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         assert (await ask(provider, {**CHAT, "user": "fault:status=501"})).status == 501
         assert (await ask(provider, {**CHAT, "metadata": {"fault": "status=502"}})).status == 502
@@ -331,7 +331,7 @@ def test_the_same_seed_gives_the_same_answers(run: Run, ask: Ask) -> None:
     assert len(set(bodies[0])) == 3
 
 
-def test_the_bill_names_what_was_asked(run: Run, ask: Ask) -> None:
+def test_bill_names_the_request(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         headers = {"x-request-id": "r-1", "x-pointsman-attempt-id": "r-1.0", "authorization": "Bearer sk-9"}
         await ask(provider, {**STREAM, "max_tokens": 7}, headers=headers)
@@ -433,7 +433,7 @@ def test_stopping_the_provider_cuts_open_connections(run: Run, connect: Connect)
     run(main())
 
 
-def test_misspelt_settings_are_refused_at_once() -> None:
+def test_misspelt_settings_are_rejected_at_once() -> None:
     with pytest.raises(ValueError, match="did you mean 'hang'"):
         SimulatedProvider(Settings(keys={"sk": "hnag"}))
 
