@@ -16,8 +16,9 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
+from pointsman.providers._event_stream import dense
 from pointsman.providers._openai_errors import classify_inside
-from pointsman.providers._openai_stream import OpenAIUsage, dense, ended_in_error, has_content, is_empty, read_usage
+from pointsman.providers._openai_stream import OpenAIUsage, ended_in_error, has_content, is_empty, read_usage
 from pointsman.providers._usage_scan import usage_in
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.dialects.openai import is_response_creation

@@ -52,20 +52,15 @@ class Quirks(Struct, frozen=True):
     rename: tuple[tuple[str, str], ...] = ()
 
 
-_NO_QUIRKS = Quirks()
-
-
-class PassthroughCodec:
+class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
     """Sends what the client sent to the same path of the provider, under the provider's own model name."""
 
-    dialect = "openai"
+    dialect: str = "openai"
+    errors: Rules = ()
+    takes_unlimited: bool = False
+    auth: Auth = bearer
     scan = JsonScan
     usage_in = staticmethod(usage_in)
-
-    def __init__(self, *, errors: Rules = (), takes_unlimited: bool = False, auth: Auth = bearer) -> None:
-        self._auth = auth
-        self._errors = errors
-        self._takes_unlimited = takes_unlimited
 
     def encode(
         self,
@@ -99,7 +94,7 @@ class PassthroughCodec:
             lines = _USER_AGENT
             if content_type:
                 lines += f"content-type: {content_type}\r\n".encode("ascii")
-            lines += self._auth(key.credential)
+            lines += self.auth(key.credential)
             lines += "".join(f"{name}: {value}\r\n" for name, value in head.forwarded).encode("ascii")
             if len(known) >= MAX_ENVELOPES:
                 known.clear()
@@ -116,7 +111,7 @@ class PassthroughCodec:
             for name in stated or (of_chats if call.operation == "chat" else names[0],):
                 if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
                     fields[name] = Raw(b"%d" % tokens)
-        elif tokens is None and not self._takes_unlimited:  # to leave out -1 means the same
+        elif tokens is None and not self.takes_unlimited:  # to leave out -1 means the same
             names = tuple([name for name in _BOUNDS.get(call.operation, ()) if fields.get(name) == _UNLIMITED])
             return {name: value for name, value in fields.items() if name not in names} if names else fields
         return fields
@@ -135,37 +130,27 @@ class PassthroughCodec:
         return "opaque" if is_sound else "whole"
 
     def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
-        return judge_passed(call, body, self._errors)
+        return judge_passed(call, body, self.errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
         return None
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
-        return TypedStream(call.operation, choices=call.choices, errors=self._errors, max_event_bytes=max_event_bytes)
+        return TypedStream(call.operation, choices=call.choices, errors=self.errors, max_event_bytes=max_event_bytes)
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:
         # A response's content may also come in one piece, which says nothing of its tokens.
         return call.stream and call.operation == "responses" and not is_committed
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
-        return classify(status, headers, body, now_unix_s, self._errors)
+        return classify(status, headers, body, now_unix_s, self.errors)
 
 
-class JsonCodec(PassthroughCodec):
+class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
     """Chat, completions and embeddings: JSON with a `model` in it and a `usage` in the answer."""
 
-    def __init__(
-        self,
-        *,
-        streams_usage: bool = True,
-        quirks: Quirks = _NO_QUIRKS,
-        errors: Rules = (),
-        takes_unlimited: bool = False,
-        auth: Auth = bearer,
-    ) -> None:
-        super().__init__(errors=errors, takes_unlimited=takes_unlimited, auth=auth)
-        self._streams_usage = streams_usage
-        self._quirks = quirks
+    streams_usage: bool = True
+    quirks: Quirks = Quirks()
 
     def encode(
         self,
@@ -177,10 +162,10 @@ class JsonCodec(PassthroughCodec):
     ) -> UpstreamRequest:
         quirks = candidate.endpoint.quirks
         if not isinstance(quirks, Quirks):
-            quirks = self._quirks
+            quirks = self.quirks
         fields = self._bounded(call, quirks.output_bound).copy()
         fields["model"] = _model_name(candidate.model)
-        if not self._streams_usage:
+        if not self.streams_usage:
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
@@ -197,7 +182,7 @@ class JsonCodec(PassthroughCodec):
         return "events" if call.stream else "whole"
 
     def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
-        return judge(call, body, self._errors)
+        return judge(call, body, self.errors)
 
     def as_stream(self, call: Call, body: bytes) -> bytes | None:
         return as_stream(call, body)
@@ -209,7 +194,7 @@ class JsonCodec(PassthroughCodec):
         return OpenAIStream(
             keep_usage=call.wants_usage,
             choices=_answers(call),
-            errors=self._errors,
+            errors=self.errors,
             max_event_bytes=max_event_bytes,
         )
 

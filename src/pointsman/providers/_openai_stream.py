@@ -18,33 +18,20 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
+from pointsman.providers._event_stream import EventStream, too_long, truncated
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.wire.errors import error_event
 from pointsman.wire.json_object import UNREADABLE, read_leniently
-from pointsman.wire.sse import (
-    HEARTBEAT,
-    MAX_EVENT_BYTES,
-    EventSplitter,
-    EventTooLong,
-    event_data,
-    is_comment,
-    split_events,
-)
+from pointsman.wire.sse import MAX_EVENT_BYTES, EventTooLong
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _TEXT = b'content":"'
 _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/chat/create (`include_obfuscation`)
-_DONE = b"data: [DONE]\n\n"
 _ERROR = Raw(b'"error"')
 _NO_VALUE = Raw(b"")
 
-MAX_LEFT_OUT = 1  # events of a stream that cannot be read
-
 MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object that is looked for in an answer that is not read otherwise
 MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is no account, and what it cost might fit no database
-
-LARGE_EVENT_BYTES = 64 * 1024
-MAX_EVENT_PARTS = 20_000  # lines, or objects, of one event
 
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 
@@ -189,32 +176,20 @@ _DECODER = msgspec.json.Decoder(_StreamChunk)
 _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 
-class OpenAIStream:
+class OpenAIStream(EventStream):
     """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
     the gateway, not by the client. A stream is whole when all of its `choices` have finished. It is so, too, when it
     says `[DONE]`: some servers never give a reason, and some make a single answer where several are asked for. But
     where one answer had its reason, another that was begun must have one."""
 
-    __slots__ = (
-        "_begun", "_choices", "_ending", "_errors", "_finished", "_keep_usage", "_middle", "_opening", "_splitter",
-        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
-    )  # fmt: skip
+    __slots__ = ("_begun", "_ending", "_finished", "_keep_usage", "_middle", "_opening")
+    _end = b"data: [DONE]\n\n"
 
     def __init__(
         self, *, keep_usage: bool, choices: int = 1, errors: Rules = (), max_event_bytes: int = MAX_EVENT_BYTES
     ) -> None:
-        self.has_content = False
-        self.is_finished = False
-        self.is_done = False
-        self.is_ending = False
-        self.left_out = 0
-        self.usage: Usage | None = None
-        self.failure: Failure | None = None
-        self.events = 0
+        super().__init__(choices, errors, max_event_bytes)
         self._keep_usage = keep_usage
-        self._splitter = EventSplitter(max_event_bytes)
-        self._choices = choices
-        self._errors = errors
         self._begun: set[int] = set()  # answers of several
         self._finished: set[int] = set()
         self._opening = self._ending = b""  # of a plain event, before and after its texts
@@ -261,62 +236,17 @@ class OpenAIStream:
         if another:
             self._middle, self._ending = quote + between + padding, another + after
 
-    def close(self) -> bytes:
-        if self._is_over():
-            return b""
-        rest, left_out = self._splitter.rest(), self.left_out
-        out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
-        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
-            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
-        if self._is_over():
-            return out
-        if not self.is_finished:
-            self._fail(truncated())
-            return out
-        self.is_done = True
-        return out + _DONE
-
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         return error_event(failure, request_id)
 
-    def _is_over(self) -> bool:
-        return self.is_done or self.failure is not None
-
-    def _fail(self, failure: Failure) -> None:
-        self.failure = failure
-        self.is_ending = True
-
-    def _read(self, whole: bytes) -> bytes:
-        out: list[bytes] = []
-        for event in split_events(whole):
-            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
-                self._fail(dense())
-                break
-            data = event_data(event)
-            if data is None or not data.strip():
-                out.append(event if is_comment(event) else HEARTBEAT)
-                continue
-            keep = self._read_data(data)
-            if self.failure is not None:
-                break
-            if keep:
-                out.append(event)
-            if self.is_done:
-                break
-        return b"".join(out)
-
-    def _read_data(self, data: bytes) -> bool:
-        """Take note of one event; whether it is passed on."""
+    def _read_data(self, data: bytes, event: bytes) -> bool:  # noqa: ARG002
         if data.strip() == b"[DONE]":
             self._on_done()
             return True
         try:
             chunk = read_leniently(_DECODER, data)
         except UNREADABLE as error:
-            self.left_out += 1
-            if self.left_out > MAX_LEFT_OUT:
-                self._fail(unreadable(error))
-            return False
+            return self._leave_out(error)
         is_flat = chunk.choices is None and not is_empty(chunk.message)  # an error that is not wrapped in `error`
         if is_flat or not is_empty(chunk.error):
             self._fail(classify_inside(data, self._errors))
@@ -349,36 +279,9 @@ class OpenAIStream:
             self.is_done = self.is_ending = True
 
 
-def dense() -> Failure:
-    """The failure of an event or answer that holds more than is read."""
-    return Failure(failures.MALFORMED_ANSWER, "the provider sent an answer of too many parts or lines")
-
-
-def too_long() -> Failure:
-    """The failure of an event that is longer than is held."""
-    return Failure(
-        failures.MALFORMED_ANSWER, "the provider sent an event that is longer than routing.event_bytes allows"
-    )
-
-
-def unreadable(error: Exception) -> Failure:
-    """The failure of a second event that is no JSON."""
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds events that cannot be read: {error}")
-
-
-def truncated() -> Failure:
-    """The failure of a stream that ends too early."""
-    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
-
-
 def ended_in_error() -> Failure:
     """The failure of an answer whose `finish_reason` is `error`."""
     return Failure(failures.UPSTREAM_ERROR, "the provider broke its answer off with an error")
-
-
-def is_dense(event: bytes) -> bool:
-    """Whether an event holds more than is read: thousands of lines, or of objects, which each choice is."""
-    return event.count(b"\n") > MAX_EVENT_PARTS or event.count(b"{") > MAX_EVENT_PARTS
 
 
 def _count_plain(whole: bytes) -> int:

@@ -12,34 +12,16 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.operations import Operation
-from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
+from pointsman.providers._event_stream import EventStream, too_long, truncated
 from pointsman.providers._openai_errors import classify_inside
-from pointsman.providers._openai_stream import (
-    LARGE_EVENT_BYTES,
-    MAX_LEFT_OUT,
-    dense,
-    is_dense,
-    is_empty,
-    too_long,
-    truncated,
-    unreadable,
-)
+from pointsman.providers._openai_stream import is_empty
 from pointsman.providers._usage_scan import EventsScan
 from pointsman.wire.errors import typed_error_event
 from pointsman.wire.json_object import UNREADABLE, encode_object, read_leniently
-from pointsman.wire.sse import (
-    HEARTBEAT,
-    MAX_EVENT_BYTES,
-    EventSplitter,
-    EventTooLong,
-    event_data,
-    is_comment,
-    split_events,
-)
+from pointsman.wire.sse import MAX_EVENT_BYTES, EventTooLong
 
 _LAST: dict[Operation, frozenset[str]] = {
     "responses": frozenset({"response.completed", "response.incomplete", "response.cancelled"}),
@@ -80,14 +62,10 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainEvent)
 _LINES_BEHIND_OPENING = 2
 
 
-class TypedStream:
+class TypedStream(EventStream):
     """A `StreamDecoder`. A stream is whole when its last event has come, once for each of its `choices`."""
 
-    __slots__ = (
-        "_choices", "_ends", "_errors", "_last", "_number", "_opening", "_operation", "_plain_type", "_scan",
-        "_splitter",
-        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
-    )  # fmt: skip
+    __slots__ = ("_ends", "_last", "_number", "_opening", "_operation", "_plain_type", "_scan")
 
     def __init__(
         self,
@@ -97,20 +75,10 @@ class TypedStream:
         errors: Rules = (),
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        self.has_content = False
-        self.is_finished = False
-        self.is_done = False
-        self.is_ending = False
-        self.left_out = 0
-        self.usage: Usage | None = None
-        self.failure: Failure | None = None
-        self.events = 0
+        super().__init__(choices, errors, max_event_bytes)
         self._operation = operation
         self._last = _LAST.get(operation, frozenset())
-        self._choices = choices
         self._ends = 0
-        self._errors = errors
-        self._splitter = EventSplitter(max_event_bytes)
         self._scan = EventsScan()
         self._number = b""  # the event whose number is the latest
         self._opening = b""  # of an event with a piece of text, up to its data
@@ -143,58 +111,19 @@ class TypedStream:
         except UNREADABLE:
             return False
 
-    def close(self) -> bytes:
-        if self._is_over():
-            return b""
-        rest, left_out = self._splitter.rest(), self.left_out
-        out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
-        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
-            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
-        if self._is_over():
-            return out
-        if not self.is_finished:
-            self._fail(truncated())
-            return out
-        self.is_done = True
-        return out
-
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         event = self._number
         found = _NUMBER.search(event[:_NUMBER_BYTES]) or _NUMBER.search(event[-_NUMBER_BYTES:])
         return typed_error_event(failure, request_id, int(found[1]) + 1 if found is not None else 0)
 
-    def _is_over(self) -> bool:
-        return self.is_done or self.failure is not None
-
-    def _fail(self, failure: Failure) -> None:
-        self.failure = failure
-        self.is_ending = True
-
     def _read(self, whole: bytes) -> bytes:
         self._scan.feed(whole)
-        out: list[bytes] = []
-        for event in split_events(whole):
-            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
-                self._fail(dense())
-                break
-            data = event_data(event)
-            if data is None or not data.strip():
-                out.append(event if is_comment(event) else HEARTBEAT)
-                continue
-            keep = self._read_data(data, event)
-            if self.failure is not None:
-                break
-            if keep:
-                out.append(event)
-                self._number = event
-            if self.is_done:
-                break
+        out = super()._read(whole)
         if self.is_ending:
             self.usage = self._scan.usage or self.usage
-        return b"".join(out)
+        return out
 
     def _read_data(self, data: bytes, event: bytes) -> bool:
-        """Take note of one event; whether it is passed on."""
         if data.strip() == b"[DONE]":
             if self.is_finished or (self.has_content and not self.left_out and self._operation not in _STRICT):
                 self.is_done = self.is_ending = self.has_content = True
@@ -204,10 +133,7 @@ class TypedStream:
         try:
             typed = read_leniently(_DECODER, data)
         except UNREADABLE as error:
-            self.left_out += 1
-            if self.left_out > MAX_LEFT_OUT:
-                self._fail(unreadable(error))
-            return False
+            return self._leave_out(error)
         kind = typed.type or _name(event)
         if kind in _ERRORS or not is_empty(typed.error):
             self._fail(self._failure(kind, typed, data))
@@ -223,6 +149,7 @@ class TypedStream:
                 self._ends += 1
                 if self._ends >= self._choices:
                     self.is_finished = self.is_ending = True
+        self._number = event
         return True
 
     def _failure(self, kind: str, typed: _Event, data: bytes) -> Failure:

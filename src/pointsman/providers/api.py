@@ -87,7 +87,8 @@ class StreamDecoder(Protocol):
 class Codec(Protocol):
     """One operation of one provider. `dialect` names the dialect that it speaks to the provider."""
 
-    dialect: str
+    @property
+    def dialect(self) -> str: ...
 
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0

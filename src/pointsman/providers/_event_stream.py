@@ -1,0 +1,113 @@
+"""The parts that readers of streamed answers share, whatever their events are made of."""
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure
+from pointsman.domain.outcomes import Usage
+from pointsman.providers._error_table import Rules
+from pointsman.wire.sse import HEARTBEAT, EventSplitter, event_data, is_comment, split_events
+
+MAX_LEFT_OUT = 1  # events of a stream that cannot be read
+LARGE_EVENT_BYTES = 64 * 1024
+MAX_EVENT_PARTS = 20_000  # lines, or objects, of one event
+
+
+class EventStream:
+    """A `StreamDecoder` without its `feed`. It reads each event by `_read_data`, and ends with `_end`."""
+
+    __slots__ = (
+        "_choices", "_errors", "_splitter",
+        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
+    )  # fmt: skip
+    _end = b""
+
+    def __init__(self, choices: int, errors: Rules, max_event_bytes: int) -> None:
+        self.has_content = False
+        self.is_finished = False
+        self.is_done = False
+        self.is_ending = False
+        self.left_out = 0
+        self.usage: Usage | None = None
+        self.failure: Failure | None = None
+        self.events = 0
+        self._choices = choices
+        self._errors = errors
+        self._splitter = EventSplitter(max_event_bytes)
+
+    def close(self) -> bytes:
+        if self._is_over():
+            return b""
+        rest, left_out = self._splitter.rest(), self.left_out
+        out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
+        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
+            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
+        if self._is_over():
+            return out
+        if not self.is_finished:
+            self._fail(truncated())
+            return out
+        self.is_done = True
+        return out + self._end
+
+    def _is_over(self) -> bool:
+        return self.is_done or self.failure is not None
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self.is_ending = True
+
+    def _read(self, whole: bytes) -> bytes:
+        out: list[bytes] = []
+        for event in split_events(whole):
+            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
+                self._fail(dense())
+                break
+            data = event_data(event)
+            if data is None or not data.strip():
+                out.append(event if is_comment(event) else HEARTBEAT)
+                continue
+            keep = self._read_data(data, event)
+            if self.failure is not None:
+                break
+            if keep:
+                out.append(event)
+            if self.is_done:
+                break
+        return b"".join(out)
+
+    def _read_data(self, data: bytes, event: bytes) -> bool:
+        """Take note of one event. Returns whether it is passed on."""
+        raise NotImplementedError
+
+    def _leave_out(self, error: Exception) -> bool:
+        """Leave an event out that cannot be read. A second one is a failure."""
+        self.left_out += 1
+        if self.left_out > MAX_LEFT_OUT:
+            self._fail(unreadable(error))
+        return False
+
+
+def dense() -> Failure:
+    """The failure of an event or answer that holds more than is read."""
+    return Failure(failures.MALFORMED_ANSWER, "the provider sent an answer of too many parts or lines")
+
+
+def too_long() -> Failure:
+    """The failure of an event that is longer than is held."""
+    return Failure(
+        failures.MALFORMED_ANSWER, "the provider sent an event that is longer than routing.event_bytes allows"
+    )
+
+
+def unreadable(error: Exception) -> Failure:
+    """The failure of a second event that is no JSON."""
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds events that cannot be read: {error}")
+
+
+def truncated() -> Failure:
+    """The failure of a stream that ends too early."""
+    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
+
+
+def is_dense(event: bytes) -> bool:
+    """Whether an event holds more than is read: thousands of lines, or of objects, which each choice is."""
+    return event.count(b"\n") > MAX_EVENT_PARTS or event.count(b"{") > MAX_EVENT_PARTS
