@@ -3,12 +3,21 @@
 import random
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, snapshot
 from pointsman.domain.calls import Facts
-from pointsman.domain.targets import Candidate, candidate
+from pointsman.domain.plans import Plan
+from pointsman.domain.snapshots import Routing
+from pointsman.domain.targets import Candidate, Strategy, candidate
+from pointsman.routing.decide import decide
+from pointsman.routing.explain import as_lines
 from pointsman.routing.health import LIMITS, Condition
-from pointsman.routing.strategies import STRATEGIES
+from pointsman.routing.ordering import Order, Ordered
+from pointsman.routing.readings import Reading
+from pointsman.routing.strategies import STRATEGIES, StrategyKind
+from pointsman.routing.view import Dice, View
 
 FACTS = Facts(call())
 ENDPOINTS = [endpoint(f"p{number:02}") for number in range(50)]
@@ -61,3 +70,38 @@ def test_the_same_seed_gives_the_same_order(strategy: str) -> None:
     view = FakeView(CONFIGURATION)
     first, second = (list(order(strategy, given, view, random.Random(9))) for _ in range(2))
     assert first == second
+
+
+class Measure(Struct, frozen=True):
+    by: str = "duration_s"
+
+
+def quickest(candidates: tuple[Candidate, ...], settings: Measure) -> Order:
+    """Orders by one of the readings. Whatever was not measured for a minute comes first."""
+
+    def order(facts: Facts, view: View, rng: Dice, now: float) -> Ordered:
+        seen = [(view.readings.get(item.id), place, item) for place, item in enumerate(candidates)]
+        known = [
+            (0.0 if reading is None or now - reading.at > 60 else float(getattr(reading, settings.by)), place, item)
+            for reading, place, item in seen
+        ]
+        ordered = sorted(known, key=lambda one: one[:2])
+        return Ordered(tuple(item for *_, item in ordered), tuple(f"{item.id} {took:g} s" for took, _, item in ordered))
+
+    return order
+
+
+def test_strategy_orders_by_readings_settings_and_time_and_explains_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "quickest", StrategyKind(quickest, Measure))  # type: ignore[arg-type]
+
+    def decided(settings: Measure | None, now: float) -> tuple[list[str], list[str]]:
+        routing = Routing(Strategy("quickest", settings))
+        view = FakeView(replace(snapshot(ENDPOINTS[:2], candidates(2, equal=True)), routing=routing))
+        view.readings = {"p00/m": Reading(NOW, 1, 0.0, 3.0, 0.1), "p01/m": Reading(NOW + 50, 1, 0.0, 1.0, 0.5)}
+        plan = decide(FACTS, view, random.Random(1), now)
+        assert isinstance(plan, Plan)
+        return [choice.candidate.id for choice in plan.choices], as_lines(plan, now)[1:3]
+
+    assert decided(None, NOW) == (["p01/m", "p00/m"], ["   p01/m 1 s", "   p00/m 3 s"])
+    assert decided(Measure("first_byte_s"), NOW)[0] == ["p00/m", "p01/m"]
+    assert decided(None, NOW + 70)[0] == ["p00/m", "p01/m"]

@@ -20,6 +20,7 @@ from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.policies import ON_REQUEST, STATIC, Check, Static
+from pointsman.routing.readings import Reading
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted, View
 
@@ -127,6 +128,8 @@ class FakeView:
         self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
         self.crowded: set[tuple[Network, Origin]] = set()
+        self.readings: dict[str, Reading] = {}
+        self.in_progress: dict[str, int] = {}
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget that replaces `tokens`
 

@@ -50,7 +50,7 @@ def read_keys(path: Path, names: Collection[str], digests: Collection[bytes], co
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise KeysFileError([f"has {size} bytes; at most {MAX_BYTES} are read"], 0)
-    reading = _Reading(names, digests, compile_key)
+    reading = _KeyRows(names, digests, compile_key)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.isspace():
@@ -60,7 +60,7 @@ def read_keys(path: Path, names: Collection[str], digests: Collection[bytes], co
     return KeyDirectory.build(reading.rows, reading.policies)
 
 
-class _Reading:
+class _KeyRows:
     def __init__(self, names: Collection[str], digests: Collection[bytes], compile_key: CompileKey) -> None:
         self.rows: list[KeyRow] = []
         self.policies: list[VirtualKey] = []

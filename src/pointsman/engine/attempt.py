@@ -164,8 +164,17 @@ class Attempt:
                     failure=failure,
                 )
                 log.history += (past,)
-        engine.live.finish(candidate, step.key, failure, now, began_at=started_at, operation=self.call.operation)
         first_byte_at, duration_s = receiver.first_byte_at, now - started_at
+        engine.live.finish(
+            candidate,
+            step.key,
+            failure,
+            now,
+            began_at=started_at,
+            operation=self.call.operation,
+            first_byte_at=first_byte_at,
+            tokens_out=charge.usage.tokens_out,
+        )
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = AttemptRecord(

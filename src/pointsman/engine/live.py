@@ -16,6 +16,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing import health
 from pointsman.routing.health import Condition, KeyBlock, KeyName
+from pointsman.routing.readings import Reading, observe
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted
 
@@ -41,6 +42,7 @@ class Live:
         self.exhausted: dict[str, Exhausted] = {}
         self.crowded: Collection[tuple[Network, Origin]] = frozenset()
         self.in_progress: dict[str, int] = {}
+        self.readings: dict[str, Reading] = {}
         self._served: dict[tuple[str, str], float] = {}  # when a key last did, while one is blocked
         self._tidied_at = 0.0
         self._budget = RetryBudget()
@@ -55,6 +57,7 @@ class Live:
         self.conditions = {
             name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
         }
+        self.readings = {name: one for name, one in self.readings.items() if name.partition("/")[0] in names}
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
         self.exhausted = {}  # a limit may have been raised
         self.change()
@@ -117,7 +120,7 @@ class Live:
                 if block is not None:
                     self._put_block(block_name, health.begin_on(block, now))
 
-    def finish(
+    def finish(  # noqa: PLR0913 -- the facts of one attempt
         self,
         candidate: Candidate,
         key: ProviderKey,
@@ -126,6 +129,8 @@ class Live:
         *,
         began_at: float | None = None,
         operation: Operation = "chat",
+        first_byte_at: float | None = None,
+        tokens_out: int = 0,
     ) -> None:
         """An attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
         name = candidate.id
@@ -134,10 +139,15 @@ class Live:
             self.in_progress[name] = count
         else:
             del self.in_progress[name]
-        if failure is None and not self.conditions and not self.key_blocks:
-            return
         began_at = now if began_at is None else began_at
         name = health.subject(candidate, operation)
+        reading = observe(self.readings.get(name), failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
+        if reading is not None:
+            self.readings[name] = reading
+            if len(self.readings) > MAX_CONDITIONS:
+                del self.readings[next(iter(self.readings))]
+        if failure is None and not self.conditions and not self.key_blocks:
+            return
         limits = self.snapshot.routing.health
         condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
         self._put_condition(name, condition)

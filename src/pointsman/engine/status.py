@@ -62,6 +62,26 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("provider", "model", "operation", "state"),
         is_maximum=True,
     )
+    readings = [(_subject(engine, name), one) for name, one in live.readings.items()]
+    for measure, meaning in (
+        ("duration", "until the end of the answer"),
+        ("first_byte", "until the first byte of the answer"),
+        ("token", "for each token of the answer"),
+    ):
+        yield gauge(
+            f"pointsman_target_{measure}_seconds",
+            f"Moving average of the time {meaning}, at the slowest worker.",
+            [(labels, value) for labels, one in readings if (value := getattr(one, f"{measure}_s"))],
+            ("provider", "model", "operation"),
+            is_maximum=True,
+        )
+    yield gauge(
+        "pointsman_target_error_ratio",
+        "Moving average of the share of attempts that failed by the provider's fault, at the worker with the most.",
+        [(labels, one.error_rate) for labels, one in readings],
+        ("provider", "model", "operation"),
+        is_maximum=True,
+    )
     yield gauge(
         "pointsman_key_blocked_seconds",
         "How much longer a provider key is left alone, for a model or (*) for all.",

@@ -10,6 +10,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
 from pointsman.routing.health import Condition, KeyBlock, KeyName
+from pointsman.routing.readings import Reading
 
 
 class Exhausted(Struct, frozen=True):
@@ -42,10 +43,16 @@ class Troubles(Protocol):
 
 
 class View(Troubles, Protocol):
-    """The live state as a whole, and the snapshot that is decided under."""
+    """The live state as a whole, and the snapshot that is decided under. `readings` are kept under the names of
+    `health.subject`, and `in_progress` counts the attempts that run under the ids of candidates. These two change with
+    every request, so only strategies and policies that look at each request can read them."""
 
     @property
     def snapshot(self) -> Snapshot: ...
+    @property
+    def readings(self) -> Mapping[str, Reading]: ...
+    @property
+    def in_progress(self) -> Mapping[str, int]: ...
     def may_retry(self, provider: str, now: float) -> bool:
         """Whether the retry budgets, that of the provider and the global one, have a token left."""
         ...

@@ -240,3 +240,15 @@ def test_conditions_of_names_that_clients_invent_are_bounded(monkeypatch: pytest
     for number in range(5):
         attempt(state, candidate(ALPHA, f"m{number}"), failures.UPSTREAM_ERROR)
     assert list(state.conditions) == ["alpha/m2", "alpha/m3", "alpha/m4"]
+
+
+def test_readings_are_kept_per_operation_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.engine.live.MAX_CONDITIONS", 3)
+    state = Live(snapshot([ALPHA]))
+    for number in range(5):
+        item = candidate(ALPHA, f"m{number}")
+        state.begin(item, NOW, is_retry=False)
+        state.finish(item, ALPHA.keys[0], None, NOW + 1, began_at=NOW, operation="embedding")
+    assert list(state.readings) == [f"alpha/m{number}\tembedding" for number in (2, 3, 4)]
+    state.swap(snapshot([BETA]))
+    assert state.readings == {}

@@ -70,6 +70,18 @@ def test_the_page_has_gauges_and_what_was_counted() -> None:
     on_page(main)
 
 
+def test_page_shows_the_readings_of_targets() -> None:
+    def main(page: Page) -> None:
+        page.live.begin(A, 10.0, is_retry=False)
+        page.live.finish(A, A.keys[0], None, 12.0, began_at=10.0, first_byte_at=10.5, tokens_out=100)
+        labels, found = '{model="m",operation="chat",provider="alpha"}', page.samples()
+        shown = [found[f"pointsman_target_{name}_seconds{labels}"] for name in ("duration", "first_byte", "token")]
+        assert shown == pytest.approx([2.0, 0.5, 0.02])
+        assert found[f"pointsman_target_error_ratio{labels}"] == 0
+
+    on_page(main)
+
+
 def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
     def main(page: Page) -> None:
         def wrong() -> set[str]:

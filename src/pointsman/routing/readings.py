@@ -1,0 +1,52 @@
+"""Readings: how fast and how reliable each candidate has been lately, for strategies that order by it.
+
+Health and readings are apart: failures in a row open a breaker, while a reading moves a little with every attempt.
+"""
+
+from msgspec import Struct
+
+from pointsman.domain.failures import Failure, Fault
+
+WEIGHT = 0.1  # of the newest attempt in each average
+
+
+class Reading(Struct, frozen=True, gc=False):
+    """Moving averages over the attempts at one operation of a candidate, the last of which ended at `at` in monotonic
+    seconds. `error_rate` is the share that failed by the provider's fault. Of the others, `duration_s` is the time to
+    the end of the answer, `first_byte_s` that to its first byte, and `token_s` the duration divided by the tokens that
+    came out. A time is 0 as long as nothing is known of it."""
+
+    at: float
+    samples: int = 0
+    error_rate: float = 0.0
+    duration_s: float = 0.0
+    first_byte_s: float = 0.0
+    token_s: float = 0.0
+
+
+def observe(
+    before: Reading | None,
+    failure: Failure | None,
+    began_at: float,
+    first_byte_at: float | None,
+    *,
+    ended_at: float,
+    tokens: int,
+) -> Reading | None:
+    """The reading after an attempt. A failure that is not the provider's fault says nothing of the candidate."""
+    if failure is not None and failure.kind.fault is not Fault.PROVIDER:
+        return before
+    rate, took_s, first_s, token_s, samples = 0.0, 0.0, 0.0, 0.0, 1
+    if before is not None:
+        rate, took_s, first_s, token_s = before.error_rate, before.duration_s, before.first_byte_s, before.token_s
+        samples = before.samples + 1
+    if failure is not None:
+        rate += (1.0 - rate) * (WEIGHT if before is not None else 1.0)
+        return Reading(ended_at, samples, rate, took_s, first_s, token_s=token_s)
+    now_s = ended_at - began_at
+    took_s += (now_s - took_s) * (WEIGHT if took_s else 1.0)
+    if first_byte_at is not None:
+        first_s += (first_byte_at - began_at - first_s) * (WEIGHT if first_s else 1.0)
+    if tokens:
+        token_s += (now_s / tokens - token_s) * (WEIGHT if token_s else 1.0)
+    return Reading(ended_at, samples, rate - rate * WEIGHT, took_s, first_s, token_s=token_s)
