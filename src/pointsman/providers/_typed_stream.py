@@ -117,7 +117,7 @@ class TypedStream(EventStream):
         return typed_error_event(failure, request_id, int(found[1]) + 1 if found is not None else 0)
 
     def _read(self, whole: bytes) -> bytes:
-        self._scan.feed(whole)
+        self._scan.take(whole)
         out = super()._read(whole)
         if self.is_ending:
             self.usage = self._scan.usage or self.usage

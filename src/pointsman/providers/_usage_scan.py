@@ -18,9 +18,8 @@ from msgspec.structs import replace
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_stream import MAX_USAGE_BYTES, read_usage
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.sse import BYTE_ORDER_MARK
+from pointsman.wire.sse import BYTE_ORDER_MARK, event_data, split_events
 
-MAX_HELD_BYTES = 64 * 1024  # of a line of a stream that is not whole yet
 MAX_BRACKETS = 10_000  # that open in one piece: so many take tens of milliseconds, and no answer has them
 _FIELD_BYTES = 256  # a field of interest, its value's beginning included: so many bytes are waited for
 
@@ -33,7 +32,6 @@ _OPEN, _QUOTE, _BACKSLASH = frozenset(b"{["), ord('"'), ord("\\")
 _NAMES = frozenset({b'"usage"', b'"type"', b'"service_tier"', b'"response"', b'"output"'})
 _LONGEST_NAME = max(map(len, _NAMES))
 _ITEM_DONE = "response.output_item.done"
-_DATA = b"data:"
 
 
 class JsonScan:
@@ -166,68 +164,23 @@ class JsonScan:
 
 
 class EventsScan:
-    """Takes a stream of server-sent events piece by piece. Nearly all of them say nothing of usage, and are passed over
-    after a look for its name."""
+    """Looks for usage in the events of a stream."""
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.calls: dict[str, int] = {}
-        self._line = b""  # that is not whole yet
-        self._scan: JsonScan | None = None  # of the data of the event that is not whole yet
-        self._has_open_cr = False
-        self._is_open = False  # the beginning of the line that is being read was read already
-        self._is_passing_over = False  # that line holds no data
 
-    def feed(self, data: bytes) -> None:
-        """Take note of what `data` adds."""
-        if not self._line and not self._is_open and self._scan is None and data.endswith(b"\n") and not _may_tell(data):
-            return
-        if self._has_open_cr or data.find(b"\r") >= 0:
-            data = self._with_lf(data)
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._take(line, is_end=True)
-        if rest:
-            self._take(rest, is_end=False)
+    def take(self, whole: bytes) -> None:
+        """Take note of whole events. Nearly all say nothing of usage, and are passed over after a look for its name."""
+        if _may_tell(whole):
+            for event in split_events(whole):
+                data = event_data(event) if _may_tell(event) else None
+                if data is not None:
+                    self._take(data)
 
-    def read(self) -> Usage | None:
-        """What was used, now that the stream has ended."""
-        self._take(b"", is_end=True)
-        self._end_event()
-        return self.usage
-
-    def _with_lf(self, data: bytes) -> bytes:
-        if self._has_open_cr and data.startswith(b"\n"):
-            data = data[1:]
-        self._has_open_cr = data.endswith(b"\r")
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _take(self, part: bytes, *, is_end: bool) -> None:
-        """The next part of a line, and whether it ends there. A line too long to be kept is read as it comes."""
-        if self._is_open:
-            if self._scan is not None and not self._is_passing_over:
-                self._scan.feed(part)
-            self._is_open = not is_end
-            return
-        line = self._line + part if self._line else part
-        if not is_end and len(line) <= MAX_HELD_BYTES:
-            self._line = line
-            return
-        self._line, self._is_open = b"", not is_end
-        if not line:
-            self._end_event()
-            return
-        line = line.removeprefix(BYTE_ORDER_MARK)
-        self._is_passing_over = not line.startswith(_DATA)
-        if not self._is_passing_over and (self._scan is not None or not is_end or _may_tell(line)):
-            if self._scan is None:
-                self._scan = JsonScan()
-            self._scan.feed(line[len(_DATA) :])
-
-    def _end_event(self) -> None:
-        scan, self._scan = self._scan, None
-        if scan is None:
-            return
+    def _take(self, data: bytes) -> None:
+        scan = JsonScan()
+        scan.feed(data)
         usage = scan.read()
         if usage is not None:
             if scan.calls or not self.calls:

@@ -1,7 +1,6 @@
 """What an answer says was used is found wherever it stands, however it is cut, and in memory that does not grow."""
 
 import json
-import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -11,7 +10,8 @@ from msgspec.structs import replace
 
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_stream import MAX_USAGE_BYTES
-from pointsman.providers._usage_scan import MAX_BRACKETS, MAX_HELD_BYTES, EventsScan, JsonScan, usage_in
+from pointsman.providers._typed_stream import TypedStream
+from pointsman.providers._usage_scan import MAX_BRACKETS, EventsScan, JsonScan, usage_in
 
 USED = {"input_tokens": 30, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}}
 READ = Usage(30, 5, 0, 2, tools=())  # it shows what it put out: no calls of tools
@@ -144,38 +144,16 @@ COMPLETED = event("response.completed", response=response(first=True))
 @given(places=PLACES)
 def test_the_usage_of_a_stream_is_found_however_it_is_cut(line_end: bytes, places: list[int]) -> None:
     stream = (CREATED + DELTA * 20 + ITEM + COMPLETED).replace(b"\n", line_end)
-    scan = EventsScan()
+    decoder = TypedStream("responses")
     for piece in cut(stream, places):
-        scan.feed(piece)
-    assert scan.read() == SEARCHED
+        decoder.feed(piece)
+    assert decoder.usage == SEARCHED
 
 
 def test_calls_of_tools_are_counted_once() -> None:
     output = [{"type": "web_search_call"}, {"type": "message"}, {"type": "web_search_call"}, {"type": "mcp_call"}]
     scan = EventsScan()
-    scan.feed(ITEM + ITEM)
+    scan.take(ITEM + ITEM)
     assert scan.calls == {"web_search_call": 2}
-    scan.feed(event("response.completed", response={**response(first=True), "output": output}))
+    scan.take(event("response.completed", response={**response(first=True), "output": output}))
     assert scan.calls == {"web_search_call": 2, "mcp_call": 1}
-
-
-def test_a_stream_without_an_end_of_line_is_read_as_it_comes_and_not_kept() -> None:
-    scan = EventsScan()
-    tracemalloc.start()
-    scan.feed(b'data: {"type":"image_generation.completed","b64_json":"')
-    for _ in range(200):
-        scan.feed(b"QUJD" * 12_000)
-    scan.feed(b'","usage":' + json_of(USED) + b"}\n\n")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert scan.read() == Usage(30, 5, 0, 2)
-    assert peak < 10 * MAX_HELD_BYTES
-
-
-def test_a_long_comment_is_passed_over() -> None:
-    scan = EventsScan()
-    scan.feed(b": ")
-    for _ in range(5):
-        scan.feed(b'{"usage":' * MAX_HELD_BYTES)
-    scan.feed(b"\n\n" + COMPLETED)
-    assert scan.read() == READ
