@@ -75,11 +75,11 @@ def config_page() -> str:
     lines = [
         NOTICE,
         "# The configuration file\n",
-        "YAML. Unknown and misspelt fields are errors. `pointsman check FILE` finds everything that is wrong, and",
-        "[config.schema.json](config.schema.json) lets editors do so: put this line at its top:\n",
+        "The file is YAML. Unknown fields are errors. `pointsman check FILE` reports every problem. With",
+        "[config.schema.json](config.schema.json), editors do so too: put this line at the top of the file:\n",
         "```yaml\n# yaml-language-server: $schema=docs/reference/config.schema.json\n```\n",
-        "Secrets are never written into it: `env.NAME` reads an environment variable, `file:PATH` a file. Relative",
-        "paths start at the configuration file. Names in angle brackets are yours to choose.\n",
+        "Do not put secrets in it: `env.NAME` reads an environment variable, `file:PATH` a file. Relative",
+        "paths start at the configuration file. You choose the names in angle brackets.\n",
     ]
     for path, section in _sections("", schema, definitions):
         lines.append(f"## {path or 'The whole file'}\n")
@@ -87,7 +87,7 @@ def config_page() -> str:
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
         required = section.get("required", [])
         for name, field in section["properties"].items():
-            default = "**needed**" if name in required else _default(field)
+            default = "**required**" if name in required else _default(field)
             meaning = _one_line(_meaning(field, definitions))
             lines.append(f"| `{name}` | {_kind(field, definitions)} | {default} | {meaning} |")
         lines.append("")
@@ -188,7 +188,7 @@ def cli_page() -> str:
         )
         lines += [f"## {name}\n", f"```\n{usage}\n```\n", f"{command.help.strip()}\n"]
         if arguments or options:
-            lines += ["| | |", "|---|---|"]
+            lines += ["| option | meaning |", "|---|---|"]
             lines += [f"| `{_metavar(param)}` | {_one_line(param.help or '')} |" for param in arguments]
             lines += [f"| `{', '.join(param.opts)}` | {_option_help(param)} |" for param in options]
             lines.append("")
@@ -209,7 +209,7 @@ def _option_help(param: Any) -> str:
 
 FAULTS = {
     Fault.REQUEST: "the request",
-    Fault.PROVIDER: "the provider, or the way to it",
+    Fault.PROVIDER: "the provider, or the connection to it",
     Fault.QUOTA: "a provider's rate limit",
     Fault.CREDENTIAL: "a provider key",
     Fault.CLIENT: "the client's connection",
@@ -221,10 +221,10 @@ def errors_page() -> str:
     lines = [
         NOTICE,
         "# Errors\n",
-        'Every error has the shape of OpenAI\'s, `{"error": {"message", "type", "param", "code"}}`, and one of',
-        "these codes. The message says what is at fault and ends with the request id. A request that a provider",
-        "refused keeps the provider's status and words.\n",
-        "| code | status | type | at fault |",
+        'Every error has OpenAI\'s format, `{"error": {"message", "type", "param", "code"}}`, and one of',
+        "these codes. The message gives the cause and ends with the request id. If a provider rejected the request,",
+        "the answer has the provider's status and message.\n",
+        "| code | status | type | fault |",
         "|---|---|---|---|",
     ]
     lines += [
@@ -241,15 +241,15 @@ def providers_page() -> str:
     lines = [
         NOTICE,
         "# Providers\n",
-        "A provider of the configuration that has one of these names needs no `type`. Any other name states one.\n",
-        "| name | | address | usual variable | operations |",
+        "A provider with one of these names needs no `type` in the configuration. For any other name, set `type`.\n",
+        "| name | provider | address | usual variable | operations |",
         "|---|---|---|---|---|",
     ]
     for provider in PROVIDERS.values():
         operations = ", ".join(sorted(operation for operation in provider.operations))
         title = f"[{provider.title}]({provider.docs})" if provider.docs else provider.title
-        address = f"`{provider.base_url}`" if provider.base_url else "stated by `base_url`"
-        variable = f"`{provider.key_env}`" if provider.key_env else "none needed"
+        address = f"`{provider.base_url}`" if provider.base_url else "set `base_url`"
+        variable = f"`{provider.key_env}`" if provider.key_env else "none"
         lines.append(f"| `{provider.name}` | {title} | {address} | {variable} | {operations} |")
     return "\n".join(lines) + "\n"
 
