@@ -2,12 +2,13 @@
 alone, for whoever collects them."""
 
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+
+from pointsman.config.whole_file import write_whole
 
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
 METRICS_VARIABLE = "POINTSMAN_METRICS_TOKEN"
@@ -39,13 +40,7 @@ def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
     except FileNotFoundError:
         made = f"pm-admin-{secrets.token_urlsafe(32)}"
         digest = sha256(made.encode())
-        new = path.with_name(f"{FILE}.new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(f"sha256:{digest.hexdigest()}\n")
-            file.flush()
-            os.fsync(fd)
-        new.replace(path)
+        write_whole(path, f"sha256:{digest.hexdigest()}\n".encode())
         return AdminToken(digest.digest(), made)
     match = re.fullmatch("sha256:([0-9a-f]{64})", text)
     if match is None:

@@ -1,5 +1,6 @@
 """What the routes of the admin API work with."""
 
+from functools import partial
 from time import time
 from typing import Annotated, Protocol
 
@@ -12,6 +13,7 @@ from pointsman.admin.auth import AdminToken
 from pointsman.admin.metrics import WorkerPages
 from pointsman.control.inquiries import ControlState, StateInquiry
 from pointsman.control.store.reports import Reports
+from pointsman.domain.dollars import dollars
 from pointsman.link.inquirer import ANSWER_S, Item
 
 
@@ -51,6 +53,7 @@ def as_json(value: object) -> Response:
 
 
 Has = Annotated[Services, Depends(services)]
+usd = partial(dollars, symbol="", decimals=9)
 
 
 Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
@@ -72,9 +75,3 @@ class Span(BaseModel):
         if start >= end:
             raise HTTPException(422, {"code": "invalid_request", "message": "until: must be later than since"})
         return start, end
-
-
-def usd(nano: int) -> str:
-    """Dollars as a decimal number, exact."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    return f"{sign}{nano // 1_000_000_000}.{nano % 1_000_000_000:09d}"

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -12,9 +13,11 @@ from urllib.request import Request, urlopen
 import typer
 
 from pointsman.cli._terminal import say
+from pointsman.domain.dollars import dollars as domain_dollars
 
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
 URL = "http://127.0.0.1:8081"
+dollars = partial(domain_dollars, decimals=2, grouped=True)
 
 
 def ask(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
@@ -83,13 +86,6 @@ def known_by(one: Mapping[str, Any]) -> str:
     """Describe the part of a cost that providers did not report."""
     parts = [name for name in ("estimated", "reserved") if one.get(f"{name}_nano")]
     return f" ({' and '.join(parts)})" if parts else ""
-
-
-def dollars(nano: int) -> str:
-    """Format nano-dollars as exact dollars, with cents and no more digits than needed."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    rest = f"{nano % 1_000_000_000:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}${nano // 1_000_000_000:,}.{rest}"
 
 
 def _token(file: Path | None) -> str:

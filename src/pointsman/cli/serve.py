@@ -32,8 +32,8 @@ def command(
     import os
 
     from pointsman.config import overrides
-    from pointsman.runtime.start import compile_or_exit, serve
+    from pointsman.runtime.start import serve, start_or_exit
 
     stated = {overrides.LISTEN: listen, overrides.CONSOLE_LISTEN: console, overrides.DATA_DIR: data_dir}
     os.environ.update({name: str(value) for name, value in stated.items() if value is not None})
-    raise typer.Exit(serve(compile_or_exit(config, os.environ), config))
+    raise typer.Exit(serve(start_or_exit(config, os.environ), config))

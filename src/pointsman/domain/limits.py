@@ -9,6 +9,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from pointsman.domain.dollars import dollars
+
 
 class Metric(Enum):
     """What is counted. The value is the name used in counters."""
@@ -108,11 +110,3 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
         if self.metric is Metric.USD:
             return f"budget of {dollars(self.amount)} {per} of {of} {name}"
         return f"limit of {self.amount} {self.metric.value} {per} of {of} {name}"
-
-
-def dollars(nano: int) -> str:
-    """Nano-dollars as text, exact: `$0.000000002`, `$50`."""
-    if nano < 0:
-        return "-" + dollars(-nano)
-    digits = f"{nano:010d}"
-    return f"${digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")

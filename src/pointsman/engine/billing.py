@@ -14,10 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
+from pointsman.domain.dollars import dollars
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
-from pointsman.domain.limits import Limit, Metric, dollars
+from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot

@@ -12,9 +12,10 @@ from time import monotonic
 
 from msgspec import Struct
 
+from pointsman.domain.dollars import dollars
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Unable, Want
-from pointsman.domain.limits import Limit, Metric, dollars
+from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
@@ -97,7 +98,7 @@ def _lines(billing: Billing, windows: Sequence[Window], now_unix_s: float) -> by
         if metric in unknown:
             continue
         if metric is _USD:
-            lines += b"x-pointsman-budget-remaining-usd: %b\r\n" % dollars(left)[1:].encode()
+            lines += b"x-pointsman-budget-remaining-usd: %b\r\n" % dollars(left, symbol="").encode()
         else:
             name, reset = _NAMES[metric], reset_text(end - now_unix_s)
             lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\n" % (name, amount, name, left)

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from pointsman.domain.limits import dollars
+from pointsman.domain.dollars import dollars
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
 
@@ -50,7 +50,7 @@ def answer_lines(
     )
     if max_tokens is not None:
         lines += b"x-pointsman-max-tokens: %d\r\n" % max_tokens
-    return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano)[1:].encode() if cost_nano else lines
+    return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano, symbol="").encode() if cost_nano else lines
 
 
 def id_lines(request_id: str) -> bytes:

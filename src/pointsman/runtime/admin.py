@@ -22,7 +22,7 @@ from pointsman.admin.services import Services
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import STORE_URL, AdminTask, say_ready, settle_memory
+from pointsman.runtime.tasks import STORE_URL, AdminTask, log_to_stderr, say_ready, settle_memory
 
 NICE = 10  # a report has time: requests and leases go first
 
@@ -32,9 +32,7 @@ _logger = logging.getLogger("pointsman")
 def main() -> int:
     """Run the admin process that the argument describes. Return the exit code."""
     task = msgspec.json.decode(sys.argv[2], type=AdminTask)
-    logging.basicConfig(
-        level=task.log_level.upper(), format="%(asctime)s %(levelname)s admin: %(message)s", stream=sys.stderr
-    )
+    log_to_stderr(task.log_level, "admin: ")
     os.nice(NICE)
     for name in ("aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
         logging.getLogger(name).setLevel(logging.WARNING)

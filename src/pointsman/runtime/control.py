@@ -27,7 +27,7 @@ from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseBook
-from pointsman.runtime.tasks import ControlTask, say_ready, settle_memory
+from pointsman.runtime.tasks import ControlTask, log_to_stderr, say_ready, settle_memory
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
 PRUNE_S = 60.0
@@ -39,9 +39,7 @@ _logger = logging.getLogger("pointsman")
 def main() -> int:
     """Be the control process that the one argument describes. Returns the exit code."""
     task = msgspec.json.decode(sys.argv[2], type=ControlTask)
-    logging.basicConfig(
-        level=task.log_level.upper(), format="%(asctime)s %(levelname)s control: %(message)s", stream=sys.stderr
-    )
+    log_to_stderr(task.log_level, "control: ")
     for name in ("alembic", "aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
         logging.getLogger(name).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

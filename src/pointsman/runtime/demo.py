@@ -10,7 +10,7 @@ import msgspec
 
 from pointsman.config.overrides import CONSOLE_LISTEN, DATA_DIR, LISTEN
 from pointsman.runtime.safe_path import python
-from pointsman.runtime.start import compile_or_exit, serve
+from pointsman.runtime.start import serve, start_or_exit
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
 _KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine
@@ -89,7 +89,7 @@ def run(port: int, console_port: int) -> int:
             file.write_text(_CONFIG.format(data_dir=Path(folder) / "data", digest=digest, **ports, **urls))
             for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has a place of its own
                 os.environ.pop(name, None)
-            start = compile_or_exit(file, os.environ)
+            start = start_or_exit(file, os.environ)
             return serve(start, file, _WELCOME.format(key=_KEY, **ports))
     finally:
         for process in providers:

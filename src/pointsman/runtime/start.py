@@ -22,6 +22,7 @@ from pointsman.config.whole_file import write_whole
 from pointsman.runtime.safe_path import python
 from pointsman.runtime.sockets import SupervisorError, lock_data_dir
 from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, check_handover
+from pointsman.runtime.tasks import log_to_stderr
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
 VIRTUAL_KEY = "virtual-key"  # the digest of the key that was made where no file defines one
@@ -35,7 +36,7 @@ class Start(Struct, frozen=True):
     folder: Path
 
 
-def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
+def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
     """The configuration in the file, or one made from the environment. Leaves the process when there is none."""
     content, folder = b"", Path.cwd()
     if config is not None:
@@ -121,8 +122,7 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
 
     In the rehearsal of a hand-over do what can fail before the old gateway is taken over from, and no more."""
     settings = start.compiled.settings
-    level = settings.log_level.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(settings.log_level)
     logger = logging.getLogger("pointsman")
     path = settings.data_dir / SNAPSHOT
     try:

@@ -2,7 +2,9 @@
 have in common."""
 
 import gc
+import logging
 import os
+import sys
 from contextlib import suppress
 
 from msgspec import Struct
@@ -53,6 +55,13 @@ class AdminTask(Struct, frozen=True, kw_only=True):
     life_fd: int
     data_dir: str
     log_level: str
+
+
+def log_to_stderr(level: str = "warning", process: str = "") -> None:
+    """Write messages of this level and above to standard error. `process` begins each, and ends with a space."""
+    logging.basicConfig(
+        level=level.upper(), format=f"%(asctime)s %(levelname)s {process}%(message)s", stream=sys.stderr
+    )
 
 
 def say_ready(ready_fd: int) -> None:

@@ -24,7 +24,7 @@ from pointsman.engine.status import metrics_page
 from pointsman.journal.writer import JournalWriter
 from pointsman.runtime.control_line import ControlLine, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
-from pointsman.runtime.tasks import WorkerTask, say_ready, settle_memory
+from pointsman.runtime.tasks import WorkerTask, log_to_stderr, say_ready, settle_memory
 from pointsman.telemetry.metrics import Page, encode_page
 from pointsman.transport.http_client import HttpClient
 
@@ -143,15 +143,11 @@ async def _work(task: WorkerTask) -> int:
     try:
         compiled = read_or_compile(path, os.environ)
     except (OSError, SnapshotError) as error:
-        logging.basicConfig(format=f"%(asctime)s %(levelname)s worker {task.slot}: %(message)s", stream=sys.stderr)
+        log_to_stderr(process=f"worker {task.slot}: ")
         _logger.error("cannot start: %s", error)  # noqa: TRY400 -- the trace would not help
         return 1
     settings = compiled.settings
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format=f"%(asctime)s %(levelname)s worker {task.slot}: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(settings.log_level, f"worker {task.slot}: ")
     journals = Path(task.data_dir) / "journal"
     try:
         log_fd = open_log(settings)

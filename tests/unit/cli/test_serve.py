@@ -16,7 +16,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """Record the arguments instead of serving."""
     made: list[tuple[object, ...]] = []
 
-    def compile_or_exit(config: Path | None, environ: Mapping[str, str]) -> str:
+    def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> str:
         made.append((config, environ["A_VARIABLE"]))
         return "compiled"
 
@@ -24,7 +24,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         made.append((start, config))
         return 7
 
-    monkeypatch.setattr(serving, "compile_or_exit", compile_or_exit)
+    monkeypatch.setattr(serving, "start_or_exit", start_or_exit)
     monkeypatch.setattr(serving, "serve", serve)
     return made
 

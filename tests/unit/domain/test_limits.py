@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.limits import CALENDAR_UNITS, Level, Limit, Metric, Period, dollars
+from pointsman.domain.limits import CALENDAR_UNITS, Level, Limit, Metric, Period
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PERIODS = [Period(unit, zone=zone) for unit in CALENDAR_UNITS for zone in (None, BERLIN, ZoneInfo("Asia/Kathmandu"))]
@@ -61,11 +61,3 @@ def test_counters_are_named_by_owner_metric_and_period() -> None:
     rate = Limit(level=Level.ENTRY, owner="entry:me/openai", metric=Metric.TOKENS, period=Period("minute"), amount=200)
     assert str(rate) == "limit of 200 tokens per minute of virtual key and provider me/openai"
     assert (limit.counts_attempts, rate.counts_attempts) == (False, True)
-
-
-@pytest.mark.parametrize(
-    ("nano", "text"),
-    [(0, "$0"), (1, "$0.000000001"), (50_000_000_000, "$50"), (1_230_000_000, "$1.23"), (-5, "-$0.000000005")],
-)
-def test_money_is_written_out_exactly(nano: int, text: str) -> None:
-    assert dollars(nano) == text

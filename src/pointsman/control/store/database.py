@@ -6,11 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, event, inspect, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 TIMEOUT_S = 5.0  # for a connection, a statement, and a lock
 MIGRATIONS = Path(__file__).with_name("migrations")
 NEWEST = MIGRATIONS / "newest_sqlite.sql"  # what they come to in an empty database, made by `make docs`
+
+STORE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)  # the errors of a database and of the way to it
 
 
 class StoreError(Exception):

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pointsman.control.store.database import StoreError, connect
+from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.tables import REQUESTS, TAG_SUMS, UNSETTLED, USAGE, USAGE_SUMS, USAGE_TAGS
 
@@ -102,7 +101,7 @@ class Reports:
         try:
             async with self._engine.connect() as connection:
                 return [dict(row) for row in (await connection.execute(query)).mappings()]
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
 
 

@@ -16,10 +16,10 @@ from msgspec import Struct
 from sqlalchemy import Table, bindparam, case, delete, func, inspect, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pointsman.control.store.database import RefusedError, StoreError, connect, migrate
+from pointsman.control.store.database import STORE_FAILURES, RefusedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
 from pointsman.control.store.reconcile import (
     LAPSED,
@@ -51,7 +51,6 @@ from pointsman.journal.reader import Position
 
 AT_ONCE = 300  # pieces in one savepoint
 MAX_WHY = 500  # characters
-_FAILURES = (SQLAlchemyError, OSError, TimeoutError)
 _OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two are SQLite's driver's
 _PARTS = {  # of a batch, and the tables they go to
     "counters": COUNTERS.name,
@@ -146,7 +145,7 @@ class Store(Reports):
             await migrate(engine)
             if owner is not None and epoch is None:
                 epoch = await _claim(engine, owner)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except STORE_FAILURES as error:
             await engine.dispose()
             raise StoreError(describe(error)) from None
         except StoreError:
@@ -162,7 +161,7 @@ class Store(Reports):
         try:
             async with asyncio.timeout(1):
                 await self._engine.dispose()
-        except (SQLAlchemyError, OSError, TimeoutError):
+        except STORE_FAILURES:
             await self._engine.dispose(close=False)
 
     @asynccontextmanager
@@ -180,7 +179,7 @@ class Store(Reports):
         try:
             async with self._writing():
                 pass
-        except _FAILURES as error:
+        except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
 
     async def commit(self, batch: Batch) -> None:
@@ -188,7 +187,7 @@ class Store(Reports):
         try:
             async with self._writing() as connection:
                 await self._write(connection, batch)
-        except (*_FAILURES, *_OF_VALUES) as error:
+        except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
 
     async def commit_pieces(self, pieces: Sequence[Piece], journals: dict[str, JournalState]) -> list[Refusal]:
@@ -202,7 +201,7 @@ class Store(Reports):
                     await self._write_pieces(connection, pieces[first : first + AT_ONCE], refusals)
                 rows = [_refused(one, time()) for one in refusals]
                 await self._write(connection, Batch(journals=journals, refused=rows))
-        except (*_FAILURES, *_OF_VALUES) as error:
+        except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
         return refusals
 
@@ -226,7 +225,7 @@ class Store(Reports):
             async with self._engine.connect() as connection:
                 result = await connection.execute(query)
                 return [(row[0], row[1], row[2], row[3]) for row in result]
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
 
     async def reconcile(self, amounts: Mapping[str, int], now_unix_s: float) -> Reconciliation:
@@ -282,7 +281,7 @@ class Store(Reports):
                 if self.is_sqlite:  # else what is read may be old by the time of the first write
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
-        except (*_FAILURES, *_OF_VALUES) as error:
+        except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
 
     async def state(self, ids: Sequence[str]) -> list[Record]:
@@ -320,7 +319,7 @@ class Store(Reports):
         try:
             async with self._engine.connect() as connection:
                 row = (await connection.execute(text("PRAGMA wal_checkpoint(FULL)"))).one()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
         return bool(row[0] == 0 and row[1] == row[2])
 
@@ -385,7 +384,7 @@ class Store(Reports):
         try:
             async with connection.begin_nested():
                 await self._write(connection, batch)
-        except (*_FAILURES, *_OF_VALUES) as error:
+        except (*STORE_FAILURES, *_OF_VALUES) as error:
             if not _is_refusal(error):
                 raise
             return describe(error)
