@@ -12,7 +12,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.limits import Limit, Period
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.plans import Plan, Reason
 from pointsman.domain.prices import ModelFacts
@@ -39,9 +39,9 @@ ENTRIES = {
     "e": ProviderEntry("e", weight=0),
 }
 LIMIT = Limit(
-    level=Level.VIRTUAL_KEY,
+    level="virtual_key",
     owner="virtual_key:restricted",
-    metric=Metric.USD,
+    metric="usd",
     period=Period("day"),
     amount=1_000_000_000,
 )

@@ -9,7 +9,7 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Rows
 from pointsman.control.store.store import Store
 from pointsman.domain.leases import Share
-from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.limits import Limit, Period
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.leases import LeaseBook
 
@@ -24,9 +24,7 @@ class Books:
         self.url = url
         self.retired: list[list[tuple[int, Share]]] = []
         self.book = LeaseBook(1)
-        limit = Limit(
-            level=Level.VIRTUAL_KEY, owner="virtual_key:me", metric=Metric.USD, period=Period("day"), amount=1000
-        )
+        limit = Limit(level="virtual_key", owner="virtual_key:me", metric="usd", period=Period("day"), amount=1000)
         self.book.configure({limit.counter: limit})
         self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)
         self.failures = 0  # the number of failures to open the store

@@ -37,7 +37,7 @@ def accept(path: Path, text: str, environ: Mapping[str, str] = ENVIRON, folder: 
     return taken
 
 
-def found(outcome: Checked, severity: Severity = Severity.ERROR) -> list[str]:
+def found(outcome: Checked, severity: Severity = "error") -> list[str]:
     """Return the problems of one severity as `path: message`."""
     return [str(problem) for problem in outcome.problems if problem.severity is severity]
 

@@ -16,17 +16,15 @@ PLAIN = Price(Rates(input=150_000, output=600_000))  # $0.15 and $0.60 per milli
 
 
 def limit(
-    metric: Metric = Metric.USD,
+    metric: Metric = "usd",
     amount: int = 1000,
     unit: str = "day",
     *,
-    level: Level = Level.VIRTUAL_KEY,
+    level: Level = "virtual_key",
     name: str = "me",
     soft: bool = False,
 ) -> Limit:
-    return Limit(
-        level=level, owner=f"{level.value}:{name}", metric=metric, period=Period(unit), amount=amount, soft=soft
-    )
+    return Limit(level=level, owner=f"{level}:{name}", metric=metric, period=Period(unit), amount=amount, soft=soft)
 
 
 def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None, has_budget: bool = False) -> Terms:

@@ -23,10 +23,10 @@ from pointsman.money.ledger import Ledger, Reservation, Window
 
 START = 1_764_000_000.0
 SHAPES: dict[str, tuple[Level, str, Metric, Period]] = {
-    "usd": (Level.VIRTUAL_KEY, "virtual_key:k", Metric.USD, Period("minute")),
-    "tokens": (Level.TEAM, "team:t", Metric.TOKENS, Period("hour")),
-    "requests": (Level.CUSTOMER, "customer:c", Metric.REQUESTS, Period("day")),
-    "attempts": (Level.PROVIDER, "provider:p", Metric.REQUESTS, Period("minute")),
+    "usd": ("virtual_key", "virtual_key:k", "usd", Period("minute")),
+    "tokens": ("team", "team:t", "tokens", Period("hour")),
+    "requests": ("customer", "customer:c", "requests", Period("day")),
+    "attempts": ("provider", "provider:p", "requests", Period("minute")),
 }
 ACCOUNTS = (("usd",), ("usd", "tokens", "requests"), ("tokens", "attempts"), tuple(SHAPES))
 Message = tuple[str, Any]

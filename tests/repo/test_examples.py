@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from pointsman.config.compile import compile_file
-from pointsman.config.problems import Severity
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
@@ -27,7 +26,7 @@ def test_example(path: Path) -> None:
     # Every secret it refers to exists, each with a different value.
     environ = {name: f"value-of-{name}-for-the-test" for name in re.findall(r"\benv\.([A-Z_]+)", text)}
     checked = compile_file(path, environ)
-    unwanted = [str(problem) for problem in checked.problems if problem.severity is not Severity.NOTE]
+    unwanted = [str(problem) for problem in checked.problems if problem.severity != "note"]
     assert unwanted == []
     assert checked.compiled is not None
     assert checked.compiled.snapshot.models

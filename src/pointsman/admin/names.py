@@ -6,7 +6,7 @@ from fastapi import HTTPException
 
 from pointsman.admin.services import Services
 from pointsman.control.inquiries import NameInquiry
-from pointsman.domain.limits import Level
+from pointsman.domain.limits import LEVELS
 
 _WORDS = {"virtual_key": "virtual key"}
 
@@ -25,10 +25,10 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
 async def check_owner(services: Services, owner: str) -> None:
     """Raises 404 for an owner of limits that never existed, and 422 for what is written like none."""
     level, colon, name = owner.partition(":")
-    if not colon or level not in {one.value for one in Level}:
+    if not colon or level not in LEVELS:
         message = "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME or entry:KEY/PROVIDER"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
-    if level == Level.ENTRY.value:
+    if level == "entry":
         key, _, provider = name.partition("/")
         await check_names(services, {"virtual_key": key, "provider": provider})
     else:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from pointsman import __version__
 from pointsman.control.inquiries import ControlState, LimitState
-from pointsman.domain.limits import Metric
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
 
 MAX_LIMITS = 1000
@@ -63,7 +62,7 @@ def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
     for one in limits:
         scope, _, owner = one.owner.partition(":")
         labels, amount = (scope, owner, one.period), one.limit or 0
-        if one.metric == Metric.USD.value:
+        if one.metric == "usd":
             money.append((labels, amount, one.posted, one.lent))
         else:
             rates.append(((*labels, one.metric), amount, one.posted, one.lent))

@@ -8,7 +8,7 @@ import typer
 from pointsman.cli._terminal import say
 from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import compile_default, default_document
-from pointsman.config.problems import Problem, Severity, render
+from pointsman.config.problems import Problem, render
 from pointsman.config.snapshot_file import Compiled
 
 
@@ -23,7 +23,7 @@ def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compil
         default = default_document(os.environ)
         checked = Checked(None, (default,)) if isinstance(default, Problem) else compile_default(default, os.environ)
     if checked.compiled is None:
-        errors = [problem for problem in checked.problems if problem.severity is Severity.ERROR]
+        errors = [problem for problem in checked.problems if problem.severity == "error"]
         for line in render(errors, str(path or "environment")):
             say(line, err=True)
         raise typer.Exit(1)

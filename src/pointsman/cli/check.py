@@ -33,7 +33,7 @@ def command(
 
     from pointsman.config.compile import compile_file
     from pointsman.config.json_schema import document_schema
-    from pointsman.config.problems import Severity, render
+    from pointsman.config.problems import render
 
     if schema:
         say_data(document_schema())
@@ -42,13 +42,13 @@ def command(
         raise typer.BadParameter("no file given; name the file to check", param_hint="FILE")
     checked = compile_file(file, os.environ, reads_secrets=not no_secrets)
     found = [problem.severity for problem in checked.problems]
-    failed = checked.compiled is None or (strict and Severity.WARNING in found)
+    failed = checked.compiled is None or (strict and "warning" in found)
     if as_json:
         say_data(_as_data(checked, failed=failed))
     else:
         for line in render(checked.problems, str(file)):
             say(line)
-        counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARNING), "warning")]
+        counts = [_count(found.count("error"), "error"), _count(found.count("warning"), "warning")]
         say(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
         if checked.compiled is not None:
             for line in _summary(checked.compiled):
@@ -105,7 +105,7 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
         "passed": not failed,
         "problems": [
             {
-                "severity": problem.severity.value,
+                "severity": problem.severity,
                 "path": problem.path,
                 "line": problem.line,
                 "message": problem.message,

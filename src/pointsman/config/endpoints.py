@@ -11,7 +11,6 @@ from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
 from pointsman.config.schema import Document, KeySettings, ProviderSettings
 from pointsman.config.source import Location
-from pointsman.domain.limits import Level
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
@@ -63,7 +62,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
         """The endpoint; `None` when it is not usable, which is then among the findings."""
         location: Location = ("providers", name)
-        limits = self.limits.compile(Level.PROVIDER, name, settings.budgets, settings.rate_limits, location)
+        limits = self.limits.compile("provider", name, settings.budgets, settings.rate_limits, location)
         record = self._record(name, settings, location)
         if record is None:
             return None

@@ -39,6 +39,6 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
         # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
         checked = compile_document(loaded, folder, environ, catalog=CatalogInUse(packaged()), directory=keys)
     if checked.compiled is None:
-        errors = (str(problem) for problem in checked.problems if problem.severity.value == "error")
+        errors = (str(problem) for problem in checked.problems if problem.severity == "error")
         raise SnapshotError(f"{path} no longer compiles: {'; '.join(errors)}")
     return checked.compiled

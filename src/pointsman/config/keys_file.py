@@ -23,7 +23,6 @@ from pointsman.config.problems import Findings
 from pointsman.config.schema import VirtualKeySettings
 from pointsman.config.source import Source
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Level
 
 MAX_BYTES = 1024 * 1024 * 1024
 MAX_TOLD = 20
@@ -114,7 +113,7 @@ class _KeyRows:
                     self._problem(number, f"{'.'.join(map(str, place))}: {explain((*_PLACE, *place), item)}")
             else:
                 key = self._compile_key(name, digest, settings, findings)
-                own = tuple(limit for limit in key.limits if limit.level == Level.VIRTUAL_KEY)
+                own = tuple(limit for limit in key.limits if limit.level == "virtual_key")
                 self.policies.append(replace(key, name="", digest=b"", limits=own))
             for problem in findings.errors():
                 self._problem(number, str(problem))

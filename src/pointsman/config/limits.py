@@ -36,9 +36,9 @@ class LimitCompiler:
         """The limits of one owner; of two for the same thing the second is an error."""
         if not budgets and not rate_limits:
             return ()
-        owner = f"{level.value}:{name}"
+        owner = f"{level}:{name}"
         stated: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
-            (Metric.USD, nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))
+            ("usd", nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))
             for index, budget in enumerate(budgets)
         ]
         for index, rate in enumerate(rate_limits):
@@ -46,9 +46,9 @@ class LimitCompiler:
             if (rate.requests is None) == (rate.tokens is None):
                 self._findings.error(where, "states how many `requests`, or how many `tokens`: exactly one of the two")
             elif rate.requests is not None:
-                stated.append((Metric.REQUESTS, rate.requests, rate, where))
+                stated.append(("requests", rate.requests, rate, where))
             elif rate.tokens is not None:
-                stated.append((Metric.TOKENS, rate.tokens, rate, where))
+                stated.append(("tokens", rate.tokens, rate, where))
         found: dict[str, Limit] = {}
         for metric, amount, settings, where in stated:
             period = self._period(settings.per, settings.zone, where)
@@ -56,7 +56,7 @@ class LimitCompiler:
                 continue
             limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=settings.soft)
             if limit.counter in found:
-                message = f"there is another limit of {metric.value} per {period.name} here; state one of them"
+                message = f"there is another limit of {metric} per {period.name} here; state one of them"
                 self._findings.error((*where, "per"), message)
             found[limit.counter] = limit
         return tuple(found.values())

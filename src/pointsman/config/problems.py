@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
 from pointsman.config.source import Location, Source
 
-
-class Severity(Enum):
-    """An error keeps the configuration from being used; a warning is worth a change; a note explains."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
+# An error keeps the configuration from being used; a warning is worth a change; a note explains.
+Severity = Literal["error", "warning", "note"]
 
 
 class Problem(Struct, frozen=True):
@@ -24,7 +19,7 @@ class Problem(Struct, frozen=True):
     path: str
     message: str
     line: int | None = None
-    severity: Severity = Severity.ERROR
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -38,13 +33,13 @@ class Findings:
         self._found: list[tuple[Location, Problem]] = []
 
     def error(self, location: Location, message: str) -> None:
-        self._add(location, message, Severity.ERROR)
+        self._add(location, message, "error")
 
     def warning(self, location: Location, message: str) -> None:
-        self._add(location, message, Severity.WARNING)
+        self._add(location, message, "warning")
 
     def note(self, location: Location, message: str) -> None:
-        self._add(location, message, Severity.NOTE)
+        self._add(location, message, "note")
 
     def _add(self, location: Location, message: str, severity: Severity) -> None:
         path, line = self._source.place(location)
@@ -52,7 +47,7 @@ class Findings:
 
     @property
     def has_errors(self) -> bool:
-        return any(problem.severity is Severity.ERROR for _, problem in self._found)
+        return any(problem.severity == "error" for _, problem in self._found)
 
     def forget(self, lost: Iterable[Location]) -> None:
         """Drop what may only follow from what was left out of the document: what was found inside it, and of the places
@@ -62,13 +57,13 @@ class Findings:
             self._found = [
                 (location, problem)
                 for location, problem in self._found
-                if problem.severity is Severity.ERROR
+                if problem.severity == "error"
                 and not any(location[: len(one)] == one or one[: len(location)] == location for one in gone)
             ]
 
     def errors(self) -> list[Problem]:
         """The errors alone, in the order of the file."""
-        return [problem for problem in self.in_order() if problem.severity is Severity.ERROR]
+        return [problem for problem in self.in_order() if problem.severity == "error"]
 
     def in_order(self) -> tuple[Problem, ...]:
         """All problems in the order of the file."""
@@ -83,7 +78,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def render(problems: Iterable[Problem], file: str) -> list[str]:
     """A line for each problem, as compilers write them, so that editors can jump to it."""
     return [
-        f"{file}{'' if problem.line is None else f':{problem.line}'}: {problem.severity.value}: {problem}"
+        f"{file}{'' if problem.line is None else f':{problem.line}'}: {problem.severity}: {problem}"
         for problem in problems
     ]
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from pointsman.config.problems import Findings, listed
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
@@ -81,7 +81,7 @@ def _is_allowed(patterns: tuple[str, ...], name: str) -> bool:
 
 
 def _has_budget(limits: tuple[Limit, ...]) -> bool:
-    return any(limit.metric is Metric.USD and not limit.soft for limit in limits)
+    return any(limit.metric == "usd" and not limit.soft for limit in limits)
 
 
 def _has_budget_of_entry(key: VirtualKey) -> bool:

@@ -12,7 +12,7 @@ from pointsman.config.schema import Document, GovernanceSettings, VirtualKeySett
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level, Limit
+from pointsman.domain.limits import Limit
 
 MIN_CHARACTERS = 20
 
@@ -81,12 +81,12 @@ class KeyCompiler:
         governance = self._governance
         self._of_customer = {
             name: self._limits.compile(
-                Level.CUSTOMER, name, one.budgets, one.rate_limits, ("governance", "customers", name)
+                "customer", name, one.budgets, one.rate_limits, ("governance", "customers", name)
             )
             for name, one in governance.customers.items()
         }
         self._of_team = {
-            name: self._limits.compile(Level.TEAM, name, one.budgets, one.rate_limits, ("governance", "teams", name))
+            name: self._limits.compile("team", name, one.budgets, one.rate_limits, ("governance", "teams", name))
             for name, one in governance.teams.items()
         }
         for name, team in governance.teams.items():
@@ -106,7 +106,7 @@ class KeyCompiler:
             customer = governance.teams[team].customer
         owners = (governance.customers.get(customer or ""), governance.teams.get(team or ""), settings)
         labels = {label: text for owner in owners if owner is not None for label, text in owner.labels.items()}
-        limits = self._limits.compile(Level.VIRTUAL_KEY, name, settings.budgets, settings.rate_limits, place)
+        limits = self._limits.compile("virtual_key", name, settings.budgets, settings.rate_limits, place)
         if team is not None:
             limits += self._of_team.get(team, ())
         if customer is not None:
@@ -131,7 +131,7 @@ class KeyCompiler:
             where: Location = (*place, "providers", provider)
             self._check_name(provider, self._providers, where, "provider")
             owner = f"{name}/{provider}"
-            limits = self._limits.compile(Level.ENTRY, owner, entry.budgets, entry.rate_limits, where)
+            limits = self._limits.compile("entry", owner, entry.budgets, entry.rate_limits, where)
             keys = self._provider_keys(provider, entry.keys, where) if entry.keys is not None else None
             entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits, keys)
         if entries and all(entry.weight == 0 for entry in entries.values()):

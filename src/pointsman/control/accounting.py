@@ -12,7 +12,7 @@ from pointsman.control.store.reconcile import OPEN
 from pointsman.control.store.reports import Row
 from pointsman.control.store.store import Batch, JournalState, RequestRow
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
-from pointsman.domain.limits import Metric, Period
+from pointsman.domain.limits import Period
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
@@ -38,7 +38,6 @@ _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
 # What is wrong with a record of which nothing can be made: a moment that no calendar has, a zone or unit that nobody
 # knows, a line that is no JSON.
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
-_USD, _TOKENS = Metric.USD.value, Metric.TOKENS.value
 _NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
 _ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
 _AS_RESERVED = UsageSource.RESERVED.value
@@ -150,7 +149,7 @@ class _Tally(Struct):
 
     def amounts(self) -> list[int]:
         """What all these attempts together count in each of the scope's counters."""
-        by_metric = {_USD: self.sums[_NANO] + self.sums[_HELD], _TOKENS: self.tokens}
+        by_metric = {"usd": self.sums[_NANO] + self.sums[_HELD], "tokens": self.tokens}
         requests = (self.firsts, self.sums[0])
         return [by_metric.get(ref.metric, requests[ref.counts_attempts]) for ref in self.span.scope.counters]
 
@@ -375,7 +374,7 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
 
 def _held(outcome: Outcome, span: Span) -> int:
     """What budgets count of an attempt beyond its cost."""
-    has_budget = any(ref.metric == _USD for ref in span.scope.counters)
+    has_budget = any(ref.metric == "usd" for ref in span.scope.counters)
     return outcome.nano - outcome.cost_nano if has_budget else 0
 
 
@@ -383,7 +382,7 @@ def _unsettled(intent: Intent, span: Span, outcome: Outcome | None) -> Row:
     """An attempt whose cost no provider told; without an outcome its worker died."""
     scope, counters, until = span.scope, [], int(intent.at)
     for ref, (start, end) in zip(scope.counters, span.windows, strict=True):
-        if ref.metric in (_USD, _TOKENS):
+        if ref.metric in ("usd", "tokens"):
             counters.append([ref.counter, start, end, ref.metric])
             until = max(until, end)
     nano, tokens, used, held, source = intent.nano, intent.tokens, intent.tokens, 0, _AS_RESERVED

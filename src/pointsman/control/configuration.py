@@ -16,7 +16,7 @@ from pointsman.config.watch import ConfigWatcher
 DISTRIBUTE_S = 10.0
 
 _logger = logging.getLogger("pointsman")
-_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
+_LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "note": logging.INFO}
 
 
 class Configuration:
@@ -104,7 +104,7 @@ class Configuration:
         async with self._changing:
             content = await asyncio.to_thread(self._config.read_bytes)
             folder = self._config.absolute().parent
-            await self._put_in_force(compiled, content, folder, _of(Severity.WARNING, warnings))
+            await self._put_in_force(compiled, content, folder, _of("warning", warnings))
 
     async def _put_in_force(self, compiled: Compiled, content: bytes, folder: Path, said: list[str]) -> None:
         """Write the file and have everybody take it."""
@@ -130,7 +130,7 @@ class Configuration:
         for problem in problems:
             _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
         _logger.error("the new configuration has errors; the old one stays in force")
-        self._refuse(_of(Severity.ERROR, problems))
+        self._refuse(_of("error", problems))
 
     def _refuse(self, said: list[str]) -> None:
         self.refused = said

@@ -5,23 +5,14 @@ what was spent. Windows are fixed and never reopen. Money is in nano-dollars.
 """
 
 from datetime import datetime, timedelta, timezone, tzinfo
-from enum import Enum
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from pointsman.domain.dollars import dollars
 
-
-class Metric(Enum):
-    """What is counted. The value is the name used in counters."""
-
-    USD = "usd"  # nano-dollars
-    TOKENS = "tokens"
-    REQUESTS = "requests"
-
-    __hash__ = object.__hash__
-
-
+# The units that limits count: nano-dollars, tokens and requests.
+Metric = Literal["usd", "tokens", "requests"]
 CALENDAR_UNITS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 _FIXED_S = {"minute": 60, "hour": 3600, "hours": 3600}
 
@@ -67,16 +58,9 @@ def _calendar(unit: str, midnight: datetime) -> tuple[datetime, datetime]:
     return first, first.replace(year=first.year + years, month=month + 1)
 
 
-class Level(Enum):
-    """Who a limit belongs to."""
-
-    CUSTOMER = "customer"
-    TEAM = "team"
-    VIRTUAL_KEY = "virtual_key"
-    ENTRY = "entry"  # a virtual key's use of one provider
-    PROVIDER = "provider"
-
-    __hash__ = object.__hash__
+# The owners of limits. An `entry` is the use of one provider by a virtual key.
+Level = Literal["customer", "team", "virtual_key", "entry", "provider"]
+LEVELS: frozenset[str] = frozenset(get_args(Level))
 
 
 class Limit(Struct, frozen=True, kw_only=True, eq=False):
@@ -96,17 +80,17 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def counter(self) -> str:
         """The name of its counter."""
-        return f"{self.owner}|{self.metric.value}|{self.period.name}"
+        return f"{self.owner}|{self.metric}|{self.period.name}"
 
     @property
     def counts_attempts(self) -> bool:
-        return self.level in (Level.ENTRY, Level.PROVIDER)
+        return self.level in ("entry", "provider")
 
     def __str__(self) -> str:
         """For messages: `budget of $50 per day of virtual key notebook`."""
         kind, name = self.owner.split(":", 1)
         of = {"virtual_key": "virtual key", "entry": "virtual key and provider"}.get(kind, kind)
         per = f"per {self.period.name}" if self.period.unit != "hours" else f"per {self.period.count} hours"
-        if self.metric is Metric.USD:
+        if self.metric == "usd":
             return f"budget of {dollars(self.amount)} {per} of {of} {name}"
-        return f"limit of {self.amount} {self.metric.value} {per} of {of} {name}"
+        return f"limit of {self.amount} {self.metric} {per} of {of} {name}"

@@ -167,7 +167,7 @@ class Billing:
     @staticmethod
     def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
         """The longest answer within `room`, beside what the bytes of the call do not bound."""
-        unbounded = unbounded_of(terms, call) if metric is Metric.USD else None
+        unbounded = unbounded_of(terms, call) if metric == "usd" else None
         if unbounded is not None:
             room -= most_added(terms, unbounded)
             call = read_to_the_end(terms, call, unbounded)
@@ -289,7 +289,7 @@ class Billing:
             price_version=terms.version,
             counters=tuple(_counter(limit) for limit in terms.limits),
         )
-        is_bounded = any(not limit.soft and limit.metric is not Metric.REQUESTS for limit in terms.limits)
+        is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
         account, price_unknown = self.ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
         unfinished, answers = candidate.endpoint.bills_unfinished, self._answers_of(candidate)
@@ -343,7 +343,7 @@ def _counter(limit: Limit) -> CounterRef:
     zone = str(period.zone) if period.zone is not None else ""
     return CounterRef(
         counter=limit.counter,
-        metric=limit.metric.value,
+        metric=limit.metric,
         unit=period.unit,
         count=period.count,
         zone=zone,
@@ -352,4 +352,4 @@ def _counter(limit: Limit) -> CounterRef:
 
 
 def _amount(limit: Limit, amount: int) -> str:
-    return dollars(amount) if limit.metric is Metric.USD else str(amount)
+    return dollars(amount) if limit.metric == "usd" else str(amount)

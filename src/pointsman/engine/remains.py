@@ -26,8 +26,7 @@ from pointsman.money.ledger import Account, Window
 
 ASK_EVERY_S = 1.0
 MAX_SHOWN = 20_000
-_NAMES = {Metric.REQUESTS: b"requests", Metric.TOKENS: b"tokens"}
-_USD = Metric.USD
+_NAMES = {"requests": b"requests", "tokens": b"tokens"}
 
 
 class _Shown(Struct):
@@ -97,7 +96,7 @@ def _lines(billing: Billing, windows: Sequence[Window], now_unix_s: float) -> by
     for metric, (left, end, amount) in tightest.items():
         if metric in unknown:
             continue
-        if metric is _USD:
+        if metric == "usd":
             lines += b"x-pointsman-budget-remaining-usd: %b\r\n" % dollars(left, symbol="").encode()
         else:
             name, reset = _NAMES[metric], reset_text(end - now_unix_s)

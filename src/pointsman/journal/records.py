@@ -8,8 +8,6 @@ meaning needs a new `FORMAT`.
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.limits import Metric
-
 FORMAT = 1
 
 
@@ -113,8 +111,8 @@ def attempt_id(request_id: str, ordinal: int) -> str:
 
 def amount(ref: CounterRef, ordinal: int, nano: int, tokens: int) -> int:
     """What an attempt with these sums counts in a counter."""
-    if ref.metric == Metric.USD.value:
+    if ref.metric == "usd":
         return nano
-    if ref.metric == Metric.TOKENS.value:
+    if ref.metric == "tokens":
         return tokens
     return 1 if ref.counts_attempts or ordinal == 1 else 0

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from pointsman.domain.leases import ALONE, Grant, Holding, Return, Share, Want
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Limit
 
-_KINDS = {Metric.USD: 0, Metric.TOKENS: 1, Metric.REQUESTS: 2}
+_KINDS = {"usd": 0, "tokens": 1, "requests": 2}
 _EACH_ATTEMPT = 3
 MAX_ACCOUNTS = 50_000
 MAX_GIVEN_UP = 50_000
@@ -54,7 +54,7 @@ class Counter:
 
     def __init__(self, limit: Limit, now_unix_s: float, granted: int) -> None:
         self.name = limit.counter
-        self.kind = _EACH_ATTEMPT if limit.counts_attempts and limit.metric is Metric.REQUESTS else _KINDS[limit.metric]
+        self.kind = _EACH_ATTEMPT if limit.counts_attempts and limit.metric == "requests" else _KINDS[limit.metric]
         self.set_limit(limit)
         self.window = Window(self, *limit.period.window(now_unix_s), granted)
 

@@ -103,9 +103,9 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     than are wanted; 0 where no length would do."""
     wanted = most_output(terms, call)
     tokens_in, answers = most_in(call), call.answers
-    if metric is Metric.TOKENS:
+    if metric == "tokens":
         left, each = room - tokens_in, answers
-    elif metric is Metric.USD:
+    elif metric == "usd":
         dearest_in, dearest_out = _dearest(terms, call)
         left = (room - terms.request_nano) * 1000 - tokens_in * dearest_in
         each = answers * dearest_out

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.prices import ModelFacts, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Snapshot
@@ -74,7 +74,7 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
         if price is None and facts.price is not None:
             price, version = facts.price, facts.version
         output = output or facts.output
-    has_budget = any(limit.metric is Metric.USD and not limit.soft for limit in limits)
+    has_budget = any(limit.metric == "usd" and not limit.soft for limit in limits)
     dearest_in, dearest_out, request_nano = 0, 0, 0
     if price is not None:
         (dearest_in, dearest_out), request_nano = (

@@ -53,7 +53,7 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
         content, checked = _made_up(folder, environ)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
-        print(f"{line}{problem.severity.value}: {problem}", file=sys.stderr)  # noqa: T201
+        print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
     if checked.compiled is None:
         sys.exit(1)
     return Start(checked.compiled, content, folder)

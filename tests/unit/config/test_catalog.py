@@ -19,7 +19,6 @@ from pointsman.config.catalog import (
     revert,
     write_lists,
 )
-from pointsman.config.problems import Severity
 from pointsman.config.snapshot_file import read_snapshot
 
 TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}"
@@ -80,7 +79,7 @@ def test_the_newer_of_two_counts_and_a_damaged_one_never(tmp_path: Path) -> None
     assert in_use.catalog is packaged()
     assert in_use.problem is not None
     (tmp_path / "data").symlink_to(tmp_path)
-    (warning,) = found(checked(TEXT, folder=tmp_path), Severity.WARNING)
+    (warning,) = found(checked(TEXT, folder=tmp_path), "warning")
     assert "is not used" in warning
 
 
@@ -136,5 +135,5 @@ def test_a_providers_models_are_those_at_its_address_or_as_stated(provider: str,
 
 def test_an_unknown_provider_of_the_catalog_is_warned_of() -> None:
     outcome = checked(OPEN + "providers: {openai: {keys: {k: env.OPENAI_API_KEY}, catalog: opnai}}")
-    (message,) = found(outcome, Severity.WARNING)
+    (message,) = found(outcome, "warning")
     assert message == "providers.openai.catalog: the catalog has no provider 'opnai'; did you mean 'openai'?"

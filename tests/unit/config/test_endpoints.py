@@ -3,7 +3,6 @@
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found, problem_at
-from pointsman.config.problems import Severity
 from pointsman.domain.origin import Origin
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
@@ -140,11 +139,11 @@ providers:
 """
     )
     assert outcome.compiled is not None
-    assert found(outcome, Severity.WARNING) == [
+    assert found(outcome, "warning") == [
         "providers.plain.base_url: is not encrypted: prompts and the key can be read on the way; use https://",
         "providers.openai.keys.empty: is empty, but OpenAI refuses requests without a key",
         "providers.openai.keys.two: is the same secret as the key 'one'",
         "providers.groq.keys: every key has weight 0, so no request can use this provider",
     ]
-    assert problem_at(outcome, "providers.openai.keys.idle.weight").severity is Severity.NOTE
+    assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
     assert problem_at(outcome, "providers.groq.tags").message == "no rule of this version reads tags"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory, KeyRow
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.limits import Level, Limit, Period
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 POLICIES = [VirtualKey(name="", digest=b"", team=f"team-{number}") for number in range(10)]
@@ -63,18 +63,18 @@ def test_every_damage_is_noticed(tmp_path: Path) -> None:
 
 def test_a_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
     def limit(level: Level, owner: str) -> Limit:
-        return Limit(level=level, owner=owner, metric=Metric.USD, period=Period("day"), amount=5)
+        return Limit(level=level, owner=owner, metric="usd", period=Period("day"), amount=5)
 
-    entry = ProviderEntry("openai", limits=(limit(Level.ENTRY, "entry:/openai"),))
+    entry = ProviderEntry("openai", limits=(limit("entry", "entry:/openai"),))
     policy = VirtualKey(
         name="",
         digest=b"",
         team="a",
         customer="c",
         entries={"openai": entry},
-        limits=(limit(Level.VIRTUAL_KEY, "virtual_key:"),),
+        limits=(limit("virtual_key", "virtual_key:"),),
     )
-    shared = [limit(Level.TEAM, "team:a"), limit(Level.TEAM, "team:b"), limit(Level.CUSTOMER, "customer:c")]
+    shared = [limit("team", "team:a"), limit("team", "team:b"), limit("customer", "customer:c")]
     keys = FileKeys({}, KeyDirectory.build(rows(1), [policy]), shared)
     key = keys.named("key-0")
     assert key is not None

@@ -3,7 +3,6 @@
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found
-from pointsman.config.problems import Severity
 from pointsman.domain.prices import Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 
@@ -123,5 +122,5 @@ def test_models_that_are_none(model: str, problem: str) -> None:
 
 def test_an_override_that_changes_nothing_draws_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
-    (said,) = found(outcome, Severity.WARNING)
+    (said,) = found(outcome, "warning")
     assert said.startswith("pricing.overrides[0]: states neither a price, max_output_tokens, context_tokens nor")

@@ -1,6 +1,6 @@
 """Problems as values: order, rendering, suggestions."""
 
-from pointsman.config.problems import Findings, Problem, Severity, in_order, listed, nearest, render
+from pointsman.config.problems import Findings, Problem, in_order, listed, nearest, render
 from pointsman.config.source import parse
 
 
@@ -10,7 +10,7 @@ def test_findings_are_placed_and_ordered() -> None:
     assert not findings.has_errors
     findings.error(("a",), "first")
     assert findings.has_errors
-    assert findings.in_order() == (Problem("a", "first", 1), Problem("b", "second", 2, Severity.NOTE))
+    assert findings.in_order() == (Problem("a", "first", 1), Problem("b", "second", 2, "note"))
 
 
 def test_forgotten_sections_take_what_is_inside_with_them() -> None:
@@ -28,7 +28,7 @@ def test_forgotten_sections_take_what_is_inside_with_them() -> None:
 
 
 def test_rendering() -> None:
-    problems = in_order([Problem("a.b", "is wrong", 3, Severity.WARNING), Problem("", "cannot be read")])
+    problems = in_order([Problem("a.b", "is wrong", 3, "warning"), Problem("", "cannot be read")])
     assert render(problems, "x.yaml") == ["x.yaml: error: cannot be read", "x.yaml:3: warning: a.b: is wrong"]
 
 

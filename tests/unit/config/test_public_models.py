@@ -4,7 +4,6 @@ import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found
 from pointsman.config.catalog import packaged
-from pointsman.config.problems import Severity
 from pointsman.domain.snapshots import PublicModel
 from pointsman.domain.targets import Strategy
 
@@ -133,13 +132,13 @@ def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
 def test_warnings(text: str, warning: str) -> None:
     outcome = checked(f"{PROVIDERS}  {text}\n")
     assert outcome.compiled is not None
-    assert found(outcome, Severity.WARNING) == [warning]
+    assert found(outcome, "warning") == [warning]
 
 
 def test_a_misspelt_model_is_warned_of_with_the_nearest_name() -> None:
     outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
     warning = "models.a[0]: the catalog knows no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
-    assert found(outcome, Severity.WARNING) == [warning]
+    assert found(outcome, "warning") == [warning]
 
 
 def test_a_model_that_is_going_to_end_is_noted() -> None:
@@ -148,7 +147,7 @@ def test_a_model_that_is_going_to_end_is_noted() -> None:
     ending, facts = next((name, one) for name, one in found_ if one is not None and one.deprecated_on is not None)
     outcome = checked(OPEN + f"providers: {{openai: env.OPENAI_API_KEY}}\nmodels: {{a: [openai/{ending}]}}")
     expected = f"models.a[0]: openai retires {ending} on {facts.deprecated_on}, by the catalog"
-    assert found(outcome, Severity.NOTE) == [expected]
+    assert found(outcome, "note") == [expected]
 
 
 def test_a_bare_name_is_every_provider_that_has_it_by_the_catalog() -> None:
@@ -172,8 +171,8 @@ def test_siblings_stand_behind_declared_fallbacks() -> None:
 
 def test_who_relied_on_siblings_for_public_names_is_told() -> None:
     text = PROVIDERS + "  a: [openai/gpt-4o]\n"
-    assert not found(checked(text + "routing: {siblings: false}\n"), Severity.WARNING)
-    (warning,) = found(checked(text + "routing: {siblings: true}\n"), Severity.WARNING)
+    assert not found(checked(text + "routing: {siblings: false}\n"), "warning")
+    (warning,) = found(checked(text + "routing: {siblings: true}\n"), "warning")
     assert warning.startswith("routing.siblings: is for bare names only")
     assert "`siblings: true` in each public name" in warning
 
@@ -219,7 +218,7 @@ def test_what_is_no_choice_is_an_error(text: str, said: str) -> None:
 
 def test_notes() -> None:
     outcome = checked(f"{PROVIDERS}  a: {{targets: [openai/x, {{model: groq/gemma, weight: 0}}]}}\n")
-    assert found(outcome, Severity.NOTE) == [
+    assert found(outcome, "note") == [
         "providers.groq.keys.small.serves: matches none of the models this file names for the provider",
         "models.a.targets[0]: the catalog knows no model 'x' of openai",
         "models.a.targets[1].weight: weight 0: the target is drained",

@@ -7,7 +7,6 @@ import pytest
 from fakes.configuration import ENVIRON, OPEN
 from pointsman.config.compile import compile_document
 from pointsman.config.load import load
-from pointsman.config.problems import Severity
 
 BASE = """\
 providers:
@@ -26,13 +25,13 @@ def said(tmp_path: Any, text: str) -> list[tuple[str, str]]:
     checked = compile_document(load((BASE + text).encode()), tmp_path, environ)
     assert checked.compiled is not None, checked.problems
     wanted = ("models.chat", "governance")
-    return [(one.severity.value, one.message) for one in checked.problems if one.path in wanted]
+    return [(one.severity, one.message) for one in checked.problems if one.path in wanted]
 
 
 def test_a_model_without_a_price_is_told_where_a_budget_refuses_it(tmp_path: Any) -> None:
     found = said(tmp_path, BUDGET)
     ((severity, message),) = [one for one in found if "local/odd" in one[1]]
-    assert severity == Severity.WARNING.value
+    assert severity == "warning"
     assert message.startswith("the price of local/odd is not known, so virtual key 'me'")
     assert "state its price in pricing.overrides, with 0 where it is free" in message
 
@@ -62,7 +61,7 @@ def test_batches_are_told_until_each_has_a_price(tmp_path: Any) -> None:
     two = BUDGET.replace("}}}", "}, you: {value: env.YOU, budgets: [{limit_usd: 5, per: day}]}}}")
     for text in (BUDGET, two):
         warnings = [one for one in said(tmp_path, text + PRICED) if "batches" in one[1]]
-        assert [severity for severity, _ in warnings] == [Severity.WARNING.value], "once, however many keys have one"
+        assert [severity for severity, _ in warnings] == ["warning"], "once, however many keys have one"
         assert "{model: local/, input_usd_per_million: 0" in warnings[0][1], "and how to price them"
     assert [one for one in said(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]], "it is of another model"
     for model in ("local/", "local/*", "*"):

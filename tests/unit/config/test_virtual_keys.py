@@ -5,7 +5,6 @@ from hashlib import sha256
 import pytest
 
 from fakes.configuration import ENVIRON, checked, compiled, errors, found
-from pointsman.config.problems import Severity
 
 BASE = "providers: {openai: env.OPENAI_API_KEY}\n"
 DIGEST = sha256(ENVIRON["CLIENT_KEY"].encode())
@@ -93,10 +92,10 @@ def test_open_mode_is_for_this_machine_alone(listen: str) -> None:
 def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
     text = BASE + "governance: {require_key: false, virtual_keys: {a: env.SHORT}}"
     outcome = checked(text, {**ENVIRON, "SHORT": "letmein"})
-    assert found(outcome, Severity.WARNING) == [
+    assert found(outcome, "warning") == [
         "governance.virtual_keys.a: has fewer than 20 characters; a key that can be guessed protects nothing"
     ]
-    assert found(outcome, Severity.NOTE) == [
+    assert found(outcome, "note") == [
         "governance.require_key: virtual keys are defined, but requests without one are served too"
     ]
 

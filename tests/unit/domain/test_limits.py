@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.limits import CALENDAR_UNITS, Level, Limit, Metric, Period
+from pointsman.domain.limits import CALENDAR_UNITS, Limit, Period
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PERIODS = [Period(unit, zone=zone) for unit in CALENDAR_UNITS for zone in (None, BERLIN, ZoneInfo("Asia/Kathmandu"))]
@@ -53,11 +53,9 @@ def test_a_zone_moves_the_day_and_a_day_may_have_23_or_25_hours() -> None:
 
 
 def test_counters_are_named_by_owner_metric_and_period() -> None:
-    limit = Limit(
-        level=Level.TEAM, owner="team:research", metric=Metric.USD, period=Period("hours", 6), amount=50_000_000_000
-    )
+    limit = Limit(level="team", owner="team:research", metric="usd", period=Period("hours", 6), amount=50_000_000_000)
     assert limit.counter == "team:research|usd|6h"
     assert str(limit) == "budget of $50 per 6 hours of team research"
-    rate = Limit(level=Level.ENTRY, owner="entry:me/openai", metric=Metric.TOKENS, period=Period("minute"), amount=200)
+    rate = Limit(level="entry", owner="entry:me/openai", metric="tokens", period=Period("minute"), amount=200)
     assert str(rate) == "limit of 200 tokens per minute of virtual key and provider me/openai"
     assert (limit.counts_attempts, rate.counts_attempts) == (False, True)

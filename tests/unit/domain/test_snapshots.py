@@ -5,11 +5,10 @@ from msgspec.structs import replace
 from fakes.money import limit
 from fakes.routing import endpoint
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level
 from pointsman.domain.snapshots import Snapshot, counters_of, limits_of
 
-TEAM, PROVIDER = limit(level=Level.TEAM, name="t"), limit(level=Level.PROVIDER, name="alpha")
-FIRST, ENTRY = limit(name="first"), limit(level=Level.ENTRY, name="second/alpha")
+TEAM, PROVIDER = limit(level="team", name="t"), limit(level="provider", name="alpha")
+FIRST, ENTRY = limit(name="first"), limit(level="entry", name="second/alpha")
 KEYS = {
     b"1": VirtualKey(name="first", digest=b"1", team="t", limits=(FIRST, TEAM)),
     b"2": VirtualKey(

@@ -13,7 +13,6 @@ from fakes.origin import Peer, run
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Level, Metric
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing
 from pointsman.engine import attempt as module
@@ -49,7 +48,7 @@ def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
 
 HEDGE_S = 0.05
 GOOD_STREAM = (CONTENT, b"data: [DONE]\n\n")
-BUDGET = limit(Metric.USD, 10**12)
+BUDGET = limit("usd", 10**12)
 ME = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
 
 
@@ -196,7 +195,7 @@ def test_an_attempt_has_no_rival_where_none_could_help(alone: str, monkeypatch: 
             rig.live.swap(replace(rig.snapshot, pricing=PRICED))
             me = ME
             if alone == "no_room":
-                once = replace(limit(Metric.REQUESTS, 1), level=Level.ENTRY)  # which counts attempts
+                once = replace(limit("requests", 1), level="entry")  # which counts attempts
                 me = Grant(VirtualKey(name="me", digest=b"", limits=(once,)))
             begin(rig, replace(chat(stream=stream), stateful=alone == "stateful"), me)
             if stream:

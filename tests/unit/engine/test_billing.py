@@ -16,7 +16,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
-from pointsman.domain.limits import Level, Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.plans import Reason
@@ -38,7 +38,7 @@ from pointsman.providers import PROVIDERS
 
 ALPHA = candidate(endpoint("alpha"), "gpt-4o")
 ROOMY = 10**12
-BUDGET = limit(Metric.USD, ROOMY)
+BUDGET = limit("usd", ROOMY)
 
 
 def configured(
@@ -106,7 +106,7 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
 
 
 def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -> None:
-    provider = limit(Metric.REQUESTS, 9, "minute", level=Level.PROVIDER, name="alpha")
+    provider = limit("requests", 9, "minute", level="provider", name="alpha")
     scene = Scene(configured(BUDGET, provider), journal)
     hold = scene.hold()
     assert (hold.attempt, hold.nano, hold.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
@@ -138,7 +138,7 @@ def test_a_failure_is_named_and_charged_nothing(journal: JournalWriter) -> None:
 
 
 def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None:
-    scene = Scene(configured(limit(Metric.USD, 10)), journal)
+    scene = Scene(configured(limit("usd", 10)), journal)
     shorts = scene.try_to_hold()
     assert isinstance(shorts, list)
     assert wants(shorts) == [Want(shorts[0].limit.counter, shorts[0].window, shorts[0].amount - 10, 10)]
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None
 
 
 def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: JournalWriter) -> None:
-    scene = Scene(configured(limit(Metric.USD, 1 << 90)), journal)
+    scene = Scene(configured(limit("usd", 1 << 90)), journal)
     with pytest.raises(OverflowError):
         scene.try_to_hold(asking(max_tokens=1 << 70))
     assert scene.billing.ledger.open_attempts == 0
@@ -159,9 +159,9 @@ def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: Jo
     ("limits", "operation", "is_bounded"),
     [
         ((BUDGET,), "chat", True),
-        ((limit(Metric.TOKENS, ROOMY),), "completion", True),
-        ((limit(Metric.REQUESTS, 9),), "chat", False),
-        ((limit(Metric.USD, 9, soft=True),), "chat", False),
+        ((limit("tokens", ROOMY),), "completion", True),
+        ((limit("requests", 9),), "chat", False),
+        ((limit("usd", 9, soft=True),), "chat", False),
         ((BUDGET,), "responses", False),
         ((), "chat", False),
     ],
@@ -179,7 +179,7 @@ def test_an_answer_without_a_bound_is_given_one_where_it_counts(
 
 
 def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
-    scene = Scene(configured(limit(Metric.USD, 1), limit(Metric.TOKENS, 1), price=False), journal)
+    scene = Scene(configured(limit("usd", 1), limit("tokens", 1), price=False), journal)
     for number, call in enumerate((asking("file", size=10**8), asking("other", method="GET"))):
         hold = scene.hold(call, str(number))
         assert (hold.nano, hold.tokens) == (0, 0)
@@ -197,9 +197,9 @@ def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
         ((BUDGET,), "allow-and-flag", "and a budget applies"),
         ((BUDGET,), "deny", "and a budget applies"),
         ((), "deny", "and pricing.unknown is deny"),
-        ((limit(Metric.USD, 9, soft=True),), "deny", "and pricing.unknown is deny"),
-        ((limit(Metric.USD, 9, soft=True),), "allow-and-flag", None),
-        ((limit(Metric.TOKENS, ROOMY),), "allow-and-flag", None),
+        ((limit("usd", 9, soft=True),), "deny", "and pricing.unknown is deny"),
+        ((limit("usd", 9, soft=True),), "allow-and-flag", None),
+        ((limit("tokens", ROOMY),), "allow-and-flag", None),
         ((), "allow-and-flag", None),
     ],
 )
@@ -226,7 +226,7 @@ def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, p
     assert (found.code, "when the provider has done it" in found.message) == ("price_unknown", True)
     assert scene.billing.ledger.open_attempts == 0
     assert isinstance(scene.try_to_hold(asking(operation, path="/batches/b/cancel")), Hold)
-    assert isinstance(Scene(configured(limit(Metric.USD, 9, soft=True))).try_to_hold(asking(operation)), Hold)
+    assert isinstance(Scene(configured(limit("usd", 9, soft=True))).try_to_hold(asking(operation)), Hold)
 
 
 def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
@@ -267,8 +267,8 @@ def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
 
 
 def test_a_refusal_names_the_limit_and_what_is_left() -> None:
-    tight = limit(Metric.USD, 160_000)
-    scene = Scene(configured(tight, limit(Metric.REQUESTS, 5, "minute")))
+    tight = limit("usd", 160_000)
+    scene = Scene(configured(tight, limit("requests", 5, "minute")))
     scene.hold(asking(max_tokens=1))
     reason = scene.billing.refusal(short_of(scene))
     assert reason.code == "over_budget"
@@ -282,7 +282,7 @@ def test_a_refusal_names_the_limit_and_what_is_left() -> None:
 
 
 def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
-    scene = Scene(configured(limit(Metric.TOKENS, 700, "minute")))
+    scene = Scene(configured(limit("tokens", 700, "minute")))
     reason = scene.billing.refusal(short_of(scene))
     assert reason.code == "over_rate_limit"
     limited = "the limit of 700 tokens per minute of virtual key me"
@@ -292,7 +292,7 @@ def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
 
 
 def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
-    tight = limit(Metric.REQUESTS, 1, "minute")
+    tight = limit("requests", 1, "minute")
     scene = Scene(configured(tight))
     hold = scene.hold()
     assert scene.billing.refusal(short_of(scene)).code == "over_rate_limit"
@@ -364,7 +364,7 @@ def shorten(call: Call, *limits: Limit, left: int = 0) -> Shortened | None:
 
 
 def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> None:
-    money, tokens = limit(Metric.USD, 612 * 150 + 50 * 600), limit(Metric.TOKENS, 612 + 40)
+    money, tokens = limit("usd", 612 * 150 + 50 * 600), limit("tokens", 612 + 40)
     for limits, longest, named in (((money,), 50, "budget of"), ((money, tokens), 40, "limit of 652 tokens")):
         found = shorten(asking(max_tokens=100), *limits)
         assert found is not None
@@ -389,12 +389,12 @@ def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> N
     ],
 )
 def test_what_cannot_be_shortened(call: Call) -> None:
-    assert shorten(call, limit(Metric.USD, 512 * 150)) is None
+    assert shorten(call, limit("usd", 512 * 150)) is None
 
 
 def test_an_answer_that_fits_by_now_is_not_shortened() -> None:
     call = asking(max_tokens=100)
-    found = shorten(call, limit(Metric.USD, 612 * 150), left=100 * 600)
+    found = shorten(call, limit("usd", 612 * 150), left=100 * 600)
     assert found is not None
     assert found.call is call
 
@@ -441,7 +441,7 @@ def test_after_the_clock_was_set_back_windows_go_on_at_the_pace_of_the_steady_on
     wall, steady = 1_764_000_000.0, 50.0
     monkeypatch.setattr(module, "time", lambda: wall)
     monkeypatch.setattr(module, "monotonic", lambda: steady)
-    tight = limit(Metric.REQUESTS, 1, "minute")
+    tight = limit("requests", 1, "minute")
     scene = Scene(configured(tight))
     scene.billing.settle(scene.hold(), reception_of(Usage(1, 1)), None)
     wall -= 3600

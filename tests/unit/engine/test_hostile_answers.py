@@ -8,13 +8,12 @@ from fakes.engine import engine_before
 from fakes.money import limit
 from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Metric
 from pointsman.domain.snapshots import Routing
 from pointsman.routing.admit import Grant
 from unit.engine.test_room import priced
 from unit.engine.test_serve import STREAM_HEAD, answering, begin, chat, chunk, whole
 
-ME = Grant(VirtualKey(name="me", digest=b"", limits=(limit(Metric.USD, 10**15), limit(Metric.TOKENS, 10**12))))
+ME = Grant(VirtualKey(name="me", digest=b"", limits=(limit("usd", 10**15), limit("tokens", 10**12))))
 ONCE = Routing(max_attempts=1)
 USAGES = [
     b'{"prompt_tokens":-1,"completion_tokens":-9223372036854775809}',

@@ -10,7 +10,7 @@ from fakes.money import asking, limit
 from fakes.routing import endpoint, snapshot
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.leases import ALONE, NO_SHARE, Grant, Share, Unable, Want
-from pointsman.domain.limits import Level, Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.engine import remains as module
 from pointsman.engine.billing import Billing, Hold
@@ -21,8 +21,8 @@ from pointsman.money.ledger import Ledger
 from pointsman.providers._openai_errors import retry_after_s
 
 ALPHA = candidate(endpoint("alpha"), "gpt-4o")
-REQUESTS, TOKENS = limit(Metric.REQUESTS, 10), limit(Metric.TOKENS, 1000, "year")
-BUDGET = limit(Metric.USD, 1_000_000_000, "year")
+REQUESTS, TOKENS = limit("requests", 10), limit("tokens", 1000, "year")
+BUDGET = limit("usd", 1_000_000_000, "year")
 HALF = Share(1, 2, 0.0)
 
 
@@ -84,13 +84,13 @@ def test_the_names_are_openais() -> None:
 
 def test_a_budget_is_told_in_dollars() -> None:
     assert Scene(BUDGET).tells() == {"x-pointsman-budget-remaining-usd": "1"}
-    assert Scene(limit(Metric.USD, 1_500)).tells() == {"x-pointsman-budget-remaining-usd": "0.0000015"}
+    assert Scene(limit("usd", 1_500)).tells() == {"x-pointsman-budget-remaining-usd": "0.0000015"}
 
 
 def test_the_tightest_of_each_metric_is_told() -> None:
-    team = limit(Metric.REQUESTS, 4, "hour", level=Level.TEAM, name="t")
-    entry = limit(Metric.REQUESTS, 2, "hour", level=Level.ENTRY, name="me/alpha")
-    provider = limit(Metric.REQUESTS, 1, level=Level.PROVIDER, name="alpha")
+    team = limit("requests", 4, "hour", level="team", name="t")
+    entry = limit("requests", 2, "hour", level="entry", name="me/alpha")
+    provider = limit("requests", 1, level="provider", name="alpha")
     scene = Scene(REQUESTS, team, entry=(entry,))
     assert scene.tells()["x-ratelimit-limit-requests"] == "2"
     assert scene.tells(None)["x-ratelimit-limit-requests"] == "4", "nobody served it"
@@ -99,14 +99,14 @@ def test_the_tightest_of_each_metric_is_told() -> None:
 
 
 def test_of_two_that_are_equally_tight_the_one_that_lasts_is_told() -> None:
-    for limits in ((minute := limit(Metric.REQUESTS, 5, "minute"), limit(Metric.REQUESTS, 5, "year")), (minute,)):
+    for limits in ((minute := limit("requests", 5, "minute"), limit("requests", 5, "year")), (minute,)):
         resets = Scene(*limits).tells()["x-ratelimit-reset-requests"]
         assert ("h" in resets) is (len(limits) == 2), "unless the year ends within the hour"
 
 
 def test_who_has_no_limit_that_refuses_is_told_nothing() -> None:
     assert Scene().tells() == {}
-    assert Scene(limit(Metric.USD, 10, soft=True)).tells() == {}
+    assert Scene(limit("usd", 10, soft=True)).tells() == {}
 
 
 def test_the_whole_limit_is_left_of_a_window_that_opened_under_everyones_eyes() -> None:
@@ -117,7 +117,7 @@ def test_the_whole_limit_is_left_of_a_window_that_opened_under_everyones_eyes() 
 
 def test_of_a_window_that_began_before_this_worker_nothing_is_told_before_control_has() -> None:
     control = Control(left=3, lent=0)
-    scene = Scene(REQUESTS, limit(Metric.REQUESTS, 50, "hour"), BUDGET, share=NO_SHARE, control=control)
+    scene = Scene(REQUESTS, limit("requests", 50, "hour"), BUDGET, share=NO_SHARE, control=control)
     (window,) = scene.billing.ledger.present(scene.billing.ledger.account((BUDGET,)), time())
     window.opened = BUDGET.amount
     window.grant(BUDGET.amount)
@@ -161,7 +161,7 @@ def test_a_new_configuration_is_told_of_and_what_is_kept_is_bounded(monkeypatch:
     monkeypatch.setattr(module, "MAX_SHOWN", 2)
     scene = Scene(REQUESTS)
     scene.tells()
-    lower = limit(Metric.REQUESTS, 7)
+    lower = limit("requests", 7)
     scene.key = VirtualKey(name="me", digest=b"d", limits=(lower,))
     scene.snapshot = snapshot([ALPHA.endpoint])
     scene.billing.ledger.reconfigure({lower.counter: lower}, time())

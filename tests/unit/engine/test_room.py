@@ -16,7 +16,6 @@ from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
-from pointsman.domain.limits import Metric
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.engine.billing import MIN_OUTPUT
@@ -30,7 +29,7 @@ from unit.engine.test_serve import BAD_KEY, CONTENT, STREAM_HEAD, answering, beg
 # Near a limit. A token of an answer costs a nano-dollar, a prompt nothing: budgets are in tokens.
 
 GOOD_STREAM = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
-BUDGET = limit(Metric.USD, 130)
+BUDGET = limit("usd", 130)
 ME_LIMITED = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
 
 
@@ -113,7 +112,7 @@ def test_a_limit_of_requests_is_no_matter_of_length() -> None:
     async def main() -> None:
         async with engine_before(answering(whole())) as rig:
             priced(rig)
-            me = Grant(VirtualKey(name="me", digest=b"", limits=(limit(Metric.REQUESTS, 1, "minute"),)))
+            me = Grant(VirtualKey(name="me", digest=b"", limits=(limit("requests", 1, "minute"),)))
             begin(rig, chat(), me)
             await rig.log.next()
             _, client = begin(rig, chat(), me)

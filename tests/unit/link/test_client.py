@@ -13,7 +13,6 @@ import pytest
 from fakes.clock import PATIENCE_S
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Unable, Want
-from pointsman.domain.limits import Metric
 from pointsman.link import client as module
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import (
@@ -40,7 +39,7 @@ from pointsman.link.frames import (
 from pointsman.money import ledger as ledger_module
 from pointsman.money.ledger import Ledger
 
-USD = limit(Metric.USD, 1000)
+USD = limit("usd", 1000)
 NOW = 1_764_000_000.0
 DAY = int(NOW // 86_400) * 86_400
 SHARE = Share(1, 2, 0.0)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
-from pointsman.domain.limits import Level, Limit, Metric, Period
+from pointsman.domain.limits import Limit, Period
 from pointsman.money import leases
 from pointsman.money.leases import CORRECTIONS, KEEP_S, LeaseBook, Spent
 
 NOW = 1_764_000_000.0
 DAY = int(NOW // 86_400) * 86_400
-USD = limit(Metric.USD, 1000)
+USD = limit("usd", 1000)
 NAME = USD.counter
 EARLY = Share(1, 2, 0.0)
 
@@ -29,7 +29,7 @@ def book_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = Tr
 
 
 def configure(book: LeaseBook, amount: int) -> Limit:
-    changed = limit(Metric.USD, amount)
+    changed = limit("usd", amount)
     book.configure({changed.counter: changed})
     return changed
 
@@ -410,9 +410,7 @@ def test_windows_are_found_by_their_owner() -> None:
 def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "FORGET_AT_ONCE", 10)
     made = [
-        Limit(
-            level=Level.VIRTUAL_KEY, owner=f"virtual_key:{number}", metric=Metric.USD, period=Period("day"), amount=1000
-        )
+        Limit(level="virtual_key", owner=f"virtual_key:{number}", metric="usd", period=Period("day"), amount=1000)
         for number in range(25)
     ]
     limits = {one.counter: one for one in made}

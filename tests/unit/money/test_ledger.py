@@ -4,16 +4,16 @@ import pytest
 
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
-from pointsman.domain.limits import Level, Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.money import ledger as module
 from pointsman.money.ledger import Ledger, Reservation, Short
 
 NOW = 1_764_000_000.0  # the beginning of a minute
 DAY = int(NOW // 86_400) * 86_400
-USD = limit(Metric.USD, 1000)
-TOKENS = limit(Metric.TOKENS, 500, "minute", level=Level.TEAM, name="t")
-REQUESTS = limit(Metric.REQUESTS, 3, "minute", level=Level.CUSTOMER, name="c")
-ATTEMPTS = limit(Metric.REQUESTS, 3, "minute", level=Level.PROVIDER, name="p")
+USD = limit("usd", 1000)
+TOKENS = limit("tokens", 500, "minute", level="team", name="t")
+REQUESTS = limit("requests", 3, "minute", level="customer", name="c")
+ATTEMPTS = limit("requests", 3, "minute", level="provider", name="p")
 ALL = (USD, TOKENS, REQUESTS, ATTEMPTS)
 HALF = Share(1, 2, 0.0)
 
@@ -123,7 +123,7 @@ def test_what_is_free_costs_nothing_even_where_nothing_is_left() -> None:
 
 
 def test_a_soft_limit_counts_and_refuses_nothing() -> None:
-    soft = limit(Metric.USD, 100, soft=True)
+    soft = limit("usd", 100, soft=True)
     ledger = Ledger()
     take(ledger, "a", 5000, limits=(soft,))
     ledger.settle("a", 4000, 0)
@@ -254,11 +254,11 @@ def test_editing_a_limit_keeps_what_was_spent() -> None:
     ledger = Ledger()
     take(ledger, "a")
     ledger.settle("a", 60, 4)
-    raised = limit(Metric.USD, 2000)
+    raised = limit("usd", 2000)
     assert ledger.reconfigure(changed(raised), NOW) == []
     assert state(ledger, raised) == (2000, 0, 60)
-    ledger.reconfigure(changed(limit(Metric.USD, 50)), NOW)
-    assert refused(ledger, 1, limits=(limit(Metric.USD, 50),))[0].available == -10
+    ledger.reconfigure(changed(limit("usd", 50)), NOW)
+    assert refused(ledger, 1, limits=(limit("usd", 50),))[0].available == -10
 
 
 def test_what_is_idle_of_a_lowered_limit_is_given_back_at_once() -> None:
@@ -266,7 +266,7 @@ def test_what_is_idle_of_a_lowered_limit_is_given_back_at_once() -> None:
     ledger = Ledger(HALF)
     take(ledger, "a", 100, limits=(USD,))
     ledger.granted([Grant(USD.counter, DAY, 500, 0, 0)])
-    lowered = limit(Metric.USD, 200)
+    lowered = limit("usd", 200)
     assert ledger.reconfigure(changed(lowered), NOW) == [Return(USD.counter, DAY, 900, 500)]
     assert refused(ledger, 1, limits=(lowered,))[0].available == 0
     ledger.settle("a", 100, 0)
@@ -276,7 +276,7 @@ def test_a_raise_is_not_taken_before_control_has_granted_it() -> None:
     """Control takes a window that is not open here to open with the share of the limit before."""
     ledger = Ledger(HALF)
     take(ledger, "a", limits=(TOKENS,))
-    raised = limit(Metric.USD, 100_000)
+    raised = limit("usd", 100_000)
     ledger.reconfigure(changed(raised, TOKENS), NOW)
     (short,) = refused(ledger, 1, limits=(raised,))
     assert (short.available, short.opened) == (0, 0)
@@ -286,7 +286,7 @@ def test_a_raise_is_not_taken_before_control_has_granted_it() -> None:
 
 def test_a_limit_may_become_soft_and_hard_again() -> None:
     ledger = Ledger()
-    soft = limit(Metric.USD, 1000, soft=True)
+    soft = limit("usd", 1000, soft=True)
     take(ledger, "a", 1000, limits=(USD,))
     ledger.reconfigure(changed(soft), NOW)
     take(ledger, "b", 500, limits=(soft,))
@@ -297,7 +297,7 @@ def test_a_limit_may_become_soft_and_hard_again() -> None:
 def test_requests_of_before_do_not_bring_the_old_limit_back() -> None:
     ledger = Ledger()
     take(ledger, "a", 10, limits=(USD,))
-    lowered = limit(Metric.USD, 50)
+    lowered = limit("usd", 50)
     ledger.reconfigure(changed(lowered), NOW)
     assert refused(ledger, 500, limits=(USD,))[0].limit is lowered
 
@@ -317,7 +317,7 @@ def test_a_limit_that_comes_back_goes_on_where_it_was() -> None:
     take(ledger, "a", 400, limits=(USD,))
     ledger.settle("a", 400, 0)
     ledger.reconfigure({}, NOW)
-    back = limit(Metric.USD, 1000)
+    back = limit("usd", 1000)
     ledger.reconfigure(changed(back), NOW)
     (short,) = refused(ledger, 101, limits=(back,))
     assert (short.available, short.opened) == (100, 500)
@@ -381,7 +381,7 @@ def test_what_is_lent_ahead_of_a_limit_that_is_lowered_or_gone_is_given_back(amo
     ledger = Ledger(NO_SHARE)
     ledger.reconfigure({USD.counter: USD}, NOW)
     ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
-    limits = {} if amount is None else {USD.counter: limit(Metric.USD, amount)}
+    limits = {} if amount is None else {USD.counter: limit("usd", amount)}
     assert ledger.reconfigure(limits, NOW) == ([] if is_kept else [Return(USD.counter, DAY, 300)])
     assert ledger.holdings() == ([Holding(USD.counter, DAY, 300)] if is_kept else [])
 

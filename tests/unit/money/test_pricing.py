@@ -188,7 +188,7 @@ def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> No
 def test_media_count_with_their_tokens_and_not_with_their_bytes() -> None:
     with_media = asking(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
     assert upper_bound(terms(), with_media) == ((100_000 + 100 + TEMPLATE_TOKENS) * 150 + 600, 100_613)
-    assert longest_answer(terms(), replace(with_media, max_tokens=99), Metric.TOKENS, 100_632) == 20
+    assert longest_answer(terms(), replace(with_media, max_tokens=99), "tokens", 100_632) == 20
 
 
 def test_every_answer_is_charged_for() -> None:
@@ -205,7 +205,7 @@ def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it()
     ):
         assert most_output(short, asked) == tokens
         assert upper_bound(short, asked)[1] == 100 + TEMPLATE_TOKENS + tokens
-        assert longest_answer(short, asked, Metric.TOKENS, 10**6) == tokens
+        assert longest_answer(short, asked, "tokens", 10**6) == tokens
     assert most_output(terms(output=500), asking("completion")) == 500
 
 
@@ -228,7 +228,7 @@ def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, piece
     st.none() | st.integers(1, 100_000),
     st.integers(1, 8),
     st.sampled_from(("chat", "completion", "responses")),
-    st.tuples(st.sampled_from((Metric.USD, Metric.TOKENS)), st.integers(-1000, 10**15) | st.integers(-1000, 10**6)),
+    st.tuples(st.sampled_from(("usd", "tokens")), st.integers(-1000, 10**15) | st.integers(-1000, 10**6)),
     st.none() | st.integers(1, 100_000),
 )
 def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
@@ -246,7 +246,7 @@ def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
 
     def bound(tokens: int) -> int:
         nano, used = upper_bound(given_terms, replace(call, max_tokens=tokens))
-        return nano if metric is Metric.USD else used
+        return nano if metric == "usd" else used
 
     longest = longest_answer(given_terms, call, metric, room)
     wanted = max_tokens or output or DEFAULT_OUTPUT
@@ -259,11 +259,11 @@ def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
 
 def test_what_has_room_for_no_prompt_has_none_for_an_answer() -> None:
     call = asking(size=488, max_tokens=100)
-    assert longest_answer(terms(), call, Metric.USD, 1000 * 150) == 0
-    assert longest_answer(terms(), call, Metric.USD, 1000 * 150 + 599) == 0
-    assert longest_answer(terms(), call, Metric.USD, 1000 * 150 + 600) == 1
-    assert longest_answer(terms(), call, Metric.TOKENS, 1020) == 20
-    assert longest_answer(terms(), call, Metric.REQUESTS, 10**9) == 0, "no length makes a request less than one"
+    assert longest_answer(terms(), call, "usd", 1000 * 150) == 0
+    assert longest_answer(terms(), call, "usd", 1000 * 150 + 599) == 0
+    assert longest_answer(terms(), call, "usd", 1000 * 150 + 600) == 1
+    assert longest_answer(terms(), call, "tokens", 1020) == 20
+    assert longest_answer(terms(), call, "requests", 10**9) == 0, "no length makes a request less than one"
     free = Price(Rates(input=150_000, output=0))
-    assert longest_answer(terms(free), call, Metric.USD, 1000 * 150) == 100
-    assert longest_answer(terms(free), call, Metric.USD, 1000 * 150 - 1) == 0
+    assert longest_answer(terms(free), call, "usd", 1000 * 150) == 100
+    assert longest_answer(terms(free), call, "usd", 1000 * 150 - 1) == 0

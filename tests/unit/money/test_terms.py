@@ -6,16 +6,15 @@ from msgspec.structs import replace
 from fakes.money import PLAIN, limit
 from fakes.routing import endpoint, snapshot
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level, Metric
 from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.domain.targets import candidate
 from pointsman.money.terms import Terms, terms_of
 
-OWN = limit(level=Level.VIRTUAL_KEY)
-TEAM = limit(level=Level.TEAM, name="t")
-ENTRY = limit(Metric.REQUESTS, level=Level.ENTRY, name="me/alpha")
-PROVIDER = limit(Metric.TOKENS, level=Level.PROVIDER, name="alpha")
+OWN = limit(level="virtual_key")
+TEAM = limit(level="team", name="t")
+ENTRY = limit("requests", level="entry", name="me/alpha")
+PROVIDER = limit("tokens", level="provider", name="alpha")
 KEY = VirtualKey(
     name="me",
     digest=b"",
@@ -152,9 +151,9 @@ def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them()
 @pytest.mark.parametrize(
     ("limits", "has_budget"),
     [
-        ((limit(Metric.USD),), True),
-        ((limit(Metric.USD, soft=True),), False),
-        ((limit(Metric.TOKENS), limit(Metric.REQUESTS)), False),
+        ((limit("usd"),), True),
+        ((limit("usd", soft=True),), False),
+        ((limit("tokens"), limit("requests")), False),
         ((), False),
     ],
 )

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
-from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import UsageSource
 
 Row = dict[str, Any]
@@ -44,7 +43,7 @@ def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
             "window_start": start,
             "epoch": NOBODY,
             "window_end": end,
-            "posted": usd if metric == Metric.USD.value else tokens,
+            "posted": usd if metric == "usd" else tokens,
         }
         for counter, start, end, metric in json.loads(row["counters"])
     ]

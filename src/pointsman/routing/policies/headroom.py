@@ -4,7 +4,7 @@ Whether a request really fits is decided when its attempt reserves; this spares 
 """
 
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
@@ -31,5 +31,5 @@ def live(
 def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
     """The reason for a limit that a request does not fit in. `ends_at`, when its window ends, is in monotonic
     seconds; absent where the next window would have no room either."""
-    code = "over_budget" if limit.metric is Metric.USD else "over_rate_limit"
+    code = "over_budget" if limit.metric == "usd" else "over_rate_limit"
     return Reason(code, f"the {limit} {said}", until=ends_at)
