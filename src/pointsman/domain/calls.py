@@ -26,7 +26,7 @@ class Media(Struct, frozen=True, gc=False):
 NO_MEDIA = Media()
 
 
-class RequestHead(Struct, frozen=True, kw_only=True):
+class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
     """The facts of a request that its head alone tells. It is made once for each distinct head and shared.
 
     `path` is the path and query below `/v1`, with its leading slash. `dialect` names how the client speaks, as one of

@@ -88,7 +88,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         self, endpoint: Endpoint, key: ProviderKey, head: RequestHead, content_type: str
     ) -> tuple[bytes, bytes]:
         """Target and header lines, kept with the key that is in them."""
-        known, at = key.envelopes.known, (self, endpoint.base_path, head.path, content_type, head.forwarded)
+        known, at = key.envelopes.known, (endpoint, head, content_type)
         found = known.get(at)
         if found is None:
             lines = _USER_AGENT
@@ -161,9 +161,10 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
         quirks = candidate.endpoint.quirks
-        if not isinstance(quirks, Quirks):
+        if type(quirks) is not Quirks:
             quirks = self.quirks
-        fields = self._bounded(call, quirks.output_bound).copy()
+        is_placed = call.max_tokens is not None and call.max_tokens == call.stated_tokens
+        fields = (call.fields if is_placed else self._bounded(call, quirks.output_bound)).copy()
         fields["model"] = _model_name(candidate.model)
         if not self.streams_usage:
             fields.pop("stream_options", None)
