@@ -12,7 +12,7 @@ from uuid import UUID
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
-from pointsman.journal.records import CounterRef, Outcome, Scope
+from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.leases import LeaseBook
 
@@ -70,11 +70,11 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _scope(number: int) -> Scope:
+def _scope(number: int) -> ChargeScope:
     owners = (f"virtual_key:key-{number}", f"team:team-{number % 7}", "provider:openai")
     counters = [CounterRef(counter=f"{owners[0]}|{metric}|{per}", metric=metric, unit=per) for metric, per in _COUNTERS]
     counters += [CounterRef(counter=f"{owner}|usd|month", metric="usd", unit="month") for owner in owners[1:]]
-    return Scope(
+    return ChargeScope(
         number=number,
         virtual_key=f"key-{number}",
         team=f"team-{number % 7}",
@@ -87,7 +87,7 @@ def _scope(number: int) -> Scope:
     )
 
 
-def _request(writer: JournalWriter, scope: Scope, number: int) -> None:
+def _request(writer: JournalWriter, scope: ChargeScope, number: int) -> None:
     now = time.time()
     request_id = str(UUID(int=(int(now * 1000) << 80) | (7 << 76) | (2 << 62) | number))
     writer.intent(scope, request_id, 1, now, 900_000, 1_400)

@@ -27,7 +27,7 @@ from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
-from pointsman.journal.records import CounterRef, Outcome, Scope
+from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.link.inquirer import AwayError, Item
@@ -44,7 +44,7 @@ governance:
 DAY_COUNTER = "virtual_key:me|usd|day"
 
 
-def scope(number: int = 1, **fields: Any) -> Scope:
+def scope(number: int = 1, **fields: Any) -> ChargeScope:
     counters = (
         CounterRef(counter=DAY_COUNTER, metric="usd", unit="day"),
         CounterRef(counter="team:research|usd|month", metric="usd", unit="month"),
@@ -61,7 +61,7 @@ def scope(number: int = 1, **fields: Any) -> Scope:
     )
     known = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
     given: dict[str, Any] = {**known, "variant": None, "price_version": "1", "counters": counters, **fields}
-    return Scope(number=number, **given)
+    return ChargeScope(number=number, **given)
 
 
 def request_id(number: int, at: float) -> str:
@@ -85,7 +85,7 @@ def record(one: str, at: float, **fields: Any) -> bytes:
 
 
 def write_request(
-    writer: JournalWriter, number: int, at: float, of: Scope | None = None, nano: int = 70, **fields: Any
+    writer: JournalWriter, number: int, at: float, of: ChargeScope | None = None, nano: int = 70, **fields: Any
 ) -> str:
     """Write one request with one attempt: 10 tokens in, 5 out."""
     of = of or scope()
@@ -96,7 +96,7 @@ def write_request(
     return one
 
 
-def write_estimated(writer: JournalWriter, number: int, at: float, of: Scope, nano: int, most: int) -> str:
+def write_estimated(writer: JournalWriter, number: int, at: float, of: ChargeScope, nano: int, most: int) -> str:
     """Write one request whose client disconnected: estimated at `nano`, with `most` held by limits."""
     one = request_id(number, at)
     writer.intent(of, one, 1, at, most, 100)
@@ -117,7 +117,7 @@ class ControlPlane:
         self.writer = writer
         self.client = client
 
-    def write(self, number: int, at: float | None = None, of: Scope | None = None, **fields: Any) -> str:
+    def write(self, number: int, at: float | None = None, of: ChargeScope | None = None, **fields: Any) -> str:
         return write_request(self.writer, number, time.time() if at is None else at, of, **fields)
 
     async def ingest(self) -> None:

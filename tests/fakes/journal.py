@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pointsman.journal.reader import JournalReader, Position
-from pointsman.journal.records import CounterRef, Intent, Outcome, Record, Scope
+from pointsman.journal.records import ChargeScope, CounterRef, Intent, Outcome, Record
 from pointsman.journal.writer import JournalWriter
 
 SMALL = 4096  # bytes per segment
@@ -13,8 +13,8 @@ COUNTERS = (
 )
 
 
-def scope(number: int = 1, provider: str = "alpha") -> Scope:
-    return Scope(
+def scope(number: int = 1, provider: str = "alpha") -> ChargeScope:
+    return ChargeScope(
         number=number,
         virtual_key="me",
         team="t",
@@ -51,7 +51,7 @@ def read_all(
     position = position or Position()
     while True:
         chunk = reader.read(position, at_once, is_live=is_live)
-        records += [record for record in chunk.records if not isinstance(record, Scope)]
+        records += [record for record in chunk.records if not isinstance(record, ChargeScope)]
         damage += chunk.damage
         position = chunk.end
         if chunk.is_end:

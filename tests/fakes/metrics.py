@@ -3,13 +3,13 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from pointsman.admin.metrics import render
-from pointsman.telemetry.metrics import Page
+from pointsman.telemetry.metrics import MetricsPage
 
 
-def samples(page: Page | str) -> dict[str, float]:
+def samples(page: MetricsPage | str) -> dict[str, float]:
     """Return samples by name and labels, in the order of the text, read by the official parser. Duplicates are
     errors."""
-    text = render(page).decode() if isinstance(page, Page) else page
+    text = render(page).decode() if isinstance(page, MetricsPage) else page
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -15,11 +15,11 @@ from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Rows
 from pointsman.control.store.store import Batch, Store
 from pointsman.journal.reader import JournalReader
-from pointsman.journal.records import Outcome, Scope
+from pointsman.journal.records import ChargeScope, Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.leases import LeaseBook
 
-SCOPE = Scope(
+SCOPE = ChargeScope(
     number=1,
     virtual_key="me",
     team=None,

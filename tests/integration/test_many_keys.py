@@ -17,7 +17,7 @@ from integration.gateway import chat, run, serving
 from pointsman.config.compile import compile_file
 from pointsman.config.snapshot_file import read_snapshot, write_snapshot
 from pointsman.engine.live import Live
-from pointsman.routing.admit import Grant, admit
+from pointsman.routing.admit import Admission, admit
 from pointsman.runtime.worker import Worker
 from pointsman.simulate import Settings
 
@@ -162,7 +162,7 @@ def test_lookup_is_as_fast_among_many_keys(count: int, tmp_path: Path) -> None:
     def per_key_s() -> float:
         began = time.thread_time()
         for digest in digests:
-            assert isinstance(admit(digest, live.snapshot), Grant)
+            assert isinstance(admit(digest, live.snapshot), Admission)
         return (time.thread_time() - began) / len(digests)
 
     first_s, again_s = per_key_s(), min(per_key_s() for _ in range(5))

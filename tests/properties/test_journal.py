@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakes.journal import read_all, write
 from pointsman.journal.reader import JournalReader, Position
-from pointsman.journal.records import Record, Scope
+from pointsman.journal.records import ChargeScope, Record
 from pointsman.journal.segments import FRAME_BYTES, LENGTH, segment_path
 from pointsman.journal.writer import JournalWriter
 
@@ -27,7 +27,7 @@ def _journal(folder: Path, count: int) -> tuple[Path, list[Record], list[tuple[i
     chunk = reader.read(Position(), 1000, is_live=True)
     frames = []
     for at, record in zip(chunk.offsets, chunk.records, strict=True):
-        if not isinstance(record, Scope):
+        if not isinstance(record, ChargeScope):
             frames.append((at, at + FRAME_BYTES + LENGTH.unpack_from(content, at)[0]))
     reader.close()
     return writer.folder, told, frames, chunk.end.offset

@@ -20,7 +20,7 @@ from pointsman.telemetry.metrics import (
     GaugeFamily,
     Histogram,
     HistogramFamily,
-    Page,
+    MetricsPage,
     decode_page,
 )
 
@@ -35,35 +35,36 @@ class WorkerPages:
     """
 
     def __init__(self) -> None:
-        self._pages: dict[int, Page] = {}
+        self._pages: dict[int, MetricsPage] = {}
         self._one_at_a_time = Lock()
-        self._before = Page()  # the sum over workers that ended long ago
+        self._before = MetricsPage()  # the sum over workers that ended long ago
 
-    def text(self, pages: Mapping[int, bytes], alive: Iterable[int], own: Page) -> bytes:
+    def text(self, pages: Mapping[int, bytes], alive: Iterable[int], own: MetricsPage) -> bytes:
         """The whole page in the text format of Prometheus, from pages that were just received and control's own. Takes
         some milliseconds, so it runs in a thread, one at a time."""
         with self._one_at_a_time:
-            readable: dict[int, Page] = {}
+            readable: dict[int, MetricsPage] = {}
             for epoch, page in pages.items():
                 with suppress(msgspec.DecodeError):  # of another version, which drains
                     readable[epoch] = decode_page(page)
             return render(merged([self.take(readable, alive), own]))
 
-    def take(self, pages: Mapping[int, Page], alive: Iterable[int]) -> Page:
+    def take(self, pages: Mapping[int, MetricsPage], alive: Iterable[int]) -> MetricsPage:
         """The sum, with the pages that were just received. `alive` are the workers that are connected."""
         self._pages.update(pages)
         living = set(alive)
         gone = [epoch for epoch in self._pages if epoch not in living]
         for epoch in gone[: max(0, len(gone) - MAX_GONE)]:
             page = self._pages.pop(epoch)
-            self._before = merged([self._before, Page(page.counters, page.histograms)])
+            self._before = merged([self._before, MetricsPage(page.counters, page.histograms)])
         pages_now = [
-            page if epoch in living else Page(page.counters, page.histograms) for epoch, page in self._pages.items()
+            page if epoch in living else MetricsPage(page.counters, page.histograms)
+            for epoch, page in self._pages.items()
         ]
         return merged([self._before, *pages_now])
 
 
-def merged(pages: Iterable[Page]) -> Page:
+def merged(pages: Iterable[MetricsPage]) -> MetricsPage:
     """One page, in which each series is there once."""
     counters: dict[str, CounterFamily] = {}
     histograms: dict[str, HistogramFamily] = {}
@@ -75,7 +76,7 @@ def merged(pages: Iterable[Page]) -> Page:
             _add_histograms(histograms, one)
         for read in page.gauges:
             _add_gauges(gauges, read)
-    return Page(list(counters.values()), list(histograms.values()), list(gauges.values()))
+    return MetricsPage(list(counters.values()), list(histograms.values()), list(gauges.values()))
 
 
 def _add_counters(found: dict[str, CounterFamily], family: CounterFamily) -> None:
@@ -118,7 +119,7 @@ def _add_gauges(found: dict[str, GaugeFamily], family: GaugeFamily) -> None:
 
 
 class _Families(Collector):
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: MetricsPage) -> None:
         self._page = page
 
     def collect(self) -> Iterator[Metric]:
@@ -144,7 +145,7 @@ def _counters(family: CounterFamily) -> Iterator[Metric]:
     yield made
 
 
-def render(page: Page) -> bytes:
+def render(page: MetricsPage) -> bytes:
     """The page in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(page))

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 
 from pointsman import __version__
 from pointsman.control.inquiries import ControlState, LimitState
-from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
+from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
 
 MAX_LIMITS = 1000
 _NANO = 1_000_000_000
 _OWNER = ("scope", "owner", "period")
 
 
-def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> Page:
+def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> MetricsPage:
     """Counters and gauges of control. `silent` workers are connected and did not answer this time."""
-    return Page(list(_counters(state)), [], [*_processes(state, silent), *_books(state), *_limits(limits)])
+    return MetricsPage(list(_counters(state)), [], [*_processes(state, silent), *_books(state), *_limits(limits)])
 
 
 def _counters(state: ControlState) -> Iterator[CounterFamily]:

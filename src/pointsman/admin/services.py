@@ -60,7 +60,7 @@ Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
 """Unix seconds, up to the year 9999."""
 
 
-class Span(BaseModel):
+class TimeSpan(BaseModel):
     """The parameters that state a span of time, and no unknown ones."""
 
     model_config = ConfigDict(extra="forbid")

@@ -17,7 +17,7 @@ from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import CounterRef, Intent, Kept, Outcome, RequestDone, Scope, attempt_id
+from pointsman.journal.records import ChargeScope, CounterRef, Intent, Kept, Outcome, RequestDone, attempt_id
 
 HOUR_S = 3600
 MAX_OPEN = 200_000
@@ -49,14 +49,14 @@ class OpenAttempt(Struct, gc=False):
 
     position: Position
     intent: Intent
-    scope: Scope
+    scope: ChargeScope
     outcome: Outcome | None = None
 
 
-class Span(Struct, gc=False):
+class WindowSpan(Struct, gc=False):
     """The windows of a scope's counters that hold from `since` until `until`, and the hour they are in."""
 
-    scope: Scope
+    scope: ChargeScope
     since: int
     until: int
     hour: int
@@ -70,12 +70,12 @@ class OpenRequests:
     def __init__(self) -> None:
         self._open: dict[str, list[OpenAttempt]] = {}
         self._drop_at = MAX_OPEN
-        self._spans: dict[int, Span] = {}
+        self._spans: dict[int, WindowSpan] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def begun(self, position: Position, intent: Intent, scope: Scope) -> None:
+    def begun(self, position: Position, intent: Intent, scope: ChargeScope) -> None:
         attempt = OpenAttempt(position, intent, scope)
         found = self._open.get(intent.request_id)
         if found is not None:
@@ -108,7 +108,7 @@ class OpenRequests:
             return min(attempts[0].position, position)
         return position
 
-    def span(self, scope: Scope, at: float) -> Span:
+    def span(self, scope: ChargeScope, at: float) -> WindowSpan:
         """The windows of a scope at a moment."""
         found = self._spans.get(scope.number)
         if found is not None and found.since <= at < found.until and found.scope is scope:
@@ -119,7 +119,7 @@ class OpenRequests:
         windows = tuple(_window(ref, at) for ref in scope.counters)
         since = max((hour, *(start for start, _ in windows)))
         until = min((hour + HOUR_S, *(end for _, end in windows)))
-        found = self._spans[scope.number] = Span(scope, since, until, hour, windows)
+        found = self._spans[scope.number] = WindowSpan(scope, since, until, hour, windows)
         return found
 
     def take_all(self) -> list[tuple[str, list[OpenAttempt]]]:
@@ -142,7 +142,7 @@ class _Tally(Struct):
     apart, since those of an attempt that nobody accounted for were reserved and not used."""
 
     epoch: int
-    span: Span
+    span: WindowSpan
     sums: list[int]
     tokens: int = 0
     firsts: int = 0
@@ -176,7 +176,7 @@ class Accounting:
         self._unsettled: list[Row] = []
         self._state: list[Change] = []
 
-    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests) -> None:
+    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Take records in."""
         self.records += len(chunk.records)
         self._sums = None
@@ -196,7 +196,7 @@ class Accounting:
                             self._unsettled.append(_unsettled(attempt.intent, span, record))
                 elif type(record) is RequestDone:
                     requests.done(self._write(record.record))
-                elif type(record) is Scope:
+                elif type(record) is ChargeScope:
                     scopes[record.number] = record
                 elif type(record) is Kept:
                     self._note_state(record, scopes.get(record.scope))
@@ -284,7 +284,7 @@ class Accounting:
     def _tag_rows(self) -> list[Row]:
         return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
-    def _charge_reserved(self, epoch: int, intent: Intent, span: Span) -> None:
+    def _charge_reserved(self, epoch: int, intent: Intent, span: WindowSpan) -> None:
         tally = self._tally(epoch, span)
         sums = tally.sums
         sums[0] += 1
@@ -295,7 +295,7 @@ class Accounting:
         tally.firsts += intent.ordinal == 1
         self._unsettled.append(_unsettled(intent, span, None))
 
-    def _note_state(self, kept: Kept, scope: Scope | None) -> None:
+    def _note_state(self, kept: Kept, scope: ChargeScope | None) -> None:
         """Take in what became known of things that a provider keeps."""
         if scope is None:
             return
@@ -305,7 +305,7 @@ class Accounting:
                 Change(how, Record(id=one, kind=kind, provider=scope.provider, key=kept.key, owner=owner, at=kept.at))
             )
 
-    def _tally(self, epoch: int, span: Span) -> _Tally:
+    def _tally(self, epoch: int, span: WindowSpan) -> _Tally:
         """Where attempts of a scope in these windows are summed up."""
         key = (epoch, span.scope.number)
         found = self._latest.get(key)
@@ -372,13 +372,13 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
         tally.firsts += 1
 
 
-def _held(outcome: Outcome, span: Span) -> int:
+def _held(outcome: Outcome, span: WindowSpan) -> int:
     """What budgets count of an attempt beyond its cost."""
     has_budget = any(ref.metric == "usd" for ref in span.scope.counters)
     return outcome.nano - outcome.cost_nano if has_budget else 0
 
 
-def _unsettled(intent: Intent, span: Span, outcome: Outcome | None) -> Row:
+def _unsettled(intent: Intent, span: WindowSpan, outcome: Outcome | None) -> Row:
     """An attempt whose cost no provider told; without an outcome its worker died."""
     scope, counters, until = span.scope, [], int(intent.at)
     for ref, (start, end) in zip(scope.counters, span.windows, strict=True):

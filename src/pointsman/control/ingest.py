@@ -17,7 +17,7 @@ from pointsman.control.accounting import Accounting, Charged, OpenRequests
 from pointsman.control.piecemeal import Piecemeal
 from pointsman.control.store.database import RefusedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
-from pointsman.control.store.store import JournalState, Refusal, Store
+from pointsman.control.store.store import JournalState, RefusedPiece, Store
 from pointsman.domain.leases import Share, Unable
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
 from pointsman.money.leases import LeaseBook
@@ -409,7 +409,7 @@ class Ingest:
             else:
                 journal.reader.remove_before(low.segment)
 
-    def _refused(self, refusals: list[Refusal]) -> None:
+    def _refused(self, refusals: list[RefusedPiece]) -> None:
         self.state.refused += len(refusals)
         for one in refusals[:MAX_TOLD]:
             where = (one.piece.epoch, one.piece.position.segment, one.piece.position.offset)

@@ -5,9 +5,9 @@ import json
 import msgspec
 
 from pointsman.control.accounting import Accounting, Charged, OpenAttempt, OpenRequests
-from pointsman.control.store.store import Piece, Refusal
+from pointsman.control.store.store import Piece, RefusedPiece
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import Outcome, Record, RequestDone, Scope
+from pointsman.journal.records import ChargeScope, Outcome, Record, RequestDone
 
 
 class Piecemeal(Accounting):
@@ -18,7 +18,7 @@ class Piecemeal(Accounting):
         self.pieces: list[Piece] = []
         self._charged: list[list[Charged]] = []  # of each piece
 
-    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, Scope], requests: OpenRequests) -> None:
+    def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Take records in, a piece each."""
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             one = Accounting()
@@ -39,7 +39,7 @@ class Piecemeal(Accounting):
             told = _json({"abandoned": [_attempt(attempt) for attempt in attempts]})
             self._keep(one, epoch, attempts[0].position, told)
 
-    def taken(self, refusals: list[Refusal]) -> list[Charged]:
+    def taken(self, refusals: list[RefusedPiece]) -> list[Charged]:
         """What the lease book is to be told once all but these was committed."""
         refused = {(one.piece.epoch, one.piece.position): one.counters for one in refusals}
         return [

@@ -28,7 +28,7 @@ from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.memos import Memo
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.journal.records import CounterRef, Outcome, Scope
+from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.money.ledger import Account, Ledger, Short
 from pointsman.money.pricing import longest_answer, most_output, upper_bound
@@ -52,7 +52,7 @@ class Tab(Struct, frozen=True, eq=False):
 
     terms: Terms
     account: Account
-    scope: Scope
+    scope: ChargeScope
     is_bounded: bool
     may_shorten: bool
     unfinished: str | None
@@ -278,7 +278,7 @@ class Billing:
     def _open_tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
         terms = terms_of(key, candidate, snapshot)
         self._scopes += 1
-        scope = Scope(
+        scope = ChargeScope(
             number=self._scopes,
             virtual_key=key.name if key is not None else None,
             team=key.team if key is not None else None,
@@ -302,7 +302,7 @@ class Billing:
         return self._answers.setdefault(candidate.id, Answers())
 
 
-def _price_unknown(terms: Terms, scope: Scope, pricing: Pricing) -> Reason | None:
+def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
     if terms.price is not None:
         return None
     if terms.has_budget:

@@ -29,7 +29,7 @@ from pointsman.engine.responses import id_lines
 from pointsman.engine.serve import Cancelled, serve
 from pointsman.engine.tasks import Bell, EagerTask, Suspension
 from pointsman.engine.uploads import UploadRelay
-from pointsman.routing.admit import Grant, admit, check_time
+from pointsman.routing.admit import Admission, admit, check_time
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire import PATHS
@@ -55,7 +55,7 @@ class AdmittedHead(Struct, frozen=True, eq=False):
 
     snapshot: Snapshot
     asked: ParsedHead
-    grant: Grant
+    grant: Admission
     mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
     expires_at: float = INFINITY  # of the virtual key, in Unix seconds

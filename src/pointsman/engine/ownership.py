@@ -18,7 +18,7 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.snapshots import Snapshot, allows_unowned
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, Touched, after, owner_of
 from pointsman.engine.tasks import Waiter
-from pointsman.journal.records import Kept, Scope
+from pointsman.journal.records import ChargeScope, Kept
 from pointsman.journal.writer import JournalWriter
 from pointsman.wire.state import ID, id_of, told_in
 from pointsman.wire.state_streams import StateStream
@@ -132,7 +132,7 @@ class Ownership:
         unknown = {EVERYBODY}
         return {name for name in ids if visible.isdisjoint(owners.get(name) or unknown)}
 
-    def answered(self, call: Call, scope: Scope, request_id: str, key: str, body: bytes) -> None:
+    def answered(self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes) -> None:
         """Learn from a whole answer with a status of 2xx."""
         touched = call.state
         assert touched is not None
@@ -151,7 +151,7 @@ class Ownership:
             found += _new(touched, told)
         self.learn(call, scope, request_id, key, found)
 
-    def sent(self, call: Call, scope: Scope, request_id: str, key: str) -> "Watch | None":
+    def sent(self, call: Call, scope: ChargeScope, request_id: str, key: str) -> "Watch | None":
         """Keep in mind what a call uses. Returns what is to be told of an answer that is passed on as it arrives, if it
         may hold ids."""
         touched = call.state
@@ -163,12 +163,14 @@ class Ownership:
             return None
         return Watch(self, call, scope, request_id, key)
 
-    def _is_old(self, name: str, scope: Scope) -> bool:
+    def _is_old(self, name: str, scope: ChargeScope) -> bool:
         """Whether something of this owner was not written down for a while."""
         known = self._known.get(name, {}).get(scope.provider)
         return known is not None and known.owner == _owner(scope) and time() - known.at >= RENEWED_S
 
-    def learn(self, call: Call, scope: Scope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]) -> None:
+    def learn(
+        self, call: Call, scope: ChargeScope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]
+    ) -> None:
         """Write down and tell what is new of these: how, kind and id of each."""
         touched = call.state
         assert touched is not None
@@ -239,7 +241,7 @@ class Ownership:
 class Watch:
     """Learns of what a stream creates while it passes."""
 
-    def __init__(self, ownership: Ownership, call: Call, scope: Scope, request_id: str, key: str) -> None:
+    def __init__(self, ownership: Ownership, call: Call, scope: ChargeScope, request_id: str, key: str) -> None:
         assert call.state is not None
         self._ownership = ownership
         self._call = call
@@ -278,7 +280,7 @@ def _new(touched: Touched, told: Iterable[tuple[str, str]]) -> list[tuple[str, s
     return [(SEEN, kind, one) for kind, one in told if one not in named]
 
 
-def _owner(scope: Scope) -> str:
+def _owner(scope: ChargeScope) -> str:
     return owner_of(scope.virtual_key, scope.team)
 
 

@@ -6,16 +6,18 @@ from time import monotonic
 from pointsman.domain.plans import Health
 from pointsman.engine.engine import Engine
 from pointsman.engine.upstreams import Upstreams
-from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Page, counter, gauge
+from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
 from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
 
 
-def metrics_page(engine: Engine, public: HttpServer) -> Page:
+def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
     """Counters, histograms and gauges of one worker."""
     accounts = engine.accounts
-    return Page([*accounts.counters, *_counters(engine)], list(accounts.histograms), list(_gauges(engine, public)))
+    return MetricsPage(
+        [*accounts.counters, *_counters(engine)], list(accounts.histograms), list(_gauges(engine, public))
+    )
 
 
 def _counters(engine: Engine) -> Iterator[CounterFamily]:

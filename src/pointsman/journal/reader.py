@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from pointsman.journal.records import DECODER, Record, Scope
+from pointsman.journal.records import DECODER, ChargeScope, Record
 from pointsman.journal.segments import (
     END,
     FRAME,
@@ -77,7 +77,7 @@ class JournalReader:
         self.folder = folder
         slot, _, epoch = folder.name.partition("-")
         self.slot, self.epoch = int(slot), int(epoch)
-        self.scopes: dict[int, Scope] = {}  # of the segment that is being read
+        self.scopes: dict[int, ChargeScope] = {}  # of the segment that is being read
         self._segment = -1
         self._data: mmap.mmap | None = None
 
@@ -163,7 +163,7 @@ class JournalReader:
             offsets.append(offset)
             records.append(record)
             offset = (end + 3) & ~3  # as `padded`
-            if type(record) is Scope:
+            if type(record) is ChargeScope:
                 self.scopes[record.number] = record
         return offset
 
@@ -269,7 +269,7 @@ class JournalReader:
             if record is None:
                 at = self._resume(data, at) or offset
                 continue
-            if isinstance(record, Scope):
+            if isinstance(record, ChargeScope):
                 self.scopes[record.number] = record
             at += FRAME_BYTES + padded(length)
         return data

@@ -23,7 +23,7 @@ class CounterRef(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     counts_attempts: bool = False
 
 
-class Scope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
+class ChargeScope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
     """Who pays and who is paid, under a number that later records of the same segment use. Written once a segment."""
 
     number: int
@@ -99,7 +99,7 @@ class Kept(Struct, frozen=True, array_like=True, tag=5, gc=False):
     told: tuple[tuple[str, str, str], ...]
 
 
-Record = Scope | Intent | Outcome | RequestDone | Kept
+Record = ChargeScope | Intent | Outcome | RequestDone | Kept
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Record)

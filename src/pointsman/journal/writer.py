@@ -20,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from pointsman.journal.records import Intent, Kept, Outcome, RequestDone, Scope
+from pointsman.journal.records import ChargeScope, Intent, Kept, Outcome, RequestDone
 from pointsman.journal.segments import (
     END,
     FRAME_BYTES,
@@ -90,7 +90,7 @@ class JournalWriter:
         self._at = HEADER_BYTES
         self._room = segment_bytes - LENGTH.size  # for the mark of the end
         self._defined: set[int] = set()
-        self._kept: deque[tuple[Scope, bytes]] = deque()
+        self._kept: deque[tuple[ChargeScope, bytes]] = deque()
         self._next: mmap.mmap | None = None
         self._synced = (0, 0)  # segment and place up to which all is on the disk
         self._ending = threading.Event()
@@ -104,7 +104,7 @@ class JournalWriter:
         self._maker = threading.Thread(target=self._make_segments, name="journal", daemon=True)
         self._maker.start()
 
-    def intent(self, scope: Scope, request_id: str, ordinal: int, at: float, nano: int, tokens: int) -> None:
+    def intent(self, scope: ChargeScope, request_id: str, ordinal: int, at: float, nano: int, tokens: int) -> None:
         """Raises `JournalUnavailable`; then nothing was stored."""
         if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
             self._store_kept()
@@ -115,7 +115,7 @@ class JournalWriter:
         if not self._store(record, scope):
             raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
 
-    def kept(self, scope: Scope, kept: Kept) -> None:
+    def kept(self, scope: ChargeScope, kept: Kept) -> None:
         """Never fails, as `outcome`."""
         encode = self._encode
         record = encode(kept)
@@ -123,7 +123,7 @@ class JournalWriter:
             self._kept.append((scope, record))
             self._store_kept()
 
-    def outcome(self, scope: Scope, outcome: Outcome) -> None:
+    def outcome(self, scope: ChargeScope, outcome: Outcome) -> None:
         """Never fails: what finds no room is kept until there is some."""
         encode = self._encode
         record = encode(outcome)
@@ -171,7 +171,7 @@ class JournalWriter:
             segment_path(self.folder, self._number + 1).unlink(missing_ok=True)
         os.close(self._lock)
 
-    def _store(self, record: bytes, scope: Scope | None) -> bool:
+    def _store(self, record: bytes, scope: ChargeScope | None) -> bool:
         """Put a record behind the last, with the scope it needs in front. False when there is no room."""
         if scope is not None and scope.number not in self._defined:
             if not self._store(self._encode(scope), None):

@@ -29,7 +29,7 @@ class Window:
 
     __slots__ = ("counter", "end", "free", "granted", "kind", "opened", "reserved", "start")
 
-    def __init__(self, counter: "Counter", start: int, end: int, granted: int) -> None:
+    def __init__(self, counter: "LimitCounter", start: int, end: int, granted: int) -> None:
         self.counter = counter
         self.kind = counter.kind
         self.start = start
@@ -47,7 +47,7 @@ class Window:
         self.free += more
 
 
-class Counter:
+class LimitCounter:
     """A limit with its present window."""
 
     __slots__ = ("is_soft", "kind", "limit", "name", "window")
@@ -69,7 +69,7 @@ class Account:
 
     __slots__ = ("counters", "edition", "until", "windows")
 
-    def __init__(self, counters: tuple[Counter, ...]) -> None:
+    def __init__(self, counters: tuple[LimitCounter, ...]) -> None:
         self.counters = counters
         self.windows: tuple[Window, ...] = ()
         self.until = float("-inf")
@@ -116,7 +116,7 @@ class Ledger:
     def __init__(self, share: Share = ALONE) -> None:
         self._share = share
         self._is_alone = share is ALONE
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, LimitCounter] = {}
         self._open: dict[str, Reservation] = {}
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
         self._accounts: dict[tuple[int, ...], tuple[tuple[Limit, ...], Account]] = {}
@@ -277,11 +277,11 @@ class Ledger:
                 returned.append(_idle(window))
         return returned
 
-    def _counter(self, limit: Limit) -> Counter:
+    def _counter(self, limit: Limit) -> LimitCounter:
         counter = self._counters.get(limit.counter)
         if counter is None:
             now = max(self._now, 0.0)
-            counter = self._counters[limit.counter] = Counter(limit, now, 0)
+            counter = self._counters[limit.counter] = LimitCounter(limit, now, 0)
             window = counter.window
             window.opened = self._opening(limit, window.start)
             window.grant(window.opened + self._granted_ahead(window))
@@ -312,7 +312,7 @@ class Ledger:
                 returned.append(Return(name, start, granted))
         return returned
 
-    def _turn(self, counter: Counter, now_unix_s: float) -> Window:
+    def _turn(self, counter: LimitCounter, now_unix_s: float) -> Window:
         """The next window of a counter."""
         self._past_if_reserved(counter.window)
         start, end = counter.limit.period.window(now_unix_s)

@@ -8,23 +8,23 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Snapshot
 
 
-class Grant(Struct, frozen=True):
+class Admission(Struct, frozen=True):
     """What was granted. `virtual_key` is `None` in open mode without a key."""
 
     virtual_key: VirtualKey | None = None
 
 
-_OPEN = Grant()
+_OPEN = Admission()
 EXPIRED = Failure(failures.UNKNOWN_KEY, "the virtual key that was presented has expired")
 REFUSED = Failure(failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'")
 
 
-def admit(credential: bytes | None, snapshot: Snapshot) -> Grant | Failure:
+def admit(credential: bytes | None, snapshot: Snapshot) -> Admission | Failure:
     """`credential` is the SHA-256 of the presented key. One message for every cause: it must not help guessing. That a
     key has expired (`check_time`) only its holder learns."""
     known = snapshot.virtual_keys.get(credential) if credential is not None else None
     if known is not None:
-        return Grant(known)
+        return Admission(known)
     if not snapshot.require_key:
         return _OPEN
     return REFUSED

@@ -25,7 +25,7 @@ from pointsman.journal.writer import JournalWriter
 from pointsman.runtime.control_line import ControlLine, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
 from pointsman.runtime.tasks import WorkerTask, log_to_stderr, say_ready, settle_memory
-from pointsman.telemetry.metrics import Page, encode_page
+from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
 
 RETIREMENT_CHECK_S = 5.0
@@ -69,7 +69,7 @@ class Worker:
     def public_port(self) -> int:
         return self.plane.server.port
 
-    def metrics(self) -> Page:
+    def metrics(self) -> MetricsPage:
         """Return its counters and gauges."""
         return metrics_page(self.plane.engine, self.plane.server)
 

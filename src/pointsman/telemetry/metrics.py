@@ -1,6 +1,6 @@
 """Counters, gauges and histograms of one process, cheap enough for the hot path.
 
-Callers look up a series once and then count by adding to an attribute. A process passes on its numbers as a `Page`.
+Callers look up a series once and then count by adding to an attribute. A process passes on its numbers as a `MetricsPage`.
 Control renders the text for Prometheus, so that no worker does.
 """
 
@@ -84,7 +84,7 @@ class GaugeFamily(Struct, array_like=True):
     is_maximum: bool = False
 
 
-class Page(Struct, array_like=True):
+class MetricsPage(Struct, array_like=True):
     """The numbers of one process."""
 
     counters: list[CounterFamily] = []
@@ -114,14 +114,14 @@ def gauge(
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Page)
+_DECODER = msgspec.msgpack.Decoder(MetricsPage)
 
 
-def encode_page(page: Page) -> bytes:
+def encode_page(page: MetricsPage) -> bytes:
     """Encode the page as bytes. This runs in C: 10,000 series take some milliseconds."""
     return _ENCODER.encode(page)
 
 
-def decode_page(data: bytes) -> Page:
+def decode_page(data: bytes) -> MetricsPage:
     """Decode the page. Raise `msgspec.DecodeError`."""
     return _DECODER.decode(data)

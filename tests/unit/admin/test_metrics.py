@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from fakes.metrics import samples
 from pointsman.admin import metrics
 from pointsman.admin.metrics import WorkerPages, merged, render
-from pointsman.telemetry.metrics import CounterFamily, HistogramFamily, Page, encode_page, gauge
+from pointsman.telemetry.metrics import CounterFamily, HistogramFamily, MetricsPage, encode_page, gauge
 
 
-def page(count: int, *, seconds: float = 0.25, busy: float = 1, key: str = "a b") -> Page:
+def page(count: int, *, seconds: float = 0.25, busy: float = 1, key: str = "a b") -> MetricsPage:
     counters = CounterFamily("asked_total", "Requests.", ("key",))
     counters.series(key).value += count
     histograms = HistogramFamily("took_seconds", "Time.", (), (0.5, 1.0))
     histograms.series().observe(seconds)
-    return Page([counters], [histograms], [gauge("busy", "Now.", busy), gauge("oldest", "Age.", busy, is_maximum=True)])
+    return MetricsPage(
+        [counters], [histograms], [gauge("busy", "Now.", busy), gauge("oldest", "Age.", busy, is_maximum=True)]
+    )
 
 
 def test_equal_series_are_added_up_and_others_kept() -> None:
@@ -36,7 +38,7 @@ def test_merging_changes_no_page() -> None:
 def test_counters_are_shown_in_their_unit() -> None:
     cost = CounterFamily("cost_dollars_total", "Cost.", (), 1_000_000_000)
     cost.series().value += 1_234_567_890_123
-    assert samples(Page([cost])) == {"cost_dollars_total": 1234.567890123}
+    assert samples(MetricsPage([cost])) == {"cost_dollars_total": 1234.567890123}
 
 
 def test_names_of_clients_cannot_break_the_text() -> None:
@@ -55,8 +57,8 @@ def test_types_and_help_come_once() -> None:
     assert "# TYPE took_seconds histogram" in comments
 
 
-def take(pages: WorkerPages, given: Mapping[int, Page], alive: list[int]) -> dict[str, float]:
-    return samples(pages.text({epoch: encode_page(one) for epoch, one in given.items()}, alive, Page()).decode())
+def take(pages: WorkerPages, given: Mapping[int, MetricsPage], alive: list[int]) -> dict[str, float]:
+    return samples(pages.text({epoch: encode_page(one) for epoch, one in given.items()}, alive, MetricsPage()).decode())
 
 
 def test_a_sum_never_falls_when_a_worker_is_silent_or_ends() -> None:
@@ -83,4 +85,4 @@ def test_workers_that_ended_long_ago_are_remembered_as_a_sum() -> None:
 
 def test_a_page_of_another_version_is_left_out() -> None:
     pages = WorkerPages()
-    assert b"asked" not in pages.text({1: b"nonsense"}, [1], Page())
+    assert b"asked" not in pages.text({1: b"nonsense"}, [1], MetricsPage())

@@ -8,10 +8,10 @@ from fakes.metrics import samples
 from fakes.origin import run
 from pointsman.admin.own_metrics import own_page
 from pointsman.control.inquiries import LimitInquiry, LimitState
-from pointsman.telemetry.metrics import Page
+from pointsman.telemetry.metrics import MetricsPage
 
 
-async def page(plane: ControlPlane, silent: int = 0) -> Page:
+async def page(plane: ControlPlane, silent: int = 0) -> MetricsPage:
     limits = await plane.services.control.ask(LimitInquiry(100), LimitState)
     return own_page(await plane.services.state(), limits, silent)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pointsman.admin.services import Span, usd
+from pointsman.admin.services import TimeSpan, usd
 
 
 @pytest.mark.parametrize(
@@ -26,20 +26,20 @@ def test_dollars_are_exact(nano: int) -> None:
 
 
 def test_a_span_is_the_last_thirty_days_unless_stated() -> None:
-    start, end = Span().bounds()
+    start, end = TimeSpan().bounds()
     assert end == pytest.approx(time.time() + 1, abs=5)
     assert end - start == 30 * 86_400
-    assert Span(since=10, until=20).bounds() == (10, 20)
-    assert Span(until=86_400).bounds() == (0, 86_400), "time begins in 1970"
+    assert TimeSpan(since=10, until=20).bounds() == (10, 20)
+    assert TimeSpan(until=86_400).bounds() == (0, 86_400), "time begins in 1970"
 
 
 def test_nothing_lies_between_a_later_and_an_earlier_moment() -> None:
     with pytest.raises(HTTPException) as caught:
-        Span(since=20, until=20).bounds()
+        TimeSpan(since=20, until=20).bounds()
     assert caught.value.status_code == 422
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e18])
 def test_absurd_moments_are_refused(value: float) -> None:
     with pytest.raises(ValidationError):
-        Span(since=value)
+        TimeSpan(since=value)

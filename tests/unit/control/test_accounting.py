@@ -12,7 +12,7 @@ from pointsman.control import accounting
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.domain.limits import Period
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import Intent, Outcome, Record, RequestDone, Scope, amount
+from pointsman.journal.records import ChargeScope, Intent, Outcome, Record, RequestDone, amount
 
 DAY = 20_000 * 86_400
 START = Position()
@@ -28,7 +28,7 @@ def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, said: st
 
 
 def read(
-    *records: Record, open_requests: OpenRequests | None = None, of: Scope | None = None
+    *records: Record, open_requests: OpenRequests | None = None, of: ChargeScope | None = None
 ) -> tuple[Accounting, OpenRequests]:
     """Take records in, each at a position of its own."""
     found, requests = Accounting(), open_requests or OpenRequests()

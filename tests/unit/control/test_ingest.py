@@ -16,7 +16,7 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import InUseError
 from pointsman.control.store.store import Batch, Store
 from pointsman.domain.limits import Period
-from pointsman.journal.records import Outcome, Scope
+from pointsman.journal.records import ChargeScope, Outcome
 from pointsman.journal.segments import segment_path
 
 
@@ -348,7 +348,9 @@ def test_scopes_of_configurations_that_are_over_are_not_kept(tmp_path: Path) -> 
         assert await books.total() == 200 * 70
         (journal,) = books.ingest._journals.values()
         known = [*vars(journal).values(), *vars(journal.reader).values()]
-        scopes = [one for found in known if isinstance(found, dict) for one in found.values() if type(one) is Scope]
+        scopes = [
+            one for found in known if isinstance(found, dict) for one in found.values() if type(one) is ChargeScope
+        ]
         assert 0 < len(scopes) < 50, "those of one segment"
         await books.ingest.finish(5)
 

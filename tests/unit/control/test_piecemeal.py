@@ -8,7 +8,7 @@ from fakes.control import DAY_COUNTER, record, request_id, scope
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.piecemeal import Piecemeal
 from pointsman.control.store.reports import Row
-from pointsman.control.store.store import Batch, Refusal
+from pointsman.control.store.store import Batch, RefusedPiece
 from pointsman.control.store.tables import TAG_SUMS, USAGE_SUMS
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Intent, Outcome, Record, RequestDone
@@ -75,7 +75,7 @@ def test_what_was_refused_is_not_told_to_the_book() -> None:
     pieces = Piecemeal()
     gathered(pieces, *RECORDS)
     refused = next(one for one in pieces.pieces if one.batch.counters)
-    taken = pieces.taken([Refusal(refused, "why", {(DAY_COUNTER, DAY, EPOCH)})])
+    taken = pieces.taken([RefusedPiece(refused, "why", {(DAY_COUNTER, DAY, EPOCH)})])
     assert len(taken) == len(pieces.taken([])) - 1
     assert sum(one.amount for one in taken if one.counter == DAY_COUNTER) == 70 + 1000
 

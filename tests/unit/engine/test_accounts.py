@@ -16,7 +16,7 @@ from pointsman.engine.accounts import Accounts
 from pointsman.engine.charges import Charge
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
-from pointsman.telemetry.metrics import Page
+from pointsman.telemetry.metrics import MetricsPage
 
 A = candidate(endpoint("alpha"), "gpt-4o")
 
@@ -48,7 +48,7 @@ def record(
 
 def read(accounts: Accounts) -> dict[str, float]:
     """The samples by name and labels."""
-    return samples(Page(list(accounts.counters), list(accounts.histograms)))
+    return samples(MetricsPage(list(accounts.counters), list(accounts.histograms)))
 
 
 NOTHING = Charge(0, 0, UsageSource.NONE)

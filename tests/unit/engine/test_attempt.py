@@ -19,7 +19,6 @@ from pointsman.engine import attempt as module
 from pointsman.engine import serve as serving
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.routing.admit import Grant
 from pointsman.routing.decide import decide
 from pointsman.routing.view import Dice, View
 from unit.engine.test_serve import BODY, CONTENT, OVERLOADED, STREAM_HEAD, answering, begin, chat, chunk, whole

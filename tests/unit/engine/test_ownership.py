@@ -16,11 +16,11 @@ from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, R
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered
 from pointsman.engine.tasks import Waiter
-from pointsman.journal.records import Scope
+from pointsman.journal.records import ChargeScope
 
 T = TypeVar("T")
 RED, BLUE = VirtualKey(name="r", digest=b"r", team="red"), VirtualKey(name="b", digest=b"b", team="blue")
-SCOPE = Scope(
+SCOPE = ChargeScope(
     number=1,
     virtual_key="r",
     team="red",

@@ -23,7 +23,7 @@ from pointsman.engine.tasks import Waiter
 from pointsman.money.leases import LeaseBook
 from pointsman.money.ledger import Ledger
 from pointsman.routing import failover
-from pointsman.routing.admit import Grant
+from pointsman.routing.admit import Admission
 from unit.engine.test_serve import BAD_KEY, CONTENT, STREAM_HEAD, answering, begin, chat, chunk, whole
 
 # Near a limit. A token of an answer costs a nano-dollar, a prompt nothing: budgets are in tokens.
@@ -92,7 +92,7 @@ def test_only_where_it_is_wanted_and_not_to_nothing(
             priced(rig, near_limit)
             if held:
                 hold(rig, held)
-            me = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,), near_limit=of_key))
+            me = Admission(VirtualKey(name="me", digest=b"", limits=(BUDGET,), near_limit=of_key))
             _, client = begin(rig, chat(max_tokens=200 if held else 130), me)
             record = await rig.log.next()
             assert client.status == status

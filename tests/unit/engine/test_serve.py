@@ -20,13 +20,13 @@ from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import RequestLog
 from pointsman.engine.serve import Cancelled, serve
 from pointsman.engine.tasks import Bell, EagerTask
-from pointsman.routing.admit import Grant
+from pointsman.routing.admit import Admission
 from pointsman.transport.http_exchange import Exchange
 
 BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'
 CONTENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-ME = Grant(VirtualKey(name="me", digest=b""))
+ME = Admission(VirtualKey(name="me", digest=b""))
 
 
 def whole(body: bytes = BODY, status: bytes = b"200 OK") -> bytes:
@@ -57,7 +57,7 @@ def chat(**fields: Any) -> Call:
     return parse({"model": "chat", "messages": [{"role": "user", "content": "hi"}], **fields})
 
 
-def begin(rig: Rig, call: Call, me: Grant = ME) -> tuple[Exchange, FakeClient]:
+def begin(rig: Rig, call: Call, me: Admission = ME) -> tuple[Exchange, FakeClient]:
     """Start to serve a call as the gateway does."""
     exchange, client = exchange_of()
     call = replace(call, snapshot=rig.live.snapshot)

@@ -9,7 +9,7 @@ import pytest
 from fakes.journal import SMALL, read_all, scope, write
 from pointsman.journal import segments
 from pointsman.journal.reader import Chunk, JournalReader, Position, discover, set_aside
-from pointsman.journal.records import ENCODER, FORMAT, Intent, Outcome, Record, Scope
+from pointsman.journal.records import ENCODER, FORMAT, ChargeScope, Intent, Outcome, Record
 from pointsman.journal.segments import HEADER_BYTES, SegmentError, segment_numbers, segment_path
 from pointsman.journal.writer import JournalWriter
 
@@ -66,7 +66,7 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path, at_once: int) -> None:
         reader = JournalReader(folder)  # as after a restart: it knows the position alone
         chunk = reader.read(position, at_once, is_live=False)
         for record in chunk.records:
-            if isinstance(record, Scope):
+            if isinstance(record, ChargeScope):
                 continue
             assert reader.scopes[1] == scope(), "scopes from before the position are known"
             records.append(record)
@@ -92,7 +92,7 @@ def test_a_live_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
         is_over = not thread.is_alive()
         chunk = reader.read(position, 50, is_live=True)
         assert not chunk.damage
-        records += [record for record in chunk.records if not isinstance(record, Scope)]
+        records += [record for record in chunk.records if not isinstance(record, ChargeScope)]
         position = chunk.end
         if chunk.is_end and is_over:
             break
@@ -226,7 +226,7 @@ def test_records_come_with_their_kinds(tmp_path: Path) -> None:
     folder, _ = journal_of(tmp_path, 1)
     reader = JournalReader(folder)
     kinds = [type(record) for record in reader.read(Position(), 10, is_live=False).records]
-    assert kinds == [Scope, Intent, Outcome]
+    assert kinds == [ChargeScope, Intent, Outcome]
 
 
 def test_a_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_chunk_is_of_one_segment(tmp_path: Path) -> None:
     while True:
         chunk = reader.read(position, 100_000, is_live=False)
         assert chunk.segment == position.segment
-        records += [record for record in chunk.records if not isinstance(record, Scope)]
+        records += [record for record in chunk.records if not isinstance(record, ChargeScope)]
         position = chunk.end
         if chunk.is_end:
             break

@@ -7,7 +7,7 @@ import pytest
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Snapshot
-from pointsman.routing.admit import Grant, admit, check_time
+from pointsman.routing.admit import Admission, admit, check_time
 
 DIGEST = hashlib.sha256(b"vk-known").digest()
 KEY = VirtualKey(name="notebook", digest=DIGEST)
@@ -19,7 +19,7 @@ def snapshot(*, require_key: bool) -> Snapshot:
 
 @pytest.mark.parametrize("require_key", [True, False])
 def test_a_known_key_is_granted_its_name(require_key: bool) -> None:
-    assert admit(DIGEST, snapshot(require_key=require_key)) == Grant(KEY)
+    assert admit(DIGEST, snapshot(require_key=require_key)) == Admission(KEY)
 
 
 @pytest.mark.parametrize("credential", [None, b"", hashlib.sha256(b"other").digest(), b"vk-known"])
@@ -36,7 +36,7 @@ def test_every_refusal_says_the_same() -> None:
 
 def test_open_mode_lets_everybody_in_without_a_name() -> None:
     for credential in (None, b"unknown"):
-        assert admit(credential, snapshot(require_key=False)) == Grant(None)
+        assert admit(credential, snapshot(require_key=False)) == Admission(None)
 
 
 def test_a_key_is_refused_from_the_moment_it_expires() -> None:

@@ -8,7 +8,7 @@ from pointsman.telemetry.metrics import (
     OTHER,
     CounterFamily,
     HistogramFamily,
-    Page,
+    MetricsPage,
     counter,
     decode_page,
     encode_page,
@@ -59,7 +59,7 @@ def test_page_survives_encoding() -> None:
     histograms = HistogramFamily("h", "H.", (), (0.5,))
     histograms.series().observe(0.25)
     gauges = [gauge("g", "G.", [(("a",), 1.5)], ("x",), is_maximum=True), gauge("one", "One.", 7)]
-    page = Page([counters, counter("kept_total", "Kept elsewhere.", 3)], [histograms], gauges)
+    page = MetricsPage([counters, counter("kept_total", "Kept elsewhere.", 3)], [histograms], gauges)
     assert decode_page(encode_page(page)) == page
     with pytest.raises(msgspec.DecodeError):
         decode_page(b"not a page")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, Span, usd
+from pointsman.admin.services import Has, TimeSpan, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
 
@@ -22,7 +22,7 @@ _DECODER = msgspec.json.Decoder(RequestRecord)
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
 
 
-class RequestQuery(Span):
+class RequestQuery(TimeSpan):
     """What may be asked for. `since` is the beginning of time when absent."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 50

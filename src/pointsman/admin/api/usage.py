@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, Span, usd
+from pointsman.admin.services import Has, TimeSpan, usd
 from pointsman.control.store.reports import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
@@ -66,7 +66,7 @@ class UsageRow(BaseModel):
     unpriced: int | None = None
 
 
-class Usage(BaseModel):
+class UsageReport(BaseModel):
     """The answer: from `since` up to `until`, in Unix seconds; whole hours. `more` says that there are further rows:
     ask again with `offset`. `total` is of all rows, and of those there is no room for; absent where rows overlap: by
     tag, a request with two tags counts once for each."""
@@ -82,7 +82,7 @@ def _parted(values: list[str]) -> list[str]:
     return [name.strip() for value in values for name in value.split(",")]
 
 
-class UsageQuery(Span):
+class UsageQuery(TimeSpan):
     """What may be asked for."""
 
     group_by: Annotated[
@@ -108,7 +108,7 @@ class UsageQuery(Span):
         return {name: value for name, value in given.items() if value is not None}
 
 
-@router.get("/usage", response_model=Usage)
+@router.get("/usage", response_model=UsageReport)
 async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Response:
     """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag."""
     start, end = asked.bounds()
@@ -133,7 +133,7 @@ def _answer(asked: UsageQuery, span: Rows, found: list[dict[str, Any]], sums: li
     if asked.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
     total = _row(sums[0]) if sums and sums[0]["nano"] is not None else None
-    answer = Usage(since=span.since, until=span.until, rows=rows, total=total, more=len(found) > asked.limit)
+    answer = UsageReport(since=span.since, until=span.until, rows=rows, total=total, more=len(found) > asked.limit)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 

@@ -100,7 +100,7 @@ class Piece(Struct):
     problem: str | None = None
 
 
-class Refusal(Struct):
+class RefusedPiece(Struct):
     """A piece that was not taken whole, and why. `counters` are those that were not: name, beginning, epoch."""
 
     piece: Piece
@@ -190,9 +190,9 @@ class Store(Reports):
         except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
 
-    async def commit_pieces(self, pieces: Sequence[Piece], journals: dict[str, JournalState]) -> list[Refusal]:
+    async def commit_pieces(self, pieces: Sequence[Piece], journals: dict[str, JournalState]) -> list[RefusedPiece]:
         """Write each of these as far as the store takes it, and the rest into `refused`; all in one transaction."""
-        refusals: list[Refusal] = []
+        refusals: list[RefusedPiece] = []
         try:
             async with self._writing() as connection:
                 if self.is_sqlite:  # else the driver begins none, and the first savepoint would be it
@@ -346,11 +346,11 @@ class Store(Reports):
         await self._set_journals.run(connection, rows)
 
     async def _write_pieces(
-        self, connection: AsyncConnection, pieces: Sequence[Piece], refusals: list[Refusal]
+        self, connection: AsyncConnection, pieces: Sequence[Piece], refusals: list[RefusedPiece]
     ) -> None:
         """All at once if they are taken, else each half by itself, down to the rows of a single one."""
         if await self._refuses(connection, _joined(pieces)) is None:
-            refusals += [Refusal(one, one.problem) for one in pieces if one.problem is not None]
+            refusals += [RefusedPiece(one, one.problem) for one in pieces if one.problem is not None]
             return
         if len(pieces) > 1:
             half = len(pieces) // 2
@@ -366,7 +366,7 @@ class Store(Reports):
                 if name == "counters":
                     counters.add((row["counter"], row["window_start"], row["epoch"]))
         if whys:
-            refusals.append(Refusal(piece, "; ".join(whys), counters))
+            refusals.append(RefusedPiece(piece, "; ".join(whys), counters))
 
     async def _write_rows(self, connection: AsyncConnection, name: str, rows: list[Any]) -> list[tuple[str, Any]]:
         """Write these of one table, each by itself if need be. Returns those that were refused, and why."""
@@ -461,7 +461,7 @@ def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _refused(refusal: Refusal, now_unix_s: float) -> Row:
+def _refused(refusal: RefusedPiece, now_unix_s: float) -> Row:
     """A row that every store takes."""
     piece = refusal.piece
     why = refusal.why[:MAX_WHY].replace("\0", "\\0").encode("ascii", "backslashreplace").decode()
