@@ -48,7 +48,7 @@ def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
 HEDGE_S = 0.05
 GOOD_STREAM = (CONTENT, b"data: [DONE]\n\n")
 BUDGET = limit("usd", 10**12)
-ME = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
+ME = Admission(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
 
 
 class Origin:
@@ -195,7 +195,7 @@ def test_an_attempt_has_no_rival_where_none_could_help(alone: str, monkeypatch: 
             me = ME
             if alone == "no_room":
                 once = replace(limit("requests", 1), level="entry")  # which counts attempts
-                me = Grant(VirtualKey(name="me", digest=b"", limits=(once,)))
+                me = Admission(VirtualKey(name="me", digest=b"", limits=(once,)))
             begin(rig, replace(chat(stream=stream), stateful=alone == "stateful"), me)
             if stream:
                 alpha.word.set()

@@ -12,7 +12,7 @@ from pointsman.domain.snapshots import Routing
 from unit.engine.test_room import priced
 from unit.engine.test_serve import STREAM_HEAD, answering, begin, chat, chunk, whole
 
-ME = Grant(VirtualKey(name="me", digest=b"", limits=(limit("usd", 10**15), limit("tokens", 10**12))))
+ME = Admission(VirtualKey(name="me", digest=b"", limits=(limit("usd", 10**15), limit("tokens", 10**12))))
 ONCE = Routing(max_attempts=1)
 USAGES = [
     b'{"prompt_tokens":-1,"completion_tokens":-9223372036854775809}',

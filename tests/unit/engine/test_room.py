@@ -30,7 +30,7 @@ from unit.engine.test_serve import BAD_KEY, CONTENT, STREAM_HEAD, answering, beg
 
 GOOD_STREAM = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 BUDGET = limit("usd", 130)
-ME_LIMITED = Grant(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
+ME_LIMITED = Admission(VirtualKey(name="me", digest=b"", limits=(BUDGET,)))
 
 
 def priced(rig: Rig, near_limit: str = "shorten", **dearest: int) -> None:
@@ -112,7 +112,7 @@ def test_a_limit_of_requests_is_no_matter_of_length() -> None:
     async def main() -> None:
         async with engine_before(answering(whole())) as rig:
             priced(rig)
-            me = Grant(VirtualKey(name="me", digest=b"", limits=(limit("requests", 1, "minute"),)))
+            me = Admission(VirtualKey(name="me", digest=b"", limits=(limit("requests", 1, "minute"),)))
             begin(rig, chat(), me)
             await rig.log.next()
             _, client = begin(rig, chat(), me)
