@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from fakes.engine import FakeCarrier
 from fakes.exchange import FakeClient, exchange_of, request_head
@@ -188,7 +189,8 @@ def fate(body: bytes, places: list[int], path: str, provider: str | None, *, is_
     if scene.broken_off is None:
         scene.connect(leg)
     sent = scene.sent if scene.broken_off is None else None
-    return (scene.call, scene.broken_off, sent, leg.is_uploading)
+    assert scene.call is not None
+    return ({**asdict(scene.call), "head": asdict(scene.call.head)}, scene.broken_off, sent, leg.is_uploading)
 
 
 @pytest.mark.parametrize("provider", [None, "alpha"])
