@@ -19,6 +19,7 @@ from pointsman.engine import attempt as module
 from pointsman.engine import serve as serving
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalWriter
+from pointsman.routing.admit import Admission
 from pointsman.routing.decide import decide
 from pointsman.routing.view import Dice, View
 from unit.engine.test_serve import BODY, CONTENT, OVERLOADED, STREAM_HEAD, answering, begin, chat, chunk, whole

@@ -9,6 +9,7 @@ from fakes.money import limit
 from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Routing
+from pointsman.routing.admit import Admission
 from unit.engine.test_room import priced
 from unit.engine.test_serve import STREAM_HEAD, answering, begin, chat, chunk, whole
 
