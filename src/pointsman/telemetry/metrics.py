@@ -1,7 +1,7 @@
 """Counters, gauges and histograms of one process, cheap enough for the hot path.
 
-Callers look up a series once and then count by adding to an attribute. A process passes on its numbers as a `MetricsPage`.
-Control renders the text for Prometheus, so that no worker does.
+Callers look up a series once and then count by adding to an attribute. A process passes its numbers on as a
+`MetricsPage`. Control renders the text for Prometheus, so that no worker does.
 """
 
 from bisect import bisect_left
