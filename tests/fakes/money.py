@@ -6,10 +6,14 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media, RequestHead
+from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.operations import Operation
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import NO_SNAPSHOT
+from pointsman.engine.billing import charge_for
+from pointsman.engine.receiver import AnswerReceiver
+from pointsman.money.charges import Answers, Bound, Charge, Tariff
 from pointsman.money.terms import Terms
 
 PLAIN = Price(Rates(input=150_000, output=600_000))  # $0.15 and $0.60 per million
@@ -72,3 +76,16 @@ def asking(
         answers=choices,
         media=media,
     )
+
+
+def charge_of(
+    call: Call,
+    price: Price | None,
+    bound: Bound,
+    unfinished: str | None,
+    receiver: AnswerReceiver,
+    failure: Failure | None,
+    answers: Answers | None = None,
+) -> Charge:
+    """The charge for an attempt at a provider with these terms."""
+    return charge_for(call, Tariff(terms(price), unfinished, answers or Answers()), bound, receiver, failure)

@@ -11,7 +11,7 @@ import pytest
 from integration.client import Answer, Client
 from integration.gateway import Gateway, chat, run, serving
 from integration.governance import NANO, bearer, billed_nano, governance, prices, settings, usd
-from pointsman.engine.billing import MIN_OUTPUT
+from pointsman.money.fit import MIN_OUTPUT
 from pointsman.simulate import Settings
 from pointsman.simulate.settings import Price
 

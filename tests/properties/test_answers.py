@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fakes.corpora import shared
 from fakes.engine import FakeCarrier
 from fakes.exchange import claim_of, exchange_of
-from fakes.money import PLAIN
+from fakes.money import PLAIN, charge_of
 from fakes.wire import CHAT, SECRET, parse
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -22,9 +22,9 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import Secret
 from pointsman.domain.redaction import redact
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.charges import Answers, Bound, charge_for
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
+from pointsman.money.charges import Answers, Bound
 from pointsman.providers import PROVIDERS
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -71,7 +71,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
         assert 400 <= status_of(failure) < 600
     for unfinished in (None, "full", "prompt", "none"):
         for price in (PLAIN, None):
-            charge = charge_for(call, price, Bound(5000, 900), unfinished, reception, failure, Answers())
+            charge = charge_of(call, price, Bound(5000, 900), unfinished, reception, failure, Answers())
             usage = charge.usage
             counts = [value for value in msgspec.structs.astuple(usage) if isinstance(value, int)]
             for amount in (charge.nano, charge.tokens, *counts):

@@ -17,7 +17,7 @@ FIELDS = frozenset(
 OTHERS = {
     "config/load.py": {"input"},  # of an error of pydantic's
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
-    "engine/charges.py": {"prompt"},  # a value of `bills_unfinished`
+    "money/charges.py": {"prompt"},  # a value of `bills_unfinished`
     "money/terms.py": {"input", "tools"},  # rates and terms
     "routing/decide.py": {"messages"},  # the field that an error names
 }

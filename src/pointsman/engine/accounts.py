@@ -7,8 +7,8 @@ from msgspec import Struct
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import Candidate
-from pointsman.engine.charges import Charge
 from pointsman.journal.writer import JournalWriter
+from pointsman.money.charges import Charge
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamily, Histogram, HistogramFamily
 

@@ -17,11 +17,12 @@ from pointsman.domain.outcomes import PastAttempt, UsageSource
 from pointsman.domain.plans import Plan, Progress, Try, Verdict
 from pointsman.domain.records import AttemptRecord
 from pointsman.domain.redaction import redact
-from pointsman.engine.billing import Hold, NoRoom, Shortened
+from pointsman.engine.billing import Hold, NoRoom
 from pointsman.engine.engine import Engine
 from pointsman.engine.receiver import AnswerReceiver, Claim
 from pointsman.engine.tasks import Bell
 from pointsman.engine.uploads import UploadRelay
+from pointsman.money.fit import Shortened
 from pointsman.providers import PROVIDERS
 
 _SOURCES = {source: source.value for source in UsageSource}

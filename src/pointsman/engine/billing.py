@@ -14,74 +14,58 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
-from pointsman.domain.dollars import dollars
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
-from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.limits import Limit
 from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.engine.charges import Answers, Bound, Charge, charge_for, with_tools
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.memos import Memo
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
+from pointsman.money.charges import FREE, Answers, Bound, Charge, Tariff, charge_estimated, charge_reported
+from pointsman.money.fit import Refused, Shortened, Shortfall, fit
 from pointsman.money.ledger import Account, Ledger, Short
-from pointsman.money.pricing import longest_answer, most_output, upper_bound
-from pointsman.money.provider_tools import most_added, most_nano, not_bounded, read_to_the_end, unbounded_of
+from pointsman.money.pricing import most_output, upper_bound
+from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
 from pointsman.money.terms import Terms, terms_of
-from pointsman.routing.policies.headroom import over_limit
 from pointsman.wire.dialects import DIALECTS
-from pointsman.wire.unbounded import Unbounded
 
 MAX_TABS = 20_000
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
-MIN_OUTPUT = 16  # tokens: a shorter answer helps nobody, and OpenAI's Responses take no lower bound
 _SOURCES = {source: source.value for source in UsageSource}
 
 
 class Tab(Struct, frozen=True, eq=False):
     """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for. `unfinished` is
-    what the provider charges for answers of which nothing arrived. `answers` are those of the model so far, to every
-    key."""
+    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
 
     terms: Terms
+    tariff: Tariff
     account: Account
     scope: ChargeScope
     is_bounded: bool
     may_shorten: bool
-    unfinished: str | None
     price_unknown: Reason | None  # why nothing that costs may be sent
-    answers: Answers
 
 
 class Hold(Struct, frozen=True, gc=False):
-    """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one. `nano` and
-    `tokens` are reserved, and `unbounded` is what the bytes of the call do not bound."""
+    """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one."""
 
     tab: Tab
     call: Call
     request_id: str
     ordinal: int
     attempt: str
-    nano: int
-    tokens: int
-    unbounded: Unbounded | None = None
+    bound: Bound
 
 
 NoRoom = Reason | list[Short]  # why an attempt must not be sent, or the limits without room for it
-
-
-class Shortened(Struct, frozen=True, gc=False):
-    """A call whose answer is shorter than was asked for, and why."""
-
-    call: Call
-    reason: Reason
 
 
 class Billing:
@@ -143,103 +127,51 @@ class Billing:
             except Exception:  # whatever it is, it must not stay reserved
                 self.ledger.release(attempt)
                 raise
-        return Hold(tab, call, request_id, ordinal, attempt, nano, tokens, unbounded)
+        return Hold(
+            tab=tab,
+            call=call,
+            request_id=request_id,
+            ordinal=ordinal,
+            attempt=attempt,
+            bound=Bound(nano, tokens, unbounded),
+        )
 
-    def shortened(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float) -> Shortened | None:
-        """The call with the longest answer that these limits may have room for, here and at control. `None` where that
-        is not wanted, or would not help."""
-        if not tab.may_shorten or call.max_tokens == 0 or not DIALECTS[call.head.dialect].takes_bound(call):
-            return None
-        terms, worst, left = tab.terms, shorts[0], 0
-        wanted = longest = most_output(terms, call)
-        for short in shorts:
-            told = self._told_of(short, now)
-            room = short.available + (told.left if told is not None else 0)
-            fitting = self._fitting(terms, call, short.limit.metric, room)
-            if fitting <= longest:
-                longest, worst, left = fitting, short, room
-        if longest < MIN_OUTPUT:
-            return None
-        message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
-        shorter = call if longest == wanted else replace(call, max_tokens=longest)
-        return Shortened(shorter, Reason("shortened", message))
-
-    @staticmethod
-    def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
-        """The longest answer within `room`, beside what the bytes of the call do not bound."""
-        unbounded = unbounded_of(terms, call) if metric == "usd" else None
-        if unbounded is not None:
-            room -= most_added(terms, unbounded)
-            call = read_to_the_end(terms, call, unbounded)
-        return longest_answer(terms, call, metric, room)
+    def fit(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float, *, shortens: bool) -> Shortened | Refused:
+        """A shorter call that these limits may have room for, if answers are being shortened; else why there is no
+        room. A limit with nothing left anywhere is not asked for again for a moment."""
+        shortfalls, ahead_s = self._shortfalls(shorts, now), self.clock() - now
+        found = fit(tab.terms, call, shortfalls, may_shorten=tab.may_shorten, shortens=shortens, ahead_s=ahead_s)
+        if isinstance(found, Refused):
+            for one in shortfalls:
+                if (one.told is not None or self.lessor is None) and not one.held and one.left <= 0:
+                    self._live.refused(one.short.limit, max(one.short.ends_at - ahead_s, now), now)
+        return found
 
     def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
         """Whether control said a moment ago that there is not that much of one of these."""
-        for short in shorts:
-            told = self._told_of(short, now)
-            if told is not None and not told.lent and told.left < short.more:
-                return True
-        return False
+        return any(one.is_spent for one in self._shortfalls(shorts, now))
 
     def answered(self, grants: Sequence[Grant], now: float) -> None:
-        """Remember for a moment what is left."""
+        """Remember the answers of control."""
         for grant in grants:
             if len(self._told) > MAX_TABS:
                 self._told.clear()
             self._told[grant.counter] = (grant, now + TOLD_S)
 
-    def _told_of(self, short: Short, now: float) -> Grant | None:
-        """What control said of a limit, while that counts."""
-        return self._told_last(short) if now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] else None
-
     def told_of(self, counter: str, window: int) -> Grant | None:
-        """What control said last of a window of a counter."""
+        """The last answer of control on a window of a counter."""
         grant, _ = self._told.get(counter, _NEVER_TOLD)
         return grant if grant is not None and grant.window == window else None
 
-    def _told_last(self, short: Short) -> Grant | None:
-        """What control said last of a limit. A refusal follows at once, however slow the machine is."""
-        return self.told_of(short.limit.counter, short.window)
+    def _shortfalls(self, shorts: Sequence[Short], now: float) -> list[Shortfall]:
+        told = [self.told_of(short.limit.counter, short.window) for short in shorts]
+        fresh = [now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] for short in shorts]
+        return [Shortfall(*one) for one in zip(shorts, told, fresh, strict=True)]
 
-    def may_fit(self, shorts: Sequence[Short]) -> bool:
-        """Whether there would be room if all that is reserved, or held by other workers, came free."""
-        for short in shorts:
-            told = self._told_last(short)
-            room = short.available + short.reserved + (told.left + told.lent if told is not None else 0)
-            if room < short.amount:
-                return False
-        return True
-
-    def refusal(self, shorts: Sequence[Short]) -> Reason:
-        """Why an attempt that no room could be found for is not made."""
-        now, now_unix_s = monotonic(), self.clock()
-        for short in shorts:
-            told = self._told_last(short)
-            held = short.reserved + (told.lent if told is not None else 0)
-            is_known = told is not None or self.lessor is None
-            if is_known and not held and self._left(short) <= 0:
-                self._live.refused(short.limit, now + max(short.ends_at - now_unix_s, 0.0), now)
-        too_large = [short for short in shorts if short.amount > short.limit.amount]
-        worst = max(too_large or shorts, key=lambda short: short.ends_at)
-        need, left = _amount(worst.limit, worst.amount), _amount(worst.limit, max(self._left(worst), 0))
-        if too_large:
-            return over_limit(worst.limit, f"is too small for an attempt that may take up to {need}", None)
-        ends_at = now + max(worst.ends_at - now_unix_s, 0.0)
-        told = self._told_last(worst)
-        lent = f", and {_amount(worst.limit, told.lent)} with other workers" if told is not None and told.lent else ""
-        return over_limit(worst.limit, f"has {left} left{lent}; this attempt may take up to {need}", ends_at)
-
-    def _left(self, short: Short) -> int:
-        """What is free of a limit, here and at control."""
-        told = self._told_last(short)
-        return short.available + (told.left if told is not None else 0)
-
-    def settle(self, hold: Hold, reception: AnswerReceiver, failure: Failure | None) -> Charge:
+    def settle(self, hold: Hold, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
-        bound, tab = Bound(hold.nano, hold.tokens), hold.tab
-        charge = charge_for(hold.call, tab.terms.price, bound, tab.unfinished, reception, failure, tab.answers)
-        if hold.unbounded is not None:
-            charge = with_tools(charge, tab.terms, bound, hold.unbounded)
+        tab = hold.tab
+        charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
         usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
         self.ledger.settle(hold.attempt, held, charge.tokens)
         if self.journal is not None:
@@ -292,14 +224,31 @@ class Billing:
         is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
         account, price_unknown = self.ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
-        unfinished, answers = candidate.endpoint.bills_unfinished, self._answers_of(candidate)
-        return Tab(terms, account, scope, is_bounded, near_limit == "shorten", unfinished, price_unknown, answers)
+        return Tab(
+            terms=terms,
+            tariff=Tariff(terms, candidate.endpoint.bills_unfinished, self._answers_of(candidate)),
+            account=account,
+            scope=scope,
+            is_bounded=is_bounded,
+            may_shorten=near_limit == "shorten",
+            price_unknown=price_unknown,
+        )
 
     def _answers_of(self, candidate: Candidate) -> Answers:
         """What is known of a model's answers, which outlives the configuration."""
         if len(self._answers) >= MAX_TABS:  # names may come from clients
             self._answers.clear()
         return self._answers.setdefault(candidate.id, Answers())
+
+
+def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
+    """The charge for an attempt that is over."""
+    if not bound.tokens:  # it is free; an account may tell of usage that was charged before
+        return FREE
+    usage = receiver.used()
+    if usage is not None:
+        return charge_reported(tariff, bound, usage, is_complete=failure is None)
+    return charge_estimated(call, tariff, bound, receiver.arrived(), failure)
 
 
 def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
@@ -349,7 +298,3 @@ def _counter(limit: Limit) -> CounterRef:
         zone=zone,
         counts_attempts=limit.counts_attempts,
     )
-
-
-def _amount(limit: Limit, amount: int) -> str:
-    return dollars(amount) if limit.metric == "usd" else str(amount)

@@ -7,37 +7,35 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan, Reason, Verdict
-from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
-from pointsman.money.ledger import Ledger, Short
+from pointsman.money.fit import Shortened
+from pointsman.money.ledger import Ledger
 from pointsman.routing.decide import nothing_left, without
 
 
 def preview(plan: Plan, facts: Facts) -> Plan | Failure:
     """The plan without what could not be paid for, or the refusal where nothing is left. Where nothing has room but a
     shorter answer would, the plan with that."""
-    left, short = plan, dict[Candidate, list[Short]]()
-    snapshot = facts.call.snapshot
-    billing = Billing(Live(snapshot), Ledger(), None, None)
+    left, call, now = plan, facts.call, monotonic()
+    shorter: Plan | None = None
+    billing = Billing(Live(call.snapshot), Ledger(), None, None)
     for choice in plan.choices:
         item = choice.candidate
-        found = billing.hold(billing.tab(snapshot, facts.virtual_key, item), facts.call, "preview", 1)
+        tab = billing.tab(call.snapshot, facts.virtual_key, item)
+        found = billing.hold(tab, call, "preview", 1)
         if isinstance(found, Hold):
             billing.ledger.release(found.attempt)
             continue
-        if isinstance(found, list):
-            short[item] = found
-        reason = found if isinstance(found, Reason) else billing.refusal(found)
+        reason = found if isinstance(found, Reason) else billing.fit(tab, call, found, now, shortens=False).reason
         left = without(left, item, Verdict(item.id, "billing", reason))
+        fitting = billing.fit(tab, call, found, now, shortens=True) if isinstance(found, list) else None
+        if shorter is None and isinstance(fitting, Shortened):
+            shorter = replace(plan, choices=(choice,), verdicts=(Verdict(item.id, "billing", fitting.reason),))
     if left.choices:
         return left
-    now = monotonic()
-    for item, shorts in short.items():
-        shortened = billing.shortened(billing.tab(snapshot, facts.virtual_key, item), facts.call, shorts, now)
-        if shortened is not None:
-            others = [verdict for verdict in left.verdicts if verdict.candidate != item.id]
-            choices = tuple(choice for choice in plan.choices if choice.candidate is item)
-            verdict = Verdict(item.id, "billing", shortened.reason)
-            return replace(plan, choices=choices, verdicts=(*others, verdict))
-    return nothing_left(facts.call.model, left.verdicts, now)
+    if shorter is not None:
+        own = shorter.verdicts[0]
+        others = [verdict for verdict in left.verdicts if verdict.candidate != own.candidate]
+        return replace(shorter, verdicts=(*others, own))
+    return nothing_left(call.model, left.verdicts, now)

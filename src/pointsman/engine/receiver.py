@@ -21,6 +21,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.sink import Sink
 from pointsman.engine.tasks import Bell
+from pointsman.money.charges import Arrived
 from pointsman.providers.api import AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
@@ -186,15 +187,17 @@ class AnswerReceiver:
         """What ends the client's stream when it cannot be completed; `None` for an answer that is no stream."""
         return self._decoder.error_event(failure, request_id) if self._decoder is not None else None
 
-    @property
-    def is_counted(self) -> bool:
-        """Whether the pieces of the answer tell how many tokens came of it so far."""
-        return self._codec.counts(self._call, is_committed=self.committed_at is not None)
-
-    @property
-    def is_announced(self) -> bool:
-        """Whether the head promised an answer of the kind that providers give: JSON or events."""
-        return self.status is not None and (_is_json(self.headers) or _is_event_stream(self.headers))
+    def arrived(self) -> Arrived:
+        """The facts of an answer whose provider did not account for it."""
+        leg, status = self.leg, self.status
+        return Arrived(
+            events=self.events,
+            bytes_in=self.bytes_in,
+            status=status,
+            was_sent=leg is not None and leg.was_sent and not leg.is_uploading,
+            is_counted=self._codec.counts(self._call, is_committed=self.committed_at is not None),
+            is_announced=status is not None and (_is_json(self.headers) or _is_event_stream(self.headers)),
+        )
 
     def used(self) -> Usage | None:
         """What the provider has said of the tokens so far."""

@@ -6,6 +6,7 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.plans import LeftOut, Reason, Verdict
 from pointsman.engine.attempt import Attempt
 from pointsman.engine.billing import NoRoom, wants
+from pointsman.money.fit import Refused
 
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
 RECALL_S = 0.01  # the pause before control is asked again
@@ -41,11 +42,10 @@ async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
             if any(grant.lent for grant in grants) and not shortens and monotonic() < asked_until:
                 await attempt.log.pause(RECALL_S)
                 continue
-        shorter = billing.shortened(attempt.tab, call, found, monotonic())
-        if shorter is None or not shortens or shortenings == SHORTENINGS:
-            reason, may_fit = billing.refusal(found), billing.may_fit(found)
-            return _left_out(attempt, reason, may_fit=may_fit, may_shorten=shorter is not None)
-        shortened, call, shortenings = shorter, shorter.call, shortenings + 1
+        outcome = billing.fit(attempt.tab, call, found, monotonic(), shortens=shortens and shortenings < SHORTENINGS)
+        if isinstance(outcome, Refused):
+            return _left_out(attempt, outcome.reason, may_fit=outcome.may_fit, may_shorten=outcome.may_shorten)
+        shortened, call, shortenings = outcome, outcome.call, shortenings + 1
         found = attempt.reserve(call, monotonic())
     if found is not None:
         return _left_out(attempt, found)

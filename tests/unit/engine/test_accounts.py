@@ -13,7 +13,7 @@ from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import candidate
 from pointsman.engine import accounts as module
 from pointsman.engine.accounts import Accounts
-from pointsman.engine.charges import Charge
+from pointsman.money.charges import Charge
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MetricsPage

@@ -24,7 +24,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
-from pointsman.engine.billing import Billing, Hold, Shortened, wants
+from pointsman.engine.billing import Billing, Hold, wants
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
@@ -32,6 +32,7 @@ from pointsman.engine.tasks import Bell, Waiter
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
+from pointsman.money.fit import MIN_OUTPUT, Refused, Shortened
 from pointsman.money.ledger import Ledger, Short
 from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.providers import PROVIDERS
@@ -73,6 +74,11 @@ class Scene:
     ) -> Hold | Reason | list[Short]:
         return self.billing.hold(self.tab, call or asking(max_tokens=100), request_id, ordinal)
 
+    def refused(self, shorts: list[Short]) -> Refused:
+        found = self.billing.fit(self.tab, asking(max_tokens=100), shorts, monotonic(), shortens=False)
+        assert isinstance(found, Refused)
+        return found
+
     def settled(self, counter: Limit) -> int:
         return self.billing.ledger.account((counter,)).counters[0].window.settled
 
@@ -109,10 +115,15 @@ def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -
     provider = limit("requests", 9, "minute", level="provider", name="alpha")
     scene = Scene(configured(BUDGET, provider), journal)
     hold = scene.hold()
-    assert (hold.attempt, hold.nano, hold.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
+    assert (hold.attempt, hold.bound.nano, hold.bound.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
     (intent,) = read_all(journal.folder, is_live=True)[0]
     assert isinstance(intent, Intent)
-    assert (intent.request_id, intent.ordinal, intent.nano, intent.tokens) == ("r", 1, hold.nano, hold.tokens)
+    assert (intent.request_id, intent.ordinal, intent.nano, intent.tokens) == (
+        "r",
+        1,
+        hold.bound.nano,
+        hold.bound.tokens,
+    )
     charge = scene.billing.settle(hold, reception_of(Usage(10, 5, tokens_cached=3, tokens_reasoning=2)), None)
     assert charge.nano == 10 * 150 + 5 * 600
     assert scene.settled(BUDGET) == charge.nano
@@ -182,7 +193,7 @@ def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
     scene = Scene(configured(limit("usd", 1), limit("tokens", 1), price=False), journal)
     for number, call in enumerate((asking("file", size=10**8), asking("other", method="GET"))):
         hold = scene.hold(call, str(number))
-        assert (hold.nano, hold.tokens) == (0, 0)
+        assert (hold.bound.nano, hold.bound.tokens) == (0, 0)
         kept = scene.billing.settle(hold, reception_of(Usage(8, 5)), None)
         assert (kept.nano, kept.tokens) == (0, 0), "it was charged when it arose"
     assert len(read_all(journal.folder, is_live=True)[0]) == 4
@@ -233,10 +244,10 @@ def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
     configuration = configured(BUDGET)
     override = PriceOverride(model="*", owner=None, price=replace(PLAIN, request_nano=7), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
-    assert scene.hold(asking("batch")).nano > 7
+    assert scene.hold(asking("batch")).bound.nano > 7
     free = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), is_by_request=True), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (free,))))
-    assert scene.hold(asking("batch")).nano == 0, "0 is free, and known"
+    assert scene.hold(asking("batch")).bound.nano == 0, "0 is free, and known"
 
 
 # The journal in trouble.
@@ -270,7 +281,7 @@ def test_a_refusal_names_the_limit_and_what_is_left() -> None:
     tight = limit("usd", 160_000)
     scene = Scene(configured(tight, limit("requests", 5, "minute")))
     scene.hold(asking(max_tokens=1))
-    reason = scene.billing.refusal(short_of(scene))
+    reason = scene.refused(short_of(scene)).reason
     assert reason.code == "over_budget"
     message = (
         "the budget of $0.00016 per day of virtual key me has $0.0000676 left; this attempt may take up to $0.0001518"
@@ -283,7 +294,7 @@ def test_a_refusal_names_the_limit_and_what_is_left() -> None:
 
 def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
     scene = Scene(configured(limit("tokens", 700, "minute")))
-    reason = scene.billing.refusal(short_of(scene))
+    reason = scene.refused(short_of(scene)).reason
     assert reason.code == "over_rate_limit"
     limited = "the limit of 700 tokens per minute of virtual key me"
     assert reason.message == f"{limited} is too small for an attempt that may take up to 712"
@@ -295,10 +306,10 @@ def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     tight = limit("requests", 1, "minute")
     scene = Scene(configured(tight))
     hold = scene.hold()
-    assert scene.billing.refusal(short_of(scene)).code == "over_rate_limit"
+    assert scene.refused(short_of(scene)).reason.code == "over_rate_limit"
     assert scene.live.exhausted == {}, "what is reserved may be given back"
     scene.billing.settle(hold, reception_of(Usage(1, 1)), None)
-    scene.billing.refusal(short_of(scene))
+    scene.refused(short_of(scene))
     assert scene.live.exhausted.keys() == {tight.counter}
 
 
@@ -316,7 +327,7 @@ def test_what_control_has_left_is_left(left: int | None, lent: int | None, is_ov
     shorts = short_of(scene)
     if left is not None and lent is not None:
         scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
-    assert said in scene.billing.refusal(shorts).message
+    assert said in scene.refused(shorts).reason.message
     assert (scene.live.exhausted.keys() == {BUDGET.counter}) is is_over
 
 
@@ -326,9 +337,9 @@ def test_what_may_come_free_is_what_others_hold_too() -> None:
 
     def may_fit(left: int, lent: int) -> bool:
         scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
-        return scene.billing.may_fit(shorts)
+        return scene.refused(shorts).may_fit
 
-    assert not scene.billing.may_fit(shorts)
+    assert not scene.refused(shorts).may_fit
     assert may_fit(10, shorts[0].amount - 10)
     assert not may_fit(10, shorts[0].amount - 11)
 
@@ -360,7 +371,8 @@ def shorten(call: Call, *limits: Limit, left: int = 0) -> Shortened | None:
     shorts = scene.try_to_hold(call)
     assert isinstance(shorts, list)
     scene.billing.answered([Grant(short.limit.counter, short.window, 0, left, 0) for short in shorts], 10.0)
-    return scene.billing.shortened(scene.tab, call, shorts, 10.0)
+    found = scene.billing.fit(scene.tab, call, shorts, 10.0, shortens=True)
+    return found if isinstance(found, Shortened) else None
 
 
 def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> None:
@@ -384,7 +396,7 @@ def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> N
         asking("image"),
         asking("responses"),  # of which nothing is known but its size
         asking(max_tokens=0),
-        asking(max_tokens=module.MIN_OUTPUT - 1),
+        asking(max_tokens=MIN_OUTPUT - 1),
         asking(size=10**6, max_tokens=100),
     ],
 )

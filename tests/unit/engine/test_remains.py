@@ -78,7 +78,7 @@ def test_the_names_are_openais() -> None:
         "x-ratelimit-limit-requests": "10",
         "x-ratelimit-remaining-requests": "9",
         "x-ratelimit-limit-tokens": "1000",
-        "x-ratelimit-remaining-tokens": str(1000 - hold.tokens),
+        "x-ratelimit-remaining-tokens": str(1000 - hold.bound.tokens),
     }
 
 

@@ -18,8 +18,8 @@ from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
-from pointsman.engine.billing import MIN_OUTPUT
 from pointsman.engine.tasks import Waiter
+from pointsman.money.fit import MIN_OUTPUT
 from pointsman.money.leases import LeaseBook
 from pointsman.money.ledger import Ledger
 from pointsman.routing import failover

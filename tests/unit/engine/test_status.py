@@ -16,12 +16,12 @@ from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
-from pointsman.engine.charges import Charge
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
 from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
+from pointsman.money.charges import Charge
 from pointsman.money.ledger import Ledger
 from pointsman.routing.health import LIMITS, KeyBlock
 from pointsman.transport.deadlines import Deadlines

@@ -4,10 +4,10 @@ Whether a request really fits is decided when its attempt reserves; this spares 
 """
 
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
+from pointsman.money.fit import over_limit
 from pointsman.money.terms import limits_for
 from pointsman.routing.view import Troubles
 
@@ -26,10 +26,3 @@ def live(
         if found is not None and now < found.until:
             return over_limit(limit, "has nothing left", found.ends_at)
     return None
-
-
-def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
-    """The reason for a limit that a request does not fit in. `ends_at`, when its window ends, is in monotonic
-    seconds; absent where the next window would have no room either."""
-    code = "over_budget" if limit.metric == "usd" else "over_rate_limit"
-    return Reason(code, f"the {limit} {said}", until=ends_at)

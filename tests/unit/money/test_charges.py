@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.exchange import claim_of, exchange_of
-from fakes.money import PLAIN, asking
+from fakes.money import PLAIN, asking, charge_of
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
@@ -17,9 +17,9 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.charges import USUAL_ANSWER, Answers, Bound, Charge, charge_for
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
+from pointsman.money.charges import USUAL_ANSWER, Answers, Bound, Charge
 from pointsman.providers import PROVIDERS
 from pointsman.transport.leg import Leg
 from pointsman.wire.dialects.openai import DIALECT
@@ -72,7 +72,7 @@ def charged(
     reception.usage = usage
     bound = Bound(0, 0) if DIALECT.is_free(call) else BOUND
     failure = Failure(kind, "") if kind is not None else None
-    return charge_for(call, price, bound, unfinished, reception, failure, answers or Answers())
+    return charge_of(call, price, bound, unfinished, reception, failure, answers or Answers())
 
 
 def test_the_providers_own_account_comes_first() -> None:
@@ -130,7 +130,7 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
     """An answer in one piece, and streams of either dialect."""
     assert charged(kind, status=status, call=call, unfinished=unfinished) == charge
     reception = reception_of(call, was_sent=False)
-    assert charge_for(call, PLAIN, BOUND, unfinished, reception, Failure(kind, ""), Answers()).nano == 0
+    assert charge_of(call, PLAIN, BOUND, unfinished, reception, Failure(kind, ""), Answers()).nano == 0
     assert charged(kind, usage=Usage(8, 5), call=call, unfinished=unfinished).nano == 8 * 150 + 5 * 600
 
 
@@ -144,10 +144,8 @@ def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(ki
 
 def is_held_whole(charge: Charge, tokens_out: int = USUAL_ANSWER) -> bool:
     """Whether limits hold all that was reserved, and reports have an answer of so many tokens."""
-    return (charge.nano + charge.held, charge.tokens, charge.usage.tokens_out) == (
-        *msgspec.structs.astuple(BOUND),
-        tokens_out,
-    )
+    held = (charge.nano + charge.held, charge.tokens, charge.usage.tokens_out)
+    return held == (BOUND.nano, BOUND.tokens, tokens_out)
 
 
 def broken_off(call: Call, *pieces: bytes) -> Charge:
@@ -156,7 +154,7 @@ def broken_off(call: Call, *pieces: bytes) -> Charge:
     reception.on_head(200, SSE)
     for one in pieces:
         reception.on_data(b"data: " + one + b"\n\n")
-    return charge_for(call, PLAIN, BOUND, None, reception, Failure(failures.CONNECTION_LOST, ""), Answers())
+    return charge_of(call, PLAIN, BOUND, None, reception, Failure(failures.CONNECTION_LOST, ""), Answers())
 
 
 CREATED, DELTA = b'{"type":"response.created"}', b'{"type":"response.output_text.delta","delta":"x"}'
@@ -181,7 +179,7 @@ def test_what_was_not_sent_whole_costs_nothing() -> None:
     assert reception.leg is not None
     reception.leg.is_uploading = True
     failure = Failure(failures.CONNECTION_LOST, "")
-    assert charge_for(asking("audio"), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
+    assert charge_of(asking("audio"), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
 
 
 def test_a_page_of_a_proxys_costs_nothing() -> None:
@@ -189,7 +187,7 @@ def test_a_page_of_a_proxys_costs_nothing() -> None:
     reception.on_head(200, {b"content-type": b"text/html"})
     reception.on_data(b"<html>sign in</html>")
     reception.on_end()
-    assert charge_for(WHOLE, PLAIN, BOUND, "full", reception, reception.failure, Answers()) == Charge(
+    assert charge_of(WHOLE, PLAIN, BOUND, "full", reception, reception.failure, Answers()) == Charge(
         0, 0, UsageSource.NONE
     )
 
@@ -209,7 +207,7 @@ def test_an_answer_of_no_use_costs_what_it_says(body: bytes) -> None:
     reception.on_data(body)
     reception.on_end()
     assert reception.failure is not None
-    charge = charge_for(STREAMED, PLAIN, BOUND, "none", reception, reception.failure, Answers())
+    charge = charge_of(STREAMED, PLAIN, BOUND, "none", reception, reception.failure, Answers())
     assert charge == Charge(8 * 150 + 5 * 600, 13, UsageSource.PROVIDER, Usage(8, 5))
 
 
@@ -235,10 +233,10 @@ def test_a_success_whose_usage_nobody_told_is_estimated_by_what_arrived() -> Non
     reception = reception_of(WHOLE)
     reception.on_head(200, JSON)
     reception.on_data(b"x" * 800)
-    charge = charge_for(WHOLE, PLAIN, BOUND, None, reception, None, Answers())
+    charge = charge_of(WHOLE, PLAIN, BOUND, None, reception, None, Answers())
     assert (charge.usage, charge.nano, charge.held) == (Usage(100, 200), 135_000, 365_000)
     assert (charge.tokens, charge.source) == (900, UsageSource.ESTIMATED)
-    unpriced = charge_for(WHOLE, None, Bound(0, 900), None, reception, None, Answers())
+    unpriced = charge_of(WHOLE, None, Bound(0, 900), None, reception, None, Answers())
     assert (unpriced.nano, unpriced.held, unpriced.is_priced) == (0, 0, False)
 
 
@@ -298,7 +296,7 @@ def test_limits_hold_what_is_reported_or_more_but_no_more_than_was_reserved(
         answers.add(tokens_out)
     if ended[1] is not None:
         reception.on_head(200, JSON)
-    charge = charge_for(call, PLAIN, Bound(nano, 900), unfinished, reception, Failure(ended[0], ""), answers)
+    charge = charge_of(call, PLAIN, Bound(nano, 900), unfinished, reception, Failure(ended[0], ""), answers)
     assert charge.held >= 0
     if charge.held:
         assert charge.nano + charge.held == nano
@@ -365,7 +363,7 @@ def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
     parts.on_data(b"data: [DONE]\n\n")
     parts.on_end()
     one, other = (
-        charge_for(call, price, BOUND, "none", reception, None, Answers())
+        charge_of(call, price, BOUND, "none", reception, None, Answers())
         for call, reception in ((whole, once), (streamed, parts))
     )
     assert one == other

@@ -15,7 +15,6 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
-from pointsman.engine.receiver import AnswerReceiver
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
 from pointsman.money.terms import Terms
@@ -52,10 +51,12 @@ _WEIGHT = 1 / 16  # of the newest answer in the mean
 
 
 class Bound(Struct, frozen=True, gc=False):
-    """What was reserved, in nano-dollars and tokens: nothing for what is free."""
+    """The reservation of an attempt, in nano-dollars and tokens: nothing for what is free. `unbounded` is the part of
+    its cost that the bytes of the call do not bound."""
 
     nano: int
     tokens: int
+    unbounded: Unbounded | None = None
 
 
 class Charge(Struct, frozen=True, gc=False):
@@ -93,30 +94,55 @@ class Answers:
         return tokens if call.max_tokens is None else min(tokens, call.max_tokens * call.choices)
 
 
-def charge_for(
-    call: Call,
-    price: Price | None,
-    bound: Bound,
-    unfinished: str | None,
-    reception: AnswerReceiver,
-    failure: Failure | None,
-    answers: Answers,
-) -> Charge:
-    """What to charge for an attempt that is over. `unfinished` is the endpoint's `bills_unfinished`, `answers` are
-    those of its model so far."""
-    if not bound.tokens:  # it is free; what an account keeps may tell of usage that was charged before
-        return Charge(0, 0, UsageSource.NONE)
-    usage = reception.used()
-    if usage is not None:
-        if failure is None:
-            answers.add(usage.tokens_out)
-        return _charge(price, usage, _PROVIDER)
-    charged = _charged(call, unfinished, reception, failure)
+class Tariff(Struct, frozen=True, eq=False):
+    """The basis of charges for a virtual key at a candidate. `unfinished` is the endpoint's `bills_unfinished`, and
+    `answers` are those of the model so far."""
+
+    terms: Terms
+    unfinished: str | None
+    answers: Answers
+
+
+class Arrived(Struct, frozen=True, kw_only=True, gc=False):
+    """The part of an answer that arrived without an account of its tokens. `was_sent` says that the provider got the
+    whole request, `is_counted` that the `events` tell how many tokens came, and `is_announced` that the head promised
+    an answer of the kind that providers give."""
+
+    events: int
+    bytes_in: int
+    status: int | None
+    was_sent: bool
+    is_counted: bool
+    is_announced: bool
+
+
+FREE = Charge(0, 0, UsageSource.NONE)
+
+
+def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
+    """The charge for an attempt whose provider reported its tokens."""
+    terms = tariff.terms
+    if is_complete:
+        tariff.answers.add(usage.tokens_out)
+    charge = _charge(terms.price, usage, _PROVIDER)
+    if bound.unbounded is not None and charge.is_priced:
+        return replace(charge, nano=charge.nano + tools_nano(terms, bound.unbounded, usage))
+    return charge
+
+
+def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
+    """The charge for an attempt whose provider reported nothing. If the provider ran tools, nobody told what they added
+    to the prompt, so that much is held."""
+    price = tariff.terms.price
+    charged = _charged(call, tariff.unfinished, arrived, failure)
     if charged is _NOTHING:
-        return Charge(0, 0, UsageSource.NONE)
+        return FREE
     if charged is not _ALL:
-        return _charge(price, counted_usage(call, reception.events), UsageSource.ESTIMATED)
-    tokens_out = _expected(call, reception, failure, answers)
+        charge = _charge(price, counted_usage(call, arrived.events), UsageSource.ESTIMATED)
+        if bound.unbounded is None or price is None:
+            return charge
+        return replace(charge, held=max(charge.held, bound.nano - charge.nano))
+    tokens_out = _expected(call, arrived, failure, tariff.answers)
     if tokens_out is None:
         return Charge(bound.nano, bound.tokens, UsageSource.RESERVED, is_priced=price is not None)
     usage = counted_usage(call, tokens_out)
@@ -132,41 +158,30 @@ def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:
     return Charge(cost_nano(price, usage), tokens, source, usage)
 
 
-def _expected(call: Call, reception: AnswerReceiver, failure: Failure | None, answers: Answers) -> int | None:
+def _expected(call: Call, arrived: Arrived, failure: Failure | None, answers: Answers) -> int | None:
     """An estimate of the answer's tokens, of which the provider may charge all."""
     if failure is None and call.operation in _TEXT:  # it came whole
-        return reception.events if reception.is_counted else max(1, reception.bytes_in // BYTES_PER_TOKEN)
+        return arrived.events if arrived.is_counted else max(1, arrived.bytes_in // BYTES_PER_TOKEN)
     if failure is not None and failure.kind is failures.CONNECTION_STALE:
         return 0  # it ended at once: if anything, its provider has read the prompt
     expected = answers.expected(call)
-    return expected if expected is None else max(expected, reception.events)
+    return expected if expected is None else max(expected, arrived.events)
 
 
-def with_tools(charge: Charge, terms: Terms, bound: Bound, unbounded: Unbounded) -> Charge:
-    """The charge with what the provider charges for tools that it ran itself."""
-    if not charge.is_priced or charge.source not in (_PROVIDER, UsageSource.ESTIMATED):
-        return charge
-    if charge.source is _PROVIDER:
-        return replace(charge, nano=charge.nano + tools_nano(terms, unbounded, charge.usage))
-    # Nobody told what was added to the prompt.
-    return replace(charge, held=max(charge.held, bound.nano - charge.nano))
-
-
-def _charged(call: Call, unfinished: str | None, reception: AnswerReceiver, failure: Failure | None) -> str:
+def _charged(call: Call, unfinished: str | None, arrived: Arrived, failure: Failure | None) -> str:
     """For how much its provider may charge where it gave no account."""
     goes_on = failure is not None and failure.kind in _GOES_ON and DIALECTS[call.head.dialect].runs_unread(call)
-    if reception.events and not (goes_on and unfinished in (None, "full")):
+    if arrived.events and not (goes_on and unfinished in (None, "full")):
         return _ARRIVED
     if failure is None:
         return _ALL
-    leg, status = reception.leg, reception.status
-    if leg is None or not leg.was_sent or leg.is_uploading or (status is not None and status >= 400):
+    if not arrived.was_sent or (arrived.status is not None and arrived.status >= 400):
         return _NOTHING
     # Who answers with a web page, say, has served nothing.
-    is_garbled = failure.kind is failures.MALFORMED_ANSWER and reception.is_announced
+    is_garbled = failure.kind is failures.MALFORMED_ANSWER and arrived.is_announced
     if not is_garbled and failure.kind not in _LEFT_OPEN:
         return _NOTHING
-    return _UNFINISHED[unfinished or ("prompt" if reception.is_counted and not goes_on else "full")]
+    return _UNFINISHED[unfinished or ("prompt" if arrived.is_counted and not goes_on else "full")]
 
 
 _UNFINISHED = {"full": _ALL, "prompt": _PROMPT, "none": _NOTHING}

@@ -1,0 +1,120 @@
+"""An attempt that limits have no room for: a shorter answer that fits, or the reason to leave its candidate out."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.domain.calls import Call
+from pointsman.domain.dollars import dollars
+from pointsman.domain.leases import Grant
+from pointsman.domain.limits import Limit, Metric
+from pointsman.domain.plans import Reason
+from pointsman.money.ledger import Short
+from pointsman.money.pricing import longest_answer, most_output
+from pointsman.money.provider_tools import most_added, read_to_the_end, unbounded_of
+from pointsman.money.terms import Terms
+from pointsman.wire.dialects import DIALECTS
+
+MIN_OUTPUT = 16  # tokens: a shorter answer helps nobody, and OpenAI's Responses take no lower bound
+
+
+class Shortfall(Struct, frozen=True, gc=False):
+    """A limit without room, and the last answer of control on it, which `is_fresh` for a moment."""
+
+    short: Short
+    told: Grant | None
+    is_fresh: bool
+
+    @property
+    def left(self) -> int:
+        """The amount that is free here and at control."""
+        return self.short.available + (self.told.left if self.told is not None else 0)
+
+    @property
+    def held(self) -> int:
+        """The amount that attempts in progress and other workers may give back."""
+        return self.short.reserved + (self.told.lent if self.told is not None else 0)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether control said a moment ago that it has not that much, and that nobody can give it back."""
+        told = self.told
+        return told is not None and self.is_fresh and not told.lent and told.left < self.short.more
+
+
+class Shortened(Struct, frozen=True, gc=False):
+    """A call whose answer is shorter than was asked for, and why."""
+
+    call: Call
+    reason: Reason
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """Why there is no room. It `may_fit` once others have settled, and `may_shorten` if a shorter answer will do."""
+
+    reason: Reason
+    may_fit: bool
+    may_shorten: bool
+
+
+def fit(
+    terms: Terms, call: Call, shortfalls: Sequence[Shortfall], *, may_shorten: bool, shortens: bool, ahead_s: float
+) -> Shortened | Refused:
+    """The call with the longest answer that the limits may have room for, if answers are being shortened; else why
+    there is no room. Unix time is `ahead_s` seconds ahead of the monotonic clock."""
+    shorter = _shorter(terms, call, shortfalls) if may_shorten else None
+    if shorter is not None and shortens:
+        return shorter
+    # A refusal counts at once all that control said, however slow the machine is.
+    may_fit = all(one.left + one.held >= one.short.amount for one in shortfalls)
+    return Refused(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
+
+
+def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
+    """The reason for a limit that a request does not fit in. `ends_at`, when its window ends, is in monotonic
+    seconds; absent where the next window would have no room either."""
+    code = "over_budget" if limit.metric == "usd" else "over_rate_limit"
+    return Reason(code, f"the {limit} {said}", until=ends_at)
+
+
+def _shorter(terms: Terms, call: Call, shortfalls: Sequence[Shortfall]) -> Shortened | None:
+    if call.max_tokens == 0 or not DIALECTS[call.head.dialect].takes_bound(call):
+        return None
+    worst, left = shortfalls[0].short, 0
+    wanted = longest = most_output(terms, call)
+    for one in shortfalls:
+        room = one.left if one.is_fresh else one.short.available
+        fitting = _fitting(terms, call, one.short.limit.metric, room)
+        if fitting <= longest:
+            longest, worst, left = fitting, one.short, room
+    if longest < MIN_OUTPUT:
+        return None
+    message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
+    shorter = call if longest == wanted else replace(call, max_tokens=longest)
+    return Shortened(shorter, Reason("shortened", message))
+
+
+def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
+    """The longest answer within `room`, beside what the bytes of the call do not bound."""
+    unbounded = unbounded_of(terms, call) if metric == "usd" else None
+    if unbounded is not None:
+        room -= most_added(terms, unbounded)
+        call = read_to_the_end(terms, call, unbounded)
+    return longest_answer(terms, call, metric, room)
+
+
+def _refusal(shortfalls: Sequence[Shortfall], ahead_s: float) -> Reason:
+    too_large = [one for one in shortfalls if one.short.amount > one.short.limit.amount]
+    worst = max(too_large or shortfalls, key=lambda one: one.short.ends_at)
+    short, told = worst.short, worst.told
+    need, left = _amount(short.limit, short.amount), _amount(short.limit, max(worst.left, 0))
+    if too_large:
+        return over_limit(short.limit, f"is too small for an attempt that may take up to {need}", None)
+    lent = f", and {_amount(short.limit, told.lent)} with other workers" if told is not None and told.lent else ""
+    said = f"has {left} left{lent}; this attempt may take up to {need}"
+    return over_limit(short.limit, said, short.ends_at - ahead_s)
+
+
+def _amount(limit: Limit, amount: int) -> str:
+    return dollars(amount) if limit.metric == "usd" else str(amount)
