@@ -61,17 +61,14 @@ async def readyz(services: Has) -> dict[str, str]:
     wrong: dict[str, str] = {}
     if state.store != "ok":
         wrong["store"] = state.store
-    if state.journal_damage or state.damaged_journals:
-        wrong["journal"] = (
-            f"{state.journal_damage} damaged places were passed over since the start, "
-            f"{state.damaged_journals} journals set aside"
-        )
+    if state.journal_damage:
+        wrong["journal"] = f"{state.journal_damage} damaged places were skipped since the start"
     if state.config_refused:
         wrong["configuration"] = (
             "the configuration on disk was refused and an older one is in force; the log and GET /api/v1/status say why"
         )
     if state.refused_records:
-        wrong["refused"] = f"{state.refused_records} records are set aside in the table refused"
+        wrong["refused"] = f"{state.refused_records} records are quarantined in quarantine.jsonl"
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 

@@ -50,9 +50,7 @@ def _books(state: ControlState) -> Iterator[GaugeFamily]:
         "pointsman_ingest_lag_seconds", "Seconds since all journals were read to their end.", state.caught_up_s or 0.0
     )
     yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journals not read yet.", state.backlog_bytes)
-    yield gauge("pointsman_damaged_journals", "Journals set aside for somebody to look at.", state.damaged_journals)
-    yield gauge("pointsman_damaged_journal_bytes", "Bytes of journals set aside.", state.damaged_journal_bytes)
-    yield gauge("pointsman_refused_records", "Records set aside in the table refused.", state.refused_records)
+    yield gauge("pointsman_refused_records", "Records in quarantine: the store rejected them.", state.refused_records)
 
 
 def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:

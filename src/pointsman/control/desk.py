@@ -84,7 +84,6 @@ class Desk(Struct, eq=False, frozen=True):
 
     def _state(self) -> ControlState:
         state, configuration = self.ingest.state, self.configuration
-        damaged, damaged_bytes = self.ingest.set_aside()
         workers = [
             WorkerState(line.hello.slot, line.hello.epoch, line.hello.pid, line.digest, line.is_draining)
             for line in self.lessor.lines
@@ -98,8 +97,6 @@ class Desk(Struct, eq=False, frozen=True):
             commits=state.commits,
             records=state.records,
             journal_damage=state.damage,
-            damaged_journals=damaged,
-            damaged_journal_bytes=damaged_bytes,
             refused_records=state.refused,
             backlog_bytes=self.ingest.backlog_bytes(),
             caught_up_s=max(0.0, time() - state.caught_up_at) if state.caught_up_at else None,

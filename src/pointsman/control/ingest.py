@@ -14,12 +14,12 @@ from time import monotonic, time
 from msgspec import Struct
 
 from pointsman.control.accounting import Accounting, Charged, OpenRequests
-from pointsman.control.piecemeal import Piecemeal
+from pointsman.control.piecemeal import Piecemeal, quarantined
 from pointsman.control.store.database import RefusedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
-from pointsman.control.store.store import JournalState, RefusedPiece, Store
+from pointsman.control.store.store import JournalState, Store
 from pointsman.domain.leases import Share, Unable
-from pointsman.journal.reader import JournalReader, Position, SegmentError, discover, set_aside
+from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
 from pointsman.money.leases import LeaseBook
 from pointsman.money.leases import Row as Spending
 
@@ -27,15 +27,14 @@ IDLE_S = 0.25  # between looks at journals in which nothing was new
 PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
 MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
-MAX_CAREFUL = MAX_RECORDS  # the same, where each record may be tried by itself
 RESTORED_AT_ONCE = 2000  # rows of counters, at the start; the same
 CHECKPOINT_S = 5.0
-MAX_TOLD = 10  # refused records of one batch that get a line of their own in the log
 OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
 _AWAY = Unable("the store cannot be reached")
 _TAKEN = Unable("the store is in use by another gateway")
+QUARANTINE = "quarantine.jsonl"  # in the data folder: records that the store rejected
 NOT_READ = JournalState(Position(), Position())
 
 _logger = logging.getLogger(__name__)
@@ -49,13 +48,13 @@ class _Journal:
         self.position = Position()
         self.requests = OpenRequests()
         self.is_retired = False
-        self.is_unreadable = False  # of a newer version: told once, and left alone
         self.is_damaged = False  # what could be read of it was
+        self.is_unreadable = False  # of a newer version: told once, and left alone
 
 
 class IngestState(Struct, kw_only=True):
     """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals,
-    `refused` the records that are set aside in the store, since it would not take them as they were."""
+    `refused` the records in quarantine, which the store rejected."""
 
     problem: str | None = None
     commits: int = 0
@@ -82,6 +81,7 @@ class Ingest:
         self.has_read = asyncio.Event()  # all journals to their end, once
         self.is_tried = asyncio.Event()  # it does, or the store is out of reach
         self._folder = journals
+        self._quarantine = journals.with_name(QUARANTINE)
         self._book = book
         self._open_store = open_store
         self._on_retired = on_retired
@@ -209,10 +209,6 @@ class Ingest:
         """What is not read yet, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    def set_aside(self) -> tuple[int, int]:
-        """How many damaged journals are kept for somebody to look at, and their bytes."""
-        return set_aside(self._folder)
-
     async def reconcile(self, amounts: Mapping[str, int]) -> dict[str, str]:
         """Say what attempts cost, in nano-dollars: in the store, and to the book. Returns why some were not taken.
         Raises `StoreError`; what was taken nevertheless is told to the book when it is tried again."""
@@ -254,7 +250,6 @@ class Ingest:
         for name, journal in self._journals.items():
             self._place(journal, states.get(name))
         self._states = states
-        self.state.refused = await store.refused()
         self._is_changed = True
         self._must_rewind = False
 
@@ -312,7 +307,7 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = Piecemeal() if self._careful_for else Accounting()
+        accounting = Piecemeal(self._quarantine) if self._careful_for else Accounting()
         retired: list[_Journal] = []
         is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
@@ -349,22 +344,22 @@ class Ingest:
         return is_end
 
     async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:
-        """Write what was gathered. Returns what the lease book is to be told."""
+        """Write the batch. Return the charges for the lease book."""
         if not isinstance(accounting, Piecemeal):
             self._gathered = max(1, accounting.records)
             if accounting.problem is not None:
                 raise RefusedError(accounting.problem)
             await store.commit(accounting.batch())
             return accounting.charged()
-        refusals = await store.commit_pieces(accounting.pieces, accounting.journals)
+        charged = await accounting.write(store)
         self._careful_for = max(0, self._careful_for - max(1, accounting.records))
-        self._refused(refusals)
-        return accounting.taken(refusals)
+        self.state.refused = quarantined(self._quarantine)
+        return charged
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
         position, epoch = journal.position, journal.reader.epoch
-        until = accounting.records + (MAX_CAREFUL if self._careful_for else MAX_BATCH)
+        until = accounting.records + (MAX_RECORDS if self._careful_for else MAX_BATCH)
         while accounting.records < until:
             try:
                 chunk = journal.reader.read(position, MAX_RECORDS, is_live=is_live)
@@ -392,8 +387,7 @@ class Ingest:
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
-        if self.state.refused:  # until somebody deletes them
-            self.state.refused = await store.refused()
+        self.state.refused = quarantined(self._quarantine)
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
         if not self._is_changed or not await store.checkpoint():
             return
@@ -401,23 +395,10 @@ class Ingest:
         for name, (is_retired, low) in safe.items():
             journal = self._journals[name]
             if is_retired:
-                if journal.is_damaged:
-                    journal.reader.set_aside()
-                else:
-                    journal.reader.remove()
+                (journal.reader.set_aside if journal.is_damaged else journal.reader.remove)()
                 del self._journals[name]
             else:
                 journal.reader.remove_before(low.segment)
-
-    def _refused(self, refusals: list[RefusedPiece]) -> None:
-        self.state.refused += len(refusals)
-        for one in refusals[:MAX_TOLD]:
-            where = (one.piece.epoch, one.piece.position.segment, one.piece.position.offset)
-            _logger.error(
-                "a record is set aside in the table refused, epoch %d, segment %d, byte %d: %s", *where, one.why
-            )
-        if len(refusals) > MAX_TOLD:
-            _logger.error("%d more records of this batch are set aside in the table refused", len(refusals) - MAX_TOLD)
 
     def _damaged(self, message: str) -> None:
         self.state.damage += 1

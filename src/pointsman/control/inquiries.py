@@ -65,8 +65,8 @@ class ControlState(Struct, frozen=True, kw_only=True):
     """The state of control and what it keeps. `taken_at` (Unix seconds) is when the configuration came into force.
     `config_refused` says what is wrong with the one on disk while an older one is in force. `store` is `ok`, or why it
     cannot be used. `backlog_bytes` are in journals and not in the store yet, in whole segments; `caught_up_s` is how
-    long ago there were none. `damaged_journals` were set aside for somebody to look at; they stay until somebody
-    deletes them, and so do the `refused_records` in the store's table `refused`."""
+    long ago there were none. `journal_damage` counts skipped places since the start, `refused_records` the
+    lines of the file `quarantine.jsonl`."""
 
     digest: str
     config_refused: list[str]
@@ -75,8 +75,6 @@ class ControlState(Struct, frozen=True, kw_only=True):
     commits: int
     records: int
     journal_damage: int
-    damaged_journals: int
-    damaged_journal_bytes: int
     refused_records: int
     backlog_bytes: int
     caught_up_s: float | None

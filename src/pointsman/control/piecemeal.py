@@ -1,75 +1,121 @@
-"""The same as `accounting`, record by record: for a batch of which the store does not take all. No I/O."""
+"""Finds the rows of a batch that the store rejects, so that one bad record does not stop ingestion."""
 
 import json
+import logging
+import os
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
+from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.store.store import Batch, Store
+from pointsman.journal.reader import Chunk
+from pointsman.journal.records import ChargeScope, Outcome
 
-from pointsman.control.accounting import Accounting, Charged, OpenAttempt, OpenRequests
-from pointsman.control.store.store import Piece, RefusedPiece
-from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import ChargeScope, Outcome, Record, RequestDone
+PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state")
+
+_logger = logging.getLogger(__name__)
+
+
+class Piece(NamedTuple):
+    """The rows of one record. `problem` is why it has fewer of them than it should."""
+
+    origin: str
+    record: object
+    batch: Batch
+    problem: str | None
 
 
 class Piecemeal(Accounting):
-    """Gathers the same record by record, for a store that does not take all of them."""
+    """Gathers a batch record by record. Rejected records go to the file `quarantine`, each at least once."""
 
-    def __init__(self) -> None:
+    def __init__(self, quarantine: Path) -> None:
         super().__init__()
-        self.pieces: list[Piece] = []
-        self._charged: list[list[Charged]] = []  # of each piece
+        self._quarantine = quarantine
+        self._pieces: list[Piece] = []
+        self._taken = Batch()
+        self._rejected: list[dict[str, object]] = []
 
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
-        """Take records in, a piece each."""
+        """Add records, a piece each."""
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             one = Accounting()
-            one.add(
-                epoch,
-                Chunk(segment=chunk.segment, offsets=[offset], records=[record], end=chunk.end, is_end=False),
-                scopes,
-                requests,
-            )
-            self._keep(one, epoch, Position(chunk.segment, offset), _told(record, requests))
+            part = Chunk(segment=chunk.segment, offsets=[offset], records=[record], end=chunk.end, is_end=False)
+            one.add(epoch, part, scopes, requests)
+            origin = f"epoch {epoch}, segment {chunk.segment}, byte {offset}"
+            attempt = requests.attempt(record) if isinstance(record, Outcome) else None
+            self._pieces.append(Piece(origin, attempt or record, one.batch(), one.problem))
         self.records += len(chunk.records)
 
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
-        """A worker died: a piece for each of its open requests."""
+        """Charge the open requests of a dead worker, a piece each."""
         for request_id, attempts in requests.take_all():
             one = Accounting()
             one.abandon_one(epoch, requests, request_id, attempts)
-            told = _json({"abandoned": [_attempt(attempt) for attempt in attempts]})
-            self._keep(one, epoch, attempts[0].position, told)
+            self._pieces.append(Piece(f"epoch {epoch}, {request_id}", attempts, one.batch(), one.problem))
 
-    def taken(self, refusals: list[RefusedPiece]) -> list[Charged]:
-        """What the lease book is to be told once all but these was committed."""
-        refused = {(one.piece.epoch, one.piece.position): one.counters for one in refusals}
+    async def write(self, store: Store) -> list[Charged]:
+        """Commit the rows that the store takes. Return their charges. Raises `StoreError`."""
+        await self._take(store, self._pieces)
+        if self._rejected:
+            self._keep(self._rejected)
+        await store.commit(_joined([Batch(journals=self.journals), self._taken]))
         return [
-            charged
-            for piece, every in zip(self.pieces, self._charged, strict=True)
-            for charged in every
-            if (charged.counter, charged.window, charged.epoch) not in refused.get((piece.epoch, piece.position), ())
+            Charged(row["epoch"], row["counter"], row["window_start"], row["posted"]) for row in self._taken.counters
         ]
 
-    def _keep(self, one: Accounting, epoch: int, position: Position, record: bytes) -> None:
-        batch = one.batch()
-        if batch.counters or batch.usage or batch.requests or batch.unsettled or batch.state or one.problem is not None:
-            self.pieces.append(Piece(epoch, position, batch, record, one.problem))
-            self._charged.append(one.charged())
+    async def _take(self, store: Store, pieces: list[Piece]) -> None:
+        """Find the rows that the store takes together with those found so far: of all pieces at once, else by halves,
+        down to single rows."""
+        whole = _joined([self._taken, *(piece.batch for piece in pieces)])
+        if await store.rejection(whole) is None:
+            self._taken = whole
+            for piece in pieces:
+                self._reject(piece, [])
+        elif len(pieces) > 1:
+            half = len(pieces) // 2
+            await self._take(store, pieces[:half])
+            await self._take(store, pieces[half:])
+        else:
+            (piece,) = pieces
+            whys: list[str] = []
+            for name in PARTS:
+                for row in getattr(piece.batch, name):
+                    one = Batch()
+                    setattr(one, name, [row])
+                    more = _joined([self._taken, one])
+                    why = await store.rejection(more)
+                    if why is None:
+                        self._taken = more
+                    else:
+                        whys.append(f"{name}: {why}: {row!r}")
+            self._reject(piece, whys)
+
+    def _reject(self, piece: Piece, whys: list[str]) -> None:
+        if piece.problem is not None:
+            whys = [piece.problem, *whys]
+        if whys:
+            self._rejected.append({"from": piece.origin, "why": whys, "record": repr(piece.record)})
+
+    def _keep(self, rejected: list[dict[str, object]]) -> None:
+        file, first = self._quarantine, rejected[0]
+        _logger.error("%d record(s) quarantined in %s; first %s: %s", len(rejected), file, first["from"], first["why"])
+        try:
+            fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w") as lines:
+                lines.writelines(json.dumps(one) + "\n" for one in rejected)
+        except OSError as error:
+            _logger.error("cannot write %s: %s", file, error.strerror)  # noqa: TRY400 -- the trace would not help
 
 
-def _told(record: Record, requests: OpenRequests) -> bytes:
-    """What is kept of a record that the store refuses: the line of a request as it is; else JSON, with what it takes to
-    understand it."""
-    if isinstance(record, RequestDone):
-        return record.record
-    attempt = requests.attempt(record) if isinstance(record, Outcome) else None
-    return _json(_attempt(attempt) if attempt is not None else {"record": msgspec.to_builtins(record)})
+def _joined(batches: list[Batch]) -> Batch:
+    rows = {name: list(chain.from_iterable(getattr(one, name) for one in batches)) for name in PARTS}
+    return Batch(journals=batches[0].journals, **rows)
 
 
-def _attempt(attempt: OpenAttempt) -> dict[str, object]:
-    """Each record an array, in the order of its fields."""
-    named = {"scope": attempt.scope, "intent": attempt.intent, "outcome": attempt.outcome}
-    return {name: msgspec.to_builtins(record) for name, record in named.items()}
-
-
-def _json(value: dict[str, object]) -> bytes:
-    return json.dumps(value).encode("ascii")
+def quarantined(file: Path) -> int:
+    """Return the number of records in the file."""
+    try:
+        return file.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0

@@ -5,7 +5,6 @@ is cut off, since nothing after it can have been relied upon. Damage in the midd
 goes on at the next frame that is whole.
 """
 
-import contextlib
 import fcntl
 import mmap
 import os
@@ -32,7 +31,6 @@ from pointsman.journal.segments import (
     segment_path,
 )
 
-DAMAGED = "damaged-"  # in front of the name of a journal that was set aside
 MAX_FRAME = 1 << 20  # of those that are looked for behind damage
 
 
@@ -210,10 +208,9 @@ class JournalReader:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def set_aside(self) -> None:
-        """Keep a journal that was damaged for somebody to look at, under a name that nobody reads. All that could be
-        read of it is safe."""
+        """Keep a damaged journal for somebody to look at, under a name that nobody reads."""
         self.close()
-        self.folder.rename(self.folder.with_name(f"{DAMAGED}{self.folder.name}"))
+        self.folder.rename(self.folder.with_name(f"damaged-{self.folder.name}"))
 
     def close(self) -> None:
         if self._data is not None:
@@ -317,14 +314,4 @@ def discover(journals: Path) -> list[JournalReader]:
     return sorted(map(JournalReader, folders), key=lambda reader: (reader.epoch, reader.slot))
 
 
-def set_aside(journals: Path) -> tuple[int, int]:
-    """How many damaged journals are kept for somebody to look at, and their bytes."""
-    folders = list(journals.glob(f"{DAMAGED}*"))
-    size = 0
-    for file in (file for folder in folders for file in folder.glob("*")):
-        with contextlib.suppress(FileNotFoundError):  # somebody is deleting them
-            size += file.stat().st_size
-    return len(folders), size
-
-
-__all__ = ["Chunk", "JournalReader", "Position", "SegmentError", "discover", "set_aside"]
+__all__ = ["Chunk", "JournalReader", "Position", "SegmentError", "discover"]

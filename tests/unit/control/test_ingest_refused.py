@@ -88,11 +88,12 @@ def test_a_record_that_cannot_be_taken_is_set_aside_and_stops_no_other(
         store = books.ingest.store
         assert store is not None
         assert books.ingest.state.problem is None
-        assert books.ingest.state.refused == await store.refused() == 1
+        assert books.ingest.state.refused == 1
         assert books.posted == await posted_of(store) == 20 * 70 + charged
         assert await books.total() == 20 * 70
         assert len({row["request_id"] for row in await store.requests({}, 100)} - {"a"}) == 20
-        assert caplog.text.count("a record is set aside in the table refused, epoch 1, segment 0, byte") == 1
+        assert caplog.text.count("1 record(s) quarantined in") == 1
+        assert f"{tmp_path}/quarantine.jsonl; first epoch 1, segment 0, byte" in caplog.text
         write_request(writer, 50, time.time())
         await books.read()
         assert books.posted == await posted_of(store) == 21 * 70 + charged
@@ -113,7 +114,6 @@ def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
 ) -> None:
     monkeypatch.setattr(module, "MAX_BATCH", 40)
     monkeypatch.setattr(module, "MAX_RECORDS", 7)
-    monkeypatch.setattr(module, "MAX_CAREFUL", 7)
 
     async def test(url: str | None) -> None:
         writers, now = [writer_in(tmp_path, epoch=epoch) for epoch in (1, 2)], time.time()
@@ -127,7 +127,7 @@ def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
         store = books.ingest.store
         assert store is not None
         assert books.ingest.state.problem is None
-        assert books.ingest.state.refused == await store.refused() == 20
+        assert books.ingest.state.refused == 20
         assert books.posted == await posted_of(store) == 120 * 70 + 20
         assert await books.total() == 120 * 70
         await books.ingest.finish(5)
@@ -196,7 +196,7 @@ def test_each_thing_is_counted_once_whenever_control_is_killed(kind: str, tmp_pa
                     await store.close()
                 assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
                 assert await books.total() == round_ * 4 * 70
-                assert books.ingest.state.refused == round_
+                assert books.ingest.state.refused >= round_, "each at least once"
                 await books.ingest.finish(5)
         assert round_ > 10
         writer.close()
@@ -211,14 +211,14 @@ def test_a_lost_answer_to_what_was_written_record_by_record_changes_nothing(kind
         await books.read()
         store = books.ingest.store
         assert store is not None
-        commit = store.commit_pieces
+        commit = store.commit
 
         async def after_commit(*what: Any) -> Any:
             await commit(*what)
-            store.commit_pieces = commit  # type: ignore[method-assign]
+            store.commit = commit  # type: ignore[method-assign]
             raise StoreError("the answer was lost")
 
-        store.commit_pieces = after_commit  # type: ignore[method-assign, assignment]
+        store.commit = after_commit  # type: ignore[method-assign, assignment]
         write_request(writer, 1, time.time())
         attempt(writer, "bad", time.time(), 33, TOO_MUCH)
         await books.ingest.step()

@@ -1,15 +1,22 @@
-"""Record by record it comes to the same as in sums, and of what is refused only that is left out."""
+"""Record by record, a batch comes to the same as in sums. Rejected records are left out and quarantined."""
 
 import json
 from collections import Counter
-from itertools import chain
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
 
 from fakes.control import DAY_COUNTER, record, request_id, scope
-from pointsman.control.accounting import Accounting, OpenRequests
-from pointsman.control.piecemeal import Piecemeal
+from integration.gateway import run
+from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.piecemeal import Piecemeal, quarantined
+from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Row
-from pointsman.control.store.store import Batch, RefusedPiece
-from pointsman.control.store.tables import TAG_SUMS, USAGE_SUMS
+from pointsman.control.store.store import Store
+from pointsman.control.store.tables import COUNTERS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Intent, Outcome, Record, RequestDone
 
@@ -41,58 +48,78 @@ def gathered(into: Accounting, *records: Record) -> Accounting:
     return into
 
 
-def summed(rows: list[Row], *sums: str) -> Counter[tuple[object, ...]]:
-    found: Counter[tuple[object, ...]] = Counter()
-    for row in rows:
-        for name in sums:
-            found[*(value for key, value in row.items() if key not in sums), name] += row[name]
+def on_store(folder: Path, test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        store = await Store.open(store_url(None, folder))
+        await test(store)
+        await store.close()
+
+    run(main())
+
+
+async def content(store: Store) -> list[list[Row]]:
+    return [await store._rows(select(table)) for table in (COUNTERS, USAGE, USAGE_TAGS, REQUESTS, UNSETTLED)]
+
+
+def test_pieces_write_the_same_as_a_batch(tmp_path: Path) -> None:
+    found: list[list[list[Row]]] = []
+    charges: list[Counter[tuple[str, int]]] = []
+
+    async def whole(store: Store) -> None:
+        batch = gathered(Accounting(), *RECORDS)
+        await store.commit(batch.batch())
+        found.append(await content(store))
+        charges.append(charged(batch.charged()))
+
+    async def by_pieces(store: Store) -> None:
+        pieces = Piecemeal(tmp_path / "quarantine")
+        gathered(pieces, *RECORDS)
+        charges.append(charged(await pieces.write(store)))
+        found.append(await content(store))
+
+    for name, test in (("whole", whole), ("pieces", by_pieces)):
+        (tmp_path / name).mkdir()
+        on_store(tmp_path / name, test)
+    assert found[0] == found[1]
+    assert charges[0] == charges[1]
+    assert quarantined(tmp_path / "quarantine") == 0
+
+
+def charged(every: list[Charged]) -> Counter[tuple[str, int]]:
+    found: Counter[tuple[str, int]] = Counter()
+    for one in every:
+        found[one.counter, one.window] += one.amount
     return found
 
 
-def as_sums(*batches: Batch) -> tuple[object, ...]:
-    joined = [list(chain(*(getattr(one, name) for one in batches))) for name in ("counters", "usage", "tags")]
-    return (
-        summed(joined[0], "posted"),
-        summed(joined[1], *USAGE_SUMS),
-        summed(joined[2], *TAG_SUMS),
-        sorted(chain(*(one.requests for one in batches))),
-        sorted(str(row) for one in batches for row in one.unsettled),
-    )
+def test_rejected_record_is_quarantined_with_its_origin_and_its_charge_counts(tmp_path: Path) -> None:
+    file = tmp_path / "quarantine"
+    tokens = Outcome(1, request_id(9, DAY), 1, DAY + 1, 70, 1 << 63, 5, 2, 1, "ok", "reported")
+
+    async def test(store: Store) -> None:
+        pieces = Piecemeal(file)
+        gathered(pieces, *RECORDS, RequestDone(b"no JSON"), intent(9), tokens)
+        counted = charged(await pieces.write(store))
+        assert counted[DAY_COUNTER, DAY] == 70 + 70 + 1000 + 70
+        assert await store.counters(DAY) == [
+            (name, at, EPOCH, counted[name, at]) for name, at, *_ in await store.counters(DAY)
+        ]
+
+    on_store(tmp_path, test)
+    line, attempt = map(json.loads, file.read_text().splitlines())
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert quarantined(file) == 2
+    assert (line["from"], line["record"]) == ("epoch 7, segment 3, byte 108", "RequestDone(record=b'no JSON')")
+    assert attempt["from"] == "epoch 7, segment 3, byte 110"
+    assert {why.partition(":")[0] for why in attempt["why"]} == {"counters", "usage"}
+    assert "ChargeScope(" in attempt["record"], "the attempt is told whole"
 
 
-def test_pieces_come_to_the_same_as_sums() -> None:
-    whole, pieces = gathered(Accounting(), *RECORDS), Piecemeal()
-    gathered(pieces, *RECORDS)
-    assert as_sums(*(piece.batch for piece in pieces.pieces)) == as_sums(whole.batch())
-    assert pieces.records == whole.records
-    by_counter: Counter[tuple[str, int]] = Counter()
-    for one in pieces.taken([]):
-        by_counter[one.counter, one.window] += one.amount
-    assert by_counter == {(one.counter, one.window): one.amount for one in whole.charged()}
+def test_quarantine_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test(store: Store) -> None:
+        pieces = Piecemeal(tmp_path)
+        gathered(pieces, *RECORDS, RequestDone(b"no JSON"))
+        assert await pieces.write(store)
 
-
-def test_what_was_refused_is_not_told_to_the_book() -> None:
-    pieces = Piecemeal()
-    gathered(pieces, *RECORDS)
-    refused = next(one for one in pieces.pieces if one.batch.counters)
-    taken = pieces.taken([RefusedPiece(refused, "why", {(DAY_COUNTER, DAY, EPOCH)})])
-    assert len(taken) == len(pieces.taken([])) - 1
-    assert sum(one.amount for one in taken if one.counter == DAY_COUNTER) == 70 + 1000
-
-
-def test_each_piece_knows_where_it_is_from_and_what_it_was() -> None:
-    pieces = Piecemeal()
-    gathered(pieces, *RECORDS, RequestDone(b"no JSON"), intent(9, at=float("nan")), outcome(9))
-    told = {one.position.offset: one for one in pieces.pieces}
-    assert {one.epoch for one in told.values()} == {EPOCH}
-    assert {one.position.segment for one in told.values()} == {3}
-    attempt = json.loads(told[102].record)
-    assert [attempt[name][0] for name in ("scope", "intent", "outcome")] == [1, 2, 3], "the tags of the records"
-    assert attempt["outcome"][5] == 70
-    assert json.loads(told[103].record)["request_id"] == request_id(1, DAY)
-    abandoned = json.loads(told[104].record)["abandoned"]
-    assert [one["intent"][5] for one in abandoned] == [1000, 1000]
-    assert told[108].record == b"no JSON"
-    assert told[108].problem is not None
-    assert told[110].problem is not None
-    assert b"NaN" in told[110].record
+    on_store(tmp_path, test)
+    assert f"cannot write {tmp_path}: Is a directory" in caplog.text

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.journal import SMALL, read_all, scope, write
 from pointsman.journal import segments
-from pointsman.journal.reader import Chunk, JournalReader, Position, discover, set_aside
+from pointsman.journal.reader import Chunk, JournalReader, Position, discover
 from pointsman.journal.records import ENCODER, FORMAT, ChargeScope, Intent, Outcome, Record
 from pointsman.journal.segments import HEADER_BYTES, SegmentError, segment_numbers, segment_path
 from pointsman.journal.writer import JournalWriter
@@ -256,11 +256,3 @@ def test_a_chunk_is_of_one_segment(tmp_path: Path) -> None:
             break
     assert records == told
     assert position.segment > 2
-
-
-def test_what_damaged_journals_take_is_told(tmp_path: Path) -> None:
-    assert set_aside(tmp_path) == (0, 0)
-    folder, _ = journal_of(tmp_path, 3)
-    assert set_aside(tmp_path) == (0, 0)
-    JournalReader(folder).set_aside()
-    assert set_aside(tmp_path) == (1, 1 << 16)

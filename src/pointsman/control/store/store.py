@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
-from time import time
 from typing import Any
 
 from msgspec import Struct
@@ -37,9 +36,7 @@ from pointsman.control.store.tables import (
     COUNTERS,
     JOURNALS,
     OWNER,
-    REFUSED,
     REQUESTS,
-    STATE,
     TAG_SUMS,
     UNSETTLED,
     USAGE,
@@ -49,17 +46,8 @@ from pointsman.control.store.tables import (
 from pointsman.domain.state import Change, Record
 from pointsman.journal.reader import Position
 
-AT_ONCE = 300  # pieces in one savepoint
-MAX_WHY = 500  # characters
+AT_ONCE = 300  # ids in one query
 _OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two are SQLite's driver's
-_PARTS = {  # of a batch, and the tables they go to
-    "counters": COUNTERS.name,
-    "usage": USAGE.name,
-    "tags": USAGE_TAGS.name,
-    "requests": REQUESTS.name,
-    "unsettled": UNSETTLED.name,
-    "state": STATE.name,
-}
 _STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and what is too long for an index
 
 
@@ -76,8 +64,8 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 
 
 class Batch(Struct, kw_only=True):
-    """What one transaction writes. All rows hold increments but for `journals`, `requests`, `unsettled` and
-    `refused`. The changes of `state` are in the order they came in."""
+    """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`. The
+    changes of `state` are in the order they came in."""
 
     journals: dict[str, JournalState] = {}
     counters: list[Row] = []
@@ -85,27 +73,7 @@ class Batch(Struct, kw_only=True):
     tags: list[Row] = []
     requests: list[RequestRow] = []
     unsettled: list[Row] = []
-    refused: list[Row] = []
     state: list[Change] = []
-
-
-class Piece(Struct):
-    """What one record writes: whose journal it is from, where it begins, its rows, and what is kept where the store
-    does not take all of these. `problem` says why it has fewer of them than it should."""
-
-    epoch: int
-    position: Position
-    batch: Batch
-    record: bytes
-    problem: str | None = None
-
-
-class RefusedPiece(Struct):
-    """A piece that was not taken whole, and why. `counters` are those that were not: name, beginning, epoch."""
-
-    piece: Piece
-    why: str
-    counters: set[tuple[str, int, int]] = set()
 
 
 class Reconciliation(Struct):
@@ -130,7 +98,6 @@ class Store(Reports):
         self._add_tags = _Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
         self._insert_requests = _Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
         self._insert_unsettled = _Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
-        self._insert_refused = _Statement(engine, insert(REFUSED).on_conflict_do_nothing())
         self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
         self._state = StateTable(engine, insert)
 
@@ -190,20 +157,17 @@ class Store(Reports):
         except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
 
-    async def commit_pieces(self, pieces: Sequence[Piece], journals: dict[str, JournalState]) -> list[RefusedPiece]:
-        """Write each of these as far as the store takes it, and the rest into `refused`; all in one transaction."""
-        refusals: list[RefusedPiece] = []
+    async def rejection(self, batch: Batch) -> str | None:
+        """Return why the store rejects these rows, if it does. Nothing is written. Raises `StoreError`."""
         try:
-            async with self._writing() as connection:
-                if self.is_sqlite:  # else the driver begins none, and the first savepoint would be it
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                for first in range(0, len(pieces), AT_ONCE):
-                    await self._write_pieces(connection, pieces[first : first + AT_ONCE], refusals)
-                rows = [_refused(one, time()) for one in refusals]
-                await self._write(connection, Batch(journals=journals, refused=rows))
+            async with self._engine.connect() as connection:
+                await self._write(connection, batch)
+                await connection.rollback()
         except (*STORE_FAILURES, *_OF_VALUES) as error:
-            raise StoreError(describe(error)) from None
-        return refusals
+            if not _is_refusal(error):
+                raise StoreError(describe(error)) from None
+            return describe(error)
+        return None
 
     async def journals(self) -> dict[str, JournalState]:
         rows = await self._rows(select(JOURNALS))
@@ -290,11 +254,6 @@ class Store(Reports):
         queries = [self._state.query(wanted[first : first + AT_ONCE]) for first in range(0, len(wanted), AT_ONCE)]
         return [Record(**row) for query in queries for row in await self._rows(query)]
 
-    async def refused(self) -> int:
-        """How many records were not taken as they were."""
-        rows = await self._rows(select(func.count().label("count")).select_from(REFUSED))
-        return int(rows[0]["count"])
-
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
         """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold;
         returns how many."""
@@ -330,7 +289,6 @@ class Store(Reports):
         if batch.requests:
             await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
         await self._insert_unsettled.run(connection, batch.unsettled)
-        await self._insert_refused.run(connection, batch.refused)
         await self._state.write(connection, batch.state)
         rows = [
             {
@@ -344,51 +302,6 @@ class Store(Reports):
             for name, state in batch.journals.items()
         ]
         await self._set_journals.run(connection, rows)
-
-    async def _write_pieces(
-        self, connection: AsyncConnection, pieces: Sequence[Piece], refusals: list[RefusedPiece]
-    ) -> None:
-        """All at once if they are taken, else each half by itself, down to the rows of a single one."""
-        if await self._refuses(connection, _joined(pieces)) is None:
-            refusals += [RefusedPiece(one, one.problem) for one in pieces if one.problem is not None]
-            return
-        if len(pieces) > 1:
-            half = len(pieces) // 2
-            await self._write_pieces(connection, pieces[:half], refusals)
-            await self._write_pieces(connection, pieces[half:], refusals)
-            return
-        (piece,) = pieces
-        whys = [piece.problem] if piece.problem is not None else []
-        counters: set[tuple[str, int, int]] = set()
-        for name, table in _PARTS.items():
-            for why, row in await self._write_rows(connection, name, getattr(piece.batch, name)):
-                whys.append(f"{table}: {why}")
-                if name == "counters":
-                    counters.add((row["counter"], row["window_start"], row["epoch"]))
-        if whys:
-            refusals.append(RefusedPiece(piece, "; ".join(whys), counters))
-
-    async def _write_rows(self, connection: AsyncConnection, name: str, rows: list[Any]) -> list[tuple[str, Any]]:
-        """Write these of one table, each by itself if need be. Returns those that were refused, and why."""
-        batch = Batch()
-        setattr(batch, name, rows)
-        why = await self._refuses(connection, batch) if rows else None
-        if why is None:
-            return []
-        if len(rows) == 1:
-            return [(why, rows[0])]
-        return [refused for row in rows for refused in await self._write_rows(connection, name, [row])]
-
-    async def _refuses(self, connection: AsyncConnection, batch: Batch) -> str | None:
-        """Write a batch if the store takes it; else say why it does not."""
-        try:
-            async with connection.begin_nested():
-                await self._write(connection, batch)
-        except (*STORE_FAILURES, *_OF_VALUES) as error:
-            if not _is_refusal(error):
-                raise
-            return describe(error)
-        return None
 
 
 _RECONCILE = (
@@ -439,18 +352,6 @@ def _setting(insert: Any, table: Table) -> Any:
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
-def _joined(pieces: Sequence[Piece]) -> Batch:
-    batches = [piece.batch for piece in pieces]
-    return Batch(
-        counters=_summed(("posted",), chain.from_iterable(one.counters for one in batches)),
-        usage=_summed(USAGE_SUMS, chain.from_iterable(one.usage for one in batches)),
-        tags=_summed(TAG_SUMS, chain.from_iterable(one.tags for one in batches)),
-        requests=list(chain.from_iterable(one.requests for one in batches)),
-        unsettled=list(chain.from_iterable(one.unsettled for one in batches)),
-        state=list(chain.from_iterable(one.state for one in batches)),
-    )
-
-
 def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
     """One row for each set of keys: to change one thousands of times in a transaction takes PostgreSQL ages."""
     found: dict[tuple[Any, ...], Row] = {}
@@ -459,14 +360,6 @@ def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
         known = found.get(key)
         found[key] = row if known is None else {**row, **{name: known[name] + row[name] for name in sums}}
     return list(found.values())
-
-
-def _refused(refusal: RefusedPiece, now_unix_s: float) -> Row:
-    """A row that every store takes."""
-    piece = refusal.piece
-    why = refusal.why[:MAX_WHY].replace("\0", "\\0").encode("ascii", "backslashreplace").decode()
-    position = {"segment": piece.position.segment, "byte": piece.position.offset}
-    return {"epoch": piece.epoch, **position, "at": now_unix_s, "why": why, "record": piece.record}
 
 
 def _is_refusal(error: BaseException) -> bool:

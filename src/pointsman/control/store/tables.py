@@ -139,19 +139,6 @@ STATE = Table(
     Column("at", Float, nullable=False, index=True),
 )
 
-# Records of journals that this store would not take as they were: whose, where they began, when they were set aside,
-# what of them is in no other table, and the record itself.
-REFUSED = Table(
-    "refused",
-    METADATA,
-    Column("epoch", _BIG, primary_key=True, autoincrement=False),
-    Column("segment", _BIG, primary_key=True, autoincrement=False),
-    Column("byte", _BIG, primary_key=True, autoincrement=False),
-    Column("at", Float, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("record", LargeBinary, nullable=False),
-)
-
 # Whose the store is, where several gateways could reach it: a single row, number 1. See `ownership`.
 OWNER = Table(
     "owner",

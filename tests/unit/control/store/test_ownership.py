@@ -66,7 +66,7 @@ def test_a_store_whose_owner_is_silent_is_free_and_the_owner_writes_no_more() ->
             await pass_time(url, STALE_S + 1)
             async with opened(url, OTHER) as other:
                 await other.commit(BATCH)
-                for writing in (store.commit(BATCH), store.commit_pieces([], {}), store.beat(), store.prune(1e10)):
+                for writing in (store.commit(BATCH), store.beat(), store.prune(1e10)):
                     with pytest.raises(InUseError, match="on host b"):
                         await writing
                 await store.counters(0.0)  # to read does no harm

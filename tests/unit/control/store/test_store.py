@@ -10,16 +10,15 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
 
 from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import RefusedError, StoreError, store_url
 from pointsman.control.store.reports import Row, Rows, first_id
-from pointsman.control.store.store import Batch, JournalState, Piece, RequestRow, Store
-from pointsman.control.store.tables import REFUSED, TAG_KEYS
+from pointsman.control.store.store import Batch, JournalState, RequestRow, Store
+from pointsman.control.store.tables import TAG_KEYS
 from pointsman.journal.reader import Position
 
 DAY = 20_000 * 86_400
@@ -121,50 +120,6 @@ def test_a_batch_is_written_whole_or_not_at_all(kind: str, tmp_path: Path) -> No
 TOO_MUCH = 1 << 63
 
 
-def piece(number: int, **batch: Any) -> Piece:
-    return Piece(1, Position(0, 100 + number), Batch(**batch), b"record %d" % number)
-
-
-@STORES
-@pytest.mark.parametrize("count", [1, 2, 7, 1000])
-def test_pieces_are_written_but_for_what_the_store_does_not_take(kind: str, count: int, tmp_path: Path) -> None:
-    bad = count // 2
-    pieces = [piece(number, counters=[counter(1, 10)], usage=[usage(DAY)]) for number in range(count)]
-    pieces[bad] = piece(bad, counters=[counter(1, 10)], usage=[usage(DAY, nano=TOO_MUCH)], requests=[request(1, DAY)])
-    state = JournalState(Position(1, 200), Position(0, 48))
-
-    async def test(store: Store) -> None:
-        with pytest.raises(RefusedError):
-            await store.commit(pieces[bad].batch)
-        (refusal,) = await store.commit_pieces(pieces, {"j": state})
-        assert refusal.piece is pieces[bad]
-        assert refusal.why.startswith("usage: ")
-        assert refusal.counters == set(), "it has those"
-        assert await store.journals() == {"j": state}
-        assert [row[3] for row in await store.counters(DAY)] == [10 * count]
-        assert [row["attempts"] or 0 for row in await store.usage([], {}, ALL)] == [count - 1]
-        assert len(await store.requests({}, 10)) == 1
-        (kept,) = await store._rows(select(REFUSED))
-        assert (kept["epoch"], kept["segment"], kept["byte"]) == (1, 0, 100 + bad)
-        assert kept["record"] == b"record %d" % bad
-        assert kept["why"] == refusal.why
-        assert await store.refused() == 1
-
-    on_store(kind, tmp_path, test)
-
-
-@STORES
-def test_counters_that_are_not_taken_are_named_and_others_are(kind: str, tmp_path: Path) -> None:
-    other = {**counter(1, 3), "counter": "team:t|usd|day"}
-
-    async def test(store: Store) -> None:
-        (refusal,) = await store.commit_pieces([piece(1, counters=[counter(1, TOO_MUCH), other])], {})
-        assert refusal.counters == {("virtual_key:me|usd|day", DAY, 1)}
-        assert [(row[0], row[3]) for row in await store.counters(DAY)] == [("team:t|usd|day", 3)]
-
-    on_store(kind, tmp_path, test)
-
-
 @STORES
 def test_a_sum_that_grows_too_large_is_refused_and_stays_what_it_was(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
@@ -177,49 +132,12 @@ def test_a_sum_that_grows_too_large_is_refused_and_stays_what_it_was(kind: str, 
 
 
 @STORES
-def test_what_was_wrong_before_is_kept_whatever_it_says(kind: str, tmp_path: Path) -> None:
-    odd = Piece(1, Position(), Batch(), b"\xff\0", "a\0b\ud800\N{SNOWMAN}" + "x" * 10_000)
-
+def test_rejection_is_told_without_writing(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
-        assert len(await store.commit_pieces([piece(1, counters=[counter(1, 1)]), odd], {})) == 1
-        (kept,) = await store._rows(select(REFUSED))
-        assert kept["record"] == b"\xff\0"
-        assert kept["why"].startswith("a\\0b\\ud800\\u2603xxx")
-
-    on_store(kind, tmp_path, test)
-
-
-@STORES
-@pytest.mark.parametrize("has_bad", [True, False])
-def test_pieces_are_written_all_or_none_whenever_it_breaks(kind: str, has_bad: bool, tmp_path: Path) -> None:
-    pieces = [piece(number, counters=[counter(1, 10)]) for number in range(4)]
-    if has_bad:
-        pieces[2] = piece(2, counters=[counter(1, 10), counter(2, TOO_MUCH)])
-
-    async def test(store: Store) -> None:
-        write, left = store._write, 0
-
-        async def breaking(connection: AsyncConnection, batch: Batch) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise ConnectionResetError("it is gone")
-            await write(connection, batch)
-
-        store._write = breaking  # type: ignore[method-assign]
-        for allowed in range(100):
-            left = allowed
-            try:
-                await store.commit_pieces(pieces, {"j": JournalState(Position(), Position())})
-                break
-            except StoreError as error:
-                assert type(error) is StoreError  # noqa: PT017 -- the last time there is none
-            assert await store.counters(DAY) == []
-            assert await store.journals() == {}
-            assert await store.refused() == 0
-        assert allowed > (5 if has_bad else 1)
-        assert [row[3] for row in await store.counters(DAY)] == [40]
-        assert await store.refused() == int(has_bad)
+        assert await store.rejection(Batch(counters=[counter(1, 10)], usage=[usage(DAY)])) is None
+        why = await store.rejection(Batch(counters=[counter(1, 10)], usage=[usage(DAY, nano=TOO_MUCH)]))
+        assert why is not None
+        assert await store.counters(DAY) == []
 
     on_store(kind, tmp_path, test)
 

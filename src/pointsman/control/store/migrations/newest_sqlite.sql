@@ -61,15 +61,6 @@ CREATE TABLE unsettled (
 	tokens INTEGER NOT NULL, held_nano INTEGER DEFAULT '0' NOT NULL, tokens_used INTEGER DEFAULT '0' NOT NULL, hour INTEGER DEFAULT '0' NOT NULL, until INTEGER DEFAULT '0' NOT NULL, reconciled_nano INTEGER DEFAULT '0' NOT NULL, state TEXT DEFAULT 'kept' NOT NULL, source TEXT DEFAULT 'reserved' NOT NULL, team TEXT DEFAULT '' NOT NULL, customer TEXT DEFAULT '' NOT NULL, variant TEXT DEFAULT '' NOT NULL, counters TEXT DEFAULT '[]' NOT NULL, reconciled_at FLOAT DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (attempt_id)
 );
-CREATE TABLE refused (
-	epoch INTEGER NOT NULL, 
-	segment INTEGER NOT NULL, 
-	byte INTEGER NOT NULL, 
-	at FLOAT NOT NULL, 
-	why TEXT NOT NULL, 
-	record BLOB NOT NULL, 
-	PRIMARY KEY (epoch, segment, byte)
-);
 CREATE TABLE "usage_tags" (
 	hour INTEGER NOT NULL, 
 	tag TEXT NOT NULL, 
@@ -105,4 +96,4 @@ CREATE TABLE state (
 	PRIMARY KEY (id, provider)
 );
 CREATE INDEX ix_state_at ON state (at);
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');

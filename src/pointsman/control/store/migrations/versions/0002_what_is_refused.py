@@ -25,4 +25,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("refused")
+    op.drop_table("refused", if_exists=True)
