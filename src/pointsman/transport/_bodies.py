@@ -138,8 +138,8 @@ def next_due(since: float, now: float, size: int, patience_s: float) -> float:
 
 
 class StreamedBody:
-    """Who reads a body that is handed on as it arrives, and how long the client may take. `due` is when our patience
-    with it ends; `since` is when the body was begun, less the time that the client was kept waiting."""
+    """The reader of a body that is passed on as it arrives, and the pace of the client. More bytes are `due` at that
+    time. `_since` is the begin of the body, moved by the time that the reader has kept the client waiting."""
 
     __slots__ = ("_patience_s", "_since", "_size", "due", "is_delivering", "is_paused", "on_data", "on_end")
 
@@ -154,12 +154,12 @@ class StreamedBody:
         self._size = 0
 
     def arrive(self, now: float, size: int) -> None:
-        """The client has sent `size` bytes so far."""
+        """Note that `size` bytes have come so far."""
         self._size = size
         self.due = next_due(self._since, now, size, self._patience_s)
 
     def wait(self, now: float) -> None:
-        """The client is kept waiting: nothing is held against it."""
+        """Note that the reader keeps the client waiting, which costs the client no time."""
         self._since = max(self._since, now - self._size / MIN_BYTES_PER_S)
         self.due = now + self._patience_s
 

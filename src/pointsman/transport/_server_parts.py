@@ -65,7 +65,7 @@ def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | No
 
 
 class ClientLine(Expiring, Protocol):
-    """A client's connection, as those see it that serve the requests on it, and the server that drains it."""
+    """A client's connection, as its exchanges and the server see it."""
 
     write_due: float
 

@@ -1,11 +1,11 @@
 """The framing of a provider's answers, without a socket, a clock or a callback: bytes in, events out.
 
-llhttp reads; this decides what an answer may be, where it ends, and whether another may follow it on the connection.
-`feed` takes a read and returns an event, whose data stand in attributes.
+llhttp parses. `AnswerReader` decides which answers are accepted, where each ends, and if another may follow on the same
+connection. `feed` takes a read and returns an event, whose data stand in attributes.
 
-llhttp reports one header after the other. A method for them would cost a call of Python's for each of the twenty or so
-that providers send, so they go straight into a dictionary, by its `setdefault`. That loses the values of a name that
-comes again; then there are fewer names than lines, and the head is read once more.
+llhttp reports each header by a call. A method would cost a Python call for each of the twenty or so headers of an
+answer, so they go straight into a dictionary by its `setdefault`. That loses the later values of a repeated name. Then
+there are fewer names than lines, and the head is parsed again.
 """
 
 from contextlib import suppress
@@ -58,7 +58,7 @@ class AnswerReader:
         self._expect_anything()
 
     def _expect_anything(self) -> None:
-        """Forget what only unusual answers leave behind."""
+        """Clear the attributes that only unusual answers change."""
         self.is_plain = True  # nothing below has been touched
         self.fault: str | None = None
         self.decoder: BodyDecoder | BodyPieces | None = None
@@ -81,16 +81,11 @@ class AnswerReader:
             self._expect_anything()
 
     def close(self) -> None:
-        """No more answers are read."""
-        del self._parser  # it refers back to us
-        self.decoder = None
-        self.headers = {}
-        self._found.clear()
-        self._head = self.body = b""
-        self._pieces.clear()
+        """Read no more answers."""
+        del self._parser  # it refers back to this object, which could not be freed at once
 
     def feed(self, data: bytes) -> str:
-        """Read what has arrived. Returns the event it makes."""
+        """Take a read. Return its event."""
         had_head = self.has_head
         if not had_head:
             self.is_silent = False
@@ -121,7 +116,7 @@ class AnswerReader:
         return PART
 
     def end(self) -> bool:
-        """The connection has ended properly. Returns whether that is the end of the answer, too."""
+        """Note the proper end of the connection. Return true if it ends the answer, too."""
         if not (self.has_head and self._is_until_eof):
             return False
         self.is_done = True
@@ -129,8 +124,8 @@ class AnswerReader:
         return True
 
     def how_lost(self, error: Exception | None, *, is_told: bool) -> str:
-        """How the other side lost the connection, in words that follow its name. `is_told` says that the end was
-        announced."""
+        """Describe how the provider ended the connection, in words that follow its name. `is_told` means that it
+        announced the end."""
         if error is not None:
             how = "reset the connection"
         elif is_told:
@@ -208,7 +203,7 @@ class AnswerReader:
             self.fault = "the answer is preceded by too many informational ones"
 
     def _settle_framing(self, status: int) -> None:
-        """Settle how the body is delimited and encoded, where that is out of the ordinary."""
+        """Find the framing and the encoding of an unusual body."""
         self.is_plain = False
         if status in {204, 304}:
             return
@@ -230,8 +225,7 @@ class AnswerReader:
     # The reading of an answer that is not plain.
 
     def _read_part(self, data: bytes, had_head: bool) -> None:
-        """Take what one read has brought of the body, and keep heads, chunk extensions and trailers from growing
-        without end."""
+        """Take the part of the body in one read. Bound the size of heads, chunk extensions and trailers."""
         if len(self._head) > MAX_HEAD_BYTES and self.fault is None:
             self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
         if not self.is_done:
@@ -254,8 +248,8 @@ class AnswerReader:
             self.body = b""
 
     def _ends_cleanly(self, data: bytes, size: int) -> bool:
-        """Whether nothing follows the end of the answer in the read that brought it, `size` bytes of an answer whose
-        length was announced. llhttp reports neither line ends nor the first letters of another answer behind it."""
+        """True if nothing follows the end of the answer in this read, of which `size` bytes belong to an answer of
+        announced length. llhttp reports neither line ends nor the first letters of another answer behind it."""
         if self._is_stray:
             return False
         if self._is_chunked:
@@ -264,7 +258,7 @@ class AnswerReader:
 
 
 def read_again(raw: bytes) -> Headers:
-    """The headers of the head that `raw` begins with, which llhttp has accepted before."""
+    """Return all headers of the head at the start of `raw`, which llhttp has accepted before."""
     reader = _RepeatedHeaders()
     with suppress(HttpParserError, HttpParserUpgrade):  # behind the head
         HttpResponseParser(reader).feed_data(raw)

@@ -85,14 +85,14 @@ class ClientConnection(asyncio.Protocol):
     # Time.
 
     def expire_at(self, deadline: float, *, may_extend: bool = True) -> None:
-        """Set the deadline; without `may_extend`, to no later than it is."""
+        """Set the deadline. Without `may_extend` it never moves to a later time."""
         if may_extend or deadline < self.deadline:
             self.deadline = deadline
         if self.deadline < self.watched_until:
             self._shared.deadlines.watch(self)
 
     def expired(self, now: float) -> None:
-        """A time limit has passed; which one depends on what is going on."""
+        """Act on a time limit that has passed. The state says which one it is."""
         state = self._framer.state
         if now >= self.write_due:
             unsent = self._transport.get_write_buffer_size()
@@ -120,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = NEVER
 
     def _check_body(self, now: float) -> None:
-        """Look after a streamed body, at every tick of the timer."""
+        """Check a streamed body at every tick of the timer."""
         body = self._exchanges.body
         self.deadline = now + POLL_S
         if body is None:
@@ -136,13 +136,13 @@ class ClientConnection(asyncio.Protocol):
     # The socket.
 
     def set_reading(self, *, is_wanted: bool) -> None:
-        """Read, or do not."""
+        """Start or stop reading."""
         if is_wanted is self._is_reading_paused and self._framer.state != framing.CLOSED:
             self._is_reading_paused = not is_wanted
             set_reading(self._transport, is_wanted=is_wanted)
 
     def retire(self) -> None:
-        """A drain begins: close if nothing is going on; where no request has come yet, one may be on its way."""
+        """Close an idle connection as a drain begins. If no request has come yet, one may be on its way."""
         framer = self._framer
         if framer.state in (framing.IDLE, framing.WAITING) and not framer.has_part:
             if self._exchanges.is_fresh:
@@ -151,29 +151,29 @@ class ClientConnection(asyncio.Protocol):
                 self.close()
 
     def break_off(self) -> None:
-        """A drain is over: end what is going on."""
+        """End the request that is served, as a drain ends."""
         self._exchanges.break_off()
 
     def cut(self) -> None:
-        """Close at once, whatever is going on. The handler is told if it was serving a request."""
+        """Close at once. A request that is served is cancelled."""
         self._framer.end(framing.LOST)
         self.deadline = NEVER
         self._transport.abort()
         self._exchanges.let_go()
 
     def reset(self) -> None:
-        """Close at once, so that the client takes it for a failure."""
+        """Close with RST, so that the client takes it for a failure."""
         reset_on_close(self._transport)
         self.cut()
 
     def close(self) -> None:
-        """Close when what was written has gone out."""
+        """Close when all output has gone out."""
         self._end(self._shared.limits.write_timeout_s)
         self._transport.close()
 
     def linger(self) -> None:
-        """Say that nothing more follows, and read on for a while. To close with bytes unread would reset the
-        connection, and the client might never see its answer."""
+        """Send FIN, and read on for a while. To close with bytes unread would reset the connection, and the client
+        might never see its answer."""
         self._end(_LINGER_S)
         self._exchanges.hold_body(0)
         self.set_reading(is_wanted=True)

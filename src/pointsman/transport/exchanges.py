@@ -1,4 +1,4 @@
-"""The requests of one connection, one after the other: each is handed to the handler as an `Exchange`, or refused."""
+"""The requests of one connection, one after the other. Each goes to the handler as an `Exchange`, or is rejected."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _FULL = Failure(failures.OVERLOADED_GATEWAY, "the gateway holds as many request 
 
 
 class Exchanges:
-    """Serves what the framer finds. The `Client` of its exchanges."""
+    """Serves the requests that the framer finds. It is the `Client` of its exchanges."""
 
     def __init__(self, line: ClientLine, framer: Framer, shared: Shared) -> None:
         self._line = line
@@ -46,12 +46,12 @@ class Exchanges:
     # What the framer finds.
 
     def advance(self) -> None:
-        """Go on with what has arrived before."""
+        """Go on with earlier reads."""
         self._line.set_reading(is_wanted=True)
         self.take(self._framer.next())
 
     def take(self, event: str) -> None:
-        """Do what an event of the framer asks for."""
+        """Act on an event of the framer."""
         if event == framing.HEAD:
             event = self._accept()
         state = self._framer.state
@@ -69,7 +69,7 @@ class Exchanges:
             self._line.expire_at(self._clock() + self._shared.limits.head_timeout_s, may_extend=False)
 
     def _accept(self) -> str:
-        """A head is complete. A body that is too large is refused before any of it is asked for."""
+        """Ask the handler how it wants the body. A body that is too large is rejected before the client sends it."""
         framer = self._framer
         try:
             mode = self._handler.accept(framer.head)
@@ -100,7 +100,7 @@ class Exchanges:
         self._line.expire_at(next_due(self._since, shared.clock(), framer.received, shared.limits.body_timeout_s))
 
     def hold_body(self, size: int, expected: int = 0) -> None:
-        """Account for the `size` bytes held of a body of which as many as `expected` will be. Of `Exchange`."""
+        """Count `size` bytes as held, of a body of `expected` bytes. Raises `Refusal` if the memory is used up."""
         shared = self._shared
         if shared.body_memory - self._held + max(size, expected) > shared.limits.body_memory_bytes:
             raise Refusal(_FULL)
@@ -108,7 +108,7 @@ class Exchanges:
         self._held = size
 
     def serve(self) -> None:
-        """Hand over a request that is here with all of its body, or one whose body is streamed."""
+        """Hand over a request with its body, or one whose body is streamed."""
         shared, framer, clock = self._shared, self._framer, self._clock
         now = clock()
         length = framer.length
@@ -155,8 +155,7 @@ class Exchanges:
             self._deliver()
 
     def _deliver(self) -> None:
-        """Hand on what is here of a streamed body, unless the handler wants none for now; then reading is paused as
-        soon as the buffer is full."""
+        """Pass a streamed body on, unless its reader has paused it. Then reading stops when the buffer is full."""
         body, framer = self.body, self._framer
         if body is None or body.is_delivering:
             return
@@ -183,18 +182,18 @@ class Exchanges:
     # Answers.
 
     def must_close(self, head: Head) -> bool:
-        """Whether an answer that begins now is the last one."""
+        """True if an answer that begins now is the last one."""
         return not head.keep_alive or self._framer.state != _SERVING or self._shared.is_draining
 
     def write(self, data: bytes) -> None:
-        """Write, unless the transport has failed already, of which `connection_lost` is about to tell."""
+        """Write, unless the transport has failed already; then `connection_lost` follows."""
         try:
             self.transport.write(data)
         except (OSError, RuntimeError):
             _logger.debug("the connection failed before it was written to", exc_info=True)
 
     def resume(self) -> None:
-        """Output may go on."""
+        """Go on with output, or with the next request."""
         if self._framer.state == framing.WAITING:
             self._line.expire_at(self._clock() + self._shared.limits.idle_timeout_s)
             self.advance()
@@ -202,7 +201,7 @@ class Exchanges:
             self._call(self._exchange.on_drain)
 
     def finish(self, exchange: Exchange, data: bytes) -> None:
-        """Write the last bytes of an answer, if any: go on to the next request, or close."""
+        """Write the last bytes of an answer, then go on to the next request or close."""
         if data:
             self.write(data)
         self._release(exchange)
@@ -215,7 +214,7 @@ class Exchanges:
             self._line.linger()
 
     def _rest(self) -> None:
-        """Between two requests."""
+        """Wait for the next request."""
         shared, line, clock = self._shared, self._line, self._clock
         line.deadline = deadline = clock() + shared.limits.idle_timeout_s
         if self._framer.state == _WAITING:
@@ -235,7 +234,7 @@ class Exchanges:
             self._line.close()
 
     def _release(self, exchange: Exchange) -> None:
-        """The exchange is over, well or not."""
+        """End the exchange, complete or not."""
         exchange.is_closed = True
         shared = self._shared
         shared.requests -= 1
@@ -244,7 +243,7 @@ class Exchanges:
         self._exchange = self.body = None
 
     def refuse(self, failure: Failure, head: Head | None = None) -> None:
-        """Answer a request that no handler has seen. The connection goes on where its `head` and all of it is here."""
+        """Reject a request that no handler has seen. The connection goes on if its `head` and all of it is here."""
         closes = head is None or not self._framer.is_here or self._shared.is_draining
         status, headers, body = worded(self._handler, failure, head, self.peer)
         is_bodiless = head is not None and head.method == b"HEAD"
@@ -256,13 +255,13 @@ class Exchanges:
             self._rest()
 
     def _fail(self, exchange: Exchange | None, error: Exception) -> None:
-        """The handler raised where it must not."""
+        """End a request whose handler has raised."""
         _logger.error("the handler failed to serve a request", exc_info=error)
         if exchange is not None and not exchange.is_closed:
             self._end(exchange, _INTERNAL)
 
     def spoil(self, failure: Failure) -> None:
-        """The client has spoilt a request that is being served: to the handler it is gone."""
+        """End the request that is served, whose body has failed. To the handler, the client has disconnected."""
         exchange = self._exchange
         if exchange is not None:
             self._end(exchange, failure)
@@ -270,7 +269,7 @@ class Exchanges:
                 self._call(exchange.on_cancel)
 
     def _end(self, exchange: Exchange, failure: Failure) -> None:
-        """End a request with `failure` for its answer, unless one was begun."""
+        """Answer with `failure`; if an answer has begun, break it off instead."""
         if exchange.is_started:
             exchange.abort()
         else:
@@ -278,7 +277,7 @@ class Exchanges:
             self.refuse(failure)
 
     def _call(self, callback: Callable[..., None], *arguments: bytes) -> None:
-        """Call the handler back, so that what it raises stays with this connection."""
+        """Call the handler back. An exception from it ends only this request."""
         exchange = self._exchange
         try:
             callback(*arguments)
@@ -286,7 +285,7 @@ class Exchanges:
             self._fail(exchange, error)
 
     def break_off(self) -> None:
-        """A drain is over: have a request end with what can still be said, and close when that has gone out."""
+        """End at the end of a drain: let the handler end its answer, then close."""
         exchange, framer = self._exchange, self._framer
         if exchange is not None:
             on_cancel, exchange.on_cancel = exchange.on_cancel, None
@@ -300,7 +299,7 @@ class Exchanges:
             self._line.close()
 
     def let_go(self) -> None:
-        """The client is gone: tell the handler if it was serving a request, and forget what was held of a body."""
+        """The client has disconnected: cancel its request, and free the memory of its body."""
         exchange = self._exchange
         if exchange is None:
             self.hold_body(0)

@@ -1,13 +1,13 @@
 """The framing of HTTP/1.1 requests, without a socket, a clock or a callback: bytes in, events out.
 
-`feed` takes a read and returns an event; `next` returns one for what earlier reads have left; `read` takes a body that
-is streamed. The data of an event stand in attributes, so that an event costs no object. The owner answers by `accept`,
-`skip`, `finish`, `hold` and `end`. `TRANSITIONS` is all that there is to know of the states: `state` never
-changes but by a look-up in it, and an event that it does not list raises `KeyError`.
+`feed` takes a read and returns an event, `next` returns the next event in earlier reads, and `read` takes a streamed
+body. The data of an event stand in attributes, so that an event costs no object. The owner answers by `accept`,
+`skip`, `finish`, `hold` and `end`. Every change of `state` is a look-up in `TRANSITIONS`; an event that the table does
+not list raises `KeyError`.
 
-Requests are served one after the other; what arrives meanwhile waits in a buffer. The hot path is short: a read that
-holds one whole request with a head seen before costs a comparison with that head (see `http_head`). Everything else
-is gathered in the buffer and taken from there piece by piece.
+Requests are served one after the other; bytes that arrive meanwhile wait in a buffer. The hot path is short: a read
+that holds one whole request with a known head costs a comparison with that head (see `http_head`). All other bytes go
+through the buffer.
 """
 
 from typing import ClassVar, Final
@@ -38,7 +38,7 @@ LATER: Final = "later"  # more can be taken, in another turn of the loop
 REFUSED: Final = "refused"  # the client is to be told of `failure`, and nothing more is read
 OVERFLOW: Final = "overflow"  # the client has sent too much where nothing is read
 
-# The events that are not: what an arrival or the owner does to the state.
+# The events that are not returned: an arrival or the owner causes them.
 PART: Final = "part"
 EMPTY: Final = "empty"
 HOLD: Final = "hold"
@@ -65,7 +65,7 @@ _WHOLE: Final = TRANSITIONS[IDLE][REQUEST]
 
 
 class Framer:
-    """The requests of one connection; see the module's docstring.
+    """Finds the requests of one connection; see the module's docstring.
 
     While a body is collected or streamed, `received` is how many bytes of it have come, and `held` how many bytes the
     framer holds of one that is collected.
@@ -89,7 +89,7 @@ class Framer:
         self.failure: Failure
 
     def feed(self, data: bytes) -> str:
-        """Take what has arrived. Returns the event it makes."""
+        """Take a read. Return its first event."""
         if self.state == IDLE:
             known = self._known
             found = known.measure(data) if known is not None else None
@@ -110,14 +110,14 @@ class Framer:
         return self.next()
 
     def next(self) -> str:
-        """The next event in what has arrived before."""
+        """Return the next event in earlier reads."""
         try:
             return self._READERS[self.state](self)
         except Refusal as refusal:
             return self._refuse(refusal.failure)
 
     def read(self) -> str:
-        """Take more of a streamed body: `PIECE`, `END`, `NOTHING`, `LATER` or `REFUSED`."""
+        """Take more of a streamed body. Return `PIECE`, `END`, `NOTHING`, `LATER` or `REFUSED`."""
         framing = self._framing
         if framing.is_behind:  # of very small chunks, a turn of the loop has taken as many as it may
             framing.is_behind = False
@@ -139,7 +139,7 @@ class Framer:
     # What the owner says.
 
     def accept(self, mode: BodyMode) -> str:
-        """Have the body of a request whose head is here. Returns the next event: for `STREAM`, the request itself."""
+        """Accept the head that was found. Return the next event: a request whose body is streamed is one at once."""
         self.head.mode = mode
         is_collected = mode is _BUFFER
         most = self._limits.body_bytes if is_collected else self._limits.streamed_body_bytes
@@ -151,24 +151,24 @@ class Framer:
         return self.next() if is_collected else REQUEST
 
     def skip(self) -> None:
-        """Go on behind a request that is refused, of which all `is_here`."""
+        """Skip a rejected request of which all `is_here`."""
         del self._buffer[: self.length]
         self.finish()
 
     def finish(self) -> None:
-        """The request is answered: it is the next one's turn. One that has begun to arrive is found by `next`."""
+        """End the request, which is answered. If the next one has begun to arrive, `next` finds it."""
         self.state = TRANSITIONS[self.state][DONE]
         if self._buffer or self._is_held:
             self._move(PART)
 
     def hold(self, *, is_held: bool) -> None:
-        """Begin no request, or begin them again."""
+        """Begin no request while it is held."""
         self._is_held = is_held
         if is_held and self.state == IDLE:
             self._move(HOLD)
 
     def end(self, event: str) -> None:
-        """Serve no more requests. After `CLOSE`, what arrives is dropped; `LOST` says that the connection is gone."""
+        """Serve no more requests: after `CLOSE` all bytes are dropped, after `LOST` the connection is gone."""
         self._move(event)
         self._forget()
 
@@ -176,28 +176,28 @@ class Framer:
 
     @property
     def is_here(self) -> bool:
-        """Whether all of a request whose head was found is here, and the client sends another one behind it."""
+        """True if all of the request whose head was found is here, and another one may follow."""
         return self.head.keep_alive and 0 <= self.length <= len(self._buffer)
 
     @property
     def awaits_continue(self) -> bool:
-        """Whether the client wants to be told that the body of the head that was found may come."""
+        """True if the client waits for a `100 Continue` before it sends the body."""
         return self.head.expects_continue and self.length != 0 and not self._buffer
 
     @property
     def has_part(self) -> bool:
-        """Whether a part of a request is here that is not served yet."""
+        """True if a part of a request is here that is not served yet."""
         return self.state == COLLECTING or (self.state == WAITING and bool(self._buffer))
 
     @property
     def is_full(self) -> bool:
-        """Whether more waits in the buffer than may be read ahead."""
+        """True if the buffer holds more than may be read ahead."""
         return len(self._buffer) > self._limits.pipeline_bytes
 
     # The reading of what has arrived, by state.
 
     def _learn(self, data: bytes) -> bool:
-        """Begin a request whose head is all here, but not known. False where it is not, or is not a good one."""
+        """Begin a request with a new head. Return false if the head is incomplete or malformed."""
         end = data.find(b"\r\n\r\n") + 4
         if not 4 < end <= self._limits.head_bytes:
             return False

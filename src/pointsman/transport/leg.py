@@ -97,7 +97,7 @@ class Leg:
             carrier.cancel()
 
     def invite(self) -> None:
-        """A connection takes more of the request."""
+        """Ask for more of the request, as the connection can take it."""
         if self.on_writable is None or not self.is_uploading:
             return
         try:
@@ -109,7 +109,7 @@ class Leg:
             self.fail(failures.INTERNAL, "the request could not be sent on", was_sent=True)
 
     def fail(self, kind: Kind, message: str, *, was_sent: bool) -> None:
-        """Tell the handler that there will be no (more of the) answer. The connection is parted from."""
+        """End the leg, and notify its handler. The connection must be parted from."""
         handler, self.handler, self.carrier = self.handler, None, None
         try:
             if handler is not None:

@@ -1,11 +1,11 @@
 """Names to addresses: a cache in front of `getaddrinfo`, which blocks and therefore runs in threads of its own."""
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from time import monotonic
 
 from pointsman.domain import failures
@@ -122,27 +122,17 @@ class Resolver:
     async def _look_up(self, host: str) -> list[Address]:
         """Run the blocking lookup in a daemon thread: an executor's threads would hold up the exit of the process
         for as long as a dead name server does."""
-        answer: asyncio.Future[list[Address]] = self._loop.create_future()
-
-        def settle(addresses: list[Address], error: Exception | None) -> None:
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(addresses)
+        answer: Future[list[Address]] = Future()
+        answer.set_running_or_notify_cancel()  # from here on, nobody who stops waiting disturbs the thread
 
         def run() -> None:
-            addresses: list[Address] = []
-            failure: Exception | None = None
             try:
-                addresses = self._lookup(host)
-                if not addresses:
-                    failure = OSError("no addresses")
+                answer.set_result(self._lookup(host))
             except Exception as error:  # noqa: BLE001 -- carried over to the loop's thread
-                failure = error
-            with contextlib.suppress(RuntimeError):  # the loop has been closed
-                self._loop.call_soon_threadsafe(settle, addresses, failure)
+                answer.set_exception(error)
 
         threading.Thread(target=run, name=f"resolve-{host}", daemon=True).start()
-        return await answer
+        addresses = await asyncio.wrap_future(answer, loop=self._loop)
+        if not addresses:
+            raise OSError("no addresses")
+        return addresses

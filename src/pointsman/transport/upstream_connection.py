@@ -1,7 +1,7 @@
 """One connection to a provider: sends a request, hands its answer over, and knows whether it can be used again.
 
-What is received is first read, then handed over: nothing of the handler's runs inside the parser, so a handler may
-cancel, pause, raise, or send its next request, which may travel on this very connection.
+A read is first parsed, then handed over. The handler never runs inside the parser. So it may cancel, pause, raise, or
+send its next request, perhaps on this very connection.
 """
 
 import asyncio
@@ -187,7 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._take_part(leg)
 
     def _take_part(self, leg: Leg) -> None:
-        """Hand over what one read has brought of an answer that goes on, or that is not plain."""
+        """Hand over a part of an answer that goes on, or that is not plain."""
         reader, handler = self._reader, leg.handler
         body = reader.body
         if handler is None:
@@ -203,8 +203,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._go_on(leg)
 
     def _go_on(self, leg: Leg) -> None:
-        """Hand over what is wanted of a body that waits to be decoded, a piece in each turn of the loop; then the end
-        of the answer, or its fault."""
+        """Hand over a body that waits to be decoded, one piece in each turn of the loop. Then hand over the end of the
+        answer, or its fault."""
         reader, handler = self._reader, leg.handler
         if handler is None or self._is_behind:
             return
@@ -245,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.resume()
 
     def pause(self) -> None:
-        """Read no more, if the leg is paused or behind."""
+        """Stop reading if the leg is paused, or a piece waits for its turn."""
         leg = self.leg
         if self._transport is not None and leg is not None and (leg.is_paused or self._is_behind):
             set_reading(self._transport, is_wanted=False)
@@ -260,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _finish(self, leg: Leg, headers: Headers | None, body: bytes) -> None:
-        """The answer has been read to its end: part from the leg, then hand over the rest."""
+        """Part from the leg at the end of its answer, then hand over the rest."""
         transport, reader, handler, status = self._transport, self._reader, leg.handler, self._reader.status
         self.leg = leg.carrier = None
         if transport is None or not reader.is_keep_alive or leg.is_uploading or transport.get_write_buffer_size() != 0:
