@@ -82,6 +82,13 @@ def moment(text: str, option: str) -> float:
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
+def in_utc(at: float, form: str = "%Y-%m-%d %H:%MZ") -> str:
+    """Format Unix seconds as a time in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime(form)
+
+
 def known_by(one: Mapping[str, Any]) -> str:
     """Describe the part of a cost that providers did not report."""
     parts = [name for name in ("estimated", "reserved") if one.get(f"{name}_nano")]

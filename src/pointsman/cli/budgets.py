@@ -17,8 +17,8 @@ def command(
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print every limit and the amount left in its current window. The admin token comes from POINTSMAN_ADMIN_TOKEN or
-    a file."""
+    """Print every limit and the amount left in its current window. Times are in UTC. The admin token comes from
+    POINTSMAN_ADMIN_TOKEN or a file."""
     from pointsman.cli._admin import ask
 
     asked = {"owner": owner, "past": "true" if past else None, "limit": limit}
@@ -36,15 +36,13 @@ def command(
 
 
 def _line(one: dict[str, Any]) -> tuple[str, ...]:
-    from datetime import UTC, datetime
-
-    from pointsman.cli._admin import dollars
+    from pointsman.cli._admin import dollars, in_utc
 
     def amount(value: int) -> str:
         return dollars(value) if one["metric"] == "usd" else f"{value:,}"
 
     limit = one["limit"]
-    since = datetime.fromtimestamp(one["window_start"], UTC).strftime("%Y-%m-%d %H:%MZ")
+    since = in_utc(one["window_start"])
     return (
         one["owner"],
         one["period"],

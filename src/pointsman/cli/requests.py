@@ -8,6 +8,8 @@ import typer
 from pointsman.cli._admin import URL
 from pointsman.cli._terminal import print_table, say, say_data
 
+_TIME = "%Y-%m-%d %H:%M:%SZ"
+
 
 def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     request_id: Annotated[
@@ -25,8 +27,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the latest requests, or one request with its attempts, verdicts and cost. The admin token comes from
-    POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print the latest requests, or one request with its attempts, verdicts and cost. Times are in UTC. The admin token
+    comes from POINTSMAN_ADMIN_TOKEN or a file."""
     from urllib.parse import quote
 
     from pointsman.cli._admin import ask
@@ -45,7 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
 
 
 def _print_all(rows: list[dict[str, Any]]) -> None:
-    from pointsman.cli._admin import dollars, known_by
+    from pointsman.cli._admin import dollars, in_utc, known_by
 
     if not rows:
         say("no request found; new requests take a moment to appear, and old ones are deleted")
@@ -53,7 +55,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
     names = ("time", "key", "requested", "served by", "status", "cost", "id")
     lines = [
         (
-            _moment(row["at"]),
+            in_utc(row["at"], _TIME),
             row["virtual_key"],
             row["model"],
             row["provider"],
@@ -67,7 +69,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_one(one: dict[str, Any]) -> None:
-    from pointsman.cli._admin import dollars, known_by
+    from pointsman.cli._admin import dollars, in_utc, known_by
 
     served = f"{one['provider']}/{one['attempts'][-1]['model']}" if one["attempts"] else one["provider"]
     status = one["status"] or "the worker died"
@@ -75,7 +77,7 @@ def _print_one(one: dict[str, Any]) -> None:
     retries = one.get("client_retries")
     facts = {
         "request": one["request_id"],
-        "time": _moment(one["at"]),
+        "time": in_utc(one["at"], _TIME),
         "status": f"{status} {one['code']}: {one['message']}" if one.get("code") else str(status),
         "key, team, customer": ", ".join(filter(None, (one["virtual_key"], one.get("team"), one.get("customer")))),
         "requested": f"{asked}{one['path']}{', streamed' if one['stream'] else ''}",
@@ -124,9 +126,3 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
         f"{attempt['tokens_in']} in, {attempt['tokens_out']} out",
         f"{dollars(attempt['cost_nano'])} ({attempt['usage_source']}{held})",
     )
-
-
-def _moment(at: float) -> str:
-    from datetime import datetime
-
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

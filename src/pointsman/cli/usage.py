@@ -34,8 +34,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
-    """Print usage and spending by group, highest cost first. Sums cover whole hours. The admin token comes from
-    POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print usage and spending by group, highest cost first. Sums cover whole hours. Times are in UTC. The admin token
+    comes from POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
     from pointsman.cli._admin import ask, moment
@@ -69,7 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
 
 
 def _print(names: list[str], found: dict[str, Any]) -> None:
-    from pointsman.cli._admin import dollars
+    from pointsman.cli._admin import dollars, in_utc
 
     rows = found["rows"]
     if not rows:
@@ -82,7 +82,7 @@ def _print(names: list[str], found: dict[str, Any]) -> None:
     numbers = (counted, "failures", "tokens in", "tokens out", "cost", "estimated", "reserved")
     lines = [
         (
-            *(_moment(row[name]) if name in by_time else str(row.get(name) or "-") for name in names),
+            *(in_utc(row[name]) if name in by_time else str(row.get(name) or "-") for name in names),
             f"{row.get(counted, 0):,}",
             f"{row.get('failures', 0):,}" if counted == "attempts" else "-",
             f"{row['tokens_in']:,}",
@@ -125,9 +125,3 @@ def _print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:
         writer.writerow([plain(value) if isinstance(value, str) else value for value in line])
         say(text.getvalue())
         text.seek(text.truncate(0))
-
-
-def _moment(at: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -59,6 +59,7 @@ def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         text = " ".join(done.output.split())
         assert f"request: {request_id(1, NOW)}" in text
+        assert f"time: {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(NOW))} status" in text
         assert "key, team, customer: me, research" in text
         assert "served by: openai/gpt-4o" in text
         assert "strategy: priority, from models.chat" in text
