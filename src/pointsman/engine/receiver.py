@@ -22,7 +22,7 @@ from pointsman.domain.snapshots import Routing
 from pointsman.engine.sink import Sink
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import Arrived
-from pointsman.providers.api import AnswerScan, Codec, StreamDecoder
+from pointsman.providers.api import NO_STREAM, AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.leg import Leg
@@ -243,7 +243,7 @@ class AnswerReceiver:
 
     def _on_whole(self, body: bytes) -> None:
         call, codec = self._call, self._codec
-        answer = codec.decode(call, body)
+        answer = codec.decode(call, body, as_stream=self._is_stream_due)
         if isinstance(answer, Failure):
             self.usage = codec.usage_in(body) if self._scan is None else self._scan.read()
             self._fail(answer)
@@ -251,10 +251,6 @@ class AnswerReceiver:
         self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
         self.body = answer.body
         if self._is_stream_due:
-            self.body = codec.as_stream(call, answer.body)
-            if self.body is None:
-                self._fail(Failure(failures.MALFORMED_ANSWER, _NO_STREAM))
-                return
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
         elif not _is_json(self.headers) and self.body:  # SDKs take an answer for text where it is not said to be JSON
             self.headers = {**self.headers, b"content-type": b"application/json"}
@@ -264,7 +260,7 @@ class AnswerReceiver:
     def _on_outgrown(self) -> None:
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
         if self._is_stream_due or not _begins_as_json(self._pieces[0]):
-            self.break_off(Failure(failures.MALFORMED_ANSWER, _NO_STREAM if self._is_stream_due else _NO_JSON))
+            self.break_off(NO_STREAM if self._is_stream_due else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
             return
         if self.is_whole:
             self.break_off(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
@@ -454,7 +450,6 @@ _TOLD = {
 _NOTHING_CAME = "the provider's answer is empty"
 _NO_JSON = "the provider answered with something that is not JSON"
 _TOO_LONG = "the provider's list is too long to leave others' things out of it; ask for shorter pages by 'limit'"
-_NO_STREAM = "the provider answered a request for a stream with something else"
 
 
 def _begins_as_json(body: bytes) -> bool:

@@ -16,10 +16,10 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_answers import judge, judge_passed
 from pointsman.providers._openai_errors import classify
 from pointsman.providers._openai_stream import OpenAIStream
-from pointsman.providers._openai_whole import as_stream
+from pointsman.providers._openai_whole import stream_of
 from pointsman.providers._typed_stream import TypedStream
 from pointsman.providers._usage_scan import JsonScan, usage_in
-from pointsman.providers.api import Auth, Codec, Form, Provider, StreamDecoder, WholeAnswer, bearer
+from pointsman.providers.api import NO_STREAM, Auth, Codec, Form, Provider, StreamDecoder, WholeAnswer, bearer
 from pointsman.wire.bounds import count_prompts
 from pointsman.wire.json_object import encode_object
 
@@ -129,11 +129,9 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         is_sound = call.operation == "audio" and not (b"json" in content_type or b"html" in content_type)
         return "opaque" if is_sound else "whole"
 
-    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
-        return judge_passed(call, body, self.errors)
-
-    def as_stream(self, call: Call, body: bytes) -> bytes | None:  # noqa: ARG002
-        return None
+    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
+        found = judge_passed(call, body, self.errors)
+        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return TypedStream(call.operation, choices=call.choices, errors=self.errors, max_event_bytes=max_event_bytes)
@@ -182,11 +180,12 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
     def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
         return "events" if call.stream else "whole"
 
-    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
-        return judge(call, body, self.errors)
-
-    def as_stream(self, call: Call, body: bytes) -> bytes | None:
-        return as_stream(call, body)
+    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
+        found = judge(call, body, self.errors)
+        if not as_stream or isinstance(found, Failure):
+            return found
+        stream = stream_of(call, found.body)
+        return NO_STREAM if stream is None else WholeAnswer(stream, found.usage)
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
         return call.stream

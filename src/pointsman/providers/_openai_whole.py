@@ -28,7 +28,7 @@ _COUNTED = msgspec.json.Decoder(list[_Counted])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
-def as_stream(call: Call, body: bytes) -> bytes | None:
+def stream_of(call: Call, body: bytes) -> bytes | None:
     """The whole stream: an event for each choice, then usage and the end. `None` if the body holds no answer to it."""
     try:
         check_body(body)

@@ -106,13 +106,9 @@ class Codec(Protocol):
         """How an answer that is no error is read. A stream may turn out to be no stream by its first byte."""
         ...
 
-    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
-        """Read a whole answer that is no error."""
-        ...
-
-    def as_stream(self, call: Call, body: bytes) -> bytes | None:
-        """Make the stream that was asked for of a whole answer in the client's dialect, from a provider that does not
-        stream. `None` if it is no answer."""
+    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
+        """Read a whole answer that is no error. `as_stream` makes the stream of it that was asked for: there are
+        providers that do not stream."""
         ...
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
@@ -136,6 +132,7 @@ class Codec(Protocol):
         ...
 
 
+NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider answered a request for a stream with something else")
 Auth = Callable[[Credential], bytes]
 
 

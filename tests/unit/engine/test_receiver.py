@@ -20,7 +20,7 @@ from pointsman.engine import receiver as module
 from pointsman.engine.receiver import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.providers._usage_scan import JsonScan, usage_in
-from pointsman.providers.api import AnswerScan, Form, StreamDecoder, WholeAnswer
+from pointsman.providers.api import NO_STREAM, AnswerScan, Form, StreamDecoder, WholeAnswer
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_exchange import Exchange
@@ -80,13 +80,12 @@ class FakeCodec:
     ) -> UpstreamRequest:
         raise NotImplementedError
 
-    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
+    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
         if b"bad" in body:
             return Failure(failures.MALFORMED_ANSWER, "bad")
+        if as_stream:
+            return NO_STREAM if b"odd" in body else WholeAnswer(b"data: %b" % body, Usage(1, 1))
         return WholeAnswer(body, Usage(1, 1))
-
-    def as_stream(self, call: Call, body: bytes) -> bytes | None:
-        return None if b"odd" in body else b"data: %b" % body
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
         if self.is_passthrough and (status in (204, 304) or content_type == b"audio/mpeg"):
@@ -103,7 +102,7 @@ class FakeCodec:
         return JsonScan()
 
     def usage_in(self, body: bytes) -> Usage | None:
-        return usage_in(body)
+        return Usage(1, 1) if b"odd" in body else usage_in(body)
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
         return Decoder()

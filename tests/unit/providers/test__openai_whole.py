@@ -9,7 +9,7 @@ from fakes.corpora import recorded
 from fakes.wire import CHAT, drain, parse
 from pointsman.domain.calls import Call
 from pointsman.providers._openai_stream import OpenAIStream
-from pointsman.providers._openai_whole import as_stream
+from pointsman.providers._openai_whole import stream_of
 
 DONE = "data: [DONE]"
 FIELDS = {"id": "x", "created": 5, "model": "m", "service_tier": "default"}
@@ -39,7 +39,7 @@ def body_of(*choices: Any, indent: int | None = None, **more: Any) -> bytes:
 def test_a_chat(indent: int | None, wants_usage: bool) -> None:
     message = {"role": "assistant", "content": "line\n\nline", "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    found = events(as_stream(asked(wants_usage=wants_usage), body_of(choice, usage=USAGE, indent=indent)))
+    found = events(stream_of(asked(wants_usage=wants_usage), body_of(choice, usage=USAGE, indent=indent)))
     chunk = {**FIELDS, "object": "chat.completion.chunk"}
     delta = {"index": 0, "delta": message, "logprobs": None, "finish_reason": "stop"}
     assert found[0] == {**chunk, "choices": [delta]}
@@ -49,12 +49,12 @@ def test_a_chat(indent: int | None, wants_usage: bool) -> None:
 def test_where_nothing_is_said_of_usage_nothing_is() -> None:
     choice = {"message": {"content": "a"}, "finish_reason": "stop"}
     for more in ({}, {"usage": None}):
-        assert len(events(as_stream(asked(), body_of(choice, **more)))) == 1
+        assert len(events(stream_of(asked(), body_of(choice, **more)))) == 1
 
 
 def test_each_choice_has_its_event() -> None:
     choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
-    found = events(as_stream(asked(n=2), body_of(*choices)))
+    found = events(stream_of(asked(n=2), body_of(*choices)))
     read = [(choice["index"], choice["delta"]["content"]) for event in found for choice in event["choices"]]
     assert read == [(0, "a"), (1, "b")]
 
@@ -63,7 +63,7 @@ def test_tool_calls_are_numbered() -> None:
     made = [{"id": f"c{number}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for number in (1, 2)]
     for calls in (made, None):
         message = {"role": "assistant", "content": None, "tool_calls": calls}
-        found = events(as_stream(asked(), body_of({"index": 0, "message": message, "finish_reason": "tool_calls"})))
+        found = events(stream_of(asked(), body_of({"index": 0, "message": message, "finish_reason": "tool_calls"})))
         numbered = [{"index": number, **call} for number, call in enumerate(calls)] if calls is not None else None
         assert found[0]["choices"][0]["delta"] == {**message, "tool_calls": numbered}
 
@@ -71,7 +71,7 @@ def test_tool_calls_are_numbered() -> None:
 def test_a_completion() -> None:
     choice = {"index": 0, "text": "hello", "finish_reason": "length"}
     body = json.dumps({"object": "text_completion", "choices": [choice], "usage": USAGE}).encode()
-    found = events(as_stream(asked("/completions"), body))
+    found = events(stream_of(asked("/completions"), body))
     assert found == [
         {"object": "text_completion", "choices": [choice]},
         {"object": "text_completion", "choices": [], "usage": USAGE},
@@ -99,8 +99,8 @@ def test_a_completion() -> None:
     ],
 )
 def test_what_is_no_answer(body: bytes) -> None:
-    assert as_stream(asked(), body) is None
-    assert as_stream(asked("/completions"), body) is None
+    assert stream_of(asked(), body) is None
+    assert stream_of(asked("/completions"), body) is None
 
 
 def test_recorded_answers_become_streams_that_are_read_as_such() -> None:
@@ -109,7 +109,7 @@ def test_recorded_answers_become_streams_that_are_read_as_such() -> None:
         if exchange.status != 200 or b'"choices"' not in exchange.body:
             continue
         whole = json.loads(exchange.body)
-        stream = as_stream(asked(), exchange.body)
+        stream = stream_of(asked(), exchange.body)
         assert stream is not None, exchange.uri
         decoder = OpenAIStream(keep_usage=True, choices=len(whole["choices"]))
         assert drain(decoder, [stream]) == stream

@@ -32,12 +32,9 @@ class AnthropicCodec:
         headers = f"x-api-key: {key.credential.reveal()}\r\nanthropic-version: 2023-06-01\r\n".encode()
         return UpstreamRequest(b"POST", f"{candidate.endpoint.base_path}/messages".encode(), headers, b"{}")
 
-    def decode(self, call: Call, body: bytes) -> WholeAnswer | Failure:
+    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
         found = json.loads(body)
         return WholeAnswer(body, Usage(found["usage"]["input_tokens"], found["usage"]["output_tokens"]))
-
-    def as_stream(self, call: Call, body: bytes) -> bytes | None:
-        return None  # it streams where it is asked to
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
         return "events" if call.stream else "whole"
