@@ -79,6 +79,7 @@ class PublicApi:
     def take_models(self, models: ModelList) -> None:
         """The list of models of a snapshot that is about to be in force, or is, worked out elsewhere."""
         self._models = models
+        self._entries, self._snapshot = {}, None  # heads that were read under another one must not keep it alive
 
     def close(self) -> None:
         """There will be no more requests."""

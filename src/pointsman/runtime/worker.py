@@ -79,8 +79,8 @@ class Worker:
         """Put a new configuration in force. Requests in progress keep the one they began with. `models` is its list of
         models and `limits` are its limits by their counters, if a caller has made them already."""
         plane = self.plane
-        if models is not None:
-            plane.api.take_models(models)
+        plane.api.take_models(models or ModelList(snapshot))
+        plane.server.forget_derived()
         plane.live.swap(snapshot)
         returns = plane.ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
         if self._line is not None and returns:

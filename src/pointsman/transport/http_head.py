@@ -247,6 +247,11 @@ class HeadMemo:
         self._seen: set[int] = set()
         self._size = 0  # of the heads, in bytes
 
+    def forget_derived(self) -> None:
+        """Drop everything that the handler worked out from heads: it no longer holds."""
+        for known in self._heads.values():
+            known.head.derived = None
+
     def find(self, data: bytes, end: int) -> KnownHead | None:
         """The head that `data` may well begin with; `end` is the index behind the first empty line of `data`."""
         if end > _MEMO_HEAD_BYTES:

@@ -43,6 +43,10 @@ class HttpServer:
         """Bytes of request bodies held, of all connections."""
         return self._shared.body_memory
 
+    def forget_derived(self) -> None:
+        """Drop everything that the handler worked out from heads."""
+        self._shared.memo.forget_derived()
+
     async def listen(
         self,
         host: str | None = None,

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,6 +186,36 @@ def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collect
             assert frozen > 0
             worker.swap(configured("new").snapshot)
             assert gc.get_freeze_count() != frozen
+
+    run(main())
+
+
+def test_old_configurations_are_gone_after_a_swap() -> None:
+    """Without the garbage collector, which leaves alone what was there at the last swap; connections stay open."""
+
+    async def main() -> None:
+        async def script(upstream: Upstream) -> None:
+            await upstream.request()
+            upstream.send(ANSWER)
+            await upstream.gone()
+
+        async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
+            old: list[weakref.ref[Snapshot]] = []
+            peer, idle = await connect(worker.public_port), await connect(worker.public_port)
+            assert (await peer.ask(CHAT)).status == 200
+            for number in range(20):
+                new = configured(f"chat-{number}").snapshot
+                old.append(weakref.ref(new))
+                worker.swap(new)
+                del new
+                await peer.ask(posted(b'{"model":"chat-%d","messages":[]}' % number))
+                await peer.ask(GET.format("/v1/models").encode())
+                if number == 3:
+                    await idle.ask(CHAT)
+            worker.swap(Snapshot(digest="last", endpoints={}, models={}, virtual_keys={}))
+            assert [one() for one in old] == [None] * len(old)
+            peer.finish()
+            idle.finish()
 
     run(main())
 
