@@ -33,7 +33,7 @@ def accept(path: Path, text: str, environ: Mapping[str, str] = ENVIRON, folder: 
     """Leave a configuration text in a snapshot file, as a gateway does that starts with it."""
     folder = folder or path.parent
     taken = compiled(text, environ, folder)
-    write_snapshot(path, taken, text.encode(), folder)
+    write_snapshot(path, taken)
     return taken
 
 

@@ -119,7 +119,7 @@ def test_reload_of_many_keys_does_not_block_the_loop(count: int, tmp_path: Path)
     def write() -> None:
         compiled = compile_file(file, environ).compiled
         assert compiled is not None
-        write_snapshot(snapshot, compiled, file.read_bytes(), tmp_path)
+        write_snapshot(snapshot, compiled)
 
     async def main() -> float:
         taken = read_snapshot(snapshot, environ)

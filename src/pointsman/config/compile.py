@@ -38,7 +38,7 @@ def compile_file(path: Path, environ: Mapping[str, str], *, reads_secrets: bool 
         content = path.read_bytes()
     except OSError as error:
         return Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
-    return compile_document(load(content), path.parent, environ, reads_secrets=reads_secrets)
+    return compile_document(load(content), path.absolute().parent, environ, reads_secrets=reads_secrets)
 
 
 def compile_document(
@@ -98,4 +98,13 @@ def compile_document(
         secret_files |= files_of(data_dir)
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
-    return Checked(Compiled(snapshot, settings, secret_files, directory, governed.owners), problems, secret_files)
+    compiled = Compiled(
+        snapshot=snapshot,
+        settings=settings,
+        secret_files=secret_files,
+        content=loaded.content,
+        folder=folder,
+        keys=directory,
+        owners=governed.owners,
+    )
+    return Checked(compiled, problems, secret_files)

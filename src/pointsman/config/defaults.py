@@ -1,5 +1,6 @@
 """The configuration of a gateway that was given none: every provider whose usual variable is set, and one key."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
@@ -61,4 +62,5 @@ def default_document(environ: Mapping[str, str], kept: str | None = None) -> Def
 
 def compile_default(default: Default, environ: Mapping[str, str], folder: Path = Path()) -> Checked:
     """Compile it; relative paths start at `folder`."""
-    return compile_document(Loaded(default.document, Source({}, {})), folder, environ)
+    content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
+    return compile_document(Loaded(default.document, Source({}, {}), content=content), folder, environ)

@@ -8,6 +8,7 @@ and shared limits.
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import file_digest, sha256
+from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
@@ -116,9 +117,7 @@ class FileKeys(KeyTable):
         self._shared: dict[str, list[Limit]] = {}
         for limit in shared:
             self._shared.setdefault(limit.owner, []).append(limit)
-        of_entries = [limit for key in own.values() for entry in key.entries.values() for limit in entry.limits]
-        of_keys = [limit for key in own.values() for limit in key.limits]
-        self._own_limits = {limit.counter: limit for limit in (*of_keys, *of_entries)}
+        self._own_names = {key.name: key for key in own.values()}
 
     def get(self, digest: bytes, default: VirtualKey | None = None) -> VirtualKey | None:  # type: ignore[override]
         """The key with this digest."""
@@ -134,25 +133,18 @@ class FileKeys(KeyTable):
         return found
 
     def named(self, name: str) -> VirtualKey | None:
-        for key in self.own.values():
-            if key.name == name:
-                return key
+        if name in self._own_names:
+            return self._own_names[name]
         row = self.directory.named(name)
         return self.get(row.digest) if row is not None else None
 
     def limit(self, counter: str) -> Limit | None:
         """A limit of a key, or of its use of one provider, by the name of its counter."""
-        if counter in self._own_limits:
-            return self._own_limits[counter]
         level, _, owner = counter.partition("|")[0].partition(":")
-        name, _, provider = owner.partition("/")
-        row = self.directory.named(name) if level in ("virtual_key", "entry") else None
-        if row is None:
+        key = self.named(owner.partition("/")[0]) if level in ("virtual_key", "entry") else None
+        if key is None:
             return None
-        key = self._made.get(row.digest) or self._make(row)
-        limits = (
-            key.limits if level == "virtual_key" else key.entries[provider].limits if provider in key.entries else ()
-        )
+        limits = chain(key.limits, *(entry.limits for entry in key.entries.values()))
         return next((limit for limit in limits if limit.counter == counter), None)
 
     def __getitem__(self, digest: bytes) -> VirtualKey:

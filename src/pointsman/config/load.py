@@ -29,6 +29,7 @@ class Loaded(Struct, frozen=True):
     source: Source
     problems: tuple[Problem, ...] = ()
     lost: tuple[Location, ...] = ()
+    content: bytes = b""
 
 
 def load(content: bytes) -> Loaded:
@@ -41,7 +42,7 @@ def load(content: bytes) -> Loaded:
         return Loaded(None, nothing, (Problem(path, error.message, error.line),))
     repeated = [Problem(source.place(one.location)[0], one.message, one.line) for one in source.repeated]
     try:
-        return Loaded(Document.model_validate(source.data), source, tuple(repeated))
+        return Loaded(Document.model_validate(source.data), source, tuple(repeated), content=content)
     except ValidationError as error:
         details = _to_the_point(error)
     findings = Findings(source)
@@ -49,7 +50,7 @@ def load(content: bytes) -> Loaded:
         location = location_of(item)
         findings.error(location, explain(location, item))
     document, lost = _without(source.data, details)
-    return Loaded(document, source, in_order((*repeated, *findings.in_order())), lost)
+    return Loaded(document, source, in_order((*repeated, *findings.in_order())), lost, content)
 
 
 def location_of(details: ErrorDetails) -> Location:

@@ -44,22 +44,24 @@ class OutdatedError(SnapshotError):
 class Compiled(Struct, frozen=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
     those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
-    customers, such as `team:research`."""
+    customers, such as `team:research`. `content` is the document, unless a snapshot file was read, and `folder` is the
+    folder that its relative paths start at."""
 
     snapshot: Snapshot
     settings: Settings
     secret_files: frozenset[Path]
+    content: bytes
+    folder: Path
     keys: KeyDirectory | None = None
     owners: frozenset[str] = frozenset()
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """A document that compiled, with the `folder` its relative paths start at. `digest` is that of the compiled
-    snapshot, `keys` the digest of the directory of keys. `secrets` identifies the secrets that `compiled` names."""
+    """A document that compiled, with the `folder` its relative paths start at. `keys` is the digest of the directory of
+    keys. `secrets` identifies the secrets that `compiled` names."""
 
     content: bytes
     folder: str
-    digest: str
     data_dir: str = ""
     keys: str | None = None
     version: str = ""
@@ -67,16 +69,15 @@ class Accepted(Struct, frozen=True, kw_only=True):
     compiled: bytes = b""
 
 
-def write_snapshot(path: Path, compiled: Compiled, content: bytes, folder: Path) -> None:
+def write_snapshot(path: Path, compiled: Compiled) -> None:
     """Put it in place, whole or not at all. Raises `OSError`."""
     keys, snapshot = compiled.keys, compiled.snapshot
     if isinstance(snapshot.virtual_keys, FileKeys):
         snapshot = replace(snapshot, virtual_keys=snapshot.virtual_keys.own)
-    data, secrets = freeze(replace(compiled, snapshot=snapshot, keys=None))
+    data, secrets = freeze(replace(compiled, snapshot=snapshot, keys=None, content=b""))
     accepted = Accepted(
-        content=content,
-        folder=str(folder),
-        digest=snapshot.digest,
+        content=compiled.content,
+        folder=str(compiled.folder),
         data_dir=str(compiled.settings.data_dir),
         keys=keys.digest if keys is not None else None,
         version=__version__,

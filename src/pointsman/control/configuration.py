@@ -10,7 +10,7 @@ from time import time
 from pointsman.config.kept import compile_again, read_or_compile
 from pointsman.config.problems import Problem, Severity
 from pointsman.config.settings import changed_fields
-from pointsman.config.snapshot_file import Compiled, read_accepted, write_snapshot
+from pointsman.config.snapshot_file import Compiled, write_snapshot
 from pointsman.config.watch import ConfigWatcher
 
 DISTRIBUTE_S = 10.0
@@ -81,8 +81,7 @@ class Configuration:
                 self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
                 _logger.info(self._outcome[1][0])
                 return
-            accepted = await asyncio.to_thread(read_accepted, self.path)
-            await self._put_in_force(compiled, accepted.content, Path(accepted.folder), [])
+            await self._put_in_force(compiled, [])
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:
@@ -100,16 +99,13 @@ class Configuration:
         task.add_done_callback(self._tasks.discard)
 
     async def _take(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
-        assert self._config is not None
         async with self._changing:
-            content = await asyncio.to_thread(self._config.read_bytes)
-            folder = self._config.absolute().parent
-            await self._put_in_force(compiled, content, folder, _of("warning", warnings))
+            await self._put_in_force(compiled, _of("warning", warnings))
 
-    async def _put_in_force(self, compiled: Compiled, content: bytes, folder: Path, said: list[str]) -> None:
+    async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
         """Write the file and have everybody take it."""
         try:
-            await asyncio.to_thread(write_snapshot, self.path, compiled, content, folder)
+            await asyncio.to_thread(write_snapshot, self.path, compiled)
         except OSError as error:
             _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
             self._refuse([f"{self.path} cannot be written: {error.strerror}"])

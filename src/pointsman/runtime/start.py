@@ -1,6 +1,5 @@
 """Starts a gateway: reads the configuration, leaves it for the processes, and supervises them."""
 
-import json
 import logging
 import os
 import re
@@ -10,14 +9,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from msgspec import Struct
-
-from pointsman.config.compile import Checked, compile_document
+from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import Default, compile_default, default_document
-from pointsman.config.load import load
+from pointsman.config.kept import compile_again
 from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
-from pointsman.config.snapshot_file import Compiled, SnapshotError, read_accepted, write_snapshot
+from pointsman.config.snapshot_file import Compiled, SnapshotError, write_snapshot
 from pointsman.config.whole_file import write_whole
 from pointsman.runtime.safe_path import python
 from pointsman.runtime.sockets import SupervisorError, lock_data_dir
@@ -28,67 +25,50 @@ SNAPSHOT = "snapshot"  # the name of the file in the data folder
 VIRTUAL_KEY = "virtual-key"  # the digest of the key that was made where no file defines one
 
 
-class Start(Struct, frozen=True):
-    """A configuration to start with: compiled, and as the document that says it."""
-
-    compiled: Compiled
-    content: bytes
-    folder: Path
-
-
-def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Start:
+def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     """The configuration in the file, or one made from the environment. Leaves the process when there is none."""
-    content, folder = b"", Path.cwd()
     if config is not None:
-        folder = config.absolute().parent
-        try:
-            content = config.read_bytes()
-        except OSError as error:
-            checked = Checked(None, (Problem("", f"{config} cannot be read: {error.strerror}"),))
-        else:
-            checked = compile_document(load(content), folder, environ)
+        checked = compile_file(config, environ)
     elif HANDOVER in environ or REHEARSAL in environ:
-        content, checked = _kept(folder, environ)
+        checked = _kept(environ)
     else:
-        content, checked = _made_up(folder, environ)
+        checked = _made_up(Path.cwd(), environ)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
     if checked.compiled is None:
         sys.exit(1)
-    return Start(checked.compiled, content, folder)
+    return checked.compiled
 
 
-def _kept(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
+def _kept(environ: Mapping[str, str]) -> Checked:
     """What the gateway that hands over has made up: its key was shown once, and of another one nobody would know."""
     path = default_data_dir(environ) / SNAPSHOT
     try:
-        content = read_accepted(path).content
+        return Checked(compile_again(path, environ), ())
     except OSError as error:
-        return b"", Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
+        return Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
     except SnapshotError as error:
-        return b"", Checked(None, (Problem("", str(error)),))
-    return content, compile_document(load(content), folder, environ)
+        return Checked(None, (Problem("", str(error)),))
 
 
-def _made_up(folder: Path, environ: Mapping[str, str]) -> tuple[bytes, Checked]:
+def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
     """A configuration from the environment alone. Its virtual key holds over restarts."""
     key_file = default_data_dir(environ) / VIRTUAL_KEY
     try:
         default = default_document(environ, _digest_in(key_file))
         if isinstance(default, Problem):
-            return b"", Checked(None, (default,))
+            return Checked(None, (default,))
         if default.virtual_key is not None:
             key_file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             write_whole(key_file, sha256(default.virtual_key.encode()).hexdigest().encode() + b"\n")
     except OSError as error:
         message = f"{key_file} cannot be used: {error.strerror}; state another folder with --data-dir"
-        return b"", Checked(None, (Problem("", message),))
+        return Checked(None, (Problem("", message),))
     except ValueError as error:
-        return b"", Checked(None, (Problem("", str(error)),))
+        return Checked(None, (Problem("", str(error)),))
     _introduce(default, key_file)
-    content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
-    return content, compile_default(default, environ, folder)
+    return compile_default(default, environ, folder)
 
 
 def _digest_in(key_file: Path) -> str | None:
@@ -117,11 +97,11 @@ def _introduce(default: Default, key_file: Path) -> None:
     )
 
 
-def serve(start: Start, config: Path | None, welcome: str = "") -> int:
+def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
     """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code.
 
     In the rehearsal of a hand-over do what can fail before the old gateway is taken over from, and no more."""
-    settings = start.compiled.settings
+    settings = start.settings
     log_to_stderr(settings.log_level)
     logger = logging.getLogger("pointsman")
     path = settings.data_dir / SNAPSHOT
@@ -134,9 +114,9 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:
             with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
-                write_snapshot(Path(folder) / SNAPSHOT, start.compiled, start.content, start.folder)
+                write_snapshot(Path(folder) / SNAPSHOT, start)
             return 0
-        write_snapshot(path, start.compiled, start.content, start.folder)
+        write_snapshot(path, start)
     except SupervisorError as error:
         logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
         return 1
@@ -145,7 +125,7 @@ def serve(start: Start, config: Path | None, welcome: str = "") -> int:
         return 1
     command = [*python("pointsman"), *sys.argv[1:]]
     file = config.absolute() if config is not None else None
-    supervisor = Supervisor(settings, start.compiled.snapshot, path.absolute(), file, command)
+    supervisor = Supervisor(settings, start.snapshot, path.absolute(), file, command)
     try:
         return supervisor.run(welcome)
     except SupervisorError as error:

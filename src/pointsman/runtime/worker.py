@@ -170,6 +170,7 @@ async def _work(task: WorkerTask) -> int:
         return snapshot.digest
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
+    del compiled  # an old snapshot dies when its last request ends
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     loop.add_signal_handler(signal.SIGTERM, stopping.set)

@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_good_file_compiles_in_silence(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compiled = start_or_exit(file, ENVIRON).compiled
+    compiled = start_or_exit(file, ENVIRON)
     assert list(compiled.snapshot.models) == ["chat"]
     assert capsys.readouterr() == ("", "")
 
@@ -47,7 +47,7 @@ def test_problems_are_told_with_their_line_and_warnings_stop_nobody(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(GOOD.replace('console: {listen: "127.0.0.1:0"}', 'console: {listen: "0.0.0.0:0"}'))
-    assert start_or_exit(file, ENVIRON).compiled.snapshot.models
+    assert start_or_exit(file, ENVIRON).snapshot.models
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"{file}:2: warning: console.listen: ")
@@ -80,7 +80,7 @@ def test_without_a_file_a_key_is_made_shown_once_and_holds_over_restarts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environ = {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path / "state")}
-    compiled = start_or_exit(None, environ).compiled
+    compiled = start_or_exit(None, environ)
     out, said = capsys.readouterr()
     assert out == "", "where the request lines go"
     assert f"ask for models as openai/<model>\ndata is kept in {tmp_path / 'state'}\n" in said
@@ -90,14 +90,14 @@ def test_without_a_file_a_key_is_made_shown_once_and_holds_over_restarts(
     assert compiled.snapshot.require_key
     assert key not in (tmp_path / "state" / "virtual-key").read_text(), "only its digest is kept"
 
-    again = start_or_exit(None, environ).compiled
+    again = start_or_exit(None, environ)
     said = capsys.readouterr().err
     assert again.snapshot.virtual_keys.keys() == compiled.snapshot.virtual_keys.keys()
     assert f"delete {tmp_path / 'state' / 'virtual-key'} to have a new one made" in said
     assert key not in said
 
     (tmp_path / "state" / "virtual-key").unlink()
-    assert start_or_exit(None, environ).compiled.snapshot.virtual_keys.keys() != again.snapshot.virtual_keys.keys()
+    assert start_or_exit(None, environ).snapshot.virtual_keys.keys() != again.snapshot.virtual_keys.keys()
 
 
 def test_a_file_that_holds_no_digest_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,11 +116,11 @@ def test_a_hand_over_without_a_file_keeps_the_key_that_was_made(
     """It was shown once, and of another one nobody would know."""
     environ = {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path / "data")}
     made = start_or_exit(None, environ)
-    path = made.compiled.settings.data_dir / "snapshot"
-    write_snapshot(path, made.compiled, made.content, made.folder)
+    path = made.settings.data_dir / "snapshot"
+    write_snapshot(path, made)
     capsys.readouterr()
     again = start_or_exit(None, {**environ, variable: "{}"})
-    assert list(again.compiled.snapshot.virtual_keys) == list(made.compiled.snapshot.virtual_keys)
+    assert list(again.snapshot.virtual_keys) == list(made.snapshot.virtual_keys)
     assert again.content == made.content
     assert capsys.readouterr() == ("", "")
     path.unlink()

@@ -222,7 +222,7 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
 
 def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path) -> None:
     taken = configured()
-    write_snapshot(tmp_path / "snapshot", taken, b"", tmp_path)
+    write_snapshot(tmp_path / "snapshot", taken)
     listening, (ready, their_ready), (their_life, life) = socket.create_server(("127.0.0.1", 0)), os.pipe(), os.pipe()
     fds = (listening.fileno(), their_ready, their_life)
     folder = str(tmp_path)
