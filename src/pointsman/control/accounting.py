@@ -13,7 +13,6 @@ from pointsman.control.store.reports import Row
 from pointsman.control.store.store import Batch, JournalState, RequestRow
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
 from pointsman.domain.limits import Period
-from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
@@ -40,8 +39,7 @@ _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
 _ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
-_AS_RESERVED = UsageSource.RESERVED.value
-_UNTOLD = frozenset({UsageSource.ESTIMATED.value, _AS_RESERVED, "counted"})  # the latter in journals of before
+_UNTOLD = frozenset({"estimated", "reserved", "counted"})  # the latter in journals of before
 
 
 class OpenAttempt(Struct, gc=False):
@@ -363,7 +361,7 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
     cost = outcome.cost_nano
     sums[_NANO] += cost
     if outcome.source in _UNTOLD:
-        sums[_RESERVED if outcome.source == _AS_RESERVED else _ESTIMATED] += cost
+        sums[_RESERVED if outcome.source == "reserved" else _ESTIMATED] += cost
         sums[_HELD] += _held(outcome, tally.span)
     if not outcome.is_priced:
         sums[_UNPRICED] += 1
@@ -385,11 +383,11 @@ def _unsettled(intent: Intent, span: WindowSpan, outcome: Outcome | None) -> Row
         if ref.metric in ("usd", "tokens"):
             counters.append([ref.counter, start, end, ref.metric])
             until = max(until, end)
-    nano, tokens, used, held, source = intent.nano, intent.tokens, intent.tokens, 0, _AS_RESERVED
+    nano, tokens, used, held, source = intent.nano, intent.tokens, intent.tokens, 0, "reserved"
     if outcome is not None:
         nano, tokens, held = outcome.cost_nano, outcome.tokens_counted, _held(outcome, span)
-        if outcome.source != _AS_RESERVED:
-            used, source = outcome.tokens_in + outcome.tokens_out, UsageSource.ESTIMATED.value
+        if outcome.source != "reserved":
+            used, source = outcome.tokens_in + outcome.tokens_out, "estimated"
         else:
             used = tokens
     return {
@@ -426,9 +424,9 @@ def _record_of(request_id: str, attempts: list[OpenAttempt]) -> bytes:
     record.attempts = tuple(map(_attempt_record, attempts))
     for attempt in record.attempts:
         record.cost_nano += attempt.cost_nano
-        if attempt.usage_source == UsageSource.ESTIMATED.value:
+        if attempt.usage_source == "estimated":
             record.estimated_nano += attempt.cost_nano
-        elif attempt.usage_source == _AS_RESERVED:
+        elif attempt.usage_source == "reserved":
             record.reserved_nano += attempt.cost_nano
     return msgspec.json.encode(record)
 
@@ -439,7 +437,7 @@ def _attempt_record(attempt: OpenAttempt) -> AttemptRecord:
         provider=scope.provider, model=scope.model, key=None, outcome=WORKER_DIED, start_us=0, duration_us=0
     )
     if outcome is None:
-        record.cost_nano, record.usage_source = intent.nano, _AS_RESERVED
+        record.cost_nano, record.usage_source = intent.nano, "reserved"
         return record
     record.outcome, record.duration_us = outcome.outcome, int((outcome.at - intent.at) * 1e6)
     record.cost_nano, record.usage_source = outcome.cost_nano, outcome.source

@@ -1,6 +1,6 @@
 """What became of an attempt and of a request."""
 
-from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -27,15 +27,9 @@ class Usage(Struct, frozen=True, gc=False):
     tools: tuple[tuple[str, int], ...] | None = None
 
 
-class UsageSource(Enum):
-    """How the cost of an attempt is known. The value is what logs, the journal and the store say."""
-
-    PROVIDER = "provider"  # the provider reported its tokens
-    ESTIMATED = "estimated"  # the provider reported nothing: prompt and answer were estimated
-    RESERVED = "reserved"  # nothing can be estimated, so the reservation is charged
-    NONE = "none"  # nothing was served
-
-    __hash__ = object.__hash__
+UsageSource = Literal["provider", "estimated", "reserved", "none"]
+"""How the cost of an attempt is known: the provider reported its tokens; it reported nothing, so prompt and answer were
+estimated; nothing can be estimated, so the reservation is charged; or nothing was served."""
 
 
 class PastAttempt(Struct, frozen=True):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import Candidate
 from pointsman.journal.writer import JournalWriter
@@ -12,7 +11,6 @@ from pointsman.money.charges import Charge
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamily, Histogram, HistogramFamily
 
-_PROVIDER = UsageSource.PROVIDER  # a member of an enum is slow to read
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
@@ -145,10 +143,10 @@ class Accounts:
         usage = charge.usage
         target.tokens_in.value += usage.tokens_in
         target.tokens_out.value += usage.tokens_out
-        if charge.source is _PROVIDER:
+        if charge.source == "provider":
             target.cost.value += charge.nano
         elif charge.nano or charge.held:
-            self.costs.series(target.provider, target.model, charge.source.value).value += charge.nano
+            self.costs.series(target.provider, target.model, charge.source).value += charge.nano
             if charge.held:
                 self.held.series(target.provider, target.model).value += charge.held
         if not charge.is_priced:
@@ -194,7 +192,7 @@ class Accounts:
             first_byte=self.first_bytes.series(provider, model),
             tokens_in=self.tokens.series(provider, model, "in"),
             tokens_out=self.tokens.series(provider, model, "out"),
-            cost=self.costs.series(provider, model, _PROVIDER.value),
+            cost=self.costs.series(provider, model, "provider"),
             unpriced=self.unpriced.series(provider, model),
         )
         if model == name and len(self._targets) < MAX_SERIES:

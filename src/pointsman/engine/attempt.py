@@ -13,7 +13,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.outcomes import PastAttempt, UsageSource
+from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Plan, Progress, Try, Verdict
 from pointsman.domain.records import AttemptRecord
 from pointsman.domain.redaction import redact
@@ -24,8 +24,6 @@ from pointsman.engine.tasks import Bell
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.fit import Shortened
 from pointsman.providers import PROVIDERS
-
-_SOURCES = {source: source.value for source in UsageSource}
 
 
 class RequestLog(Progress, kw_only=True):
@@ -193,7 +191,7 @@ class Attempt:
             record.message = failure.message
             record.retry_after_s = failure.retry_after_s
         record.cost_nano = charge.nano
-        record.usage_source = _SOURCES[charge.source]
+        record.usage_source = charge.source
         record.tokens_in = charge.usage.tokens_in
         record.tokens_out = charge.usage.tokens_out
         record.held_nano = charge.held

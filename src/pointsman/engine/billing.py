@@ -18,7 +18,6 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
 from pointsman.domain.limits import Limit
-from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Reason
 from pointsman.domain.snapshots import Pricing, Snapshot
 from pointsman.domain.targets import Candidate
@@ -38,7 +37,6 @@ from pointsman.wire.dialects import DIALECTS
 
 MAX_TABS = 20_000
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
-_SOURCES = {source: source.value for source in UsageSource}
 
 
 class Tab(Struct, frozen=True, eq=False):
@@ -112,13 +110,13 @@ class Billing:
                 return why_not
             nano = most_nano(tab.terms, call, unbounded)
         attempt = f"{request_id}-{ordinal}"
-        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal, self.clock())
+        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal=ordinal, now_unix_s=self.clock())
         if type(found) is list:
             return found
         assert not isinstance(found, list)
         if self.journal is not None:
             try:
-                self.journal.intent(tab.scope, request_id, ordinal, found.at, nano, tokens)
+                self.journal.intent(tab.scope, request_id, ordinal, found.at, nano=nano, tokens=tokens)
             except JournalUnavailable as error:
                 if tab.terms.limits:
                     self.ledger.release(attempt)
@@ -176,20 +174,20 @@ class Billing:
         self.ledger.settle(hold.attempt, held, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
-                scope.number,
-                hold.request_id,
-                hold.ordinal,
-                time(),
-                held,
-                usage.tokens_in,
-                usage.tokens_out,
-                usage.tokens_cached,
-                usage.tokens_reasoning,
-                failure.kind.code if failure is not None else "ok",
-                _SOURCES[charge.source],
-                charge.is_priced,
-                charge.tokens,
-                charge.nano,
+                scope=scope.number,
+                request_id=hold.request_id,
+                ordinal=hold.ordinal,
+                at=time(),
+                nano=held,
+                tokens_in=usage.tokens_in,
+                tokens_out=usage.tokens_out,
+                tokens_cached=usage.tokens_cached,
+                tokens_reasoning=usage.tokens_reasoning,
+                outcome=failure.kind.code if failure is not None else "ok",
+                source=charge.source,
+                is_priced=charge.is_priced,
+                tokens=charge.tokens,
+                cost=charge.nano,
             )
             self.journal.outcome(scope, outcome)
         return charge

@@ -131,7 +131,7 @@ class PublicApi:
         client = client_address(peer, head.headers.get(b"x-forwarded-for") if head is not None else None, access)
         if failure.kind is failures.UNKNOWN_KEY:
             failure = self._doorkeeper.wrong_key(client, failure, access)
-        self._record_plain(head, client, request_id, status_of(failure), failure, monotonic())
+        self._record_plain(head, client, request_id, status_of(failure), failure, received_at=monotonic())
         dialect = _dialect_of(head)
         lines = dialect.error_headers(failure) + id_lines(request_id)
         if head is not None:
@@ -151,7 +151,7 @@ class PublicApi:
         lines = dialect.error_headers(failure) + id_lines(request_id)
         lines += cors_lines(exchange.head.headers, access)
         exchange.send(status, lines, dialect.error_body(failure, request_id))
-        self._record_plain(exchange.head, client, request_id, status, failure, exchange.received_at)
+        self._record_plain(exchange.head, client, request_id, status, failure, received_at=exchange.received_at)
 
     def _answer(self, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
         log = RequestLog(
@@ -203,7 +203,8 @@ class PublicApi:
         """A request was cancelled before it became a plan."""
         if exchange.is_closed:
             client = client_of(exchange, self.engine.live.snapshot.access)
-            self._record_plain(exchange.head, client, request_id, GONE.kind.status, GONE, exchange.received_at)
+            received_at = exchange.received_at
+            self._record_plain(exchange.head, client, request_id, GONE.kind.status, GONE, received_at=received_at)
         else:
             self.refuse_exchange(exchange, ASK_AGAIN, request_id)
 
@@ -238,11 +239,10 @@ class PublicApi:
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
+        admitted = AdmittedHead(snapshot, asked, grant, mode, parse, expires_at=expires_at)
         if asked.content_encoding and parse is not None:
-            return AdmittedHead(
-                snapshot, asked, grant, mode, partial(_parse_encoded, parse), expires_at, LARGE_FROM_BYTES
-            )
-        return AdmittedHead(snapshot, asked, grant, mode, parse, expires_at)
+            return replace(admitted, parse=partial(_parse_encoded, parse), most_small=LARGE_FROM_BYTES)
+        return admitted
 
     def _check_times(self, entry: AdmittedHead) -> None:
         """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
@@ -267,7 +267,7 @@ class PublicApi:
         access = entry.snapshot.access
         exchange.send(200, lines + cors_lines(exchange.head.headers, access), body)
         client = client_of(exchange, access)
-        self._record_plain(exchange.head, client, request_id, 200, None, exchange.received_at)
+        self._record_plain(exchange.head, client, request_id, 200, None, received_at=exchange.received_at)
 
     def _is_preflight(self, head: Head) -> bool:
         """Whether a browser asks if a web page may call, and it may."""
@@ -286,7 +286,14 @@ class PublicApi:
             exchange.send(200, _JSON, b'{"status":"ok","config":"%b"}' % digest)
 
     def _record_plain(
-        self, head: Head | None, client: str, request_id: str, status: int, failure: Failure | None, received_at: float
+        self,
+        head: Head | None,
+        client: str,
+        request_id: str,
+        status: int,
+        failure: Failure | None,
+        *,
+        received_at: float,
     ) -> None:
         """Account for a request that never became a plan; without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)

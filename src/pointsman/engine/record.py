@@ -5,7 +5,6 @@ from time import monotonic, time
 
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
-from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.records import RequestRecord
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import Attempt, RequestLog
@@ -13,8 +12,6 @@ from pointsman.engine.receiver import AnswerReceiver
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address
-
-_ESTIMATED, _RESERVED = UsageSource.ESTIMATED.value, UsageSource.RESERVED.value
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
@@ -75,9 +72,9 @@ def _note_attempts(record: RequestRecord, log: RequestLog, served_by: Attempt) -
     record.attempts = log.records
     for one in log.records:
         record.cost_nano += one.cost_nano
-        if one.usage_source == _ESTIMATED:
+        if one.usage_source == "estimated":
             record.estimated_nano += one.cost_nano
-        elif one.usage_source == _RESERVED:
+        elif one.usage_source == "reserved":
             record.reserved_nano += one.cost_nano
 
 

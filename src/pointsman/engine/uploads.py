@@ -71,7 +71,9 @@ class UploadRelay:
         form.decide()
         size = self._exchange.body_length
         values = {name: field.value for name, field in form.fields.items()}
-        return form_call(asked, self._taken if size is None else size, values, form.files, form.file_bytes, form.named)
+        return form_call(
+            asked, self._taken if size is None else size, values, form.files, form.file_bytes, named=form.named
+        )
 
     def length_for(self, model: str) -> int | None:
         """The length of the body when `model` stands in the place of the client's name for it."""

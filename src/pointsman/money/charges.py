@@ -23,7 +23,6 @@ from pointsman.wire.tokens import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
 
 _NO_USAGE = Usage()
-_PROVIDER = UsageSource.PROVIDER  # a member of an enum is slow to read
 
 # Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
 # answer did not come, or not to its end.
@@ -116,7 +115,7 @@ class Arrived(Struct, frozen=True, kw_only=True, gc=False):
     is_announced: bool
 
 
-FREE = Charge(0, 0, UsageSource.NONE)
+FREE = Charge(0, 0, "none")
 
 
 def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
@@ -124,7 +123,7 @@ def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: 
     terms = tariff.terms
     if is_complete:
         tariff.answers.add(usage.tokens_out)
-    charge = _charge(terms.price, usage, _PROVIDER)
+    charge = _charge(terms.price, usage, "provider")
     if bound.unbounded is not None and charge.is_priced:
         return replace(charge, nano=charge.nano + tools_nano(terms, bound.unbounded, usage))
     return charge
@@ -138,17 +137,17 @@ def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived,
     if charged is _NOTHING:
         return FREE
     if charged is not _ALL:
-        charge = _charge(price, counted_usage(call, arrived.events), UsageSource.ESTIMATED)
+        charge = _charge(price, counted_usage(call, arrived.events), "estimated")
         if bound.unbounded is None or price is None:
             return charge
         return replace(charge, held=max(charge.held, bound.nano - charge.nano))
     tokens_out = _expected(call, arrived, failure, tariff.answers)
     if tokens_out is None:
-        return Charge(bound.nano, bound.tokens, UsageSource.RESERVED, is_priced=price is not None)
+        return Charge(bound.nano, bound.tokens, "reserved", is_priced=price is not None)
     usage = counted_usage(call, tokens_out)
     nano = min(cost_nano(price, usage), bound.nano) if price is not None else 0
     held = bound.nano - nano
-    return Charge(nano, bound.tokens, UsageSource.ESTIMATED, usage, is_priced=price is not None, held=held)
+    return Charge(nano, bound.tokens, "estimated", usage, is_priced=price is not None, held=held)
 
 
 def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:

@@ -250,7 +250,7 @@ def _has_other(
     chosen = item.id
     tried: Collection[str] = ()
     if history:
-        this = PastAttempt(chosen, item.endpoint.name, item.model, key.name, 0.0, 0.0)
+        this = PastAttempt(chosen, item.endpoint.name, item.model, key.name, started_at=0.0, ended_at=0.0)
         if _counts((*history, this))[0] >= plan.max_attempts:
             return False
         tried = {attempt.candidate for attempt in history}

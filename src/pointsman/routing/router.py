@@ -78,7 +78,7 @@ class CandidateSet:
         for policy, static in policies.STATIC:
             for item in candidates:
                 _note(self._static, item, policy, static(item, call.operation, key, snapshot))
-        self.standing = Standing(None, 0.0, self._kind.make((), self._settings), (), (), {})
+        self.standing = Standing(None, 0.0, self._kind.make((), self._settings), (), (), choices={})
 
     def look(self, facts: Facts, view: View, now: float) -> Standing:
         """The standing by what is known now, for this request and those that follow."""

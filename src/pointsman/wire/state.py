@@ -194,7 +194,7 @@ def touched(
         learns = False  # clients wrote these themselves, so no more of the answer than the ids of its items is believed
     if not names and creates is None and lists is None:
         return None
-    return Touched(tuple(names), creates, lists, deletes, learns, has_items, reads_all)
+    return Touched(tuple(names), creates, lists, deletes, learns=learns, has_items=has_items, reads_all=reads_all)
 
 
 class _KeptSource(Struct):

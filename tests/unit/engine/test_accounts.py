@@ -8,7 +8,7 @@ import pytest
 from fakes.engine import FakeLog
 from fakes.metrics import samples
 from fakes.routing import endpoint
-from pointsman.domain.outcomes import Usage, UsageSource
+from pointsman.domain.outcomes import Usage
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import candidate
 from pointsman.engine import accounts as module
@@ -51,11 +51,11 @@ def read(accounts: Accounts) -> dict[str, float]:
     return samples(MetricsPage(list(accounts.counters), list(accounts.histograms)))
 
 
-NOTHING = Charge(0, 0, UsageSource.NONE)
+NOTHING = Charge(0, 0, "none")
 
 
 def charge(tokens_in: int, tokens_out: int, nano: int = 0) -> Charge:
-    return Charge(nano, tokens_in + tokens_out, UsageSource.PROVIDER, Usage(tokens_in, tokens_out), is_priced=nano > 0)
+    return Charge(nano, tokens_in + tokens_out, "provider", Usage(tokens_in, tokens_out), is_priced=nano > 0)
 
 
 def test_an_attempt() -> None:

@@ -12,7 +12,6 @@ from fakes.metrics import samples
 from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
-from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.targets import candidate
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
@@ -58,7 +57,7 @@ def on_page(main: Callable[[Page], None]) -> None:
 
 def test_the_page_has_gauges_and_what_was_counted() -> None:
     def main(page: Page) -> None:
-        page.accounts.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, UsageSource.NONE))
+        page.accounts.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, "none"))
         page.live.begin(A, monotonic(), is_retry=False)
         found = page.samples()
         assert found['pointsman_attempts_total{model="m",outcome="ok",provider="alpha"}'] == 1

@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 
 from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
-from pointsman.domain.outcomes import UsageSource
 
 Row = dict[str, Any]
 NOBODY = 0  # the epochs of workers begin at 1
 OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
 HOUR_S = 3600
-_PARTS = {UsageSource.ESTIMATED.value: "estimated_nano", UsageSource.RESERVED.value: "reserved_nano"}
+_PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
 
 
 def refusal(row: Row | None, *, is_over: bool) -> str | None:

@@ -81,7 +81,9 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         if message.audio is not _NONE:
             media += in_earlier_audio(message.audio)
             names = True
-    call = generation_call(asked, "chat", fields, typed, len(body), typed.max_completion_tokens, media)
+    call = generation_call(
+        asked, "chat", fields, typed, len(body), max_completion_tokens=typed.max_completion_tokens, media=media
+    )
     if not names and media == NO_MEDIA:
         return call
     state = touched_by_chat(fields)
