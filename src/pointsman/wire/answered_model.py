@@ -6,8 +6,9 @@ What is around that name stays byte for byte as the provider sent it, but for wh
 import msgspec
 from msgspec import Raw
 
+from pointsman.wire.json_object import UNREADABLE, encode_object
+
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_encode = msgspec.json.Encoder().encode
 _DATA = b"data:"
 
 
@@ -15,15 +16,15 @@ def renamed(body: bytes, model: str) -> bytes:
     """A JSON answer with this model. What is no object, or names no model, stays as it is."""
     try:
         fields = _OBJECT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return body
     if "model" in fields:
-        fields["model"] = Raw(_encode(model))
+        fields["model"] = Raw(encode_object(model))
     elif "response" in fields:  # an event of the Responses API
         fields["response"] = Raw(renamed(bytes(fields["response"]), model))
     else:
         return body
-    return _encode(fields)
+    return encode_object(fields)
 
 
 class RenamedEvents:

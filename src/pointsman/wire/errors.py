@@ -35,21 +35,21 @@ def status_of(failure: Failure) -> int:
     return failure.kind.status
 
 
+def _fields(failure: Failure, request_id: str) -> _ErrorFields:
+    message = f"{failure.for_client} (request {request_id})" if request_id else failure.for_client
+    return _ErrorFields(message, failure.kind.type, failure.param, failure.kind.code)
+
+
 def error_body(failure: Failure, request_id: str) -> bytes:
     """The JSON body. A provider's own words about a bad request are passed on as they are."""
     if failure.body is not None and failure.kind.fault is Fault.REQUEST:
         return failure.body
-    kind = failure.kind
-    message = f"{failure.for_client} (request {request_id})" if request_id else failure.for_client
-    return encode(_Body(_ErrorFields(message, kind.type, failure.param, kind.code)))
+    return encode(_Body(_fields(failure, request_id)))
 
 
 def error_event(failure: Failure, request_id: str) -> bytes:
     """The server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
-    message = f"{failure.for_client} (request {request_id})"
-    return (
-        b"data: " + encode(_Body(_ErrorFields(message, failure.kind.type, failure.param, failure.kind.code))) + b"\n\n"
-    )
+    return b"data: %b\n\n" % encode(_Body(_fields(failure, request_id)))
 
 
 class _TypedError(Struct, tag_field="type", tag="error"):
@@ -65,11 +65,9 @@ class _TypedError(Struct, tag_field="type", tag="error"):
 
 def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -> bytes:
     """The event that ends a stream of typed events which cannot be completed, as that of `/v1/responses`."""
-    kind, message = failure.kind, f"{failure.for_client} (request {request_id})"
-    error = _ErrorFields(message, kind.type, failure.param, kind.code)
-    return b"event: error\ndata: %b\n\n" % encode(
-        _TypedError(kind.code, message, failure.param, sequence_number, error)
-    )
+    error = _fields(failure, request_id)
+    event = _TypedError(error.code, error.message, error.param, sequence_number, error)
+    return b"event: error\ndata: %b\n\n" % encode(event)
 
 
 def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:

@@ -8,7 +8,7 @@ once and in plain characters, and nothing stands before the first part or behind
 """
 
 import re
-from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -67,13 +67,6 @@ def boundary_of(content_type: str) -> bytes | None:
     return match["boundary"].encode("ascii")
 
 
-class _Phase(Enum):
-    START = "start"  # the first delimiter is due
-    CONTENT = "content"  # of a part
-    DELIMITER = "delimiter"  # what follows a delimiter, and the head of a part
-    END = "end"  # the last delimiter was there
-
-
 class FormReader:
     """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended; `files` counts the
     files so far, and `file_bytes` what of them was understood.
@@ -102,7 +95,8 @@ class FormReader:
         self._finds_state = finds_state
         self._is_decided = False
         self._delimiter = b"--" + boundary
-        self._phase = _Phase.START
+        # The first delimiter is due; in the content of a part; between a delimiter and content; behind the last one.
+        self._phase: Literal["start", "content", "delimiter", "end"] = "start"
         self._held = bytearray()  # not understood yet
         self._offset = 0  # of what is held, in the form
         self._parts = 0
@@ -131,26 +125,26 @@ class FormReader:
 
     def end(self) -> None:
         """There is no more. Raises `Refusal` unless the form is whole."""
-        if self._phase is not _Phase.END:
+        if self._phase != "end":
             raise refuse("the form ends before its last delimiter")
 
     def _read(self, at: int) -> int | None:
         """Read on from `at`. Returns where to go on from, `None` when more is needed for that."""
         held, phase = self._held, self._phase
-        if phase is _Phase.CONTENT:
+        if phase == "content":
             return self._read_content(at)
-        if phase is _Phase.END:
+        if phase == "end":
             if held[at:].strip(b"\r\n"):
                 raise refuse("the form goes on after its last delimiter")
             return len(held) if len(held) > at else None
-        begin = at + (len(b"\r\n") if phase is _Phase.DELIMITER else 0)
+        begin = at + (len(b"\r\n") if phase == "delimiter" else 0)
         behind = begin + len(self._delimiter)
         if len(held) < behind + 2:
             return None
         if not held.startswith(self._delimiter, begin):
             raise refuse("the form does not begin with its boundary")
         if held.startswith(b"--", behind):
-            self._phase = _Phase.END
+            self._phase = "end"
             return behind + 2
         return self._read_head(behind)
 
@@ -171,7 +165,7 @@ class FormReader:
         if self._name:
             self._take_field(start, end)
         self._count_file(end - start)
-        self._phase = _Phase.DELIMITER
+        self._phase = "delimiter"
         return end
 
     def _read_head(self, behind: int) -> int | None:
@@ -194,7 +188,7 @@ class FormReader:
             self._name = name
         elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
             raise refuse(f"the form has a field {name!r}; did you mean {likely!r}?", name)
-        self._phase = _Phase.CONTENT
+        self._phase = "content"
         return end + len(b"\r\n\r\n")
 
     def _count_file(self, size: int) -> None:
