@@ -1,8 +1,7 @@
 """A decision as a value: the attempts in order, and why every other candidate was left out."""
 
 from collections.abc import Sequence
-from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -141,10 +140,4 @@ class Progress(Struct):
     due: tuple[Choice, ProviderKey] | None = None
 
 
-class Health(Enum):
-    """The states of a provider and model."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    FAILED = "failed"
-    RECOVERING = "recovering"
+Health = Literal["healthy", "degraded", "failed", "recovering"]  # of a provider and model

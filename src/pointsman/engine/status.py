@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from time import monotonic
 
-from pointsman.domain.plans import Health
 from pointsman.engine.engine import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
 from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
+_READINGS = {
+    "duration_s": "Moving average of the time to the end of an answer, at the slowest worker; 0 while unknown.",
+    "first_byte_s": "The same of the time to its first byte.",
+    "token_s": "The same of the time for each of its tokens.",
+    "error_rate": "Moving average of the share of attempts that the provider failed, at the worker with the most.",
+}
 
 
 def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
@@ -57,33 +62,17 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         "pointsman_target_unhealthy",
         "1 for every operation of a provider's model that is not healthy, with its state.",
         [
-            ((*_subject(engine, name), condition.health(now).value), 1)
+            ((*_subject(engine, name), condition.health(now)), 1)
             for name, condition in live.conditions.items()
-            if condition.health(now) is not Health.HEALTHY
+            if condition.health(now) != "healthy"
         ],
         ("provider", "model", "operation", "state"),
         is_maximum=True,
     )
-    readings = [(_subject(engine, name), one) for name, one in live.readings.items()]
-    for measure, meaning in (
-        ("duration", "until the end of the answer"),
-        ("first_byte", "until the first byte of the answer"),
-        ("token", "for each token of the answer"),
-    ):
-        yield gauge(
-            f"pointsman_target_{measure}_seconds",
-            f"Moving average of the time {meaning}, at the slowest worker.",
-            [(labels, value) for labels, one in readings if (value := getattr(one, f"{measure}_s"))],
-            ("provider", "model", "operation"),
-            is_maximum=True,
-        )
-    yield gauge(
-        "pointsman_target_error_ratio",
-        "Moving average of the share of attempts that failed by the provider's fault, at the worker with the most.",
-        [(labels, one.error_rate) for labels, one in readings],
-        ("provider", "model", "operation"),
-        is_maximum=True,
-    )
+    for name, description in _READINGS.items():
+        values = [(_subject(engine, target), getattr(reading, name)) for target, reading in live.readings.items()]
+        metric = f"pointsman_target_{name.removesuffix('_s')}{'_seconds' if name.endswith('_s') else ''}"
+        yield gauge(metric, description, values, ("provider", "model", "operation"), is_maximum=True)
     yield gauge(
         "pointsman_key_blocked_seconds",
         "How much longer a provider key is left alone, for a model or (*) for all.",

@@ -232,8 +232,8 @@ def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, n
     if not has_other:
         return Try(choice, key, timeout_s, is_repeat=again)
     head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
-    is_calm = not (view.conditions or view.key_blocks or view.crowded)
-    if not is_calm and not _has_other(plan, history, chosen, view, now + head_s):
+    is_healthy = not (view.conditions or view.key_blocks or view.crowded)
+    if not is_healthy and not _has_other(plan, history, chosen, view, now + head_s):
         return Try(choice, key, timeout_s, is_repeat=again)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
     return Try(choice, key, timeout_s, min(head_s, content_s), content_s, is_repeat=again)

@@ -74,8 +74,8 @@ class Condition(Struct, frozen=True):
 
     def health(self, now: float) -> Health:
         if not self.blocks:
-            return Health.DEGRADED if self.failures else Health.HEALTHY
-        return Health.FAILED if now < self.blocked_until else Health.RECOVERING
+            return "degraded" if self.failures else "healthy"
+        return "failed" if now < self.blocked_until else "recovering"
 
     def is_blocked(self, now: float) -> bool:
         """Whether a plan should use this candidate only when nothing else is left."""
@@ -90,7 +90,7 @@ def subject(item: Candidate, operation: Operation) -> str:
 
 def begin(condition: Condition, now: float) -> Condition:
     """An attempt starts: on a recovering candidate it is the trial that keeps others away."""
-    if condition.health(now) is Health.RECOVERING:
+    if condition.health(now) == "recovering":
         return replace(condition, trial_until=now + TRIAL_S)
     return condition
 

@@ -76,7 +76,7 @@ def test_page_shows_the_readings_of_targets() -> None:
         labels, found = '{model="m",operation="chat",provider="alpha"}', page.samples()
         shown = [found[f"pointsman_target_{name}_seconds{labels}"] for name in ("duration", "first_byte", "token")]
         assert shown == pytest.approx([2.0, 0.5, 0.02])
-        assert found[f"pointsman_target_error_ratio{labels}"] == 0
+        assert found[f"pointsman_target_error_rate{labels}"] == 0
 
     on_page(main)
 

@@ -2,9 +2,9 @@
 
 By the one function that it defines a policy states what it reads, and so how long its verdict holds:
 
-    static(candidate, operation, key, snapshot)     the configuration: while the snapshot is in force
-    live(candidate, operation, key, troubles, now)  what is wrong just now: until that changes, or the reason's `until`
-    check(candidate, facts, view, now)              the request: for that request alone
+    static(item, operation, key, snapshot)     the configuration: while the snapshot is in force
+    live(item, operation, key, view, now)      what is wrong just now: until that changes, for a moment at most
+    check(item, facts, view, now)              the request: for that request alone
 
 Most requests ask for nothing special. So beside `check` a policy may define `watch(candidates, snapshot)`, which
 answers with a cheap test for requests that it might object to, or with `None` where there are none. Without it the
@@ -36,8 +36,8 @@ def _asking(live: Live) -> Check:
     return lambda item, facts, view, now: live(item, facts.call.operation, facts.virtual_key, view, now)
 
 
-def _always(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch:  # noqa: ARG001
-    return lambda call: True  # noqa: ARG005
+def _always(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch:
+    return lambda call: True
 
 
 _FOUND = tuple(modules(__name__))

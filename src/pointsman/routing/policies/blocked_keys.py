@@ -8,24 +8,18 @@ from pointsman.routing.health import block_on
 from pointsman.routing.view import Troubles
 
 
-def live(
-    candidate: Candidate,
-    operation: Operation,  # noqa: ARG001
-    key: VirtualKey | None,  # noqa: ARG001
-    troubles: Troubles,
-    now: float,
-) -> Reason | None:
-    if not troubles.key_blocks or not candidate.keys:
+def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+    if not view.key_blocks or not item.keys:
         return None
     blocked = []
-    for one in candidate.keys:
-        block = block_on(troubles.key_blocks, candidate, one.name, now)
+    for one in item.keys:
+        block = block_on(view.key_blocks, item, one.name, now)
         if block is None:
             return None
         blocked.append((one.name, block))
     said = ", ".join(
         f"{name} ({block.failure.kind.code}, {max(block.until - now, 0.0):.1f} s left)" for name, block in blocked
     )
-    message = f"every key of {candidate.endpoint.name} is blocked: {said}"
+    message = f"every key of {item.endpoint.name} is blocked: {said}"
     until = min(block.until for _, block in blocked)
     return Reason("keys_blocked", message, is_last_resort=True, until=until)

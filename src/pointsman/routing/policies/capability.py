@@ -14,14 +14,14 @@ from pointsman.routing.view import View
 from pointsman.wire.dialects import DIALECTS
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
-    known = view.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
+def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
+    known = view.snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
     if known is None or not known.lacks:
         return None
     missing = DIALECTS[facts.call.head.dialect].needs(facts.call, known.lacks)
     if not missing:
         return None
-    message = f"{candidate.model} is not known to do what the request needs: {', '.join(sorted(missing))}"
+    message = f"{item.model} is not known to do what the request needs: {', '.join(sorted(missing))}"
     return Reason("capability", message, is_last_resort=True)
 
 

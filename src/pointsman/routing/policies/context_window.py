@@ -12,14 +12,14 @@ from pointsman.routing.view import View
 from pointsman.wire.tokens import MAX_BYTES_PER_TOKEN, tokens_needed
 
 
-def check(candidate: Candidate, facts: Facts, view: View, now: float) -> Reason | None:  # noqa: ARG001
-    known = view.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
+def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
+    known = view.snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
     if known is None or known.context is None:
         return None
     likely = tokens_needed(facts.call)
     if likely <= known.context:
         return None
-    message = f"the request takes about {likely} tokens, the context of {candidate.model} is {known.context}"
+    message = f"the request takes about {likely} tokens, the context of {item.model} is {known.context}"
     is_certain = tokens_needed(facts.call, MAX_BYTES_PER_TOKEN) > known.context
     return Reason("context_window", message, is_last_resort=not is_certain)
 

@@ -7,10 +7,5 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 
 
-def static(
-    candidate: Candidate,
-    operation: Operation,  # noqa: ARG001
-    key: VirtualKey | None,  # noqa: ARG001
-    snapshot: Snapshot,  # noqa: ARG001
-) -> Reason | None:
-    return None if candidate.weight > 0 else Reason("drained", "its weight is 0")
+def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
+    return None if item.weight > 0 else Reason("drained", "its weight is 0")

@@ -12,17 +12,11 @@ from pointsman.money.terms import limits_for
 from pointsman.routing.view import Troubles
 
 
-def live(
-    candidate: Candidate,
-    operation: Operation,  # noqa: ARG001
-    key: VirtualKey | None,
-    troubles: Troubles,
-    now: float,
-) -> Reason | None:
-    if not troubles.exhausted:
+def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+    if not view.exhausted:
         return None
-    for limit in limits_for(key, candidate):
-        found = troubles.exhausted.get(limit.counter)
+    for limit in limits_for(key, item):
+        found = view.exhausted.get(limit.counter)
         if found is not None and now < found.until:
             return over_limit(limit, "has nothing left", found.ends_at)
     return None

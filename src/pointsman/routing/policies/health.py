@@ -8,16 +8,10 @@ from pointsman.routing.health import subject
 from pointsman.routing.view import Troubles
 
 
-def live(
-    candidate: Candidate,
-    operation: Operation,
-    key: VirtualKey | None,  # noqa: ARG001
-    troubles: Troubles,
-    now: float,
-) -> Reason | None:
-    if not troubles.conditions:
+def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+    if not view.conditions:
         return None
-    condition = troubles.conditions.get(subject(candidate, operation))
+    condition = view.conditions.get(subject(item, operation))
     if condition is None or not condition.is_blocked(now):
         return None
     if condition.is_lacking:

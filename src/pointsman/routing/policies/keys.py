@@ -7,15 +7,10 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 
 
-def static(
-    candidate: Candidate,
-    operation: Operation,  # noqa: ARG001
-    key: VirtualKey | None,
-    snapshot: Snapshot,  # noqa: ARG001
-) -> Reason | None:
-    if candidate.keys:
+def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
+    if item.keys:
         return None
-    entry = key.entries.get(candidate.endpoint.name) if key is not None else None
+    entry = key.entries.get(item.endpoint.name) if key is not None else None
     if entry is not None and entry.keys is not None:
         return None  # the virtual key may use some keys only: the policy on rights says so
-    return Reason("no_key", f"no key of {candidate.endpoint.name} serves {candidate.model}")
+    return Reason("no_key", f"no key of {item.endpoint.name} serves {item.model}")

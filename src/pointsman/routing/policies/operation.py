@@ -7,12 +7,7 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 
 
-def static(
-    candidate: Candidate,
-    operation: Operation,
-    key: VirtualKey | None,  # noqa: ARG001
-    snapshot: Snapshot,  # noqa: ARG001
-) -> Reason | None:
-    if operation in candidate.endpoint.operations:
+def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
+    if operation in item.endpoint.operations:
         return None
-    return Reason("unsupported_operation", f"{candidate.endpoint.name} does not support {operation}")
+    return Reason("unsupported_operation", f"{item.endpoint.name} does not support {operation}")

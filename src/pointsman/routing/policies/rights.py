@@ -9,24 +9,19 @@ from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 
 
-def static(
-    candidate: Candidate,
-    operation: Operation,  # noqa: ARG001
-    key: VirtualKey | None,
-    snapshot: Snapshot,  # noqa: ARG001
-) -> Reason | None:
+def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
     if key is None or not key.entries:
         return None
-    entry = key.entries.get(candidate.endpoint.name)
+    entry = key.entries.get(item.endpoint.name)
     if entry is None:
-        return Reason("provider_not_allowed", f"virtual key {key.name} may not use provider {candidate.endpoint.name}")
-    if not entry.allow_models or any(fnmatchcase(candidate.model, pattern) for pattern in entry.allow_models):
-        if entry.keys is not None and not any(one.name in entry.keys for one in candidate.keys):
+        return Reason("provider_not_allowed", f"virtual key {key.name} may not use provider {item.endpoint.name}")
+    if not entry.allow_models or any(fnmatchcase(item.model, pattern) for pattern in entry.allow_models):
+        if entry.keys is not None and not any(one.name in entry.keys for one in item.keys):
             names = ", ".join(sorted(entry.keys))
             message = f"virtual key {key.name} may use the keys {names} of provider {entry.provider} only, and none of "
-            return Reason("model_not_allowed", f"{message}them serves {candidate.model}")
+            return Reason("model_not_allowed", f"{message}them serves {item.model}")
         if entry.weight == 0:
             return Reason("drained", f"virtual key {key.name} gives provider {entry.provider} the weight 0")
         return None
-    message = f"virtual key {key.name} may not use model {candidate.model} of provider {entry.provider}"
+    message = f"virtual key {key.name} may not use model {item.model} of provider {entry.provider}"
     return Reason("model_not_allowed", message)

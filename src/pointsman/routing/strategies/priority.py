@@ -4,6 +4,6 @@ from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import NoSettings, Order, Ordered
 
 
-def strategy(candidates: tuple[Candidate, ...], settings: NoSettings) -> Order:  # noqa: ARG001
+def strategy(candidates: tuple[Candidate, ...], settings: NoSettings) -> Order:
     ordered = Ordered(candidates)
-    return lambda facts, view, rng, now: ordered  # noqa: ARG005
+    return lambda facts, view, rng, now: ordered

@@ -5,6 +5,6 @@ from pointsman.routing.ordering import NoSettings, Order, Ordered
 from pointsman.routing.weights import Draw
 
 
-def strategy(candidates: tuple[Candidate, ...], settings: NoSettings) -> Order:  # noqa: ARG001
+def strategy(candidates: tuple[Candidate, ...], settings: NoSettings) -> Order:
     draw = Draw(candidates)
-    return lambda facts, view, rng, now: Ordered(draw.order(rng))  # noqa: ARG005
+    return lambda facts, view, rng, now: Ordered(draw.order(rng))
