@@ -60,7 +60,7 @@ def scope(number: int = 1, **fields: Any) -> ChargeScope:
         CounterRef(counter="virtual_key:me|tokens|hour", metric="tokens", unit="hour"),
     )
     known = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
-    given: dict[str, Any] = {**known, "variant": None, "price_version": "1", "counters": counters, **fields}
+    given: dict[str, Any] = {**known, "variant": None, "counters": counters, **fields}
     return ChargeScope(number=number, **given)
 
 

@@ -22,7 +22,6 @@ def scope(number: int = 1, provider: str = "alpha") -> ChargeScope:
         provider=provider,
         model="m",
         variant=None,
-        price_version="v1",
         counters=COUNTERS,
     )
 

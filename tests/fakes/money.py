@@ -33,7 +33,7 @@ def limit(
 
 def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None, has_budget: bool = False) -> Terms:
     if price is None:
-        return Terms(limits=limits, price=None, version="", output=output, has_budget=has_budget)
+        return Terms(limits=limits, price=None, output=output, has_budget=has_budget)
     steps = [price.above, *price.tiers_above.values()]
     rates = [price.rates, *price.tiers.values(), *(rates for above in steps for _, rates in above)]
     every = [msgspec.structs.asdict(one) for one in rates]
@@ -42,7 +42,6 @@ def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None
     return Terms(
         limits=limits,
         price=price,
-        version="v",
         output=output,
         has_budget=has_budget,
         dearest_in=max(inputs),

@@ -27,7 +27,6 @@ SCOPE = ChargeScope(
     provider="alpha",
     model="gpt-4o-mini",
     variant=None,
-    price_version="v1",
     counters=(),
 )
 NANO = 1000

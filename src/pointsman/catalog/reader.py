@@ -141,7 +141,7 @@ class ModelCatalog:
         entry = None
         if raw is not None:
             try:
-                entry = msgspec.structs.replace(_ENTRY.decode(raw), version=f"catalog {self._file.date}")
+                entry = _ENTRY.decode(raw)
             except msgspec.DecodeError as error:
                 raise CatalogError(f"cannot read the entry {provider}/{model}: {error}") from None
             if len(self._decoded) < _MAX_ENTRIES:

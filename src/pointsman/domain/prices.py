@@ -51,7 +51,7 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the catalog knows of one model at one provider. `None` and empty mean not known.
 
     `name` is the canonical name, the same at every provider that serves this very model; `context` and `output` are
-    limits in tokens; `version` names the state of the table a price was read from. `capabilities` are what it can do
+    limits in tokens. `capabilities` are what it can do
     and `lacks` what it is known not to; of the rest nothing is known. `region` is where the name itself says that
     requests are served, such as `eu`; `global` says that they may leave their region, so no residency may be assumed of
     it, nor where there is none.
@@ -61,7 +61,6 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: int | None = None
     output: int | None = None
     price: Price | None = None
-    version: str = ""
     modalities_in: tuple[str, ...] = ()
     modalities_out: tuple[str, ...] = ()
     capabilities: frozenset[str] = frozenset()

@@ -216,7 +216,6 @@ class Billing:
             provider=candidate.endpoint.name,
             model=candidate.model,
             variant=candidate.variant,
-            price_version=terms.version,
             counters=tuple(_counter(limit) for limit in terms.limits),
         )
         is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)

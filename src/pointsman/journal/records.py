@@ -33,7 +33,7 @@ class ChargeScope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=
     provider: str
     model: str
     variant: str | None
-    price_version: str
+    price_version: str = ""  # older versions wrote it; nothing reads it
     counters: tuple[CounterRef, ...]
 
 

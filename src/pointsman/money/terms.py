@@ -21,8 +21,8 @@ DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither requ
 
 
 class Terms(Struct, frozen=True, kw_only=True, eq=False):
-    """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known, and
-    `version` names where it is from. `output` is the most tokens an answer can have, where that is known. `has_budget`
+    """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known.
+    `output` is the most tokens an answer can have, where that is known. `has_budget`
     says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
     `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known; `by_tier` has the same
     two for requests that name their service tier. `completion` is the most tokens of a text completion whose request
@@ -31,7 +31,6 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
 
     limits: tuple[Limit, ...]
     price: Price | None
-    version: str
     output: int | None
     has_budget: bool
     dearest_in: int = 0
@@ -69,10 +68,8 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
     facts = snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
     price = next((override.price for override in fitting if override.price is not None), None)
     output = next((override.output for override in fitting if override.output is not None), None)
-    version = "override" if price is not None else ""
     if facts is not None:
-        if price is None and facts.price is not None:
-            price, version = facts.price, facts.version
+        price = price or facts.price
         output = output or facts.output
     has_budget = any(limit.metric == "usd" and not limit.soft for limit in limits)
     dearest_in, dearest_out, request_nano = 0, 0, 0
@@ -88,7 +85,6 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
     terms = Terms(
         limits=limits,
         price=price,
-        version=version,
         output=output,
         has_budget=has_budget,
         dearest_in=dearest_in,

@@ -136,7 +136,6 @@ def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -
         CounterRef(counter=provider.counter, metric="requests", unit="minute", counts_attempts=True),
     )
     assert (hold.tab.scope.virtual_key, hold.tab.scope.team, hold.tab.scope.customer) == ("me", "t", "c")
-    assert hold.tab.scope.price_version == "override"
 
 
 def test_a_failure_is_named_and_charged_nothing(journal: JournalWriter) -> None:

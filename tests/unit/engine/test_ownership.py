@@ -28,7 +28,6 @@ SCOPE = ChargeScope(
     provider="a",
     model="m",
     variant=None,
-    price_version="",
     counters=(),
 )
 CONFIGURED = snapshot([endpoint("a"), endpoint("b")])

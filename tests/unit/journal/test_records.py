@@ -23,7 +23,7 @@ def test_the_form_on_disk() -> None:
         ["virtual_key:me|usd|day", "usd", "day", 1, "", False],
         ["team:t|requests|minute", "requests", "minute", 1, "", False],
     ]
-    told = [1, 1, "me", "t", None, "alpha", "m", None, "v1", counters]
+    told = [1, 1, "me", "t", None, "alpha", "m", None, "", counters]
     assert msgspec.msgpack.decode(ENCODER.encode(scope())) == told
 
 

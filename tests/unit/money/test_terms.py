@@ -35,7 +35,7 @@ class Catalog(NoCatalog):
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         known = provider_type == "openai" and model == "gpt-4o"
-        return ModelFacts(name=model, output=4096, price=PLAIN, version="2026-11") if known else None
+        return ModelFacts(name=model, output=4096, price=PLAIN) if known else None
 
 
 def terms(
@@ -54,13 +54,13 @@ def test_limits_of_every_level_from_the_narrowest_on() -> None:
 
 def test_the_catalogs_price_and_bound() -> None:
     found = terms()
-    assert (found.price, found.version, found.output) == (PLAIN, "2026-11", 4096)
+    assert (found.price, found.output) == (PLAIN, 4096)
     assert (found.dearest_in, found.dearest_out) == (150_000, 600_000)
 
 
 def test_what_nobody_knows() -> None:
     found = terms(model="other")
-    assert (found.price, found.version, found.output, found.dearest_in) == (None, "", None, 0)
+    assert (found.price, found.output, found.dearest_in) == (None, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_nobody_knows() -> None:
 )
 def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int) -> None:
     found = terms(*overrides)
-    assert (found.price, found.version) == (price(number), "override")
+    assert found.price == price(number)
     assert (found.dearest_in, found.output) == (number, 4096)
 
 
@@ -134,7 +134,7 @@ def test_price_and_bound_are_overridden_each_by_itself() -> None:
     )
     assert (found.price, found.output) == (price(5), 10)
     alone = terms(PriceOverride(model="*", owner=None, price=None, output=10), catalog=False)
-    assert (alone.price, alone.version, alone.output) == (None, "", 10)
+    assert (alone.price, alone.output) == (None, 10)
 
 
 def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them() -> None:

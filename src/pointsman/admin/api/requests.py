@@ -6,17 +6,20 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from msgspec.structs import asdict
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, TimeSpan, usd
+from pointsman.admin.services import Has, TimeSpan, as_json, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
 
 Name = Annotated[str, Field(max_length=300)]
 _FOREVER = 253_402_300_799.0
 _LAST_ID = "g"  # sorts behind every id
+_WHOSE = ("at", "virtual_key", "model", "provider")
+_REQUEST = ("request_id", *_WHOSE, "status", "estimated_nano", "reserved_nano")
+_UNSETTLED = ("attempt_id", *_WHOSE, "tokens", "source", "held_nano", "state", "until")
 _DECODER = msgspec.json.Decoder(RequestRecord)
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
@@ -40,48 +43,10 @@ class RequestQuery(TimeSpan):
         return super().bounds() if self.since is not None else (0.0, self.until or _FOREVER)
 
 
-class RequestRow(BaseModel):
-    """One request in short. Of `cost_nano`, providers told all but `estimated_nano` and `reserved_nano`."""
-
-    request_id: str
-    at: float
-    virtual_key: str
-    model: str
-    provider: str
-    status: int
-    cost_nano: int
-    cost_usd: str
-    estimated_nano: int = 0
-    reserved_nano: int = 0
-    client_request_id: str | None = None
-
-
-class Unsettled(BaseModel):
-    """An attempt whose cost nobody has said. `source` says how `cost_nano` is known: it is `estimated`, or `reserved`
-    where nothing could be estimated, as of one whose worker died. Budgets hold `held_nano` beyond it, and limits of
-    tokens `tokens`, until it is reconciled or `until`, when the last of their windows ends and its `state` is no longer
-    `open` but `lapsed`. Of those that are `kept` too little is known to reconcile them."""
-
-    attempt_id: str
-    at: float
-    virtual_key: str
-    provider: str
-    model: str
-    cost_nano: int
-    cost_usd: str
-    tokens: int
-    source: str
-    held_nano: int
-    state: str
-    until: int
-
-
-_UNSETTLED = TypeAdapter(list[Unsettled])
-
-
 @router.get("/requests")
-async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> list[RequestRow]:
-    """Requests, the newest first. To go on, ask with `before` the last id of the answer."""
+async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> Response:
+    """Requests, the newest first. To go on, ask with `before` the last id of the answer. Of `cost_nano`, providers told
+    all but `estimated_nano` and `reserved_nano`."""
     given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
     given["client_request_id"] = asked.client_request_id
     filters = {name: value for name, value in given.items() if value is not None}
@@ -92,7 +57,7 @@ async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> li
     if not found:
         kinds = {"virtual_key": asked.key, "provider": asked.provider, "asked": asked.model}
         await check_names(services, {kind: name for kind, name in kinds.items() if name is not None})
-    return [_row(row) for row in found]
+    return as_json([_row(row) for row in found])
 
 
 @router.get(
@@ -112,35 +77,25 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
         for attempt_id, attempt in attempts.items():
             attempt.held_nano = held[attempt_id]["held_nano"] if attempt_id in held else attempt.held_nano
     told = [{"attempt_id": attempt_id, **asdict(attempt)} for attempt_id, attempt in attempts.items()]
-    answer = {**asdict(record), "attempts": told, **_row(row).model_dump()}
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return as_json({**asdict(record), "attempts": told, **_row(row)})
 
 
-@router.get("/unsettled", response_model=list[Unsettled])
+@router.get("/unsettled")
 async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
-    """Attempts whose cost no provider told and nobody has said since, the newest first."""
+    """Attempts whose cost no provider told and nobody has said since, the newest first. `source` says how `cost_nano`
+    is known: it is `estimated`, or `reserved` where nothing could be estimated, as of one whose worker died. Budgets
+    hold `held_nano` beyond it, and limits of tokens `tokens`, until it is reconciled or `until`, when the last of their
+    windows ends and its `state` is no longer `open` but `lapsed`. Of those that are `kept` too little is known to
+    reconcile them."""
     rows = await services.store.unsettled(limit)
     # Encoding thousands of rows takes a while, and others ask meanwhile.
-    return Response(await asyncio.to_thread(_unsettled, rows), media_type="application/json")
+    return await asyncio.to_thread(lambda: as_json([_columns(row, _UNSETTLED) for row in rows]))
 
 
-def _unsettled(rows: list[dict[str, Any]]) -> bytes:
-    return _UNSETTLED.dump_json(
-        [Unsettled.model_construct(**row, cost_nano=row["nano"], cost_usd=usd(row["nano"])) for row in rows]
-    )
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    return {**_columns(row, _REQUEST), "client_request_id": row["client_request_id"] or None}
 
 
-def _row(row: dict[str, Any]) -> RequestRow:
-    return RequestRow(
-        request_id=row["request_id"],
-        at=row["at"],
-        virtual_key=row["virtual_key"],
-        model=row["model"],
-        provider=row["provider"],
-        status=row["status"],
-        cost_nano=row["nano"],
-        cost_usd=usd(row["nano"]),
-        estimated_nano=row["estimated_nano"],
-        reserved_nano=row["reserved_nano"],
-        client_request_id=row["client_request_id"] or None,
-    )
+def _columns(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """These columns, and the cost."""
+    return {name: row[name] for name in names} | {"cost_nano": row["nano"], "cost_usd": usd(row["nano"])}
