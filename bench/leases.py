@@ -1,7 +1,7 @@
 """`python -m bench.leases`: how fast control answers a worker's asks for leases while others use the admin API.
 
-The store of a real gateway holds many requests. A worker of our own asks control 200 times a second and measures: alone,
-then while ten clients read all requests, page by page, and twenty sign in as fast as they are answered.
+The store of a real gateway holds many requests. A worker of our own asks control 200 times a second and measures:
+alone, then while ten clients read all requests, page by page, and twenty sign in as fast as they are answered.
 """
 
 import argparse
