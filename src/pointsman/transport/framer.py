@@ -97,9 +97,10 @@ class Framer:
                 self._known = known = self._memo.find_after(known, data)
                 found = known.measure(data) if known is not None else None
             if known is not None and found is not None and known.head.mode is _BUFFER:
-                end, self.length = found
-                if end + self.length == len(data) and self.length <= self._limits.body_bytes:
+                end, length = found
+                if end + length == len(data) and length <= self._limits.body_bytes:
                     self.head = known.head
+                    self.length = length
                     self.body = data[end:]
                     self.state = _WHOLE
                     return REQUEST

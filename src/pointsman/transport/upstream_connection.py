@@ -176,13 +176,15 @@ class UpstreamConnection(asyncio.Protocol):
             reader.is_keep_alive = False  # whole, but not yet wholly handed over
             return
         event = reader.feed(data)
-        if event == WHOLE:
-            self._finish(leg, reader.headers if reader.is_head_new else None, reader.body)
-        elif event == PIECE and leg.handler is not None:
+        if event == PIECE:
+            handler = leg.handler
             try:
-                leg.handler.on_data(reader.body)
+                if handler is not None:
+                    handler.on_data(reader.body)
             except Exception as error:  # noqa: BLE001 -- logged, with the handler told
                 self._handler_raised(leg, error)
+        elif event == WHOLE:
+            self._finish(leg, reader.headers if reader.is_head_new else None, reader.body)
         else:
             self._take_part(leg)
 
