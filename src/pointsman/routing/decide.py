@@ -41,8 +41,8 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     choices = standing.choices.get(ordered.candidates)
     if choices is None:
         choices = found.choices(ordered.candidates, standing, call, rng)
-        if not choices:
-            return nothing_left(call.model, standing.verdicts, now)
+    if not choices:
+        return nothing_left(call.model, standing.verdicts, now)
     routing = found.routing
     timeout_s, commit_s = call.head.timeout_s, routing.timeouts.commit_s
     return Plan(

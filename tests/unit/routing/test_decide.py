@@ -47,6 +47,16 @@ def test_a_public_name_wins_over_a_provider_of_the_same_name() -> None:
     assert ids_for(call("a/x"), configuration) == ["a/m"]
 
 
+def test_a_call_that_nothing_may_serve_is_rejected_each_time_it_comes() -> None:
+    entries = {"a": ProviderEntry(provider="a", allow_models=("other",))}
+    facts = Facts(call("a/m"), VirtualKey(name="k", digest=b"", entries=entries))
+    view = FakeView(CHAT)
+    for _ in range(2):
+        refused = decide(facts, view, ScriptedDice(), NOW)
+        assert isinstance(refused, Failure)
+        assert refused.kind is failures.MODEL_NOT_ALLOWED
+
+
 def test_provider_and_model_may_be_named_together_and_further_slashes_belong_to_the_model() -> None:
     assert ids_for(call("b/org/name"), CHAT) == ["b/org/name"]
 
