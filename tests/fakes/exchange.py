@@ -5,6 +5,7 @@ from time import monotonic
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.engine.passage import AnswerPassage, Claim
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
@@ -126,10 +127,11 @@ class FakeClient:
         return body
 
 
-def claim_of(exchange: Exchange) -> Callable[[AnswerReceiver, int | None], Exchange]:
+def claim_of(exchange: Exchange) -> Claim:
     """Begins the answer to an exchange, without any header lines."""
 
-    def claim(receiver: AnswerReceiver, length: int | None) -> Exchange:
+    def claim(receiver: AnswerPassage, length: int | None) -> Exchange:
+        assert isinstance(receiver, AnswerReceiver)
         exchange.start(receiver.status or 200, b"", length)
         return exchange
 

@@ -15,7 +15,6 @@ MAX_INTERNAL_IMPORTS = 15  # modules of the package that one module imports from
 MANY_METHODS = {
     "control/ingest.py:Ingest",
     "control/store/store.py:Store",
-    "engine/receiver.py:AnswerReceiver",
     "runtime/supervisor.py:Supervisor",
 }
 MANY_IMPORTS = {

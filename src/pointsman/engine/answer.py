@@ -10,7 +10,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.plans import GiveUp
 from pointsman.engine.attempt import Attempt, RequestLog
 from pointsman.engine.engine import Engine
-from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.passage import AnswerPassage
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.sink import Sink
@@ -39,7 +39,7 @@ class ClientAnswer:
         self.lines = lines
         self.status = 0
 
-    def claim(self, receiver: AnswerReceiver, length: int | None) -> Sink:
+    def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin to answer with the answer that an attempt streams, at its commit. Returns the sink for its body."""
         sink, lines = self._claim(next(one for one in self.log.running if one.receiver is receiver))
         self.exchange.on_drain = receiver.on_drain

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Plan, Progress, Try, Verdict
@@ -19,7 +18,8 @@ from pointsman.domain.records import AttemptRecord
 from pointsman.domain.redaction import redact
 from pointsman.engine.billing import Hold, NoRoom
 from pointsman.engine.engine import Engine
-from pointsman.engine.receiver import AnswerReceiver, Claim
+from pointsman.engine.passage import Claim
+from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.fit import Shortened
@@ -130,12 +130,12 @@ class Attempt:
         if self.call.head.timeout_s is not None:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
 
-    def cancel(self, failure: Failure) -> None:
+    def cancel(self, failure: failures.Failure) -> None:
         """End the attempt with this failure, unless it has failed already, and settle it."""
         self.receiver.cancel(failure)
         self.settle()
 
-    def settle(self) -> Failure | None:
+    def settle(self) -> failures.Failure | None:
         """Charge an attempt that is over, learn from it, and log it. Returns its failure."""
         engine, log, step, receiver, hold = self.engine, self.log, self.step, self.receiver, self.hold
         assert hold is not None
@@ -195,7 +195,8 @@ class Attempt:
         record.tokens_in = charge.usage.tokens_in
         record.tokens_out = charge.usage.tokens_out
         record.held_nano = charge.held
-        record.events_left_out = receiver.left_out
+        if receiver.decoder is not None:
+            record.events_left_out = receiver.decoder.left_out
         if self.shortened is not None:
             record.max_tokens = self.shortened.call.max_tokens
             log.verdicts += (Verdict(candidate.id, "billing", self.shortened.reason),)

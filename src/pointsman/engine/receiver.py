@@ -10,8 +10,8 @@ stream from JSON and from a web page.
 """
 
 from collections.abc import Callable
-from enum import Enum
 from time import monotonic, time
+from typing import ClassVar
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -19,48 +19,28 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.sink import Sink
+from pointsman.engine.passage import AFTER_DONE_S, AnswerPassage, Claim
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import Arrived
 from pointsman.providers.api import NO_STREAM, AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
-from pointsman.transport.leg import Leg
 from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
 SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is looked for as it comes
-AFTER_FINISH_S = 2.0  # an answer has finished: how long its provider may take to say what it used, or [DONE]
-AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
 
-# Begins the client's answer with that of a receiver, and its body's length where it is known.
-Claim = Callable[["AnswerReceiver", int | None], Sink]
-
-
-class Mode(Enum):
-    """What is done with the bytes of the answer."""
-
-    HEAD = "head"  # none came yet
-    BEGINNING = "beginning"  # of a stream, or of what comes in its place
-    COLLECT = "collect"
-    ERROR = "error"
-    EVENTS = "events"
-    RELAY = "relay"
-    OVER = "over"
-
-
-# Members of an enum are slow to look up on their class, and these are compared for every piece of every answer.
+# The mode of a receiver: what it does with the bytes of its answer. HEAD: none came yet. BEGINNING: they are those of a
+# stream, or of what comes in its place.
+HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY = range(6)
 _OK = 200
 _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
-HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY, OVER = Mode
 
 
-class AnswerReceiver:
-    """A `ResponseHandler`. It claims a sink when the answer commits, and rings a bell when the answer `is_over`. Then
-    `failure` says how it ended, and `body` holds an answer that was collected whole and is still to be sent."""
+class AnswerReceiver(AnswerPassage):
+    """A `ResponseHandler`. At its end `body` holds an answer that was collected whole and is still to be sent."""
 
-    leg: Leg | None = None
     watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
     is_whole = False  # the answer is not for the client as it is, so none of it is passed on
     status: int | None = None
@@ -68,27 +48,18 @@ class AnswerReceiver:
     body: bytes | None = None
     usage: Usage | None = None
     first_byte_at: float | None = None
-    committed_at: float | None = None
     commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
     content_by = NEVER  # and when the first content of a stream is
 
-    _sink: Sink | None = None  # from the commit of a streamed answer on
     _scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
-    _decoder: StreamDecoder | None = None
-    _ends_at = NEVER
-    _stall_s = 0.0  # from the commit on
+    decoder: StreamDecoder | None = None
     _held = 0  # bytes of a stream that wait for its first content
-    _is_ending = False
     _is_stream_due = False
 
     def __init__(self, call: Call, codec: Codec, claim: Claim, bell: Bell, routing: Routing) -> None:
+        super().__init__(claim, bell, routing)
         self._call = call
         self._codec = codec
-        self._claim: Claim | None = claim
-        self._bell = bell
-        self._routing = routing
-        self.failure: Failure | None = None
-        self.is_over = False
         self.bytes_in = 0
         self._mode = HEAD
         self._pieces: list[bytes] = []
@@ -117,52 +88,44 @@ class AnswerReceiver:
             self.leg.deadline = self.content_by if form == "events" else self.commit_by
 
     def on_data(self, data: bytes) -> None:
+        if self.is_over:
+            return
         self.bytes_in += len(data)
         mode = self._mode
-        if self.watch is not None and mode is not ERROR:
+        if self.watch is not None and mode != ERROR:
             self.watch(data)
-        if mode is EVENTS and (decoder := self._decoder) is not None:
+        if mode == EVENTS and (decoder := self.decoder) is not None:
             out = decoder.feed(data)
             if self.committed_at is None or decoder.is_ending:
                 self._on_events(decoder, out)
             elif out:
                 self._write(out)
-        elif mode is RELAY:
-            if self.committed_at is None:
-                self._commit()
-            if self._scan is not None:
-                self._scan.feed(data)
-            self._write(data)
-        elif mode is BEGINNING:
-            self._on_beginning(data)
-        elif mode is COLLECT:
-            self._pieces.append(data)
-            if self.bytes_in > SCANNED_WHOLE_BYTES:
-                self._scan_along(data)
-            if self.bytes_in > self._routing.commit_buffer:
-                self._on_outgrown()
-        elif mode is ERROR and self.bytes_in - len(data) < MAX_ERROR_BYTES:
-            self._pieces.append(data)
+        else:
+            self._TAKE[mode](self, data)
 
     def on_end(self) -> None:
         mode = self._mode
-        if mode is COLLECT:
-            self._on_whole(self._collected())
-        elif mode is EVENTS:
+        if self.is_over:
+            return
+        if mode == COLLECT:
+            self._on_whole(_joined(self._pieces))
+        elif mode == EVENTS:
             self._on_events_end()
-        elif mode is BEGINNING:
+        elif mode == BEGINNING:
             self._fail(Failure(failures.TRUNCATED, _NOTHING_CAME))
-        elif mode is RELAY:
+        elif mode == RELAY:
             self._on_relay_end()
-        elif mode is not OVER:
+        else:
             self._fail_by_status()
 
     def on_failure(self, failure: TransportFailure) -> None:
-        if self._mode is ERROR:
+        if self.is_over:
+            return
+        if self._mode == ERROR:
             self._fail_by_status()
-        elif self._mode is EVENTS and self._decoder is not None and self._decoder.is_finished:
+        elif self._mode == EVENTS and self.decoder is not None and self.decoder.is_finished:
             self._on_events_end()  # nothing of the answer is missing
-        elif self._mode is not OVER:
+        else:
             told = _TOLD.get(failure.kind, _FAILED)
             self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
 
@@ -171,21 +134,16 @@ class AnswerReceiver:
     @property
     def events(self) -> int:
         """Events with content that came of a stream so far."""
-        return self._decoder.events if self._decoder is not None else 0
-
-    @property
-    def left_out(self) -> int:
-        """Events of a stream that were left out because they could not be read."""
-        return self._decoder.left_out if self._decoder is not None else 0
+        return self.decoder.events if self.decoder is not None else 0
 
     @property
     def is_stream(self) -> bool:
         """Whether the client's answer is made of events."""
-        return self._is_stream_due or self._decoder is not None
+        return self._is_stream_due or self.decoder is not None
 
     def error_event(self, failure: Failure, request_id: str) -> bytes | None:
         """What ends the client's stream when it cannot be completed; `None` for an answer that is no stream."""
-        return self._decoder.error_event(failure, request_id) if self._decoder is not None else None
+        return self.decoder.error_event(failure, request_id) if self.decoder is not None else None
 
     def arrived(self) -> Arrived:
         """The facts of an answer whose provider did not account for it."""
@@ -201,44 +159,39 @@ class AnswerReceiver:
 
     def used(self) -> Usage | None:
         """What the provider has said of the tokens so far."""
-        if self.usage is None and self._decoder is not None:
-            return self._decoder.usage
+        if self.usage is None and self.decoder is not None:
+            return self.decoder.usage
         return self.usage
 
     def break_off(self, failure: Failure) -> None:
         """End the attempt with this failure, unless it has ended."""
-        if self._mode is not OVER:
+        if not self.is_over:
             self._fail(failure)
             if self.leg is not None:
                 self.leg.cancel()
 
-    def cancel(self, failure: Failure) -> None:
-        """End the attempt as its owner wants it: nobody is told. `failure` says why, unless it has failed already."""
-        if self.failure is None:
-            self.failure = failure
-        if not self.is_over:
-            self._end()
-            if self.leg is not None:
-                self.leg.cancel()
-
-    def on_drain(self) -> None:
-        """The client has caught up: go on reading the provider."""
-        leg = self.leg
-        if leg is not None and self._mode is not OVER:
-            if self._decoder is not None and self._decoder.is_finished:
-                self._ends_at = monotonic() + AFTER_FINISH_S
-            self._expect_more(leg)
-            leg.watch()
-            leg.resume()
-
     # The rest is its own.
 
-    def _collected(self) -> bytes:
-        pieces = self._pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    def _relay(self, data: bytes) -> None:
+        if self.committed_at is None:
+            self._commit(_length(self.headers))
+        if self._scan is not None:
+            self._scan.feed(data)
+        self._write(data)
+
+    def _collect(self, data: bytes) -> None:
+        self._pieces.append(data)
+        if self.bytes_in > SCANNED_WHOLE_BYTES:
+            self._scan_along(data)
+        if self.bytes_in > self._routing.commit_buffer:
+            self._on_outgrown()
+
+    def _keep_error(self, data: bytes) -> None:
+        if self.bytes_in - len(data) < MAX_ERROR_BYTES:
+            self._pieces.append(data)
 
     def _fail_by_status(self) -> None:
-        body = self._collected()[:MAX_ERROR_BYTES]
+        body = _joined(self._pieces)[:MAX_ERROR_BYTES]
         self._fail(self._codec.failure(self.status or 0, self.headers, body, time()))
 
     def _on_whole(self, body: bytes) -> None:
@@ -266,8 +219,8 @@ class AnswerReceiver:
             self.break_off(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
             return
         self._mode = RELAY
-        self._commit()
-        collected = self._collected()
+        self._commit(_length(self.headers))
+        collected = _joined(self._pieces)
         if self._scan is None:
             self._scan_along(b"")
         self._write(collected)
@@ -278,12 +231,12 @@ class AnswerReceiver:
         take long."""
         if self._scan is None:
             self._scan = self._codec.scan()
-            data = self._collected()
+            data = _joined(self._pieces)
         self._scan.feed(data)
 
     def _on_beginning(self, data: bytes) -> None:
         """The first bytes of what should be a stream."""
-        data = self._collected() + data
+        data = _joined(self._pieces) + data
         self._pieces.clear()
         if len(data) <= _LONGEST_BLANK and not data.removeprefix(BYTE_ORDER_MARK).strip():
             self._pieces.append(data)
@@ -291,7 +244,7 @@ class AnswerReceiver:
             self._mode, self.bytes_in = EVENTS, self.bytes_in - len(data)
             if not _is_event_stream(self.headers):
                 self.headers = {**self.headers, b"content-type": b"text/event-stream"}
-            self._decoder = self._codec.decoder(self._call, self._routing.event_bytes)
+            self.decoder = self._codec.decoder(self._call, self._routing.event_bytes)
             self.on_data(data)
         else:
             self._mode, self.bytes_in = COLLECT, self.bytes_in - len(data)
@@ -305,16 +258,14 @@ class AnswerReceiver:
             if self._call.operation == "audio" and self.status == _OK:
                 self._fail(Failure(failures.MALFORMED_ANSWER, _NOTHING_CAME))
                 return
-            self._commit()
+            self._commit(_length(self.headers))
         scan = self._scan
         if scan is not None:
             self.usage = scan.read()
             if not scan.is_whole:
                 self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was whole"))
                 return
-        if self._sink is not None:
-            self._sink.end()
-        self._finish()
+        self._complete()
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
         """What the decoder made of a piece that may begin or end the client's answer."""
@@ -326,13 +277,7 @@ class AnswerReceiver:
         elif out:
             self._write(out)
         if decoder.is_finished and not self._is_ending and self.committed_at is not None:
-            # From here on nothing but the end is waited for, whatever keeps the connection alive.
-            self._is_ending = True
-            self._ends_at = monotonic() + AFTER_FINISH_S
-            leg = self.leg
-            if leg is not None and not leg.is_paused:
-                leg.deadline = self._ends_at
-                leg.watch()
+            self._expect_end()
 
     def _hold_back(self, decoder: StreamDecoder, out: bytes) -> None:
         """Keep what came before the first content, and pass all of it on at that."""
@@ -340,14 +285,14 @@ class AnswerReceiver:
             self._pieces.append(out)
             self._held += len(out)
         if decoder.has_content:
-            self._commit()
+            self._commit(None)
             self._write(b"".join(self._pieces))
             self._pieces.clear()
         elif self._held > self._routing.commit_buffer:
             self.break_off(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
 
     def _on_events_end(self) -> None:
-        decoder = self._decoder
+        decoder = self.decoder
         if decoder is not None:
             self._end_events(decoder, decoder.close())
 
@@ -358,77 +303,31 @@ class AnswerReceiver:
             self._fail(failure)
             return
         if self.committed_at is None:
-            self._commit()
+            self._commit(None)
             out = b"".join(self._pieces) + out
         if out:
             self._write(out)
         if failure is not None:
             self._fail(failure)
             return
-        if self._sink is not None:
-            self._sink.end()
         if self.leg is not None:
             self.leg.deadline = monotonic() + AFTER_DONE_S
             self.leg.watch()
-        self._finish()
-
-    def _commit(self) -> None:
-        now = monotonic()
-        self.committed_at = now
-        self._ends_at = now + self._routing.timeouts.stream_s
-        self._stall_s = self._routing.timeouts.stall_s
-        if self.leg is not None:
-            self.leg.timeout_kind = failures.STALLED
-            self._expect_more(self.leg)
-            self.leg.watch()
-        if self._claim is not None:
-            self._sink = self._claim(self, self._length())
-
-    def _length(self) -> int | None:
-        """The length of what is relayed unchanged."""
-        if self._mode is not RELAY or b"content-encoding" in self.headers or b"content-length" not in self.headers:
-            return None
-        return int(self.headers[b"content-length"])
-
-    def _write(self, data: bytes) -> None:
-        leg, sink = self.leg, self._sink
-        if leg is None or sink is None:
-            return
-        if sink.write(data):  # what follows is `_expect_more`, for every event of every stream
-            stalled_at = monotonic() + self._stall_s
-            if stalled_at < self._ends_at:
-                leg.deadline = stalled_at
-            else:
-                self._expect_more(leg)
-        else:
-            # A slow client suspends the stall timer: it is never held against the provider.
-            leg.pause()
-            leg.deadline = NEVER
-
-    def _expect_more(self, leg: Leg) -> None:
-        stalled_at = monotonic() + self._stall_s
-        if stalled_at >= self._ends_at:
-            leg.timeout_kind = failures.STREAM_TOO_LONG
-            stalled_at = self._ends_at
-        leg.deadline = stalled_at
+        self._complete()
 
     def _fail(self, failure: Failure) -> None:
         self.failure = failure
         if self.usage is None:
-            if self._decoder is not None:
-                self.usage = self._decoder.usage
-            elif self._mode is RELAY and self._scan is not None:
+            if self.decoder is not None:
+                self.usage = self.decoder.usage
+            elif self._mode == RELAY and self._scan is not None:
                 self.usage = self._scan.read()
         self._finish()
 
-    def _finish(self) -> None:
-        self._end()
-        self._bell.ring()
-
-    def _end(self) -> None:
-        self._mode = OVER
-        self.is_over = True
-        self._claim = None  # else the attempt and its receiver would refer to each other
+    # The treatment of a piece of the answer, by mode.
+    _TAKE: ClassVar[tuple[Callable[["AnswerReceiver", bytes], None], ...]] = (
+        _keep_error, _on_beginning, _collect, _keep_error, _keep_error, _relay,
+    )  # fmt: skip
 
 
 # What clients are told of the transport's failures, whose messages name addresses.
@@ -450,6 +349,17 @@ _TOLD = {
 _NOTHING_CAME = "the provider's answer is empty"
 _NO_JSON = "the provider answered with something that is not JSON"
 _TOO_LONG = "the provider's list is too long to leave others' things out of it; ask for shorter pages by 'limit'"
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _length(headers: Headers) -> int | None:
+    """The length of an answer that is relayed unchanged."""
+    if b"content-encoding" in headers or b"content-length" not in headers:
+        return None
+    return int(headers[b"content-length"])
 
 
 def _begins_as_json(body: bytes) -> bool:

@@ -1,8 +1,5 @@
 """The commit rule: what of a provider's answer reaches the client, and when."""
 
-from collections.abc import Callable
-from functools import partial
-
 import pytest
 from msgspec.structs import replace
 
@@ -16,14 +13,14 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.engine import receiver as module
-from pointsman.engine.receiver import AFTER_DONE_S, AFTER_FINISH_S, ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
+from pointsman.engine import passage, receiver
+from pointsman.engine.passage import AFTER_DONE_S, AFTER_FINISH_S, AnswerPassage
+from pointsman.engine.receiver import ERROR_BODY_S, MAX_ERROR_BYTES, AnswerReceiver
+from pointsman.engine.sink import Sink
 from pointsman.engine.tasks import Bell
 from pointsman.providers._usage_scan import JsonScan, usage_in
 from pointsman.providers.api import NO_STREAM, AnswerScan, Form, StreamDecoder, WholeAnswer
-from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
-from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.leg import Leg
 
 JSON = {b"content-type": b"application/json"}
@@ -113,7 +110,8 @@ class FakeCodec:
 
 @pytest.fixture(autouse=True)
 def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "monotonic", lambda: NOW)
+    for module in (passage, receiver):
+        monkeypatch.setattr(module, "monotonic", lambda: NOW)
 
 
 class Scene:
@@ -131,7 +129,7 @@ class Scene:
         self.exchange = exchange
         self.lengths: list[int | None] = []
 
-        def claim(receiver: AnswerReceiver, length: int | None) -> Exchange:
+        def claim(receiver: AnswerPassage, length: int | None) -> Sink:
             self.lengths.append(length)
             return claim_of(exchange)(receiver, length)
 
@@ -435,16 +433,6 @@ def test_nothing_is_missing_of_a_stream_that_has_finished(kind: Kind) -> None:
     assert scene.outcome() == (b"C1 F .", "finished", None)
 
 
-def test_a_slow_client_is_waited_for_behind_the_finish_too() -> None:
-    scene = Scene()
-    scene.give(200, SSE, b"C1 ")
-    scene.client.is_write_paused = True
-    scene.reception.on_data(b"F ")
-    assert scene.leg.deadline == NEVER
-    scene.client.drain(scene.exchange)
-    assert scene.leg.deadline == NOW + AFTER_FINISH_S
-
-
 # Errors in place of an answer.
 
 
@@ -478,81 +466,7 @@ def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
     assert scene.outcome()[:2] == (None, None)
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda reception: reception.on_end(),
-        lambda reception: reception.on_failure(TransportFailure(failures.CONNECTION_LOST, "x", was_sent=True)),
-    ],
-    ids=["end", "failure"],
-)
-def test_an_attempt_is_over_once(end: Callable[[AnswerReceiver], None]) -> None:
-    scene = Scene()
-    reception = scene.give(200, SSE, b"C1 ", b"E")
-    assert reception.failure is BROKEN
-    reception.on_data(b"late")
-    end(reception)
-    assert scene.outcome() == (b"C1 ", None, "upstream_error")
-
-
 # Deadlines and slow clients.
-
-
-def test_the_deadline_of_a_committed_stream_is_its_next_stall() -> None:
-    scene = Scene()
-    before = scene.leg.deadline
-    reception = scene.give(200, SSE, b"role ")
-    assert (scene.leg.deadline, scene.leg.timeout_kind) == (before, failures.COMMIT_TIMEOUT)
-    reception.on_data(b"C1 ")
-    assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
-    assert scene.leg.timeout_kind is failures.STALLED
-    assert "watch" in scene.carrier.calls, "it is earlier than the time to commit was"
-    scene.leg.deadline = 0.0
-    reception.on_data(b"C2 ")
-    assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
-
-
-def test_a_stream_as_a_whole_has_an_end() -> None:
-    scene = Scene(timeouts=Timeouts(stall_s=60.0, stream_s=30.0))
-    scene.give(200, SSE, b"C1 ")
-    assert scene.leg.deadline == NOW + 30.0
-    assert scene.leg.timeout_kind is failures.STREAM_TOO_LONG
-    first = scene.leg.deadline
-    scene.reception.on_data(b"C2 ")
-    assert scene.leg.deadline == first, "more content does not move it"
-
-
-@pytest.mark.parametrize(
-    ("make", "headers"),
-    [
-        (Scene, SSE),
-        (partial(Scene, stream=False, is_passthrough=True), MP3),
-        (partial(Scene, stream=False, commit_buffer=1), JSON),
-    ],
-    ids=["stream", "binary", "large"],
-)
-def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
-    make: Callable[[], Scene], headers: Headers
-) -> None:
-    scene, beginning = make(), b"[" if headers is JSON else b""
-    scene.client.is_write_paused = True
-    scene.give(200, headers, beginning + b"C1 ")
-    assert scene.carrier.calls[-1] == "pause"
-    assert scene.leg.deadline == NEVER
-    scene.reception.on_data(b"C2 ")  # what was read already still arrives
-    assert scene.leg.deadline == NEVER
-    scene.client.drain(scene.exchange)
-    assert scene.carrier.calls[-2:] == ["watch", "resume"]
-    assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
-    assert scene.client.body == beginning + b"C1 C2 "
-
-
-def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:
-    scene = Scene()
-    scene.give(200, SSE, b"C1 D")
-    before = list(scene.carrier.calls)
-    scene.reception.on_drain()
-    assert scene.carrier.calls == before
 
 
 def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:

@@ -1,0 +1,113 @@
+"""The way of an answer from its provider's connection to its client: at the client's pace, within the time limits."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure
+from pointsman.domain.snapshots import Routing
+from pointsman.engine.sink import Sink
+from pointsman.engine.tasks import Bell
+from pointsman.transport.deadlines import NEVER
+from pointsman.transport.leg import Leg
+
+AFTER_FINISH_S = 2.0  # an answer has finished: how long its provider may take to say what it used, or [DONE]
+AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
+
+# Begins the client's answer with that of a passage, and its body's length where it is known.
+Claim = Callable[["AnswerPassage", int | None], Sink]
+
+
+class AnswerPassage:
+    """Claims a sink when the answer commits, and rings a bell when the answer `is_over`; `failure` then says how it
+    ended. `leg` is the provider's side."""
+
+    leg: Leg | None = None
+    committed_at: float | None = None
+    _sink: Sink | None = None  # from the commit of a streamed answer on
+    _ends_at = NEVER
+    _stall_s = 0.0  # from the commit on
+    _is_ending = False
+
+    def __init__(self, claim: Claim, bell: Bell, routing: Routing) -> None:
+        self._claim: Claim | None = claim
+        self._bell = bell
+        self._routing = routing
+        self.failure: Failure | None = None
+        self.is_over = False
+
+    def cancel(self, failure: Failure) -> None:
+        """End the attempt without a ring. `failure` says why, unless it has failed already."""
+        if self.failure is None:
+            self.failure = failure
+        if not self.is_over:
+            self._end()
+            if self.leg is not None:
+                self.leg.cancel()
+
+    def on_drain(self) -> None:
+        """The client has caught up: go on reading the provider."""
+        leg = self.leg
+        if leg is not None and not self.is_over:
+            if self._is_ending:
+                self._ends_at = monotonic() + AFTER_FINISH_S
+            self._expect_more(leg)
+            leg.watch()
+            leg.resume()
+
+    def _commit(self, length: int | None) -> None:
+        now = monotonic()
+        self.committed_at = now
+        self._ends_at = now + self._routing.timeouts.stream_s
+        self._stall_s = self._routing.timeouts.stall_s
+        if self.leg is not None:
+            self.leg.timeout_kind = failures.STALLED
+            self._expect_more(self.leg)
+            self.leg.watch()
+        if self._claim is not None:
+            self._sink = self._claim(self, length)
+
+    def _write(self, data: bytes) -> None:
+        leg, sink = self.leg, self._sink
+        if leg is None or sink is None:
+            return
+        if sink.write(data):  # what follows is `_expect_more`, for every event of every stream
+            stalled_at = monotonic() + self._stall_s
+            if stalled_at < self._ends_at:
+                leg.deadline = stalled_at
+            else:
+                self._expect_more(leg)
+        else:
+            # A slow client suspends the stall timer: it is never held against the provider.
+            leg.pause()
+            leg.deadline = NEVER
+
+    def _expect_more(self, leg: Leg) -> None:
+        stalled_at = monotonic() + self._stall_s
+        if stalled_at >= self._ends_at:
+            leg.timeout_kind = failures.STREAM_TOO_LONG
+            stalled_at = self._ends_at
+        leg.deadline = stalled_at
+
+    def _expect_end(self) -> None:
+        """From here on only the end is waited for, whatever keeps the connection alive."""
+        self._is_ending = True
+        self._ends_at = monotonic() + AFTER_FINISH_S
+        leg = self.leg
+        if leg is not None and not leg.is_paused:
+            leg.deadline = self._ends_at
+            leg.watch()
+
+    def _complete(self) -> None:
+        """The client has the whole answer."""
+        if self._sink is not None:
+            self._sink.end()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._end()
+        self._bell.ring()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._claim = None  # else the attempt and its receiver would refer to each other
