@@ -12,6 +12,7 @@ from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import candidate
+from pointsman.engine.live import Live
 from pointsman.routing.decide import decide
 
 A, B, C = (endpoint(name) for name in "abc")
@@ -50,9 +51,9 @@ def test_a_public_name_wins_over_a_provider_of_the_same_name() -> None:
 def test_a_call_that_nothing_may_serve_is_rejected_each_time_it_comes() -> None:
     entries = {"a": ProviderEntry(provider="a", allow_models=("other",))}
     facts = Facts(call("a/m"), VirtualKey(name="k", digest=b"", entries=entries))
-    view = FakeView(CHAT)
+    live = Live(CHAT)
     for _ in range(2):
-        refused = decide(facts, view, ScriptedDice(), NOW)
+        refused = decide(facts, live, ScriptedDice(), NOW)
         assert isinstance(refused, Failure)
         assert refused.kind is failures.MODEL_NOT_ALLOWED
 
