@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class ListenAddress(Struct, frozen=True):
-    """Where to listen. An empty `host` means every address."""
+    """An address to listen on. An empty `host` means every address."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class ListenAddress(Struct, frozen=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host. A name counts only if it is `localhost`."""
+    """Return whether only this machine can reach the host. A name counts only if it is `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,5 +1,4 @@
-"""Where the model catalog is: one comes with the package, and the data folder may have a newer one, which was put there
-without a release, and what providers list themselves."""
+"""The model catalogs: the one of the package, a newer one in the data folder, and the lists of providers themselves."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -22,7 +21,7 @@ MAX_LISTED = 20_000  # models of one provider
 
 
 class Lists(Struct, frozen=True):
-    """What configured providers said to have, by their names in the configuration."""
+    """The models that providers list themselves, by the names of the providers in the configuration."""
 
     providers: dict[str, list[str]] = {}
 

@@ -50,8 +50,7 @@ def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Fin
 
 
 class _EndpointCompiler(Struct, frozen=True, kw_only=True):
-    """What compiling a provider needs. `network` is the global way out, `models` the catalog and what providers
-    list."""
+    """The inputs for each provider. `network` is the global way out, `models` the catalog and its lists."""
 
     network: Network
     references: References

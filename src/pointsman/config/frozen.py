@@ -19,7 +19,7 @@ from msgspec import Struct
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.origin import Secret
 
-# Finds what a file names: `("secret", reference)` or `("catalog", digest)`.
+# Finds a value that a file names: `("secret", reference)` or `("catalog", digest)`.
 Find = Callable[[str, str], object]
 
 
@@ -65,7 +65,7 @@ class _Thawer(pickle.Unpickler):
 
 
 def freeze(value: object) -> tuple[bytes, dict[str, Secret]]:
-    """The bytes, and the secrets that they name by their references. Raises `TypeError` for any other secret."""
+    """Return the bytes, and the secrets that they name by reference. Raise `TypeError` for any other secret."""
     file = BytesIO()
     freezer = _Freezer(file)
     freezer.dump(value)
@@ -73,7 +73,7 @@ def freeze(value: object) -> tuple[bytes, dict[str, Secret]]:
 
 
 def thaw(data: bytes, find: Find) -> Any:
-    """What was frozen. Raises `FrozenError`, and what `find` raises."""
+    """Return the value that was frozen. Raise `FrozenError`, and the errors of `find`."""
     try:
         return _Thawer(data, find).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, KeyError) as error:

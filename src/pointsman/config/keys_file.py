@@ -36,7 +36,7 @@ CompileKey = Callable[[str, bytes, VirtualKeySettings, Findings], VirtualKey]
 
 
 class KeysFileError(Exception):
-    """What is wrong with a file of keys, a message for each line, and how many more there are."""
+    """A faulty file of keys: a message for each of the first faults, and the number of the others."""
 
     def __init__(self, problems: list[str], more: int) -> None:
         super().__init__("; ".join(problems))

@@ -19,7 +19,7 @@ from pointsman.config.source import Location, Source, SourceError, parse
 
 
 class Loaded(Struct, frozen=True):
-    """What could be read of a file. `problems` are the errors of form.
+    """The readable part of a file. `problems` are the errors of form.
 
     With such errors `document` is what is left without the faulty fields, so that the rest can be checked too; `None`
     when nothing usable is left. `lost` is what was left out.

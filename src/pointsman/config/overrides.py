@@ -30,7 +30,7 @@ def overridden(document: Document, environ: Mapping[str, str], findings: Finding
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Where a gateway without a configuration file keeps its data: the same place wherever it is started."""
+    """The data folder of a gateway without a configuration file: the same place wherever it is started."""
     if stated := environ.get(DATA_DIR):
         return Path(stated).absolute()
     if state := environ.get("XDG_STATE_HOME"):

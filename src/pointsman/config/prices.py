@@ -14,7 +14,7 @@ from pointsman.domain.snapshots import PriceOverride, Pricing
 def compile_pricing(
     document: Document, catalog: Catalog, findings: Findings, is_key: Callable[[str], bool] = lambda _: False
 ) -> Pricing:
-    """What things cost, over a catalog. `is_key` knows names of virtual keys that the document does not have."""
+    """Compile the prices, over a catalog. `is_key` knows names of virtual keys that the document does not have."""
     overrides: list[PriceOverride] = []
     for index, settings in enumerate(document.pricing.overrides):
         place: Location = ("pricing", "overrides", index)

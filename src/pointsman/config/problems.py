@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, as values: all of it at once, each with its place in the file."""
+"""The faults of a configuration, as values: all of them at once, each with its place in the file."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -68,7 +68,7 @@ class _ModelCompiler:
         return PublicModel(name, tuple(targets), others, strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
-        """What a name says of its own laid over what `routing` says; `None` where it says nothing."""
+        """Lay the settings of a name over those of `routing`. Return `None` if it has none."""
         base = self._routing
         timeouts = replace(base.timeouts, **settings.timeouts.model_dump(exclude_none=True))
         own = settings.failover.model_dump(exclude_none=True)

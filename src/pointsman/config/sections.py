@@ -1,4 +1,4 @@
-"""What every part of the configuration schema is made of: the base class, and types of fields."""
+"""The parts of the configuration schema: the base class, and types of fields."""
 
 from typing import Annotated, ClassVar
 
@@ -17,7 +17,7 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|
 
 
 class Section(BaseModel):
-    """What every part of the file has in common: no unknown fields, no silent conversions."""
+    """The base of every part of the file: no unknown fields, no silent conversions."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True

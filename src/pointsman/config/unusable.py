@@ -1,4 +1,4 @@
-"""What budgets make unusable, said before a request finds out."""
+"""Warn of models that budgets make unusable, before a request finds out."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -54,7 +54,7 @@ def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -
 def _cannot_use(
     model: PublicModel, item: Candidate, keys: Iterable[VirtualKey], budgeted: list[VirtualKey], snapshot: Snapshot
 ) -> str | None:
-    """Who cannot use a target for want of its price."""
+    """Name a key or budget that excludes a target because its price is not known."""
     if terms_of(None, item, snapshot).price is not None:
         return None
     is_for_all = _has_budget(item.endpoint.limits)

@@ -136,7 +136,7 @@ class ConfigWatcher:
         return {folder for folder in folders if folder.is_dir()}
 
     def _concerns(self, _: Change, changed: str) -> bool:
-        """Whether an event may be about one of the files: by name, or by the links Kubernetes swaps (`..data`)."""
+        """Tell whether an event may be about one of the files: by name, or by the links Kubernetes swaps (`..data`)."""
         name = Path(changed).name
         return name.startswith("..") or any(name in (file.name, file.resolve().name) for file in self._files())
 

@@ -179,7 +179,7 @@ class _Control:
             raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
 
     def _listing(self, desk: Desk) -> Listing | None:
-        """What asks providers for their models, where the configuration wants it."""
+        """The task that asks providers for their models, if the configuration wants it."""
         period_s, configuration = self._settings.list_models_s, desk.configuration
         if period_s is None:
             return None

@@ -42,7 +42,7 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
 
 
 def _kept(environ: Mapping[str, str]) -> Checked:
-    """What the gateway that hands over has made up: its key was shown once, and of another one nobody would know."""
+    """Compile the configuration that the old gateway made up. Its key was shown once, so it must stay valid."""
     path = default_data_dir(environ) / SNAPSHOT
     try:
         return Checked(compile_again(path, environ), ())

@@ -428,7 +428,7 @@ def _worker(slot: int) -> str:
 
 
 def check_handover(state: str, settings: Settings) -> None:
-    """Whether a gateway with these settings could take over what `state` says. Raises `SupervisorError`."""
+    """Check that a gateway with these settings can take over `state`. Raise `SupervisorError` if it cannot."""
     try:
         lock = msgspec.json.decode(state, type=Handover).sockets.lock
     except msgspec.DecodeError as error:

@@ -1,5 +1,5 @@
-"""What a supervisor tells its children, as one argument of JSON; all descriptors are inherited. And what its children
-have in common."""
+"""The task that a supervisor gives to a child, as one argument of JSON; all descriptors are inherited. And functions
+that all children use."""
 
 import gc
 import logging

@@ -203,7 +203,7 @@ async def _work(task: WorkerTask) -> int:
 
 
 def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
-    """What takes its time of a new configuration, in a thread beside the loop."""
+    """Read a new configuration and make its tables, in a thread beside the loop."""
     snapshot = read_or_compile(path, os.environ).snapshot
     return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
