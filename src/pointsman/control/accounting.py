@@ -446,7 +446,7 @@ def _attempt_record(attempt: OpenAttempt) -> AttemptRecord:
     return record
 
 
-_PERIODS: dict[tuple[str, int, str], Period] = {}
+_PERIODS: dict[tuple[str, int, str], Period] = {}  # as many as there are units and zones
 _LAST: dict[tuple[str, int, str], tuple[int, int]] = {}  # the window that was asked for last, of each period
 
 

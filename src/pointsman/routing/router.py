@@ -50,19 +50,6 @@ class CandidateSet:
     `watches` tell of a request whether a policy that looks at requests might object; `standing` is the last one.
     """
 
-    __slots__ = (
-        "_candidates",
-        "_draws",
-        "_kind",
-        "_settings",
-        "_static",
-        "routing",
-        "source",
-        "standing",
-        "strategy",
-        "watches",
-    )
-
     def __init__(self, named: Named, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> None:
         candidates, strategy, self.source = named
         public = snapshot.models.get(call.model)

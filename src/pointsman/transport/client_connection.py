@@ -150,6 +150,11 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self.close()
 
+    def forget_derived(self) -> None:
+        """Drop everything that was worked out from the head of the last request, if no other has begun."""
+        if self._framer.state in (framing.IDLE, framing.WAITING) and not self._exchanges.is_fresh:
+            self._framer.head.derived = None
+
     def break_off(self) -> None:
         """End the request that is served, as a drain ends."""
         self._exchanges.break_off()

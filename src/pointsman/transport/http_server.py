@@ -46,6 +46,8 @@ class HttpServer:
     def forget_derived(self) -> None:
         """Drop everything that the handler worked out from heads."""
         self._shared.memo.forget_derived()
+        for connection in self._shared.connections:
+            connection.forget_derived()
 
     async def listen(
         self,

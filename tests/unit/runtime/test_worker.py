@@ -211,7 +211,7 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
                 await peer.ask(posted(b'{"model":"chat-%d","messages":[]}' % number))
                 await peer.ask(GET.format("/v1/models").encode())
                 if number == 3:
-                    await idle.ask(CHAT)
+                    await idle.ask(CHAT.replace(b"Host:", b"X-Only-Once: 1\r\nHost:"))
             worker.swap(Snapshot(digest="last", endpoints={}, models={}, virtual_keys={}))
             assert [one() for one in old] == [None] * len(old)
             peer.finish()
