@@ -24,7 +24,7 @@ from pointsman.engine.engine import Engine
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.ownership import is_shared
-from pointsman.engine.record import client_of, client_request_id, client_retries, logged_path
+from pointsman.engine.record import client_of, logged_path, note_client
 from pointsman.engine.responses import id_lines
 from pointsman.engine.serve import Cancelled, serve
 from pointsman.engine.tasks import Bell, EagerTask, Suspension
@@ -323,8 +323,7 @@ class PublicApi:
             record.customer = key.customer
             record.labels = key.labels
         if head is not None:
-            record.client_request_id = client_request_id(head)
-            record.client_retries = client_retries(head)
+            note_client(record, head, client)
         record.client = client
         if is_kept and not is_let_in:
             record.left_out = self._doorkeeper.left_out()

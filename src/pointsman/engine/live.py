@@ -141,8 +141,9 @@ class Live:
             del self.in_progress[name]
         began_at = now if began_at is None else began_at
         name = health.subject(candidate, operation)
-        reading = observe(self.readings.get(name), failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
-        if reading is not None:
+        before = self.readings.get(name)
+        reading = observe(before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
+        if reading is not None and reading is not before:
             self.readings[name] = reading
             if len(self.readings) > MAX_CONDITIONS:
                 del self.readings[next(iter(self.readings))]

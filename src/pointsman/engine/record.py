@@ -57,9 +57,7 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     record.bytes_in = call.size
     record.session = call.head.session
     record.tags = call.head.tags
-    record.client_request_id = client_request_id(exchange.head)
-    record.client = client_of(exchange, call.snapshot.access)
-    record.client_retries = client_retries(exchange.head)
+    note_client(record, exchange.head, client_of(exchange, call.snapshot.access))
     answer.engine.accounts.request(record)
 
 
@@ -81,8 +79,9 @@ def _note_attempts(record: RequestRecord, log: RequestLog, served_by: Attempt) -
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:
     """Times are monotonic seconds. Providers rarely report more than four classes of tokens."""
     record.bytes_out = answer.bytes_in
-    committed_at, events = answer.committed_at, answer.events
+    committed_at = answer.committed_at
     if committed_at is not None and answer.is_stream:
+        events = answer.events
         record.ttft_us = int((committed_at - received_at) * 1e6)
         if events > 1:
             record.token_gap_us = int((ended_at - committed_at) / (events - 1) * 1e6)
@@ -117,13 +116,11 @@ def client_of(exchange: Exchange, access: Access) -> str:
     return client_address(exchange.peer, exchange.head.headers.get(b"x-forwarded-for"), access)
 
 
-def client_retries(head: Head) -> str | None:
-    """How often the client says it has tried before: OpenAI's SDKs count."""
-    value = head.headers.get(b"x-stainless-retry-count")
-    return value[:16].decode("latin-1") if value and value != b"0" else None
-
-
-def client_request_id(head: Head) -> str | None:
-    """The client's own id, which is only logged."""
-    value = head.headers.get(b"x-request-id")
-    return value[:128].decode("latin-1") if value else None
+def note_client(record: RequestRecord, head: Head, address: str) -> None:
+    """Note the client's address, its own id, and how often it has tried before, which OpenAI's SDKs count."""
+    record.client = address
+    own_id, retries = head.headers.get(b"x-request-id"), head.headers.get(b"x-stainless-retry-count")
+    if own_id:
+        record.client_request_id = own_id[:128].decode("latin-1")
+    if retries and retries != b"0":
+        record.client_retries = retries[:16].decode("latin-1")

@@ -42,7 +42,9 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
             plan = place
         else:
             call, listing = place
-            plan = decide(Facts(call, log.key), engine.live.under(call.snapshot), engine.rng, now)
+            live, snapshot = engine.live, call.snapshot
+            view = live if live.snapshot is snapshot else live.under(snapshot)
+            plan = decide(Facts(call, log.key), view, engine.rng, now)
         if isinstance(plan, Failure):
             failure = answer.refuse(GiveUp(plan))
         else:

@@ -54,7 +54,10 @@ class Bell(Suspension):
     def ring(self) -> None:
         """Run the coroutine on."""
         self._has_rung = True
-        self._wake()
+        task = self.task
+        if task is not None:
+            self.task = None
+            task.resume()
 
     def _wake(self) -> None:
         task = self.task

@@ -107,6 +107,9 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         tokens, fields = call.max_tokens, call.fields
         if tokens is not None and tokens != call.stated_tokens:
             names, fields = _BOUNDS[call.operation], fields.copy()
+            if fields.keys().isdisjoint(names):  # as nearly always
+                fields[of_chats if call.operation == "chat" else names[0]] = Raw(b"%d" % tokens)
+                return fields
             stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
             for name in stated or (of_chats if call.operation == "chat" else names[0],):
                 if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:

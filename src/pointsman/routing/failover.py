@@ -221,9 +221,14 @@ def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, n
     sent."""
     choice, key = chosen
     remaining_s = plan.deadline - now
-    has_other = len(plan.choices) > 1 and _has_other(plan, history, chosen)
+    choices, item = plan.choices, choice.candidate
+    second = choices[1].candidate if len(choices) > 1 else item
+    if history or second.id == item.id or second.provenance == "fallback":
+        has_other = len(choices) > 1 and _has_other(plan, history, chosen)
+    else:  # as nearly always
+        has_other = not plan.pinned and plan.max_attempts > 1
     timeout_s = remaining_s / 2 if has_other else remaining_s
-    item, timeouts = choice.candidate, plan.routing.timeouts
+    timeouts = plan.routing.timeouts
     again = bool(history) and is_repeat(item.id, history)
     if not plan.stream:
         response_s = item.response_s or timeouts.response_s

@@ -8,6 +8,8 @@ from msgspec import Struct
 from pointsman.domain.failures import Failure, Fault
 
 WEIGHT = 0.1  # of the newest attempt in each average
+FORGOTTEN = 0.001  # an error rate
+GAP_S = 0.01  # at least between two good attempts that are read: more would cost the hot path and tell no more
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -33,8 +35,12 @@ def observe(
     ended_at: float,
     tokens: int,
 ) -> Reading | None:
-    """The reading after an attempt. A failure that is not the provider's fault says nothing of the candidate."""
-    if failure is not None and failure.kind.fault is not Fault.PROVIDER:
+    """The reading after an attempt. Of good attempts that end within `GAP_S` of each other the first is read, while
+    there is no failure to forget. A failure that is not the provider's fault says nothing of the candidate."""
+    if failure is None:
+        if before is not None and ended_at - before.at < GAP_S and before.error_rate < FORGOTTEN:
+            return before
+    elif failure.kind.fault is not Fault.PROVIDER:
         return before
     rate, took_s, first_s, token_s, samples = 0.0, 0.0, 0.0, 0.0, 1
     if before is not None:

@@ -86,7 +86,9 @@ def generation_call(
     if "fallbacks" in fields:
         del fields["fallbacks"]
         fallbacks = tuple(typed.fallbacks or ())
-    max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
+    max_tokens = None  # as nearly always
+    if max_completion_tokens is not None or typed.max_tokens is not None:
+        max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
     return Call(
         operation=operation,
         head=asked.head,
