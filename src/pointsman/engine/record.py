@@ -42,7 +42,8 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         record.virtual_key = key.name
         record.team = key.team
         record.customer = key.customer
-        record.labels = key.labels
+        if key.labels:
+            record.labels = key.labels
     if log.plan is not None:
         record.strategy = log.plan.strategy
         record.source = log.plan.source
@@ -92,13 +93,14 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
     record.tokens_out = usage.tokens_out
     record.tokens_cached = usage.tokens_cached
     record.tokens_reasoning = usage.tokens_reasoning
-    record.tokens_cache_write = usage.tokens_cache_write
-    record.tokens_cache_write_1h = usage.tokens_cache_write_1h
-    record.audio_in = usage.audio_in
-    record.audio_out = usage.audio_out
-    record.image_in = usage.image_in
-    record.image_out = usage.image_out
     record.tier = usage.tier
+    if usage.tokens_cache_write or usage.audio_in or usage.audio_out or usage.image_in or usage.image_out:
+        record.tokens_cache_write = usage.tokens_cache_write
+        record.tokens_cache_write_1h = usage.tokens_cache_write_1h
+        record.audio_in = usage.audio_in
+        record.audio_out = usage.audio_out
+        record.image_in = usage.image_in
+        record.image_out = usage.image_out
 
 
 def logged_path(path: bytes) -> str:
