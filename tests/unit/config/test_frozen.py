@@ -43,6 +43,12 @@ def test_a_secret_from_nowhere_is_never_written() -> None:
         freeze(ProviderKey("a", Secret("sk-very-secret")))
 
 
+def test_heads_with_a_key_in_them_are_never_written() -> None:
+    key = ProviderKey("a", Secret("sk-very-secret", "env.KEY"))
+    key.envelopes.known[("chat",)] = (b"authorization: Bearer sk-very-secret", b"")
+    assert b"very-secret" not in freeze(key)[0]
+
+
 class Trap:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("exit 1",)

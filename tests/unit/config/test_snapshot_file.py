@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.configuration import ENVIRON, accept, compiled
+from fakes.configuration import ENVIRON, OPEN, accept, compiled
 from fakes.many_keys import entry, write_keys
 from pointsman.config import snapshot_file
 from pointsman.config.snapshot_file import FORMAT, OutdatedError, SnapshotError, read_snapshot
@@ -49,6 +49,18 @@ def test_what_was_one_object_is_one_object(written: Path) -> None:
     assert snapshot.names is not None
     assert target.endpoint is snapshot.endpoints["openai"] is snapshot.names.endpoints["openai"]
     assert target.endpoint.operations == PROVIDERS["openai"].operations
+
+
+def test_every_provider_survives_with_its_quirks(tmp_path: Path) -> None:
+    keys = "{base_url: 'http://127.0.0.1:9', keys: {only: env.OPENAI_API_KEY}, output_bound: max_tokens}"
+    text = OPEN + "providers:\n" + "".join(f"  {name}: {keys}\n" for name in PROVIDERS)
+    told = accept(tmp_path / "snapshot", text).snapshot.endpoints
+    found = read_snapshot(tmp_path / "snapshot", ENVIRON).snapshot.endpoints
+    assert found.keys() == told.keys() == PROVIDERS.keys()
+    for name, endpoint in found.items():
+        for field in ("type", "origin", "operations", "quirks", "default_output", "tools", "tool_models", "network"):
+            assert getattr(endpoint, field) == getattr(told[name], field)
+        assert endpoint.keys[0].credential == told[name].keys[0].credential
 
 
 def test_other_secrets_than_it_was_written_with_are_seen(written: Path) -> None:
