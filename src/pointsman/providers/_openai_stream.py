@@ -21,7 +21,7 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._event_stream import EventStream, too_long, truncated
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.wire.errors import error_event
-from pointsman.wire.json_object import UNREADABLE, read_leniently
+from pointsman.wire.json_object import UNREADABLE, read_leniently, read_or
 from pointsman.wire.sse import MAX_EVENT_BYTES, EventTooLong
 
 _NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
@@ -115,10 +115,7 @@ def _counts(raw: Raw) -> dict[str, int]:
     """How often each tool was used. An odd account is none."""
     if bytes(raw) in _NOTHING:
         return {}
-    try:
-        counts = _COUNTS.decode(raw)
-    except UNREADABLE:
-        return {}
+    counts = read_or(_COUNTS, raw, {})
     return {name: one.invocation if isinstance(one, _Invocations) else one or 0 for name, one in counts.items()}
 
 

@@ -6,7 +6,7 @@ What is around that name stays byte for byte as the provider sent it, but for wh
 import msgspec
 from msgspec import Raw
 
-from pointsman.wire.json_object import UNREADABLE, encode_object
+from pointsman.wire.json_object import encode_object, read_or
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _DATA = b"data:"
@@ -14,10 +14,7 @@ _DATA = b"data:"
 
 def renamed(body: bytes, model: str) -> bytes:
     """A JSON answer with this model. What is no object, or names no model, stays as it is."""
-    try:
-        fields = _OBJECT.decode(body)
-    except UNREADABLE:
-        return body
+    fields = read_or(_OBJECT, body, {})
     if "model" in fields:
         fields["model"] = Raw(encode_object(model))
     elif "response" in fields:  # an event of the Responses API

@@ -56,6 +56,14 @@ def read_leniently(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
     return decoder.decode(_HALF.sub(lambda _: _REPLACEMENT, data))
 
 
+def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T) -> T:
+    """Decode JSON, or return `otherwise` if it cannot be read."""
+    try:
+        return decoder.decode(data)
+    except UNREADABLE:
+        return otherwise
+
+
 def refuse(message: str, param: str | None = None) -> Refusal:
     """A 400 that names the field."""
     return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))

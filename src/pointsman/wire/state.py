@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from pointsman.domain.failures import Refusal
 from pointsman.domain.state import Named, Touched
 from pointsman.wire.bounds import SMALL_BYTES, count_names
-from pointsman.wire.json_object import UNREADABLE, refuse
+from pointsman.wire.json_object import UNREADABLE, read_or, refuse
 from pointsman.wire.short_texts import shorten
 
 MAX_ELEMENTS = 250_000  # of a field that is looked through, as far as commas tell
@@ -371,10 +371,7 @@ def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def id_of(body: bytes) -> str | None:
     """The id of the thing that is the answer."""
-    try:
-        found = _ANSWER.decode(body).id
-    except UNREADABLE:
-        return None
+    found = read_or(_ANSWER, body, _KeptAnswer()).id
     return found if found is not None and ID.fullmatch(found) else None
 
 

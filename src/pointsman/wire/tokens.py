@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.json_object import UNREADABLE, read_or
 
 BYTES_PER_TOKEN = 4  # of text
 MAX_BYTES_PER_TOKEN = 16  # of text: beyond this it is sure to have no more tokens than that
@@ -184,7 +184,7 @@ def in_pictures(fields: Mapping[str, Raw]) -> Media:
     for name in _PICTURES:
         text = bytes(fields.get(name, b""))
         if text not in _NOTHING:
-            count += _length(text) if text.startswith(b"[") else 1
+            count += len(read_or(_ITEMS, text, [_NONE])) if text.startswith(b"[") else 1
     return Media(count, count * MEDIA_TOKENS) if count else NO_MEDIA
 
 
@@ -192,13 +192,6 @@ def in_heard(fields: Mapping[str, Raw]) -> Media:
     """A recording that a request names and does not hold: it may have any length."""
     name = next((name for name in _RECORDINGS if bytes(fields.get(name, b"")) not in _NOTHING), "")
     return Media(elsewhere=name) if name else NO_MEDIA
-
-
-def _length(text: bytes) -> int:
-    try:
-        return len(_ITEMS.decode(text))
-    except UNREADABLE:
-        return 1
 
 
 def in_earlier_audio(audio: Raw) -> Media:
@@ -280,10 +273,7 @@ def _image_bytes(address: Raw) -> int:
     """How many bytes of the body are an image, given where its address is to be: in chats an object, in responses the
     address itself."""
     if bytes(memoryview(address)[:1]) == b"{":
-        try:
-            address = _ADDRESS.decode(address).url
-        except UNREADABLE:
-            return 0
+        address = read_or(_ADDRESS, address, _Address()).url
     view = memoryview(address)
     # Some write \/ for each slash.
     return view.nbytes if _IMAGE.match(bytes(view[:_IMAGE_BYTES]).replace(b"\\/", b"/")) else 0
@@ -292,10 +282,7 @@ def _image_bytes(address: Raw) -> int:
 def _recording(audio: Raw) -> Media:
     """A recording in base64. What is no WAV or MP3 file may be any length: silence takes next to no bytes in some
     formats."""
-    try:
-        data = bytes(_RECORDING.decode(audio).data)
-    except UNREADABLE:
-        data = b""
+    data = bytes(read_or(_RECORDING, audio, _Recording()).data)
     text = data[1:-1].replace(b"\\/", b"/")
     rate = _bytes_per_s(text)
     if not rate:

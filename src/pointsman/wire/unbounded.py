@@ -29,7 +29,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import Call
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.json_object import UNREADABLE, read_or
 
 USES = 5  # of a tool, where nothing says how often it may be used
 MAX_USES = 1000
@@ -149,13 +149,7 @@ def unbounded_in(call: Call) -> Unbounded | None:
 
 def _count(text: bytes | None) -> int | None:
     """A bound that the request states; one that cannot be read is none."""
-    if text is None:
-        return None
-    try:
-        count: int | None = _COUNT.decode(text)
-    except UNREADABLE:
-        return None
-    return count
+    return read_or(_COUNT, text, None) if text is not None else None
 
 
 def _tools(text: bytes, most: int | None) -> list[Use]:
@@ -176,7 +170,7 @@ def _tools(text: bytes, most: int | None) -> list[Use]:
             name = f"{name}:{environment.memory_limit}"  # which has a price of its own
         own = tool.max_uses
         if own is None and name.startswith("openrouter:"):
-            own = _max_uses(tool.parameters)
+            own = read_or(_PARAMETERS, tool.parameters, _Parameters()).max_uses
         bounds = [bound for bound in (own, most) if bound is not None]
         uses.append(Use(name, min(bounds) if bounds else USES, "tools"))
     return uses
@@ -186,28 +180,16 @@ def _environment(tool: _Tool) -> _Environment | None:
     """Where a tool runs code; `None` for those that run none, and for a container that exists already."""
     if tool.environment is not None:
         return tool.environment
-    try:
-        return _ENVIRONMENT.decode(tool.container) if bytes(tool.container).startswith(b"{") else None
-    except UNREADABLE:
-        return _Environment(memory_limit="unknown")
-
-
-def _max_uses(parameters: Raw) -> int | None:
-    try:
-        stated = _PARAMETERS.decode(parameters)
-    except UNREADABLE:
+    if not bytes(tool.container).startswith(b"{"):
         return None
-    return stated.max_uses
+    return read_or(_ENVIRONMENT, tool.container, _Environment(memory_limit="unknown"))
 
 
 def _services(stated: dict[str, bytes]) -> list[Use]:
     """What a request lets its provider search, and other services it asks for."""
     uses = [Use(name, 1, name) for name in sorted(_SEARCHES) if name in stated]
     if "search_parameters" in stated:
-        try:
-            search = _SEARCH.decode(stated["search_parameters"])
-        except UNREADABLE:
-            search = _Search(max_search_results=MAX_USES)
+        search = read_or(_SEARCH, stated["search_parameters"], _Search(max_search_results=MAX_USES))
         if search.mode != "off":
             count = search.max_search_results
             uses.append(Use("live_search", _SOURCES if count is None else count, "search_parameters"))
