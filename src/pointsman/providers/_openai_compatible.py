@@ -88,7 +88,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         self, endpoint: Endpoint, key: ProviderKey, head: RequestHead, content_type: str
     ) -> tuple[bytes, bytes]:
         """Target and header lines, kept with the key that is in them."""
-        known, at = key.envelopes.known, (endpoint, head, content_type)
+        known, at = key.envelopes.known, (endpoint.base_path, head, content_type)  # an endpoint would be a cycle
         found = known.get(at)
         if found is None:
             lines = _USER_AGENT

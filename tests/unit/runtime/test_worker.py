@@ -24,6 +24,7 @@ from fakes.origin import run, serving
 from fakes.workers import GET, configured, connect, get, posted, working
 from pointsman.config.snapshot_file import write_snapshot
 from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import ProviderKey
 from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask
 from pointsman.runtime.worker import Worker
 
@@ -190,30 +191,37 @@ def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collect
     run(main())
 
 
+def number_of_keys() -> int:
+    gc.unfreeze()
+    return sum(type(one) is ProviderKey for one in gc.get_objects())
+
+
 def test_old_configurations_are_gone_after_a_swap() -> None:
     """Without the garbage collector, which leaves alone what was there at the last swap; connections stay open."""
 
     async def main() -> None:
         async def script(upstream: Upstream) -> None:
-            await upstream.request()
-            upstream.send(ANSWER)
-            await upstream.gone()
+            while True:
+                await upstream.request()
+                upstream.send(ANSWER)
 
         async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
             old: list[weakref.ref[Snapshot]] = []
             peer, idle = await connect(worker.public_port), await connect(worker.public_port)
             assert (await peer.ask(CHAT)).status == 200
+            keys = number_of_keys()
             for number in range(20):
-                new = configured(f"chat-{number}").snapshot
+                new = configured(f"chat-{number}", fake.origin.port).snapshot
                 old.append(weakref.ref(new))
                 worker.swap(new)
                 del new
-                await peer.ask(posted(b'{"model":"chat-%d","messages":[]}' % number))
+                await peer.ask(posted(b'{"model":"chat-%d","messages":[{"role":"user","content":"hi"}]}' % number))
                 await peer.ask(GET.format("/v1/models").encode())
                 if number == 3:
                     await idle.ask(CHAT.replace(b"Host:", b"X-Only-Once: 1\r\nHost:"))
             worker.swap(Snapshot(digest="last", endpoints={}, models={}, virtual_keys={}))
             assert [one() for one in old] == [None] * len(old)
+            assert number_of_keys() < keys + 5
             peer.finish()
             idle.finish()
 
