@@ -20,7 +20,6 @@ MANY_METHODS = {
 MANY_IMPORTS = {
     "cli/explain.py",
     "engine/billing.py",
-    "engine/handle.py",
 }
 MAX_POSITIONAL = 5  # arguments of a call
 OF_ANY_NUMBER = {"Table", "create_table", "info", "to_thread"}  # functions that take any number of like arguments

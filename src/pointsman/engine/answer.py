@@ -10,11 +10,13 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.plans import GiveUp
 from pointsman.engine.attempt import Attempt, RequestLog
 from pointsman.engine.engine import Engine
+from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.passage import AnswerPassage
 from pointsman.engine.renaming import Renaming
 from pointsman.engine.responses import answer_lines, provider_lines
 from pointsman.engine.sink import Sink
 from pointsman.transport.http_exchange import Exchange
+from pointsman.wire.callers import cors_lines
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.errors import status_of
 
@@ -127,3 +129,11 @@ class ClientAnswer:
         if snapshot.limit_headers and log.key is not None:
             lines += engine.remains.lines(engine.billing, snapshot, log.key, candidate)
         return lines
+
+
+def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
+    """The answer to an admitted request, with no attempt yet."""
+    log = RequestLog(request_id=request_id, received_at=exchange.received_at, key=entry.grant.virtual_key)
+    access = entry.snapshot.access
+    lines = cors_lines(exchange.head.headers, access) if access.origins else b""
+    return ClientAnswer(engine, exchange, call, log, lines)

@@ -34,7 +34,7 @@ class RequestLog(Progress, kw_only=True):
     request_id: str
     received_at: float
     key: VirtualKey | None
-    bell: Bell
+    bell: Bell = field(default_factory=Bell)
     plan: Plan | None = None
     running: list["Attempt"] = field(default_factory=list)
     records: tuple[AttemptRecord, ...] = ()

@@ -9,6 +9,8 @@ from time import monotonic
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.engine.heads import AdmittedHead
+from pointsman.engine.ownership import is_shared
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
@@ -206,6 +208,12 @@ class UploadRelay:
         if more is not None:
             self._more = None
             more.set(None)
+
+
+def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
+    """The relay of an admitted upload."""
+    snapshot = entry.snapshot
+    return UploadRelay(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
 
 
 def _no_model(most_held: int, *, is_whole: bool) -> Refusal:

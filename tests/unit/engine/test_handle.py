@@ -6,19 +6,19 @@ from hashlib import sha256
 from time import time
 
 import pytest
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from fakes.engine import Rig, engine_before
 from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import Peer, run
 from fakes.wire import refused
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.failures import Kind
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Strategy
-from pointsman.engine.handle import MAX_ENTRIES, AdmittedHead, PublicApi
+from pointsman.engine.handle import PublicApi
 from pointsman.transport.http_head import BodyMode, Head
 
 CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
@@ -106,50 +106,6 @@ def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head,
     run(main())
 
 
-def test_what_says_the_same_is_read_once_and_nothing_else() -> None:
-    async def main() -> None:
-        async with engine_before(answer) as rig:
-            gateway = PublicApi(rig.engine)
-            locked(rig, b"mine", b"theirs")
-
-            def enter(target: str = "/v1/chat/completions", method: str = "POST", **headers: bytes) -> AdmittedHead:
-                named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-                head = request_head(method, target, {**bearer(b"mine"), **named})
-                gateway.accept(head)
-                assert isinstance(head.derived, AdmittedHead)
-                return head.derived
-
-            entry = enter()
-            assert enter(x_request_id=b"1", cookie=b"c") is entry
-            others = [
-                enter("/v1/chat/completions?a=b"),
-                enter("/v1/files"),
-                enter("/v1/files", "DELETE"),
-                enter(authorization=b"Bearer theirs"),
-                enter(x_api_key=b"mine"),
-                enter(accept=b"a/b"),
-                enter(content_type=b"application/json"),
-                enter(x_pointsman_provider=b"alpha"),
-                enter(x_pointsman_session=b"s"),
-                enter(x_pointsman_timeout_ms=b"5"),
-                enter(x_pointsman_tag_a=b"1"),
-                enter(x_pointsman_tag_a=b"2"),
-            ]
-            assert len({id(one) for one in (entry, *others)}) == 1 + len(others)
-            assert [one.asked.head.tags for one in others[-2:]] == [{"a": "1"}, {"a": "2"}]
-            theirs = others[3].grant.virtual_key
-            assert theirs is not None
-            assert (theirs.name, theirs.digest) == ("theirs", sha256(b"theirs").digest())
-            for number in range(MAX_ENTRIES + 10):
-                enter(x_pointsman_session=b"%d" % number)
-            again = enter().asked
-            assert (again.credential, asdict(again.head)) == (entry.asked.credential, asdict(entry.asked.head))
-            locked(rig, b"theirs")
-            assert refused(enter).kind is failures.UNKNOWN_KEY
-
-    run(main())
-
-
 def test_a_request_is_served() -> None:
     async def main() -> None:
         async with engine_before(answer) as rig:
@@ -159,23 +115,6 @@ def test_a_request_is_served() -> None:
             assert (client.status, client.body) == (200, SAID)
             assert (record.virtual_key, record.path, record.bytes_in) == ("right", "/v1/chat/completions", len(CHAT))
             assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
-
-    run(main())
-
-
-def test_a_head_that_is_known_is_judged_again_after_a_reload() -> None:
-    async def main() -> None:
-        async with engine_before(answer) as rig:
-            gateway, head = PublicApi(rig.engine), request_head(headers=bearer(b"first"))
-            locked(rig, b"first")
-            assert handle(gateway, head, CHAT).ended is None, "being served"
-            assert (await rig.log.next()).status == 200
-            locked(rig, b"second")
-            assert handle(gateway, head, CHAT).status == 401
-            assert (await rig.log.next()).status == 401
-            locked(rig, b"first", b"second")
-            handle(gateway, head, CHAT)
-            assert (await rig.log.next()).status == 200
 
     run(main())
 
@@ -235,35 +174,6 @@ def test_health_and_readiness() -> None:
             gateway.is_draining = True
             assert (status("/healthz"), status("/readyz")) == ((200, "ok"), (503, "draining"))
             assert rig.log.records == [], "probes are no requests"
-
-    run(main())
-
-
-def test_the_models_are_answered_here() -> None:
-    async def main() -> None:
-        async with engine_before(answer) as rig:
-            client = handle(PublicApi(rig.engine), request_head("GET", "/v1/models"))
-            record = await rig.log.next()
-            assert [model["id"] for model in json.loads(client.body)["data"]] == ["chat", "alpha/m"]
-            assert (client.status, record.status, record.path, rig.asked) == (200, 200, "/v1/models", [0])
-            missing = handle(PublicApi(rig.engine), request_head("GET", "/v1/models/unheard-of"))
-            assert (missing.status, (await rig.log.next()).code) == (404, "model_not_found")
-
-    run(main())
-
-
-@pytest.mark.parametrize("head", [None, request_head("POST", "/v1/files?purpose=x")])
-def test_what_the_server_refuses_is_told_and_written(head: Head | None) -> None:
-    async def main() -> None:
-        async with engine_before(answer) as rig:
-            failure = Failure(failures.REQUEST_TOO_LARGE, "too large")
-            status, lines, body = PublicApi(rig.engine).refuse(failure, head, "192.0.2.1")
-            record = await rig.log.next()
-            assert (status, json.loads(body)["error"]["code"]) == (413, "request_too_large")
-            assert f"x-pointsman-request-id: {record.request_id}\r\n".encode() in lines
-            assert all(line.count(b": ") == 1 for line in lines.split(b"\r\n")[:-1])
-            assert (record.status, record.message, record.client) == (413, "too large", "192.0.2.1")
-            assert (record.method, record.path) == (("", "") if head is None else ("POST", "/v1/files"))
 
     run(main())
 

@@ -1,0 +1,137 @@
+"""The heads of requests, admitted: read once for each distinct head and snapshot, and kept on the head.
+
+The facts of a head alone are path, credential and options. Requests with the same head share them.
+"""
+
+from functools import partial
+from time import time
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.live import Live
+from pointsman.routing.admit import Admission, admit, check_time
+from pointsman.transport.http_head import BodyMode, Head
+from pointsman.wire import PATHS
+from pointsman.wire.bounds import SMALL_BYTES
+from pointsman.wire.callers import check_caller
+from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
+from pointsman.wire.heads import has_tags, names_read, read_head
+from pointsman.wire.paths import Parse, ParsedHead, PathTable
+from pointsman.wire.sse import BYTE_ORDER_MARK
+
+_TABLE = PathTable(PATHS)
+MAX_ENTRIES = 4096
+MAX_ENTRY_BYTES = 2048  # of what an entry is known by
+INFINITY = float("inf")
+
+
+class AdmittedHead(Struct, frozen=True, eq=False):
+    """What a head says under one snapshot."""
+
+    snapshot: Snapshot
+    asked: ParsedHead
+    grant: Admission
+    mode: BodyMode  # what is wanted of its body
+    parse: Parse | None  # absent where there is no body to parse
+    expires_at: float = INFINITY  # of the virtual key, in Unix seconds
+    most_small: int = SMALL_BYTES  # a longer body is read beside the loop
+
+
+class AdmittedHeads:
+    """Admits heads. Few distinct ones are kept, and none of an old snapshot."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of the snapshot they hold
+        self._names: tuple[bytes, ...] = ()  # of the headers they were read from
+        self._snapshot: Snapshot | None = None
+
+    def forget(self) -> None:
+        """Another snapshot comes: heads that were read under this one must not keep it alive."""
+        self._entries, self._snapshot = {}, None
+
+    def enter(self, head: Head) -> AdmittedHead:
+        """Read and admit a head. Raises `Refusal`."""
+        snapshot = self._live.snapshot
+        entry = head.derived
+        if type(entry) is AdmittedHead and entry.snapshot is snapshot:
+            return entry
+        if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
+            self._entries, self._snapshot = {}, snapshot
+            self._names = (*names_read(snapshot.key_headers), b"host", b"origin")
+        # Most of what tells heads apart says nothing here: the id a proxy gives to each request, for one.
+        key = (head.method, head.target, *map(head.headers.get, self._names))
+        is_kept = not has_tags(head.headers) and sum(map(len, filter(None, key))) <= MAX_ENTRY_BYTES
+        entry = self._entries.get(key) if is_kept else None
+        if entry is None:
+            entry = self._read(head, snapshot)
+            if is_kept:
+                self._entries[key] = entry
+        head.derived = entry
+        return entry
+
+    def _read(self, head: Head, snapshot: Snapshot) -> AdmittedHead:
+        check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
+        method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
+        asked = read_head(method, target, head.headers, _TABLE, snapshot)
+        grant = admit(asked.credential, snapshot)
+        if isinstance(grant, Failure):
+            # A key that is not known here may have been made since: control would know.
+            raise Refusal(_CUT_OFF if self._live.is_cut_off else _presented(grant, asked.credential))
+        mode, key = _body_mode(asked), grant.virtual_key
+        expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
+        parse = asked.api.parse if mode is BodyMode.BUFFER else None
+        admitted = AdmittedHead(snapshot, asked, grant, mode, parse, expires_at=expires_at)
+        if asked.content_encoding and parse is not None:
+            return replace(admitted, parse=partial(_parse_encoded, parse), most_small=LARGE_FROM_BYTES)
+        return admitted
+
+    def check_times(self, entry: AdmittedHead) -> None:
+        """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
+        if self._live.is_stale:
+            raise Refusal(_STALE)
+        expired = check_time(entry.grant.virtual_key, time())
+        if expired is not None:
+            raise Refusal(expired)
+
+
+def _presented(failure: Failure, credential: bytes | None) -> Failure:
+    """A refusal that says which key was presented, by the beginning of its digest."""
+    if credential is None:
+        return failure
+    return replace(
+        failure, message=f"{failure.message}; the SHA-256 of the one presented begins {credential.hex()[:8]}"
+    )
+
+
+_CUT_OFF = Failure(
+    failures.CONTROL_UNAVAILABLE, "this virtual key cannot be checked now: the control process cannot be reached"
+)
+_STALE = Failure(
+    failures.SNAPSHOT_STALE,
+    "the control process has been out of reach for longer than governance.max_stale_s, so the configuration here "
+    "may no longer hold",
+)
+
+
+def _parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
+    """Raises `Refusal`."""
+    return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))
+
+
+def _body_mode(asked: ParsedHead) -> BodyMode:
+    """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
+    nothing reaches a provider that was not understood. Raises `Refusal` for what is to be passed on, and compressed."""
+    if asked.api.body != "stream" or asked.head.method in ("GET", "HEAD"):
+        return BodyMode.BUFFER
+    media_type = asked.head.content_type.partition(";")[0].strip().lower()
+    is_file = asked.api.operation == "file" and media_type not in ("", "application/json")
+    if not is_file and media_type != "multipart/form-data":
+        return BodyMode.BUFFER
+    refuse_encoded(asked.content_encoding)
+    return BodyMode.STREAM

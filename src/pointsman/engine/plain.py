@@ -1,0 +1,113 @@
+"""Answers to requests that no plan is made for: refusals, and questions to the gateway itself."""
+
+from time import monotonic, time
+
+from pointsman.domain import failures
+from pointsman.domain.access import Access
+from pointsman.domain.failures import Failure
+from pointsman.domain.records import RequestRecord
+from pointsman.engine.accounts import Accounts
+from pointsman.engine.doorkeeper import Doorkeeper
+from pointsman.engine.heads import AdmittedHead
+from pointsman.engine.live import Live
+from pointsman.engine.record import logged_path, note_client
+from pointsman.engine.responses import id_lines
+from pointsman.transport.http_head import Head
+from pointsman.wire.callers import client_address, cors_lines, preflight_lines
+from pointsman.wire.dialects import COMMON, DIALECTS
+from pointsman.wire.errors import status_of
+
+Answer = tuple[int, bytes, bytes]  # status, header lines, body
+
+
+class PlainAnswers:
+    """Writes such answers, and accounts for their requests."""
+
+    def __init__(self, live: Live, accounts: Accounts) -> None:
+        self._live = live
+        self._accounts = accounts
+        self._doorkeeper = Doorkeeper()
+
+    def answer(self, head: Head, peer: str | None, request_id: str, body: bytes, *, received_at: float) -> Answer:
+        """The answer of the gateway itself, in JSON."""
+        access = self._live.snapshot.access
+        self._record(head, self._client(head, peer, access), request_id, 200, None, received_at=received_at)
+        return 200, b"content-type: application/json\r\n" + _own_lines(head, request_id, access), body
+
+    def refuse(
+        self, failure: Failure, head: Head | None, peer: str | None, request_id: str, *, received_at: float
+    ) -> Answer:
+        """The answer to a request that is refused, in the client's dialect. Without a `head` it is no request."""
+        access = self._live.snapshot.access
+        client = self._client(head, peer, access)
+        if failure.kind is failures.UNKNOWN_KEY:
+            failure = self._doorkeeper.wrong_key(client, failure, access)
+        status = status_of(failure)
+        self._record(head, client, request_id, status, failure, received_at=received_at)
+        entry = head.derived if head is not None else None
+        dialect = DIALECTS[entry.asked.head.dialect] if isinstance(entry, AdmittedHead) else COMMON
+        lines = dialect.error_headers(failure) + _own_lines(head, request_id, access)
+        return status, lines, dialect.error_body(failure, request_id)
+
+    def is_preflight(self, head: Head) -> bool:
+        """Whether a browser asks if a web page may call, and it may."""
+        if head.method != b"OPTIONS" or b"access-control-request-method" not in head.headers:
+            return False
+        return bool(cors_lines(head.headers, self._live.snapshot.access))
+
+    def preflight(self, head: Head) -> Answer:
+        """The answer to such a question."""
+        return 204, preflight_lines(head.headers, self._live.snapshot.access), b""
+
+    def note_gone(self, head: Head, peer: str | None, request_id: str, failure: Failure, received_at: float) -> None:
+        """Account for a request whose client has gone."""
+        client = self._client(head, peer, self._live.snapshot.access)
+        self._record(head, client, request_id, failure.kind.status, failure, received_at=received_at)
+
+    @staticmethod
+    def _client(head: Head | None, peer: str | None, access: Access) -> str:
+        return client_address(peer, head.headers.get(b"x-forwarded-for") if head is not None else None, access)
+
+    def _record(
+        self,
+        head: Head | None,
+        client: str,
+        request_id: str,
+        status: int,
+        failure: Failure | None,
+        *,
+        received_at: float,
+    ) -> None:
+        """Account for a request that never became a plan; without a head it has neither method nor path."""
+        duration_us = int((monotonic() - received_at) * 1e6)
+        key, is_let_in = None, False
+        if head is not None and isinstance(head.derived, AdmittedHead) and head.derived.snapshot is self._live.snapshot:
+            key, is_let_in = head.derived.grant.virtual_key, True
+        is_kept = is_let_in or self._doorkeeper.keeps()
+        record = RequestRecord(
+            time=time(),
+            request_id=request_id,
+            method=head.method.decode("ascii", "replace") if head is not None else "",
+            path=logged_path(head.path) if head is not None else "",
+            status=status,
+            duration_us=duration_us,
+            gateway_us=duration_us,
+        )
+        if failure is not None:
+            record.code = failure.kind.code
+            record.message = failure.message
+        if key is not None:
+            record.virtual_key = key.name
+            record.team = key.team
+            record.customer = key.customer
+            record.labels = key.labels
+        if head is not None:
+            note_client(record, head, client)
+        record.client = client
+        if is_kept and not is_let_in:
+            record.left_out = self._doorkeeper.left_out()
+        self._accounts.request(record, is_kept=is_kept)
+
+
+def _own_lines(head: Head | None, request_id: str, access: Access) -> bytes:
+    return id_lines(request_id) + (cors_lines(head.headers, access) if head is not None else b"")
