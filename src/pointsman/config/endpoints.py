@@ -91,7 +91,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             catalog=catalog,
             listed=by_name(self.models.catalog, catalog, own_list) if own_list is not None else {},
             bills_unfinished=settings.bills_unfinished,
-            quirks=record.quirks(catalog, settings.output_bound),
+            quirks=record.quirks(catalog, settings.output_bound) if record.quirks is not None else None,
             default_output=record.default_output,
             tools=TOOL_PRICES.get(catalog, {}),
             tool_models=TOOL_MODELS.get(catalog, ()),

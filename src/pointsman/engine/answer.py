@@ -66,7 +66,7 @@ class ClientAnswer:
         self.status = status_of(failure)
         should_retry = step.should_retry if self.log.records else None
         dialect = DIALECTS[self.call.head.dialect]
-        lines = dialect.error_headers(failure, should_retry=should_retry) + self._lines()
+        lines = dialect.error_headers(failure, should_retry) + self._lines()
         self.exchange.send(self.status, lines, dialect.error_body(failure, self.log.request_id))
         return failure
 

@@ -46,7 +46,7 @@ class PlainAnswers:
         self._record(head, client, request_id, status, failure, received_at=received_at)
         entry = head.derived if head is not None else None
         dialect = DIALECTS[entry.asked.head.dialect] if isinstance(entry, AdmittedHead) else COMMON
-        lines = dialect.error_headers(failure) + _own_lines(head, request_id, access)
+        lines = dialect.error_headers(failure, None) + _own_lines(head, request_id, access)
         return status, lines, dialect.error_body(failure, request_id)
 
     def is_preflight(self, head: Head) -> bool:

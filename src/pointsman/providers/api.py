@@ -153,11 +153,6 @@ def safe_segment(model: str) -> str:
     return model
 
 
-def no_quirks(catalog: str, output_bound: str | None) -> object:  # noqa: ARG001
-    """The quirks of a provider that has none."""
-    return None
-
-
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
     configuration must give it; `key_env` is the usual environment variable of its key. `auth` makes the header lines of
@@ -175,7 +170,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     lister: Codec | None = None
     needs_key: bool = True
     docs: str = ""
-    quirks: Callable[[str, str | None], object] = no_quirks
+    quirks: Callable[[str, str | None], object] | None = None
     default_output: Mapping[Operation, int] = {}
     errors: Rules = ()
 

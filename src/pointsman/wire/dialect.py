@@ -5,17 +5,12 @@ parsed, and stand in the call; the functions here are for those that only some r
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from msgspec import Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.wire.unbounded import Unbounded
-
-
-class ErrorHeaders(Protocol):
-    def __call__(self, failure: Failure, *, should_retry: bool | None = None) -> bytes: ...
 
 
 class Dialect(Struct, frozen=True, kw_only=True, eq=False):
@@ -27,7 +22,7 @@ class Dialect(Struct, frozen=True, kw_only=True, eq=False):
 
     name: str
     error_body: Callable[[Failure, str], bytes]
-    error_headers: ErrorHeaders
+    error_headers: Callable[[Failure, bool | None], bytes]
     needs: Callable[[Call, Iterable[str]], set[str]]
     prompt_tokens: Callable[[Call], int]
     unbounded: Callable[[Call], Unbounded | None]

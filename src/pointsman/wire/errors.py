@@ -70,7 +70,7 @@ def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -
     return b"event: error\ndata: %b\n\n" % encode(event)
 
 
-def error_headers(failure: Failure, *, should_retry: bool | None = None) -> bytes:
+def error_headers(failure: Failure, should_retry: bool | None = None) -> bytes:
     """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known. They would repeat a
     request that is over a rate limit, also one for which no time to wait is known, since the limit never has room."""
     if failure.kind is RATE_LIMITED and failure.retry_after_s is None:
