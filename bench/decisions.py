@@ -48,9 +48,12 @@ def _snapshot() -> Snapshot:
     ends = [_endpoint(name) for name in ("alpha", "beta", "gamma")]
     models = {
         "chat": PublicModel(
-            "chat", (candidate(ends[0], "m", 80.0), candidate(ends[1], "m", 20.0)), (), Strategy("weighted")
+            name="chat",
+            targets=(candidate(ends[0], "m", 80.0), candidate(ends[1], "m", 20.0)),
+            fallbacks=(),
+            strategy=Strategy("weighted"),
         ),
-        "other": PublicModel("other", (candidate(ends[2], "m"),)),
+        "other": PublicModel(name="other", targets=(candidate(ends[2], "m"),)),
     }
     return Snapshot(digest="bench", endpoints={end.name: end for end in ends}, models=models, virtual_keys={})
 

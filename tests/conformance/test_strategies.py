@@ -95,7 +95,7 @@ def test_strategy_orders_by_readings_settings_and_time_and_explains_it(monkeypat
     monkeypatch.setitem(STRATEGIES, "quickest", StrategyKind(quickest, Measure))  # type: ignore[arg-type]
 
     def decided(settings: Measure | None, now: float) -> tuple[list[str], list[str]]:
-        routing = Routing(Strategy("quickest", settings))
+        routing = Routing(strategy=Strategy("quickest", settings))
         view = FakeView(replace(snapshot(ENDPOINTS[:2], candidates(2, equal=True)), routing=routing))
         view.readings = {"p00/m": Reading(NOW, 1, 0.0, 3.0, 0.1), "p01/m": Reading(NOW + 50, 1, 0.0, 1.0, 0.5)}
         plan = decide(FACTS, view, random.Random(1), now)

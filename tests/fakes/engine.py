@@ -100,7 +100,7 @@ class Rig:
             for name, one in origins.items()
         }
         targets = tuple(candidate(endpoint, "m") for endpoint in endpoints.values())
-        models = {"chat": PublicModel("chat", targets)}
+        models = {"chat": PublicModel(name="chat", targets=targets)}
         self.snapshot = Snapshot(
             digest="digest-of-the-tests",
             endpoints=endpoints,
@@ -113,7 +113,9 @@ class Rig:
         upstreams = Upstreams(loop, self.deadlines)
         self.ledger = ledger
         billing = Billing(self.live, self.ledger, None, None)
-        self.engine = Engine(self.live, upstreams, Accounts(self.log), billing, Random(1))
+        self.engine = Engine(
+            live=self.live, upstreams=upstreams, accounts=Accounts(self.log), billing=billing, rng=Random(1)
+        )
 
     @property
     def asked(self) -> list[int]:

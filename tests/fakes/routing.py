@@ -73,7 +73,11 @@ def snapshot(
 ) -> Snapshot:
     """Build a configuration in which the public name `chat` has `targets` and `fallbacks`."""
     stated = Strategy(strategy) if strategy is not None else None
-    models = {"chat": PublicModel("chat", tuple(targets), tuple(fallbacks), stated)} if targets else {}
+    models = (
+        {"chat": PublicModel(name="chat", targets=tuple(targets), fallbacks=tuple(fallbacks), strategy=stated)}
+        if targets
+        else {}
+    )
     timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
     routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
     return Snapshot(
@@ -174,7 +178,7 @@ class FakeView:
                 self.key_blocks[name] = block
 
     def block(self, provider: str, key: str, kind: Kind, until: float, model: str | None = None) -> None:
-        self.key_blocks[provider, key, model] = KeyBlock(until, failure(kind))
+        self.key_blocks[provider, key, model] = KeyBlock(until=until, failure=failure(kind))
 
     def open_breaker(self, candidate_id: str, until: float) -> None:
         self.conditions[candidate_id] = Condition(health.LIMITS.failures, 1, until)

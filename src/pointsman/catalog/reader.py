@@ -25,7 +25,7 @@ class _Listed(Struct, frozen=True):
     models: dict[str, Raw]
 
 
-class _File(Struct, frozen=True):
+class _File(Struct, frozen=True, kw_only=True):
     format: int
     date: str
     sources: dict[str, str]

@@ -65,7 +65,7 @@ class _ModelCompiler:
         others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
         routing = self._routing_of(settings, location)
         strategy = compile_strategy(settings.strategy, (*location, "strategy"), self._findings)
-        return PublicModel(name, tuple(targets), others, strategy, routing=routing)
+        return PublicModel(name=name, targets=tuple(targets), fallbacks=others, strategy=strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
         """Lay the settings of a name over those of `routing`. Return `None` if it has none."""

@@ -41,7 +41,7 @@ class OutdatedError(SnapshotError):
     """A snapshot with a document that has to be compiled again."""
 
 
-class Compiled(Struct, frozen=True):
+class Compiled(Struct, frozen=True, kw_only=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
     those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
     customers, such as `team:research`. `content` is the document, unless a snapshot file was read, and `folder` is the

@@ -57,7 +57,7 @@ class HealthLimits(Struct, frozen=True):
     max_block_hanging_s: float = 60.0
 
 
-class Routing(Struct, frozen=True):
+class Routing(Struct, frozen=True, kw_only=True):
     """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes, and so is
     `event_bytes`, the longest event of a stream. `response_model` says which model an answer names: the one that
     `served` it, or the one that was `requested`. `state_days` is how long it is known what providers keep for whom;
@@ -76,7 +76,7 @@ class Routing(Struct, frozen=True):
     unowned_state: str | None = None
 
 
-class PublicModel(Struct, frozen=True, eq=False):
+class PublicModel(Struct, frozen=True, kw_only=True, eq=False):
     """A name that can be asked for: what it stands for, in order of mention. `strategy` is `None` where `routing`
     decides. `fallbacks` are the declared ones, then other providers of the same models. `source` says where a name is
     from that the configuration does not list. `routing` is given where the name has settings of its own."""

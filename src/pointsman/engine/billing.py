@@ -39,7 +39,7 @@ MAX_TABS = 20_000
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
 
 
-class Tab(Struct, frozen=True, eq=False):
+class Tab(Struct, frozen=True, kw_only=True, eq=False):
     """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
     a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
 
@@ -52,7 +52,7 @@ class Tab(Struct, frozen=True, eq=False):
     price_unknown: Reason | None  # why nothing that costs may be sent
 
 
-class Hold(Struct, frozen=True, gc=False):
+class Hold(Struct, frozen=True, kw_only=True, gc=False):
     """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one."""
 
     tab: Tab

@@ -12,7 +12,7 @@ from pointsman.engine.remains import Remains
 from pointsman.engine.upstreams import Upstreams
 
 
-class Engine(Struct, frozen=True, eq=False):
+class Engine(Struct, frozen=True, kw_only=True, eq=False):
     """The shared parts, each of which has its own state."""
 
     live: Live

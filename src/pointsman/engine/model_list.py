@@ -121,7 +121,7 @@ def _catalog_names(snapshot: Snapshot) -> list[str]:
 
 
 def _row(name: str, snapshot: Snapshot) -> _Row:
-    public = snapshot.models.get(name) or router_of(snapshot).resolve(name) or PublicModel(name, ())
+    public = snapshot.models.get(name) or router_of(snapshot).resolve(name) or PublicModel(name=name, targets=())
     served = [_served(item, snapshot) for item in public.targets]
     owners = ", ".join(dict.fromkeys(one.provider for one in served))
     context = max((one.context for one in served if one.context is not None), default=None)

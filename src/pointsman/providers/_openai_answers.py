@@ -87,7 +87,7 @@ class _Embedded(Struct, gc=False):
     error: Raw = _NO_VALUE
 
 
-class _Passed(Struct, gc=False):
+class _Passed(Struct, kw_only=True, gc=False):
     id: Raw = _NO_VALUE
     object: Raw = _NO_VALUE
     error: Raw = _NO_VALUE

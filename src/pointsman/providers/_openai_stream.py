@@ -46,7 +46,7 @@ class _Details(Struct, gc=False):
 _NO_DETAILS = _Details()
 
 
-class OpenAIUsage(Struct, gc=False):
+class OpenAIUsage(Struct, kw_only=True, gc=False):
     """The `usage` object of chat, completions and embeddings, and under its newer names that of responses, images and
     transcriptions. https://platform.openai.com/docs/api-reference/chat/object, …/responses/object, …/images/object,
     …/audio/json-object"""

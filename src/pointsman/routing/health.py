@@ -125,7 +125,7 @@ def observe(
     return Condition(failures, condition.blocks + 1, now + block_s, is_lacking=is_lacking)
 
 
-class KeyBlock(Struct, frozen=True):
+class KeyBlock(Struct, frozen=True, kw_only=True):
     """A key that was refused, for a model or for all of them: left alone until `until`, for `failure`, the `count`th
     time in a row. `since` is when it was refused last. From `probe_at` on a request that has nothing else may ask it
     all the same. While `trial_until` has not passed, another request finds out whether it works again."""
@@ -198,7 +198,7 @@ def block_key(
     until = now + block_s
     if block is not None and is_older and block.until >= until:
         return block  # an answer to an older request must not shorten what a newer one was told
-    return KeyBlock(until, failure, count, now, now + _probe_s(count))
+    return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=now + _probe_s(count))
 
 
 def is_refusal(failure: Failure) -> bool:

@@ -13,7 +13,7 @@ def find(names: Names, model: str) -> PublicModel | None:
     """The candidates that a name stands for which is none of the public names; `None` where there are none."""
     prefix, slash, rest = model.partition("/")
     if slash and rest and prefix in names.endpoints:
-        return PublicModel(model, (candidate(names.endpoints[prefix], rest),), source="provider/model")
+        return PublicModel(name=model, targets=(candidate(names.endpoints[prefix], rest),), source="provider/model")
     if not model:
         return None
     targets = [
@@ -25,7 +25,7 @@ def find(names: Names, model: str) -> PublicModel | None:
     if not targets:
         return None
     fallbacks = siblings(targets, (), names) if names.siblings else ()
-    return PublicModel(model, tuple(targets), fallbacks, source="providers that serve the name")
+    return PublicModel(name=model, targets=tuple(targets), fallbacks=fallbacks, source="providers that serve the name")
 
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:

@@ -48,7 +48,14 @@ class DataPlane:
         self.billing = Billing(live, self.ledger, journal, None)
         self.ownership = Ownership(journal)
         rng = Random(SystemRandom().getrandbits(128))
-        self.engine = Engine(live, self.upstreams, accounts, self.billing, rng, ownership=self.ownership)
+        self.engine = Engine(
+            live=live,
+            upstreams=self.upstreams,
+            accounts=accounts,
+            billing=self.billing,
+            rng=rng,
+            ownership=self.ownership,
+        )
         self.api = PublicApi(self.engine)
         limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
         self.server = HttpServer(loop, self.api, limits, self.deadlines)

@@ -43,7 +43,7 @@ class Entry(Struct, kw_only=True):
     peer_closed_at: float | None = None
 
 
-class Totals(Struct):
+class Totals(Struct, kw_only=True):
     """Sums over entries."""
 
     requests: int = 0

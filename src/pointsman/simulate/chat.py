@@ -45,7 +45,7 @@ class Tool(Struct):
     function: Function | None = None
 
 
-class ChatRequest(Struct):
+class ChatRequest(Struct, kw_only=True):
     """The fields that affect the answer."""
 
     model: str

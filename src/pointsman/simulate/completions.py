@@ -19,7 +19,7 @@ _KNOWN = names(
 Prompt = str | list[str | int | list[int]]
 
 
-class CompletionRequest(Struct):
+class CompletionRequest(Struct, kw_only=True):
     """The fields that affect the answer. A prompt is text or token ids, or a list of either."""
 
     model: str

@@ -24,7 +24,7 @@ _KNOWN = names(
 _MADE = re.compile(r"resp_.*\d{8}")  # by a simulated provider
 
 
-class ResponsesRequest(Struct):
+class ResponsesRequest(Struct, kw_only=True):
     """The fields that affect the answer."""
 
     model: str

@@ -39,7 +39,7 @@ class Script(Struct):
     is_good: bool = True
 
 
-class Pace(Struct):
+class Pace(Struct, kw_only=True):
     """Times of tokens: `first_s` after the request, in a stream `start_s` after its head, then one by one."""
 
     first_s: float
@@ -92,10 +92,10 @@ def compose(answer: Answer, faults: Faults, settings: Settings, rng: random.Rand
 
 def _pace(faults: Faults, settings: Settings, rng: random.Random) -> Pace:
     if "slow_answer" in faults:
-        return Pace(faults["slow_answer"], settings, rng, is_at_once=True)
+        return Pace(first_s=faults["slow_answer"], settings=settings, rng=rng, is_at_once=True)
     first_s = sample(settings.first_token_ms, rng) / 1000
     slow_s = faults["slow_tokens"] / 1000 if "slow_tokens" in faults else None
-    return Pace(first_s, settings, rng, slow_s, start_s=faults.get("slow_start", 0.0))
+    return Pace(first_s=first_s, settings=settings, rng=rng, slow_s=slow_s, start_s=faults.get("slow_start", 0.0))
 
 
 class _Framing:

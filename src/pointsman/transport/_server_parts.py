@@ -15,7 +15,7 @@ from pointsman.transport.http_head import BodyMode, Head, HeadMemo
 _logger = logging.getLogger(__name__)
 
 
-class Limits(Struct, frozen=True):
+class Limits(Struct, frozen=True, kw_only=True):
     """What a client may ask of the server. `body_memory_bytes` is for all connections together; `body_bytes` bounds
     bodies that are collected, `streamed_body_bytes` those that are not. `head_timeout_s` bounds the time from
     the first byte of a head (or from the connection's begin) to its last; `body_timeout_s` and `write_timeout_s`

@@ -18,7 +18,7 @@ from pointsman.transport.upstream_connection import UpstreamConnection
 _logger = logging.getLogger(__name__)
 
 
-class PoolGauges(Struct, frozen=True):
+class PoolGauges(Struct, frozen=True, kw_only=True):
     """The state of a pool. `connects`, `reuses` and `stale_retries` only grow."""
 
     open: int

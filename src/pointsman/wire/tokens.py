@@ -72,7 +72,7 @@ _EMPTY = frozenset({b"null", b"[]", b"{}"})
 _GENERATING = frozenset({"chat", "completion", "responses"})
 
 
-class _Part(Struct, gc=False):
+class _Part(Struct, kw_only=True, gc=False):
     """A part of a content. Some servers go by the names of the fields where `type` is absent."""
 
     type: str = ""

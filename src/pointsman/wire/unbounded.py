@@ -87,7 +87,7 @@ class _Parameters(Struct, gc=False):
     max_uses: _Count | None = None
 
 
-class _Tool(Struct, gc=False):
+class _Tool(Struct, kw_only=True, gc=False):
     type: str = ""
     name: Raw = Raw(b"")
     function: Raw = Raw(b"")

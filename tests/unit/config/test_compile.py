@@ -23,9 +23,9 @@ governance: {virtual_keys: {me: env.CLIENT_KEY}}
 
 def test_routing() -> None:
     assert compiled(TEXT).snapshot.routing == Routing(
-        Strategy("priority"),
-        3,
-        Timeouts(commit_s=10.0, stall_s=2.5),
+        strategy=Strategy("priority"),
+        max_attempts=3,
+        timeouts=Timeouts(commit_s=10.0, stall_s=2.5),
         commit_buffer=2048,
         health=HealthLimits(failures=2, max_block_s=5.0),
     )

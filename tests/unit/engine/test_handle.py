@@ -194,7 +194,9 @@ def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None
             await peer.gone()
 
         async with engine_before(reloading, answer) as rig:
-            later = configured(rig, 900, Routing(Strategy("weighted"), 1, Timeouts(commit_s=0.001)))
+            later = configured(
+                rig, 900, Routing(strategy=Strategy("weighted"), max_attempts=1, timeouts=Timeouts(commit_s=0.001))
+            )
             rig.live.swap(configured(rig, 7, Routing()))
             client = handle(PublicApi(rig.engine), request_head(), CHAT)
             record = await rig.log.next()

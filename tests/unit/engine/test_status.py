@@ -38,7 +38,9 @@ class Page:
         self.live = Live(snapshot([A.endpoint]))
         self.accounts = Accounts(FakeLog())
         billing = Billing(self.live, Ledger(), None, None)
-        engine = Engine(self.live, Upstreams(loop, deadlines), self.accounts, billing, Random(1))
+        engine = Engine(
+            live=self.live, upstreams=Upstreams(loop, deadlines), accounts=self.accounts, billing=billing, rng=Random(1)
+        )
         self.engine = engine
         self.public = HttpServer(loop, PublicApi(engine), Limits(), deadlines)
 
@@ -104,7 +106,7 @@ def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
         assert blocked in wrong()
         assert page.samples()[blocked] == pytest.approx(30, abs=1)
         page.live.conditions.clear()
-        page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(now - 1, failure())
+        page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(until=now - 1, failure=failure())
         assert wrong() == set(), "a block that is over is none"
 
     on_page(main)

@@ -313,17 +313,20 @@ def test_a_rejected_key_whose_block_is_over_is_tried_by_one_while_a_limit_is_ove
 
 M = candidate(endpoint("p"), "m")
 BLOCKS: dict[KeyName, KeyBlock] = {
-    ("p", "k1", "m"): KeyBlock(NOW + 5, LIMITED),
-    ("p", "k1", None): KeyBlock(NOW + 9, REJECTED),
-    ("p", "k2", None): KeyBlock(NOW - 1, REJECTED),
-    ("q", "k3", None): KeyBlock(NOW + 5, LIMITED),
+    ("p", "k1", "m"): KeyBlock(until=NOW + 5, failure=LIMITED),
+    ("p", "k1", None): KeyBlock(until=NOW + 9, failure=REJECTED),
+    ("p", "k2", None): KeyBlock(until=NOW - 1, failure=REJECTED),
+    ("q", "k3", None): KeyBlock(until=NOW + 5, failure=LIMITED),
 }
 
 
 def test_a_key_is_held_back_by_the_longer_of_its_two_blocks() -> None:
-    assert block_on(BLOCKS, M, "k1", NOW) == KeyBlock(NOW + 9, REJECTED)
-    assert block_on(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(NOW + 9, REJECTED)
-    assert block_on({("p", "k1", "m"): KeyBlock(NOW + 5, LIMITED)}, candidate(endpoint("p"), "o"), "k1", NOW) is None
+    assert block_on(BLOCKS, M, "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
+    assert block_on(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
+    assert (
+        block_on({("p", "k1", "m"): KeyBlock(until=NOW + 5, failure=LIMITED)}, candidate(endpoint("p"), "o"), "k1", NOW)
+        is None
+    )
     for key in ("k2", "k3", "k4"):
         assert block_on(BLOCKS, M, key, NOW) is None
 
@@ -337,7 +340,10 @@ def test_a_limit_is_of_the_model_unless_the_provider_says_otherwise_and_a_reject
 
 
 def limited_models(count: int, since: float = NOW) -> dict[KeyName, KeyBlock]:
-    return {("p", "k1", f"m{number}"): KeyBlock(NOW + 5 + number, LIMITED, 1, since) for number in range(count)}
+    return {
+        ("p", "k1", f"m{number}"): KeyBlock(until=NOW + 5 + number, failure=LIMITED, count=1, since=since)
+        for number in range(count)
+    }
 
 
 def test_a_limit_is_taken_for_that_of_the_key_when_several_models_were_refused_and_none_served() -> None:
@@ -362,14 +368,14 @@ def test_models_that_a_key_may_not_use_say_nothing_of_the_others() -> None:
 
 def test_a_block_is_forgotten_long_after_its_end() -> None:
     for refused, kept_s in ((LIMITED, MAX_QUOTA_BLOCK_S), (REJECTED, MAX_CREDENTIAL_BLOCK_S)):
-        assert not is_forgotten(KeyBlock(NOW, refused), NOW + kept_s)
-        assert is_forgotten(KeyBlock(NOW, refused), NOW + kept_s + 1)
+        assert not is_forgotten(KeyBlock(until=NOW, failure=refused), NOW + kept_s)
+        assert is_forgotten(KeyBlock(until=NOW, failure=refused), NOW + kept_s + 1)
 
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in failures.KINDS.values() if kind.fault not in (Fault.QUOTA, Fault.CREDENTIAL)]
 )
 def test_no_other_failure_touches_a_key(kind: Kind) -> None:
-    block = KeyBlock(NOW + 5, LIMITED)
+    block = KeyBlock(until=NOW + 5, failure=LIMITED)
     assert block_key(None, failure(kind), NOW) is None
     assert block_key(block, failure(kind), NOW) is block

@@ -23,7 +23,7 @@ class _EmbeddedMessage(Struct, gc=False):
     content: Raw = _NONE
 
 
-class _Embedding(Struct):
+class _Embedding(Struct, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     input: Raw = _NONE
     messages: list[_EmbeddedMessage] | None = None

@@ -24,7 +24,7 @@ from pointsman.wire.state import touched
 from pointsman.wire.tokens import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
 
 
-class _Any(Struct):
+class _Any(Struct, kw_only=True):
     model: Annotated[str, Meta(max_length=512)] | None = None
     stream: bool | None = None
     fallbacks: Annotated[list[str], Meta(max_length=MAX_FALLBACKS)] | None = None
