@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import msgspec
 
 from fakes.clock import PATIENCE_S
-from pointsman.runtime.tasks import AdminTask, ControlTask
+from pointsman.runtime.tasks import ChildTask
 
 
 class Running:
@@ -36,7 +36,7 @@ class Running:
 
 @contextmanager
 def child(
-    name: str, task: AdminTask | ControlTask, sockets: Sequence[socket.socket], environ: Mapping[str, str]
+    name: str, task: ChildTask, sockets: Sequence[socket.socket], environ: Mapping[str, str]
 ) -> Iterator[Running]:
     """Start it, with pipes in the place of those that the task has."""
     ready, their_ready = os.pipe()

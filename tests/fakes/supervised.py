@@ -23,7 +23,7 @@ _STAND_IN = """
 import json, os, select, signal, socket, sys, threading, time
 kind, task = sys.argv[1], json.loads(sys.argv[2])
 folder = os.path.abspath(__file__).partition("/stand-ins/")[0]
-slot = task.get("slot", "-" if kind == "control" else kind)
+slot = task["slot"] if kind == "worker" else "-" if kind == "control" else kind
 def say(what):
     with open(os.path.join(folder, "started"), "a") as file:
         file.write(f"{what} {slot} {os.getpid()}\\n")
@@ -59,7 +59,7 @@ def serve(listener):
                 continue
             client.sendall(str(os.getpid()).encode())
             client.close()
-for fd in task.get("listen_fds", []):
+for fd in task["listen_fds"] if kind == "worker" else ():
     threading.Thread(target=serve, args=(socket.socket(fileno=fd),), daemon=True).start()
 os.write(task["ready_fd"], b"1")
 os.close(task["ready_fd"])

@@ -22,7 +22,7 @@ from pointsman.admin.services import Services
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import STORE_URL, AdminTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory
 
 NICE = 10  # a report has time: requests and leases go first
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger("pointsman")
 
 def main() -> int:
     """Run the admin process that the argument describes. Return the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=AdminTask)
+    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
     log_to_stderr(task.log_level, "admin: ")
     os.nice(NICE)
     for name in ("aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
@@ -40,7 +40,7 @@ def main() -> int:
         return runner.run(_serve(task))
 
 
-async def _serve(task: AdminTask) -> int:
+async def _serve(task: ChildTask) -> int:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,10 +59,10 @@ async def _serve(task: AdminTask) -> int:
         return 1
     control, store = Inquirer(task.link), Reports.of(url)
     # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
-    is_open = task.is_local and of_metrics is None
+    is_open = task.console_is_loopback and of_metrics is None
     services = Services(control=control, store=store, token=token, metrics_token=of_metrics, metrics_are_open=is_open)
     server = server_of(make_app(services, frozenset(task.hosts)))
-    serving = loop.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.console_fds]))
+    serving = loop.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.005)
     if token.made is not None:

@@ -12,9 +12,10 @@ from msgspec import Struct
 from pointsman.config.settings import Settings
 from pointsman.runtime.safe_path import python
 from pointsman.runtime.sockets import Sockets
-from pointsman.runtime.tasks import STORE_URL, AdminTask, ControlTask, WorkerTask
+from pointsman.runtime.tasks import STORE_URL, ChildTask
 
 CONTROL, ADMIN = "control", "admin"  # the names of those that are no workers
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
 # The admin process gets the variables that begin so: no provider key and no virtual key.
 ADMIN_ENVIRONMENT = (
@@ -47,20 +48,33 @@ class Starter(Struct, frozen=True):
         """Start a worker if there is a slot, else control or admin by its name."""
         ready, their_ready = os.pipe()
         their_life, life = os.pipe()
-        pipes = (their_ready, their_life)
-        environ: Mapping[str, str] = os.environ
-        if slot is not None:
-            task: ControlTask | WorkerTask | AdminTask = self._worker(slot, sockets, pipes, patience_s)
-            fds = sockets.listen[slot]
-        elif name == CONTROL:
-            task, fds = self._control(sockets, pipes, is_first=is_first), [sockets.link]
-        else:
-            task, fds, environ = self._admin(sockets, pipes), sockets.console, self._admin_environ()
+        listening = sockets.listen[slot] if slot is not None else [sockets.link] if name == CONTROL else sockets.console
+        settings = self.settings
+        task = ChildTask(
+            ready_fd=their_ready,
+            life_fd=their_life,
+            listen_fds=listening,
+            data_dir=str(settings.data_dir.absolute()),
+            snapshot=str(self.snapshot),
+            link=sockets.link_path,
+            log_level=settings.log_level,
+            slot=slot or 0,
+            epoch=time.time_ns(),
+            patience_s=patience_s,
+            config=str(self.config) if self.config is not None else None,
+            public_is_loopback=settings.listen.is_loopback,
+            must_own=is_first,
+            console_is_loopback=settings.console.is_loopback,
+            hosts=self._hosts(),
+        )
         module = name if slot is None else "worker"
         arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
         # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
-            arguments, pass_fds=[*fds, *pipes], start_new_session=True, env=environ
+            arguments,
+            pass_fds=[*listening, their_ready, their_life],
+            start_new_session=True,
+            env=self._admin_environ() if name == ADMIN else None,
         )
         process.returncode = 0  # reaped by the supervisor; so the object does not wait for it
         os.close(their_ready)
@@ -68,51 +82,11 @@ class Starter(Struct, frozen=True):
         os.set_blocking(ready, False)
         return Child(name=name, slot=slot, pid=process.pid, life=life, ready=ready, started_at=time.monotonic())
 
-    def _worker(self, slot: int, sockets: Sockets, pipes: tuple[int, int], patience_s: float) -> WorkerTask:
-        return WorkerTask(
-            slot=slot,
-            epoch=time.time_ns(),
-            listen_fds=sockets.listen[slot],
-            ready_fd=pipes[0],
-            life_fd=pipes[1],
-            data_dir=self._data_dir,
-            snapshot=str(self.snapshot),
-            link=sockets.link_path,
-            patience_s=patience_s,
-        )
-
-    def _control(self, sockets: Sockets, pipes: tuple[int, int], *, is_first: bool) -> ControlTask:
-        return ControlTask(
-            config=str(self.config) if self.config is not None else None,
-            link_fd=sockets.link,
-            ready_fd=pipes[0],
-            life_fd=pipes[1],
-            data_dir=self._data_dir,
-            snapshot=str(self.snapshot),
-            log_level=self.settings.log_level,
-            public_is_loopback=self.settings.listen.is_loopback,
-            must_own=is_first,
-        )
-
-    def _admin(self, sockets: Sockets, pipes: tuple[int, int]) -> AdminTask:
+    def _hosts(self) -> list[str]:
         console, stated = self.settings.console, self.settings.console_hosts
-        loopback = {"127.0.0.1", "localhost", "::1"}
-        return AdminTask(
-            console_fds=sockets.console,
-            hosts=sorted(loopback | {console.host} | stated) if console.is_loopback or stated else [],
-            is_local=console.is_loopback,
-            link=sockets.link_path,
-            ready_fd=pipes[0],
-            life_fd=pipes[1],
-            data_dir=self._data_dir,
-            log_level=self.settings.log_level,
-        )
+        return sorted(LOOPBACK | {console.host} | stated) if console.is_loopback or stated else []
 
     def _admin_environ(self) -> Mapping[str, str]:
         known = {name: value for name, value in os.environ.items() if name.startswith(ADMIN_ENVIRONMENT)}
         url = self.settings.store_url
         return known if url is None else {**known, STORE_URL: url.reveal()}
-
-    @property
-    def _data_dir(self) -> str:
-        return str(self.settings.data_dir.absolute())

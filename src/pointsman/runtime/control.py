@@ -27,7 +27,7 @@ from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseBook
-from pointsman.runtime.tasks import ControlTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
 PRUNE_S = 60.0
@@ -38,7 +38,7 @@ _logger = logging.getLogger("pointsman")
 
 def main() -> int:
     """Be the control process that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=ControlTask)
+    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
     log_to_stderr(task.log_level, "control: ")
     for name in ("alembic", "aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 class _Control:
-    def __init__(self, task: ControlTask) -> None:
+    def __init__(self, task: ChildTask) -> None:
         self._task = task
         self._data_dir = Path(task.data_dir)
         self._lock: int | None = None  # held until the process ends
@@ -61,7 +61,7 @@ class _Control:
             loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
         loop.add_reader(task.life_fd, stopping.set)
         desk = self._desk()
-        await desk.lessor.listen(socket.socket(fileno=task.link_fd))
+        await desk.lessor.listen(socket.socket(fileno=task.listen_fds[0]))
         reading = loop.create_task(desk.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 

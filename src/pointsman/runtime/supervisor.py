@@ -85,7 +85,7 @@ class Supervisor:
             return self._watch()
         except SupervisorError as error:
             _logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
-            self._kill_all()
+            self._end(list(self._children.values()), 5.0)
             return 1
         finally:
             shutil.rmtree(Path(self._sockets.link_path).parent, ignore_errors=True)
@@ -169,16 +169,13 @@ class Supervisor:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
-            self._let_go(child)
+            os.close(child.life)
+            if child.ready is not None:
+                self._selector.unregister(child.ready)
+                os.close(child.ready)
             if not child.is_leaving:
                 self._plan_restart(child, status)
                 self._close_if_failing(child)
-
-    def _let_go(self, child: Child) -> None:
-        os.close(child.life)
-        if child.ready is not None:
-            self._selector.unregister(child.ready)
-            os.close(child.ready)
 
     def _plan_restart(self, child: Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
@@ -262,14 +259,6 @@ class Supervisor:
     def _asked_to_end(self) -> int:
         """How often, since signals were last acted on."""
         return sum(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals)
-
-    def _kill_all(self) -> None:
-        for child in list(self._children.values()):
-            child.is_leaving = True
-            os.kill(child.pid, signal.SIGTERM)
-        ends_at = time.monotonic() + 5
-        while self._children and time.monotonic() < ends_at:
-            self._turn(0.2)
 
     # Handing over.
 

@@ -13,48 +13,29 @@ STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable by which the admin proces
 GC_THRESHOLD = 20_000  # objects made and not freed
 
 
-class WorkerTask(Struct, frozen=True, kw_only=True):
-    """One worker. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does. It waits for control
-    for `patience_s` before it serves without."""
+class ChildTask(Struct, frozen=True, kw_only=True):
+    """The task of a child, whichever it is. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor
+    does. `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's.
 
-    slot: int
-    epoch: int
+    A worker waits for control for `patience_s` before it serves without. `config` is the configuration file, if there
+    is one. A control process that `must_own` the store does not start if another gateway has it: nobody is served yet.
+    `hosts` are the names by which the console may be called; none means any."""
+
+    ready_fd: int
+    life_fd: int
     listen_fds: list[int]
-    ready_fd: int
-    life_fd: int
     data_dir: str
     snapshot: str
     link: str
-    patience_s: float
-
-
-class ControlTask(Struct, frozen=True, kw_only=True):
-    """The control process. `config` is the configuration file, if there is one. One that `must_own` the store does not
-    start where that is another gateway's: nobody is served yet."""
-
-    config: str | None
-    link_fd: int
-    ready_fd: int
-    life_fd: int
-    data_dir: str
-    snapshot: str
     log_level: str
-    public_is_loopback: bool
+    slot: int = 0
+    epoch: int = 0
+    patience_s: float = 0.0
+    config: str | None = None
+    public_is_loopback: bool = True
     must_own: bool = False
-
-
-class AdminTask(Struct, frozen=True, kw_only=True):
-    """The admin process. `hosts` are the names by which the console may be called, none for any. With `is_local` the
-    console is on a loopback address. `link` is the path of control's socket."""
-
-    console_fds: list[int]
-    hosts: list[str]
-    is_local: bool
-    link: str
-    ready_fd: int
-    life_fd: int
-    data_dir: str
-    log_level: str
+    console_is_loopback: bool = True
+    hosts: list[str] = []
 
 
 def log_to_stderr(level: str = "warning", process: str = "") -> None:

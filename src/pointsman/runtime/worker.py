@@ -24,7 +24,7 @@ from pointsman.engine.status import metrics_page
 from pointsman.journal.writer import JournalWriter
 from pointsman.runtime.control_line import ControlLine, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
-from pointsman.runtime.tasks import WorkerTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory
 from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
 
@@ -132,12 +132,12 @@ async def _retire(client: HttpClient) -> None:
 
 def main() -> int:
     """Be the worker that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=WorkerTask)
+    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_work(task))
 
 
-async def _work(task: WorkerTask) -> int:
+async def _work(task: ChildTask) -> int:
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
     try:

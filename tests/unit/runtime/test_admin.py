@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.children import Running, child, get
-from pointsman.runtime.tasks import AdminTask
+from pointsman.runtime.tasks import ChildTask
 
 TOKEN = "a-token-of-the-tests-for-admins"
 AWAY = "the control process is away"
@@ -19,10 +19,9 @@ AWAY = "the control process is away"
 def admin(folder: Path, **environ: str) -> Iterator[tuple[Running, int]]:
     """The process, and the port of the console. Nobody listens where control should."""
     with socket.create_server(("127.0.0.1", 0)) as console:
-        task = AdminTask(
-            console_fds=[console.fileno()],
-            hosts=[],
-            is_local=True,
+        task = ChildTask(
+            listen_fds=[console.fileno()],
+            snapshot="",
             link=str(folder / "link"),
             ready_fd=-1,
             life_fd=-1,

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from fakes.configuration import OPEN, compiled
 from pointsman.config.settings import Settings
 from pointsman.runtime.children import Starter
-from pointsman.runtime.sockets import Sockets
 from pointsman.runtime.tasks import STORE_URL
 
 TEXT = f"""
@@ -16,7 +15,6 @@ providers: {{openai: env.OPENAI_API_KEY}}
 store: {{url: env.STORE}}
 {OPEN}
 """
-SOCKETS = Sockets([[3]], [4], 5, "/tmp/link", 6)
 
 
 def starter(settings: Settings, folder: Path) -> Starter:
@@ -40,7 +38,7 @@ def test_on_loopback_the_console_answers_to_names_of_loopback_and_stated_ones(tm
     def hosts(host: str, stated: frozenset[str] = frozenset()) -> list[str]:
         console = replace(settings.console, host=host)
         one = starter(replace(settings, console=console, console_hosts=stated), tmp_path)
-        return one._admin(SOCKETS, (7, 8)).hosts
+        return one._hosts()
 
     assert hosts("127.0.0.1") == ["127.0.0.1", "::1", "localhost"]
     assert hosts("10.0.0.1") == []

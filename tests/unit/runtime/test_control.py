@@ -12,7 +12,7 @@ from fakes.configuration import accept
 from fakes.control import ENVIRON
 from pointsman.control.inquiries import ControlState, StateInquiry
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import ControlTask
+from pointsman.runtime.tasks import ChildTask
 
 CONFIG = """\
 server: {listen: "127.0.0.1:0"}
@@ -29,9 +29,10 @@ def control(folder: Path) -> Iterator[Running]:
     with socket.socket(socket.AF_UNIX) as link:
         link.bind(str(folder / "link"))
         link.listen()
-        task = ControlTask(
+        task = ChildTask(
             config=None,
-            link_fd=link.fileno(),
+            listen_fds=[link.fileno()],
+            link=str(folder / "link"),
             ready_fd=-1,
             life_fd=-1,
             data_dir=str(folder),

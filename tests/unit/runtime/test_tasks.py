@@ -4,11 +4,11 @@ import os
 import msgspec
 import pytest
 
-from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask, say_ready, settle_memory
+from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, say_ready, settle_memory
 
 
 def test_a_task_survives_the_command_line() -> None:
-    task = WorkerTask(
+    task = ChildTask(
         slot=1,
         epoch=2,
         listen_fds=[3],
@@ -18,8 +18,9 @@ def test_a_task_survives_the_command_line() -> None:
         snapshot="/data/snapshot",
         link="/run/link",
         patience_s=1.5,
+        log_level="info",
     )
-    assert msgspec.json.decode(msgspec.json.encode(task), type=WorkerTask) == task
+    assert msgspec.json.decode(msgspec.json.encode(task), type=ChildTask) == task
 
 
 def test_a_child_whose_supervisor_is_gone_is_ready_all_the_same() -> None:

@@ -25,7 +25,7 @@ from fakes.workers import GET, configured, connect, get, posted, working
 from pointsman.config.snapshot_file import write_snapshot
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import ProviderKey
-from pointsman.runtime.tasks import GC_THRESHOLD, WorkerTask
+from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask
 from pointsman.runtime.worker import Worker
 
 WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
@@ -234,7 +234,7 @@ def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path)
     listening, (ready, their_ready), (their_life, life) = socket.create_server(("127.0.0.1", 0)), os.pipe(), os.pipe()
     fds = (listening.fileno(), their_ready, their_life)
     folder = str(tmp_path)
-    task = WorkerTask(
+    task = ChildTask(
         slot=0,
         epoch=1,
         listen_fds=[fds[0]],
@@ -244,6 +244,7 @@ def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path)
         snapshot=f"{folder}/snapshot",
         link=f"{folder}/link",
         patience_s=0.1,
+        log_level="error",
     )
     command = [sys.executable, "-X", "importtime", "-P", "-m", "pointsman.runtime", "worker"]
     process = subprocess.Popen(
