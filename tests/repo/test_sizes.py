@@ -14,7 +14,6 @@ MAX_INTERNAL_IMPORTS = 15  # modules of the package that one module imports from
 # Still to be split. An entry leaves its list when its fault is gone; none is added.
 MANY_IMPORTS = {
     "cli/explain.py",
-    "engine/billing.py",
 }
 MAX_POSITIONAL = 5  # arguments of a call
 OF_ANY_NUMBER = {"Table", "create_table", "info", "to_thread"}  # functions that take any number of like arguments

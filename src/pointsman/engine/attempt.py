@@ -81,7 +81,7 @@ class Attempt:
         self.hold: Hold | None = None
         self.shortened: Shortened | None = None
         self.started_at = 0.0
-        self.tab = engine.billing.tab(call.snapshot, log.key, candidate)
+        self.tab = engine.billing.tabs.find(call.snapshot, log.key, candidate)
         self._codec = PROVIDERS[candidate.endpoint.type].codecs[call.operation]
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
 

@@ -11,45 +11,23 @@ from collections.abc import Sequence
 from time import monotonic, time
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
-from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import Grant, Want
-from pointsman.domain.limits import Limit
 from pointsman.domain.plans import Reason
-from pointsman.domain.snapshots import Pricing, Snapshot
-from pointsman.domain.targets import Candidate
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
-from pointsman.engine.memos import Memo
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.journal.records import ChargeScope, CounterRef, Outcome
+from pointsman.engine.tabs import Tab, Tabs
+from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
-from pointsman.money.charges import FREE, Answers, Bound, Charge, Tariff, charge_estimated, charge_reported
+from pointsman.money.charges import FREE, Bound, Charge, Tariff, charge_estimated, charge_reported
 from pointsman.money.fit import Refused, Shortened, Shortfall, fit
-from pointsman.money.ledger import Account, Ledger, Short
-from pointsman.money.pricing import most_output, upper_bound
-from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
-from pointsman.money.terms import Terms, terms_of
-from pointsman.wire.dialects import DIALECTS
+from pointsman.money.ledger import Ledger, Short
 
-MAX_TABS = 20_000
+MAX_TOLD = 20_000  # counters
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
-
-
-class Tab(Struct, frozen=True, kw_only=True, eq=False):
-    """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
-
-    terms: Terms
-    tariff: Tariff
-    account: Account
-    scope: ChargeScope
-    is_bounded: bool
-    may_shorten: bool
-    price_unknown: Reason | None  # why nothing that costs may be sent
 
 
 class Hold(Struct, frozen=True, kw_only=True, gc=False):
@@ -75,48 +53,29 @@ class Billing:
         self.lessor = lessor
         self.unkept = 0  # attempts that were served though the journal could not take them
         self._live = live
-        self._told: dict[str, tuple[Grant, float]] = {}  # what control said of a counter, and until when that counts
-        self._tabs = Memo[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
-        self._answers: dict[str, Answers] = {}  # by candidate
-        self._scopes = 0
+        # What control said of a counter, and until when that counts.
+        self._told: dict[str, tuple[Grant, float]] = {}
+        self.tabs = Tabs(ledger)
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind that
-
-    def tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
-        """The terms for attempts of a key at a candidate, under the snapshot that their request was admitted under."""
-        tabs = self._tabs.of(snapshot)
-        tab = tabs.get((key, candidate))
-        if tab is None:
-            tab = tabs[key, candidate] = self._open_tab(snapshot, key, candidate)
-        return tab
 
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | NoRoom":
         """Reserve for an attempt and write down the intent. A `Reason` says why it must not be sent; a list, which
         limits have no room for it."""
-        dialect = DIALECTS[call.head.dialect]
-        is_for_free = dialect.is_free(call)
-        if tab.price_unknown is not None and not is_for_free:
-            return _BILLED_LATER if tab.terms.has_budget and _is_billed_later(call, tab.terms) else tab.price_unknown
-        if tab.is_bounded and call.max_tokens is None:
-            if dialect.takes_bound(call):
-                call = replace(call, max_tokens=most_output(tab.terms, call))
-            elif tab.terms.has_budget and _is_billed_later(call, tab.terms) and not is_for_free:
-                return _BILLED_LATER
-        nano, tokens = upper_bound(tab.terms, call) if not is_for_free else (0, 0)
-        unbounded = unbounded_of(tab.terms, call) if not is_for_free else None
-        if unbounded is not None:
-            why_not = not_bounded(tab.terms, unbounded) if tab.terms.has_budget else None
-            if why_not is not None:
-                return why_not
-            nano = most_nano(tab.terms, call, unbounded)
+        bounded = tab.bounded(call)
+        if isinstance(bounded, Reason):
+            return bounded
+        call, bound = bounded
         attempt = f"{request_id}-{ordinal}"
-        found = self.ledger.reserve(tab.account, attempt, nano, tokens, ordinal=ordinal, now_unix_s=self.clock())
+        found = self.ledger.reserve(
+            tab.account, attempt, bound.nano, bound.tokens, ordinal=ordinal, now_unix_s=self.clock()
+        )
         if type(found) is list:
             return found
         assert not isinstance(found, list)
         if self.journal is not None:
             try:
-                self.journal.intent(tab.scope, request_id, ordinal, found.at, nano=nano, tokens=tokens)
+                self.journal.intent(tab.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens)
             except JournalUnavailable as error:
                 if tab.terms.limits:
                     self.ledger.release(attempt)
@@ -125,14 +84,7 @@ class Billing:
             except Exception:  # whatever it is, it must not stay reserved
                 self.ledger.release(attempt)
                 raise
-        return Hold(
-            tab=tab,
-            call=call,
-            request_id=request_id,
-            ordinal=ordinal,
-            attempt=attempt,
-            bound=Bound(nano, tokens, unbounded),
-        )
+        return Hold(tab=tab, call=call, request_id=request_id, ordinal=ordinal, attempt=attempt, bound=bound)
 
     def fit(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float, *, shortens: bool) -> Shortened | Refused:
         """A shorter call that these limits may have room for, if answers are being shortened; else why there is no
@@ -152,7 +104,7 @@ class Billing:
     def answered(self, grants: Sequence[Grant], now: float) -> None:
         """Remember the answers of control."""
         for grant in grants:
-            if len(self._told) > MAX_TABS:
+            if len(self._told) > MAX_TOLD:
                 self._told.clear()
             self._told[grant.counter] = (grant, now + TOLD_S)
 
@@ -205,38 +157,6 @@ class Billing:
         self._set_back_at = steady
         return self._latest
 
-    def _open_tab(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
-        terms = terms_of(key, candidate, snapshot)
-        self._scopes += 1
-        scope = ChargeScope(
-            number=self._scopes,
-            virtual_key=key.name if key is not None else None,
-            team=key.team if key is not None else None,
-            customer=key.customer if key is not None else None,
-            provider=candidate.endpoint.name,
-            model=candidate.model,
-            variant=candidate.variant,
-            counters=tuple(_counter(limit) for limit in terms.limits),
-        )
-        is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)
-        near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
-        account, price_unknown = self.ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
-        return Tab(
-            terms=terms,
-            tariff=Tariff(terms, candidate.endpoint.bills_unfinished, self._answers_of(candidate)),
-            account=account,
-            scope=scope,
-            is_bounded=is_bounded,
-            may_shorten=near_limit == "shorten",
-            price_unknown=price_unknown,
-        )
-
-    def _answers_of(self, candidate: Candidate) -> Answers:
-        """What is known of a model's answers, which outlives the configuration."""
-        if len(self._answers) >= MAX_TABS:  # names may come from clients
-            self._answers.clear()
-        return self._answers.setdefault(candidate.id, Answers())
-
 
 def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
     """The charge for an attempt that is over."""
@@ -248,50 +168,9 @@ def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceive
     return charge_estimated(call, tariff, bound, receiver.arrived(), failure)
 
 
-def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
-    if terms.price is not None:
-        return None
-    if terms.has_budget:
-        why = "and a budget applies"
-    elif pricing.unknown == "deny":
-        why = "and pricing.unknown is deny"
-    else:
-        return None
-    what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
-    message = f"the price of {what} is not known, {why}; state it in pricing.overrides"
-    return Reason("price_unknown", message)
-
-
-_LATER = frozenset({"batch", "other"})
-_BILLED_LATER = Reason(
-    "price_unknown",
-    "its cost is known only when the provider has done it, so no budget can hold it: use a key without a budget or "
-    "with one that is soft, or state a price for each such request in pricing.overrides",
-)
-
-
-def _is_billed_later(call: Call, terms: Terms) -> bool:
-    """Whether nothing can be reserved for it: a batch, a fine-tuning."""
-    price = terms.price
-    return call.operation in _LATER and not (price is not None and (price.request_nano or price.is_by_request))
-
-
 _NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)
 
 
 def wants(shorts: Sequence[Short]) -> list[Want]:
     """What to ask control for."""
     return [short.want() for short in shorts]
-
-
-def _counter(limit: Limit) -> CounterRef:
-    period = limit.period
-    zone = str(period.zone) if period.zone is not None else ""
-    return CounterRef(
-        counter=limit.counter,
-        metric=limit.metric,
-        unit=period.unit,
-        count=period.count,
-        zone=zone,
-        counts_attempts=limit.counts_attempts,
-    )

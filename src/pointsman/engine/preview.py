@@ -22,7 +22,7 @@ def preview(plan: Plan, facts: Facts) -> Plan | Failure:
     billing = Billing(Live(call.snapshot), Ledger(), None, None)
     for choice in plan.choices:
         item = choice.candidate
-        tab = billing.tab(call.snapshot, facts.virtual_key, item)
+        tab = billing.tabs.find(call.snapshot, facts.virtual_key, item)
         found = billing.hold(tab, call, "preview", 1)
         if isinstance(found, Hold):
             billing.ledger.release(found.attempt)

@@ -62,7 +62,7 @@ class Scene:
         self.live = Live(configuration)
         self.billing = Billing(self.live, ledger or Ledger(), journal, lessor)
         self.key = configuration.virtual_keys[b"d"]
-        self.tab = self.billing.tab(self.live.snapshot, self.key, ALPHA)
+        self.tab = self.billing.tabs.find(self.live.snapshot, self.key, ALPHA)
 
     def hold(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> Hold:
         found = self.try_to_hold(call, request_id, ordinal)
@@ -408,39 +408,6 @@ def test_an_answer_that_fits_by_now_is_not_shortened() -> None:
     found = shorten(call, limit("usd", 612 * 150), left=100 * 600)
     assert found is not None
     assert found.call is call
-
-
-# Tabs.
-
-
-def test_tabs_are_made_once_and_anew_with_every_snapshot() -> None:
-    scene = Scene(configured(BUDGET))
-    billing = scene.billing
-    assert billing.tab(scene.live.snapshot, scene.key, ALPHA) is scene.tab
-    scene.live.swap(configured(BUDGET, price=False))
-    after = billing.tab(scene.live.snapshot, scene.key, ALPHA)
-    assert after.terms.price is None
-    assert after.scope.number != scene.tab.scope.number, "what stands in the journal under a number never changes"
-
-
-def test_the_terms_of_a_request_stay_those_it_was_admitted_under() -> None:
-    scene = Scene(configured(BUDGET))
-    before = scene.live.snapshot
-    scene.live.swap(configured(BUDGET, price=False))
-    after = scene.billing.tab(scene.live.snapshot, scene.key, ALPHA)
-    assert scene.billing.tab(before, scene.key, ALPHA).terms.price == PLAIN
-    assert scene.billing.tab(scene.live.snapshot, scene.key, ALPHA) is after, "the present terms stay at hand"
-
-
-def test_tabs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_TABS", 3)
-    scene = Scene(configured(BUDGET))
-    numbers = {
-        scene.billing.tab(scene.live.snapshot, scene.key, candidate(ALPHA.endpoint, f"m{one}")).scope.number
-        for one in range(20)
-    }
-    assert len(numbers) == 20
-    assert len(scene.billing._tabs.of(scene.live.snapshot)) <= 4
 
 
 # The clock.

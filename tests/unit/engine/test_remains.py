@@ -63,7 +63,9 @@ class Scene:
         return dict(line.split(": ") for line in lines.split("\r\n") if line)
 
     def take(self, name: str = "r") -> Hold:
-        found = self.billing.hold(self.billing.tab(self.snapshot, self.key, ALPHA), asking(max_tokens=100), name, 1)
+        found = self.billing.hold(
+            self.billing.tabs.find(self.snapshot, self.key, ALPHA), asking(max_tokens=100), name, 1
+        )
         assert isinstance(found, Hold)
         return found
 

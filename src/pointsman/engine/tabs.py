@@ -1,0 +1,150 @@
+"""The terms of a virtual key at a candidate, worked out once, and the reservations they ask for.
+
+An attempt whose answer counts in a limit must have a bound, so that its reservation is one. If its request states none,
+it is sent with the bound that the request has without saying so: that of the model, or that of a completion.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.domain.calls import Call
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.limits import Limit
+from pointsman.domain.plans import Reason
+from pointsman.domain.snapshots import Pricing, Snapshot
+from pointsman.domain.targets import Candidate
+from pointsman.engine.memos import Memo
+from pointsman.journal.records import ChargeScope, CounterRef
+from pointsman.money.charges import Answers, Bound, Tariff
+from pointsman.money.ledger import Account, Ledger
+from pointsman.money.pricing import most_output, upper_bound
+from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
+from pointsman.money.terms import Terms, terms_of
+from pointsman.wire.dialects import DIALECTS
+
+MAX_TABS = 20_000
+
+
+class Tab(Struct, frozen=True, kw_only=True, eq=False):
+    """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
+    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
+
+    terms: Terms
+    tariff: Tariff
+    account: Account
+    scope: ChargeScope
+    is_bounded: bool
+    may_shorten: bool
+    price_unknown: Reason | None  # why nothing that costs may be sent
+
+    def bounded(self, call: Call) -> tuple[Call, Bound] | Reason:
+        """The call with a bound on its answer, if it needs one, and the most that it can cost. A `Reason` says why it
+        must not be sent."""
+        dialect = DIALECTS[call.head.dialect]
+        is_for_free = dialect.is_free(call)
+        if self.price_unknown is not None and not is_for_free:
+            return _BILLED_LATER if self.terms.has_budget and _is_billed_later(call, self.terms) else self.price_unknown
+        if self.is_bounded and call.max_tokens is None:
+            if dialect.takes_bound(call):
+                call = replace(call, max_tokens=most_output(self.terms, call))
+            elif self.terms.has_budget and _is_billed_later(call, self.terms) and not is_for_free:
+                return _BILLED_LATER
+        nano, tokens = upper_bound(self.terms, call) if not is_for_free else (0, 0)
+        unbounded = unbounded_of(self.terms, call) if not is_for_free else None
+        if unbounded is not None:
+            why_not = not_bounded(self.terms, unbounded) if self.terms.has_budget else None
+            if why_not is not None:
+                return why_not
+            nano = most_nano(self.terms, call, unbounded)
+        return call, Bound(nano, tokens, unbounded)
+
+
+class Tabs:
+    """The tabs of a worker. Those of a snapshot go with it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._tabs = Memo[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
+        self._answers: dict[str, Answers] = {}  # by candidate
+        self._scopes = 0
+
+    def find(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+        """The terms for attempts of a key at a candidate, under the snapshot that their request was admitted under."""
+        tabs = self._tabs.of(snapshot)
+        tab = tabs.get((key, candidate))
+        if tab is None:
+            tab = tabs[key, candidate] = self._open(snapshot, key, candidate)
+        return tab
+
+    def _open(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+        terms = terms_of(key, candidate, snapshot)
+        self._scopes += 1
+        scope = ChargeScope(
+            number=self._scopes,
+            virtual_key=key.name if key is not None else None,
+            team=key.team if key is not None else None,
+            customer=key.customer if key is not None else None,
+            provider=candidate.endpoint.name,
+            model=candidate.model,
+            variant=candidate.variant,
+            counters=tuple(_counter(limit) for limit in terms.limits),
+        )
+        is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)
+        near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
+        account, price_unknown = self._ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
+        return Tab(
+            terms=terms,
+            tariff=Tariff(terms, candidate.endpoint.bills_unfinished, self._answers_of(candidate)),
+            account=account,
+            scope=scope,
+            is_bounded=is_bounded,
+            may_shorten=near_limit == "shorten",
+            price_unknown=price_unknown,
+        )
+
+    def _answers_of(self, candidate: Candidate) -> Answers:
+        """What is known of a model's answers, which outlives the configuration."""
+        if len(self._answers) >= MAX_TABS:  # names may come from clients
+            self._answers.clear()
+        return self._answers.setdefault(candidate.id, Answers())
+
+
+def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
+    if terms.price is not None:
+        return None
+    if terms.has_budget:
+        why = "and a budget applies"
+    elif pricing.unknown == "deny":
+        why = "and pricing.unknown is deny"
+    else:
+        return None
+    what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
+    message = f"the price of {what} is not known, {why}; state it in pricing.overrides"
+    return Reason("price_unknown", message)
+
+
+_LATER = frozenset({"batch", "other"})
+_BILLED_LATER = Reason(
+    "price_unknown",
+    "its cost is known only when the provider has done it, so no budget can hold it: use a key without a budget or "
+    "with one that is soft, or state a price for each such request in pricing.overrides",
+)
+
+
+def _is_billed_later(call: Call, terms: Terms) -> bool:
+    """Whether nothing can be reserved for it: a batch, a fine-tuning."""
+    price = terms.price
+    return call.operation in _LATER and not (price is not None and (price.request_nano or price.is_by_request))
+
+
+def _counter(limit: Limit) -> CounterRef:
+    period = limit.period
+    zone = str(period.zone) if period.zone is not None else ""
+    return CounterRef(
+        counter=limit.counter,
+        metric=limit.metric,
+        unit=period.unit,
+        count=period.count,
+        zone=zone,
+        counts_attempts=limit.counts_attempts,
+    )
