@@ -104,7 +104,6 @@ def compile_document(
         secret_files=secret_files,
         content=loaded.content,
         folder=folder,
-        keys=directory,
         owners=governed.owners,
     )
     return Checked(compiled, problems, secret_files)

@@ -4,11 +4,14 @@ The encoding is that of pickle: it keeps one object one object, such as the endp
 takes any struct, also those that only one provider or strategy knows. Pickle by itself can run code and would write
 anything. Here a file can make structs and enum members of this package and nothing else, and three kinds of values are
 named instead of written: secrets by their references, a catalog by its digest, time zones and paths as text.
+
+The bytes begin with a digest of the fields of all structs in them, so structs that changed since are noticed.
 """
 
 import pickle
 from collections.abc import Callable
 from enum import Enum
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ class _Freezer(pickle.Pickler):
     def __init__(self, file: BytesIO) -> None:
         super().__init__(file, protocol=5)
         self.secrets: dict[str, Secret] = {}
+        self.kinds: set[type[Struct]] = set()
 
     def persistent_id(self, value: Any) -> tuple[str, str] | None:
         if isinstance(value, Secret) and value.reference is not None:
@@ -40,6 +44,8 @@ class _Freezer(pickle.Pickler):
             return "catalog", value.digest
         if isinstance(value, ZoneInfo):
             return "zone", value.key
+        if isinstance(value, Struct):
+            self.kinds.add(type(value))
         return ("path", str(value)) if isinstance(value, Path) else None
 
 
@@ -47,6 +53,7 @@ class _Thawer(pickle.Unpickler):
     def __init__(self, data: bytes, find: Find) -> None:
         super().__init__(BytesIO(data))
         self._find = find
+        self.kinds: set[type[Struct]] = set()
 
     def persistent_load(self, named: Any) -> object:
         kind, name = named
@@ -59,7 +66,10 @@ class _Thawer(pickle.Unpickler):
             return super().find_class(module, name)
         if module.startswith("pointsman."):
             found = super().find_class(module, name)
-            if isinstance(found, type) and issubclass(found, Struct | Enum):
+            if isinstance(found, type) and issubclass(found, Struct):
+                self.kinds.add(found)
+                return found
+            if isinstance(found, type) and issubclass(found, Enum):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} has no place in such a file")
 
@@ -69,12 +79,22 @@ def freeze(value: object) -> tuple[bytes, dict[str, Secret]]:
     file = BytesIO()
     freezer = _Freezer(file)
     freezer.dump(value)
-    return file.getvalue(), freezer.secrets
+    return _shape(freezer.kinds) + file.getvalue(), freezer.secrets
 
 
 def thaw(data: bytes, find: Find) -> Any:
     """Return the value that was frozen. Raise `FrozenError`, and the errors of `find`."""
+    shape, thawer = data[:32], _Thawer(data[32:], find)
     try:
-        return _Thawer(data, find).load()
+        value = thawer.load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, KeyError) as error:
         raise FrozenError(str(error)) from error
+    if _shape(thawer.kinds) != shape:
+        raise FrozenError("structs have other fields in this version")
+    return value
+
+
+def _shape(kinds: set[type[Struct]]) -> bytes:
+    """Return a digest of the names of structs and of their fields."""
+    fields = sorted(f"{kind.__module__}.{kind.__qualname__}: {kind.__struct_fields__}" for kind in kinds)
+    return sha256("\n".join(fields).encode()).digest()

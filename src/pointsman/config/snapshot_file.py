@@ -43,16 +43,14 @@ class OutdatedError(SnapshotError):
 
 class Compiled(Struct, frozen=True, kw_only=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
-    those of the data folder that change its catalog; `keys` is the directory of further keys. `owners` are teams and
-    customers, such as `team:research`. `content` is the document, unless a snapshot file was read, and `folder` is the
-    folder that its relative paths start at."""
+    those of the data folder that change its catalog. `owners` are teams and customers, such as `team:research`.
+    `content` is the document, unless a snapshot file was read, and `folder` is where its relative paths start."""
 
     snapshot: Snapshot
     settings: Settings
     secret_files: frozenset[Path]
     content: bytes
     folder: Path
-    keys: KeyDirectory | None = None
     owners: frozenset[str] = frozenset()
 
 
@@ -71,10 +69,10 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 def write_snapshot(path: Path, compiled: Compiled) -> None:
     """Put it in place, whole or not at all. Raises `OSError`."""
-    keys, snapshot = compiled.keys, compiled.snapshot
-    if isinstance(snapshot.virtual_keys, FileKeys):
-        snapshot = replace(snapshot, virtual_keys=snapshot.virtual_keys.own)
-    data, secrets = freeze(replace(compiled, snapshot=snapshot, keys=None, content=b""))
+    snapshot, table, keys = compiled.snapshot, compiled.snapshot.virtual_keys, None
+    if isinstance(table, FileKeys):
+        snapshot, keys = replace(snapshot, virtual_keys=table.own), table.directory
+    data, secrets = freeze(replace(compiled, snapshot=snapshot, content=b""))
     accepted = Accepted(
         content=compiled.content,
         folder=str(compiled.folder),
@@ -117,7 +115,7 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     keys, snapshot = read_keys(path, accepted), compiled.snapshot
     if keys is not None:
         snapshot = replace(snapshot, virtual_keys=FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits))
-    return replace(compiled, snapshot=snapshot, keys=keys)
+    return replace(compiled, snapshot=snapshot)
 
 
 def _catalog(digest: str, data_dir: Path) -> ModelCatalog:

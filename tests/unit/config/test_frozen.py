@@ -6,9 +6,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import Struct
 
 from pointsman.config.catalog import packaged
 from pointsman.config.frozen import FrozenError, freeze, thaw
+from pointsman.domain import origin
 from pointsman.domain.limits import Period
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import ProviderKey
@@ -57,7 +59,21 @@ class Trap:
 @pytest.mark.parametrize("value", [Trap(), os.system, freeze, Secret, ZoneInfo, print])
 def test_nothing_but_structs_is_taken(value: object) -> None:
     with pytest.raises(FrozenError, match="has no place in such a file"):
-        thaw(pickle.dumps(value), nothing)
+        thaw(bytes(32) + pickle.dumps(value), nothing)
+
+
+def test_a_struct_that_has_other_fields_by_now_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = freeze([Origin("https", "api.test", 443)])
+
+    class Later(Struct, frozen=True):
+        host: str
+        scheme: str
+        port: int
+
+    Later.__module__, Later.__qualname__ = Origin.__module__, "Origin"
+    monkeypatch.setattr(origin, "Origin", Later)
+    with pytest.raises(FrozenError, match="other fields"):
+        thaw(data, nothing)
 
 
 def test_bytes_that_are_nothing_of_the_kind() -> None:

@@ -32,4 +32,4 @@ def test_owners_are_named(tmp_path: Path) -> None:
 
 def test_without_a_file_of_keys_there_is_no_directory(tmp_path: Path) -> None:
     text = TEXT.replace("keys_file: keys.jsonl, ", "virtual_keys: {me: env.CLIENT_KEY}, ")
-    assert compiled(text, folder=tmp_path).keys is None
+    assert isinstance(compiled(text, folder=tmp_path).snapshot.virtual_keys, dict)
