@@ -32,7 +32,6 @@ from pointsman.link.frames import (
     Hello,
     InForce,
     Inquiry,
-    Metrics,
     MetricsAsk,
     NewSnapshot,
     Recall,
@@ -150,7 +149,7 @@ class Lessor:
             self._signal()
         elif frame.number in self._metrics:
             waiting, found = self._metrics[frame.number]
-            found[line.hello.epoch] = frame.page if isinstance(frame, Metrics) else b""
+            found[line.hello.epoch] = frame.page
             if len(found) >= len(self._lines) and not waiting.done():
                 waiting.set_result(None)
 
@@ -199,7 +198,7 @@ class Lessor:
             pass
         finally:
             del self._metrics[number]
-        return {epoch: page for epoch, page in found.items() if page}
+        return found
 
     async def _beat(self) -> None:
         """Show the workers that control is there."""

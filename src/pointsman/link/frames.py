@@ -51,13 +51,6 @@ class Draining(Struct, frozen=True, array_like=True, tag=5):
     """No new requests are taken; no window will be opened any more."""
 
 
-class OlderMetrics(Struct, frozen=True, array_like=True, tag=6):
-    """The lines of text that a worker of an older version answers with while it drains. They are not used."""
-
-    number: int
-    lines: list[str]
-
-
 class Metrics(Struct, frozen=True, array_like=True, tag=7):
     """The answer to `MetricsAsk`: a page as `telemetry.metrics` encodes it."""
 
@@ -148,7 +141,7 @@ class Reply(Struct, frozen=True, array_like=True, tag=26):
     failure: str | None = None
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | OlderMetrics | Metrics | StateAsk | StateTold | Inquiry
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateAsk | StateTold | Inquiry
 FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend | StateAnswer | Reply
 
 _ENCODER = msgspec.msgpack.Encoder()
