@@ -4,6 +4,8 @@ from collections import Counter
 from time import monotonic
 from typing import Any
 
+from msgspec.structs import replace
+
 from integration.gateway import Gateway, chat, run, serving, until
 from pointsman.routing.health import CREDENTIAL_BLOCK_S
 from pointsman.simulate import Settings
@@ -72,7 +74,7 @@ def test_rejected_key_is_replaced_and_blocked_and_tried_again_later() -> None:
             alpha._key_faults[FIRST].clear()
             block = gateway.live.key_blocks["alpha", "first", None]
             assert block.until - monotonic() <= CREDENTIAL_BLOCK_S <= block.until - began_at
-            gateway.live.key_blocks["alpha", "first", None] = type(block)(monotonic(), block.failure, block.count)
+            gateway.live.key_blocks["alpha", "first", None] = replace(block, until=monotonic())
             for answer in await gateway.ask_many(10, 1, chat()):
                 assert answer.status == 200
             assert used(gateway) == {FIRST: 11, SECOND: 50}
