@@ -30,7 +30,7 @@ from pointsman.domain.snapshots import counters_of
 from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.frames import FromControl, Inquiry, Reply
-from pointsman.link.inquirer import AwayError, Item
+from pointsman.link.inquirer import AwayError, Inquirer, Item
 from pointsman.money.leases import LeaseBook
 
 TOKEN = "pm-admin-token-of-the-tests"
@@ -136,12 +136,12 @@ class ControlPlane:
         return answer.json()
 
 
-class Direct:
+class Direct(Inquirer):
     """The line from admin to control where both are in this process."""
 
     def __init__(self, desk: Desk) -> None:
+        super().__init__("")
         self.desk = desk
-        self.is_away = False
 
     async def ask(self, inquiry: Struct, item: type[Item], within_s: float = 0.0) -> list[Item]:
         found: list[Item] = []
@@ -152,8 +152,6 @@ class Direct:
                 raise AwayError(frame.failure)
             found.extend(msgspec.msgpack.decode(frame.items, type=list[item]))  # type: ignore[valid-type]
 
-        if self.is_away:
-            raise AwayError("the control process is away")
         await self.desk.answer(Inquiry(1, msgspec.msgpack.encode(inquiry)), take)
         return found
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from time import time
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 from fastapi import Depends, HTTPException, Request, Response
@@ -14,21 +14,13 @@ from pointsman.admin.metrics import WorkerPages
 from pointsman.control.inquiries import ControlState, StateInquiry
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
-from pointsman.link.inquirer import ANSWER_S, Item
-
-
-class ControlAsker(Protocol):
-    """The line to the control process."""
-
-    async def ask(self, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
-        """Return all items of the answer. Raises `AwayError`."""
-        ...
+from pointsman.link.inquirer import Inquirer
 
 
 class Services(Struct, kw_only=True, eq=False):
     """The parts of the admin process. `metrics_are_open` says that they may be read without a token."""
 
-    control: ControlAsker
+    control: Inquirer
     store: Reports
     token: AdminToken
     metrics_token: AdminToken | None = None
