@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, TimeSpan, usd
+from pointsman.admin.services import Has, TimeSpan, as_json, usd
 from pointsman.control.store.reports import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
@@ -35,47 +35,10 @@ _COLUMNS = {By.KEY: "virtual_key"}
 Name = Annotated[str, Field(max_length=300)]
 
 
-class UsageRow(BaseModel):
-    """Sums over attempts; by tag, over requests, whose provider, model and variant are those of their last attempt.
-    Money in nano-dollars and, as text, in dollars. Of `cost_nano`, providers told all but `estimated_nano`, which is
-    estimated, and `reserved_nano`, which is what was reserved where nothing could be estimated. Budgets hold
-    `held_nano` beyond it until attempts are reconciled or their windows end. `hour` and `day` are when they begin, in
-    Unix seconds; days are UTC's."""
-
-    key: str | None = None
-    team: str | None = None
-    customer: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    variant: str | None = None
-    hour: int | None = None
-    day: int | None = None
-    tag: str | None = None
-    requests: int | None = None
-    attempts: int | None = None
-    failures: int | None = None
-    tokens_in: int = 0
-    tokens_out: int = 0
-    tokens_cached: int | None = None
-    tokens_reasoning: int | None = None
-    cost_nano: int = 0
-    cost_usd: str = "0"
-    estimated_nano: int = 0
-    reserved_nano: int = 0
-    held_nano: int | None = None
-    unpriced: int | None = None
-
-
-class UsageReport(BaseModel):
-    """The answer: from `since` up to `until`, in Unix seconds; whole hours. `more` says that there are further rows:
-    ask again with `offset`. `total` is of all rows, and of those there is no room for; absent where rows overlap: by
-    tag, a request with two tags counts once for each."""
-
-    since: float
-    until: float
-    rows: list[UsageRow]
-    total: UsageRow | None = None
-    more: bool = False
+# The order of the columns of a row.
+_SUMS = ("requests", "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+_MONEY = ("cost_nano", "cost_usd", "estimated_nano", "reserved_nano", "held_nano", "unpriced")
+_ROW = (*By, *_SUMS, *_MONEY)
 
 
 def _parted(values: list[str]) -> list[str]:
@@ -108,9 +71,18 @@ class UsageQuery(TimeSpan):
         return {name: value for name, value in given.items() if value is not None}
 
 
-@router.get("/usage", response_model=UsageReport)
+@router.get("/usage")
 async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Response:
-    """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag."""
+    """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag: from `since`
+    up to `until`, in Unix seconds; whole hours.
+
+    Rows are sums over attempts; by tag, over requests, whose provider, model and variant are those of their last
+    attempt. Money is in nano-dollars and, as text, in dollars. Of `cost_nano`, providers told all but `estimated_nano`,
+    which is estimated, and `reserved_nano`, which is what was reserved where nothing could be estimated. Budgets hold
+    `held_nano` beyond it until attempts are reconciled or their windows end. `hour` and `day` are when they begin, in
+    Unix seconds; days are UTC's. `more` says that there are further rows: ask again with `offset`. `total` is of all
+    rows, and of those there is no room for; absent where rows overlap: by tag, a request with two tags counts once for
+    each."""
     start, end = asked.bounds()
     columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
     filters = asked.filters()
@@ -132,24 +104,21 @@ def _answer(asked: UsageQuery, span: Rows, found: list[dict[str, Any]], sums: li
     rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
     if asked.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
-    total = _row(sums[0]) if sums and sums[0]["nano"] is not None else None
-    answer = UsageReport(since=span.since, until=span.until, rows=rows, total=total, more=len(found) > asked.limit)
-    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+    answer = {"since": span.since, "until": span.until, "rows": rows, "more": len(found) > asked.limit}
+    return as_json(answer | {"total": _row(sums[0])} if sums and sums[0]["nano"] is not None else answer)
 
 
-def _row(row: dict[str, Any]) -> UsageRow:
-    nano = row.pop("nano")
-    key = row.pop("virtual_key", None)
-    return UsageRow(key=key, cost_nano=nano, cost_usd=usd(nano), **row)
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    known = {**row, "key": row.get("virtual_key"), "cost_nano": row["nano"], "cost_usd": usd(row["nano"])}
+    return {name: known[name] for name in _ROW if known.get(name) is not None}
 
 
-def _csv(rows: list[UsageRow]) -> str:
+def _csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
-    data = [row.model_dump(exclude_none=True) for row in rows]
-    names = list(dict.fromkeys(name for row in data for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names)
     writer.writeheader()
-    writer.writerows({name: _safe(value) for name, value in row.items()} for row in data)
+    writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
