@@ -144,7 +144,7 @@ def test_recovered_provider_is_used_again() -> None:
             ]
             alpha.set_fault(None)
             condition = gateway.live.conditions["alpha/gpt-4o-mini"]
-            await until(lambda: condition.health(monotonic()).value == "recovering", "the block ends")
+            await until(lambda: condition.health(monotonic()) == "recovering", "the block ends")
             answer = await gateway.ask(chat())
             assert answer.headers["x-pointsman-provider"] == "alpha"
             assert not [name for name in await gateway.metrics() if name.startswith("pointsman_target_unhealthy")]

@@ -26,7 +26,7 @@ from pointsman.routing.view import Dice, View
 from pointsman.routing.weights import Draw
 
 MAX_KEPT = 8192  # entries of each memo
-STANDS_S = 0.1  # how long an objection of live state is kept, for its message tells the time that is left
+STANDS_S = 1.0  # how long an objection of live state is kept at most, for its message tells the time that is left
 
 Choices = tuple[Choice, ...]
 
@@ -81,7 +81,10 @@ class CandidateSet:
                 before = self._static.get(item)
                 if before is None or before.reason.is_last_resort:
                     _note(found, item, policy, check(item, facts, view, now))
-        until = inf if found == self._static else now + STANDS_S
+        until = inf
+        if found != self._static:
+            ends = [verdict.reason.until for verdict in found.values() if verdict.reason.until is not None]
+            until = min([now + STANDS_S, *ends])
         if found:
             found = {item: found[item] for item in self._candidates if item in found}
         left = [item for item in self._candidates if item not in found]
