@@ -41,7 +41,8 @@ class AnswerPassage:
         if self.failure is None:
             self.failure = failure
         if not self.is_over:
-            self._end()
+            self.is_over = True
+            self._claim = None
             if self.leg is not None:
                 self.leg.cancel()
 
@@ -105,9 +106,6 @@ class AnswerPassage:
         self._finish()
 
     def _finish(self) -> None:
-        self._end()
-        self._bell.ring()
-
-    def _end(self) -> None:
         self.is_over = True
-        self._claim = None  # else the attempt and its receiver would refer to each other
+        self._claim = None  # nobody claims after this, and nothing of the request refers back to it
+        self._bell.ring()

@@ -1,11 +1,12 @@
 """Eager tasks: they start at once, and go on inside the callback that wakes them."""
 
+import asyncio
 import gc
 import logging
 
 import pytest
 
-from pointsman.engine.tasks import EagerTask, Waiter
+from pointsman.engine.tasks import Bell, EagerTask, Waiter
 
 
 class Stop(Exception):  # noqa: N818
@@ -263,3 +264,39 @@ def test_one_task_may_cancel_another_that_is_waking_it() -> None:
     task_b.resume()
     assert log == ["a", "b", "b stopped"]
     assert task_b.is_done
+
+
+def test_bell_wakes_its_coroutine_time_and_again() -> None:
+    bell = Bell()
+    log: list[bool] = []
+
+    async def run() -> None:
+        while len(log) < 3:
+            log.append(await bell)
+
+    task = EagerTask(run(), Stop)
+    bell.ring()
+    task.resume()
+    assert log == [True], "a ring that nobody waited for is kept"
+    bell.ring()
+    bell.ring()
+    assert log == [True] * 3
+    assert task.is_done
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_bell_is_waited_for_within_a_time(rings: bool) -> None:
+    async def main() -> None:
+        bell, log = Bell(), []
+
+        async def run() -> None:
+            log.append(await bell.within(60.0 if rings else 0.001))
+
+        EagerTask(run(), Stop).resume()
+        if rings:
+            bell.ring()
+        while not log:
+            await asyncio.sleep(0.001)
+        assert log == [rings]
+
+    asyncio.run(main())
