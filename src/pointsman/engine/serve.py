@@ -67,7 +67,7 @@ async def run_plan(
     no complete answer, if it has none."""
     log, plan = answer.log, answer.log.plan
     assert plan is not None
-    again: Try | None = None  # the same once more, which is no matter of the plan
+    again: Try | None = None  # the same attempt once more: the plan has no say in it
     try:
         while True:
             now = monotonic()
@@ -77,7 +77,7 @@ async def run_plan(
                 attempt = Attempt(engine, log, call, step, answer.claim)
                 found = attempt.reserve(call, now)
                 if found is not None and isinstance(step, Hedge):
-                    plan = replace(plan, hedge_after_s=None)  # a rival is not worth waiting for room
+                    plan = replace(plan, hedge_after_s=None)  # a rival never waits for room
                 elif found is not None and (left_out := await find_room(attempt, found, now)) is not None:
                     log.left_out += (left_out,)
                 else:
