@@ -42,7 +42,7 @@ def test_latest_requests_are_a_table(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["requests", "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
-        lines = [line for line in done.output.splitlines() if request_id(0, NOW)[:8] in line]
+        lines = [line for line in done.output.splitlines() if "-7000-8000-" in line]  # a part of every id
         assert ["worker died" in line for line in lines] == [True, False, False], "the newest first"
         assert "$0.00000007 " in lines[2]
         assert all(word in lines[1] for word in (" you ", " chat ", " openai ", " 429 ", request_id(2, NOW + 1)))
