@@ -52,11 +52,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     from pointsman.cli._configuration import compiled_or_exit
     from pointsman.domain.calls import Facts
     from pointsman.domain.failures import Failure, Refusal
-    from pointsman.domain.plans import Plan
-    from pointsman.engine.live import Live
-    from pointsman.engine.preview import preview
+    from pointsman.engine.preview import decide_unsent
     from pointsman.routing.admit import check_time
-    from pointsman.routing.decide import decide
     from pointsman.routing.explain import as_data, as_lines
 
     body = _read_body(request, model, stream=stream)
@@ -66,9 +63,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     try:
         facts = Facts(_parse(snapshot, path, header or [], body), virtual_key)
         refused = check_time(virtual_key, time.time())
-        decision = refused or decide(facts, Live(snapshot), Random(seed), now)
-        if isinstance(decision, Plan):
-            decision = preview(decision, facts)
+        decision = refused or decide_unsent(facts, Random(seed), now)
     except Refusal as refusal:
         decision = refusal.failure
     if as_json:

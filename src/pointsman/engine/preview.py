@@ -1,4 +1,4 @@
-"""What billing would say of a plan, for who wants to know beforehand: as a request meets it, with nothing spent yet."""
+"""Decides on a request without sending it, as `explain` does: every provider counts as healthy, every limit as unused."""
 
 from time import monotonic
 
@@ -11,7 +11,14 @@ from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
 from pointsman.money.fit import Shortened
 from pointsman.money.ledger import Ledger
-from pointsman.routing.decide import nothing_left, without
+from pointsman.routing.decide import decide, nothing_left, without
+from pointsman.routing.view import Dice
+
+
+def decide_unsent(facts: Facts, rng: Dice, now: float) -> Plan | Failure:
+    """The plan of a request after billing, or its refusal. `now` is in monotonic seconds."""
+    plan = decide(facts, Live(facts.call.snapshot), rng, now)
+    return preview(plan, facts) if isinstance(plan, Plan) else plan
 
 
 def preview(plan: Plan, facts: Facts) -> Plan | Failure:
