@@ -1,4 +1,4 @@
-"""Decides on a request without sending it, as `explain` does: every provider counts as healthy, every limit as unused."""
+"""Decides on a request without sending it: every provider counts as healthy, and every limit as unused."""
 
 from time import monotonic
 
