@@ -39,6 +39,12 @@ class AnswerReader:
     or in chunks, and leaves the connection open.
     """
 
+    __slots__ = (
+        "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof", "_parser",
+        "_pieces", "_tail", "body", "decoder", "fault", "has_head", "headers", "is_bodiless", "is_done", "is_head_new",
+        "is_keep_alive", "is_plain", "is_silent", "on_body", "on_header", "status",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by the parser without a Python frame, as is `on_header`

@@ -23,6 +23,11 @@ _FRESH_S = 1.0  # how long a draining server waits for the first request of a co
 class ClientConnection(asyncio.Protocol):
     """The protocol of one connection. `deadline` and `watched_until` are those of `deadlines.Expiring`."""
 
+    __slots__ = (
+        "_exchanges", "_framer", "_is_reading_paused", "_shared", "_transport", "_unsent", "deadline", "watched_until",
+        "write_due",
+    )  # fmt: skip
+
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._framer = Framer(shared.limits, shared.memo)

@@ -28,6 +28,11 @@ _FULL = Failure(failures.OVERLOADED_GATEWAY, "the gateway holds as many request 
 class Exchanges:
     """Serves the requests that the framer finds. It is the `Client` of its exchanges."""
 
+    __slots__ = (
+        "_clock", "_exchange", "_framer", "_handler", "_held", "_line", "_shared", "_since", "body", "is_fresh",
+        "is_write_paused", "peer", "transport",
+    )  # fmt: skip
+
     def __init__(self, line: ClientLine, framer: Framer, shared: Shared) -> None:
         self._line = line
         self._framer = framer

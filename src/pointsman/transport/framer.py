@@ -71,6 +71,11 @@ class Framer:
     framer holds of one that is collected.
     """
 
+    __slots__ = (
+        "_buffer", "_collected", "_dropped", "_framing", "_is_held", "_known", "_limits", "_memo", "_scanned", "body",
+        "failure", "head", "held", "length", "received", "state",
+    )  # fmt: skip
+
     def __init__(self, limits: Limits, memo: HeadMemo) -> None:
         self._limits = limits
         self._memo = memo

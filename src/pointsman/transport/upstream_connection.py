@@ -45,6 +45,11 @@ class UpstreamConnection(asyncio.Protocol):
     It is closed for good by anything but a whole answer that ends where it should.
     """
 
+    __slots__ = (
+        "_clock", "_connect_deadline", "_idle_deadline", "_is_behind", "_is_closed", "_is_write_paused", "_owner",
+        "_phase", "_reader", "_reused_at", "_transport", "deadline", "leg", "stop_connecting", "watched_until",
+    )  # fmt: skip
+
     def __init__(self, owner: ConnectionKeeper, leg: Leg, connect_deadline: float) -> None:
         self._owner = owner
         self._clock = owner.deadlines.clock
