@@ -74,7 +74,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         if call.fields:
             fields = self._bounded(call, NEWER)
             if call.model:
-                fields = {**fields, "model": _model_name(candidate.model)}
+                fields["model"] = _model_name(candidate.model)
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
@@ -102,11 +102,12 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         return found
 
     def _bounded(self, call: Call, of_chats: str) -> dict[str, Raw]:
-        """The fields of a call, with its bound in the field that the provider reads. A bound that the client states
-        otherwise is lowered where it stands; one that it does not state is put in, for a chat into `of_chats`."""
-        tokens, fields = call.max_tokens, call.fields
+        """A copy of a call's fields, with its bound in the field that the provider reads. A bound that the client
+        states otherwise is lowered where it stands; one that it does not state is put in, for a chat into
+        `of_chats`."""
+        tokens, fields = call.max_tokens, call.fields.copy()
         if tokens is not None and tokens != call.stated_tokens:
-            names, fields = _BOUNDS[call.operation], fields.copy()
+            names = _BOUNDS[call.operation]
             if fields.keys().isdisjoint(names):  # as nearly always
                 fields[of_chats if call.operation == "chat" else names[0]] = Raw(b"%d" % tokens)
                 return fields
@@ -115,8 +116,9 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
                 if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
                     fields[name] = Raw(b"%d" % tokens)
         elif tokens is None and not self.takes_unlimited:  # to leave out -1 means the same
-            names = tuple([name for name in _BOUNDS.get(call.operation, ()) if fields.get(name) == _UNLIMITED])
-            return {name: value for name, value in fields.items() if name not in names} if names else fields
+            for name in _BOUNDS.get(call.operation, ()):
+                if fields.get(name) == _UNLIMITED:
+                    del fields[name]
         return fields
 
     def is_answer(self, status: int) -> bool:
@@ -164,8 +166,7 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         quirks = candidate.endpoint.quirks
         if type(quirks) is not Quirks:
             quirks = self.quirks
-        is_placed = call.max_tokens is not None and call.max_tokens == call.stated_tokens
-        fields = (call.fields if is_placed else self._bounded(call, quirks.output_bound)).copy()
+        fields = self._bounded(call, quirks.output_bound)
         fields["model"] = _model_name(candidate.model)
         if not self.streams_usage:
             fields.pop("stream_options", None)

@@ -67,7 +67,11 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
 
     def normalised(self, tier: str | None = None) -> Usage:
         inputs, outputs = self.prompt_tokens_details, self.completion_tokens_details
-        if inputs is None and outputs is None and tier is None and self.input_tokens is None and not self._has_tools():
+        has_tools = not (
+            self.num_sources_used is self.server_tool_use is _NO_VALUE
+            and self.server_side_tool_usage_details is self.tool_calls_details is _NO_VALUE
+        )
+        if inputs is None and outputs is None and tier is None and self.input_tokens is None and not has_tools:
             return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
         inputs = inputs or self.input_tokens_details or self.input_token_details or _NO_DETAILS
         outputs = outputs or self.output_tokens_details or _NO_DETAILS
@@ -81,19 +85,11 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
             image_in=inputs.image_tokens or 0,
             image_out=outputs.image_tokens or 0,
             tier=tier,
-            tools=self._tools(),
+            tools=self._tools() if has_tools else None,
         )
 
-    def _has_tools(self) -> bool:
-        return not (
-            self.num_sources_used is self.server_tool_use is _NO_VALUE
-            and self.server_side_tool_usage_details is self.tool_calls_details is _NO_VALUE
-        )
-
-    def _tools(self) -> tuple[tuple[str, int], ...] | None:
-        """Calls of tools that the provider ran, by the tool's name; `None` where it does not tell."""
-        if not self._has_tools():
-            return None
+    def _tools(self) -> tuple[tuple[str, int], ...]:
+        """Calls of tools that the provider ran, by the tool's name."""
         found: dict[str, int] = {}
         for raw in (self.server_side_tool_usage_details, self.server_tool_use, self.tool_calls_details):
             for name, count in _counts(raw).items():

@@ -73,7 +73,7 @@ class AnswerReader:
         self._is_stray = False
         self._framing_bytes = 0
         self._interim = 0
-        self._tail = b""
+        self._tail = b""  # what has come last: at least four bytes, if there were so many
 
     def reset(self) -> None:
         """Expect another answer."""
@@ -107,10 +107,13 @@ class AnswerReader:
             self.is_plain = False
         pieces = self._pieces
         if had_head and pieces and not (self.fault or self.decoder or self.is_done):
-            self.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+            if len(pieces) == 1:  # as nearly always
+                self.body = pieces.pop()
+            else:
+                self.body = b"".join(pieces)
+                pieces.clear()
             if self._is_chunked:
-                self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+                self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
                 self._framing_bytes = 0
             return PIECE
         self.is_head_new = self.has_head and not had_head
@@ -245,7 +248,7 @@ class AnswerReader:
             if not self._ends_cleanly(data, size + (0 if had_head else data.find(b"\r\n\r\n") + 4)):
                 self.is_keep_alive = False
         elif self._is_chunked:
-            self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+            self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
             self._framing_bytes = 0 if size else self._framing_bytes + len(data)
             if self._framing_bytes > MAX_FRAMING_BYTES and self.fault is None:
                 self.fault = "the answer's chunks carry no body"

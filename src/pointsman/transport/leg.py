@@ -136,12 +136,6 @@ class Leg:
         return b"%b %b%b%b%b" % (request.method, request.target, request_line_end, request.headers, length)
 
     @property
-    def apart(self) -> bytes:
-        """A body that is too large to be copied behind its head."""
-        body = self.request.body
-        return body if len(body) > MAX_JOINED_BYTES and not self.is_uploading else b""
-
-    @property
     def is_replayable(self) -> bool:
         """Whether sending all of it again is possible and allowed."""
         return self.request.is_replayable

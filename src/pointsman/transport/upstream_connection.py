@@ -17,7 +17,7 @@ from pointsman.transport._sockets import set_reading
 from pointsman.transport.answer_reader import PIECE, WHOLE, AnswerReader
 from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.decoding import UndecodableError
-from pointsman.transport.leg import Leg
+from pointsman.transport.leg import MAX_JOINED_BYTES, Leg
 
 STALE_S = 0.25  # a kept-alive connection that was dead is lost within a round trip; later, the provider was at work
 
@@ -126,16 +126,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def start(self, leg: Leg) -> None:
         """Send a leg over this connection, which is made and idle."""
-        transport, clock = self._transport, self._clock
+        transport, clock, request = self._transport, self._clock, leg.request
         assert transport is not None
         self.leg = leg
         leg.carrier = self
-        self._reader.is_bodiless = leg.request.method == b"HEAD"
+        self._reader.is_bodiless = request.method == b"HEAD"
         self._reused_at = clock()
         try:
             transport.write(leg.message(self._owner.request_line_end))
-            if apart := leg.apart:
-                transport.write(apart)
+            if len(request.body) > MAX_JOINED_BYTES and not leg.is_uploading:
+                transport.write(request.body)
         except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
             asyncio.get_running_loop().call_soon(self._never_sent)
             return
@@ -268,7 +268,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, leg: Leg, headers: Headers | None, body: bytes) -> None:
         """Part from the leg at the end of its answer, then hand over the rest."""
-        transport, reader, handler, status = self._transport, self._reader, leg.handler, self._reader.status
+        transport, reader, handler = self._transport, self._reader, leg.handler
+        status = reader.status
         self.leg = leg.carrier = None
         if transport is None or not reader.is_keep_alive or leg.is_uploading or transport.get_write_buffer_size() != 0:
             self.close()
@@ -276,11 +277,11 @@ class UpstreamConnection(asyncio.Protocol):
             if leg.is_paused or not reader.is_plain:
                 transport.resume_reading()
             reader.reset()
-            clock = self._clock
-            self._idle_deadline = clock() + self._owner.idle_timeout_s
-            if self._idle_deadline < self.watched_until:
+            clock, owner = self._clock, self._owner
+            self._idle_deadline = due = clock() + owner.idle_timeout_s
+            if due < self.watched_until:
                 self.watch()
-            self._owner.connection_idle(self)
+            owner.connection_idle(self)
         if handler is None:
             return
         try:
