@@ -63,14 +63,13 @@ class _Thawer(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("msgspec._utils", "rebuild"):  # makes a struct with keyword-only fields
-            return super().find_class(module, name)
+            return super().find_class(module, name).__call__
         if module.startswith("pointsman."):
             found = super().find_class(module, name)
-            if isinstance(found, type) and issubclass(found, Struct):
-                self.kinds.add(found)
-                return found
-            if isinstance(found, type) and issubclass(found, Enum):
-                return found
+            if isinstance(found, type) and found.__module__ == module and issubclass(found, (Struct, Enum)):
+                if issubclass(found, Struct):
+                    self.kinds.add(found)
+                return type(found).__call__.__get__(found)  # not the class: a file could set its attributes
         raise pickle.UnpicklingError(f"{module}.{name} has no place in such a file")
 
 
@@ -87,7 +86,7 @@ def thaw(data: bytes, find: Find) -> Any:
     shape, thawer = data[:32], _Thawer(data[32:], find)
     try:
         value = thawer.load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, KeyError) as error:
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
         raise FrozenError(str(error)) from error
     if _shape(thawer.kinds) != shape:
         raise FrozenError("structs have other fields in this version")

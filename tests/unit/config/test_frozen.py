@@ -62,6 +62,29 @@ def test_nothing_but_structs_is_taken(value: object) -> None:
         thaw(bytes(32) + pickle.dumps(value), nothing)
 
 
+def test_a_file_cannot_change_a_class_of_the_package() -> None:
+    """The opcode for the state of an object would set attributes of a class as well."""
+    found = b"cpointsman.domain.origin\nOrigin\n"
+    with pytest.raises(FrozenError):
+        thaw(bytes(32) + found + b"(N}S'port'\nI1\nstb.", nothing)
+    assert Origin("https", "api.test", 443).port == 443
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"cpointsman.domain.failures\nFault\n(S'none of these'\ntR.",
+        b"cpointsman.config.frozen\nEnum\n(S'A'\nS'B'\ntR.",
+        b"(S'zone'\nS'../etc'\ntQ.",
+        b"\x82\x01.",
+    ],
+    ids=["member", "enum", "zone", "extension"],
+)
+def test_whatever_else_a_file_says_is_an_error_of_its_own(data: bytes) -> None:
+    with pytest.raises(FrozenError):
+        thaw(bytes(32) + data, nothing)
+
+
 def test_a_struct_that_has_other_fields_by_now_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     data, _ = freeze([Origin("https", "api.test", 443)])
 
