@@ -145,11 +145,11 @@ class Attempt:
         log.running.remove(self)
         if not log.running:
             log.waited_s += now - log.busy_since
+        if failure is not None and failure.kind is failures.CONNECTION_STALE and step.is_fresh:
+            failure = replace(failure, kind=failures.CONNECTION_LOST)  # once is enough
         charge = engine.billing.settle(hold, receiver, failure)
         outcome = "ok"
         if failure is not None:
-            if failure.kind is failures.CONNECTION_STALE and step.is_fresh:
-                failure = replace(failure, kind=failures.CONNECTION_LOST)  # once is enough
             failure = receiver.failure = redact(failure, step.key.credential, candidate.endpoint.origin)
             outcome = failure.kind.code
             if failure.kind is not failures.CONNECTION_STALE:

@@ -7,6 +7,7 @@ the reservation is one. Near a limit, where that is wanted, it is sent with a lo
 is room for.
 """
 
+import logging
 from collections.abc import Sequence
 from time import monotonic, time
 
@@ -28,6 +29,7 @@ from pointsman.money.ledger import Ledger, Short
 
 MAX_TOLD = 20_000  # counters
 TOLD_S = 0.05  # how long it is believed what control said is left of a limit
+_logger = logging.getLogger(__name__)
 
 
 class Hold(Struct, frozen=True, kw_only=True, gc=False):
@@ -121,7 +123,11 @@ class Billing:
     def settle(self, hold: Hold, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
         """Charge what an attempt used."""
         tab = hold.tab
-        charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
+        try:
+            charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
+        except Exception:  # whatever it is: the attempt is over, and must not stay reserved
+            _logger.exception("the cost of an attempt could not be worked out: its reservation is charged")
+            charge = Charge(hold.bound.nano, hold.bound.tokens, "reserved", is_priced=tab.terms.price is not None)
         usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
         self.ledger.settle(hold.attempt, held, charge.tokens)
         if self.journal is not None:

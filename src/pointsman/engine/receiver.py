@@ -9,6 +9,7 @@ What an answer is said to be by its `content-type` counts for little: where a st
 stream from JSON and from a web page.
 """
 
+import logging
 from collections.abc import Callable
 from time import monotonic, time
 from typing import ClassVar
@@ -36,6 +37,7 @@ SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is lo
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY = range(6)
 _OK = 200
 _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
+_logger = logging.getLogger(__name__)
 
 
 class AnswerReceiver(AnswerPassage):
@@ -107,27 +109,37 @@ class AnswerReceiver(AnswerPassage):
         mode = self._mode
         if self.is_over:
             return
-        if mode == COLLECT:
-            self._on_whole(_joined(self._pieces))
-        elif mode == EVENTS:
-            self._on_events_end()
-        elif mode == BEGINNING:
-            self._fail(Failure(failures.TRUNCATED, _NOTHING_CAME))
-        elif mode == RELAY:
-            self._on_relay_end()
-        else:
-            self._fail_by_status()
+        try:
+            if mode == COLLECT:
+                self._on_whole(_joined(self._pieces))
+            elif mode == EVENTS:
+                self._on_events_end()
+            elif mode == BEGINNING:
+                self._fail(Failure(failures.TRUNCATED, _NOTHING_CAME))
+            elif mode == RELAY:
+                self._on_relay_end()
+            else:
+                self._fail_by_status()
+        except Exception:  # whatever it is: no more calls come that could end the attempt
+            _logger.exception("the end of an answer could not be handled")
+            self.failure = _BROKEN
+            self._finish()
 
     def on_failure(self, failure: TransportFailure) -> None:
         if self.is_over:
             return
-        if self._mode == ERROR:
-            self._fail_by_status()
-        elif self._mode == EVENTS and self.decoder is not None and self.decoder.is_finished:
-            self._on_events_end()  # nothing of the answer is missing
-        else:
-            told = _TOLD.get(failure.kind, _FAILED)
-            self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
+        try:
+            if self._mode == ERROR:
+                self._fail_by_status()
+            elif self._mode == EVENTS and self.decoder is not None and self.decoder.is_finished:
+                self._on_events_end()  # nothing of the answer is missing
+            else:
+                told = _TOLD.get(failure.kind, _FAILED)
+                self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
+        except Exception:  # as above
+            _logger.exception("the end of an answer could not be handled")
+            self.failure = _BROKEN
+            self._finish()
 
     # What the engine calls.
 
@@ -346,6 +358,7 @@ _TOLD = {
     failures.INTERNAL: "the gateway failed; see its log",
     failures.OVERLOADED_GATEWAY: "this gateway has no connection to the provider free",
 }
+_BROKEN = Failure(failures.INTERNAL, "the answer could not be handled", told=_TOLD[failures.INTERNAL])
 _NOTHING_CAME = "the provider's answer is empty"
 _NO_JSON = "the provider answered with something that is not JSON"
 _TOO_LONG = "the provider's list is too long to leave others' things out of it; ask for shorter pages by 'limit'"

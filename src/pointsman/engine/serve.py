@@ -8,7 +8,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Try
+from pointsman.domain.plans import Await, GiveUp, NextRound, Plan, Try
 from pointsman.engine.answer import BROKEN, ENDING, GONE, ClientAnswer
 from pointsman.engine.attempt import Attempt
 from pointsman.engine.engine import Engine
@@ -76,7 +76,7 @@ async def run_plan(
             if isinstance(step, Try):
                 attempt = Attempt(engine, log, call, step, answer.claim)
                 found = attempt.reserve(call, now)
-                if found is not None and isinstance(step, Hedge):
+                if found is not None and log.running:
                     plan = replace(plan, hedge_after_s=None)  # a rival never waits for room
                 elif found is not None and (left_out := await find_room(attempt, found, now)) is not None:
                     log.left_out += (left_out,)

@@ -1,6 +1,7 @@
 """The attempts of a request: settled once each, also when two of them run at once."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from fakes.origin import Peer, run
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.leases import Grant, Unable, Want
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing
 from pointsman.engine import attempt as module
+from pointsman.engine import billing
 from pointsman.engine import serve as serving
+from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.routing.admit import Admission
@@ -42,6 +47,43 @@ def test_whatever_fails_at_the_start_of_an_attempt_nothing_stays_reserved(
             assert rig.ledger.open_attempts == 0
 
     run(main())
+
+
+def test_an_attempt_whose_cost_cannot_be_worked_out_is_charged_its_reservation(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(billing, "charge_for", None)
+        async with engine_before(answering(whole())) as rig:
+            rig.live.swap(replace(rig.snapshot, pricing=PRICED))
+            _, client = begin(rig, chat(max_tokens=100), ME)
+            record = await rig.log.next()
+            assert (client.status, client.body) == (200, BODY)
+            assert (rig.ledger.open_attempts, rig.live.in_progress) == (0, {})
+            assert record.attempts[0].usage_source == "reserved"
+            assert rig.ledger.account((BUDGET,)).counters[0].window.settled == record.cost_nano > 0
+
+    run(main())
+    assert "its reservation is charged" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["_on_whole", "_fail_by_status"])
+def test_an_attempt_ends_when_the_end_of_its_answer_cannot_be_handled(
+    broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection has parted from it by then, so nothing else would ever end it."""
+
+    async def main() -> None:
+        monkeypatch.setattr(AnswerReceiver, broken, None)
+        answer = whole() if broken == "_on_whole" else OVERLOADED
+        async with engine_before(answering(answer), routing=Routing(max_attempts=1)) as rig:
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert (client.status, record.code) == (500, "internal_error")
+            assert rig.ledger.open_attempts == 0
+
+    run(main())
+    assert "the end of an answer could not be handled" in caplog.text
 
 
 # Two attempts at once. No configuration makes such a plan yet.
@@ -179,6 +221,45 @@ def test_failover_goes_on_when_both_fail(monkeypatch: pytest.MonkeyPatch) -> Non
             assert (client.status, record.provider) == (200, "gamma")
             assert [one.outcome for one in record.attempts][-1] == "ok"
             assert {one.provider for one in record.attempts} == {"alpha", "beta", "gamma"}
+
+    run(main())
+
+
+def test_an_attempt_made_again_beside_its_rival_waits_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the rival would answer meanwhile, and the other one would begin a second answer after it."""
+
+    async def main() -> None:
+        hedged(monkeypatch)
+        beta = Origin(STREAM_HEAD + b"".join(map(chunk, GOOD_STREAM)) + b"0\r\n\r\n")
+
+        async def alpha(peer: Peer) -> None:
+            await peer.answer(whole())
+            await peer.request()
+            await beta.asked.wait()
+            peer.close()  # a kept-alive connection that ends as it is used
+
+        class NoLessor:
+            asked = 0
+
+            def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+                self.asked += 1
+                beta.word.set()
+                return Waiter()
+
+        async with engine_before(alpha, beta) as rig:
+            attempts = replace(limit("requests", 3), level="entry")
+            thrice = Admission(VirtualKey(name="me", digest=b"", limits=(attempts,)))
+            begin(rig, chat(), thrice)
+            await rig.log.next()
+            rig.engine.billing.lessor = lessor = NoLessor()
+            _, client = begin(rig, chat(stream=True), thrice)
+            await beta.asked.wait()
+            while len(rig.live.in_progress) == 2:
+                await asyncio.sleep(0.001)
+            beta.word.set()
+            record = await rig.log.next()
+            assert (lessor.asked, client.status, client.body) == (0, 200, b"".join(GOOD_STREAM))
+            assert [one.outcome for one in record.attempts] == ["connection_stale", "ok"]
 
     run(main())
 
