@@ -93,7 +93,7 @@ async def hops(folder: Path) -> Hops:
     log = os.open(folder / "requests.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     worker = Worker(compiled.snapshot, compiled.settings, log)
     await worker.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", worker.public_port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.plane.server.port)
     found = Hops()
     for agent in [*["warm"] * 20, "never seen"]:
         if agent != "warm":

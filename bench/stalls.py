@@ -77,7 +77,7 @@ async def _gateway(config: Path, log: Path) -> None:
     watching = loop.create_task(watch.run())
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    print(worker.public_port, flush=True)
+    print(worker.plane.server.port, flush=True)
     while await reader.readline():
         Path("/proc/self/clear_refs").write_text("5")
         base, cpu_s, watch.longest_s = _memory("VmRSS"), time.process_time(), 0.0

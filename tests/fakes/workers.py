@@ -42,7 +42,7 @@ async def working(what: Compiled) -> AsyncIterator[Worker]:
     try:
         yield worker
     finally:
-        worker.hasten()
+        worker.plane.server.hasten()
         await worker.stop()
         os.close(log_fd)
         gc.unfreeze()

@@ -270,8 +270,8 @@ async def _in_worker(gateway: Gateway, environ: Mapping[str, str]) -> AsyncItera
     worker = gateway.worker = Worker(checked.compiled.snapshot, checked.compiled.settings, log_fd)
     try:
         await worker.start()
-        gateway.port = worker.public_port
-        gateway.base_url = f"http://127.0.0.1:{worker.public_port}/v1"
+        gateway.port = worker.plane.server.port
+        gateway.base_url = f"http://127.0.0.1:{worker.plane.server.port}/v1"
         yield
         public, live = worker.plane.server, worker.plane.live
         await until(lambda: not public.requests, "no request is in progress")

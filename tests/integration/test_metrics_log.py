@@ -202,7 +202,7 @@ def test_unwritable_log_stops_no_request(what: str, caplog: pytest.LogCaptureFix
             assert compiled is not None
             worker = Worker(compiled.snapshot, compiled.settings, log)
             await worker.start()
-            url = f"http://127.0.0.1:{worker.public_port}"
+            url = f"http://127.0.0.1:{worker.plane.server.port}"
             async with connect(url) as wire, asyncio.timeout(PATIENCE_S):
                 for _ in range(400):  # more than a pipe holds
                     assert (await wire.ask("POST", CHAT, chat())).status == 200

@@ -6,7 +6,6 @@ what notification cannot see, such as network file systems and a link to the fol
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -52,8 +51,6 @@ class ConfigWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        # It reports every event it sees; what matters to people is whether a configuration was taken.
-        logging.getLogger("watchfiles").setLevel(logging.WARNING)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
             tasks.create_task(self._listen())

@@ -7,4 +7,6 @@ from importlib import import_module
 # Off until `settle_memory`: of what imports make nothing is garbage, and to look for some took a fifth of the start.
 gc.disable()
 
-sys.exit(import_module(f"pointsman.runtime.{sys.argv[1]}").main())
+from pointsman.runtime.tasks import run_child  # noqa: E402 -- see above
+
+sys.exit(run_child(import_module(f"pointsman.runtime.{sys.argv[1]}").work, sys.argv[2]))

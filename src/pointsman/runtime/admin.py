@@ -7,13 +7,9 @@ environment has none either (`children.ADMIN_ENVIRONMENT`).
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
-
-import msgspec
-import uvloop
 
 from pointsman.admin.app import make_app
 from pointsman.admin.auth import load_or_make, metrics_token
@@ -22,30 +18,18 @@ from pointsman.admin.services import Services
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 
 NICE = 10  # a report has time: requests and leases go first
 
 _logger = logging.getLogger("pointsman")
 
 
-def main() -> int:
-    """Run the admin process that the argument describes. Return the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
+async def work(task: ChildTask) -> int:
+    """Run the admin process until it is told to stop. Return the exit code."""
     log_to_stderr(task.log_level, "admin: ")
     os.nice(NICE)
-    for name in ("aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
-        logging.getLogger(name).setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(task))
-
-
-async def _serve(task: ChildTask) -> int:
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
-    loop.add_reader(task.life_fd, stopping.set)
+    stopping = told_to_stop(task.life_fd)
     try:
         token = load_or_make(Path(task.data_dir), os.environ)
         of_metrics = metrics_token(os.environ)
@@ -62,7 +46,7 @@ async def _serve(task: ChildTask) -> int:
     is_open = task.console_is_loopback and of_metrics is None
     services = Services(control=control, store=store, token=token, metrics_token=of_metrics, metrics_are_open=is_open)
     server = server_of(make_app(services, frozenset(task.hosts)))
-    serving = loop.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
+    serving = asyncio.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.005)
     if token.made is not None:
@@ -70,7 +54,6 @@ async def _serve(task: ChildTask) -> int:
     settle_memory()
     say_ready(task.ready_fd)
     await stopping.wait()
-    loop.remove_reader(task.life_fd)
     server.should_exit = True
     await serving
     control.close()

@@ -6,14 +6,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from time import time
 
-import msgspec
-import uvloop
 from sqlalchemy.engine import URL
 
 from pointsman.config.snapshot_file import Compiled
@@ -27,7 +24,7 @@ from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseBook
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 
 FINISH_S = 10.0  # how long the end waits for the journals to be read
 PRUNE_S = 60.0
@@ -36,14 +33,10 @@ STORE_S = 3.0  # how long the start waits for the store
 _logger = logging.getLogger("pointsman")
 
 
-def main() -> int:
-    """Be the control process that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
+async def work(task: ChildTask) -> int:
+    """Run the control process until it is told to stop. Return the exit code."""
     log_to_stderr(task.log_level, "control: ")
-    for name in ("alembic", "aiosqlite", "asyncio"):  # aiosqlite would write every value of every statement
-        logging.getLogger(name).setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Control(task).run())
+    return await _Control(task).run()
 
 
 class _Control:
@@ -56,10 +49,7 @@ class _Control:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         task = self._task
-        stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else lambda: None)
-        loop.add_reader(task.life_fd, stopping.set)
+        stopping = told_to_stop(task.life_fd)
         desk = self._desk()
         await desk.lessor.listen(socket.socket(fileno=task.listen_fds[0]))
         reading = loop.create_task(desk.ingest.run())
@@ -83,7 +73,6 @@ class _Control:
         if (listing := self._listing(desk)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
-        loop.remove_reader(task.life_fd)
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -58,8 +58,5 @@ def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bo
 
 def port_of(fd: int) -> int:
     """The port a listening socket has."""
-    sock = socket.socket(fileno=os.dup(fd))
-    try:
+    with socket.socket(fileno=os.dup(fd)) as sock:
         return int(sock.getsockname()[1])
-    finally:
-        sock.close()

@@ -1,16 +1,21 @@
 """The task that a supervisor gives to a child, as one argument of JSON; all descriptors are inherited. And functions
 that all children use."""
 
+import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
+import msgspec
 from msgspec import Struct
 
 STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable by which the admin process learns the address of the store
 GC_THRESHOLD = 20_000  # objects made and not freed
+_TALKATIVE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite would write every value of every statement
 
 
 class ChildTask(Struct, frozen=True, kw_only=True):
@@ -38,11 +43,36 @@ class ChildTask(Struct, frozen=True, kw_only=True):
     hosts: list[str] = []
 
 
+def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str) -> int:
+    """Run the coroutine of a child in an event loop. `task` is a `ChildTask` as JSON. Return the exit code."""
+    import uvloop  # noqa: PLC0415 -- the supervisor does without
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work(msgspec.json.decode(task, type=ChildTask)))
+
+
+def told_to_stop(life_fd: int) -> asyncio.Event:
+    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def on_orphaned() -> None:
+        loop.remove_reader(life_fd)  # it stays readable
+        stopping.set()
+
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_reader(life_fd, on_orphaned)
+    return stopping
+
+
 def log_to_stderr(level: str = "warning", process: str = "") -> None:
     """Write messages of this level and above to standard error. `process` begins each, and ends with a space."""
     logging.basicConfig(
         level=level.upper(), format=f"%(asctime)s %(levelname)s {process}%(message)s", stream=sys.stderr
     )
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def say_ready(ready_fd: int) -> None:

@@ -6,13 +6,9 @@ import os
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time
-
-import msgspec
-import uvloop
 
 from pointsman.config.kept import read_or_compile
 from pointsman.config.settings import Settings
@@ -24,7 +20,7 @@ from pointsman.engine.status import metrics_page
 from pointsman.journal.writer import JournalWriter
 from pointsman.runtime.control_line import ControlLine, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
 
@@ -65,10 +61,6 @@ class Worker:
         self._line = ControlLine(self.plane, lambda: encode_page(self.metrics()))
         await self._line.open(slot, epoch, path, on_snapshot, patience_s)
 
-    @property
-    def public_port(self) -> int:
-        return self.plane.server.port
-
     def metrics(self) -> MetricsPage:
         """Return its counters and gauges."""
         return metrics_page(self.plane.engine, self.plane.server)
@@ -90,14 +82,6 @@ class Worker:
             task = asyncio.get_running_loop().create_task(_retire(client))
             self._retiring[task] = client
             task.add_done_callback(self._retired)
-
-    def reopen_log(self) -> None:
-        """Open the log's file again, after the old one was moved away."""
-        self.plane.log.reopen()
-
-    def hasten(self) -> None:
-        """End a `stop` that is waiting: cut off the requests in progress."""
-        self.plane.server.hasten()
 
     async def stop(self) -> int:
         """Let requests in progress finish, for at most `drain_s`. Return how many connections had to be cut."""
@@ -130,14 +114,8 @@ async def _retire(client: HttpClient) -> None:
     await client.close()
 
 
-def main() -> int:
-    """Be the worker that the one argument describes. Returns the exit code."""
-    task = msgspec.json.decode(sys.argv[2], type=ChildTask)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_work(task))
-
-
-async def _work(task: ChildTask) -> int:
+async def work(task: ChildTask) -> int:
+    """Run a worker until it is told to stop. Return the exit code."""
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
     try:
@@ -171,16 +149,8 @@ async def _work(task: ChildTask) -> int:
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     del compiled  # an old snapshot dies when its last request ends
-    stopping = asyncio.Event()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, worker.reopen_log)
-
-    def on_orphaned() -> None:
-        loop.remove_reader(task.life_fd)  # it stays readable
-        stopping.set()
-
-    loop.add_reader(task.life_fd, on_orphaned)
+    stopping = told_to_stop(task.life_fd)
+    loop.add_signal_handler(signal.SIGHUP, worker.plane.log.reopen)
     connecting = loop.create_task(worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s))
     told = loop.create_task(stopping.wait())
     await asyncio.wait((connecting, told), return_when=asyncio.FIRST_COMPLETED)
@@ -194,8 +164,7 @@ async def _work(task: ChildTask) -> int:
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     say_ready(task.ready_fd)
     await stopping.wait()
-    loop.remove_reader(task.life_fd)
-    loop.add_signal_handler(signal.SIGTERM, worker.hasten)  # the second signal does not wait
+    loop.add_signal_handler(signal.SIGTERM, worker.plane.server.hasten)  # the second signal does not wait
     cut = await worker.stop()
     if cut:
         _logger.warning("%d requests were cut off", cut)

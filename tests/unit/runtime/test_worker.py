@@ -52,15 +52,15 @@ async def nobody_listens(port: int) -> None:
 
 
 async def models(worker: Worker) -> list[str]:
-    answer = await get(worker.public_port, "/v1/models")
+    answer = await get(worker.plane.server.port, "/v1/models")
     return [model["id"] for model in json.loads(answer.body)["data"]]
 
 
 def test_clients_are_told_nothing_of_the_gateways_metrics() -> None:
     async def main() -> None:
         async with working(configured()) as worker:
-            assert (await get(worker.public_port, "/readyz")).status == 200
-            assert (await get(worker.public_port, "/metrics")).status == 404
+            assert (await get(worker.plane.server.port, "/readyz")).status == 200
+            assert (await get(worker.plane.server.port, "/metrics")).status == 404
 
     run(main())
 
@@ -69,7 +69,7 @@ def test_an_address_that_is_taken_is_an_error() -> None:
     async def main() -> None:
         async with working(configured()) as worker:
             what = configured().settings
-            taken = type(what.listen)("127.0.0.1", worker.public_port)
+            taken = type(what.listen)("127.0.0.1", worker.plane.server.port)
             second = Worker(
                 Snapshot(digest="", endpoints={}, models={}, virtual_keys={}),
                 replace(what, listen=taken),
@@ -93,7 +93,7 @@ def test_tls(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with working(configured(server=files)) as worker:
-            peer = await connect(worker.public_port, context)
+            peer = await connect(worker.plane.server.port, context)
             assert (await peer.ask(GET.format("/healthz").encode())).status == 200
             peer.finish()
 
@@ -107,7 +107,7 @@ def test_a_swap_is_in_force_for_the_next_request() -> None:
             new = configured("new")
             worker.swap(new.snapshot)
             assert await models(worker) == ["new", "local/m"]
-            digest = json.loads((await get(worker.public_port, "/readyz")).body)["config"]
+            digest = json.loads((await get(worker.plane.server.port, "/readyz")).body)["config"]
             assert new.snapshot.digest.startswith(digest)
 
     run(main())
@@ -125,7 +125,7 @@ def test_a_request_in_progress_outlives_the_provider_it_asks() -> None:
             await upstream.gone()
 
         async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
-            peer = await connect(worker.public_port)
+            peer = await connect(worker.plane.server.port)
             await peer.send(CHAT)
             await asked.wait()
             worker.swap(Snapshot(digest="empty", endpoints={}, models={}, virtual_keys={}, require_key=False))
@@ -154,14 +154,14 @@ def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened
             log_fd = os.open(os.devnull, os.O_WRONLY)
             worker = Worker(what.snapshot, what.settings, log_fd)
             await worker.start()
-            peer = await connect(worker.public_port)
+            peer = await connect(worker.plane.server.port)
             await peer.send(CHAT)
             await asked.wait()
             stopping = asyncio.ensure_future(worker.stop())
-            await nobody_listens(worker.public_port)
+            await nobody_listens(worker.plane.server.port)
             assert not stopping.done()
             if is_hastened:
-                worker.hasten()
+                worker.plane.server.hasten()
                 answer = await peer.read_answer()
                 assert (answer.status, answer.headers["retry-after"]) == (503, "1")
                 assert json.loads(answer.body)["error"]["code"] == "shutting_down"
@@ -207,7 +207,7 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
 
         async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
             old: list[weakref.ref[Snapshot]] = []
-            peer, idle = await connect(worker.public_port), await connect(worker.public_port)
+            peer, idle = await connect(worker.plane.server.port), await connect(worker.plane.server.port)
             assert (await peer.ask(CHAT)).status == 200
             keys = number_of_keys()
             for number in range(20):
