@@ -91,7 +91,7 @@ def _request(writer: JournalWriter, scope: ChargeScope, number: int) -> None:
     now = time.time()
     request_id = str(UUID(int=(int(now * 1000) << 80) | (7 << 76) | (2 << 62) | number))
     writer.intent(scope, request_id, 1, now, 900_000, 1_400)
-    writer.outcome(scope, Outcome(scope.number, request_id, 1, now, 72_000, 240, 60, 0, 0, "ok", "reported"))
+    writer.store(scope, Outcome(scope.number, request_id, 1, now, 72_000, 240, 60, 0, 0, "ok", "reported"))
     attempt = {
         "provider": "openai", "model": "gpt-4o-mini", "key": "default", "outcome": "ok", "status": 200, "start_us": 180,
         "duration_us": 412_345, "first_byte_us": 401_222, "cost_nano": 72_000, "usage_source": "reported",

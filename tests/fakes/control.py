@@ -91,7 +91,7 @@ def write_request(
     of = of or scope()
     one = request_id(number, at)
     writer.intent(of, one, 1, at, 1000, 100)
-    writer.outcome(of, Outcome(of.number, one, 1, at + 0.1, nano, 10, 5, 0, 0, "ok", "reported"))
+    writer.store(of, Outcome(of.number, one, 1, at + 0.1, nano, 10, 5, 0, 0, "ok", "reported"))
     writer.request(record(one, at, cost_nano=nano, virtual_key=of.virtual_key, **fields))
     return one
 
@@ -101,7 +101,7 @@ def write_estimated(writer: JournalWriter, number: int, at: float, of: ChargeSco
     one = request_id(number, at)
     writer.intent(of, one, 1, at, most, 100)
     told = ("client_disconnected", "estimated", True, 100, nano)
-    writer.outcome(of, Outcome(of.number, one, 1, at + 0.1, most, 10, 5, 0, 0, *told))
+    writer.store(of, Outcome(of.number, one, 1, at + 0.1, most, 10, 5, 0, 0, *told))
     attempt = {"provider": "openai", "model": "gpt-4o", "key": "k", "outcome": "client_disconnected", "cost_nano": nano}
     attempt |= {"usage_source": "estimated", "held_nano": most - nano, "start_us": 100, "duration_us": 2000}
     writer.request(record(one, at, cost_nano=nano, estimated_nano=nano, attempts=[attempt], tags={"env": "dev"}))

@@ -35,7 +35,7 @@ def write(writer: JournalWriter, first: int, count: int) -> list[Record]:
     told: list[Record] = []
     for number in range(first, first + count):
         writer.intent(scope(), f"r{number}", 1, 1.5, 10, 20)
-        writer.outcome(scope(), outcome(f"r{number}"))
+        writer.store(scope(), outcome(f"r{number}"))
         told += [Intent(1, f"r{number}", 1, 1.5, 10, 20), outcome(f"r{number}")]
     return told
 

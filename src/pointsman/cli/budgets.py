@@ -1,11 +1,11 @@
 """Prints the use of limits."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_table, say, say_data
 
 
@@ -13,9 +13,9 @@ def command(
     owner: Annotated[str | None, typer.Option("--owner", help="Only this owner, such as team:research.")] = None,
     past: Annotated[bool, typer.Option("--past", help="Include windows that have ended.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many.")] = 1000,
-    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
-    token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Url = URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print every limit and the amount left in its current window. Times are in UTC. The admin token comes from
     POINTSMAN_ADMIN_TOKEN or a file."""

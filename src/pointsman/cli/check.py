@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._options import NoSecrets
 from pointsman.cli._terminal import say, say_data
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def command(
     file: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=NO_SECRETS)] = False,
+    no_secrets: NoSecrets = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and exit.")] = False,
 ) -> None:
     """Check a configuration file. Print every problem with its line, then a summary of the configuration.
@@ -101,17 +101,11 @@ def _target(item: Candidate, model: PublicModel) -> str:
 
 
 def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
+    import msgspec
+
     data: dict[str, object] = {
         "passed": not failed,
-        "problems": [
-            {
-                "severity": problem.severity,
-                "path": problem.path,
-                "line": problem.line,
-                "message": problem.message,
-            }
-            for problem in checked.problems
-        ],
+        "problems": msgspec.to_builtins(checked.problems),
     }
     if checked.compiled is not None:
         snapshot = checked.compiled.snapshot

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._options import NoSecrets
 from pointsman.cli._terminal import say, say_data
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _HELP = {
     "header": "A request header that routing reads, such as `x-pointsman-provider: openai`. May be repeated.",
     "key": "The name of the virtual key that sends the request.",
     "seed": "A seed for random choices, so that the plan can be repeated.",
-    "no_secrets": NO_SECRETS,
     "json": "Print the plan as JSON.",
 }
 
@@ -38,7 +37,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help=_HELP["header"])] = None,
     key: Annotated[str | None, typer.Option("--key", "-k", help=_HELP["key"])] = None,
     seed: Annotated[int | None, typer.Option("--seed", help=_HELP["seed"])] = None,
-    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
+    no_secrets: NoSecrets = False,
     as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
 ) -> None:
     """Explain how a request would be routed: the attempts in order, and the reason for each excluded candidate.

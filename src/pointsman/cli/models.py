@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointsman.cli._help import NO_SECRETS
+from pointsman.cli._options import AsJson, NoSecrets
 from pointsman.cli._terminal import print_table, say, say_data
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ _HELP = {
     "gateway without one.",
     "limit": "The largest number of lines; 0 prints all.",
     "sources": "Also print the source table of each field.",
-    "no_secrets": NO_SECRETS,
-    "json": "Print JSON.",
 }
 
 
@@ -42,8 +40,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP["limit"])] = 40,
     sources: Annotated[bool, typer.Option("--sources", help=_HELP["sources"])] = False,
-    no_secrets: Annotated[bool, typer.Option("--no-secrets", help=_HELP["no_secrets"])] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_HELP["json"])] = False,
+    no_secrets: NoSecrets = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search the models of the catalog, cheapest first.
 

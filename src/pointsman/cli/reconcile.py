@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import say, say_data
 
 AT_ONCE = 500
@@ -20,9 +21,9 @@ _HELP = {
 def command(
     what: Annotated[str, typer.Argument(metavar="FILE|ATTEMPT", help=_HELP["what"], show_default=False)],
     usd: Annotated[str | None, typer.Option("--usd", help=_HELP["usd"])] = None,
-    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
-    token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Url = URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Set the cost of estimated or reserved attempts, from the provider's bill. This corrects reports, and budgets no
     longer hold more for them. `GET /api/v1/unsettled` lists such attempts.

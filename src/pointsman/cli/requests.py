@@ -1,11 +1,11 @@
 """Prints recent requests, or the routing of one request."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_table, say, say_data
 
 _TIME = "%Y-%m-%d %H:%M:%SZ"
@@ -23,9 +23,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         str | None, typer.Option("--client-id", help="Only requests with this `x-request-id` from the client.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
-    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
-    token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Url = URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the latest requests, or one request with its attempts, verdicts and cost. Times are in UTC. The admin token
     comes from POINTSMAN_ADMIN_TOKEN or a file."""

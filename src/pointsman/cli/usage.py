@@ -1,11 +1,11 @@
 """Prints usage and spending."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import plain, print_table, say, say_data
 
 PAGE = 10_000  # rows
@@ -29,9 +29,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     model: Annotated[str | None, typer.Option("--model", help="Only this model, by its provider's name.")] = None,
     variant: Annotated[str | None, typer.Option("--variant", help="Only this variant.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only this tag, as NAME=VALUE.")] = None,
-    url: Annotated[str, typer.Option("--url", help="The address of the console.")] = URL,
-    token_file: Annotated[Path | None, typer.Option("--token-file", help="A file with the admin token.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Url = URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
     """Print usage and spending by group, highest cost first. Sums cover whole hours. Times are in UTC. The admin token

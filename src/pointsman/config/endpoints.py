@@ -61,7 +61,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
         """The endpoint; `None` when it is not usable, which is then among the findings."""
         location: Location = ("providers", name)
-        limits = self.limits.compile("provider", name, settings.budgets, settings.rate_limits, location)
+        limits = self.limits.compile("provider", name, settings, location)
         record = self._record(name, settings, location)
         if record is None:
             return None

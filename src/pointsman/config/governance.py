@@ -1,6 +1,6 @@
 """From `governance` to the table of virtual keys: those of the document, and those of a file of further keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from time import time
 
@@ -48,7 +48,9 @@ def compile_governance(
     if governance.keys_file is None:
         directory = None
     elif directory is None:
-        directory = _read_keys(Path(references.path(governance.keys_file)), own, references, compiler, findings)
+        path = Path(references.path(governance.keys_file))
+        references.files.add(path)
+        directory = _read_keys(path, governance.virtual_keys, own, compiler, findings)
     shared = compiler.shared_limits() if directory is not None else ()
     teams = [f"team:{name}" for name in governance.teams]
     return Governed(
@@ -62,13 +64,12 @@ def compile_governance(
 
 
 def _read_keys(
-    path: Path, own: Mapping[bytes, VirtualKey], references: References, compiler: KeyCompiler, findings: Findings
+    path: Path, names: Collection[str], own: Mapping[bytes, VirtualKey], compiler: KeyCompiler, findings: Findings
 ) -> KeyDirectory | None:
     """Read a file of further keys. Return `None` if it has errors, which are then among the findings."""
     place = ("governance", "keys_file")
-    references.files.add(path)
     try:
-        return read_keys(path, compiler.names, own, compiler.compile_one)
+        return read_keys(path, names, own, compiler.compile_one)
     except OSError as error:
         findings.error(place, f"{path} cannot be read: {error.strerror}")
     except KeysFileError as error:

@@ -1,11 +1,10 @@
 """From `budgets` and `rate_limits` to limits."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pointsman.config.problems import Findings, nearest
-from pointsman.config.schema import BudgetSettings, HoursSettings, Per, RateLimitSettings
+from pointsman.config.schema import BudgetSettings, HoursSettings, Limited, Per, RateLimitSettings
 from pointsman.config.source import Location
 from pointsman.domain.limits import Level, Limit, Metric, Period
 
@@ -25,23 +24,14 @@ class LimitCompiler:
         self._zones: dict[str, ZoneInfo] = {}
         self._periods: dict[tuple[str, int, str], Period] = {}
 
-    def compile(
-        self,
-        level: Level,
-        name: str,
-        budgets: Sequence[BudgetSettings],
-        rate_limits: Sequence[RateLimitSettings],
-        place: Location,
-    ) -> tuple[Limit, ...]:
+    def compile(self, level: Level, name: str, settings: Limited, place: Location) -> tuple[Limit, ...]:
         """The limits of one owner; of two for the same thing the second is an error."""
-        if not budgets and not rate_limits:
-            return ()
         owner = f"{level}:{name}"
         stated: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
             ("usd", nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))
-            for index, budget in enumerate(budgets)
+            for index, budget in enumerate(settings.budgets)
         ]
-        for index, rate in enumerate(rate_limits):
+        for index, rate in enumerate(settings.rate_limits):
             where: Location = (*place, "rate_limits", index)
             if (rate.requests is None) == (rate.tokens is None):
                 self._findings.error(where, "states how many `requests`, or how many `tokens`: exactly one of the two")
@@ -50,11 +40,11 @@ class LimitCompiler:
             elif rate.tokens is not None:
                 stated.append(("tokens", rate.tokens, rate, where))
         found: dict[str, Limit] = {}
-        for metric, amount, settings, where in stated:
-            period = self._period(settings.per, settings.zone, where)
+        for metric, amount, one, where in stated:
+            period = self._period(one.per, one.zone, where)
             if period is None:
                 continue
-            limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=settings.soft)
+            limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=one.soft)
             if limit.counter in found:
                 message = f"there is another limit of {metric} per {period.name} here; state one of them"
                 self._findings.error((*where, "per"), message)

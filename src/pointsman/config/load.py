@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pointsman.config.problems import Findings, Problem, in_order, listed, nearest
 from pointsman.config.schema import Document
 from pointsman.config.sections import Section
-from pointsman.config.source import Location, Source, SourceError, parse
+from pointsman.config.source import Location, Source, SourceError, parse, stated
 
 
 class Loaded(Struct, frozen=True):
@@ -83,7 +83,7 @@ def _without(
         places: set[Location] = set()
         for item in details:
             location = location_of(item)
-            place = _stated(pruned, location)
+            place, _ = stated(pruned, location)
             if not place:
                 return None, tuple(lost)
             places.add(place)
@@ -98,23 +98,6 @@ def _without(
             return Document.model_validate(pruned), tuple(lost)
         except ValidationError as error:
             details = _to_the_point(error)
-
-
-def _stated(data: Mapping[str, Any], location: Location) -> Location:
-    """The place of the data as it is written, or what is nearest around it; empty for the document as a whole."""
-    node: Any = data
-    place: list[str | int] = []
-    for part in location:
-        if isinstance(node, list):
-            if not isinstance(part, int):
-                continue  # a list stands for a mapping that has it in one field
-            if part >= len(node):
-                break
-        elif not isinstance(node, dict) or part not in node:
-            break
-        node = node[part]
-        place.append(part)
-    return tuple(place)
 
 
 def _behind_first(place: Location) -> tuple[int, list[tuple[int, str]]]:

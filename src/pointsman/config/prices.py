@@ -41,12 +41,12 @@ def _override(
         findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
     for kind, name, known in owners:
         if name not in known and not (kind == "virtual_key" and is_key(name)):
-            findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known) or ''}")
+            findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known)}")
     if "/" not in settings.model and not _has_wildcard(settings.model):
         findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")
     provider = settings.model.partition("/")[0]
     if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
-        message = f"there is no provider {provider!r}{nearest(provider, document.providers) or ''}"
+        message = f"there is no provider {provider!r}{nearest(provider, document.providers)}"
         findings.error((*place, "model"), message)
     has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
     price = None

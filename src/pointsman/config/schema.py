@@ -26,16 +26,10 @@ def _exact(value: object) -> object:
         return value
 
 
-Usd = Annotated[
-    Decimal,
-    BeforeValidator(_exact, json_schema_input_type=float | str),
-    Field(gt=0, le=1_000_000_000, decimal_places=9),
-]
-UsdPerMillion = Annotated[
-    Decimal,
-    BeforeValidator(_exact, json_schema_input_type=float | str),
-    Field(ge=0, le=1_000_000, decimal_places=6),
-]
+_Exact = Annotated[Decimal, BeforeValidator(_exact, json_schema_input_type=float | str)]
+Usd = Annotated[_Exact, Field(gt=0, le=1_000_000_000, decimal_places=9)]
+UsdPerUse = Annotated[_Exact, Field(ge=0, le=1_000_000, decimal_places=9)]
+UsdPerMillion = Annotated[_Exact, Field(ge=0, le=1_000_000, decimal_places=6)]
 
 
 class TlsSettings(Section):
@@ -324,6 +318,9 @@ class VirtualKeySettings(OwnerSettings):
     """As in `governance`. Absent: what is said there."""
 
 
+Limited = ProviderSettings | ProviderEntrySettings | OwnerSettings
+
+
 class GovernanceSettings(Section):
     """Who may use the gateway, and how much."""
 
@@ -379,31 +376,14 @@ class PriceSettings(Section):
     """Of images in an answer."""
     reasoning_usd_per_million: UsdPerMillion | None = None
     """Of reasoning in an answer."""
-    per_request_usd: (
-        Annotated[
-            Decimal,
-            BeforeValidator(_exact, json_schema_input_type=float | str),
-            Field(ge=0, le=1_000_000, decimal_places=9),
-        ]
-        | None
-    ) = None
+    per_request_usd: UsdPerUse | None = None
     """For each request, on top. Where it is stated, a budget takes batches and the like at this price; 0 is free."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """The most tokens an answer can have: the bound put on requests that state none while a limit applies."""
     context_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """The most tokens the model can read: what is reserved for a request whose bytes do not bound that, such as one
     that continues a stored conversation."""
-    tools_usd: Annotated[
-        dict[
-            Annotated[str, Field(max_length=64)],
-            Annotated[
-                Decimal,
-                BeforeValidator(_exact, json_schema_input_type=float | str),
-                Field(ge=0, le=1_000_000, decimal_places=9),
-            ],
-        ],
-        Field(max_length=64),
-    ] = {}
+    tools_usd: Annotated[dict[Annotated[str, Field(max_length=64)], UsdPerUse], Field(max_length=64)] = {}
     """Dollars for each call of a tool that the provider runs itself, such as `web_search: 0.01`, by the tool's `type`
     in a request, without the date of its version."""
 

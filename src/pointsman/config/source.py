@@ -49,26 +49,32 @@ class Source:
         A location names the full form of the document. Where the file uses a shorthand, the path ends, or leaves a
         level out, as the shorthand does.
         """
-        node: object = self.data
-        found: list[str | int] = []
-        for index, part in enumerate(location):
-            if isinstance(node, list):
-                if not isinstance(part, int):
-                    continue  # a list stands for a mapping that has it in one field
-                if part >= len(node):
-                    break
-                node = node[part]
-            elif isinstance(node, dict):
-                if part not in node:
-                    return _render([*found, *location[index:]]), self._lines.get(tuple(found))
-                node = node[part]
-            else:
+        found, absent = stated(self.data, location)
+        return _render((*found, *absent)), self._lines.get(found)
+
+
+def stated(data: object, location: Location) -> tuple[Location, Location]:
+    """The place of the data as it is written, or what is nearest around it; and the part of the location behind that,
+    where a mapping has no such field."""
+    node, found = data, list[str | int]()
+    for index, part in enumerate(location):
+        if isinstance(node, list):
+            if not isinstance(part, int):
+                continue  # a list stands for a mapping that has it in one field
+            if part >= len(node):
                 break
-            found.append(part)
-        return _render(found), self._lines.get(tuple(found))
+            node = node[part]
+        elif isinstance(node, dict):
+            if part not in node:
+                return tuple(found), location[index:]
+            node = node[part]
+        else:
+            break
+        found.append(part)
+    return tuple(found), ()
 
 
-def _render(location: list[str | int]) -> str:
+def _render(location: Location) -> str:
     text = ""
     for part in location:
         if isinstance(part, int):

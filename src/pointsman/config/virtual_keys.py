@@ -1,7 +1,7 @@
 """From `governance` to the table of virtual keys, which holds digests of their values only."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 
 from pointsman.config.addresses import ListenAddress
@@ -33,11 +33,6 @@ class KeyCompiler:
         self._references = references
         self._limits = LimitCompiler(findings)
         self._findings = findings
-
-    @property
-    def names(self) -> Collection[str]:
-        """The names of the keys in the document."""
-        return self._governance.virtual_keys
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
         """Virtual keys by the SHA-256 of their value."""
@@ -80,13 +75,11 @@ class KeyCompiler:
     def _compile_owners(self) -> None:
         governance = self._governance
         self._of_customer = {
-            name: self._limits.compile(
-                "customer", name, one.budgets, one.rate_limits, ("governance", "customers", name)
-            )
+            name: self._limits.compile("customer", name, one, ("governance", "customers", name))
             for name, one in governance.customers.items()
         }
         self._of_team = {
-            name: self._limits.compile("team", name, one.budgets, one.rate_limits, ("governance", "teams", name))
+            name: self._limits.compile("team", name, one, ("governance", "teams", name))
             for name, one in governance.teams.items()
         }
         for name, team in governance.teams.items():
@@ -106,7 +99,7 @@ class KeyCompiler:
             customer = governance.teams[team].customer
         owners = (governance.customers.get(customer or ""), governance.teams.get(team or ""), settings)
         labels = {label: text for owner in owners if owner is not None for label, text in owner.labels.items()}
-        limits = self._limits.compile("virtual_key", name, settings.budgets, settings.rate_limits, place)
+        limits = self._limits.compile("virtual_key", name, settings, place)
         if team is not None:
             limits += self._of_team.get(team, ())
         if customer is not None:
@@ -130,8 +123,7 @@ class KeyCompiler:
         for provider, entry in settings.providers.items():
             where: Location = (*place, "providers", provider)
             self._check_name(provider, self._providers, where, "provider")
-            owner = f"{name}/{provider}"
-            limits = self._limits.compile("entry", owner, entry.budgets, entry.rate_limits, where)
+            limits = self._limits.compile("entry", f"{name}/{provider}", entry, where)
             keys = self._provider_keys(provider, entry.keys, where) if entry.keys is not None else None
             entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits, keys)
         if entries and all(entry.weight == 0 for entry in entries.values()):
@@ -159,7 +151,7 @@ class KeyCompiler:
 
     def _check_name(self, name: str | None, known: Mapping[str, object], place: Location, what: str) -> None:
         if name is not None and name not in known:
-            self._findings.error(place, f"there is no {what} {name!r}{nearest(name, known) or ''}")
+            self._findings.error(place, f"there is no {what} {name!r}{nearest(name, known)}")
 
     def _note_unused(self) -> None:
         governance = self._governance

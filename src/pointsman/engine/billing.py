@@ -147,7 +147,7 @@ class Billing:
                 tokens=charge.tokens,
                 cost=charge.nano,
             )
-            self.journal.outcome(scope, outcome)
+            self.journal.store(scope, outcome)
         return charge
 
     def clock(self) -> float:

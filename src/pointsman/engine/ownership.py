@@ -194,7 +194,7 @@ class Ownership:
             return
         if self._journal is not None:
             told = tuple((change.how, change.record.kind, change.record.id) for change in changes)
-            self._journal.kept(scope, Kept(scope.number, request_id, now, key, told))
+            self._journal.store(scope, Kept(scope.number, request_id, now, key, told))
         if self.custodian is not None:
             self.custodian.tell(changes)
 

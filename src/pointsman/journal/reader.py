@@ -15,6 +15,7 @@ from zlib import crc32
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.journal.records import DECODER, ChargeScope, Record
 from pointsman.journal.segments import (
@@ -25,7 +26,6 @@ from pointsman.journal.segments import (
     LENGTH,
     DamagedHeaderError,
     SegmentError,
-    padded,
     read_header,
     segment_numbers,
     segment_path,
@@ -58,14 +58,7 @@ class Chunk(Struct, frozen=True, kw_only=True):
         if self.end <= end:
             return self
         count = bisect_left(self.offsets, end.offset) if self.segment == end.segment else 0
-        return Chunk(
-            segment=self.segment,
-            offsets=self.offsets[:count],
-            records=self.records[:count],
-            end=end,
-            is_end=self.is_end,
-            damage=self.damage,
-        )
+        return replace(self, offsets=self.offsets[:count], records=self.records[:count], end=end)
 
 
 class JournalReader:
@@ -98,25 +91,18 @@ class JournalReader:
         damage: list[str] = []
         segment, offset = position.segment, position.offset
         data = self._open(segment, offset, damage)
+        offsets: list[int] = []
+        records: list[Record] = []
+        end = Position(segment, offset)
+        is_end = False
         if data is None:
             newer = [number for number in segment_numbers(self.folder) if number > segment]
             is_end = not newer or not (self.folder / "lock").exists()
             if not is_end:
                 damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
-                segment, offset = newer[0], HEADER_BYTES
-            return Chunk(
-                segment=segment,
-                offsets=[],
-                records=[],
-                end=Position(segment, offset),
-                is_end=is_end,
-                damage=tuple(damage),
-            )
-        offsets: list[int] = []
-        records: list[Record] = []
-        end = Position(segment, offset)
-        is_end = False
-        while len(records) < max_records:
+                segment = newer[0]
+                end = Position(segment)
+        while data is not None and len(records) < max_records:
             offset = self._take(data, offset, max_records - len(records), offsets, records)
             end = Position(segment, offset)
             if len(records) >= max_records:
@@ -138,7 +124,7 @@ class JournalReader:
             offset = end.offset
         return Chunk(segment=segment, offsets=offsets, records=records, end=end, is_end=is_end, damage=tuple(damage))
 
-    def _take(self, data: mmap.mmap, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
+    def _take(self, data: mmap.mmap | bytes, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
         """Take up to so many frames that are whole. Returns where the first that was not taken begins. It runs for
         every record there is, so there is no line in it that is not needed."""
         unpack, decode, size = FRAME.unpack_from, DECODER.decode, len(data)
@@ -160,7 +146,7 @@ class JournalReader:
                 break
             offsets.append(offset)
             records.append(record)
-            offset = (end + 3) & ~3  # as `padded`
+            offset = (end + 3) & ~3
             if type(record) is ChargeScope:
                 self.scopes[record.number] = record
         return offset
@@ -257,18 +243,9 @@ class JournalReader:
         self.close()
         self._segment, self._data = segment, data
         self.scopes = {}
-        at = HEADER_BYTES
-        while at < offset:
-            length, checksum = FRAME.unpack_from(data, at)
-            if length in (0, END):
-                break
-            record = self._record(data, at + FRAME_BYTES, length, checksum)
-            if record is None:
-                at = self._resume(data, at) or offset
-                continue
-            if isinstance(record, ChargeScope):
-                self.scopes[record.number] = record
-            at += FRAME_BYTES + padded(length)
+        read, at = data[:offset], HEADER_BYTES
+        while (at := self._take(read, at, offset, [], [])) < offset:
+            at = self._resume(data, at) or offset
         return data
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Segment files: preallocated, mapped into memory, and written so that a reader never takes half a frame for a whole.
 
     header   8 bytes magic, u32 format, u32 slot, u64 epoch, u32 number of the segment, u32 CRC-32 of what precedes
-    frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes
+    frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes, which keeps the next length in one word
     end      a length of 0xFFFFFFFF: the writer has gone on to the next segment
 
 All numbers are little-endian. A length of zero is where the writer is now. Stores into a shared mapping outlive the
@@ -44,11 +44,6 @@ def segment_path(folder: Path, number: int) -> Path:
 def segment_numbers(folder: Path) -> list[int]:
     """The numbers of the segments in a folder, ascending."""
     return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
-
-
-def padded(length: int) -> int:
-    """The bytes that a payload takes, to keep the next frame's length in one word."""
-    return (length + 3) & ~3
 
 
 def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.mmap:

@@ -18,9 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
-import msgspec
-
-from pointsman.journal.records import ChargeScope, Intent, Kept, Outcome, RequestDone
+from pointsman.journal.records import ENCODER, ChargeScope, Intent, Kept, Outcome, RequestDone
 from pointsman.journal.segments import (
     END,
     FRAME_BYTES,
@@ -73,7 +71,7 @@ class JournalWriter:
         self.dropped = 0
         self._slot, self._epoch, self._size, self._max_bytes = slot, epoch, segment_bytes, max_bytes
         self._on_trouble = on_trouble
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = ENCODER.encode
         # Under another name first: a journal without a lock would be taken for a dead worker's.
         making = journals / f".{self.name}"
         making.mkdir(parents=True, mode=0o700)
@@ -115,18 +113,10 @@ class JournalWriter:
         if not self._store(record, scope):
             raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
 
-    def kept(self, scope: ChargeScope, kept: Kept) -> None:
-        """Never fails, as `outcome`."""
-        encode = self._encode
-        record = encode(kept)
-        if self._kept or not self._store(record, scope):
-            self._kept.append((scope, record))
-            self._store_kept()
-
-    def outcome(self, scope: ChargeScope, outcome: Outcome) -> None:
+    def store(self, scope: ChargeScope, what: Outcome | Kept) -> None:
         """Never fails: what finds no room is kept until there is some."""
         encode = self._encode
-        record = encode(outcome)
+        record = encode(what)
         if self._kept or not self._store(record, scope):
             self._kept.append((scope, record))
             self._store_kept()
@@ -180,7 +170,7 @@ class JournalWriter:
         length = len(record)
         at = self._at
         payload = at + FRAME_BYTES
-        end = payload + ((length + 3) & ~3)  # as `segments.padded`, without a call
+        end = payload + ((length + 3) & ~3)
         if end > self._room:
             if HEADER_BYTES + end - at > self._room or not self._turn():
                 return False

@@ -25,7 +25,7 @@ def owned(name: str = "file-1", owner: str = "team:research", at: float = 0.0, p
 def write(plane: ControlPlane, *told: tuple[str, str, str], at: float | None = None, **fields: Any) -> None:
     at = time.time() if at is None else at
     of = scope(**fields)
-    plane.writer.kept(of, Kept(of.number, request_id(1, at), at, "k", told))
+    plane.writer.store(of, Kept(of.number, request_id(1, at), at, "k", told))
 
 
 def owners(found: list[Record] | Unable) -> list[str]:

@@ -48,7 +48,7 @@ def test_a_request_that_is_open_over_a_restart_is_charged_once(tmp_path: Path) -
         first = Books(tmp_path)
         await first.read()
         await first.ingest.finish(PATIENCE_S)
-        writer.outcome(of, Outcome(of.number, "00000000-open", 1, now, 33, 1, 1, 0, 0, "ok", "reported"))
+        writer.store(of, Outcome(of.number, "00000000-open", 1, now, 33, 1, 1, 0, 0, "ok", "reported"))
         second = Books(tmp_path)
         await second.read()
         assert await second.total() == 33

@@ -43,7 +43,7 @@ def on_store(kind: str, test: Callable[[str | None], Coroutine[Any, Any, None]])
 def attempt(writer: JournalWriter, name: str, at: float, nano: int, tokens: int = 1) -> None:
     of = scope()
     writer.intent(of, name, 1, at, 1000, 100)
-    writer.outcome(of, Outcome(of.number, name, 1, at, nano, tokens, 0, 0, 0, "ok", "reported"))
+    writer.store(of, Outcome(of.number, name, 1, at, nano, tokens, 0, 0, 0, "ok", "reported"))
 
 
 # What a store may refuse, or nothing can be made of: how it is written, and what of it is charged all the same.

@@ -11,7 +11,6 @@ from pointsman.journal.segments import (
     DamagedHeaderError,
     SegmentError,
     create,
-    padded,
     read_header,
     segment_numbers,
     segment_path,
@@ -74,7 +73,3 @@ def test_damage_to_any_byte_of_a_header_is_seen(tmp_path: Path, at: int) -> None
 def test_a_file_that_is_too_short_is_no_segment(tmp_path: Path) -> None:
     with pytest.raises(DamagedHeaderError, match="too short"):
         read_header(b"PMJRNL", tmp_path)
-
-
-def test_payloads_are_padded_to_words() -> None:
-    assert [padded(length) for length in (0, 1, 4, 5)] == [0, 4, 4, 8]

@@ -122,7 +122,7 @@ def test_a_full_journal_refuses_intents_keeps_outcomes_and_recovers(
     assert "has reached its limit" in refused
     assert number > 20, "until the segment is nearly full, nothing is refused"
     for one in range(number):
-        journal.outcome(scope(), outcome(f"r{one}"))  # of attempts that were let in
+        journal.store(scope(), outcome(f"r{one}"))  # of attempts that were let in
         told.append(outcome(f"r{one}"))
     journal.request(b"{}")
     assert journal.dropped == 1
@@ -140,7 +140,7 @@ def test_what_is_kept_in_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "MAX_KEPT", 5)
     full = Full(tmp_path, monkeypatch)
     for number in range(500):
-        full.journal.outcome(scope(), outcome(f"r{number}"))
+        full.journal.store(scope(), outcome(f"r{number}"))
     assert len(full.journal._kept) <= 6
     assert full.journal.dropped > 100
     full.journal.close()
