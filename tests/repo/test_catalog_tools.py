@@ -97,7 +97,7 @@ def test_the_file_is_one_the_reader_reads_and_the_same_each_time() -> None:
     assert content == data_file(
         merged(litellm=dict(reversed(table.items()))), {"groq": "api.groq.com"}, {"litellm": "it"}
     )
-    catalog = ModelCatalog(content, "")
+    catalog = ModelCatalog(content)
     assert catalog.validate() == 2
     assert catalog.serving("gpt-x") == [("groq", "openai/gpt-x"), ("openai", "gpt-x")]
     assert json.loads(content)["format"] == 1

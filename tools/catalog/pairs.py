@@ -35,7 +35,7 @@ def draw(catalog: ModelCatalog, count: int = COUNT, seed: str = SEED) -> list[tu
 
 
 def main() -> int:
-    catalog = ModelCatalog(FILE.read_bytes(), "")
+    catalog = ModelCatalog(FILE.read_bytes())
     for pair in draw(catalog):
         said = []
         for provider, model in pair:

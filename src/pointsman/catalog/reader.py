@@ -5,6 +5,7 @@ maps each key of `catalog.names` to the canonical name and to every `provider/mo
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 import msgspec
 from msgspec import Raw, Struct
@@ -52,7 +53,7 @@ class ModelCatalog:
     """A catalog in memory. Implements `domain.prices.Catalog`. `date` is the date of its prices; `digest` identifies
     its content."""
 
-    def __init__(self, content: bytes, digest: str) -> None:
+    def __init__(self, content: bytes) -> None:
         """Raise `CatalogError` if the content is not a catalog."""
         try:
             if _FORMAT.decode(content).format != FORMAT:
@@ -60,7 +61,7 @@ class ModelCatalog:
             self._file = _FILE.decode(content)
         except msgspec.DecodeError as error:
             raise CatalogError(f"the file is not a catalog: {error}") from None
-        self.digest = digest
+        self.digest = sha256(content).hexdigest()
         self._decoded: dict[tuple[str, str], _Entry | None] = {}
 
     @property

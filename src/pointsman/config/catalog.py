@@ -43,8 +43,7 @@ class CatalogInUse(Struct, frozen=True):
 @lru_cache(maxsize=1)  # of one catalog, which no configuration changes
 def packaged() -> ModelCatalog:
     """The catalog of this release."""
-    content = files("pointsman.catalog").joinpath("models.json").read_bytes()
-    return ModelCatalog(content, sha256(content).hexdigest())
+    return ModelCatalog(files("pointsman.catalog").joinpath("models.json").read_bytes())
 
 
 def read_catalog(data_dir: Path | None) -> CatalogInUse:
@@ -71,14 +70,13 @@ def files_of(data_dir: Path) -> frozenset[Path]:
 
 @lru_cache(maxsize=2)  # a configuration is compiled far more often than its catalog changes
 def _read(path: Path, _mtime_ns: int, _size: int) -> ModelCatalog:
-    content = path.read_bytes()
-    return ModelCatalog(content, sha256(content).hexdigest())
+    return ModelCatalog(path.read_bytes())
 
 
 def install(data_dir: Path, content: bytes) -> ModelCatalog:
     """Put a catalog in force from the next look on, whole or not at all, and keep the one before it. Raises
     `CatalogError` for one that is faulty in any place or older than what is in force, and `OSError`."""
-    catalog = ModelCatalog(content, sha256(content).hexdigest())
+    catalog = ModelCatalog(content)
     catalog.validate()
     in_force = read_catalog(data_dir).catalog
     if catalog.date < in_force.date:

@@ -17,7 +17,11 @@ _LATER = ("batch", "other")
 def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
     """Warn of models that have no price though a budget applies, and of what is billed when it is done. `keys` are
     those that the document itself names: there may be very many in a file of keys."""
-    budgeted = [key for key in keys.values() if _has_budget(key.limits) or _has_budget_of_entry(key)]
+    budgeted = [
+        key
+        for key in keys.values()
+        if any(map(_has_budget, (key.limits, *(one.limits for one in key.entries.values()))))
+    ]
     for model in snapshot.models.values():
         for item in (*model.targets, *model.fallbacks):
             who = _cannot_use(model, item, keys.values(), budgeted, snapshot)
@@ -82,7 +86,3 @@ def _is_allowed(patterns: tuple[str, ...], name: str) -> bool:
 
 def _has_budget(limits: tuple[Limit, ...]) -> bool:
     return any(limit.metric == "usd" and not limit.soft for limit in limits)
-
-
-def _has_budget_of_entry(key: VirtualKey) -> bool:
-    return any(_has_budget(entry.limits) for entry in key.entries.values())

@@ -342,12 +342,12 @@ class Supervisor:
             if child.name != CONTROL and child.pid in self._children:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
-        self._start_missing()
         self._change_number()
+        self._start_missing()
 
     def _start_missing(self) -> None:
-        """Those that had died and were waiting to be started again when the hand-over came, and those that the version
-        before did not have."""
+        """Those that had died and were waiting to be started again when the hand-over came, those that the version
+        before did not have, and the workers that are new."""
         there = {child.name for child in self._children.values() if not child.is_leaving}
         slots = range(min(len(self._sockets.listen), self._settings.workers))
         for name in (CONTROL, ADMIN, *map(_worker, slots)):
@@ -355,7 +355,7 @@ class Supervisor:
                 self._restarts.setdefault(name, (time.monotonic(), 0))
 
     def _change_number(self) -> None:
-        """Have as many workers as the configuration wants now."""
+        """Have sockets for as many workers as the configuration wants now."""
         listen, wanted = self._sockets.listen, self._settings.workers
         for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would go on choosing them
             os.close(fd)
@@ -367,12 +367,6 @@ class Supervisor:
                 listen.append(bind_beside(listen[0]))
             except OSError as error:
                 _logger.error("no socket for worker %d, so there are fewer: %s", len(listen), error.strerror)  # noqa: TRY400
-                return
-            new = self._start(_worker(len(listen) - 1))
-            try:
-                self._wait_until_ready([new])
-            except SupervisorError as error:
-                _logger.error("%s; it is tried again", error)  # noqa: TRY400
                 return
 
     # The rest.

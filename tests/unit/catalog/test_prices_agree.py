@@ -54,7 +54,7 @@ TIERS: dict[str, dict[str, str]] = {
 
 @pytest.fixture(scope="module")
 def catalog() -> ModelCatalog:
-    return ModelCatalog(FILE.read_bytes(), "")
+    return ModelCatalog(FILE.read_bytes())
 
 
 def priced(catalog: ModelCatalog) -> Iterator[tuple[str, str, ModelFacts, Provider, ModelInfo]]:

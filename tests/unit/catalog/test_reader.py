@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def catalog() -> ModelCatalog:
-    return ModelCatalog(FILE.read_bytes(), "")
+    return ModelCatalog(FILE.read_bytes())
 
 
 def pairs(name: str) -> list[list[str]]:
@@ -70,7 +70,7 @@ def test_loading_is_fast_and_small() -> None:
         "from pointsman.catalog.reader import ModelCatalog\n"
         "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
         "before, started = resident(), time.process_time()\n"
-        "catalog = ModelCatalog(open(sys.argv[1], 'rb').read(), '')\n"
+        "catalog = ModelCatalog(open(sys.argv[1], 'rb').read())\n"
         "print((time.process_time() - started) * 1e3, (resident() - before) / 1e6)\n"
     )
     runs = [
@@ -156,10 +156,10 @@ def test_broken_catalog_is_explained(said: str, change: Any) -> None:
         file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
         content = json.dumps(file | ({"format": 2} if "format" in change else {})).encode()
     with pytest.raises(CatalogError, match=said):
-        ModelCatalog(content, "").validate()
+        ModelCatalog(content).validate()
 
 
 def test_name_without_an_entry_is_an_error() -> None:
     file = {"format": 1, "date": "", "sources": {}, "provenance": [{}], "providers": {}, "names": {"m": ["m", "a/m"]}}
     with pytest.raises(CatalogError, match="which has no entry"):
-        ModelCatalog(json.dumps(file).encode(), "").validate()
+        ModelCatalog(json.dumps(file).encode()).validate()

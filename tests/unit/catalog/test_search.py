@@ -14,7 +14,7 @@ FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
 
 @pytest.fixture(scope="module")
 def catalog() -> ModelCatalog:
-    return ModelCatalog(FILE.read_bytes(), "")
+    return ModelCatalog(FILE.read_bytes())
 
 
 def test_words_match_both_names_in_any_order(catalog: ModelCatalog) -> None:
