@@ -74,16 +74,12 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
 
 
 def _find_key(snapshot: Snapshot, name: str) -> VirtualKey:
-    from pointsman.domain.identity import KeyTable
+    from pointsman.domain.identity import key_named
 
-    keys = snapshot.virtual_keys
-    if isinstance(keys, KeyTable):
-        found = keys.named(name)
-    else:
-        found = next((key for key in keys.values() if key.name == name), None)
-    if found is not None:
-        return found
-    raise typer.BadParameter(f"unknown virtual key {name!r}", param_hint="--key")
+    found = key_named(snapshot.virtual_keys, name)
+    if found is None:
+        raise typer.BadParameter(f"unknown virtual key {name!r}", param_hint="--key")
+    return found
 
 
 def _read_body(request: Path | None, model: str | None, *, stream: bool) -> bytes:

@@ -70,7 +70,7 @@ def compile_document(
     routing = compile_routing(document.routing, findings)
     models = compile_models(document, names, routing, findings)
     governed = compile_governance(document, references, findings, directory, listen)
-    pricing = compile_pricing(document, in_use.catalog, findings, governed.is_key)
+    pricing = compile_pricing(document, in_use.catalog, findings, governed.keys)
     directory = governed.directory
     said = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest]
     snapshot = Snapshot(

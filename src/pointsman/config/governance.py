@@ -28,10 +28,6 @@ class Governed(Struct, frozen=True, kw_only=True):
     directory: KeyDirectory | None = None
     shared_limits: tuple[Limit, ...] = ()
 
-    def is_key(self, name: str) -> bool:
-        """Return whether the file of further keys has a key of this name."""
-        return self.directory is not None and self.directory.named(name) is not None
-
 
 def compile_governance(
     document: Document,

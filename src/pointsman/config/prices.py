@@ -1,31 +1,32 @@
 """From `pricing` to prices."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from decimal import Decimal
 
 from pointsman.config.limits import nano_dollars
 from pointsman.config.problems import Findings, nearest
 from pointsman.config.schema import Document, PriceSettings
 from pointsman.config.source import Location
+from pointsman.domain.identity import VirtualKey, key_named
 from pointsman.domain.prices import Catalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 
 
 def compile_pricing(
-    document: Document, catalog: Catalog, findings: Findings, is_key: Callable[[str], bool] = lambda _: False
+    document: Document, catalog: Catalog, findings: Findings, keys: Mapping[bytes, VirtualKey]
 ) -> Pricing:
-    """Compile the prices, over a catalog. `is_key` knows names of virtual keys that the document does not have."""
+    """Compile the prices, over a catalog. `keys` has the virtual keys, also those that the document does not have."""
     overrides: list[PriceOverride] = []
     for index, settings in enumerate(document.pricing.overrides):
         place: Location = ("pricing", "overrides", index)
-        override = _override(settings, document, place, findings, is_key)
+        override = _override(settings, document, place, findings, keys)
         if override is not None:
             overrides.append(override)
     return Pricing(document.pricing.unknown, tuple(overrides), catalog)
 
 
 def _override(
-    settings: PriceSettings, document: Document, place: Location, findings: Findings, is_key: Callable[[str], bool]
+    settings: PriceSettings, document: Document, place: Location, findings: Findings, keys: Mapping[bytes, VirtualKey]
 ) -> PriceOverride | None:
     governance = document.governance
     owners = [
@@ -40,7 +41,7 @@ def _override(
     if len(owners) > 1:
         findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
     for kind, name, known in owners:
-        if name not in known and not (kind == "virtual_key" and is_key(name)):
+        if name not in known and not (kind == "virtual_key" and key_named(keys, name)):
             findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known)}")
     if "/" not in settings.model and not _has_wildcard(settings.model):
         findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")

@@ -28,7 +28,7 @@ from pointsman.control.inquiries import (
 )
 from pointsman.control.lessor import Lessor
 from pointsman.control.store.database import StoreError
-from pointsman.domain.identity import KeyTable
+from pointsman.domain.identity import key_named
 from pointsman.domain.snapshots import limits_told
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.money.leases import LeaseBook, Spent
@@ -160,10 +160,7 @@ def is_configured(compiled: Compiled, kind: str, name: str) -> bool:
     store, or `asked`: a model as clients call it."""
     snapshot = compiled.snapshot
     if kind == "virtual_key":
-        keys = snapshot.virtual_keys
-        if isinstance(keys, KeyTable):
-            return keys.named(name) is not None
-        return any(key.name == name for key in keys.values())
+        return key_named(snapshot.virtual_keys, name) is not None
     if kind in ("team", "customer"):
         return f"{kind}:{name}" in compiled.owners
     if kind == "provider":

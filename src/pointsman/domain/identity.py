@@ -55,3 +55,10 @@ class KeyTable(Mapping[bytes, VirtualKey]):
     @abstractmethod
     def limit(self, counter: str) -> Limit | None:
         """A key's own limit by the name of its counter."""
+
+
+def key_named(keys: Mapping[bytes, VirtualKey], name: str) -> VirtualKey | None:
+    """Return the key with a name."""
+    if isinstance(keys, KeyTable):
+        return keys.named(name)
+    return next((key for key in keys.values() if key.name == name), None)

@@ -15,7 +15,7 @@ from pointsman.admin.app import make_app
 from pointsman.admin.auth import load_or_make, metrics_token
 from pointsman.admin.listener import server_of
 from pointsman.admin.services import Services
-from pointsman.control.store.database import store_url
+from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
 from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
@@ -33,13 +33,12 @@ async def work(task: ChildTask) -> int:
     try:
         token = load_or_make(Path(task.data_dir), os.environ)
         of_metrics = metrics_token(os.environ)
+        url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
     except (OSError, ValueError) as error:
         _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- the trace would not help
         return 1
-    try:
-        url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
-    except ValueError as error:
-        _logger.error("store.url cannot be read: %s", type(error).__name__)  # noqa: TRY400 -- it holds a password
+    except StoreError as error:
+        _logger.error("%s", error)  # noqa: TRY400
         return 1
     control, store = Inquirer(task.link), Reports.of(url)
     # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.

@@ -11,8 +11,6 @@ from pathlib import Path
 from random import SystemRandom
 from time import time
 
-from sqlalchemy.engine import URL
-
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
 from pointsman.control.desk import Desk
@@ -108,7 +106,6 @@ class _Control:
 
     def _desk(self) -> Desk:
         task = self._task
-        url_of = self._store_url
 
         async def open_store() -> Store:
             self._lock_books()
@@ -116,8 +113,10 @@ class _Control:
                 gateway = gateway_of(self._data_dir)
             except OSError as error:
                 raise StoreError(f"the data folder {self._data_dir} cannot be used: {error.strerror}") from error
+            secret = self._settings.store_url
+            url = store_url(secret.reveal() if secret is not None else None, self._data_dir)
             try:
-                store = await Store.open(url_of(), gateway)
+                store = await Store.open(url, gateway)
             except InUseError as error:
                 self._taken = error
                 raise
@@ -159,13 +158,6 @@ class _Control:
             os.close(fd)
             raise StoreError(f"another control process is still at work in {self._data_dir}") from error
         self._lock = fd
-
-    def _store_url(self) -> URL:
-        secret = self._settings.store_url
-        try:
-            return store_url(secret.reveal() if secret is not None else None, self._data_dir)
-        except ValueError as error:
-            raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
 
     def _listing(self, desk: Desk) -> Listing | None:
         """The task that asks providers for their models, if the configuration wants it."""

@@ -25,10 +25,14 @@ class RefusedError(StoreError):
 
 
 def store_url(url: str | None, data_dir: Path) -> URL:
-    """The address with its driver: PostgreSQL by `postgresql://…`, else a file of SQLite's in `data_dir`."""
+    """The address with its driver: PostgreSQL by `postgresql://…`, else a file of SQLite's in `data_dir`. Raises
+    `StoreError`."""
     if url is None:
         return URL.create("sqlite+aiosqlite", database=str(data_dir / "pointsman.db"))
-    made = make_url(url)
+    try:
+        made = make_url(url)
+    except (ValueError, SQLAlchemyError) as error:  # it holds a password
+        raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
     if made.drivername in ("postgres", "postgresql"):
         made = made.set(drivername="postgresql+asyncpg")
     return made
