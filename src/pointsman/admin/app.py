@@ -114,6 +114,8 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         if hosts and host not in hosts:
             message = f"this is not {host[:100]!r}; call it by the address it listens on"
             return _error(421, "wrong_host", f"{message}, or list the name in console.allowed_hosts")
+        if "transfer-encoding" in request.headers:  # the body is read before the token is, so it must be bounded
+            return _error(411, "length_required", "the body must have a content-length")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return _error(413, "too_large", "the body is too large")

@@ -1,5 +1,6 @@
 """The console's listener: who may call it by which name, what errors look like, metrics."""
 
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -136,5 +137,25 @@ def test_where_others_can_reach_them_metrics_need_a_token(tmp_path: Path) -> Non
             assert (await plane.get("/metrics", token=SCRAPE)).status_code == 200
             assert (await plane.get("/metrics", token="")).status_code == 401
             assert (await plane.get("/api/v1/usage", token=SCRAPE)).status_code == 401, "it opens nothing else"
+
+    run(main())
+
+
+@pytest.mark.parametrize("path", ["/api/v1/reconcile", "/api/v1/config/reload"])
+def test_a_body_of_unknown_length_is_refused_before_it_is_read(path: str, tmp_path: Path) -> None:
+    """It would be read before the token is, whatever its size."""
+
+    async def main() -> None:
+        read: list[int] = []
+
+        async def body() -> AsyncIterator[bytes]:
+            for number in range(3):
+                read.append(number)
+                yield b" " * 2**20
+
+        async with control_plane(tmp_path) as plane:
+            answer = await plane.client.post(path, content=body())
+            assert (answer.status_code, answer.json()["error"]["code"]) == (411, "length_required")
+            assert not read
 
     run(main())

@@ -14,6 +14,7 @@ from pointsman.control.store.database import StoreError
 
 NANO = 1_000_000_000
 MAX_USD = 1_000_000
+RECONCILE_S = 100.0  # it waits for the batch of records that is being stored
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_WRITE))])
 
@@ -45,7 +46,8 @@ async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]
         message = f"attempts: {twice[0]!r} is named more than once"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
     amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
-    (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome)
+    await services.state()  # whether control is there shows at once
+    (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome, RECONCILE_S)
     if outcome.problem is not None:
         raise StoreError(outcome.problem)
     refused = outcome.refused

@@ -6,10 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import Struct
 
-from fakes.control import DAY_COUNTER, TOKEN, ControlPlane, control_plane, request_id, scope, write_estimated
+from fakes.control import DAY_COUNTER, TOKEN, ControlPlane, Direct, control_plane, request_id, scope, write_estimated
 from integration.databases import database
 from integration.gateway import run
+from pointsman.admin.listener import REQUEST_S
+from pointsman.link.inquirer import ANSWER_S, Item
 
 NOW = time.time()
 ATTEMPT = f"{request_id(1, NOW)}-1"
@@ -54,6 +57,24 @@ def test_a_limit_gets_back_what_it_held_too_much(kind: str, tmp_path: Path) -> N
         else:
             async with database() as url:
                 await check(url)
+
+    run(main())
+
+
+def test_it_has_time_for_a_batch_that_is_being_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the caller would be told that control is away, and control would charge the attempts all the same."""
+    waited: dict[str, float] = {}
+    asked = Direct.ask
+
+    async def ask(self: Direct, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
+        waited[type(inquiry).__name__] = within_s
+        return await asked(self, inquiry, item, within_s)
+
+    async def main() -> None:
+        monkeypatch.setattr(Direct, "ask", ask)
+        async with control_plane(tmp_path) as plane:
+            await post(plane, {"attempt_id": "nobody-1", "usd": "1"})
+            assert waited["StateInquiry"] == ANSWER_S < waited["Reconcile"] < REQUEST_S
 
     run(main())
 
