@@ -8,8 +8,13 @@ import typer
 def command(
     port: Annotated[int, typer.Option(help="The gateway's port on 127.0.0.1.")] = 8080,
     console_port: Annotated[int, typer.Option(help="The console's port on 127.0.0.1.")] = 8081,
+    tour: Annotated[bool, typer.Option("--tour", help="Show five features, each by the commands, and end.")] = False,
 ) -> None:
     """Run the gateway in front of two simulated providers, one of them flaky. No key and no network are needed."""
+    if tour:
+        from pointsman.cli._tour import take_tour
+
+        raise typer.Exit(take_tour(port, console_port))
     from pointsman.runtime.demo import run
 
     raise typer.Exit(run(port, console_port))

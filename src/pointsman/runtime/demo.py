@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 
@@ -65,8 +66,9 @@ _MODELS = ("sim-1", "sim-2", "sim-embed")
 _PRICE = Price(input_pico=2_500_000, output_pico=10_000_000, cached_pico=2_500_000)
 
 
-def run(port: int, console_port: int) -> int:
-    """Run until a signal. Returns the exit code."""
+def run(port: int, console_port: int, folder: str | None = None) -> int:
+    """Run until a signal, with configuration and data in a folder: a temporary one when none is given. Returns the exit
+    code."""
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
     # The first request fails for certain, so that the first thing a newcomer sees is a failover.
@@ -81,12 +83,12 @@ def run(port: int, console_port: int) -> int:
     providers = [_start(settings) for settings in (flaky, steady)]
     try:
         addresses = [_address(process) for process in providers]
-        with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
-            file = Path(folder) / "demo.yaml"
+        with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="pointsman-") as place:
+            file = Path(place) / "demo.yaml"
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
             ports = {"port": port, "console_port": console_port}
             digest = sha256(_KEY.encode()).hexdigest()
-            file.write_text(_CONFIG.format(data_dir=Path(folder) / "data", digest=digest, **ports, **urls))
+            file.write_text(_CONFIG.format(data_dir=Path(place) / "data", digest=digest, **ports, **urls))
             for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has a place of its own
                 os.environ.pop(name, None)
             start = start_or_exit(file, os.environ)

@@ -1,8 +1,12 @@
 """`pointsman demo`: passes on its options."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
+from fakes.processes import free_ports
 from pointsman.cli import build_app
 from pointsman.runtime import demo
 
@@ -27,3 +31,25 @@ def test_the_ports_reach_the_demonstration(
 
 def test_port_must_be_a_number() -> None:
     assert CliRunner().invoke(build_app(), ["demo", "--port", "http"]).exit_code == 2
+
+
+def test_the_tour_shows_a_failover_a_refusal_and_the_money() -> None:
+    ports = [str(port) for port in free_ports(2)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pointsman",
+        "demo",
+        "--tour",
+        "--port",
+        ports[0],
+        "--console-port",
+        ports[1],
+    ]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "x-pointsman-attempts: 2" in done.stdout
+    assert "Then status 402:" in done.stdout
+    assert "the budget of $0.01 per day of virtual key notebook" in done.stdout
+    assert "total $0.0" in done.stdout

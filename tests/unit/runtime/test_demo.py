@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from fakes.clock import PATIENCE_S
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+from fakes.processes import free_ports
 
 
 def children_of(process: int) -> list[int]:
