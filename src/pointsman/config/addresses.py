@@ -10,6 +10,7 @@ from msgspec import Struct
 from pointsman.domain.origin import Origin
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_AUTHORITY = re.compile(r"(?:\[(?P<v6>.*)\]|(?P<name>[^\[:]*))(?::(?P<port>.*))?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.~:@!$&'()*+,;=%-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -89,18 +90,13 @@ def _split_origin(text: str) -> tuple[Origin, str]:
     authority = re.split(r"[/?#]", after, maxsplit=1)[0]
     if "@" in authority:
         raise ValueError("credentials do not belong into the address; use `keys`")
-    if authority.startswith("["):
-        inside, bracket, port_part = authority[1:].partition("]")
-        if not bracket or (port_part and not port_part.startswith(":")):
-            raise ValueError("the address is not valid")
-        host, port_text = _ipv6(inside), port_part[1:]
-        has_colon = bool(port_part)
-    else:
-        host, colon, port_text = authority.partition(":")
-        has_colon = bool(colon)
-        if not _is_host(host):
-            raise ValueError("the address has no valid host")
-    port = _port(port_text, lowest=1) if has_colon else _DEFAULT_PORTS[scheme]
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
+        raise ValueError("the address is not valid")
+    if found["name"] is not None and not _is_host(found["name"]):
+        raise ValueError("the address has no valid host")
+    host = found["name"] or _ipv6(found["v6"])
+    port = _port(found["port"], lowest=1) if found["port"] is not None else _DEFAULT_PORTS[scheme]
     return Origin(scheme, host.lower(), port), after[len(authority) :]
 
 

@@ -29,15 +29,8 @@ def _override(
     settings: PriceSettings, document: Document, place: Location, findings: Findings, keys: Mapping[bytes, VirtualKey]
 ) -> PriceOverride | None:
     governance = document.governance
-    owners = [
-        (kind, name, known)
-        for kind, name, known in (
-            ("virtual_key", settings.virtual_key, governance.virtual_keys),
-            ("team", settings.team, governance.teams),
-            ("customer", settings.customer, governance.customers),
-        )
-        if name is not None
-    ]
+    known_as = {"virtual_key": governance.virtual_keys, "team": governance.teams, "customer": governance.customers}
+    owners = [(kind, name, known) for kind, known in known_as.items() if (name := getattr(settings, kind)) is not None]
     if len(owners) > 1:
         findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
     for kind, name, known in owners:

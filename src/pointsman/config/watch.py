@@ -78,10 +78,8 @@ class ConfigWatcher:
                     await self._reload_if_changed()
                     if self._folders() != folders:
                         break
-            except (
-                OSError,
-                RuntimeError,
-            ):  # a folder vanished, or (watchfiles' own error) the system has no watches left
+            except (OSError, RuntimeError):
+                # A folder vanished, or (watchfiles' own error) the system has no watches left.
                 await asyncio.sleep(self._poll_s)
 
     async def reload(self) -> None:

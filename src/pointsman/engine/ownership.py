@@ -4,7 +4,7 @@ What a call makes belongs to its key's team, else to its key. What is learned go
 before the client hears of it; control is asked for what is not known here. Another owner's things do not exist.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import Protocol
 
@@ -34,8 +34,8 @@ _IF_STORED = frozenset({"response", "item"})  # an answer says its id though nob
 class Custodian(Protocol):
     """The line to control."""
 
-    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
-        """Ask who owns these."""
+    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | Unable], None]) -> None:
+        """Ask who owns these. `answered` is called once."""
         ...
 
     def tell(self, changes: Sequence[Change]) -> None:
@@ -210,7 +210,9 @@ class Ownership:
             if name in unsure or all(one.at < now - RENEWED_S for one in known.get(name, {}).values())
         ]
         if missing and self.custodian is not None:
-            answer = await self.custodian.look_up(missing)
+            waiter: Waiter[Sequence[Record] | Unable] = Waiter()
+            self.custodian.look_up(missing, waiter.set)
+            answer = await waiter
             if not isinstance(answer, Unable):
                 for name in unsure & set(missing):
                     self._unsure.discard(name)

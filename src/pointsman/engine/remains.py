@@ -6,7 +6,7 @@ They are never below what the worker may spend on its own. Before the first they
 the window open.
 """
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from time import monotonic
 
@@ -21,7 +21,6 @@ from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
 from pointsman.engine.lessor import Lender
 from pointsman.engine.memos import Memo
-from pointsman.engine.tasks import EagerTask, Suspension
 from pointsman.money.ledger import Account, Window
 
 ASK_EVERY_S = 1.0
@@ -59,7 +58,7 @@ class Remains:
             now = monotonic()
             if now >= shown.ask_from:
                 shown.ask_from = now + ASK_EVERY_S
-                EagerTask(_ask(billing, billing.lessor, windows), Exception).resume()
+                _ask(billing, billing.lessor, windows)
         return _lines(billing, windows, now_unix_s)
 
 
@@ -118,13 +117,12 @@ def _left(billing: Billing, window: Window) -> int | None:
     return max(most, free)
 
 
-def _ask(billing: Billing, lessor: Lender, windows: Sequence[Window]) -> Coroutine[Suspension, None, None]:
+def _ask(billing: Billing, lessor: Lender, windows: Sequence[Window]) -> None:
     """Learn what is left of limits, without taking any of it."""
     wants = [Want(window.counter.name, window.start, 0, window.opened) for window in windows]
 
-    async def ask() -> None:
-        grants: Sequence[Grant] | Unable = await lessor.ask(wants)
+    def answered(grants: Sequence[Grant] | Unable) -> None:
         if not isinstance(grants, Unable):
             billing.answered(grants, monotonic())
 
-    return ask()
+    lessor.ask(wants, answered)

@@ -1,11 +1,13 @@
 """Room for an attempt in limits that have none at first: asked of control, or found for a shorter answer."""
 
+from collections.abc import Sequence
 from time import monotonic
 
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import Grant, Unable
 from pointsman.domain.plans import LeftOut, Reason, Verdict
 from pointsman.engine.attempt import Attempt
 from pointsman.engine.billing import NoRoom, wants
+from pointsman.engine.tasks import Waiter
 from pointsman.money.fit import Refused
 
 LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
@@ -30,7 +32,9 @@ async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
     lessor, asked_until, shortenings, shortened = billing.lessor, monotonic() + LENT_S, 0, None
     while isinstance(found, list):
         if lessor is not None and not billing.is_spent(found, monotonic()):
-            grants = await lessor.ask(wants(found))
+            answer: Waiter[Sequence[Grant] | Unable] = Waiter()
+            lessor.ask(wants(found), answer.set)
+            grants = await answer
             if isinstance(grants, Unable):
                 names = ", ".join(str(short.limit) for short in found)
                 message = f"how much is left of the {names} cannot be found out now: {grants.why}"

@@ -62,7 +62,7 @@ class JournalWriter:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
-        on_trouble: Callable[[str | None], None] | None = None,
+        on_trouble: Callable[[str | None], None] = lambda _: None,
         is_synced: bool = False,
     ) -> None:
         self.name = folder_name(slot, epoch)
@@ -216,8 +216,7 @@ class JournalWriter:
         try:
             self.sync()
         except OSError as error:
-            if self._on_trouble is not None:
-                self._on_trouble(f"the journal {self.folder} is not safe from a loss of power: {error.strerror}")
+            self._on_trouble(f"the journal {self.folder} is not safe from a loss of power: {error.strerror}")
             return False
         return True
 
@@ -232,8 +231,7 @@ class JournalWriter:
                 problem = self._make_next()
                 if problem != self.trouble:
                     self.trouble = problem
-                    if self._on_trouble is not None:
-                        self._on_trouble(problem)
+                    self._on_trouble(problem)
                 if problem is not None:
                     self._wanted.wait(RETRY_S)
                     self._wanted.clear()

@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
-from pointsman.domain.state import Change, Record
-from pointsman.engine.tasks import Waiter
+from pointsman.domain.leases import NO_SHARE, Grant, Unable
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
 from pointsman.runtime.data_plane import DataPlane
@@ -55,8 +53,8 @@ class ControlLine:
                 live.is_stale = False
 
         self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_line)
-        self._plane.billing.lessor = LinkLessor(link)
-        self._plane.ownership.custodian = LinkCustodian(link)
+        self._plane.billing.lessor = link
+        self._plane.ownership.custodian = link.state
         loop = asyncio.get_running_loop()
         self._running = loop.create_task(link.run())
         self._watch_age(loop)
@@ -82,30 +80,3 @@ class ControlLine:
         live.is_cut_off = away_since is not None
         live.is_stale = away_since is not None and now - away_since > self._plane.settings.max_stale_s
         self._aging = loop.call_later(1.0, self._watch_age, loop)
-
-
-class LinkLessor:
-    """Asks control for leases, for the engine's coroutines."""
-
-    def __init__(self, link: LinkClient) -> None:
-        self._link = link
-
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
-        answer: Waiter[Sequence[Grant] | Unable] = Waiter()
-        self._link.ask(wants, answer.set)
-        return answer
-
-
-class LinkCustodian:
-    """Asks control for the owners of resources that providers store, and reports changes."""
-
-    def __init__(self, link: LinkClient) -> None:
-        self._link = link
-
-    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
-        answer: Waiter[Sequence[Record] | Unable] = Waiter()
-        self._link.state.look_up(ids, answer.set)
-        return answer
-
-    def tell(self, changes: Sequence[Change]) -> None:
-        self._link.state.tell(changes)

@@ -60,9 +60,7 @@ class Supervisor:
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
         self._restarts: dict[str, tuple[float, int]] = {}  # by name: when, how often
-        self._failed: dict[
-            int, int
-        ] = {}  # by slot: how often a worker has ended, one after the other, before it served
+        self._failed: dict[int, int] = {}  # by slot: how many workers in a row have ended before they served
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._sockets = Sockets([], [], -1, "", -1)

@@ -1,7 +1,7 @@
 """The attempts of a request: settled once each, also when two of them run at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,6 @@ from pointsman.engine import attempt as module
 from pointsman.engine import billing
 from pointsman.engine import serve as serving
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.routing.admit import Admission
@@ -241,10 +240,9 @@ def test_an_attempt_made_again_beside_its_rival_waits_for_no_room(monkeypatch: p
         class NoLessor:
             asked = 0
 
-            def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+            def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
                 self.asked += 1
                 beta.word.set()
-                return Waiter()
 
         async with engine_before(alpha, beta) as rig:
             attempts = replace(limit("requests", 3), level="entry")

@@ -1,6 +1,6 @@
 """Room is reserved and the intent stored before an attempt is sent; what it used is charged when it is over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -28,7 +28,7 @@ from pointsman.engine.billing import Billing, Hold, wants
 from pointsman.engine.lessor import Lender
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.engine.tasks import Bell, Waiter
+from pointsman.engine.tasks import Bell
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
@@ -86,8 +86,8 @@ class Scene:
 class Mute:
     """A line to control on which nobody answers."""
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
-        return Waiter()
+    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
+        pass
 
 
 def short_of(scene: Scene) -> list[Short]:

@@ -1,6 +1,6 @@
 """What a worker knows of who owns what, and what it asks and tells."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from time import time
 from typing import Any, TypeVar, cast
 
@@ -15,7 +15,6 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched, after
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered
-from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import ChargeScope
 
 T = TypeVar("T")
@@ -58,11 +57,9 @@ class Control:
         self.asked: list[list[str]] = []
         self.told: list[Change] = []
 
-    def look_up(self, ids: Sequence[str]) -> Waiter[Sequence[Record] | Unable]:
+    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | Unable], None]) -> None:
         self.asked.append(list(ids))
-        answer: Waiter[Sequence[Record] | Unable] = Waiter()
-        answer.set(self.unable or [one for one in self.records if one.id in ids])
-        return answer
+        answered(self.unable or [one for one in self.records if one.id in ids])
 
     def tell(self, changes: Sequence[Change]) -> None:
         self.told += changes

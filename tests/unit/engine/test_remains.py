@@ -1,6 +1,6 @@
 """Answers tell a virtual key what is left of the tightest limit of each metric."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import time
 
 import pytest
@@ -16,7 +16,6 @@ from pointsman.engine import remains as module
 from pointsman.engine.billing import Billing, Hold
 from pointsman.engine.live import Live
 from pointsman.engine.remains import Remains, reset_text
-from pointsman.engine.tasks import Waiter
 from pointsman.money.ledger import Ledger
 from pointsman.providers._openai_errors import retry_after_s
 
@@ -35,13 +34,12 @@ class Control:
         self.lent = lent
         self.is_silent = False
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Grant] | Unable]:
+    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
         self.asked.append(list(wants))
-        waiter: Waiter[Sequence[Grant] | Unable] = Waiter()
         if self.is_silent:
-            waiter.set(Unable("it is silent"))
-        waiter.set([Grant(want.counter, want.window, 0, self.left, self.lent) for want in wants])
-        return waiter
+            answered(Unable("it is silent"))
+        else:
+            answered([Grant(want.counter, want.window, 0, self.left, self.lent) for want in wants])
 
 
 class Scene:

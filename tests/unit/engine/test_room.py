@@ -18,7 +18,6 @@ from pointsman.domain.leases import NO_SHARE, Unable, Want
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
-from pointsman.engine.tasks import Waiter
 from pointsman.money.fit import MIN_OUTPUT
 from pointsman.money.leases import LeaseBook
 from pointsman.money.ledger import Ledger
@@ -196,26 +195,21 @@ class BookLessor:
         for epoch in (1, 2):
             self.book.hello(epoch, epoch, NO_SHARE, [], time())
 
-    def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
-        waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
-
+    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Lease] | Unable], None]) -> None:
         def answer() -> None:
             self._before()
             grants, _ = self.book.ask(1, wants)
             self._ledger.granted(grants)
-            waiter.set(grants)
+            answered(grants)
 
         self.asked.append(list(wants))
         asyncio.get_running_loop().call_soon(answer)
-        return waiter
 
 
 def test_why_nothing_can_be_lent_is_told() -> None:
     class Unsure:
-        def ask(self, wants: Sequence[Want]) -> Waiter[Sequence[Lease] | Unable]:
-            waiter: Waiter[Sequence[Lease] | Unable] = Waiter()
-            waiter.set(Unable("the store cannot be reached"))
-            return waiter
+        def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Lease] | Unable], None]) -> None:
+            answered(Unable("the store cannot be reached"))
 
     async def main() -> None:
         async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
