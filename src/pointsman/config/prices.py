@@ -29,7 +29,11 @@ def _override(
     settings: PriceSettings, document: Document, place: Location, findings: Findings, keys: Mapping[bytes, VirtualKey]
 ) -> PriceOverride | None:
     governance = document.governance
-    known_as = {"virtual_key": governance.virtual_keys, "team": governance.teams, "customer": governance.customers}
+    known_as: dict[str, Mapping[str, object]] = {
+        "virtual_key": governance.virtual_keys,
+        "team": governance.teams,
+        "customer": governance.customers,
+    }
     owners = [(kind, name, known) for kind, known in known_as.items() if (name := getattr(settings, kind)) is not None]
     if len(owners) > 1:
         findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
