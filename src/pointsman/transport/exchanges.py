@@ -85,11 +85,12 @@ class Exchanges:
             _logger.exception("the handler failed to accept a request")
             self.refuse(_INTERNAL, framer.head)
             return framing.NOTHING
-        awaits_continue = framer.awaits_continue
+        awaits_continue = framer.head.expects_continue and framer.lacks_body
         event = framer.accept(mode)
         if awaits_continue and event != framing.REFUSED:
             self.write(_CONTINUE)
-        self._since = self._clock()
+        if event != framing.REQUEST:
+            self._since = self._clock()
         return event
 
     def _await_body(self, *, is_behind: bool) -> None:

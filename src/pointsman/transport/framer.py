@@ -62,6 +62,9 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 LINGER_BYTES = 1 << 20  # how much is dropped before it is too much
 _BUFFER = BodyMode.BUFFER  # looking up a member of an Enum costs the hot path more than a global
 _WHOLE: Final = TRANSITIONS[IDLE][REQUEST]
+_BEGUN: Final = TRANSITIONS[IDLE][PART]
+_ASKING: Final = TRANSITIONS[_BEGUN][HEAD]
+_COLLECTED: Final = TRANSITIONS[COLLECTING][REQUEST]
 
 
 class Framer:
@@ -109,7 +112,7 @@ class Framer:
                     self.body = data[end:]
                     self.state = _WHOLE
                     return REQUEST
-            self._move(PART)
+            self.state = _BEGUN
             if known is None and self._learn(data):
                 return HEAD
         self._buffer += data
@@ -151,9 +154,14 @@ class Framer:
         most = self._limits.body_bytes if is_collected else self._limits.streamed_body_bytes
         if self.length > most:
             return self._refuse(too_large(most).failure)
-        self._framing = Chunked() if self.length == CHUNKED else Fixed(self.length)
         self.received = self.held = 0
-        self._move(COLLECT if is_collected else STREAM)
+        self.state = TRANSITIONS[self.state][COLLECT if is_collected else STREAM]
+        if self.length == CHUNKED:
+            self._framing = Chunked()
+        elif is_collected:
+            return self._read_body()
+        else:
+            self._framing = Fixed(self.length)
         return self.next() if is_collected else REQUEST
 
     def skip(self) -> None:
@@ -186,9 +194,9 @@ class Framer:
         return self.head.keep_alive and 0 <= self.length <= len(self._buffer)
 
     @property
-    def awaits_continue(self) -> bool:
-        """True if the client waits for a `100 Continue` before it sends the body."""
-        return self.head.expects_continue and self.length != 0 and not self._buffer
+    def lacks_body(self) -> bool:
+        """True if the request has a body, and nothing of it is here."""
+        return self.length != 0 and not self._buffer
 
     @property
     def has_part(self) -> bool:
@@ -212,7 +220,7 @@ class Framer:
         except Refusal:
             return False
         self._buffer += data[end:]
-        self._move(HEAD)
+        self.state = _ASKING
         return True
 
     def _read_head(self) -> str:
@@ -239,11 +247,12 @@ class Framer:
     def _read_body(self) -> str:
         buffer = self._buffer
         if self.length != CHUNKED:
-            self.received = self.held = min(len(buffer), self.length)
-            if self.received < self.length:
+            length = self.length
+            self.received = self.held = min(len(buffer), length)
+            if self.received < length:
                 return NOTHING
-            self.body = bytes(memoryview(buffer)[: self.length])
-            del buffer[: self.length]
+            self.body = bytes(memoryview(buffer)[:length])
+            del buffer[:length]
         else:
             framing, collected = self._framing, self._collected
             collected += framing.take(buffer)
@@ -256,7 +265,7 @@ class Framer:
             self.body = bytes(collected)
             self.length = self.received
             self._collected = bytearray()
-        self._move(REQUEST)
+        self.state = _COLLECTED
         return REQUEST
 
     def _read_ahead(self) -> str:

@@ -136,23 +136,14 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
     return headers
 
 
-def _body_length(headers: dict[bytes, bytes], is_http11: bool) -> int:
-    """The length of the body, or `CHUNKED`. Takes Content-Length out of `headers`."""
-    announced = headers.pop(b"content-length", None)
-    coding = headers.get(b"transfer-encoding")
-    if coding is not None:
-        if announced is not None:
-            raise _bad("both Content-Length and Transfer-Encoding")
-        if not is_http11:
-            raise _bad("Transfer-Encoding in an HTTP/1.0 request")
-        if coding.lower() != b"chunked":
-            raise _bad("the only transfer coding of a request that is supported is chunked")
-        return CHUNKED
-    if announced is None:
-        return 0
-    if not announced.isdigit() or len(announced) > _LENGTH_DIGITS:
-        raise _bad("malformed Content-Length")
-    return int(announced)
+def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> None:
+    """Raise `Refusal` unless a body with this transfer encoding is read, and no length is announced beside it."""
+    if announced is not None:
+        raise _bad("both Content-Length and Transfer-Encoding")
+    if not is_http11:
+        raise _bad("Transfer-Encoding in an HTTP/1.0 request")
+    if coding.lower() != b"chunked":
+        raise _bad("the only transfer coding of a request that is supported is chunked")
 
 
 def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
@@ -175,7 +166,16 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
         raise _bad("the request target is not a path")
     if is_http11 and b"host" not in headers:
         raise _bad("the Host header is missing")
-    length = _body_length(headers, is_http11)
+    announced = headers.pop(b"content-length", None)
+    if b"transfer-encoding" in headers:
+        _check_coding(headers[b"transfer-encoding"], announced, is_http11)
+        length = CHUNKED
+    elif announced is None:
+        length = 0
+    elif announced.isdigit() and len(announced) <= _LENGTH_DIGITS:
+        length = int(announced)
+    else:
+        raise _bad("malformed Content-Length")
     expectation = headers.get(b"expect") if is_http11 else None
     if expectation is not None and expectation.lower() != b"100-continue":
         raise _bad("unknown expectation", EXPECTATION_FAILED)
