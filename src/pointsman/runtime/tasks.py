@@ -51,8 +51,9 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
         return runner.run(work(msgspec.json.decode(task, type=ChildTask)))
 
 
-def told_to_stop(life_fd: int) -> asyncio.Event:
-    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor."""
+def told_to_stop(life_fd: int, hasten: Callable[[], object] | None = None) -> asyncio.Event:
+    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor. Another
+    SIGTERM calls `hasten`, even if it arrives before anybody has seen the event."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -60,8 +61,13 @@ def told_to_stop(life_fd: int) -> asyncio.Event:
         loop.remove_reader(life_fd)  # it stays readable
         stopping.set()
 
+    def on_sigterm() -> None:
+        if hasten is not None and stopping.is_set():
+            hasten()
+        stopping.set()
+
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGTERM, on_sigterm)
     loop.add_reader(life_fd, on_orphaned)
     return stopping
 

@@ -149,7 +149,7 @@ async def work(task: ChildTask) -> int:
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     del compiled  # an old snapshot dies when its last request ends
-    stopping = told_to_stop(task.life_fd)
+    stopping = told_to_stop(task.life_fd, worker.plane.server.hasten)
     loop.add_signal_handler(signal.SIGHUP, worker.plane.log.reopen)
     connecting = loop.create_task(worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s))
     told = loop.create_task(stopping.wait())
@@ -164,7 +164,6 @@ async def work(task: ChildTask) -> int:
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     say_ready(task.ready_fd)
     await stopping.wait()
-    loop.add_signal_handler(signal.SIGTERM, worker.plane.server.hasten)  # the second signal does not wait
     cut = await worker.stop()
     if cut:
         _logger.warning("%d requests were cut off", cut)

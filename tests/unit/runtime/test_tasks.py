@@ -1,10 +1,13 @@
+import asyncio
 import gc
 import os
+import signal
 
 import msgspec
 import pytest
 
-from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, say_ready, settle_memory
+from fakes.clock import PATIENCE_S
+from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, say_ready, settle_memory, told_to_stop
 
 
 def test_a_task_survives_the_command_line() -> None:
@@ -46,3 +49,26 @@ def test_what_there_is_when_memory_settles_is_not_looked_at_again(monkeypatch: p
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_a_second_signal_hastens_even_if_nobody_has_seen_the_first() -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        hastened = asyncio.Event()
+        stopping = told_to_stop(reading, hastened.set)
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            await stopping.wait()
+            assert not hastened.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(PATIENCE_S):
+                await hastened.wait()
+        finally:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(reading)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            os.close(reading)
+            os.close(writing)
+
+    asyncio.run(main())
