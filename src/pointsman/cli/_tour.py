@@ -21,9 +21,10 @@ import typer
 
 from pointsman.cli._admin import VARIABLE
 from pointsman.cli._terminal import say
+from pointsman.runtime.demo import KEY
+from pointsman.runtime.safe_path import python
 
 START_S = 60.0
-_BUDGET_KEY = "pm-demo-notebook"
 _MAX_REQUESTS = 40  # a budget of one cent is used up long before
 _CHILD = (
     "import sys; from pointsman.runtime.demo import run; sys.exit(run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))"
@@ -117,9 +118,9 @@ class Tour:
         say(
             "The virtual key 'notebook' may spend $0.01 per day. Each attempt first reserves the most that it can cost."
         )
-        self._show_request({"model": "chat"}, _BUDGET_KEY, "# until it is refused")
+        self._show_request({"model": "chat"}, KEY, "# until it is refused")
         for count in range(_MAX_REQUESTS):
-            headers, answer = self._ask({"model": "chat"}, _BUDGET_KEY)
+            headers, answer = self._ask({"model": "chat"}, KEY)
             if "error" in answer:
                 say(f"    Answered: {count}. Then status {headers['status']}:")
                 say(f"    {answer['error']['message']}")
@@ -159,7 +160,7 @@ class Tour:
             words = (*words, "--url", self._console)
         say()
         say(f"  $ pointsman {name} {' '.join(words)}")
-        arguments = [sys.executable, "-P", "-m", "pointsman", name, *words]
+        arguments = [*python("pointsman"), name, *words]
         done = subprocess.run(  # noqa: S603 -- our own module
             arguments, env={**os.environ, VARIABLE: self._token}, capture_output=True, text=True, check=False
         )

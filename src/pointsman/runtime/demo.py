@@ -14,7 +14,7 @@ from pointsman.runtime.safe_path import python
 from pointsman.runtime.start import serve, start_or_exit
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
-_KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine
+KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine
 
 _CONFIG = """\
 version: 1
@@ -87,12 +87,12 @@ def run(port: int, console_port: int, folder: str | None = None) -> int:
             file = Path(place) / "demo.yaml"
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
             ports = {"port": port, "console_port": console_port}
-            digest = sha256(_KEY.encode()).hexdigest()
+            digest = sha256(KEY.encode()).hexdigest()
             file.write_text(_CONFIG.format(data_dir=Path(place) / "data", digest=digest, **ports, **urls))
             for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has a place of its own
                 os.environ.pop(name, None)
             start = start_or_exit(file, os.environ)
-            return serve(start, file, _WELCOME.format(key=_KEY, **ports))
+            return serve(start, file, _WELCOME.format(key=KEY, **ports))
     finally:
         for process in providers:
             process.terminate()
