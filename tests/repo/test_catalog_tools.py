@@ -3,9 +3,11 @@
 import json
 from datetime import date
 
+import pytest
 from tools.catalog.__main__ import data_file
 from tools.catalog.merge import Merged, merge
 from tools.catalog.records import Draft, Record, Table
+from tools.catalog.regions import region_of
 from tools.catalog.report import page
 
 from pointsman.catalog.reader import ModelCatalog
@@ -101,3 +103,20 @@ def test_the_file_is_one_the_reader_reads_and_the_same_each_time() -> None:
     assert catalog.validate() == 2
     assert catalog.serving("gpt-x") == [("groq", "openai/gpt-x"), ("openai", "gpt-x")]
     assert json.loads(content)["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "region"),
+    [
+        ("bedrock", "eu.anthropic.claude-sonnet-4-6", "eu"),
+        ("bedrock", "us-gov.anthropic.claude-sonnet-4-6", "us-gov"),
+        ("bedrock", "global.anthropic.claude-sonnet-4-6", "global"),
+        ("bedrock", "anthropic.claude-sonnet-4-6", None),
+        ("azure", "eu/gpt-4o", "eu"),
+        ("azure", "global-standard/gpt-4o-mini", "global"),
+        ("azure", "gpt-4o", None),
+        ("openai", "eu.made-up", None),
+    ],
+)
+def test_region_is_read_from_the_id_alone(provider: str, model: str, region: str | None) -> None:
+    assert region_of(provider, model) == region

@@ -6,10 +6,11 @@ from datetime import date
 
 from msgspec import Struct, field
 
-from pointsman.catalog.names import key_of, region_of
+from pointsman.catalog.names import key_of
 from pointsman.domain.prices import ModelFacts
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Record, Table
+from tools.catalog.regions import region_of
 
 # Prices change most, so the table that dates and cites them comes first. models.dev knows capabilities best.
 PRICES = ("genai-prices", "litellm", "models.dev")

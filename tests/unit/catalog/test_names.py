@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointsman.catalog.names import key_of, region_of
+from pointsman.catalog.names import key_of
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,3 @@ def test_different_models_have_different_keys(one: tuple[str, str], other: tuple
 def test_key_of_a_key_is_itself(provider: str, model: str) -> None:
     key = key_of(provider, model)
     assert key_of("", key) == key
-
-
-@pytest.mark.parametrize(
-    ("provider", "model", "region"),
-    [
-        ("bedrock", "eu.anthropic.claude-sonnet-4-6", "eu"),
-        ("bedrock", "us-gov.anthropic.claude-sonnet-4-6", "us-gov"),
-        ("bedrock", "global.anthropic.claude-sonnet-4-6", "global"),
-        ("bedrock", "anthropic.claude-sonnet-4-6", None),
-        ("azure", "eu/gpt-4o", "eu"),
-        ("azure", "global-standard/gpt-4o-mini", "global"),
-        ("azure", "gpt-4o", None),
-        ("openai", "eu.made-up", None),
-    ],
-)
-def test_region_is_read_from_the_id_alone(provider: str, model: str, region: str | None) -> None:
-    assert region_of(provider, model) == region
