@@ -22,13 +22,7 @@ from pointsman.link.inquirer import AwayError
 
 MAX_BODY_BYTES = 1024 * 1024
 METRICS_S = 1.0  # how long workers are waited for
-_FILES = {"": "index.html", "console.js": "console.js", "console.css": "console.css", "icon.svg": "icon.svg"}
-_TYPES = {
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "svg": "image/svg+xml",
-}
+_FILES = {"": "text/html", "console.js": "text/javascript", "console.css": "text/css", "icon.svg": "image/svg+xml"}
 _PORT = re.compile(r":[0-9]*$")
 _OWN_WORDS = {
     404: ("not_found", "there is nothing here; the API is below /api/v1"),
@@ -89,11 +83,10 @@ async def metrics(services: Has) -> Response:
 @_public.get("/", include_in_schema=False)
 @_public.get("/{name}", include_in_schema=False)
 async def page(name: str = "") -> Response:
-    file = _FILES.get(name)
-    if file is None:
+    if name not in _FILES:
         raise HTTPException(404)
-    content = files("pointsman.admin").joinpath("console", file).read_bytes()
-    return Response(content, media_type=_TYPES[file.rpartition(".")[2]])
+    content = files("pointsman.admin").joinpath("console", name or "index.html").read_bytes()
+    return Response(content, media_type=_FILES[name])  # it adds the charset of text
 
 
 def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:

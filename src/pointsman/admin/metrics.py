@@ -9,6 +9,7 @@ from itertools import accumulate
 from threading import Lock
 
 import msgspec
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -80,9 +81,7 @@ def merged(pages: Iterable[MetricsPage]) -> MetricsPage:
 
 
 def _add_counters(found: dict[str, CounterFamily], family: CounterFamily) -> None:
-    known = found.get(family.name)
-    if known is None:
-        known = found[family.name] = CounterFamily(family.name, family.description, family.labels, family.per_unit, {})
+    known = found.setdefault(family.name, replace(family, by_labels={}))
     if known.labels != family.labels:  # of another version, which drains
         return
     for labels, one in family.by_labels.items():
@@ -92,9 +91,7 @@ def _add_counters(found: dict[str, CounterFamily], family: CounterFamily) -> Non
 
 
 def _add_histograms(found: dict[str, HistogramFamily], family: HistogramFamily) -> None:
-    known = found.get(family.name)
-    if known is None:
-        known = found[family.name] = HistogramFamily(family.name, family.description, family.labels, family.bounds, {})
+    known = found.setdefault(family.name, replace(family, by_labels={}))
     if (known.labels, known.bounds) != (family.labels, family.bounds):
         return
     for labels, one in family.by_labels.items():
@@ -105,11 +102,7 @@ def _add_histograms(found: dict[str, HistogramFamily], family: HistogramFamily) 
 
 
 def _add_gauges(found: dict[str, GaugeFamily], family: GaugeFamily) -> None:
-    known = found.get(family.name)
-    if known is None:
-        values = dict(family.by_labels)
-        found[family.name] = GaugeFamily(family.name, family.description, family.labels, values, family.is_maximum)
-        return
+    known = found.setdefault(family.name, replace(family, by_labels={}))
     for labels, value in family.by_labels.items() if known.labels == family.labels else ():
         before = known.by_labels.get(labels)
         if before is None:
@@ -124,7 +117,11 @@ class _Families(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for counters in self._page.counters:
-            yield from _counters(counters)
+            summed = CounterMetricFamily(counters.name, counters.description, labels=counters.labels)
+            per_unit = counters.per_unit
+            for labels, counter in counters.by_labels.items():
+                summed.add_metric(labels, counter.value / per_unit if per_unit != 1 else counter.value)
+            yield summed
         for histograms in self._page.histograms:
             made = HistogramMetricFamily(histograms.name, histograms.description, labels=histograms.labels)
             for labels, one in histograms.by_labels.items():
@@ -136,13 +133,6 @@ class _Families(Collector):
             for labels, value in gauges.by_labels.items():
                 read.add_metric(labels, value)
             yield read
-
-
-def _counters(family: CounterFamily) -> Iterator[Metric]:
-    made = CounterMetricFamily(family.name, family.description, labels=family.labels)
-    for labels, one in family.by_labels.items():
-        made.add_metric(labels, one.value / family.per_unit if family.per_unit != 1 else one.value)
-    yield made
 
 
 def render(page: MetricsPage) -> bytes:

@@ -8,7 +8,7 @@ from pointsman.admin.services import Services
 from pointsman.control.inquiries import NameInquiry
 from pointsman.domain.limits import LEVELS
 
-_WORDS = {"virtual_key": "virtual key"}
+_WORDS = {"virtual_key": "virtual key", "asked": "model"}
 
 
 async def check_names(services: Services, names: Mapping[str, str]) -> None:
@@ -16,8 +16,10 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
     `asked`, a model as clients call it."""
     for kind in await services.control.ask(NameInquiry(dict(names)), str):
         name = names[kind]
-        if not await _was_used(services, kind, name):
-            thing = "model" if kind == "asked" else _WORDS.get(kind, kind)
+        store = services.store
+        was_used = store.was_asked_for("model", name) if kind == "asked" else store.is_known(kind, name)
+        if not await was_used:
+            thing = _WORDS.get(kind, kind)
             message = f"there is no {thing} {name!r}: the configuration does not name it, and nothing was used under it"
             raise HTTPException(404, {"code": "not_found", "message": message})
 
@@ -33,10 +35,3 @@ async def check_owner(services: Services, owner: str) -> None:
         await check_names(services, {"virtual_key": key, "provider": provider})
     else:
         await check_names(services, {level: name})
-
-
-async def _was_used(services: Services, kind: str, name: str) -> bool:
-    store = services.store
-    if kind == "asked":
-        return await store.was_asked_for("model", name)
-    return await store.is_known(kind, name)

@@ -47,15 +47,19 @@ def as_json(value: object) -> Response:
 Has = Annotated[Services, Depends(services)]
 usd = partial(dollars, symbol="", decimals=9)
 
-
+Name = Annotated[str, Field(max_length=300)]
 Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
 """Unix seconds, up to the year 9999."""
 
 
-class TimeSpan(BaseModel):
-    """The parameters that state a span of time, and no unknown ones."""
+class Parameters(BaseModel):
+    """The parameters of a request, or the fields of its body, and no unknown ones."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class TimeSpan(Parameters):
+    """The parameters that state a span of time."""
 
     since: Annotated[Moment | None, Field(description="Unix seconds; 30 days before `until` when absent.")] = None
     until: Annotated[Moment | None, Field(description="Unix seconds, no longer part of it; now when absent.")] = None

@@ -9,28 +9,17 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.reconcile import OPEN
-from pointsman.control.store.reports import Row
 from pointsman.control.store.store import Batch, JournalState, RequestRow
-from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
+from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
 from pointsman.domain.limits import Period
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import ChargeScope, CounterRef, Intent, Kept, Outcome, RequestDone, attempt_id
 
-HOUR_S = 3600
 MAX_OPEN = 200_000
 MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
 WORKER_DIED = "worker_died"
-
-
-class Charged(Struct, frozen=True):
-    """Spending in one window of a counter by one worker."""
-
-    epoch: int
-    counter: str
-    window: int
-    amount: int
 
 
 _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
@@ -152,13 +141,6 @@ class _Tally(Struct):
         return [by_metric.get(ref.metric, requests[ref.counts_attempts]) for ref in self.span.scope.counters]
 
 
-class _Sum(Struct, gc=False):
-    """What was spent in a window of a counter."""
-
-    end: int
-    posted: int
-
-
 class Accounting:
     """Gathers one batch. `problem` is what was wrong with a record of which less was made than should be."""
 
@@ -167,7 +149,6 @@ class Accounting:
         self.problem: str | None = None
         self.journals: dict[str, JournalState] = {}
         self._tallies: list[_Tally] = []
-        self._sums: dict[tuple[str, int, int], _Sum] | None = None
         self._latest: dict[tuple[int, int], _Tally] = {}
         self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0] * len(TAG_SUMS))
         self._requests: list[RequestRow] = []
@@ -177,7 +158,6 @@ class Accounting:
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Take records in."""
         self.records += len(chunk.records)
-        self._sums = None
         segment = chunk.segment
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
             try:
@@ -204,7 +184,6 @@ class Accounting:
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
         """A worker died: attempts without an outcome are charged at what was reserved, and their requests get a record
         of what is known."""
-        self._sums = None
         for request_id, attempts in requests.take_all():
             self.abandon_one(epoch, requests, request_id, attempts)
 
@@ -228,13 +207,6 @@ class Accounting:
         """How far a journal was read for this batch."""
         self.journals[name] = state
 
-    def charged(self) -> list[Charged]:
-        """What the lease book is to be told once the batch is committed."""
-        return [
-            Charged(epoch, counter, start, found.posted)
-            for (counter, start, epoch), found in self._counter_sums().items()
-        ]
-
     def batch(self) -> Batch:
         """What is to be written."""
         return Batch(
@@ -248,26 +220,17 @@ class Accounting:
         )
 
     def _counters(self) -> list[Row]:
-        return [
-            {"counter": counter, "window_start": start, "epoch": epoch, "window_end": found.end, "posted": found.posted}
-            for (counter, start, epoch), found in self._counter_sums().items()
-        ]
-
-    def _counter_sums(self) -> "dict[tuple[str, int, int], _Sum]":
-        """By counter, beginning of the window, and epoch."""
-        if self._sums is not None:
-            return self._sums
-        sums = self._sums = {}
+        rows: dict[tuple[str, int, int], Row] = {}
         for tally in self._tallies:
             epoch, span = tally.epoch, tally.span
             for ref, (start, end), amount in zip(span.scope.counters, span.windows, tally.amounts(), strict=True):
                 key = (ref.counter, start, epoch)
-                found = sums.get(key)
-                if found is None:
-                    sums[key] = _Sum(end, amount)
-                else:
-                    found.posted += amount
-        return sums
+                row = rows.get(key)
+                if row is None:
+                    values = {"counter": ref.counter, "window_start": start, "epoch": epoch}
+                    row = rows[key] = {**values, "window_end": end, "posted": 0}
+                row["posted"] += amount
+        return list(rows.values())
 
     def _usage(self) -> list[Row]:
         usage: dict[tuple[str | int, ...], list[int]] = {}

@@ -13,11 +13,12 @@ from time import monotonic, time
 
 from msgspec import Struct
 
-from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.piecemeal import Piecemeal, quarantined
 from pointsman.control.store.database import RefusedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Store
+from pointsman.control.store.tables import Row
 from pointsman.domain.leases import Share, Unable
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
 from pointsman.money.leases import LeaseBook
@@ -327,13 +328,13 @@ class Ingest:
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
         if progress:
             self._is_changed = True
-            charged = await self._commit(store, accounting)
+            counters = await self._commit(store, accounting)
             self.state.commits += 1
             self.state.records += accounting.records
             for journal, end in progress:
                 journal.position = end
-            for one in charged:
-                self._book.charge(one.epoch, one.counter, one.window, one.amount)
+            for row in counters:
+                self._book.charge(row["epoch"], row["counter"], row["window_start"], row["posted"])
             for journal in retired:
                 journal.is_retired = True
                 self._on_retired(self._book.retire(journal.reader.epoch, time()))
@@ -343,18 +344,19 @@ class Ingest:
             self.has_read.set()
         return is_end
 
-    async def _commit(self, store: Store, accounting: Accounting) -> list[Charged]:
-        """Write the batch. Return the charges for the lease book."""
+    async def _commit(self, store: Store, accounting: Accounting) -> list[Row]:
+        """Write the batch. Return the rows of counters, for the lease book."""
         if not isinstance(accounting, Piecemeal):
             self._gathered = max(1, accounting.records)
             if accounting.problem is not None:
                 raise RefusedError(accounting.problem)
-            await store.commit(accounting.batch())
-            return accounting.charged()
-        charged = await accounting.write(store)
+            batch = accounting.batch()
+            await store.commit(batch)
+            return batch.counters
+        counters = await accounting.write(store)
         self._careful_for = max(0, self._careful_for - max(1, accounting.records))
         self.state.refused = quarantined(self._quarantine)
-        return charged
+        return counters
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""

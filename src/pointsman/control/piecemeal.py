@@ -7,8 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.store.store import Batch, Store
+from pointsman.control.store.tables import Row
 from pointsman.journal.reader import Chunk
 from pointsman.journal.records import ChargeScope, Outcome
 
@@ -54,15 +55,13 @@ class Piecemeal(Accounting):
             one.abandon_one(epoch, requests, request_id, attempts)
             self._pieces.append(Piece(f"epoch {epoch}, {request_id}", attempts, one.batch(), one.problem))
 
-    async def write(self, store: Store) -> list[Charged]:
-        """Commit the rows that the store takes. Return their charges. Raises `StoreError`."""
+    async def write(self, store: Store) -> list[Row]:
+        """Commit the rows that the store takes. Return those of counters. Raises `StoreError`."""
         await self._take(store, self._pieces)
         if self._rejected:
             self._keep(self._rejected)
         await store.commit(_joined([Batch(journals=self.journals), self._taken]))
-        return [
-            Charged(row["epoch"], row["counter"], row["window_start"], row["posted"]) for row in self._taken.counters
-        ]
+        return self._taken.counters
 
     async def _take(self, store: Store, pieces: list[Piece]) -> None:
         """Find the rows that the store takes together with those found so far: of all pieces at once, else by halves,

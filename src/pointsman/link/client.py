@@ -32,20 +32,15 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
-from pointsman.link.state import StateLine
+from pointsman.link.state import ASK_S, AWAY, SILENT, StateLine
 from pointsman.money.ledger import Ledger
 
 SILENT_S = 3.0  # without a word, a line that stands counts as none
-# Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back
-# (`lessor.RECALL_S`), and on a machine whose cores are all taken one in a hundred takes over 50: a shorter time would
-# have requests refused that fit. Nobody waits while the line is down, or after a silence of `SILENT_S`.
-ASK_S = 1.0
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
 
 Answered = Callable[[Sequence[Grant] | Unable], None]
-_AWAY, _SILENT = Unable("control is away"), Unable("control does not answer")
 
 
 class _Question(Struct):
@@ -122,7 +117,7 @@ class LinkClient(asyncio.Protocol):
         there are none. Who asks for what is being asked for already waits for the same answer. Who asks for nothing
         is answered as soon as control can lend; who wants nothing more of a limit learns what is left of it."""
         if not self.is_connected:
-            self._loop.call_soon(answered, _AWAY)
+            self._loop.call_soon(answered, AWAY)
             return
         names = [(want.counter, want.window) for want in wants if want.more]
         number = self._in_flight.get(names[0]) if names else None
@@ -132,7 +127,7 @@ class LinkClient(asyncio.Protocol):
         self._number += 1
         number = self._number
         self._send(Ask(number, list(wants)))  # first: nobody is to wait for what cannot be sent
-        timer = self._loop.call_later(within_s or ASK_S, self._answer, number, _SILENT)
+        timer = self._loop.call_later(within_s or ASK_S, self._answer, number, SILENT)
         self._asked[number] = _Question(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
 
@@ -169,7 +164,7 @@ class LinkClient(asyncio.Protocol):
         self._lost.set()
         self.state.lost()
         for number in list(self._asked):
-            self._answer(number, _AWAY)
+            self._answer(number, AWAY)
         if self.is_connected:
             self.is_connected = False
             self._on_line(False)

@@ -8,6 +8,9 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.state import Change, Record
 from pointsman.link.frames import FromWorker, StateAnswer, StateAsk, StateTold
 
+# Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back
+# (`lessor.RECALL_S`), and on a machine whose cores are all taken one in a hundred takes over 50: a shorter time would
+# have requests refused that fit. Nobody waits while the line is down, or after a silence of `client.SILENT_S`.
 ASK_S = 1.0
 RECENT = 2000  # changes that are told again when the line is made anew: control may not have read them yet
 

@@ -11,12 +11,11 @@ from sqlalchemy import select
 
 from fakes.control import DAY_COUNTER, record, request_id, scope
 from integration.gateway import run
-from pointsman.control.accounting import Accounting, Charged, OpenRequests
+from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.piecemeal import Piecemeal, quarantined
 from pointsman.control.store.database import store_url
-from pointsman.control.store.reports import Row
 from pointsman.control.store.store import Store
-from pointsman.control.store.tables import COUNTERS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS
+from pointsman.control.store.tables import COUNTERS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
 from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import Intent, Outcome, Record, RequestDone
 
@@ -66,10 +65,10 @@ def test_pieces_write_the_same_as_a_batch(tmp_path: Path) -> None:
     charges: list[Counter[tuple[str, int]]] = []
 
     async def whole(store: Store) -> None:
-        batch = gathered(Accounting(), *RECORDS)
-        await store.commit(batch.batch())
+        batch = gathered(Accounting(), *RECORDS).batch()
+        await store.commit(batch)
         found.append(await content(store))
-        charges.append(charged(batch.charged()))
+        charges.append(charged(batch.counters))
 
     async def by_pieces(store: Store) -> None:
         pieces = Piecemeal(tmp_path / "quarantine")
@@ -85,10 +84,10 @@ def test_pieces_write_the_same_as_a_batch(tmp_path: Path) -> None:
     assert quarantined(tmp_path / "quarantine") == 0
 
 
-def charged(every: list[Charged]) -> Counter[tuple[str, int]]:
+def charged(every: list[Row]) -> Counter[tuple[str, int]]:
     found: Counter[tuple[str, int]] = Counter()
     for one in every:
-        found[one.counter, one.window] += one.amount
+        found[one["counter"], one["window_start"]] += one["posted"]
     return found
 
 

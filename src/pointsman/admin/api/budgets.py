@@ -3,20 +3,18 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pointsman.admin.names import check_owner
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, as_json
+from pointsman.admin.services import Has, Parameters, as_json
 from pointsman.control.inquiries import BudgetInquiry, LimitState
 
 router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Need(Permission.BUDGETS_READ))])
 
 
-class BudgetQuery(BaseModel):
+class BudgetQuery(Parameters):
     """The parameters."""
-
-    model_config = ConfigDict(extra="forbid")
 
     owner: Annotated[str | None, Field(max_length=200, description="Such as `team:research`.")] = None
     past: Annotated[bool, Field(description="Also windows that are over.")] = False

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has
+from pointsman.admin.services import Has, Parameters
 from pointsman.control.inquiries import Reconcile, ReconcileOutcome
 from pointsman.control.store.database import StoreError
 
@@ -19,19 +19,15 @@ RECONCILE_S = 100.0  # it waits for the batch of records that is being stored
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_WRITE))])
 
 
-class Amount(BaseModel):
+class Amount(Parameters):
     """What one attempt cost, in dollars; what is below a nano-dollar is rounded."""
-
-    model_config = ConfigDict(extra="forbid")
 
     attempt_id: Annotated[str, Field(min_length=1, max_length=80)]
     usd: Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
 
 
-class ReconcileRequest(BaseModel):
+class ReconcileRequest(Parameters):
     """Any number of attempts, each once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     attempts: Annotated[list[Amount], Field(min_length=1, max_length=1000)]
 

@@ -10,11 +10,10 @@ from pydantic import Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, TimeSpan, as_json, usd
+from pointsman.admin.services import Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
 
-Name = Annotated[str, Field(max_length=300)]
 _FOREVER = 253_402_300_799.0
 _LAST_ID = "g"  # sorts behind every id
 _WHOSE = ("at", "virtual_key", "model", "provider")

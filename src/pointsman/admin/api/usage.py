@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, TimeSpan, as_json, usd
+from pointsman.admin.services import Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import Rows
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
@@ -32,8 +33,6 @@ class By(StrEnum):
 
 
 _COLUMNS = {By.KEY: "virtual_key"}
-Name = Annotated[str, Field(max_length=300)]
-
 
 # The order of the columns of a row.
 _SUMS = ("requests", "attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
@@ -90,7 +89,7 @@ async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Respons
     is_by_tag = By.TAG in asked.group_by or asked.tag is not None
     if asked.tag is not None:
         filters["tag"] = asked.tag
-    summed = services.store.usage_by_tag if is_by_tag else services.store.usage
+    summed = partial(services.store.usage, of_requests=is_by_tag)
     found = await summed(columns, filters, span)
     if not found or found[0]["nano"] is None:
         await check_names(services, filters)

@@ -7,16 +7,13 @@ read of each worker's journal stays what it was.
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from pointsman.control.store.tables import TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS
+from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
 
-Row = dict[str, Any]
 NOBODY = 0  # the epochs of workers begin at 1
 OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
-HOUR_S = 3600
 _PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
 
 

@@ -3,16 +3,23 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.reconcile import RECONCILED
-from pointsman.control.store.tables import REQUESTS, TAG_SUMS, UNSETTLED, USAGE, USAGE_SUMS, USAGE_TAGS
-
-Row = dict[str, Any]
-HOUR_S, DAY_S = 3600, 86_400
+from pointsman.control.store.tables import (
+    DAY_S,
+    HOUR_S,
+    REQUESTS,
+    TAG_SUMS,
+    UNSETTLED,
+    USAGE,
+    USAGE_SUMS,
+    USAGE_TAGS,
+    Row,
+)
 
 
 class Rows(NamedTuple):
@@ -38,19 +45,10 @@ class Reports:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def usage(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
-        """Sums over attempts by columns of `usage`, or by `day`."""
-        chosen = [USAGE.c[name] == value for name, value in filters.items()]
-        return await self._summed(USAGE, USAGE_SUMS, group_by, chosen, rows)
-
-    async def usage_by_tag(self, group_by: Sequence[str], filters: Row, rows: "Rows") -> list[Row]:
-        """Sums over requests by columns of `usage_tags`, or by `day`."""
-        chosen = [USAGE_TAGS.c[name] == value for name, value in filters.items()]
-        return await self._summed(USAGE_TAGS, TAG_SUMS, group_by, chosen, rows)
-
-    async def _summed(
-        self, table: Table, sums: Sequence[str], group_by: Sequence[str], chosen: Sequence[Any], rows: "Rows"
-    ) -> list[Row]:
+    async def usage(self, group_by: Sequence[str], filters: Row, rows: Rows, *, of_requests: bool = False) -> list[Row]:
+        """Sums over attempts by columns of `usage`, or over requests by columns of `usage_tags`; or by `day`."""
+        table, sums = (USAGE_TAGS, TAG_SUMS) if of_requests else (USAGE, USAGE_SUMS)
+        chosen = [table.c[name] == value for name, value in filters.items()]
         hour: Any = table.c.hour
         groups = [(hour // DAY_S * DAY_S).label("day") if name == "day" else table.c[name] for name in group_by]
         query = (

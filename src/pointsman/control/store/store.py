@@ -20,20 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import STORE_FAILURES, RefusedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
-from pointsman.control.store.reconcile import (
-    LAPSED,
-    NOBODY,
-    OPEN,
-    RECONCILED,
-    corrected,
-    refusal,
-    settled,
-)
-from pointsman.control.store.reports import DAY_S, Reports, Row, describe, first_id
+from pointsman.control.store.reconcile import LAPSED, NOBODY, OPEN, RECONCILED, corrected, refusal, settled
+from pointsman.control.store.reports import Reports, describe, first_id
 from pointsman.control.store.state import StateTable
-from pointsman.control.store.statements import Statement as _Statement
+from pointsman.control.store.statements import Statement
 from pointsman.control.store.tables import (
     COUNTERS,
+    DAY_S,
     JOURNALS,
     OWNER,
     REQUESTS,
@@ -42,6 +35,7 @@ from pointsman.control.store.tables import (
     USAGE,
     USAGE_SUMS,
     USAGE_TAGS,
+    Row,
 )
 from pointsman.domain.state import Change, Record
 from pointsman.journal.reader import Position
@@ -93,12 +87,12 @@ class Store(Reports):
         self.is_sqlite = engine.dialect.name == "sqlite"
         insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
         # What a batch is written with, made once: the values go to the driver as they are.
-        self._add_counters = _Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
-        self._add_usage = _Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
-        self._add_tags = _Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
-        self._insert_requests = _Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
-        self._insert_unsettled = _Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
-        self._set_journals = _Statement(engine, _setting(insert(JOURNALS), JOURNALS))
+        self._add_counters = Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
+        self._add_usage = Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
+        self._add_tags = Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
+        self._insert_requests = Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
+        self._insert_unsettled = Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
+        self._set_journals = Statement(engine, _setting(insert(JOURNALS), JOURNALS))
         self._state = StateTable(engine, insert)
 
     @classmethod
@@ -141,13 +135,9 @@ class Store(Reports):
 
     async def beat(self) -> None:
         """Show that the owner of the store lives."""
-        if self._epoch is None:
-            return
-        try:
-            async with self._writing():
+        if self._epoch is not None:
+            async with self._transaction():
                 pass
-        except STORE_FAILURES as error:
-            raise StoreError(describe(error)) from None
 
     async def commit(self, batch: Batch) -> None:
         """Write a batch, whole or not at all. Raises `RefusedError` where that is the fault of what it holds."""

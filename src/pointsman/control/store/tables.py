@@ -1,6 +1,11 @@
 """The tables of the store, the same in SQLite and PostgreSQL. Money is in nano-dollars, times in Unix seconds."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+
+Row = dict[str, Any]
+HOUR_S, DAY_S = 3600, 86_400
 
 METADATA = MetaData()
 

@@ -154,7 +154,7 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
     lost = {"at": 1.0, "virtual_key": "k", "provider": "p", "model": "m", "nano": 7, "tokens": 1}
     lost |= {"source": "reserved", "held_nano": 0, "state": "open", "until": 2}
 
-    async def many_used(*_: object) -> list[dict[str, Any]]:
+    async def many_used(*_: object, **__: object) -> list[dict[str, Any]]:
         return [{"virtual_key": f"key-{number}", **used} for number in range(count)]
 
     async def many_lost(*_: object) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.control.store.reconcile import NOBODY, Row, corrected, refusal, settled
+from pointsman.control.store.reconcile import NOBODY, corrected, refusal, settled
+from pointsman.control.store.tables import Row
 
 HELD = [["a|usd|day", 0, 10, "usd"], ["b|usd|month", 0, 90, "usd"], ["c|tokens|hour", 5, 9, "tokens"]]
 NANO = st.integers(0, 10**12)

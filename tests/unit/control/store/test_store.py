@@ -16,9 +16,9 @@ from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import RefusedError, StoreError, store_url
-from pointsman.control.store.reports import Row, Rows, first_id
+from pointsman.control.store.reports import Rows, first_id
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Store
-from pointsman.control.store.tables import TAG_KEYS
+from pointsman.control.store.tables import TAG_KEYS, Row
 from pointsman.journal.reader import Position
 
 DAY = 20_000 * 86_400
@@ -227,13 +227,13 @@ def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
         await store.commit(Batch(tags=tags[:1]))
 
         async def nanos(by: list[str], filters: Row | None = None) -> list[tuple[Any, ...]]:
-            found = await store.usage_by_tag(by, filters or {}, ALL)
+            found = await store.usage(by, filters or {}, ALL, of_requests=True)
             return [(*(row[name] for name in by), row["nano"]) for row in found]
 
         assert await nanos(["tag"]) == [("env=dev", 20), ("env=prod", 8)]
         assert await nanos(["tag", "virtual_key"], {"tag": "env=dev"}) == [("env=dev", "a", 12), ("env=dev", "b", 8)]
         assert await nanos(["tag"], {"virtual_key": "b"}) == [("env=dev", 8)]
-        (row,) = await store.usage_by_tag(["day"], {"tag": "env=dev"}, ALL)
+        (row,) = await store.usage(["day"], {"tag": "env=dev"}, ALL, of_requests=True)
         assert (row["day"], row["requests"]) == (DAY, 5)
 
     on_store(kind, tmp_path, test)
@@ -343,7 +343,7 @@ def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
         assert await posted(store) == 150 - 56
         rows = await store.usage([], {}, ALL)
         assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (94, 0, 50, 0)
-        (row,) = await store.usage_by_tag(["tag"], {}, ALL)
+        (row,) = await store.usage(["tag"], {}, ALL, of_requests=True)
         assert (row["nano"], row["estimated_nano"], row["reserved_nano"], row["requests"]) == (94, 0, 50, 1)
         (row,) = await store.requests({}, 5)
         assert (row["nano"], row["estimated_nano"], row["reserved_nano"]) == (94, 0, 50)
