@@ -116,7 +116,8 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
             await limits.spend(gateway, 0.3)
             warm = await gateway.ask_many(20, 20, chat(), headers=bearer("me"))  # every worker has a lease
             assert all(answer.status == 200 for answer in warm)
-            gateway.providers["alpha"].set_fault("status=500", for_s=0.5)
+            gateway.providers["alpha"].set_fault("status=500")
+            asyncio.get_running_loop().call_later(0.5, gateway.providers["alpha"].set_fault, None)
             traffic = Traffic(gateway, random.Random(seed))
             running = asyncio.create_task(traffic.run(BEFORE_S + AFTER_S))
             await asyncio.sleep(BEFORE_S * dice.random())

@@ -1,6 +1,7 @@
 """The provider's own record of requests, work and charges: the oracle for tests of money and cancellation. It does not
 depend on anything that the gateway reports."""
 
+from collections import Counter
 from typing import Literal
 
 from msgspec import Struct
@@ -91,17 +92,14 @@ class Bill:
 
     def totals(self) -> Totals:
         """Return sums over all closed entries; `requests` includes the open ones."""
-        totals = Totals(requests=len(self.entries))
-        for entry in self.entries:
-            if entry.outcome == "open":
-                continue
-            totals.tokens_in += entry.tokens_in
-            totals.tokens_out += entry.tokens_out
-            totals.charged_nano += entry.charged_nano
-            if entry.outcome == "complete":
-                totals.complete += 1
-            elif entry.outcome == "cancelled":
-                totals.cancelled += 1
-            else:
-                totals.failed += 1
-        return totals
+        closed = [entry for entry in self.entries if entry.outcome != "open"]
+        outcomes = Counter(entry.outcome for entry in closed)
+        return Totals(
+            requests=len(self.entries),
+            complete=outcomes["complete"],
+            cancelled=outcomes["cancelled"],
+            failed=outcomes["failed"],
+            tokens_in=sum(entry.tokens_in for entry in closed),
+            tokens_out=sum(entry.tokens_out for entry in closed),
+            charged_nano=sum(entry.charged_nano for entry in closed),
+        )

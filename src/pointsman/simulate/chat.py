@@ -137,7 +137,7 @@ def _choice(ask: Ask, request: ChatRequest, index: int) -> Choice:
         return Choice(index, arguments, "tool_calls", tool.name, ask.new_id(f"call_{index}"))
     schema = _schema(request)
     if schema is not None:
-        tokens, wanted = json_tokens(minimal(schema)), 0
+        tokens = json_tokens(minimal(schema))
         wanted = len(tokens)
     else:
         wanted = answer_length(ask, limit)

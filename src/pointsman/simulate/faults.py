@@ -111,27 +111,14 @@ class Schedule:
 
     def __init__(self, entries: Sequence[ScheduledFault]) -> None:
         self._entries = [(entry, parse(entry.fault)) for entry in entries]
-        for entry, faults in self._entries:
-            by_time = (entry.from_request, entry.to_request, entry.probability) == (None, None, 1.0)
-            if "refuse" in faults and not by_time:
-                raise ValueError("fault 'refuse' can be scheduled by time only: refused requests are not counted")
+        if any("refuse" in faults for _, faults in self._entries):
+            raise ValueError("fault 'refuse' cannot be scheduled: refused requests are not counted")
 
-    def at(self, index: int, elapsed_s: float, rng: random.Random) -> Faults:
-        """Return the faults for request `index`, `elapsed_s` after the start."""
+    def at(self, index: int, rng: random.Random) -> Faults:
+        """Return the faults for request `index`."""
         struck = Faults()
         for entry, faults in self._entries:
-            if (
-                _within(elapsed_s, entry.from_s, entry.to_s)
-                and _within(index, entry.from_request, entry.to_request)
-                and (entry.probability >= 1.0 or rng.random() < entry.probability)
-            ):
+            is_due = entry.from_request <= index and (entry.to_request is None or index < entry.to_request)
+            if is_due and (entry.probability >= 1.0 or rng.random() < entry.probability):
                 struck.update(faults)
         return struck
-
-    def refusals(self) -> list[tuple[float, float | None]]:
-        """Return the spans `(from_s, to_s)` in which the provider refuses connections."""
-        return [(entry.from_s or 0.0, entry.to_s) for entry, faults in self._entries if "refuse" in faults]
-
-
-def _within(value: float, lower: float | None, upper: float | None) -> bool:
-    return (lower is None or value >= lower) and (upper is None or value < upper)

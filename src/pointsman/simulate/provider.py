@@ -33,7 +33,8 @@ from pointsman.simulate.spoil import error_instead
 Endpoint = Callable[[Ask], Answer]
 _CONTROL = "/_simulate/"
 _BACKLOG = 4096
-_TIMER_SLACK_S = 0.005
+_REQUEST_ID_HEADERS = ("x-request-id", "x-pointsman-request-id")
+_ATTEMPT_ID_HEADERS = ("x-client-request-id", "x-pointsman-attempt-id", "idempotency-key")
 _UNKNOWN_KEY = error(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
@@ -46,11 +47,9 @@ class Counters(Struct):
 
 
 class FaultOrder(Struct, forbid_unknown_fields=True):
-    """Body of `POST /_simulate/faults`. `for_s` ends the fault after a time. `schedule` replaces the schedule and
-    restarts its clock and its count of requests."""
+    """Body of `POST /_simulate/faults`. `schedule` replaces the schedule and restarts its count of requests."""
 
     fault: str | None = None
-    for_s: float | None = None
     schedule: tuple[ScheduledFault, ...] | None = None
 
 
@@ -77,9 +76,6 @@ class SimulatedProvider:
         self._path_faults = {path: parse(text) for path, text in self.settings.path_faults.items()}
         self._key_faults = {key: parse(text) for key, text in self.settings.keys.items()}
         self._fault = Faults()
-        self._fault_timer: asyncio.TimerHandle | None = None
-        self._refusal_timers: list[asyncio.TimerHandle] = []
-        self._started_at = 0.0
         self._first_index = 0  # base of the schedule's request numbers
         self._placeholder: socket.socket | None = None
         self._listener: socket.socket | None = None
@@ -126,15 +122,13 @@ class SimulatedProvider:
         # A bound socket that does not listen keeps the port while it refuses connections.
         self._placeholder = _bound(self.port)
         self.port = self._placeholder.getsockname()[1]
-        self._restart_schedule()
+        self._first_index = self.counters.requests_received
+        self._listen_or_refuse()
         if self._attaching is not None:
             await self._attaching
 
     async def stop(self) -> None:
         """Stop listening and cut every connection. Exchanges in progress count as failed."""
-        for timer in (*self._refusal_timers, self._fault_timer):
-            if timer is not None:
-                timer.cancel()
         self._unlisten()
         if self._attaching is not None:
             await self._attaching
@@ -149,21 +143,16 @@ class SimulatedProvider:
         for connection in list(self.connections):
             connection.abort()
 
-    def set_fault(self, text: str | None, for_s: float | None = None) -> None:
-        """Activate faults for all requests, for `for_s` seconds or until changed; `None` ends them. When this returns,
-        the provider already refuses connections, or accepts them again. Raise `ValueError` for an unknown fault."""
+    def set_fault(self, text: str | None) -> None:
+        """Activate faults for all requests until changed; `None` ends them. When this returns, the provider already
+        refuses connections, or accepts them again. Raise `ValueError` for an unknown fault."""
         self._fault = parse(text or "")
-        if self._fault_timer is not None:
-            self._fault_timer.cancel()
-            self._fault_timer = None
-        if for_s is not None:
-            self._fault_timer = asyncio.get_running_loop().call_later(for_s, self.set_fault, None)
         self._listen_or_refuse()
 
     def set_schedule(self, schedule: tuple[ScheduledFault, ...]) -> None:
-        """Replace the schedule; its times and request numbers count from now. Raise `ValueError` like `parse`."""
+        """Replace the schedule; its request numbers count from now. Raise `ValueError` like `parse`."""
         self._schedule = Schedule(schedule)
-        self._restart_schedule()
+        self._first_index = self.counters.requests_received
 
     def reset(self) -> None:
         """Clear the bill, the counters, and the stored requests, files and responses; restart the schedule. Keep the
@@ -174,7 +163,7 @@ class SimulatedProvider:
         self._responses.clear()
         self._resources.clear()
         self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
-        self._restart_schedule()
+        self._first_index = 0
 
     # Methods for connections.
 
@@ -224,15 +213,15 @@ class SimulatedProvider:
     # Requests.
 
     def _enter(self, request: Request, index: int) -> Entry:
-        headers, settings = request.headers, self.settings
+        headers = request.headers
         entry = Entry(
             index=index,
             method=request.method,
             path=request.target,
             key=headers.get("authorization", "").removeprefix("Bearer ").strip(),
             received_at=monotonic(),
-            request_id=_first(headers, settings.request_id_headers),
-            attempt_id=_first(headers, settings.attempt_id_headers),
+            request_id=_first(headers, _REQUEST_ID_HEADERS),
+            attempt_id=_first(headers, _ATTEMPT_ID_HEADERS),
         )
         self.bill.open(entry)
         return entry
@@ -268,11 +257,10 @@ class SimulatedProvider:
         return not self.settings.keys or key in self.settings.keys
 
     def _faults_for(self, request: Request, entry: Entry, fields: dict[str, Raw], rng: random.Random) -> Faults:
-        elapsed_s = monotonic() - self._started_at
         try:
             return combine(
                 [
-                    self._schedule.at(entry.index - self._first_index, elapsed_s, rng),
+                    self._schedule.at(entry.index - self._first_index, rng),
                     self._fault,
                     self._path_faults.get(request.path, Faults()),
                     self._model_faults.get(_text(fields.get("model")), Faults()),
@@ -331,30 +319,13 @@ class SimulatedProvider:
             return error(400, str(problem))
         if order.schedule is None or order.fault is not None:
             # This runs after the answer is sent, because the order may be to refuse connections, including this one.
-            asyncio.get_running_loop().call_soon(self.set_fault, order.fault, order.for_s)
+            asyncio.get_running_loop().call_soon(self.set_fault, order.fault)
         return json_answer({"ok": True})
 
     # Listening and refusing.
 
-    def _restart_schedule(self) -> None:
-        self._started_at = monotonic()
-        self._first_index = self.counters.requests_received
-        for timer in self._refusal_timers:
-            timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._refusal_timers = [
-            loop.call_later(at_s, self._listen_or_refuse) for span in self._schedule.refusals() for at_s in span if at_s
-        ]
-        self._listen_or_refuse()
-
     def _listen_or_refuse(self) -> None:
-        elapsed_s = monotonic() - self._started_at
-        is_refusing = "refuse" in self._fault or any(
-            # Timers may fire slightly early by the clock used here.
-            from_s <= elapsed_s + _TIMER_SLACK_S and (to_s is None or elapsed_s + _TIMER_SLACK_S < to_s)
-            for from_s, to_s in self._schedule.refusals()
-        )
-        if is_refusing:
+        if "refuse" in self._fault:
             self._unlisten()
             for connection in list(self.connections):
                 connection.close_when_idle()

@@ -4,6 +4,7 @@ import random
 import zlib
 from collections.abc import Iterator
 from email.utils import formatdate
+from http.client import responses
 
 from msgspec import Struct
 
@@ -14,13 +15,6 @@ from pointsman.simulate.spoil import Ending, Spoiled, spoil
 
 GARBAGE = b"\x00garbage after the end\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-
-_REASONS = {
-    200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 402: b"Payment Required", 403: b"Forbidden",
-    404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout", 413: b"Payload Too Large",
-    422: b"Unprocessable Entity", 429: b"Too Many Requests", 500: b"Internal Server Error", 502: b"Bad Gateway",
-    503: b"Service Unavailable", 504: b"Gateway Timeout",
-}  # fmt: skip
 
 
 class Step(Struct):
@@ -108,7 +102,7 @@ class _Framing:
         self.chunk_size = faults.count("chunked") if "chunked" in faults else 0
         self.body = self._encoded(answer.body, ends=True)
         lines = [
-            b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b"Status")),
+            b"HTTP/1.1 %d %b" % (answer.status, responses.get(answer.status, "Status").encode()),
             b"date: " + formatdate(usegmt=True).encode(),
             b"content-type: " + answer.content_type.encode(),
             b"openai-version: 2020-10-01",

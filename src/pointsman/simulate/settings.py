@@ -25,13 +25,7 @@ class Lognormal(Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True
     maximum: float | None = None
 
 
-class Listed(Struct, frozen=True, tag="list", forbid_unknown_fields=True):
-    """A list of equally likely values."""
-
-    values: Annotated[tuple[float, ...], Meta(min_length=1)]
-
-
-Distribution = float | Lognormal | Listed
+Distribution = float | Lognormal
 """A plain number is a constant."""
 
 
@@ -41,8 +35,6 @@ def sample(distribution: Distribution, rng: random.Random) -> float:
         value = distribution.median * rng.lognormvariate(0.0, distribution.sigma)
         if distribution.maximum is not None:
             value = min(value, distribution.maximum)
-    elif isinstance(distribution, Listed):
-        value = rng.choice(distribution.values)
     else:
         value = distribution
     return max(0.0, value)
@@ -58,13 +50,11 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScheduledFault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fault that is active during [from_s, to_s) since the start and for requests [from_request, to_request), counted
-    from 0. A missing bound does not limit. `probability` is per request. `faults.parse` reads `fault`."""
+    """A fault that is active for requests [from_request, to_request), counted from 0. Without `to_request` it does not
+    end. `probability` is per request. `faults.parse` reads `fault`."""
 
     fault: str
-    from_s: float | None = None
-    to_s: float | None = None
-    from_request: int | None = None
+    from_request: int = 0
     to_request: int | None = None
     probability: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
 
@@ -102,8 +92,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bill_cancelled: Billing = "sent"
     bill_failed: Billing = "none"
     schedule: tuple[ScheduledFault, ...] = ()
-    request_id_headers: tuple[str, ...] = ("x-request-id", "x-pointsman-request-id")
-    attempt_id_headers: tuple[str, ...] = ("x-client-request-id", "x-pointsman-attempt-id", "idempotency-key")
     kept_requests: int = 100
     tool_uses: Annotated[int, Meta(ge=0)] = 1
     tool_fees: dict[str, int] = {}

@@ -25,6 +25,9 @@ class Ending(Enum):
     SILENCE = "silence"  # stay silent until the peer closes
 
 
+_CUTS = {"role_only_then_die": Ending.CLOSE, "die_mid_stream": Ending.CLOSE, "hang_mid_stream": Ending.SILENCE}
+
+
 class Spoiled(Struct):
     """An answer after its faults. If it is not `is_whole`, it lacks its end on the wire: a stream lacks its terminating
     chunk, a body its second half, although the head announced both. `is_good` is true if the provider considers the
@@ -40,14 +43,6 @@ def error_instead(faults: Faults) -> Answer | None:
     """Return the error that replaces the answer, if a fault requests one."""
     if "rate_limit" in faults:
         return _rate_limited(faults["rate_limit"])
-    if "insufficient_quota" in faults:
-        message = "You exceeded your current quota, please check your plan and billing details."
-        return error(429, message, "insufficient_quota", code="insufficient_quota")
-    if "context_length" in faults:
-        message = "This model's maximum context length is 128000 tokens. Please reduce the length of the messages."
-        return error(400, message, param="messages", code="context_length_exceeded")
-    if "content_filter" in faults:
-        return error(400, "The response was filtered.", code="content_filter")
     for name, answer in _REFUSALS.items():
         if name in faults:
             return answer
@@ -71,6 +66,19 @@ def _plain(status: int, fields: dict[str, str]) -> Answer:
 
 # https://docs.x.ai/docs/key-information/debugging and https://platform.openai.com/docs/guides/error-codes
 _REFUSALS = {
+    "insufficient_quota": error(
+        429,
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        code="insufficient_quota",
+    ),
+    "context_length": error(
+        400,
+        "This model's maximum context length is 128000 tokens. Please reduce the length of the messages.",
+        param="messages",
+        code="context_length_exceeded",
+    ),
+    "content_filter": error(400, "The response was filtered.", code="content_filter"),
     "usage_guidelines": _plain(
         403,
         {
@@ -148,10 +156,9 @@ def spoil(answer: Answer, faults: Faults) -> Spoiled:
 def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
     if "error_in_200" in faults or "error_mid_stream" in faults:
         return Spoiled(_with(answer, body=msgspec.json.encode(_SERVER_ERROR), tokens_out=0), is_good=False)
-    if "role_only_then_die" in faults or "die_mid_stream" in faults:
-        return Spoiled(answer, Ending.CLOSE, is_whole=False, is_good=False)
-    if "hang_mid_stream" in faults:
-        return Spoiled(answer, Ending.SILENCE, is_whole=False, is_good=False)
+    for name, ending in _CUTS.items():
+        if name in faults:
+            return Spoiled(answer, ending, is_whole=False, is_good=False)
     if "malformed_json" in faults or "malformed_sse" in faults:
         return Spoiled(_with(answer, body=answer.body[: len(answer.body) // 2]))
     return Spoiled(answer)
@@ -160,13 +167,10 @@ def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
 def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoiled:
     if "error_in_200" in faults:
         return Spoiled(_with(answer, events=[sse(_SERVER_ERROR), DONE]), is_good=False)
-    for name in ("role_only_then_die", "die_mid_stream"):
+    for name, ending in _CUTS.items():
         if name in faults:
             cut = _with(answer, events=events[: _behind(events, faults.count(name))])
-            return Spoiled(cut, Ending.CLOSE, is_whole=False, is_good=False)
-    if "hang_mid_stream" in faults:
-        cut = _with(answer, events=events[: _behind(events, faults.count("hang_mid_stream"))])
-        return Spoiled(cut, Ending.SILENCE, is_whole=False, is_good=False)
+            return Spoiled(cut, ending, is_whole=False, is_good=False)
     if "error_mid_stream" in faults:
         kept = events[: _behind(events, faults.count("error_mid_stream"))]
         return Spoiled(_with(answer, events=[*kept, sse(_SERVER_ERROR)]), is_good=False)

@@ -33,31 +33,24 @@ def test_stronger_sources_win_and_none_clears() -> None:
     assert combine([]) == {}
 
 
-def at(schedule: Schedule, index: int, elapsed_s: float) -> Faults:
-    return schedule.at(index, elapsed_s, random.Random(1))
+def at(schedule: Schedule, index: int) -> Faults:
+    return schedule.at(index, random.Random(1))
 
 
-def test_schedule_by_request_and_by_time() -> None:
-    schedule = Schedule(
-        [
-            ScheduledFault(fault="status=500", from_request=2, to_request=4),
-            ScheduledFault(fault="gzip", from_s=1.0, to_s=2.0),
-        ]
-    )
-    assert [sorted(at(schedule, index, 0.0)) for index in range(5)] == [[], [], ["status"], ["status"], []]
-    assert [sorted(at(schedule, 0, elapsed_s)) for elapsed_s in (0.9, 1.0, 1.9, 2.0)] == [[], ["gzip"], ["gzip"], []]
+def test_schedule_by_request() -> None:
+    schedule = Schedule([ScheduledFault(fault="status=500", from_request=2, to_request=4)])
+    assert [sorted(at(schedule, index)) for index in range(5)] == [[], [], ["status"], ["status"], []]
 
 
 def test_schedule_by_probability() -> None:
     schedule = Schedule([ScheduledFault(fault="hang", probability=0.25)])
     rng = random.Random(7)
-    struck = sum("hang" in schedule.at(index, 0.0, rng) for index in range(4000))
+    struck = sum("hang" in schedule.at(index, rng) for index in range(4000))
     assert 900 < struck < 1100
 
 
-def test_refusals_are_scheduled_by_time_only() -> None:
-    assert Schedule([ScheduledFault(fault="refuse", from_s=1.0, to_s=2.0)]).refusals() == [(1.0, 2.0)]
-    with pytest.raises(ValueError, match="by time only"):
+def test_refusals_cannot_be_scheduled() -> None:
+    with pytest.raises(ValueError, match="cannot be scheduled"):
         Schedule([ScheduledFault(fault="refuse", from_request=3)])
 
 

@@ -398,27 +398,6 @@ def test_refusing_connections_and_taking_them_again(run: Run, ask: Ask, connect:
     on(run, main)
 
 
-def test_refusing_by_schedule_and_for_a_time(run: Run, ask: Ask, connect: Connect) -> None:
-    async def answers_again(provider: SimulatedProvider) -> bool:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                try:
-                    return (await ask(provider)).status == 200
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.01)
-
-    async def main(provider: SimulatedProvider) -> None:
-        with pytest.raises(ConnectionRefusedError):
-            await connect(provider)
-        assert await answers_again(provider)
-        provider.set_fault("refuse", for_s=0.3)
-        with pytest.raises(ConnectionRefusedError):
-            await connect(provider)
-        assert await answers_again(provider)
-
-    on(run, main, schedule=(ScheduledFault(fault="refuse", to_s=0.3),))
-
-
 def test_stopping_the_provider_cuts_open_connections(run: Run, connect: Connect) -> None:
     async def main() -> None:
         async with SimulatedProvider() as provider:

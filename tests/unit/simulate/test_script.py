@@ -15,7 +15,6 @@ from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry
 from pointsman.simulate.faults import FAULTS, HEADER
 from pointsman.simulate.script import GARBAGE
-from pointsman.simulate.settings import Listed
 
 Run = Callable[[Any], Any]
 Ask = Callable[..., Awaitable[Received]]
@@ -275,7 +274,7 @@ def test_no_fault_outlives_its_request(run: Run, ask: Ask, name: str, body: Any)
 
 def test_pace_follows_the_distributions(run: Run, ask: Ask) -> None:
     async def main() -> None:
-        settings = Settings(first_token_ms=60, token_gap_ms=Listed(values=(20,)))
+        settings = Settings(first_token_ms=60, token_gap_ms=20)
         async with SimulatedProvider(settings) as provider:
             for body in (CHAT, STREAM):
                 started_at = monotonic()
