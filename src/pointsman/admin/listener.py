@@ -7,6 +7,8 @@ those who only hold connections open keep nobody out.
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -70,8 +72,9 @@ class GuardedProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """Leaves the signals of the process to us."""
 
-    def install_signal_handlers(self) -> None:
-        pass
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def server_of(app: ASGIApp, **settings: Any) -> Server:

@@ -1,5 +1,6 @@
 """Whoever holds connections to the console open, or trickles heads, keeps nobody out, and control at work."""
 
+import signal
 import socket
 import time
 import urllib.request
@@ -8,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.applications import Starlette
 
 from fakes.admin_api import served
 from fakes.clock import PATIENCE_S
@@ -110,3 +112,9 @@ def test_those_who_only_hold_connections_open_keep_nobody_out(url: str, monkeypa
     finally:
         for client in held:
             client.close()
+
+
+def test_signals_are_left_to_the_process() -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with listener.server_of(Starlette()).capture_signals():
+        assert {number: signal.getsignal(number) for number in handlers} == handlers
