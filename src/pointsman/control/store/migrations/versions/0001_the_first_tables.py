@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -18,11 +16,6 @@ def upgrade() -> None:
     _usage_tags()
     _requests()
     _unsettled()
-
-
-def downgrade() -> None:
-    for table in ("unsettled", "requests", "usage_tags", "usage", "counters", "journals"):
-        op.drop_table(table)
 
 
 def _journals() -> None:

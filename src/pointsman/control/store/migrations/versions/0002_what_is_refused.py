@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -22,7 +20,3 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("record", sa.LargeBinary(), nullable=False),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("refused", if_exists=True)

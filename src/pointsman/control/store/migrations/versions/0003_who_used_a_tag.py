@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _OWNERS = ("virtual_key", "team", "customer", "provider", "model", "variant")
@@ -14,23 +12,15 @@ _SUMS = ("requests", "tokens_in", "tokens_out", "nano")
 
 
 def upgrade() -> None:
-    """What was counted before is nobody's."""
-    _replace(_OWNERS, f"SELECT hour, tag, {', '.join(chr(39) * 2 for _ in _OWNERS)}, {', '.join(_SUMS)} FROM")
-
-
-def downgrade() -> None:
-    sums = ", ".join(f"CAST(SUM({name}) AS BIGINT)" for name in _SUMS)
-    _replace((), f"SELECT hour, tag, {sums} FROM", " GROUP BY hour, tag")
-
-
-def _replace(owners: tuple[str, ...], select: str, groups: str = "") -> None:
-    """A primary key cannot be changed in SQLite: the rows move to another table, and it takes the name."""
+    """What was counted before is nobody's. A primary key cannot be changed in SQLite: the rows move to another table,
+    and it takes the name."""
     op.create_table(
         "usage_tags_new",
         sa.Column("hour", _BIG, primary_key=True, autoincrement=False),
-        *(sa.Column(name, sa.Text(), primary_key=True) for name in ("tag", *owners)),
+        *(sa.Column(name, sa.Text(), primary_key=True) for name in ("tag", *_OWNERS)),
         *(sa.Column(name, _BIG, nullable=False) for name in _SUMS),
     )
-    op.execute(f"INSERT INTO usage_tags_new {select} usage_tags{groups}")
+    nobody = ", ".join("''" for _ in _OWNERS)
+    op.execute(f"INSERT INTO usage_tags_new SELECT hour, tag, {nobody}, {', '.join(_SUMS)} FROM usage_tags")  # noqa: S608
     op.drop_table("usage_tags")
     op.rename_table("usage_tags_new", "usage_tags")

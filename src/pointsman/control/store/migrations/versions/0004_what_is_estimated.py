@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _USAGE = ("estimated_nano", "held_nano")
@@ -31,20 +29,6 @@ def upgrade() -> None:
         op.add_column("unsettled", sa.Column(name, sa.Text(), nullable=False, server_default=value))
     op.add_column("unsettled", sa.Column("reconciled_at", sa.Float(), nullable=False, server_default="0"))
     op.create_index("unsettled_by_end", "unsettled", ["state", "until"])
-
-
-def downgrade() -> None:
-    op.drop_index("unsettled_by_end", "unsettled")
-    for name in ("reconciled_at", *_TEXTS, *_NUMBERS):
-        op.drop_column("unsettled", name)
-    op.drop_index("requests_by_client_id", "requests")
-    op.drop_column("requests", "client_request_id")
-    for table in ("usage_tags", "requests"):
-        for name in _PARTS:
-            op.drop_column(table, name)
-    for name in _USAGE:
-        op.drop_column("usage", name)
-    op.execute("ALTER TABLE usage RENAME COLUMN reserved_nano TO unsettled_nano")
 
 
 def _add_number(table: str, name: str) -> None:

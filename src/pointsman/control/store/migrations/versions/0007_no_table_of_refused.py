@@ -5,15 +5,9 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     bind = op.get_bind()
     if sa.inspect(bind).has_table("refused") and not bind.scalar(sa.text("SELECT count(*) FROM refused")):
         op.drop_table("refused")
-
-
-def downgrade() -> None:
-    pass

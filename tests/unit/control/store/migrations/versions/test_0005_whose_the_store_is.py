@@ -3,19 +3,16 @@
 import sqlite3
 from pathlib import Path
 
-from alembic import command
-
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import _config
+from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
 
 
 def test_what_is_in_the_store_stays(tmp_path: Path) -> None:
     async def main() -> None:
         engine = connect(store_url(None, tmp_path))
-        await migrate(engine)
+        await at_version(engine, "0004")
         async with engine.begin() as connection:
-            await connection.run_sync(lambda sync: command.downgrade(_config(sync), "0004"))
             await connection.exec_driver_sql("INSERT INTO journals VALUES ('j', 1, 2, 3, 4, 0)")
         await migrate(engine)
         await engine.dispose()
