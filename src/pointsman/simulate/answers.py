@@ -149,6 +149,48 @@ def page(ask: Ask, records: Sequence[dict[str, Any]]) -> Answer:
     return json_answer({"object": "list", "data": found, **ends, "has_more": start + limit < len(records)})
 
 
+class Kept(Struct):
+    """A thing that a provider stores, and the API key it belongs to. `record` is its description in the API."""
+
+    key: str
+    kind: str
+    record: dict[str, Any]
+    data: bytes = b""
+
+
+class Shelf:
+    """The things that a provider stores. As at real providers, another key finds none of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Kept] = {}
+
+    def clear(self) -> None:
+        """Delete everything."""
+        self._kept.clear()
+
+    def keep(self, ask: Ask, kind: str, record: dict[str, Any], data: bytes = b"") -> Answer:
+        """Store a thing. Return its description."""
+        self._kept[record["id"]] = Kept(ask.key, kind, record, data)
+        return json_answer(record)
+
+    def of(self, ask: Ask, kind: str) -> Answer:
+        """List the things of this kind that the key owns."""
+        return page(ask, [one.record for one in self._kept.values() if (one.key, one.kind) == (ask.key, kind)])
+
+    def find(self, ask: Ask, kind: str, name: str) -> Kept:
+        """Return a thing that the key owns. Raise `Rejected` if there is none."""
+        kept = self._kept.get(name)
+        if kept is None or (kept.key, kept.kind) != (ask.key, kind):
+            raise Rejected(error(404, f"No {kind} found with id '{name}'.", param="id"))
+        return kept
+
+    def delete(self, ask: Ask, kind: str, name: str, told: str) -> Answer:
+        """Delete a thing. `told` is the value of `object` in the answer."""
+        self.find(ask, kind, name)
+        del self._kept[name]
+        return json_answer({"id": name, "object": told, "deleted": True})
+
+
 def _invalid(message: str) -> Answer:
     """Translate a decoder's error message into the words of the API."""
     missing = re.search(r"missing required field `(.+?)`", message)

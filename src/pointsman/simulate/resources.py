@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer, page
+from pointsman.simulate.answers import Answer, Ask, Kept, Shelf, json_answer, page
 from pointsman.simulate.files import FileStore
 
 # Path, prefix of ids, value of `object`.
@@ -32,28 +31,12 @@ KINDS: dict[str, tuple[str, str]] = {
 _ECHOED = ("input_file_id", "training_file", "file_ids", "assistant_id", "tool_resources", "metadata", "name")
 
 
-class Kept(Struct):
-    """One resource, and the key it belongs to."""
-
-    key: str
-    kind: str
-    record: dict[str, Any]
-
-
-class ResourceStore:
+class ResourceStore(Shelf):
     """The resources of one provider, and the endpoints that serve them."""
 
     def __init__(self, files: FileStore) -> None:
+        super().__init__()
         self._files = files
-        self._kept: dict[str, Kept] = {}
-
-    def clear(self) -> None:
-        """Delete all resources."""
-        self._kept.clear()
-
-    def keep(self, ask: Ask, kind: str, record: dict[str, Any]) -> None:
-        """Store a resource that another endpoint created."""
-        self._kept[record["id"]] = Kept(ask.key, kind, record)
 
     def endpoint(self, method: str, tail: str) -> Callable[[Ask], Answer] | None:
         """Return the endpoint for `method` on `/v1/` + `tail`."""
@@ -73,17 +56,17 @@ class ResourceStore:
             case "POST", ["edits" | "extensions"] if kind == "videos":
                 return lambda ask: self._create(ask, kind)
             case "GET", []:
-                return lambda ask: page(ask, [one.record for one in self._own(ask, kind)])
+                return lambda ask: self.of(ask, kind)
             case "GET" | "POST", [name]:
-                return lambda ask: json_answer(self._find(ask, kind, name).record)
+                return lambda ask: json_answer(self.find(ask, kind, name).record)
             case "DELETE", [name]:
-                return lambda ask: self._delete(ask, kind, name)
+                return lambda ask: self.delete(ask, kind, name, f"{KINDS[kind][1]}.deleted")
             case "POST", [name, "complete"]:
                 return lambda ask: self._complete(ask, kind, name)
             case "POST", [name, "remix"]:
-                return lambda ask: self._create(ask, kind, self._find(ask, kind, name))
+                return lambda ask: self._create(ask, kind, self.find(ask, kind, name))
             case "POST", [name, "cancel" | "pause" | "resume"]:
-                return lambda ask: json_answer(self._find(ask, kind, name).record)
+                return lambda ask: json_answer(self.find(ask, kind, name).record)
             case _, [name, *below]:
                 return lambda ask: self._part(ask, kind, name, below)
             case _:
@@ -99,8 +82,7 @@ class ResourceStore:
             record["remixed_from_video_id"] = of.record["id"]
         if kind == "batches":
             record |= {"status": "completed", "output_file_id": self._files.make(ask, b"{}\n", "batch_output")}
-        self.keep(ask, kind, record)
-        return json_answer(record)
+        return self.keep(ask, kind, record)
 
     def _run(self, ask: Ask) -> Answer:
         thread = {"id": ask.new_id("thread_"), "object": "thread", "created_at": ask.created}
@@ -108,27 +90,13 @@ class ResourceStore:
         return json_answer({"id": ask.new_id("run_"), "object": "thread.run", "thread_id": thread["id"]})
 
     def _complete(self, ask: Ask, kind: str, name: str) -> Answer:
-        record = self._find(ask, kind, name).record
+        record = self.find(ask, kind, name).record
         file = self._files.make(ask, b"parts", "batch")
         return json_answer({**record, "status": "completed", "file": {"id": file, "object": "file"}})
 
-    def _delete(self, ask: Ask, kind: str, name: str) -> Answer:
-        self._find(ask, kind, name)
-        del self._kept[name]
-        return json_answer({"id": name, "object": f"{KINDS[kind][1]}.deleted", "deleted": True})
-
     def _part(self, ask: Ask, kind: str, name: str, below: list[str]) -> Answer:
         """Answer a request for the parts of a resource that the key owns."""
-        self._find(ask, kind, name)
+        self.find(ask, kind, name)
         if ask.request.method == "GET" and len(below) % 2:
             return page(ask, [])
         return json_answer({"id": ask.new_id("part_"), "object": f"{KINDS[kind][1]}.part"})
-
-    def _own(self, ask: Ask, kind: str) -> list[Kept]:
-        return [one for one in self._kept.values() if (one.key, one.kind) == (ask.key, kind)]
-
-    def _find(self, ask: Ask, kind: str, name: str) -> Kept:
-        kept = self._kept.get(name)
-        if kept is None or (kept.key, kept.kind) != (ask.key, kind):
-            raise Rejected(error(404, f"No {KINDS[kind][1]} found with id '{name}'.", param="id"))
-        return kept

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, error, json_answer, names, page, sse
+from pointsman.simulate.answers import SSE, Answer, Ask, Event, Rejected, Shelf, error, json_answer, names, page, sse
 from pointsman.simulate.chat import answer_length
 from pointsman.simulate.text import content_tokens, count_tokens, words
 from pointsman.simulate.tools import added
@@ -37,23 +37,18 @@ class ResponsesRequest(Struct, kw_only=True):
     previous_response_id: str | None = None
 
 
-class ResponseStore:
-    """The responses of one provider, stored per API key, and the endpoints that create and find them."""
-
-    def __init__(self) -> None:
-        self._responses: dict[str, tuple[str, dict[str, Any]]] = {}
-
-    def clear(self) -> None:
-        """Delete all responses."""
-        self._responses.clear()
+class ResponseStore(Shelf):
+    """The responses of one provider, and the endpoints that create and find them."""
 
     def create(self, ask: Ask) -> Answer:
         request = ask.decode(ResponsesRequest, _KNOWN)
         previous = request.previous_response_id
         is_made = previous is not None and _MADE.fullmatch(previous)  # another id stands for an existing response
-        if previous is not None and is_made and self._responses.get(previous, ("", {}))[0] != ask.key:
-            said = f"Previous response with id '{previous}' not found."
-            raise Rejected(error(400, said, code="previous_response_not_found", param="previous_response_id"))
+        if previous is not None and is_made:
+            kept = self._kept.get(previous)
+            if kept is None or kept.key != ask.key:
+                said = f"Previous response with id '{previous}' not found."
+                raise Rejected(error(400, said, code="previous_response_not_found", param="previous_response_id"))
         limit = request.max_output_tokens
         length = answer_length(ask, limit)
         tokens = words(min(length, limit or length), ask.settings.text, ask.rng)
@@ -72,7 +67,7 @@ class ResponseStore:
         if ask.settings.usage_first:
             response = {"id": response.pop("id"), "usage": response.pop("usage"), **response, "tools": request.tools}
         if request.store is not False:
-            self._responses[response["id"]] = (ask.key, response)
+            self.keep(ask, "response", response)
         streamed = Answer(content_type=SSE, events=_events(response, tokens))
         answer = streamed if request.stream else json_answer(response)
         answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, len(tokens)
@@ -84,29 +79,21 @@ class ResponseStore:
         name, _, rest = tail.partition("/")
         match method, rest:
             case "GET", "" | "input_items":
-                return lambda ask: self._items(ask, name) if rest else self.find(ask, name)
+                return lambda ask: self._items(ask, name) if rest else self.found(ask, name)
             case "POST", "cancel":
-                return lambda ask: self.find(ask, name)
+                return lambda ask: self.found(ask, name)
             case "POST", "" if name == "input_tokens":
                 return lambda ask: json_answer({"object": "response.input_tokens", "input_tokens": len(ask.fields)})
             case "DELETE", "":
-                return lambda ask: self._delete(ask, name)
+                return lambda ask: self.delete(ask, "response", name, "response")
             case _:
                 return None
 
-    def _delete(self, ask: Ask, name: str) -> Answer:
-        self.find(ask, name)
-        del self._responses[name]
-        return json_answer({"id": name, "object": "response", "deleted": True})
-
-    def find(self, ask: Ask, name: str) -> Answer:
-        key, response = self._responses.get(name, (None, {}))
-        if key != ask.key:
-            raise Rejected(error(404, f"Response with id '{name}' not found."))
-        return json_answer(response)
+    def found(self, ask: Ask, name: str) -> Answer:
+        return json_answer(self.find(ask, "response", name).record)
 
     def _items(self, ask: Ask, name: str) -> Answer:
-        self.find(ask, name)
+        self.find(ask, "response", name)
         return page(ask, [])
 
 

@@ -67,14 +67,14 @@ def test_everything_in_an_input_is_charged(store: ResponseStore) -> None:
 
 def test_a_response_is_found_by_its_own_key(store: ResponseStore) -> None:
     response = json.loads(store.create(ask(BODY)).body)
-    assert json.loads(store.find(ask(), response["id"]).body) == response
-    assert rejected(lambda: store.find(ask(key="sk-b"), response["id"]))["status"] == 404
-    assert rejected(lambda: store.find(ask(), "resp_unheard_of"))["status"] == 404
+    assert json.loads(store.found(ask(), response["id"]).body) == response
+    assert rejected(lambda: store.found(ask(key="sk-b"), response["id"]))["status"] == 404
+    assert rejected(lambda: store.found(ask(), "resp_unheard_of"))["status"] == 404
     store.clear()
-    assert rejected(lambda: store.find(ask(), response["id"]))["status"] == 404
+    assert rejected(lambda: store.found(ask(), response["id"]))["status"] == 404
 
 
 def test_a_response_that_is_not_stored_is_not_found(store: ResponseStore) -> None:
     response = json.loads(store.create(ask({**BODY, "store": False})).body)
     assert response["store"] is False
-    assert rejected(lambda: store.find(ask(), response["id"]))["status"] == 404
+    assert rejected(lambda: store.found(ask(), response["id"]))["status"] == 404
