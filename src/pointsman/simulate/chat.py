@@ -100,18 +100,8 @@ def chat(ask: Ask) -> Answer:
     if request.stream:
         answer = Answer(content_type=SSE, events=_events(ask, request, choices, counts))
     else:
-        answer = json_answer(
-            {
-                "id": ask.new_id("chatcmpl-"),
-                "object": "chat.completion",
-                "created": ask.created,
-                "model": request.model,
-                "choices": [_whole(choice, request) for choice in choices],
-                "usage": counts,
-                "service_tier": "default",
-                "system_fingerprint": f"fp_{ask.settings.name}",
-            }
-        )
+        whole = [_whole(choice, request) for choice in choices]
+        answer = json_answer(_base(ask, request, "chat.completion", choices=whole, usage=counts))
     answer.tokens_in, answer.tokens_cached, answer.tokens_out = tokens_in, cached, tokens_out
     answer.fees_nano = extra.fees_nano
     return answer
@@ -180,19 +170,25 @@ def _schema(request: ChatRequest) -> Any:
     return None
 
 
+def _base(ask: Ask, request: ChatRequest, kind: str, **fields: object) -> dict[str, Any]:
+    return {
+        "id": ask.new_id("chatcmpl-"),
+        "object": kind,
+        "created": ask.created,
+        "model": request.model,
+        **fields,
+        "service_tier": "default",
+        "system_fingerprint": f"fp_{ask.settings.name}",
+    }
+
+
 def _whole(choice: Choice, request: ChatRequest) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
     text = "".join(choice.tokens)
     if choice.tool is None:
         message["content"] = text
     else:
-        message["tool_calls"] = [
-            {
-                "id": choice.call_id,
-                "type": "function",
-                "function": {"name": choice.tool, "arguments": text},
-            }
-        ]
+        message["tool_calls"] = [_call(choice, text)]
     return {
         "index": choice.index,
         "message": message,
@@ -214,14 +210,7 @@ def _logprobs(tokens: list[str], request: ChatRequest) -> dict[str, Any] | None:
 def _events(ask: Ask, request: ChatRequest, choices: list[Choice], counts: dict[str, Any]) -> list[Event]:
     """Build all events: the role of every choice, their tokens in turn, their ends, usage if requested, `[DONE]`."""
     wants_usage = request.stream_options is not None and bool(request.stream_options.include_usage)
-    base = {
-        "id": ask.new_id("chatcmpl-"),
-        "object": "chat.completion.chunk",
-        "created": ask.created,
-        "model": request.model,
-        "service_tier": "default",
-        "system_fingerprint": f"fp_{ask.settings.name}",
-    }
+    base = _base(ask, request, "chat.completion.chunk")
     # All chunks share their head and tail, so that a token costs little more than its own bytes.
     head = b"data: " + msgspec.json.encode(base)[:-1] + b',"choices":[{"index":%d,"delta":'
     tail = b',"logprobs":%b,"finish_reason":%b}]' + (b',"usage":null' if wants_usage else b"") + b"}\n\n"
@@ -235,7 +224,7 @@ def _events(ask: Ask, request: ChatRequest, choices: list[Choice], counts: dict[
     events = [Event(chunk(choice, _first_delta(choice))) for choice in choices]
     for choice in choices:
         if choice.tool is not None:
-            delta = {"tool_calls": [{"index": 0, **_call(choice)}]}
+            delta = {"tool_calls": [{"index": 0, **_call(choice, "")}]}
             events.append(Event(chunk(choice, encode(delta)), _CALL_OVERHEAD, is_content=True))
     for position in range(max(len(choice.tokens) for choice in choices)):
         for choice in choices:
@@ -263,5 +252,5 @@ def _first_delta(choice: Choice) -> bytes:
     return b'{"role":"assistant","content":null,"refusal":null}'
 
 
-def _call(choice: Choice) -> dict[str, Any]:
-    return {"id": choice.call_id, "type": "function", "function": {"name": choice.tool, "arguments": ""}}
+def _call(choice: Choice, arguments: str) -> dict[str, Any]:
+    return {"id": choice.call_id, "type": "function", "function": {"name": choice.tool, "arguments": arguments}}

@@ -7,6 +7,7 @@ from enum import Enum
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.simulate.answers import DONE, Answer, Event, error, sse
 from pointsman.simulate.faults import Faults
@@ -155,25 +156,25 @@ def spoil(answer: Answer, faults: Faults) -> Spoiled:
 
 def _spoil_body(answer: Answer, faults: Faults) -> Spoiled:
     if "error_in_200" in faults or "error_mid_stream" in faults:
-        return Spoiled(_with(answer, body=msgspec.json.encode(_SERVER_ERROR), tokens_out=0), is_good=False)
+        return Spoiled(replace(answer, body=msgspec.json.encode(_SERVER_ERROR), tokens_out=0), is_good=False)
     for name, ending in _CUTS.items():
         if name in faults:
             return Spoiled(answer, ending, is_whole=False, is_good=False)
     if "malformed_json" in faults or "malformed_sse" in faults:
-        return Spoiled(_with(answer, body=answer.body[: len(answer.body) // 2]))
+        return Spoiled(replace(answer, body=answer.body[: len(answer.body) // 2]))
     return Spoiled(answer)
 
 
 def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoiled:
     if "error_in_200" in faults:
-        return Spoiled(_with(answer, events=[sse(_SERVER_ERROR), DONE]), is_good=False)
+        return Spoiled(replace(answer, events=[sse(_SERVER_ERROR), DONE]), is_good=False)
     for name, ending in _CUTS.items():
         if name in faults:
-            cut = _with(answer, events=events[: _behind(events, faults.count(name))])
+            cut = replace(answer, events=events[: _behind(events, faults.count(name))])
             return Spoiled(cut, ending, is_whole=False, is_good=False)
     if "error_mid_stream" in faults:
         kept = events[: _behind(events, faults.count("error_mid_stream"))]
-        return Spoiled(_with(answer, events=[*kept, sse(_SERVER_ERROR)]), is_good=False)
+        return Spoiled(replace(answer, events=[*kept, sse(_SERVER_ERROR)]), is_good=False)
     for name in ("malformed_sse", "malformed_json"):
         if name in faults:
             at = _behind(events, faults.count(name))
@@ -181,7 +182,7 @@ def _spoil_events(answer: Answer, events: list[Event], faults: Faults) -> Spoile
             events = [*events[:at], broken, *events[at:]]
     if "missing_done" in faults:
         events = [event for event in events if event is not DONE]
-    return Spoiled(_with(answer, events=events))
+    return Spoiled(replace(answer, events=events))
 
 
 def _behind(events: list[Event], count: int) -> int:
@@ -191,7 +192,3 @@ def _behind(events: list[Event], count: int) -> int:
     if count < len(content):
         return content[count]
     return content[-1] + 1 if content else 0
-
-
-def _with(answer: Answer, **changes: object) -> Answer:
-    return msgspec.structs.replace(answer, **changes)
