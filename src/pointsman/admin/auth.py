@@ -31,7 +31,7 @@ class AdminToken:
 def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
     """The token of the environment, else the one whose digest the data folder has, else a new one. Raises `OSError`,
     and `ValueError` for a token that could be guessed or a file that holds no digest."""
-    given = _given(VARIABLE, environ)
+    given = given_token(VARIABLE, environ)
     if given is not None:
         return given
     path = data_dir / FILE
@@ -48,12 +48,8 @@ def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
     return AdminToken(bytes.fromhex(match[1]))
 
 
-def metrics_token(environ: Mapping[str, str]) -> AdminToken | None:
-    """The token that opens the metrics alone, if there is one. Raises `ValueError` for one that could be guessed."""
-    return _given(METRICS_VARIABLE, environ)
-
-
-def _given(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
+def given_token(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
+    """The token of the environment, if there is one. Raises `ValueError` for one that could be guessed."""
     given = environ.get(variable)
     if not given:
         return None

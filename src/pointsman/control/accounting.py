@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from functools import cache
 from operator import add
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from pointsman.domain.limits import Period
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import ChargeScope, CounterRef, Intent, Kept, Outcome, RequestDone, attempt_id
+from pointsman.journal.records import ChargeScope, Intent, Kept, Outcome, RequestDone, attempt_id
 
 MAX_OPEN = 200_000
 MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
@@ -103,7 +104,7 @@ class OpenRequests:
         hour = int(at // HOUR_S) * HOUR_S
         if len(self._spans) >= MAX_SPANS:
             self._spans.clear()
-        windows = tuple(_window(ref, at) for ref in scope.counters)
+        windows = tuple(_period(ref.unit, ref.count, ref.zone).window(at) for ref in scope.counters)
         since = max((hour, *(start for start, _ in windows)))
         until = min((hour + HOUR_S, *(end for _, end in windows)))
         found = self._spans[scope.number] = WindowSpan(scope, since, until, hour, windows)
@@ -409,17 +410,6 @@ def _attempt_record(attempt: OpenAttempt) -> AttemptRecord:
     return record
 
 
-_PERIODS: dict[tuple[str, int, str], Period] = {}  # as many as there are units and zones
-_LAST: dict[tuple[str, int, str], tuple[int, int]] = {}  # the window that was asked for last, of each period
-
-
-def _window(ref: CounterRef, at: float) -> tuple[int, int]:
-    key = (ref.unit, ref.count, ref.zone)
-    last = _LAST.get(key)
-    if last is not None and last[0] <= at < last[1]:
-        return last
-    period = _PERIODS.get(key)
-    if period is None:
-        period = _PERIODS[key] = Period(ref.unit, ref.count, ZoneInfo(ref.zone) if ref.zone else None)
-    last = _LAST[key] = period.window(at)
-    return last
+@cache  # as many as there are units and zones
+def _period(unit: str, count: int, zone: str) -> Period:
+    return Period(unit, count, ZoneInfo(zone) if zone else None)

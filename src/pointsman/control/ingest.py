@@ -8,6 +8,7 @@ read again. So a segment is deleted only once what it held is safe from that.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 
@@ -126,11 +127,9 @@ class Ingest:
                 await self.store.close()
 
     async def _pause(self, for_s: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(for_s):
                 await self._stopping.wait()
-        except TimeoutError:
-            pass
 
     async def step(self) -> bool:
         """One batch; whether there is nothing more to read for now."""

@@ -276,8 +276,6 @@ class Lessor:
 
     async def _wait(self, timeout_s: float) -> bool:
         """Wait for something to change; whether it did."""
-        if timeout_s <= 0:
-            return False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()

@@ -8,7 +8,7 @@ list.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
@@ -97,7 +97,8 @@ class Listing:
         lists = Lists(found)
         if found != before:
             await asyncio.to_thread(write_lists, self._data_dir, lists)
-            _logger.info("providers list other models than before: %s", _counts(found))
+            counts = ", ".join(f"{name} {len(models)}" for name, models in sorted(found.items()))
+            _logger.info("providers list other models than before: %s", counts)
             await self._on_change()
         return lists
 
@@ -164,7 +165,3 @@ class _Receiver:
     def _fail(self, message: str) -> None:
         if not self.done.done():
             self.done.set_exception(ListingError(message))
-
-
-def _counts(found: Mapping[str, list[str]]) -> str:
-    return ", ".join(f"{name} {len(models)}" for name, models in sorted(found.items()))

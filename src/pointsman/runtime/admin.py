@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from pointsman.admin.app import make_app
-from pointsman.admin.auth import load_or_make, metrics_token
+from pointsman.admin.auth import METRICS_VARIABLE, given_token, load_or_make
 from pointsman.admin.listener import server_of
 from pointsman.admin.services import Services
 from pointsman.control.store.database import StoreError, store_url
@@ -32,7 +32,7 @@ async def work(task: ChildTask) -> int:
     stopping = told_to_stop(task.life_fd)
     try:
         token = load_or_make(Path(task.data_dir), os.environ)
-        of_metrics = metrics_token(os.environ)
+        of_metrics = given_token(METRICS_VARIABLE, os.environ)
         url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
     except (OSError, ValueError) as error:
         _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- the trace would not help

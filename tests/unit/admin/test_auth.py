@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.admin.auth import FILE, METRICS_VARIABLE, VARIABLE, load_or_make, metrics_token
+from pointsman.admin.auth import FILE, METRICS_VARIABLE, VARIABLE, given_token, load_or_make
 
 GIVEN = "a-token-of-twenty-characters-or-more"
 
@@ -47,7 +47,7 @@ def test_the_environment_outranks_the_file_and_leaves_it_alone(tmp_path: Path) -
 
 @pytest.mark.parametrize("variable", [VARIABLE, METRICS_VARIABLE])
 def test_a_token_that_could_be_guessed_is_refused_without_being_repeated(variable: str, tmp_path: Path) -> None:
-    load = partial(load_or_make, tmp_path) if variable == VARIABLE else metrics_token
+    load = partial(load_or_make, tmp_path) if variable == VARIABLE else partial(given_token, variable)
     with pytest.raises(ValueError, match=f"{variable} has fewer than 20 characters") as caught:
         load({variable: "hunter2"})
     assert "hunter2" not in str(caught.value)
@@ -61,8 +61,8 @@ def test_a_file_without_a_digest_says_what_to_do(content: str, tmp_path: Path) -
 
 
 def test_the_metrics_token_is_optional() -> None:
-    assert metrics_token({}) is None
-    assert metrics_token({METRICS_VARIABLE: ""}) is None
-    found = metrics_token({METRICS_VARIABLE: GIVEN})
+    assert given_token(METRICS_VARIABLE, {}) is None
+    assert given_token(METRICS_VARIABLE, {METRICS_VARIABLE: ""}) is None
+    found = given_token(METRICS_VARIABLE, {METRICS_VARIABLE: GIVEN})
     assert found is not None
     assert found.opens(GIVEN)

@@ -11,15 +11,21 @@ METADATA = MetaData()
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 
+
+def _numbers(*names: str) -> list[Column[int]]:
+    return [Column(name, _BIG, nullable=False) for name in names]
+
+
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
 # How far each journal was read. `low_*` is where its oldest open intent begins.
 JOURNALS = Table(
     "journals",
     METADATA,
     Column("name", Text, primary_key=True),
-    Column("segment", _BIG, nullable=False),
-    Column("byte", _BIG, nullable=False),
-    Column("low_segment", _BIG, nullable=False),
-    Column("low_byte", _BIG, nullable=False),
+    *_numbers("segment", "byte", "low_segment", "low_byte"),
     Column("retired", Integer, nullable=False, server_default="0"),
 )
 
@@ -40,21 +46,12 @@ USAGE = Table(
     "usage",
     METADATA,
     Column("hour", _BIG, primary_key=True, autoincrement=False),
-    Column("virtual_key", Text, primary_key=True),
-    Column("team", Text, primary_key=True),
-    Column("customer", Text, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("variant", Text, primary_key=True),
-    Column("attempts", _BIG, nullable=False),
-    Column("failures", _BIG, nullable=False),
-    Column("tokens_in", _BIG, nullable=False),
-    Column("tokens_out", _BIG, nullable=False),
-    Column("tokens_cached", _BIG, nullable=False),
-    Column("tokens_reasoning", _BIG, nullable=False),
-    Column("nano", _BIG, nullable=False),
-    Column("reserved_nano", _BIG, nullable=False),
-    Column("unpriced", _BIG, nullable=False),
+    *(
+        Column(name, Text, primary_key=True)
+        for name in ("virtual_key", "team", "customer", "provider", "model", "variant")
+    ),
+    *_numbers("attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning"),
+    *_numbers("nano", "reserved_nano", "unpriced"),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("held_nano", _BIG, nullable=False, server_default="0"),
 )
@@ -70,10 +67,7 @@ USAGE_TAGS = Table(
     Column("hour", _BIG, primary_key=True, autoincrement=False),
     Column("tag", Text, primary_key=True),
     *(Column(name, Text, primary_key=True) for name in USAGE_KEYS[1:]),
-    Column("requests", _BIG, nullable=False),
-    Column("tokens_in", _BIG, nullable=False),
-    Column("tokens_out", _BIG, nullable=False),
-    Column("nano", _BIG, nullable=False),
+    *_numbers("requests", "tokens_in", "tokens_out", "nano"),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("reserved_nano", _BIG, nullable=False, server_default="0"),
 )
@@ -87,9 +81,7 @@ REQUESTS = Table(
     METADATA,
     Column("request_id", Text, primary_key=True),  # sorts by time
     Column("at", Float, nullable=False),
-    Column("virtual_key", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("provider", Text, nullable=False),
+    *_texts("virtual_key", "model", "provider"),
     Column("status", Integer, nullable=False),
     Column("nano", _BIG, nullable=False),
     Column("record", LargeBinary, nullable=False),
@@ -111,11 +103,8 @@ UNSETTLED = Table(
     METADATA,
     Column("attempt_id", Text, primary_key=True),
     Column("at", Float, nullable=False),
-    Column("virtual_key", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("nano", _BIG, nullable=False),
-    Column("tokens", _BIG, nullable=False),
+    *_texts("virtual_key", "provider", "model"),
+    *_numbers("nano", "tokens"),
     Column("state", Text, nullable=False, server_default="kept"),
     Column("source", Text, nullable=False, server_default="reserved"),
     Column("held_nano", _BIG, nullable=False, server_default="0"),
@@ -138,9 +127,7 @@ STATE = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("provider_key", Text, nullable=False),
-    Column("owner", Text, nullable=False),
+    *_texts("kind", "provider_key", "owner"),
     Column("at", Float, nullable=False, index=True),
 )
 
@@ -150,7 +137,6 @@ OWNER = Table(
     METADATA,
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("epoch", _BIG, nullable=False),
-    Column("gateway", Text, nullable=False),
-    Column("place", Text, nullable=False),
+    *_texts("gateway", "place"),
     Column("beat", Float, nullable=False),
 )
