@@ -11,21 +11,12 @@ METADATA = MetaData()
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 
-
-def _numbers(*names: str) -> list[Column[int]]:
-    return [Column(name, _BIG, nullable=False) for name in names]
-
-
-def _texts(*names: str) -> list[Column[str]]:
-    return [Column(name, Text, nullable=False) for name in names]
-
-
 # How far each journal was read. `low_*` is where its oldest open intent begins.
 JOURNALS = Table(
     "journals",
     METADATA,
     Column("name", Text, primary_key=True),
-    *_numbers("segment", "byte", "low_segment", "low_byte"),
+    *(Column(name, _BIG, nullable=False) for name in ("segment", "byte", "low_segment", "low_byte")),
     Column("retired", Integer, nullable=False, server_default="0"),
 )
 
@@ -50,8 +41,11 @@ USAGE = Table(
         Column(name, Text, primary_key=True)
         for name in ("virtual_key", "team", "customer", "provider", "model", "variant")
     ),
-    *_numbers("attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning"),
-    *_numbers("nano", "reserved_nano", "unpriced"),
+    *(
+        Column(name, _BIG, nullable=False)
+        for name in ("attempts", "failures", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+    ),
+    *(Column(name, _BIG, nullable=False) for name in ("nano", "reserved_nano", "unpriced")),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("held_nano", _BIG, nullable=False, server_default="0"),
 )
@@ -67,7 +61,7 @@ USAGE_TAGS = Table(
     Column("hour", _BIG, primary_key=True, autoincrement=False),
     Column("tag", Text, primary_key=True),
     *(Column(name, Text, primary_key=True) for name in USAGE_KEYS[1:]),
-    *_numbers("requests", "tokens_in", "tokens_out", "nano"),
+    *(Column(name, _BIG, nullable=False) for name in ("requests", "tokens_in", "tokens_out", "nano")),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("reserved_nano", _BIG, nullable=False, server_default="0"),
 )
@@ -81,7 +75,7 @@ REQUESTS = Table(
     METADATA,
     Column("request_id", Text, primary_key=True),  # sorts by time
     Column("at", Float, nullable=False),
-    *_texts("virtual_key", "model", "provider"),
+    *(Column(name, Text, nullable=False) for name in ("virtual_key", "model", "provider")),
     Column("status", Integer, nullable=False),
     Column("nano", _BIG, nullable=False),
     Column("record", LargeBinary, nullable=False),
@@ -103,8 +97,9 @@ UNSETTLED = Table(
     METADATA,
     Column("attempt_id", Text, primary_key=True),
     Column("at", Float, nullable=False),
-    *_texts("virtual_key", "provider", "model"),
-    *_numbers("nano", "tokens"),
+    *(Column(name, Text, nullable=False) for name in ("virtual_key", "provider", "model")),
+    Column("nano", _BIG, nullable=False),
+    Column("tokens", _BIG, nullable=False),
     Column("state", Text, nullable=False, server_default="kept"),
     Column("source", Text, nullable=False, server_default="reserved"),
     Column("held_nano", _BIG, nullable=False, server_default="0"),
@@ -127,7 +122,7 @@ STATE = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
-    *_texts("kind", "provider_key", "owner"),
+    *(Column(name, Text, nullable=False) for name in ("kind", "provider_key", "owner")),
     Column("at", Float, nullable=False, index=True),
 )
 
@@ -137,6 +132,7 @@ OWNER = Table(
     METADATA,
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("epoch", _BIG, nullable=False),
-    *_texts("gateway", "place"),
+    Column("gateway", Text, nullable=False),
+    Column("place", Text, nullable=False),
     Column("beat", Float, nullable=False),
 )
