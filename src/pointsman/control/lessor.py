@@ -54,7 +54,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Line(asyncio.Protocol):
-    """One worker's connection."""
+    """One connection: a worker's, or that of admin."""
 
     def __init__(self, lessor: "Lessor") -> None:
         self._lessor = lessor
@@ -72,7 +72,7 @@ class Line(asyncio.Protocol):
             for body in self._reader.feed(data):
                 self._lessor.received(self, FROM_WORKER.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
-            _logger.error("a worker sent what is no frame: %s", error)  # noqa: TRY400
+            _logger.error("received a malformed frame: %s", error)  # noqa: TRY400
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002

@@ -13,7 +13,6 @@ from pointsman.domain.dollars import dollars
 
 # The units that limits count: nano-dollars, tokens and requests.
 Metric = Literal["usd", "tokens", "requests"]
-CALENDAR_UNITS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 _FIXED_S = {"minute": 60, "hour": 3600, "hours": 3600}
 
 

@@ -52,8 +52,8 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
 
 
 def told_to_stop(life_fd: int, hasten: Callable[[], object] | None = None) -> asyncio.Event:
-    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor. Another
-    SIGTERM calls `hasten`, even if it arrives before anybody has seen the event."""
+    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor.
+    Another SIGTERM calls `hasten`, even if it arrives before anybody has seen the event."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 

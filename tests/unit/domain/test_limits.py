@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.limits import CALENDAR_UNITS, Limit, Period
+from pointsman.domain.limits import Limit, Period
 
 BERLIN = ZoneInfo("Europe/Berlin")
+CALENDAR_UNITS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 PERIODS = [Period(unit, zone=zone) for unit in CALENDAR_UNITS for zone in (None, BERLIN, ZoneInfo("Asia/Kathmandu"))]
 PERIODS += [Period("hours", count) for count in (1, 5, 6, 24, 168)]
 MOMENTS = st.floats(0, 4e9)
