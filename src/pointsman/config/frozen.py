@@ -3,7 +3,8 @@
 The encoding is that of pickle: it keeps one object one object, such as the endpoint that many candidates share, and it
 takes any struct, also those that only one provider or strategy knows. Pickle by itself can run code and would write
 anything. Here a file can make structs and enum members of this package and no other objects. It is trusted like the
-configuration all the same, and has the same mode. Three kinds of values are named instead of written: secrets by their references, a catalog by its digest, time zones and paths as text.
+configuration all the same, and has the same mode. Three kinds of values are named instead of written: secrets by their
+references, a catalog by its digest, time zones and paths as text.
 
 The bytes begin with a digest of the fields of all structs in them, so structs that changed since are noticed.
 """
