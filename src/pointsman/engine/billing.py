@@ -32,7 +32,7 @@ TOLD_S = 0.05  # how long it is believed what control said is left of a limit
 _logger = logging.getLogger(__name__)
 
 
-class Hold(Struct, frozen=True, kw_only=True, gc=False):
+class Hold(Struct, frozen=True, gc=False):
     """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one."""
 
     tab: Tab
@@ -72,9 +72,8 @@ class Billing:
         found = self.ledger.reserve(
             tab.account, attempt, bound.nano, bound.tokens, ordinal=ordinal, now_unix_s=self.clock()
         )
-        if type(found) is list:
+        if isinstance(found, list):
             return found
-        assert not isinstance(found, list)
         if self.journal is not None:
             try:
                 self.journal.intent(tab.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens)
@@ -86,7 +85,7 @@ class Billing:
             except Exception:  # whatever it is, it must not stay reserved
                 self.ledger.release(attempt)
                 raise
-        return Hold(tab=tab, call=call, request_id=request_id, ordinal=ordinal, attempt=attempt, bound=bound)
+        return Hold(tab, call, request_id, ordinal, attempt, bound=bound)
 
     def fit(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float, *, shortens: bool) -> Shortened | Refused:
         """A shorter call that these limits may have room for, if answers are being shortened; else why there is no
@@ -132,11 +131,11 @@ class Billing:
         self.ledger.settle(hold.attempt, held, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
-                scope=scope.number,
-                request_id=hold.request_id,
-                ordinal=hold.ordinal,
-                at=time(),
-                nano=held,
+                scope.number,
+                hold.request_id,
+                hold.ordinal,
+                time(),
+                held,
                 tokens_in=usage.tokens_in,
                 tokens_out=usage.tokens_out,
                 tokens_cached=usage.tokens_cached,

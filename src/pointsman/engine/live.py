@@ -145,7 +145,7 @@ class Live:
         reading = observe(before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
         if reading is not None and reading is not before:
             self.readings[name] = reading
-            if len(self.readings) > MAX_CONDITIONS:
+            if before is None and len(self.readings) > MAX_CONDITIONS:
                 del self.readings[next(iter(self.readings))]
         if failure is None and not self.conditions and not self.key_blocks:
             return

@@ -76,19 +76,14 @@ class Account:
         self.edition = 0
 
 
-class Reservation:
+class Reservation(Struct, frozen=True, eq=False, gc=False):
     """What an attempt holds. `at` is the moment by the ledger's clock, which decides the windows."""
 
-    __slots__ = ("amounts", "at", "nano", "tokens", "windows")
-
-    def __init__(
-        self, windows: tuple[Window, ...], amounts: tuple[int, ...], nano: int, tokens: int, at: float
-    ) -> None:
-        self.windows = windows
-        self.amounts = amounts
-        self.nano = nano
-        self.tokens = tokens
-        self.at = at
+    windows: tuple[Window, ...]
+    amounts: tuple[int, ...]
+    nano: int
+    tokens: int
+    at: float
 
 
 class Short(Struct, frozen=True, kw_only=True):

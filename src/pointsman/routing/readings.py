@@ -26,6 +26,9 @@ class Reading(Struct, frozen=True, gc=False):
     token_s: float = 0.0
 
 
+_NOTHING = Reading(0.0)
+
+
 def observe(
     before: Reading | None,
     failure: Failure | None,
@@ -42,13 +45,14 @@ def observe(
             return before
     elif failure.kind.fault is not Fault.PROVIDER:
         return before
-    rate, took_s, first_s, token_s, samples = 0.0, 0.0, 0.0, 0.0, 1
-    if before is not None:
-        rate, took_s, first_s, token_s = before.error_rate, before.duration_s, before.first_byte_s, before.token_s
-        samples = before.samples + 1
+    if before is None:
+        before, weight = _NOTHING, 1.0
+    else:
+        weight = WEIGHT
+    rate, took_s, first_s, token_s = before.error_rate, before.duration_s, before.first_byte_s, before.token_s
+    samples = before.samples + 1
     if failure is not None:
-        rate += (1.0 - rate) * (WEIGHT if before is not None else 1.0)
-        return Reading(ended_at, samples, rate, took_s, first_s, token_s=token_s)
+        return Reading(ended_at, samples, rate + (1.0 - rate) * weight, took_s, first_s, token_s=token_s)
     now_s = ended_at - began_at
     took_s += (now_s - took_s) * (WEIGHT if took_s else 1.0)
     if first_byte_at is not None:
