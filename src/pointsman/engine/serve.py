@@ -83,9 +83,11 @@ async def run_plan(
                 else:
                     attempt.receiver.is_whole = listing is not None
                     attempt.start(upload)
+                    if plan.hedge_after_s is None and not attempt.receiver.is_over:
+                        await log.bell  # as the next step would be, nearly always
             elif isinstance(step, Await):
-                if not await (log.bell if step.delay_s == INFINITY else log.pause(step.delay_s)):
-                    log.due = step.then
+                has_rung = await (log.bell if step.delay_s == INFINITY else log.pause(step.delay_s))
+                log.due = None if has_rung else step.then
             elif isinstance(step, NextRound):
                 await log.pause(step.delay_s)
                 log.left_out, log.shortens = (), step.shortens
