@@ -2,6 +2,7 @@
 
 from time import monotonic
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
@@ -27,19 +28,16 @@ ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
 SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
 
 
-class ClientAnswer:
+class ClientAnswer(Struct, eq=False):
     """Answers one exchange, once. `lines` are header lines that every answer to it has; `status` is what was answered,
     0 until then."""
 
-    __slots__ = ("call", "engine", "exchange", "lines", "log", "status")
-
-    def __init__(self, engine: Engine, exchange: Exchange, call: Call, log: RequestLog, lines: bytes) -> None:
-        self.engine = engine
-        self.exchange = exchange
-        self.call = call
-        self.log = log
-        self.lines = lines
-        self.status = 0
+    engine: Engine
+    exchange: Exchange
+    call: Call
+    log: RequestLog
+    lines: bytes
+    status: int = 0
 
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin to answer with the answer that an attempt streams, at its commit. Returns the sink for its body."""
@@ -93,7 +91,9 @@ class ClientAnswer:
     def _claim(self, attempt: Attempt) -> tuple[Sink, bytes]:
         """Let one attempt answer, and cancel all others. Returns the sink and the header lines for its answer."""
         log, plan, receiver = self.log, self.log.plan, attempt.receiver
-        self.status, log.served_by = receiver.status or 200, attempt
+        self.status = receiver.status or 200
+        if log.served_by is not attempt:
+            log.served_by = attempt
         for other in log.running[:]:
             if other is not attempt:
                 other.cancel(SUPERSEDED)
@@ -114,18 +114,20 @@ class ClientAnswer:
     def _lines(self, attempt: Attempt | None = None) -> bytes:
         """The gateway's own header lines. `attempt` is the one that answers, if one does."""
         log, engine, snapshot, served_by = self.log, self.engine, self.call.snapshot, self.log.served_by
-        now, count = monotonic(), len(log.records) + len(log.running)
-        own_s, cost_nano = now - log.received_at - log.waited_s, None
-        if log.running:  # the attempt that commits
+        now, running, records = monotonic(), log.running, log.records
+        own_s, cost_nano = now - log.received_at - log.waited_s, 0
+        if running:  # the attempt that commits; what all cost is not known yet
             own_s -= now - log.busy_since
         else:
-            cost_nano = sum([record.cost_nano for record in log.records])
+            for record in records:
+                cost_nano += record.cost_nano
         candidate = served_by.step.choice.candidate if served_by is not None else None
-        shortened = attempt.shortened if attempt is not None else None
-        max_tokens = shortened.call.max_tokens if shortened is not None else None
-        lines = self.lines + answer_lines(
-            log.request_id, candidate, count, own_s, cost_nano=cost_nano, max_tokens=max_tokens
-        )
+        lines, count = self.lines, len(records) + len(running)
+        if attempt is None or attempt.shortened is None:
+            lines += answer_lines(log.request_id, candidate, count, own_s, cost_nano)
+        else:
+            bound = attempt.shortened.call.max_tokens
+            lines += answer_lines(log.request_id, candidate, count, own_s, cost_nano, max_tokens=bound)
         if snapshot.limit_headers and log.key is not None:
             lines += engine.remains.lines(engine.billing, snapshot, log.key, candidate)
         return lines
@@ -133,7 +135,8 @@ class ClientAnswer:
 
 def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
     """The answer to an admitted request, with no attempt yet."""
-    log = RequestLog(request_id=request_id, received_at=exchange.received_at, key=entry.grant.virtual_key)
+    key, record = entry.grant.virtual_key, entry.record
+    log = RequestLog(request_id=request_id, received_at=exchange.received_at, key=key, record=record)
     access = entry.snapshot.access
     lines = cors_lines(exchange.head.headers, access) if access.origins else b""
     return ClientAnswer(engine, exchange, call, log, lines)

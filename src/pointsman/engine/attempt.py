@@ -14,7 +14,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Plan, Progress, Try, Verdict
-from pointsman.domain.records import AttemptRecord
+from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.redaction import redact
 from pointsman.engine.billing import Hold, NoRoom
 from pointsman.engine.engine import Engine
@@ -29,11 +29,13 @@ from pointsman.providers import PROVIDERS
 class RequestLog(Progress, kw_only=True):
     """The attempts of one request, as the pure core reads them, and what the account of the request needs. `served_by`
     is the attempt that answers; until one does, the last that began. `waited_s` is the time during which an attempt or
-    a pause was in progress, up to `busy_since` where one still is. `verdicts` say why answers were shortened."""
+    a pause was in progress, up to `busy_since` where one still is. `verdicts` say why answers were shortened. `record`
+    is the record of the request as far as its head tells."""
 
     request_id: str
     received_at: float
     key: VirtualKey | None
+    record: RequestRecord
     bell: Bell = field(default_factory=Bell)
     plan: Plan | None = None
     running: list["Attempt"] = field(default_factory=list)
@@ -183,18 +185,19 @@ class Attempt:
             outcome=outcome,
             start_us=int((started_at - log.received_at) * 1e6),
             duration_us=int(duration_s * 1e6),
+            status=receiver.status,
+            cost_nano=charge.nano,
+            usage_source=charge.source,
+            tokens_in=charge.usage.tokens_in,
+            tokens_out=charge.usage.tokens_out,
         )
-        record.status = receiver.status
         if first_byte_at is not None:
             record.first_byte_us = int((first_byte_at - log.received_at) * 1e6)
         if failure is not None:
             record.message = failure.message
             record.retry_after_s = failure.retry_after_s
-        record.cost_nano = charge.nano
-        record.usage_source = charge.source
-        record.tokens_in = charge.usage.tokens_in
-        record.tokens_out = charge.usage.tokens_out
-        record.held_nano = charge.held
+        if charge.held:
+            record.held_nano = charge.held
         if receiver.decoder is not None:
             record.events_left_out = receiver.decoder.left_out
         if self.shortened is not None:

@@ -10,8 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
 from pointsman.routing.admit import Admission, admit, check_time
@@ -31,13 +33,14 @@ INFINITY = float("inf")
 
 
 class AdmittedHead(Struct, frozen=True, eq=False):
-    """What a head says under one snapshot."""
+    """What a head says under one snapshot. The record of each request with this head begins as a copy of `record`."""
 
     snapshot: Snapshot
     asked: ParsedHead
     grant: Admission
     mode: BodyMode  # what is wanted of its body
     parse: Parse | None  # absent where there is no body to parse
+    record: RequestRecord
     expires_at: float = INFINITY  # of the virtual key, in Unix seconds
     most_small: int = SMALL_BYTES  # a longer body is read beside the loop
 
@@ -86,7 +89,8 @@ class AdmittedHeads:
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
-        admitted = AdmittedHead(snapshot, asked, grant, mode, parse, expires_at=expires_at)
+        record = record_of(asked.head, head.path, key)
+        admitted = AdmittedHead(snapshot, asked, grant, mode, parse, record=record, expires_at=expires_at)
         if asked.content_encoding and parse is not None:
             return replace(admitted, parse=partial(_parse_encoded, parse), most_small=LARGE_FROM_BYTES)
         return admitted
@@ -98,6 +102,25 @@ class AdmittedHeads:
         expired = check_time(entry.grant.virtual_key, time())
         if expired is not None:
             raise Refusal(expired)
+
+
+def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:
+    """The record of a request as far as its head tells."""
+    record = RequestRecord(time=0.0, request_id="", method=head.method, path=logged_path(path), status=0)
+    record.dialect = head.dialect
+    record.session = head.session
+    record.tags = head.tags
+    if key is not None:
+        record.virtual_key = key.name
+        record.team = key.team
+        record.customer = key.customer
+        record.labels = key.labels
+    return record
+
+
+def logged_path(path: bytes) -> str:
+    """The path of a request as it is logged: without its query, which may hold what a log should not."""
+    return path[:256].decode("ascii", "replace")
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:

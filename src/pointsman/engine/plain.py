@@ -8,9 +8,9 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.records import RequestRecord
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.doorkeeper import Doorkeeper
-from pointsman.engine.heads import AdmittedHead
+from pointsman.engine.heads import AdmittedHead, logged_path
 from pointsman.engine.live import Live
-from pointsman.engine.record import logged_path, note_client
+from pointsman.engine.record import note_client
 from pointsman.engine.responses import id_lines
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address, cors_lines, preflight_lines

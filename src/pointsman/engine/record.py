@@ -1,80 +1,67 @@
 """The record of one request, for the log and the journal."""
 
-from functools import lru_cache
+from copy import copy
 from time import monotonic, time
 
-from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
 from pointsman.domain.records import RequestRecord
 from pointsman.engine.answer import ClientAnswer
-from pointsman.engine.attempt import Attempt, RequestLog
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     """Count and log a request that is over. Ends the hold of its parts on each other."""
-    exchange, call, log, key = answer.exchange, answer.call, answer.log, answer.log.key
+    exchange, call, log = answer.exchange, answer.call, answer.log
     served_by, log.served_by = log.served_by, None
     # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
     exchange.on_cancel = exchange.on_drain = None
-    ended_at = monotonic()
-    total_s = ended_at - exchange.received_at
-    record = RequestRecord(
-        time=time(),
-        request_id=log.request_id,
-        method=call.head.method,
-        path=logged_path(exchange.head.path),
-        status=answer.status,
-        duration_us=int(total_s * 1e6),
-        gateway_us=int((total_s - log.waited_s) * 1e6),
-    )
+    received_at, ended_at = exchange.received_at, monotonic()
+    total_s = ended_at - received_at
+    record = copy(log.record)
+    record.time = time()
+    record.request_id = log.request_id
+    record.status = answer.status
+    record.duration_us = int(total_s * 1e6)
+    record.gateway_us = int((total_s - log.waited_s) * 1e6)
     if failure is not None:
         record.code = failure.kind.code
         record.message = failure.message
     record.operation = call.operation
     record.model = call.model
-    record.dialect = call.head.dialect
-    record.stream = call.stream
-    if key is not None:
-        record.virtual_key = key.name
-        record.team = key.team
-        record.customer = key.customer
-        if key.labels:
-            record.labels = key.labels
-    if log.plan is not None:
-        record.strategy = log.plan.strategy
-        record.source = log.plan.source
-        verdicts = log.plan.verdicts
+    if call.stream:
+        record.stream = True
+    plan = log.plan
+    if plan is not None:
+        record.strategy = plan.strategy
+        record.source = plan.source
+        verdicts = plan.verdicts
         if log.left_out or log.verdicts:
             verdicts = (*verdicts, *[one.verdict for one in log.left_out], *log.verdicts)
         if verdicts:
             record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
     if served_by is not None:
-        _note_attempts(record, log, served_by)
-        note_answer(record, served_by.receiver, exchange.received_at, ended_at)
+        candidate = served_by.step.choice.candidate
+        if candidate.variant is not None:
+            record.variant = candidate.variant
+        record.provider = candidate.endpoint.name
+        record.upstream_model = candidate.model
+        record.key = served_by.step.key.name
+        record.attempts = log.records
+        for one in log.records:
+            record.cost_nano += one.cost_nano
+            if one.usage_source == "estimated":
+                record.estimated_nano += one.cost_nano
+            elif one.usage_source == "reserved":
+                record.reserved_nano += one.cost_nano
+        note_answer(record, served_by.receiver, received_at, ended_at)
     record.bytes_in = call.size
-    record.session = call.head.session
-    record.tags = call.head.tags
-    note_client(record, exchange.head, client_of(exchange, call.snapshot.access))
+    headers = exchange.head.headers
+    note_client(
+        record, exchange.head, client_address(exchange.peer, headers.get(b"x-forwarded-for"), call.snapshot.access)
+    )
     answer.engine.accounts.request(record)
-
-
-def _note_attempts(record: RequestRecord, log: RequestLog, served_by: Attempt) -> None:
-    step, candidate = served_by.step, served_by.step.choice.candidate
-    record.variant = candidate.variant
-    record.provider = candidate.endpoint.name
-    record.upstream_model = candidate.model
-    record.key = step.key.name
-    record.attempts = log.records
-    for one in log.records:
-        record.cost_nano += one.cost_nano
-        if one.usage_source == "estimated":
-            record.estimated_nano += one.cost_nano
-        elif one.usage_source == "reserved":
-            record.reserved_nano += one.cost_nano
 
 
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:
@@ -91,9 +78,12 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
         return
     record.tokens_in = usage.tokens_in
     record.tokens_out = usage.tokens_out
-    record.tokens_cached = usage.tokens_cached
-    record.tokens_reasoning = usage.tokens_reasoning
-    record.tier = usage.tier
+    if usage.tokens_cached:
+        record.tokens_cached = usage.tokens_cached
+    if usage.tokens_reasoning:
+        record.tokens_reasoning = usage.tokens_reasoning
+    if usage.tier is not None:
+        record.tier = usage.tier
     if usage.tokens_cache_write or usage.audio_in or usage.audio_out or usage.image_in or usage.image_out:
         record.tokens_cache_write = usage.tokens_cache_write
         record.tokens_cache_write_1h = usage.tokens_cache_write_1h
@@ -101,21 +91,6 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
         record.audio_out = usage.audio_out
         record.image_in = usage.image_in
         record.image_out = usage.image_out
-
-
-def logged_path(path: bytes) -> str:
-    """The path of a request as it is logged: without its query, which may hold what a log should not."""
-    return _path_text(path[:256])
-
-
-@lru_cache(maxsize=4096)  # of paths
-def _path_text(path: bytes) -> str:
-    return path.decode("ascii", "replace")
-
-
-def client_of(exchange: Exchange, access: Access) -> str:
-    """The client's address, as far as trusted proxies tell."""
-    return client_address(exchange.peer, exchange.head.headers.get(b"x-forwarded-for"), access)
 
 
 def note_client(record: RequestRecord, head: Head, address: str) -> None:

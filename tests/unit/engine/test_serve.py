@@ -17,6 +17,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import RequestLog
+from pointsman.engine.heads import record_of
 from pointsman.engine.serve import Cancelled, serve
 from pointsman.engine.tasks import Bell, EagerTask
 from pointsman.routing.admit import Admission
@@ -60,7 +61,13 @@ def begin(rig: Rig, call: Call, me: Admission = ME) -> tuple[Exchange, FakeClien
     """Start to serve a call as the gateway does."""
     exchange, client = exchange_of()
     call = replace(call, snapshot=rig.live.snapshot)
-    log = RequestLog(request_id="id-1", received_at=exchange.received_at, key=me.virtual_key, bell=Bell())
+    log = RequestLog(
+        request_id="id-1",
+        received_at=exchange.received_at,
+        key=me.virtual_key,
+        record=record_of(call.head, exchange.head.path, me.virtual_key),
+        bell=Bell(),
+    )
     task = EagerTask(serve(rig.engine, ClientAnswer(rig.engine, exchange, call, log, b"")), Cancelled)
     exchange.on_cancel = task.cancel
     task.resume()
