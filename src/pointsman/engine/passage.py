@@ -20,21 +20,19 @@ Claim = Callable[["AnswerPassage", int | None], Sink]
 
 class AnswerPassage:
     """Claims a sink when the answer commits, and rings a bell when the answer `is_over`; `failure` then says how it
-    ended. `leg` is the provider's side."""
+    ended. `leg` is the provider's side. The receiver that extends it sets what has no value here."""
 
-    leg: Leg | None = None
-    committed_at: float | None = None
+    leg: Leg | None
+    committed_at: float | None
+    failure: Failure | None
+    is_over: bool
+    _claim: Claim | None
+    _bell: Bell
+    _routing: Routing
     _sink: Sink | None = None  # from the commit of a streamed answer on
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
     _is_ending = False
-
-    def __init__(self, claim: Claim, bell: Bell, routing: Routing) -> None:
-        self._claim: Claim | None = claim
-        self._bell = bell
-        self._routing = routing
-        self.failure: Failure | None = None
-        self.is_over = False
 
     def cancel(self, failure: Failure) -> None:
         """End the attempt without a ring. `failure` says why, unless it has failed already."""

@@ -43,25 +43,33 @@ _logger = logging.getLogger(__name__)
 class AnswerReceiver(AnswerPassage):
     """A `ResponseHandler`. At its end `body` holds an answer that was collected whole and is still to be sent."""
 
-    watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
     is_whole = False  # the answer is not for the client as it is, so none of it is passed on
     status: int | None = None
     headers: Headers
     body: bytes | None = None
     usage: Usage | None = None
     first_byte_at: float | None = None
-    commit_by: float | None = None  # where the head is due earlier than the rest: when an answer in one piece is due
     content_by = NEVER  # and when the first content of a stream is
 
-    _scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
-    decoder: StreamDecoder | None = None
     _held = 0  # bytes of a stream that wait for its first content
-    _is_stream_due = False
 
     def __init__(self, call: Call, codec: Codec, claim: Claim, bell: Bell, routing: Routing) -> None:
-        super().__init__(claim, bell, routing)
+        # What every request reads is set here: the value of a class is slower to read than an object's own.
+        self._claim = claim
+        self._bell = bell
+        self._routing = routing
         self._call = call
         self._codec = codec
+        self.leg = None
+        self.failure = None
+        self.committed_at = None
+        self.is_over = False
+        self.is_stream = False  # the client's answer is made of events
+        self.watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
+        # Where the head is due earlier than the rest: when an answer in one piece is due.
+        self.commit_by: float | None = None
+        self.decoder: StreamDecoder | None = None
+        self._scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
         self.bytes_in = 0
         self._mode = HEAD
         self._pieces: list[bytes] = []
@@ -83,7 +91,7 @@ class AnswerReceiver(AnswerPassage):
             self._mode = COLLECT
         elif form == "events":
             self._mode = BEGINNING
-            self._is_stream_due = True
+            self.is_stream = True
         else:
             self._mode = RELAY
         if self.commit_by is not None and self.leg is not None:
@@ -148,11 +156,6 @@ class AnswerReceiver(AnswerPassage):
         """Events with content that came of a stream so far."""
         return self.decoder.events if self.decoder is not None else 0
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether the client's answer is made of events."""
-        return self._is_stream_due or self.decoder is not None
-
     def error_event(self, failure: Failure, request_id: str) -> bytes | None:
         """What ends the client's stream when it cannot be completed; `None` for an answer that is no stream."""
         return self.decoder.error_event(failure, request_id) if self.decoder is not None else None
@@ -208,14 +211,14 @@ class AnswerReceiver(AnswerPassage):
 
     def _on_whole(self, body: bytes) -> None:
         call, codec = self._call, self._codec
-        answer = codec.decode(call, body, as_stream=self._is_stream_due)
+        answer = codec.decode(call, body, as_stream=self.is_stream)
         if isinstance(answer, Failure):
             self.usage = codec.usage_in(body) if self._scan is None else self._scan.read()
             self._fail(answer)
             return
         self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
         self.body = answer.body
-        if self._is_stream_due:
+        if self.is_stream:
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
         elif not _is_json(self.headers) and self.body:  # SDKs take an answer for text where it is not said to be JSON
             self.headers = {**self.headers, b"content-type": b"application/json"}
@@ -224,8 +227,8 @@ class AnswerReceiver(AnswerPassage):
 
     def _on_outgrown(self) -> None:
         """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
-        if self._is_stream_due or not _begins_as_json(self._pieces[0]):
-            self.break_off(NO_STREAM if self._is_stream_due else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
+        if self.is_stream or not _begins_as_json(self._pieces[0]):
+            self.break_off(NO_STREAM if self.is_stream else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
             return
         if self.is_whole:
             self.break_off(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))

@@ -49,13 +49,16 @@ class Tab(Struct, frozen=True, kw_only=True, eq=False):
                 call = replace(call, max_tokens=most_output(self.terms, call))
             elif self.terms.has_budget and _is_billed_later(call, self.terms) and not is_for_free:
                 return _BILLED_LATER
-        nano, tokens = upper_bound(self.terms, call) if not is_for_free else (0, 0)
-        unbounded = unbounded_of(self.terms, call) if not is_for_free else None
+        if is_for_free:
+            return call, Bound(0, 0)
+        terms = self.terms
+        nano, tokens = upper_bound(terms, call)
+        unbounded = unbounded_of(terms, call)
         if unbounded is not None:
-            why_not = not_bounded(self.terms, unbounded) if self.terms.has_budget else None
+            why_not = not_bounded(terms, unbounded) if terms.has_budget else None
             if why_not is not None:
                 return why_not
-            nano = most_nano(self.terms, call, unbounded)
+            nano = most_nano(terms, call, unbounded)
         return call, Bound(nano, tokens, unbounded)
 
 
