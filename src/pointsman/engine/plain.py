@@ -102,7 +102,7 @@ class PlainAnswers:
             record.customer = key.customer
             record.labels = key.labels
         if head is not None:
-            note_client(record, head, client)
+            note_client(record, head)
         record.client = client
         if is_kept and not is_let_in:
             record.left_out = self._doorkeeper.left_out()

@@ -1,7 +1,8 @@
 """The record of one request, for the log and the journal."""
 
-from copy import copy
 from time import monotonic, time
+
+from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
 from pointsman.domain.records import RequestRecord
@@ -14,33 +15,45 @@ from pointsman.wire.callers import client_address
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     """Count and log a request that is over. Ends the hold of its parts on each other."""
     exchange, call, log = answer.exchange, answer.call, answer.log
-    served_by, log.served_by = log.served_by, None
+    plan, served_by, head = log.plan, log.served_by, exchange.head
     # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
-    exchange.on_cancel = exchange.on_drain = None
+    log.served_by = exchange.on_cancel = exchange.on_drain = None
     received_at, ended_at = exchange.received_at, monotonic()
     total_s = ended_at - received_at
-    record = copy(log.record)
-    record.time = time()
-    record.request_id = log.request_id
-    record.status = answer.status
-    record.duration_us = int(total_s * 1e6)
-    record.gateway_us = int((total_s - log.waited_s) * 1e6)
+    cost_nano = estimated_nano = reserved_nano = 0
+    for attempt in log.records:
+        cost_nano += attempt.cost_nano
+        if attempt.usage_source == "estimated":
+            estimated_nano += attempt.cost_nano
+        elif attempt.usage_source == "reserved":
+            reserved_nano += attempt.cost_nano
+    record = replace(
+        log.record,
+        time=time(),
+        request_id=log.request_id,
+        status=answer.status,
+        duration_us=int(total_s * 1e6),
+        gateway_us=int((total_s - log.waited_s) * 1e6),
+        operation=call.operation,
+        model=call.model,
+        stream=call.stream,
+        strategy=plan.strategy if plan is not None else None,
+        source=plan.source if plan is not None else None,
+        attempts=log.records,
+        cost_nano=cost_nano,
+        bytes_in=call.size,
+        client=client_address(exchange.peer, head.headers.get(b"x-forwarded-for"), call.snapshot.access),
+    )
+    if estimated_nano or reserved_nano:
+        record.estimated_nano, record.reserved_nano = estimated_nano, reserved_nano
     if failure is not None:
         record.code = failure.kind.code
         record.message = failure.message
-    record.operation = call.operation
-    record.model = call.model
-    if call.stream:
-        record.stream = True
-    plan = log.plan
-    if plan is not None:
-        record.strategy = plan.strategy
-        record.source = plan.source
-        verdicts = plan.verdicts
-        if log.left_out or log.verdicts:
-            verdicts = (*verdicts, *[one.verdict for one in log.left_out], *log.verdicts)
-        if verdicts:
-            record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
+    verdicts = plan.verdicts if plan is not None else ()
+    if log.left_out or log.verdicts:
+        verdicts = (*verdicts, *[one.verdict for one in log.left_out], *log.verdicts)
+    if verdicts:
+        record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
     if served_by is not None:
         candidate = served_by.step.choice.candidate
         if candidate.variant is not None:
@@ -48,19 +61,8 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         record.provider = candidate.endpoint.name
         record.upstream_model = candidate.model
         record.key = served_by.step.key.name
-        record.attempts = log.records
-        for one in log.records:
-            record.cost_nano += one.cost_nano
-            if one.usage_source == "estimated":
-                record.estimated_nano += one.cost_nano
-            elif one.usage_source == "reserved":
-                record.reserved_nano += one.cost_nano
         note_answer(record, served_by.receiver, received_at, ended_at)
-    record.bytes_in = call.size
-    headers = exchange.head.headers
-    note_client(
-        record, exchange.head, client_address(exchange.peer, headers.get(b"x-forwarded-for"), call.snapshot.access)
-    )
+    note_client(record, head)
     answer.engine.accounts.request(record)
 
 
@@ -93,9 +95,8 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
         record.image_out = usage.image_out
 
 
-def note_client(record: RequestRecord, head: Head, address: str) -> None:
-    """Note the client's address, its own id, and how often it has tried before, which OpenAI's SDKs count."""
-    record.client = address
+def note_client(record: RequestRecord, head: Head) -> None:
+    """Note the client's own id, and how often it has tried before, which OpenAI's SDKs count."""
     own_id, retries = head.headers.get(b"x-request-id"), head.headers.get(b"x-stainless-retry-count")
     if own_id:
         record.client_request_id = own_id[:128].decode("latin-1")
