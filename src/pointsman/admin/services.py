@@ -48,8 +48,8 @@ Has = Annotated[Services, Depends(services)]
 usd = partial(dollars, symbol="", decimals=9)
 
 Name = Annotated[str, Field(max_length=300)]
-Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
-"""Unix seconds, up to the year 9999."""
+FOREVER = 253_402_300_799.0  # in Unix seconds: the end of the year 9999
+Moment = Annotated[float, Field(ge=0, le=FOREVER, allow_inf_nan=False)]
 
 
 class Parameters(BaseModel):

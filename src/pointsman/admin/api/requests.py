@@ -10,11 +10,10 @@ from pydantic import Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, Name, TimeSpan, as_json, usd
+from pointsman.admin.services import FOREVER, Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
 
-_FOREVER = 253_402_300_799.0
 _LAST_ID = "g"  # sorts behind every id
 _WHOSE = ("at", "virtual_key", "model", "provider")
 _REQUEST = ("request_id", *_WHOSE, "status", "estimated_nano", "reserved_nano")
@@ -39,7 +38,7 @@ class RequestQuery(TimeSpan):
     ] = None
 
     def bounds(self) -> tuple[float, float]:
-        return super().bounds() if self.since is not None else (0.0, self.until or _FOREVER)
+        return super().bounds() if self.since is not None else (0.0, self.until or FOREVER)
 
 
 @router.get("/requests")

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import and_, bindparam, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.statements import Statement
 from pointsman.control.store.tables import STATE
 from pointsman.domain.state import GONE, MADE, Change, Record, after
-
-_COLUMNS = tuple(column.name for column in STATE.columns)
 
 
 class Folded(Struct):
@@ -38,11 +37,11 @@ def fold(changes: Iterable[Change]) -> Folded:
         elif change.how == MADE:
             thing.is_made = True
         thing.record = after(thing.record, change)
-    kept = [thing for thing in things.values() if thing.record is not None]
+    kept = [(thing.is_made, _row(thing.record)) for thing in things.values() if thing.record is not None]
     return Folded(
         [{"id": name, "provider": provider} for (name, provider), thing in things.items() if thing.is_gone],
-        [_row(thing.record) for thing in kept if thing.is_made],
-        [_row(thing.record) for thing in kept if not thing.is_made],
+        [row for is_made, row in kept if is_made],
+        [row for is_made, row in kept if not is_made],
     )
 
 
@@ -72,14 +71,7 @@ class StateTable:
     @staticmethod
     def query(ids: Sequence[str]) -> Any:
         """Rows with the fields of `Record`."""
-        columns = (
-            STATE.c.id,
-            STATE.c.kind,
-            STATE.c.provider,
-            STATE.c.provider_key.label("key"),
-            STATE.c.owner,
-            STATE.c.at,
-        )
+        columns = [one.label("key") if one is STATE.c.provider_key else one for one in STATE.columns]
         return select(*columns).where(STATE.c.id.in_(ids))
 
     @staticmethod
@@ -89,7 +81,5 @@ class StateTable:
         return delete(STATE).where(tuple_(STATE.c.id, STATE.c.provider).in_(old))
 
 
-def _row(record: Record | None) -> dict[str, Any]:
-    assert record is not None
-    values = (record.id, record.provider, record.kind, record.key, record.owner, record.at)
-    return dict(zip(_COLUMNS, values, strict=True))
+def _row(record: Record) -> dict[str, Any]:
+    return {**asdict(record), "provider_key": record.key}
