@@ -40,9 +40,9 @@ class AnswerReader:
     """
 
     __slots__ = (
-        "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof", "_parser",
-        "_pieces", "_tail", "body", "decoder", "fault", "has_head", "headers", "is_bodiless", "is_done", "is_head_new",
-        "is_keep_alive", "is_plain", "is_silent", "on_body", "on_header", "status",
+        "_behind_head", "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof",
+        "_parser", "_pieces", "_tail", "body", "decoder", "fault", "has_head", "headers", "is_bodiless", "is_done",
+        "is_head_new", "is_keep_alive", "is_plain", "is_silent", "on_body", "on_header", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,6 +61,7 @@ class AnswerReader:
         self.headers: Headers = {}
         self.body = b""
         self._head = b""  # the reads that have brought of the head so far
+        self._behind_head = 0  # bytes behind the head in the read that completed it
         self._expect_anything()
 
     def _expect_anything(self) -> None:
@@ -118,7 +119,7 @@ class AnswerReader:
             return PIECE
         self.is_head_new = self.has_head and not had_head
         if self.is_done and self.is_plain:
-            if len(data) != len(self.body) + (0 if had_head else data.find(b"\r\n\r\n") + 4):
+            if len(self.body) != (len(data) if had_head else self._behind_head):
                 self.is_keep_alive = False
             return WHOLE
         self._read_part(data, had_head)
@@ -162,9 +163,10 @@ class AnswerReader:
         if status < 200 or status > 599:
             self._take_interim(status, raw, end)
             return
+        self._behind_head = len(raw) - end - 4
         lines = raw.count(b"\r\n", 0, end)
         found = self._found
-        headers = dict(zip(map(bytes.lower, found), found.values(), strict=True))  # not a step of Python's for each
+        headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
         if len(headers) != lines:
             headers = read_again(raw)
         found.clear()

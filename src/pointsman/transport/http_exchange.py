@@ -79,10 +79,13 @@ class Exchange(Struct, eq=False):
             return
         if self.is_started:
             raise RuntimeError("the answer has been started already")
+        head = self.head
         self.is_started = True
-        self.closes = connection.must_close(self.head)
-        is_bodiless = self.head.method == b"HEAD"
-        connection.finish(self, compose(status, headers, body, closes=self.closes, is_bodiless=is_bodiless))
+        closes = connection.must_close(head)
+        if closes:  # to set a field of a struct costs more than to look
+            self.closes = True
+        is_bodiless = head.method == b"HEAD"
+        connection.finish(self, compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
         """Begin an answer that is written in pieces: `length` bytes, or as many as there will be.
