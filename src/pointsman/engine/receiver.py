@@ -80,7 +80,7 @@ class AnswerReceiver(AnswerPassage):
         self.status = status
         self.headers = headers
         self.first_byte_at = monotonic()
-        if not self._codec.is_answer(status):
+        if status != _OK and not self._codec.is_answer(status):
             self._mode = ERROR
             if self.leg is not None:  # what it says is known: its words must not hold up the next attempt
                 self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
