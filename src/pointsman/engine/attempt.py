@@ -186,18 +186,16 @@ class Attempt:
             start_us=int((started_at - log.received_at) * 1e6),
             duration_us=int(duration_s * 1e6),
             status=receiver.status,
+            first_byte_us=int((first_byte_at - log.received_at) * 1e6) if first_byte_at is not None else None,
             cost_nano=charge.nano,
             usage_source=charge.source,
             tokens_in=charge.usage.tokens_in,
             tokens_out=charge.usage.tokens_out,
+            held_nano=charge.held,
         )
-        if first_byte_at is not None:
-            record.first_byte_us = int((first_byte_at - log.received_at) * 1e6)
         if failure is not None:
             record.message = failure.message
             record.retry_after_s = failure.retry_after_s
-        if charge.held:
-            record.held_nano = charge.held
         if receiver.decoder is not None:
             record.events_left_out = receiver.decoder.left_out
         if self.shortened is not None:

@@ -140,14 +140,15 @@ class Live:
         else:
             del self.in_progress[name]
         began_at = now if began_at is None else began_at
-        name = health.subject(candidate, operation)
+        if operation != "chat":
+            name = health.subject(candidate, operation)
         before = self.readings.get(name)
         reading = observe(before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
         if reading is not None and reading is not before:
             self.readings[name] = reading
             if before is None and len(self.readings) > MAX_CONDITIONS:
                 del self.readings[next(iter(self.readings))]
-        if failure is None and not self.conditions and not self.key_blocks:
+        if failure is None and name not in self.conditions and not self.key_blocks:
             return
         limits = self.snapshot.routing.health
         condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
