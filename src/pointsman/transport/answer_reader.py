@@ -247,7 +247,7 @@ class AnswerReader:
             self.is_plain = False
             self.body = b""
         elif self.is_done:
-            if not self._ends_cleanly(data, size + (0 if had_head else data.find(b"\r\n\r\n") + 4)):
+            if not self._ends_cleanly(data, (len(data) if had_head else self._behind_head) - size):
                 self.is_keep_alive = False
         elif self._is_chunked:
             self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
@@ -258,14 +258,14 @@ class AnswerReader:
             self.decoder.feed(self.body)
             self.body = b""
 
-    def _ends_cleanly(self, data: bytes, size: int) -> bool:
-        """True if nothing follows the end of the answer in this read, of which `size` bytes belong to an answer of
-        announced length. llhttp reports neither line ends nor the first letters of another answer behind it."""
+    def _ends_cleanly(self, data: bytes, excess: int) -> bool:
+        """True if nothing follows the end of the answer in this read; behind one of announced length come `excess`
+        bytes. llhttp reports neither line ends nor the first letters of another answer behind it."""
         if self._is_stray:
             return False
         if self._is_chunked:
             return (data if len(data) >= len(_LAST_CHUNK) else self._tail + data).endswith(_LAST_CHUNK)
-        return len(data) == size
+        return excess == 0
 
 
 def read_again(raw: bytes) -> Headers:
