@@ -52,13 +52,13 @@ FOREVER = 253_402_300_799.0  # in Unix seconds: the end of the year 9999
 Moment = Annotated[float, Field(ge=0, le=FOREVER, allow_inf_nan=False)]
 
 
-class Parameters(BaseModel):
+class StrictModel(BaseModel):
     """The parameters of a request, or the fields of its body, and no unknown ones."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class TimeSpan(Parameters):
+class TimeSpan(StrictModel):
     """The parameters that state a span of time."""
 
     since: Annotated[Moment | None, Field(description="Unix seconds; 30 days before `until` when absent.")] = None

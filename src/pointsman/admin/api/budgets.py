@@ -7,13 +7,13 @@ from pydantic import Field
 
 from pointsman.admin.names import check_owner
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, Parameters, as_json
+from pointsman.admin.services import Has, StrictModel, as_json
 from pointsman.control.inquiries import BudgetInquiry, LimitState
 
 router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Need(Permission.BUDGETS_READ))])
 
 
-class BudgetQuery(Parameters):
+class BudgetQuery(StrictModel):
     """The parameters."""
 
     owner: Annotated[str | None, Field(max_length=200, description="Such as `team:research`.")] = None

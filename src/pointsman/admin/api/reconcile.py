@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
-from pointsman.admin.services import Has, Parameters
+from pointsman.admin.services import Has, StrictModel
 from pointsman.control.inquiries import Reconcile, ReconcileOutcome
 from pointsman.control.store.database import StoreError
 
@@ -19,14 +19,14 @@ RECONCILE_S = 100.0  # it waits for the batch of records that is being stored
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_WRITE))])
 
 
-class Amount(Parameters):
+class Amount(StrictModel):
     """What one attempt cost, in dollars; what is below a nano-dollar is rounded."""
 
     attempt_id: Annotated[str, Field(min_length=1, max_length=80)]
     usd: Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
 
 
-class ReconcileRequest(Parameters):
+class ReconcileRequest(StrictModel):
     """Any number of attempts, each once."""
 
     attempts: Annotated[list[Amount], Field(min_length=1, max_length=1000)]
