@@ -9,6 +9,9 @@ as a call has at most fifteen arguments; with more, Python makes a dict of them.
 
 from msgspec import Struct
 
+from pointsman.domain.calls import RequestHead
+from pointsman.domain.identity import VirtualKey
+
 
 class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
@@ -105,3 +108,22 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     image_in: int = 0
     image_out: int = 0
     tier: str | None = None
+
+
+def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:
+    """The record of a request as far as its head tells."""
+    record = RequestRecord(time=0.0, request_id="", method=head.method, path=logged_path(path), status=0)
+    record.dialect = head.dialect
+    record.session = head.session
+    record.tags = head.tags
+    if key is not None:
+        record.virtual_key = key.name
+        record.team = key.team
+        record.customer = key.customer
+        record.labels = key.labels
+    return record
+
+
+def logged_path(path: bytes) -> str:
+    """The path of a request as it is logged: without its query, which may hold what a log should not."""
+    return path[:256].decode("ascii", "replace")

@@ -10,10 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Refusal
-from pointsman.domain.identity import VirtualKey
-from pointsman.domain.records import RequestRecord
+from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
 from pointsman.routing.admit import Admission, admit, check_time
@@ -21,10 +19,9 @@ from pointsman.transport.http_head import BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.callers import check_caller
-from pointsman.wire.encodings import LARGE_FROM_BYTES, decoded, refuse_encoded
+from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, refuse_encoded
 from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
-from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
@@ -92,7 +89,7 @@ class AdmittedHeads:
         record = record_of(asked.head, head.path, key)
         admitted = AdmittedHead(snapshot, asked, grant, mode, parse, record=record, expires_at=expires_at)
         if asked.content_encoding and parse is not None:
-            return replace(admitted, parse=partial(_parse_encoded, parse), most_small=LARGE_FROM_BYTES)
+            return replace(admitted, parse=partial(parse_encoded, parse), most_small=LARGE_FROM_BYTES)
         return admitted
 
     def check_times(self, entry: AdmittedHead) -> None:
@@ -102,25 +99,6 @@ class AdmittedHeads:
         expired = check_time(entry.grant.virtual_key, time())
         if expired is not None:
             raise Refusal(expired)
-
-
-def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:
-    """The record of a request as far as its head tells."""
-    record = RequestRecord(time=0.0, request_id="", method=head.method, path=logged_path(path), status=0)
-    record.dialect = head.dialect
-    record.session = head.session
-    record.tags = head.tags
-    if key is not None:
-        record.virtual_key = key.name
-        record.team = key.team
-        record.customer = key.customer
-        record.labels = key.labels
-    return record
-
-
-def logged_path(path: bytes) -> str:
-    """The path of a request as it is logged: without its query, which may hold what a log should not."""
-    return path[:256].decode("ascii", "replace")
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:
@@ -140,11 +118,6 @@ _STALE = Failure(
     "the control process has been out of reach for longer than governance.max_stale_s, so the configuration here "
     "may no longer hold",
 )
-
-
-def _parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
-    """Raises `Refusal`."""
-    return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))
 
 
 def _body_mode(asked: ParsedHead) -> BodyMode:

@@ -5,10 +5,10 @@ from time import monotonic, time
 from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
-from pointsman.domain.records import RequestRecord
+from pointsman.domain.records import RequestRecord, logged_path
 from pointsman.engine.accounts import Accounts
 from pointsman.engine.doorkeeper import Doorkeeper
-from pointsman.engine.heads import AdmittedHead, logged_path
+from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.live import Live
 from pointsman.engine.record import note_client
 from pointsman.engine.responses import id_lines

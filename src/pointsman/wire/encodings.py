@@ -6,8 +6,11 @@ Compressed in this way a few kilobytes may be gigabytes, so what comes out is bo
 import zlib
 
 from pointsman.domain import failures
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Refusal
 from pointsman.wire.json_object import refuse
+from pointsman.wire.paths import Parse, ParsedHead
+from pointsman.wire.sse import BYTE_ORDER_MARK
 
 ACCEPTED = ("gzip", "deflate")
 MAX_BYTES = 50 * 1024 * 1024  # of a body when it is plain
@@ -69,3 +72,8 @@ def decoded(body: bytes, encoding: str) -> bytes:
         if not is_gzip:
             break
     raise refuse(f"bytes follow the end of the body's {encoding}", "content-encoding")
+
+
+def parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
+    """The call in a body that is encoded as its head says. Raises `Refusal`."""
+    return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))

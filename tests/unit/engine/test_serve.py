@@ -14,10 +14,10 @@ from fakes.wire import parse
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
+from pointsman.domain.records import record_of
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import RequestLog
-from pointsman.engine.heads import record_of
 from pointsman.engine.serve import Cancelled, serve
 from pointsman.engine.tasks import Bell, EagerTask
 from pointsman.routing.admit import Admission
