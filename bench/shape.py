@@ -128,7 +128,7 @@ def tails() -> dict[str, object]:
         imported = {
             node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module is not None
         }
-        fan = max(fan, (sum(module.startswith("pointsman") for module in imported), name))
+        fan = max(fan, (sum(module.startswith("pointsman.") for module in imported), name))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
