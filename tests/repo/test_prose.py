@@ -18,7 +18,6 @@ NOT_YET = {
     "src/pointsman/admin",
     "src/pointsman/config",
     "src/pointsman/control",
-    "src/pointsman/domain",
     "src/pointsman/engine",
     "src/pointsman/journal",
     "src/pointsman/link",

@@ -1,1 +1,1 @@
-"""The nouns: frozen data that every other package speaks. Imports nothing of ours and does no I/O."""
+"""The nouns: frozen data that every other package uses. This package imports none of the others and does no I/O."""

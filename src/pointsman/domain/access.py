@@ -1,12 +1,12 @@
-"""From where the gateway may be called: what is known of proxies, of its own names and of web pages."""
+"""Access to the gateway: trusted proxies, the gateway's own names and permitted web pages."""
 
 from msgspec import Struct
 
 
 class Access(Struct, frozen=True):
-    """`trusted_proxies` are networks whose word counts for a client's address. `allowed_hosts` are names, in lower
-    case, by which the gateway may be called beside those of loopback. `origins` are web pages that may call it; `*`
-    stands for all."""
+    """The addresses, names and pages that the gateway accepts. `trusted_proxies` are networks that are trusted to
+    report a client's address. `allowed_hosts` are the gateway's names, in lower case, in addition to those of loopback.
+    `origins` are the web pages that may call it; `*` stands for all."""
 
     trusted_proxies: tuple[str, ...] = ()
     allowed_hosts: frozenset[str] = frozenset()

@@ -9,9 +9,9 @@ from pointsman.domain.state import Pin, Touched
 
 
 class Media(Struct, frozen=True, gc=False):
-    """What a prompt holds beside text: so many images, recordings and files, which are `tokens` at most. `size` are the
-    bytes of the request that are in that, and not to be counted as text. `elsewhere` is the first field that names
-    something whose length the request does not show: a file that the provider keeps, or a video by its address."""
+    """The media in a prompt: the numbers of images, recordings and files, which are at most `tokens`. `size` is their
+    length in bytes in the request; those bytes do not count as text. `elsewhere` is the first field that names content
+    of unknown length: a file stored at the provider, or a video by its address."""
 
     count: int = 0
     tokens: int = 0
@@ -27,11 +27,11 @@ NO_MEDIA = Media()
 
 
 class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
-    """The facts of a request that its head alone tells. It is made once for each distinct head and shared.
+    """The facts in the head of a request. One object is made for each distinct head and shared.
 
-    `path` is the path and query below `/v1`, with its leading slash. `dialect` names how the client speaks, as one of
-    `wire.dialects`. `content_type` is the client's own. `provider`,
-    `timeout_s`, `session` and `tags` are the gateway's own headers, and `forwarded` are the headers that go upstream.
+    `path` is the path and query below `/v1`, with its leading slash. `dialect` names the client's dialect, one of
+    `wire.dialects`. `content_type` is the client's own. `provider`, `timeout_s`, `session` and `tags` are the gateway's
+    own headers. `forwarded` are the headers that go upstream.
     """
 
     method: str = "POST"
@@ -48,15 +48,15 @@ class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
 class Call(Struct, frozen=True, kw_only=True, gc=False):
     """One request of a client.
 
-    `snapshot` is the configuration it was admitted under: a later one changes nothing for it. `fields` is the top level
-    of a JSON body, each value as the bytes the client sent; it is empty for bodies that are passed through. `raw_body`
-    is such a body, or `None` when it is streamed. `model` is the name as the client wrote it; empty where the operation
-    needs none. `size` is the length of the body. `max_tokens` bounds each answer in tokens, and `stated_tokens` is the
-    bound that its body states. `choices` counts the answers to a prompt, and `answers` all that are charged. `state`
-    says which things that providers keep the call is about, and `pin` where those it names are kept.
+    `snapshot` is the configuration it was admitted under; later configurations do not affect it. `fields` is the top
+    level of a JSON body, with each value as the bytes the client sent. It is empty for bodies that are passed through.
+    `raw_body` is such a body, or `None` when it is streamed. `model` is the name as the client wrote it; it is empty if
+    the operation needs none. `size` is the length of the body. `max_tokens` bounds each answer in tokens, and
+    `stated_tokens` is the bound set in its body. `choices` counts the answers to a prompt, and `answers` all that are
+    charged. `state` lists the stored objects that the call uses, and `pin` is the place of those it names.
 
-    A call is made for every request and refers to nothing that refers back to it, so the garbage collector need not
-    track it (`gc=False`).
+    A call is made for every request and is part of no reference cycle, so the garbage collector need not track it
+    (`gc=False`).
     """
 
     operation: Operation
@@ -80,7 +80,8 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """What strategies and policies may know about a request. `virtual_key` is `None` in open mode without a key."""
+    """The facts of a request that strategies and policies may read. `virtual_key` is `None` in open mode without a
+    key."""
 
     call: Call
     virtual_key: VirtualKey | None = None

@@ -2,8 +2,8 @@
 
 
 def dollars(nano: int, *, symbol: str = "$", decimals: int = 0, grouped: bool = False) -> str:
-    """Nano-dollars as dollars, exact: `$0.000000002`, `$50`. There are at least so many `decimals`; `grouped` puts a
-    comma before every three digits of the whole dollars."""
+    """Return nano-dollars as dollars, exactly: `$0.000000002`, `$50`. The result has at least `decimals` decimals.
+    `grouped` puts a comma before every three digits of the whole dollars."""
     if nano < 0:
         return "-" + dollars(-nano, symbol=symbol, decimals=decimals, grouped=grouped)
     digits = f"{nano:010d}"

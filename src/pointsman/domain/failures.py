@@ -1,7 +1,7 @@
-"""The closed table of what can go wrong: what it is called, whose fault it is, what the client is told.
+"""The closed table of failures, with the name, the fault and the HTTP status of each.
 
 Every refusal and every failed attempt names one row of this table. The classes of `Fault` are those of the failure
-taxonomy in docs/concepts.md: they alone decide whose health suffers and what may be tried next.
+taxonomy in docs/concepts.md. They alone decide whose health suffers and what may be tried next.
 """
 
 from enum import Enum
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Fault(Enum):
-    """Whose doing a failure is."""
+    """The party at fault for a failure."""
 
     REQUEST = "request"  # the request itself: no other provider would answer differently
     PROVIDER = "provider"  # the provider or the way to it: another provider may well answer
@@ -21,17 +21,17 @@ class Fault(Enum):
 
 
 class Scope(Enum):
-    """How much is spared after a failure: the least of what it may have struck."""
+    """The part that is avoided after a failure: the smallest that may be affected."""
 
-    ATTEMPT = "attempt"  # nothing: it is unknown what was at fault
+    ATTEMPT = "attempt"  # nothing: the cause is unknown
     MODEL = "model"  # this model, there or with this key
     OPERATION = "operation"  # this operation of the model: the server does not have it
     KEY = "key"  # every model with this key
 
 
 class Kind(Struct, frozen=True):
-    """One row: `code` is the closed machine-readable name, `status` the HTTP status a client sees,
-    `type` the value of OpenAI's `error.type`."""
+    """One row: `code` is the closed machine-readable name, `status` the HTTP status that a client sees, and `type` the
+    value of OpenAI's `error.type`."""
 
     code: str
     status: int
@@ -46,7 +46,7 @@ def _row(code: str, status: int, type_: str, fault: Fault) -> Kind:
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
 
-# Refused before any provider is asked.
+# Refused before any attempt.
 INVALID_REQUEST = _row("invalid_request", 400, _INVALID, Fault.REQUEST)
 INVALID_JSON = _row("invalid_json", 400, _INVALID, Fault.REQUEST)
 UNKNOWN_KEY = _row("invalid_api_key", 401, "authentication_error", Fault.REQUEST)
@@ -81,7 +81,8 @@ CONNECT_FAILED = _row("connect_failed", 502, _SERVER, Fault.PROVIDER)
 CONNECT_TIMEOUT = _row("connect_timeout", 504, _SERVER, Fault.PROVIDER)
 DNS_FAILED = _row("dns_failed", 502, _SERVER, Fault.PROVIDER)
 TLS_FAILED = _row("tls_failed", 502, _SERVER, Fault.PROVIDER)
-# A kept-alive connection ended as a request was sent: it is sent once more, at once, and counts for nothing.
+# A kept-alive connection ended as a request was sent: the request is sent once more, at once, and no attempt is
+# counted.
 CONNECTION_STALE = _row("connection_stale", 502, _SERVER, Fault.GATEWAY)
 CONNECTION_LOST = _row("connection_lost", 502, _SERVER, Fault.PROVIDER)
 COMMIT_TIMEOUT = _row("upstream_timeout", 504, _SERVER, Fault.PROVIDER)
@@ -103,10 +104,10 @@ UPSTREAM_TOO_LARGE = _row("upstream_request_too_large", 413, _INVALID, Fault.REQ
 UPSTREAM_MODEL_MISSING = _row("upstream_model_not_found", 404, _INVALID, Fault.REQUEST)
 UPSTREAM_UNSUPPORTED = _row("upstream_unsupported", 501, _INVALID, Fault.REQUEST)
 CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
-# Another attempt of the same request answered first. No client is told.
+# Another attempt of the same request answered first. No client sees this.
 SUPERSEDED = _row("superseded", 499, _INVALID, Fault.CLIENT)
 
-# The plan as a whole came to nothing.
+# The plan as a whole failed.
 NO_TARGET = _row("no_target_available", 503, _SERVER, Fault.GATEWAY)
 ALL_ATTEMPTS_FAILED = _row("all_attempts_failed", 502, _SERVER, Fault.PROVIDER)
 DEADLINE_EXCEEDED = _row("deadline_exceeded", 504, _SERVER, Fault.PROVIDER)
@@ -115,17 +116,16 @@ KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) i
 
 
 class Failure(Struct, frozen=True):
-    """Something that went wrong, once.
+    """One failure.
 
-    `message` is written for the person who has to mend it and is stored. So it is made of the gateway's own words, and
-    of a provider's status, code and type. `told` is what the client reads in its place, where it differs: a message may
-    name an address. `said` is what a provider says of a request that it refuses, and what is quoted of one: it may hold
-    the prompt, so only the client is told it, behind the message. `scope` says how much is spared after it; absent,
-    that is the key for a refused key and else the model. `status` is the upstream's HTTP status where there was one.
-    `retry_after_s` is how long the provider asked to be left alone. `param` names the field of the request that is at
-    fault. `body` is the upstream's own error body, already redacted, kept so that a refusal of the request
-    (class `REQUEST`) can be passed on in the provider's words. `allow` are the methods that a path has, where it was
-    asked for by another.
+    `message` is written for the operator and is stored. So it consists of the gateway's own words and of a provider's
+    status, code and type. `told` replaces it for the client if the two differ, since a message may name an address.
+    `said` is the provider's message about a refused request, with any quotation from it. It may hold the prompt, so
+    only the client receives it, behind the message. `scope` is the part to avoid after the failure. If absent, it is
+    the key for a refused key and else the model. `status` is the upstream's HTTP status if there was one.
+    `retry_after_s` is the wait that the provider asked for. `param` names the field of the request at fault. `body` is
+    the upstream's own error body, already redacted, so that a refusal of the request (class `REQUEST`) can be passed on
+    unchanged. `allow` are the methods of a path, if the request used another.
     """
 
     kind: Kind
@@ -141,7 +141,7 @@ class Failure(Struct, frozen=True):
 
     @property
     def for_client(self) -> str:
-        """What the client reads: never an address, never what a provider says of anything but the request."""
+        """The message for the client: it has no address, and quotes a provider only about the request."""
         told = self.told or self.message
         return f"{told}: {self.said}" if self.said else told
 

@@ -1,4 +1,4 @@
-"""Who asks: virtual keys, what they may use and what limits hold for them."""
+"""Identities: virtual keys with their rights and limits."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from pointsman.domain.targets import Strategy
 
 
 class ProviderEntry(Struct, frozen=True, eq=False):
-    """What a virtual key says of one provider it may use. `weight` is its share of the key's requests; where no entry
-    of a key states one, the key does not choose between providers. `allow_models` are shell-style patterns of the
-    provider's model names; empty means all. `keys` are the names of the provider's keys that it may use; `None` means
-    all."""
+    """The terms under which a virtual key may use one provider. `weight` is the provider's share of the key's requests.
+    If no entry of a key sets a weight, the key does not choose between providers. `allow_models` are shell-style
+    patterns of the provider's model names; empty means all. `keys` are the names of the provider's keys that it may
+    use; `None` means all."""
 
     provider: str
     weight: float | None = None
@@ -23,13 +23,12 @@ class ProviderEntry(Struct, frozen=True, eq=False):
 
 
 class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
-    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not kept.
+    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not stored.
 
     `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
-    model names it may ask for; empty means all. `limits` are its own, then those of its team and of its customer;
-    `labels` are the customer's, replaced by those of the same name of its team, then by its own.
-    `expires_at` is in Unix seconds. `strategy` is `None` where the public name or `routing` decides, `near_limit` where
-    the snapshot does.
+    model names it may request; empty means all. `limits` are its own, then those of its team and of its customer.
+    `labels` are the customer's, overridden by those of its team and then by its own. `expires_at` is in Unix seconds.
+    `strategy` is `None` if the public name or `routing` decides, and `near_limit` is `None` if the snapshot decides.
     """
 
     name: str
@@ -46,15 +45,15 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class KeyTable(Mapping[bytes, VirtualKey]):
-    """Virtual keys by digest, where there are too many to hold them all: each is made when it is asked for."""
+    """Virtual keys by digest, for tables too large for memory. Each key is made at its first use."""
 
     @abstractmethod
     def named(self, name: str) -> VirtualKey | None:
-        """The key with a name."""
+        """Return the key with a name."""
 
     @abstractmethod
     def limit(self, counter: str) -> Limit | None:
-        """A key's own limit by the name of its counter."""
+        """Return a key's own limit by the name of its counter."""
 
 
 def key_named(keys: Mapping[bytes, VirtualKey], name: str) -> VirtualKey | None:

@@ -1,20 +1,20 @@
-"""What control lends to workers so that they can decide about limits on their own.
+"""Leases: the parts of limits that control grants to workers, so that workers can decide on their own.
 
-`granted` is all that a worker was ever allowed to count in a window, in units of the counter's metric; what it has
-settled and reserved there never exceeds it. Grants and returns are told as differences, so that those which cross on
-their way do not undo each other; the whole is told when a connection begins.
+`granted` is the total that a worker was ever allowed to count in a window, in units of the counter's metric. The sum of
+its settlements and reservations there never exceeds it. Grants and returns are sent as differences, so that messages
+which cross do not undo each other. The totals are sent when a connection begins.
 
-A window that begins while a worker holds a share opens with that share of the limit granted, without a word: the shares
-of all workers never exceed the whole. So windows open even when control is silent. What control takes such a window to
-have opened with may be more than it did, never less; so whatever a worker says of a window holds what it `opened` with,
-0 where it has not been opened, as it then will open with nothing.
+A window that begins while a worker holds a share opens with that share of the limit granted, without a message. The
+shares of all workers never exceed the whole. So windows open even while control is silent. Control may assume a larger
+opening amount than the real one, never a smaller one. So every message about a window carries its `opened` amount. That
+is 0 for an unopened window, which will then open with nothing.
 """
 
 from msgspec import Struct
 
 
 class Holding(Struct, frozen=True, array_like=True):
-    """What a worker may count in one window of a counter. `window` is its start in Unix seconds."""
+    """A worker's lease on one window of a counter. `window` is its start in Unix seconds."""
 
     counter: str
     window: int
@@ -23,7 +23,7 @@ class Holding(Struct, frozen=True, array_like=True):
 
 
 class Want(Struct, frozen=True, array_like=True):
-    """A wish for at least `more` units on top of what is granted."""
+    """A request for at least `more` units in addition to those granted."""
 
     counter: str
     window: int
@@ -32,8 +32,8 @@ class Want(Struct, frozen=True, array_like=True):
 
 
 class Grant(Struct, frozen=True, array_like=True):
-    """The answer to a wish: `given` is added to what is granted. `left` is what is neither spent nor lent to anybody;
-    `lent` is what other workers hold unspent, part of which may come free."""
+    """The answer to a `Want`: `given` is added to the granted units. `left` is the amount that is neither spent nor
+    leased. `lent` is the unspent amount that other workers hold, part of which may be returned."""
 
     counter: str
     window: int
@@ -43,13 +43,13 @@ class Grant(Struct, frozen=True, array_like=True):
 
 
 class Unable(Struct, frozen=True, array_like=True):
-    """The answer to wishes while nobody can say what is left. `why` is told to clients."""
+    """The answer to each `Want` while the remaining amount is unknown. `why` is shown to clients."""
 
     why: str
 
 
 class Return(Struct, frozen=True, array_like=True):
-    """`amount` is taken from what is granted."""
+    """A return of `amount`, which is subtracted from the granted units."""
 
     counter: str
     window: int
@@ -58,8 +58,8 @@ class Return(Struct, frozen=True, array_like=True):
 
 
 class Share(Struct, frozen=True, array_like=True):
-    """Of windows that begin at `since` (Unix seconds) or later, `part` of `whole` is granted as they open; none where
-    `part` is 0."""
+    """The part of a limit that new windows open with. A window that begins at `since` (Unix seconds) or later opens
+    with `part` of `whole` granted. It opens with nothing if `part` is 0."""
 
     part: int
     whole: int
@@ -67,7 +67,7 @@ class Share(Struct, frozen=True, array_like=True):
 
 
 ALONE = Share(1, 1, float("-inf"))
-"""The share of a worker that nobody else can spend beside."""
+"""The share of a sole worker: no other worker can spend."""
 
 NO_SHARE = Share(0, 1, float("inf"))
 """Windows open with nothing."""

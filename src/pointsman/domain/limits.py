@@ -1,7 +1,7 @@
-"""What may be spent: limits of money, tokens and requests over fixed windows of time.
+"""Limits of money, tokens and requests over fixed windows of time.
 
-A limit counts in a counter, which is identified by its owner, its metric and its period: editing the amount keeps
-what was spent. Windows are fixed and never reopen. Money is in nano-dollars.
+A limit counts in a counter, which is identified by its owner, its metric and its period. An edit of the amount keeps
+the sum that was spent. Windows are fixed and never reopen. Money is in nano-dollars.
 """
 
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -17,9 +17,9 @@ _FIXED_S = {"minute": 60, "hour": 3600, "hours": 3600}
 
 
 class Period(Struct, frozen=True):
-    """How long a window lasts: a calendar unit, or `count` hours where `unit` is `hours`. Weeks begin on Monday.
-    Calendar windows begin at midnight of `zone`, UTC where it is `None`; minutes and hours do not depend on it.
-    Windows of several hours are counted from 1970-01-01T00:00Z."""
+    """The length of a window: a calendar unit, or `count` hours if `unit` is `hours`. Weeks begin on Monday. Calendar
+    windows begin at midnight of `zone`, UTC if it is `None`; minutes and hours do not depend on it. Windows of several
+    hours are counted from 1970-01-01T00:00Z."""
 
     unit: str
     count: int = 1
@@ -30,7 +30,7 @@ class Period(Struct, frozen=True):
         return self.unit if self.unit != "hours" else f"{self.count}h"
 
     def window(self, now_unix_s: float) -> tuple[int, int]:
-        """Start and end of the window that `now_unix_s` lies in, in Unix seconds; the end is no longer part of it."""
+        """Return the start (inclusive) and the end (exclusive) of the window around `now_unix_s`, in Unix seconds."""
         fixed_s = _FIXED_S.get(self.unit)
         if fixed_s is not None:
             length_s = fixed_s * self.count
@@ -43,8 +43,8 @@ class Period(Struct, frozen=True):
 
 
 def _calendar(unit: str, midnight: datetime) -> tuple[datetime, datetime]:
-    """The first moment of the unit that a day lies in, and that of the next. Wall-clock arithmetic: a day of 23 or 25
-    hours is a day."""
+    """Return the first moment of the unit around a day, and that of the next unit. This is wall-clock arithmetic: a day
+    of 23 or 25 hours is a day."""
     if unit == "day":
         return midnight, midnight + timedelta(days=1)
     if unit == "week":
@@ -66,8 +66,8 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
     """One budget or rate limit. `owner` is its level and name, such as `team:research`, or `entry:notebook/openai`.
     `amount` is in units of its metric. A `soft` limit is counted and reported, and refuses nothing.
 
-    Limits of a provider, and of a key's use of one, count each attempt as a request; all others count a request once,
-    however many attempts it takes."""
+    Limits of a provider, and of a key's use of one, count each attempt as a request. All others count a request once,
+    regardless of its attempts."""
 
     level: Level
     owner: str
@@ -86,7 +86,7 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
         return self.level in ("entry", "provider")
 
     def __str__(self) -> str:
-        """For messages: `budget of $50 per day of virtual key notebook`."""
+        """Return the limit in words: `budget of $50 per day of virtual key notebook`."""
         kind, name = self.owner.split(":", 1)
         of = {"virtual_key": "virtual key", "entry": "virtual key and provider"}.get(kind, kind)
         per = f"per {self.period.name}" if self.period.unit != "hours" else f"per {self.period.count} hours"

@@ -1,4 +1,4 @@
-"""HTTP messages as the pure half sees them: built and read by providers, carried by the transport."""
+"""HTTP messages without I/O: providers build and read them, the transport carries them."""
 
 from msgspec import Struct
 
@@ -6,10 +6,10 @@ Headers = dict[bytes, bytes]  # names in lower case, in order of arrival; the va
 
 
 class UpstreamRequest(Struct, frozen=True, gc=False):
-    """A request to an origin. `headers` are whole header lines, each ended by CRLF, without Host, Content-Length,
-    Transfer-Encoding and Connection, which are the transport's. `is_replayable` allows a second sending, as an
-    attempt of its own, when a kept-alive connection turns out to be dead before the first byte of an answer;
-    `wants_fresh` makes that one travel on a new connection.
+    """A request to an origin. `headers` are whole header lines, each ended by CRLF. Host, Content-Length,
+    Transfer-Encoding and Connection are left to the transport. `is_replayable` allows a second sending, as an attempt
+    of its own, if a kept-alive connection fails before the first byte of an answer. `wants_fresh` sends that attempt on
+    a new connection.
     """
 
     method: bytes

@@ -1,4 +1,4 @@
-"""The operations a client may ask for. A provider supports exactly those that its record lists."""
+"""The operations that a client may request. A provider supports exactly those that its record lists."""
 
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -17,6 +17,6 @@ Operation: TypeAlias = Literal[
 ]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 
-# Operations that name things kept by one provider account: they use one key per provider and never fail over after
-# bytes were sent, since a second try may act twice or ask an account that does not hold the thing.
+# Operations on objects that one provider account stores. They use one key per provider and never fail over after bytes
+# were sent. A second try may act twice, or reach an account without the object.
 STATEFUL: Final[frozenset[Operation]] = frozenset({"file", "batch", "other"})

@@ -1,4 +1,4 @@
-"""Where a connection goes, and the secrets that belong there."""
+"""Origins of connections, and the secrets that belong to them."""
 
 from typing import TypeAlias
 
@@ -6,8 +6,8 @@ from msgspec import Struct
 
 
 class Secret:
-    """A string that does not show itself: not in `repr`, not in logs, not in an encoded struct. `reference` says where
-    it was read from, so that a file can name it; it is `None` where that is not known."""
+    """A string that is hidden from `repr`, logs and encoded structs. `reference` names its source, so that a file can
+    refer to it; it is `None` if the source is unknown."""
 
     __slots__ = ("_value", "reference")
 
@@ -16,7 +16,7 @@ class Secret:
         self.reference = reference if value else ""
 
     def reveal(self) -> str:
-        """The string itself. Called only where a request head is built for the origin the secret belongs to."""
+        """Return the string itself. It is called only to build a request head for the origin the secret belongs to."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -41,7 +41,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origin(Struct, frozen=True):
-    """Scheme, host and port: what a connection, and a credential, belong to."""
+    """Scheme, host and port: the owner of a connection and of a credential."""
 
     scheme: str
     host: str
@@ -57,11 +57,11 @@ class Origin(Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        """Host and port as they stand in a URL."""
+        """Host and port as written in a URL."""
         host = self.bare_host
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: without the port if it is the default of the scheme."""
+        """The value of the Host header, without the default port of the scheme."""
         return self.address.removesuffix(_DEFAULT_PORTS.get(self.scheme, "-"))

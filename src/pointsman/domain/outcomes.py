@@ -1,4 +1,4 @@
-"""What became of an attempt and of a request."""
+"""Outcomes of attempts: their usage and their failures."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from pointsman.domain.failures import Failure
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens of one answer, as the provider reported them. All but the first two are parts of the two sums:
-    `tokens_cached`, `tokens_cache_write`, `tokens_cache_write_1h`, `audio_in` and `image_in` of what went in,
-    `tokens_reasoning`, `audio_out` and `image_out` of what came out. `tier` is the service tier of the answer.
-    `tools` are the calls of tools that the provider ran itself, by name; `None` where it does not tell."""
+    """Tokens of one answer, as the provider reported them. All but the first two are parts of the two sums.
+    `tokens_cached`, `tokens_cache_write`, `tokens_cache_write_1h`, `audio_in` and `image_in` are parts of the input.
+    `tokens_reasoning`, `audio_out` and `image_out` are parts of the output. `tier` is the service tier of the answer.
+    `tools` counts the calls of tools that the provider ran itself, by name; `None` if it does not report them."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -28,13 +28,13 @@ class Usage(Struct, frozen=True, gc=False):
 
 
 UsageSource = Literal["provider", "estimated", "reserved", "none"]
-"""How the cost of an attempt is known: the provider reported its tokens; it reported nothing, so prompt and answer were
-estimated; nothing can be estimated, so the reservation is charged; or nothing was served."""
+"""The source of an attempt's cost. The provider reported its tokens, or prompt and answer were estimated. If no
+estimate is possible, the reservation is charged. If nothing was served, there is no charge."""
 
 
 class PastAttempt(Struct, frozen=True):
-    """One try at one provider, as far as it decides on the next. Times are monotonic seconds. `failure` is `None` for a
-    success."""
+    """One attempt at one provider, as far as it affects the next. Times are monotonic seconds. `failure` is `None` for
+    a success."""
 
     candidate: str
     provider: str

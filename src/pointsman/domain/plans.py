@@ -1,4 +1,4 @@
-"""A decision as a value: the attempts in order, and why every other candidate was left out."""
+"""A decision as a value: the attempts in order, and the reason for every candidate left out."""
 
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -13,17 +13,17 @@ from pointsman.domain.targets import Candidate, ProviderKey
 
 
 class Reason(Struct, frozen=True):
-    """Why a policy does not want a candidate. `is_last_resort` keeps it at the end of the plan instead of dropping
-    it: for reasons that are guesses about the future (a breaker is open), not rules."""
+    """A policy's objection to a candidate. `is_last_resort` keeps the candidate at the end of the plan instead of
+    dropping it. It is for guesses about the future (a breaker is open), not for rules."""
 
     code: str
     message: str
     is_last_resort: bool = False
-    until: float | None = None  # monotonic seconds, where the reason ends by itself
+    until: float | None = None  # monotonic seconds, if the reason ends by itself
 
 
 class Verdict(Struct, frozen=True):
-    """One candidate and what `policy` said of it."""
+    """One candidate and the objection of `policy` to it."""
 
     candidate: str
     policy: str
@@ -31,20 +31,20 @@ class Verdict(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True, gc=False):
-    """One candidate of a plan with its keys in the order they are to be tried."""
+    """One candidate of a plan with its keys in the order of use."""
 
     candidate: Candidate
     keys: tuple[ProviderKey, ...]
 
 
 class Plan(Struct, frozen=True, gc=False):
-    """The attempts that will be made. `made_at` and `deadline` are in monotonic seconds; `source` says what chose
-    strategy and targets, and `notes` why their order is this one; `jitter`, in [0, 1), spreads the waits before
-    retries; a `pinned` call is not repeated once bytes were sent; `stream` says that a stream was asked for, by
-    `operation`. `routing` holds for this request. `max_attempts` bounds first tries and repeats; other keys of a
-    candidate whose key was refused are counted by themselves, up to the same number. `model` is the name
-    that the client asked for. With `hedge_after_s`, an attempt that has not committed after so many seconds gets a
-    rival: the next candidate is tried beside it."""
+    """The candidates of a request in their order, with the limits of its attempts. `made_at` and `deadline` are in
+    monotonic seconds. `source` names the origin of strategy and targets, and `notes` explain the order. `jitter`, in
+    [0, 1), spreads the waits before retries. A `pinned` call is not repeated once bytes were sent. `stream` says that a
+    stream was requested, by `operation`. `routing` holds for this request. `max_attempts` bounds first tries and
+    repeats. Other keys of a candidate whose key was refused are counted separately, up to the same number. `model` is
+    the name that the client requested. With `hedge_after_s`, an attempt that has not committed after that many seconds
+    gets a rival: the next candidate is tried beside it."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -74,9 +74,9 @@ class LeftOut(Struct, frozen=True, gc=False):
 
 
 class Try(Struct, frozen=True, gc=False):
-    """Make this attempt now. `timeout_s` bounds the time to its commit. Of a stream, `head_s` bounds the time to its
-    head and `content_s` that to its first content, where they are less. A repeat spends a token of the
-    retry budgets. `is_fresh` asks for a new connection."""
+    """Make this attempt now. `timeout_s` bounds the time to its commit. For a stream, `head_s` bounds the time to its
+    head and `content_s` that to its first content, if they are less. A repeat spends a token of the retry budgets.
+    `is_fresh` requires a new connection."""
 
     choice: Choice
     key: ProviderKey
@@ -93,7 +93,7 @@ class Hedge(Try, frozen=True, gc=False):
 
 class Await(Struct, frozen=True):
     """Wait until an attempt in progress has ended, but at most for `delay_s` seconds. `then` is the choice and key that
-    is waited for, where there is one."""
+    the wait is for, if any."""
 
     delay_s: float
     reason: str
@@ -101,8 +101,8 @@ class Await(Struct, frozen=True):
 
 
 class NextRound(Struct, frozen=True):
-    """Consider every candidate anew after `delay_s` seconds, since limits may have room by then. With `shortens`, a
-    shorter answer will do."""
+    """Consider every candidate again after `delay_s` seconds, since limits may have room by then. `shortens` accepts a
+    shorter answer."""
 
     delay_s: float
     shortens: bool
@@ -130,8 +130,8 @@ class Running(Protocol):
 
 class Progress(Struct):
     """The state of a plan that is being carried out. `history` has the attempts that failed, in order; `running` has
-    those in progress. `left_out` has the candidates without room in this round, and `shortens` says that shorter
-    answers will do in it. `due` is the choice and key that the step before waited for."""
+    those in progress. `left_out` has the candidates without room in this round, and `shortens` accepts shorter answers
+    in it. `due` is the choice and key that the step before waited for."""
 
     history: tuple[PastAttempt, ...] = ()
     running: Sequence[Running] = ()

@@ -1,4 +1,4 @@
-"""What providers charge. Pico-dollars per token: $0.15 per million tokens are 150,000."""
+"""Prices of providers, in pico-dollars per token: $0.15 per million tokens are 150,000."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -7,14 +7,14 @@ from msgspec import Struct
 
 
 class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Pico-dollars per token. Where a class of tokens has no rate of its own (`None`), the plain input or output rate
-    holds: for all but `input` and `output`, which are always stated."""
+    """Pico-dollars per token. If a class of tokens has no rate of its own (`None`), the plain input or output rate
+    holds. `input` and `output` are always set."""
 
     input: int
     output: int
     cache_read: int | None = None
     cache_write: int | None = None  # kept for minutes
-    cache_write_1h: int | None = None  # kept for an hour; where it has none, that of `cache_write` holds
+    cache_write_1h: int | None = None  # kept for an hour; if absent, the rate of `cache_write` holds
     audio_in: int | None = None
     audio_out: int | None = None
     image_in: int | None = None
@@ -23,8 +23,8 @@ class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ToolPrice(Struct, frozen=True, omit_defaults=True):
-    """What a provider charges for its own tool: nano-dollars a call, or with `once` however often one request uses it,
-    as for the container that code runs in."""
+    """The price of a provider's own tool, in nano-dollars a call. With `once` it is charged once for each request that
+    uses the tool, as for a code container."""
 
     nano: int
     once: bool = False
@@ -34,9 +34,9 @@ class Price(Struct, frozen=True, omit_defaults=True):
     """The price of one model at one provider.
 
     `above` are rates that hold for the whole request from a number of input tokens on, ascending. `tiers` are rates by
-    service tier as providers name them in their answers, such as `batch`, `flex` and `priority`; where the tier of an
-    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars; `is_by_request` says
-    that somebody stated it, so that 0 is free and not unknown. `tiers_above` is `above` within a tier.
+    service tier as providers name them in their answers, such as `batch`, `flex` and `priority`. If the tier of an
+    answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars. `is_by_request` says
+    that this price was set, so that 0 means free and not unknown. `tiers_above` is `above` within a tier.
     """
 
     rates: Rates
@@ -48,13 +48,12 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the catalog knows of one model at one provider. `None` and empty mean not known.
+    """The catalog's facts about one model at one provider. `None` and empty mean unknown.
 
-    `name` is the canonical name, the same at every provider that serves this very model; `context` and `output` are
-    limits in tokens. `capabilities` are what it can do
-    and `lacks` what it is known not to; of the rest nothing is known. `region` is where the name itself says that
-    requests are served, such as `eu`; `global` says that they may leave their region, so no residency may be assumed of
-    it, nor where there is none.
+    `name` is the canonical name, the same at every provider of this model. `context` and `output` are limits in tokens.
+    `capabilities` lists the features it has and `lacks` those it does not have; all others are unknown. `region` is the
+    region of service that the name itself gives, such as `eu`. `global` says that requests may leave their region.
+    Residency is not certain with `global`, nor without a region.
     """
 
     name: str
@@ -73,24 +72,24 @@ class Catalog(Protocol):
     """Models and prices, in memory."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
-        """What is known of a provider's model under the provider's own name for it."""
+        """Return the facts about a provider's model, by the provider's own name for it."""
         ...
 
     def models(self, provider: str) -> Iterable[str]:
-        """A provider's names for what it has."""
+        """Return a provider's own names for its models."""
         ...
 
     def name_of(self, model: str) -> str | None:
-        """The canonical name of the model that is asked for by any of its names."""
+        """Return the canonical name of a model, given any of its names."""
         ...
 
     def serving(self, model: str) -> Sequence[tuple[str, str]]:
-        """Every provider that serves the model of this name, canonical or not, and its own name for it."""
+        """Return every provider that serves the model of this name, canonical or not, and its own name for it."""
         ...
 
 
 class NoCatalog:
-    """Knows nothing."""
+    """An empty catalog."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:  # noqa: ARG002
         return None

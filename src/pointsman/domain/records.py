@@ -1,10 +1,10 @@
-"""The record of one request: one line of the log. Never a body, never a secret. Durations are microseconds.
+"""The record of one request: one line of the log, without bodies and secrets. Durations are microseconds.
 
 A worker writes it to the log and the journal; control decodes the same classes. Every new field needs a default, so
 that records of older versions stay readable.
 
-The record of a request is made from one that has what its head tells. A keyword costs less than an assignment as long
-as a call has at most fifteen arguments; with more, Python makes a dict of them.
+The record of a request is a copy of one with the facts of its head. A keyword costs less than an assignment as long as
+a call has at most fifteen arguments; with more, Python makes a dict of them.
 """
 
 from msgspec import Struct
@@ -14,10 +14,10 @@ from pointsman.domain.identity import VirtualKey
 
 
 class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the moment
-    the request was received. `usage_source` is a value of `UsageSource`; limits hold `held_nano`
-    beyond `cost_nano` until it is reconciled or their windows end. `max_tokens` is the length its answer was limited to
-    where a limit had room for no more. `events_left_out` counts events of a stream that could not be read."""
+    """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the arrival
+    of the request. `usage_source` is a value of `UsageSource`. Limits hold `held_nano` in addition to `cost_nano` until
+    it is reconciled or their windows end. `max_tokens` is the bound of its answer if a limit had no room for more.
+    `events_left_out` counts unreadable events of a stream."""
 
     provider: str | None
     model: str | None
@@ -39,21 +39,21 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event", tag="request"):
-    """One request. `code` is the failure that the client was told; `gateway_us` is the time not spent on upstreams;
-    `cost_nano`, here and there, is the cost in nano-dollars; of it `estimated_nano` is an estimate, and
-    `reserved_nano` the reservations of attempts that nothing could be estimated of.
+    """One request. `code` is the failure that the client received; `gateway_us` is the time not spent on upstreams.
+    `cost_nano`, here and there, is the cost in nano-dollars. `estimated_nano` is the estimated part of it, and
+    `reserved_nano` the reservations of attempts without an estimate.
 
-    `client` is the address it came from, `client_retries` how often its SDK had tried before; `session` and `agent` are
-    the ids that the client gave them. `dialect` is the API that the client speaks, and `flags` name the features that
-    the request uses. `rule` is the rule that decided on it, and `rule_facts` are the facts that this rule matched.
-    `labels` are those of the virtual key, its team and its customer. `bytes_in` is the length of the request's body,
-    `bytes_out` that of the provider's answer.
+    `client` is its source address, `client_retries` the earlier tries by its SDK. `session` and `agent` are the
+    client's ids for them. `dialect` is the client's API, and `flags` name the features that the request uses. `rule` is
+    the rule that decided on it, and `rule_facts` are the facts that this rule matched. `labels` are those of the
+    virtual key, its team and its customer. `bytes_in` is the length of the request's body, `bytes_out` that of the
+    provider's answer.
 
-    `ttft_us` counts from the arrival of the request to the first content of a stream, and `token_gap_us` is the mean
+    `ttft_us` is the time from the arrival of the request to the first content of a stream. `token_gap_us` is the mean
     time between its events from there on. The classes of tokens are those of `Usage`; `tier` is the service tier of the
     answer.
 
-    `left_out` counts the requests that nobody let in and whose records were not kept, since the last one that was."""
+    `left_out` counts the requests without a record that were not admitted, since the last one with a record."""
 
     time: float
     request_id: str
@@ -111,7 +111,7 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
 
 
 def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:
-    """The record of a request as far as its head tells."""
+    """Return the record of a request, with the facts of its head."""
     record = RequestRecord(time=0.0, request_id="", method=head.method, path=logged_path(path), status=0)
     record.dialect = head.dialect
     record.session = head.session
@@ -125,5 +125,5 @@ def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> Request
 
 
 def logged_path(path: bytes) -> str:
-    """The path of a request as it is logged: without its query, which may hold what a log should not."""
+    """Return the path of a request for the log, without its query, which may hold secrets."""
     return path[:256].decode("ascii", "replace")

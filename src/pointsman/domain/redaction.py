@@ -1,5 +1,5 @@
-"""Keeps a provider's key and address out of what is said about a failure: providers repeat the key they refuse, and
-servers name themselves."""
+"""Redaction of a provider's key and address in failures: providers repeat the key they refuse, and servers name
+themselves."""
 
 import re
 from json import dumps
@@ -11,13 +11,13 @@ from pointsman.domain.origin import Credential, Origin
 
 MASK = "[redacted]"
 MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would tear words and JSON apart
-MAX_WINDOWS = 512  # places of a key at which parts of it are looked for
-_BEGINNING = 3  # characters of a key that providers leave in front of what they mask
+MAX_WINDOWS = 512  # parts of a key to search for
+_BEGINNING = 3  # characters of a key that providers leave in front of the mask
 
 
 def redact(failure: Failure, credential: Credential, origin: Origin | None = None) -> Failure:
-    """`failure` without the secret of a credential or any part of it of `MIN_LENGTH` characters, nor what is left of it
-    where a provider has masked it. What the provider says to the client does not hold `origin` either."""
+    """Return `failure` without the secret of a credential, any part of it of `MIN_LENGTH` characters, or its rest after
+    masking by a provider. The provider's message to the client does not hold `origin` either."""
     value = credential.reveal()
     found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
     address = _address_pattern(origin) if origin is not None else None
@@ -40,7 +40,7 @@ def redact(failure: Failure, credential: Credential, origin: Origin | None = Non
 
 
 def _key_pattern(value: str) -> re.Pattern[str]:
-    """The key as it is and in JSON, and its beginning before asterisks or dots."""
+    """Return a pattern of the key as it is and in JSON, and its beginning before asterisks or dots."""
     escaped = dumps(value)[1:-1]
     forms = sorted({value, escaped, escaped.replace("/", "\\/")}, key=len, reverse=True)
     hidden = re.escape(value[:_BEGINNING]) + r"[^\s\"',*.\u2026]*(?:\*{2,}|\.{3,}|\u2026)[^\s\"',\\]*"
@@ -48,7 +48,7 @@ def _key_pattern(value: str) -> re.Pattern[str]:
 
 
 def _address_pattern(origin: Origin) -> re.Pattern[str]:
-    """The address with its port, or a name that can be no common word."""
+    """Return a pattern of the address with its port, or a name that cannot be a common word."""
     host = re.escape(origin.host)
     forms = [rf"(?:https?://)?\[?{host}\]?:{origin.port}\b", rf"https?://\[?{host}\]?"]
     if "." in origin.host or ":" in origin.host:
@@ -66,7 +66,7 @@ def _masked(text: str | None, value: str, found: re.Pattern[str] | None, address
 
 
 def _without_parts(text: str, value: str) -> str:
-    """Mask each part of the key that is long enough to tell something."""
+    """Mask each part of the key that is long enough to reveal it."""
     for start in range(min(len(value) - MIN_LENGTH, MAX_WINDOWS) + 1):
         part = value[start : start + MIN_LENGTH]
         while part not in MASK and (at := text.find(part)) >= 0:

@@ -1,4 +1,4 @@
-"""The compiled configuration: immutable, swapped whole; a request keeps the one it began with."""
+"""The compiled configuration: immutable and replaced as a whole. A request keeps the one it began with."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
@@ -13,10 +13,10 @@ from pointsman.domain.targets import Candidate, Endpoint, Strategy
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """Seconds. `commit_s` bounds a request until its answer commits, `stall_s` the silence inside a committed
-    stream, `stream_s` a committed stream as a whole, `queue_s` the wait for a quota to free. `stream_head_s` bounds an
-    attempt at a stream until its head, while another candidate is left; `response_s` an attempt at an answer that is
-    not streamed."""
+    """Timeouts in seconds. `commit_s` bounds a request until its answer commits. `stall_s` bounds the silence inside a
+    committed stream, `stream_s` a committed stream as a whole, and `queue_s` the wait for quota. `stream_head_s` bounds
+    an attempt at a stream until its head, while another candidate is left. `response_s` bounds an attempt at an answer
+    that is not streamed."""
 
     connect_s: float = 5.0
     commit_s: float = 600.0
@@ -27,7 +27,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     response_s: float | None = None
 
 
-# The failures that a declared fallback can be for; `failover.cause_of` tells which one a failure is.
+# The failures that a declared fallback can be for; `failover.cause_of` maps each failure to one of them.
 FALLBACK_CAUSES = (
     "provider",
     "quota",
@@ -41,16 +41,17 @@ FALLBACK_CAUSES = (
 
 
 class Failover(Struct, frozen=True):
-    """How one candidate takes over from another. `fallback_on` are the failures that open declared fallbacks;
-    `first_token_s` bounds an attempt at a stream until its first content, while another candidate is left."""
+    """Settings of the change from one candidate to another. `fallback_on` are the failures that open declared
+    fallbacks. `first_token_s` bounds an attempt at a stream until its first content, while another candidate is
+    left."""
 
     fallback_on: frozenset[str] = frozenset(FALLBACK_CAUSES[:5])
     first_token_s: float | None = None
 
 
 class HealthLimits(Struct, frozen=True):
-    """The circuit breaker: how many failures in a row open it, and the most seconds it stays open after a failure that
-    shows at once, and after one that keeps its request waiting."""
+    """The settings of the circuit breaker. They are the failures in a row that open it, and the most seconds it stays
+    open. The seconds differ for immediate failures and for those that keep a request waiting."""
 
     failures: int = 3
     max_block_s: float = 15.0
@@ -58,11 +59,11 @@ class HealthLimits(Struct, frozen=True):
 
 
 class Routing(Struct, frozen=True, kw_only=True):
-    """How requests are routed: by default, or for one public name. `commit_buffer` is in bytes, and so is
-    `event_bytes`, the longest event of a stream. `response_model` says which model an answer names: the one that
-    `served` it, or the one that was `requested`. `state_days` is how long it is known what providers keep for whom;
-    `unowned_state` says what becomes of requests for what is not known, `refuse` or `allow`, `None` being as keys are
-    required or not."""
+    """Routing settings: the default ones, or those of one public name. `commit_buffer` is in bytes, and so is
+    `event_bytes`, the longest event of a stream. `response_model` selects the model that an answer names: the one that
+    `served` it, or the one that was `requested`. `state_days` is how long the owners of stored objects are known.
+    `unowned_state` is `refuse` or `allow`, for requests about objects without a known owner. `None` follows from the
+    requirement for keys."""
 
     strategy: Strategy = Strategy("priority")
     max_attempts: int = 5
@@ -77,9 +78,9 @@ class Routing(Struct, frozen=True, kw_only=True):
 
 
 class PublicModel(Struct, frozen=True, kw_only=True, eq=False):
-    """A name that can be asked for: what it stands for, in order of mention. `strategy` is `None` where `routing`
-    decides. `fallbacks` are the declared ones, then other providers of the same models. `source` says where a name is
-    from that the configuration does not list. `routing` is given where the name has settings of its own."""
+    """A public name and its targets, in the order of the configuration. `strategy` is `None` if `routing` decides.
+    `fallbacks` are the declared ones, then other providers of the same models. `source` is the origin of a name that
+    the configuration does not list. `routing` is set if the name has settings of its own."""
 
     name: str
     targets: tuple[Candidate, ...]
@@ -90,9 +91,9 @@ class PublicModel(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class PriceOverride(Struct, frozen=True, kw_only=True, eq=False):
-    """Terms that replace the catalog's for the models that `model`, a shell-style pattern of `provider/model`, matches:
-    for one owner, such as `team:research`, where `owner` is given. `output` is the most tokens an answer can have,
-    `context` the most that its model can read, and `tools` are what single tools of the provider cost."""
+    """Terms that replace the catalog's. `model` is a shell-style pattern of `provider/model`. With `owner`, such as
+    `team:research`, they hold for that owner alone. `output` is the most tokens an answer can have, `context` the most
+    tokens that its model can read. `tools` are the prices of single tools of the provider."""
 
     model: str
     owner: str | None = None
@@ -103,8 +104,8 @@ class PriceOverride(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Pricing(Struct, frozen=True, eq=False):
-    """What things cost. `unknown` says whether a model without a known price may be used where no budget is at stake:
-    `allow-and-flag` or `deny`. The first of `overrides` that fits best holds, see `money.terms`."""
+    """Price settings. `unknown` decides on a model without a known price if no budget is at stake: `allow-and-flag` or
+    `deny`. The first of the best matches in `overrides` holds, see `money.terms`."""
 
     unknown: str = "allow-and-flag"
     overrides: tuple[PriceOverride, ...] = ()
@@ -112,23 +113,22 @@ class Pricing(Struct, frozen=True, eq=False):
 
 
 class Names(Struct, frozen=True, eq=False):
-    """What names that the configuration does not list are resolved with. `siblings` says whether other providers of
-    the same model stand in for a bare name."""
+    """The data that resolves names which the configuration does not list. With `siblings`, other providers of the same
+    model stand in for a bare name."""
 
     endpoints: dict[str, Endpoint]
     catalog: Catalog
     siblings: bool = True
 
 
-# The headers that carry a virtual key by default, in the order they are looked at.
+# The headers that carry a virtual key by default, in the order of the search.
 KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
-    """Everything the data plane knows of the configuration. `digest` identifies it in logs and in `/readyz`.
-    `near_limit` says what becomes of a request that fits only with a shorter answer: `refuse` or `shorten`.
-    `default_provider` gets what names neither a model nor anything that is known to be kept somewhere. `limit_headers`
-    says whether answers tell what is left of limits."""
+    """The configuration of the data plane. `digest` identifies it in logs and in `/readyz`. `near_limit` decides on a
+    request that fits only with a shorter answer: `refuse` or `shorten`. `default_provider` gets requests that name
+    neither a model nor a known stored object. `limit_headers` adds the remaining amounts of limits to answers."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -139,7 +139,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     key_headers: tuple[str, ...] = KEY_HEADERS
     pricing: Pricing = Pricing()
     names: Names | None = None  # absent: of `endpoints` alone
-    shared_limits: tuple[Limit, ...] = ()  # of teams and customers, where keys are made when they are asked for
+    shared_limits: tuple[Limit, ...] = ()  # of teams and customers, if keys are made at their first use
     near_limit: str = "refuse"
     default_provider: str | None = None
     access: Access = Access()
@@ -150,13 +150,13 @@ NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})
 
 
 def allows_unowned(snapshot: Snapshot) -> bool:
-    """Whether things may be asked for of which nobody knows who made them."""
+    """Return whether requests may use objects without a known owner."""
     stated = snapshot.routing.unowned_state
     return stated == "allow" if stated is not None else not snapshot.require_key
 
 
 def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:
-    """Whether the configuration or the catalog names this model of a provider, as against a client alone."""
+    """Return whether the configuration or the catalog names this model of a provider, not only a client."""
     endpoint = snapshot.endpoints.get(provider)
     if endpoint is None:
         return False
@@ -167,7 +167,7 @@ def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:
 
 
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
-    """Every limit of a configuration, those of teams and customers once for each of their keys."""
+    """Yield every limit of a configuration. Those of teams and customers come once for each of their keys."""
     for endpoint in snapshot.endpoints.values():
         yield from endpoint.limits
     for key in snapshot.virtual_keys.values():
@@ -177,8 +177,8 @@ def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
 
 
 def limits_told(snapshot: Snapshot, most: int) -> list[Limit]:
-    """The limits that are listed one by one, each once: all of them, or `most`. Where keys are made when they are asked
-    for, those of providers, teams and customers alone."""
+    """Return the limits to list one by one, each once: all of them, or `most`. If keys are made at their first use,
+    only those of providers, teams and customers are listed."""
     if isinstance(snapshot.virtual_keys, KeyTable):
         limits = chain(
             (one for endpoint in snapshot.endpoints.values() for one in endpoint.limits), snapshot.shared_limits
@@ -189,7 +189,7 @@ def limits_told(snapshot: Snapshot, most: int) -> list[Limit]:
 
 
 def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:
-    """Every limit of a configuration by the name of its counter."""
+    """Return every limit of a configuration by the name of its counter."""
     keys = snapshot.virtual_keys
     if not isinstance(keys, KeyTable):
         return {limit.counter: limit for limit in limits_of(snapshot)}
@@ -198,7 +198,7 @@ def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:
 
 
 class _Counters(Mapping[str, Limit]):
-    """Limits of a table of keys: those of a key are looked up when they are asked for."""
+    """Limits of a table of keys. Those of a key are looked up on demand."""
 
     def __init__(self, known: dict[str, Limit], snapshot: Snapshot, keys: KeyTable) -> None:
         self._known = known

@@ -1,21 +1,21 @@
-"""What providers keep for clients, such as files, stored responses and threads: who owns it, and where it is kept."""
+"""Objects that providers store for clients, such as files, stored responses and threads: their owners and places."""
 
 from msgspec import Struct
 
 MADE, SEEN, GONE = "made", "seen", "gone"
 EVERYBODY = ""
-"""The owner of what is made without a virtual key."""
+"""The owner of objects made without a virtual key."""
 
 
 def owner_of(virtual_key: str | None, team: str | None) -> str:
-    """Whose a thing is that a key makes: its team's, else its own."""
+    """Return the owner of an object that a key makes: its team, else the key itself."""
     if team is not None:
         return f"team:{team}"
     return f"virtual_key:{virtual_key}" if virtual_key is not None else EVERYBODY
 
 
 class Named(Struct, frozen=True, gc=False):
-    """An id that a request names. `param` is the field it stands in, `None` for the path."""
+    """An id that a request names. `param` is the field that holds it, `None` for the path."""
 
     kind: str
     id: str
@@ -23,11 +23,11 @@ class Named(Struct, frozen=True, gc=False):
 
 
 class Touched(Struct, frozen=True, gc=False):
-    """What of a provider's state a request has to do with.
+    """The stored objects that a request uses.
 
-    `names` are the ids it names. `creates` is the kind of what it makes, `lists` the kind that it lists, `deletes` the
-    id of what it deletes. With `learns` the answer may tell of further ids. `has_items` says that parts of the answer
-    can be named by later requests, and `reads_all` is the field that asks for whatever an account keeps.
+    `names` are the ids it names. `creates` is the kind of object it makes, `lists` the kind that it lists, and
+    `deletes` the id that it deletes. With `learns` the answer may contain further ids. With `has_items`, later requests
+    can name parts of the answer. `reads_all` is the field that requests all objects of an account.
     """
 
     names: tuple[Named, ...] = ()
@@ -40,7 +40,7 @@ class Touched(Struct, frozen=True, gc=False):
 
 
 class Pin(Struct, frozen=True, gc=False):
-    """Where a call has to go: to the provider and the key that keep `what`."""
+    """The required place of a call: the provider and the key that store `what`."""
 
     provider: str
     key: str
@@ -48,7 +48,7 @@ class Pin(Struct, frozen=True, gc=False):
 
 
 class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Who owns one thing and where it is kept. `at` is when it was made or last used, in Unix seconds."""
+    """The owner and the place of one object. `at` is the time it was made or last used, in Unix seconds."""
 
     id: str
     kind: str
@@ -59,15 +59,15 @@ class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
 
 class Change(Struct, frozen=True, array_like=True, gc=False):
-    """`MADE`: a provider made it just now, so it is not what had the id before. `SEEN`: it belongs to this owner unless
-    it has one. `GONE`: it was deleted."""
+    """A change of one object. `MADE`: a provider has just made it, so an earlier object with this id is another one.
+    `SEEN`: it belongs to this owner unless it has one. `GONE`: it was deleted."""
 
     how: str
     record: Record
 
 
 def after(known: Record | None, change: Change) -> Record | None:
-    """What is known of a thing after a change."""
+    """Return the record of an object after a change."""
     record = change.record
     if change.how == GONE:
         return None

@@ -1,4 +1,4 @@
-"""Where a call may go: providers, their keys, and the targets that public model names stand for."""
+"""Destinations of calls: providers, their keys, and the targets of public names."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -14,7 +14,7 @@ from pointsman.domain.prices import ToolPrice
 
 
 class Envelopes(Struct, eq=False):
-    """Heads of requests with a key in them. They die with it, do not show themselves, and are in no file."""
+    """Heads of requests with a key in them. They are freed with the key, hidden from `repr`, and written to no file."""
 
     known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
@@ -26,8 +26,8 @@ class Envelopes(Struct, eq=False):
 
 
 class ProviderKey(Struct, frozen=True, eq=False):
-    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all.
-    `envelopes` are kept by the codecs that send it."""
+    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all. The codecs
+    that send the key keep its `envelopes`."""
 
     name: str
     credential: Credential
@@ -40,17 +40,16 @@ class ProviderKey(Struct, frozen=True, eq=False):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
-    """A configured provider: `type` is the provider module that speaks to it, `name` the configuration's own name.
+    """A configured provider: `type` is its provider module, `name` the configuration's own name.
 
-    `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of
-    model names that bare names may resolve to; where it is empty, the catalog says. `network` is the way out to it.
-    `limits` hold for everything that is sent to it. `catalog` is the catalog's provider whose models and prices it has,
-    empty where there is none; `listed` are its names for models that it said to have itself, by canonical name.
-    `bills_unfinished` is what it charges for an answer of which nothing arrived (`full`, `prompt` or `none`), where
-    that is known. `quirks` are for its provider module alone, which made them of the configuration. `default_output` is
-    the longest answer, in tokens, to a request that states no bound, for operations where that is less than the model
-    can answer. `tools` are the prices of the tools that it runs itself, and `tool_models` patterns of models that use
-    one by themselves: which, how often.
+    `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of model
+    names that bare names may resolve to; if it is empty, the catalog decides. `network` is its egress path. `limits`
+    hold for everything that is sent to it. `catalog` is the catalog's provider with its models and prices, or empty.
+    `listed` are its names for the models that it listed itself, by canonical name. `bills_unfinished` is its charge for
+    an answer lost as a whole (`full`, `prompt` or `none`), if known. `quirks` are for its provider module alone, which
+    made them from the configuration. `default_output` is the longest answer, in tokens, to a request without a bound.
+    It covers operations with a default below the model's maximum. `tools` are the prices of the tools that it runs
+    itself. `tool_models` are patterns of models that use a tool by themselves, with the tool and its number of uses.
     """
 
     name: str
@@ -73,22 +72,22 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Strategy(Struct, frozen=True):
-    """How the targets of a name are ordered. The type of `settings` is known to the strategy alone; `None` means that
-    the configuration states none."""
+    """The order of a name's targets. Only the strategy knows the type of `settings`; `None` means that the
+    configuration sets none."""
 
     name: str
     settings: Struct | None = None
 
 
-# Why a candidate is in a plan: as a target, as a fallback that the configuration or the request declares, or as a
-# sibling, which is another provider that serves the same model.
+# The origin of a candidate: a target, a fallback that the configuration or the request declares, or a sibling. A
+# sibling is another provider that serves the same model.
 Provenance = Literal["target", "fallback", "sibling"]
 
 
 class Candidate(Struct, frozen=True, kw_only=True, eq=False):
-    """A provider and model that could serve the call, with the keys that may be used there: they serve the model and
-    are not drained. `id` is `provider/model`: the name health is kept under. `response_s` bounds an attempt at an
-    answer that is not streamed, and `stream_head_s` one at a stream until its head, where the target says so itself.
+    """A provider and model that could serve the call, with the usable keys: they serve the model and are not drained.
+    `id` is `provider/model`, the name for its health. `response_s` bounds an attempt at an answer that is not streamed.
+    `stream_head_s` bounds an attempt at a stream until its head. Both are set only if the target has its own value.
     """
 
     id: str
@@ -109,7 +108,7 @@ def candidate(
     variant: str | None = None,
     provenance: Provenance = "target",
 ) -> Candidate:
-    """The candidate with those of the endpoint's keys that serve the model and have a weight."""
+    """Return the candidate with those of the endpoint's keys that serve the model and have a weight."""
     keys = tuple(key for key in endpoint.keys if key.weight > 0 and key.serves_model(model))
     return Candidate(
         id=f"{endpoint.name}/{model}",
