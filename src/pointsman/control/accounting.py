@@ -1,4 +1,4 @@
-"""From records of a journal to what a transaction of the store writes. No I/O."""
+"""Turns the records of a journal into the rows that one transaction of the store writes. No I/O."""
 
 import json
 from collections import defaultdict
@@ -19,21 +19,20 @@ from pointsman.journal.reader import Chunk, Position
 from pointsman.journal.records import ChargeScope, Intent, Kept, Outcome, RequestDone, attempt_id
 
 MAX_OPEN = 200_000
-MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nobody says when the old ones are over
+MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nothing marks the end of old ones
 WORKER_DIED = "worker_died"
 
 
 _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
-# What is wrong with a record of which nothing can be made: a moment that no calendar has, a zone or unit that nobody
-# knows, a line that is no JSON.
+# Errors of unusable records, such as an impossible time, an unknown zone or unit, or a line that is not JSON.
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
 _ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
-_UNTOLD = frozenset({"estimated", "reserved", "counted"})  # the latter in journals of before
+_UNTOLD = frozenset({"estimated", "reserved", "counted"})  # older journals use the last one
 
 
 class OpenAttempt(Struct, gc=False):
-    """An attempt whose request is open. `position` is that of its intent; `outcome` is `None` until it has come."""
+    """An attempt of an open request. `position` is that of its intent; `outcome` is `None` until it arrives."""
 
     position: Position
     intent: Intent
@@ -52,8 +51,8 @@ class WindowSpan(Struct, gc=False):
 
 
 class OpenRequests:
-    """The requests of one journal whose record has not come yet, with their attempts; and the windows that its scopes
-    were seen in last."""
+    """The requests of one journal without a record so far, with their attempts, and the latest windows of each
+    scope."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[OpenAttempt]] = {}
@@ -75,11 +74,11 @@ class OpenRequests:
         self._open[intent.request_id] = [attempt]
 
     def attempt(self, outcome: Outcome) -> OpenAttempt | None:
-        """The attempt that had this outcome."""
+        """Return the attempt with this outcome."""
         return next((one for one in self._open.get(outcome.request_id, ()) if one.outcome is outcome), None)
 
     def settled(self, outcome: Outcome) -> OpenAttempt | None:
-        """The attempt of an outcome; `None` where it is not known, or had its outcome already."""
+        """Set and return the attempt of an outcome. Return `None` if it is unknown or already has an outcome."""
         for attempt in self._open.get(outcome.request_id, ()):
             if attempt.outcome is None and attempt.intent.ordinal == outcome.ordinal:
                 attempt.outcome = outcome
@@ -87,17 +86,17 @@ class OpenRequests:
         return None
 
     def done(self, request_id: str) -> None:
-        """The record of a request has come: it has no more attempts."""
+        """Forget a request whose record has arrived: it has no more attempts."""
         self._open.pop(request_id, None)
 
     def low(self, position: Position) -> Position:
-        """Where the oldest open request begins, or `position` where none is open."""
-        for attempts in self._open.values():  # in the order they were read
+        """Return the position of the oldest open request, or `position` if none is open."""
+        for attempts in self._open.values():  # in the order of reading
             return min(attempts[0].position, position)
         return position
 
     def span(self, scope: ChargeScope, at: float) -> WindowSpan:
-        """The windows of a scope at a moment."""
+        """Return the windows of a scope at a moment."""
         found = self._spans.get(scope.number)
         if found is not None and found.since <= at < found.until and found.scope is scope:
             return found
@@ -111,13 +110,13 @@ class OpenRequests:
         return found
 
     def take_all(self) -> list[tuple[str, list[OpenAttempt]]]:
-        """All that are open, which are then forgotten."""
+        """Return all open requests and forget them."""
         taken = list(self._open.items())
         self._open = {}
         return taken
 
     def _drop_settled(self) -> None:
-        """Requests whose record was dropped for want of room in the journal."""
+        """Drop requests whose attempts all have outcomes: the journal had no room for their records."""
         self._open = {
             name: attempts
             for name, attempts in self._open.items()
@@ -126,8 +125,8 @@ class OpenRequests:
 
 
 class _Tally(Struct):
-    """Sums over attempts of one scope in the same windows. `sums` are in the order of `USAGE_SUMS`; tokens count
-    apart, since those of an attempt that nobody accounted for were reserved and not used."""
+    """Sums over attempts of one scope in the same windows. `sums` are in the order of `USAGE_SUMS`. Tokens count apart:
+    if no provider reported an attempt's tokens, they were reserved and not used."""
 
     epoch: int
     span: WindowSpan
@@ -136,14 +135,14 @@ class _Tally(Struct):
     firsts: int = 0
 
     def amounts(self) -> list[int]:
-        """What all these attempts together count in each of the scope's counters."""
+        """Return the amount that all these attempts add to each of the scope's counters."""
         by_metric = {"usd": self.sums[_NANO] + self.sums[_HELD], "tokens": self.tokens}
         requests = (self.firsts, self.sums[0])
         return [by_metric.get(ref.metric, requests[ref.counts_attempts]) for ref in self.span.scope.counters]
 
 
 class Accounting:
-    """Gathers one batch. `problem` is what was wrong with a record of which less was made than should be."""
+    """Gathers one batch. `problem` describes a record that could not be used in full."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -157,7 +156,7 @@ class Accounting:
         self._state: list[Change] = []
 
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
-        """Take records in."""
+        """Add records to the batch."""
         self.records += len(chunk.records)
         segment = chunk.segment
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
@@ -183,13 +182,13 @@ class Accounting:
                 self._note(error)
 
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
-        """A worker died: attempts without an outcome are charged at what was reserved, and their requests get a record
-        of what is known."""
+        """Charge the attempts of a dead worker that have no outcome at the reserved amount. Write a record of the known
+        facts for each of their requests."""
         for request_id, attempts in requests.take_all():
             self.abandon_one(epoch, requests, request_id, attempts)
 
     def abandon_one(self, epoch: int, requests: OpenRequests, request_id: str, attempts: list[OpenAttempt]) -> None:
-        """The same for one request, which is open no more."""
+        """Do the same for one request, which is no longer open."""
         for attempt in attempts:
             try:
                 if attempt.outcome is None:
@@ -205,11 +204,11 @@ class Accounting:
         self.problem = f"it cannot be used: {type(error).__name__}: {error}"
 
     def read_to(self, name: str, state: JournalState) -> None:
-        """How far a journal was read for this batch."""
+        """Note how far a journal was read for this batch."""
         self.journals[name] = state
 
     def batch(self) -> Batch:
-        """What is to be written."""
+        """Return the batch to write."""
         return Batch(
             journals=self.journals,
             counters=self._counters(),
@@ -258,7 +257,7 @@ class Accounting:
         self._unsettled.append(_unsettled(intent, span, None))
 
     def _note_state(self, kept: Kept, scope: ChargeScope | None) -> None:
-        """Take in what became known of things that a provider keeps."""
+        """Note changes of objects that a provider stores."""
         if scope is None:
             return
         owner = owner_of(scope.virtual_key, scope.team)
@@ -268,7 +267,7 @@ class Accounting:
             )
 
     def _tally(self, epoch: int, span: WindowSpan) -> _Tally:
-        """Where attempts of a scope in these windows are summed up."""
+        """Return the sums for attempts of a scope in these windows."""
         key = (epoch, span.scope.number)
         found = self._latest.get(key)
         if found is None or found.span is not span:
@@ -277,8 +276,8 @@ class Accounting:
         return found
 
     def _write(self, line: bytes) -> str:
-        """Take in the record of a request. Returns its id. Raises `msgspec.DecodeError` when it is none."""
-        if b"\\u0000" in line:  # PostgreSQL takes no such text, and one record must not stop all others
+        """Add the record of a request and return its id. Raises `msgspec.DecodeError` for anything else."""
+        if b"\\u0000" in line:  # PostgreSQL rejects such text, and one record must not stop all others
             line = line.replace(b"\\u0000", b"\\ufffd")
         request = _RECORD_DECODER.decode(line)
         request_id = request.request_id
@@ -335,13 +334,13 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
 
 
 def _held(outcome: Outcome, span: WindowSpan) -> int:
-    """What budgets count of an attempt beyond its cost."""
+    """Return the amount that budgets hold for an attempt beyond its cost."""
     has_budget = any(ref.metric == "usd" for ref in span.scope.counters)
     return outcome.nano - outcome.cost_nano if has_budget else 0
 
 
 def _unsettled(intent: Intent, span: WindowSpan, outcome: Outcome | None) -> Row:
-    """An attempt whose cost no provider told; without an outcome its worker died."""
+    """Return the row of an attempt whose cost no provider reported. Without an outcome, its worker died."""
     scope, counters, until = span.scope, [], int(intent.at)
     for ref, (start, end) in zip(scope.counters, span.windows, strict=True):
         if ref.metric in ("usd", "tokens"):
@@ -378,7 +377,7 @@ def _unsettled(intent: Intent, span: WindowSpan, outcome: Outcome | None) -> Row
 
 
 def _record_of(request_id: str, attempts: list[OpenAttempt]) -> bytes:
-    """The record of a request whose worker died, as the worker would have written it."""
+    """Return the record of a request whose worker died, in the form that the worker would have written."""
     first, last = attempts[0], attempts[-1]
     record = RequestRecord(time=first.intent.at, request_id=request_id, method="POST", path="", status=0)
     record.code = WORKER_DIED
@@ -410,6 +409,6 @@ def _attempt_record(attempt: OpenAttempt) -> AttemptRecord:
     return record
 
 
-@cache  # as many as there are units and zones
+@cache  # one for each unit and zone
 def _period(unit: str, count: int, zone: str) -> Period:
     return Period(unit, count, ZoneInfo(zone) if zone else None)

@@ -1,4 +1,4 @@
-"""The configuration, as control has it: watches the file, compiles what is new, and hands it to the workers."""
+"""Control's configuration: watches the file, compiles changes and distributes them to the workers."""
 
 import asyncio
 import logging
@@ -20,8 +20,8 @@ _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "note": logging.I
 
 
 class Configuration:
-    """`on_new` is told a new snapshot before the workers are; `distribute` brings it to them and returns who has not
-    taken it."""
+    """The configuration in force. `on_new` is notified of a new snapshot before the workers are. `distribute` sends it
+    to them and returns those that have not taken it."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class Configuration:
         self._started_with = self.current.settings
         self._tasks: set[asyncio.Task[object]] = set()
         self._outcome: tuple[bool, list[str]] = (True, [])
-        self.refused: list[str] | None = None  # what was wrong with what is on disk, while an older one is in force
-        self.taken_at = time()  # in Unix seconds, the configuration in force
+        self.refused: list[str] | None = None  # problems of the file on disk, while an older one is in force
+        self.taken_at = time()  # Unix seconds when the configuration in force was accepted
         self.reloads = self.refusals = 0
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
@@ -64,7 +64,7 @@ class Configuration:
                 _logger.exception("the configuration file is no longer watched; SIGHUP still reads it")
 
     async def reload(self) -> tuple[bool, list[str]]:
-        """Read the file again. Whether it was taken and is in force with all workers, and what is to be said of it."""
+        """Read the file again. Return whether it is in force with all workers, and messages for the caller."""
         if self._watcher is None:
             await self._read_again()
             return self._outcome
@@ -74,7 +74,7 @@ class Configuration:
         return self._outcome
 
     async def _read_again(self) -> None:
-        """Without a file the configuration stays; what it is compiled over, the catalog, may have changed."""
+        """Compile again. Without a file the configuration stays the same, but the catalog below it may have changed."""
         async with self._changing:
             compiled = await asyncio.to_thread(compile_again, self.path, self._environ)
             if compiled.snapshot.digest == self.digest:
@@ -85,7 +85,7 @@ class Configuration:
 
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:
-            # The addresses in force are those of the start, whatever the new file says.
+            # The addresses in force are those of the start, even if the new file changes them.
             message = "governance.require_key: open mode is allowed on a loopback address only; restart to listen there"
             self._on_problems((Problem("", message),))
             return
@@ -103,7 +103,7 @@ class Configuration:
             await self._put_in_force(compiled, _of("warning", warnings))
 
     async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
-        """Write the file and have everybody take it."""
+        """Write the snapshot file and distribute it to all workers."""
         try:
             await asyncio.to_thread(write_snapshot, self.path, compiled)
         except OSError as error:
@@ -135,5 +135,5 @@ class Configuration:
 
 
 def _of(severity: Severity, problems: tuple[Problem, ...]) -> list[str]:
-    """Those to be told to whoever asks. All of them are in the log."""
+    """Return the messages of this severity for the caller. The log has all of them."""
     return [str(problem) for problem in problems if problem.severity is severity]

@@ -1,4 +1,4 @@
-"""Control's knowledge of who owns what providers keep: the store's, and what workers told before it was stored."""
+"""Control's knowledge of the owners of stored objects: from the store, and from workers before the store has it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.state import SEEN, Change, Record, after
 
 MAX_FRESH = 100_000  # ids whose last change may not be in the store yet
-READ_S = 0.7  # how long a worker that asks may wait for the journals to be read once
+READ_S = 0.7  # longest time that a worker's question waits for the first complete read of the journals
 _UNREAD = Unable("the journals are not read yet")
 
 
 class _Fresh(Struct):
-    """What was told of one thing at one provider. With `is_sure` it holds whatever the store says."""
+    """The latest change of one object at one provider. If `is_sure`, it outranks the store."""
 
     record: Record | None
     is_sure: bool
 
 
 class Custody:
-    """Answers workers. A change that was told is remembered until very many others were: by then the store has it."""
+    """Answers workers. A change is remembered until `MAX_FRESH` later ones have arrived: by then the store has it."""
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
         self._fresh: dict[str, dict[str, _Fresh]] = {}  # by id, then by provider
 
     def told(self, changes: Sequence[Change]) -> None:
-        """A worker has learned of these."""
+        """Note changes that a worker reported."""
         fresh = self._fresh
         for change in changes:
             record = change.record
@@ -38,13 +38,13 @@ class Custody:
             known = places.get(record.provider)
             is_sure = change.how != SEEN or (known is not None and known.is_sure)
             places[record.provider] = _Fresh(after(known.record if known is not None else None, change), is_sure)
-            fresh[record.id] = places  # at the end: the first are forgotten first
+            fresh[record.id] = places  # at the end: the oldest are dropped first
             if len(fresh) > MAX_FRESH:
                 del fresh[next(iter(fresh))]
 
     async def look_up(self, ids: Sequence[str]) -> list[Record] | Unable:
-        """All that is known of these. What somebody told before this was asked is in the answer: while the store is
-        asked, the lines of all workers are read."""
+        """Return all known records of these ids. Changes reported before the question are included, because the
+        connections of all workers are read during the query of the store."""
         stored = await self._stored(ids)
         fresh = {name: self._fresh.get(name, {}) for name in ids}
         if isinstance(stored, Unable):
@@ -63,7 +63,7 @@ class Custody:
         return list(found.values())
 
     async def _stored(self, ids: Sequence[str]) -> list[Record] | Unable:
-        """What the store knows, once the journals were read since the start."""
+        """Return the records in the store, once the journals have been read since the start."""
         ingest = self._ingest
         try:
             async with asyncio.timeout(READ_S):

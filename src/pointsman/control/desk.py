@@ -33,7 +33,7 @@ from pointsman.domain.snapshots import limits_told
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.money.leases import LeaseBook, Spent
 
-AT_ONCE = 200  # windows looked at, and items sent, before workers are answered again
+AT_ONCE = 200  # windows checked, and items sent, before workers are answered again
 
 _INQUIRY = msgspec.msgpack.Decoder(AnyInquiry)
 _ENCODER = msgspec.msgpack.Encoder()
@@ -41,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Desk(Struct, eq=False, frozen=True):
-    """The parts of the control process, which answer the admin process."""
+    """The parts of the control process that answer the admin process."""
 
     book: LeaseBook
     ingest: Ingest
@@ -119,7 +119,7 @@ class Desk(Struct, eq=False, frozen=True):
                 current.add(name)
                 if len(found) >= inquiry.most:
                     return found
-        for number, (counter, limit) in enumerate(self.book.limits.items()):  # those that nobody has used yet
+        for number, (counter, limit) in enumerate(self.book.limits.items()):  # limits without any use
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             name = counter, limit.period.window(now)[0]
@@ -156,8 +156,8 @@ def _limit_state(spent: Spent) -> LimitState:
 
 
 def is_configured(compiled: Compiled, kind: str, name: str) -> bool:
-    """Return whether the configuration or the catalog has something of this kind and name. Kinds are columns of the
-    store, or `asked`: a model as clients call it."""
+    """Return whether the configuration or the catalog has an item of this kind and name. Kinds are columns of the
+    store, or `asked`: a model as clients request it."""
     snapshot = compiled.snapshot
     if kind == "virtual_key":
         return key_named(snapshot.virtual_keys, name) is not None

@@ -1,8 +1,8 @@
-"""Carries what workers wrote in their journals into the store, exactly once, and tells the lease book.
+"""Ingests the workers' journals into the store, exactly once, and updates the lease book.
 
-How far a journal was read is committed together with what was found. When the store breaks, reading waits and goes on
-where the store says it is; should it have gone back, because a damaged log lost its last commits, the same records are
-read again. So a segment is deleted only once what it held is safe from that.
+The position in a journal is committed together with the rows derived from it. If the store fails, reading pauses and
+resumes at the store's position. If a damaged log lost the store's last commits, the same records are read again. So a
+segment is deleted only once its content is safe from that.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from pointsman.journal.reader import JournalReader, Position, SegmentError, disc
 from pointsman.money.leases import LeaseBook
 from pointsman.money.leases import Row as Spending
 
-IDLE_S = 0.25  # between looks at journals in which nothing was new
-PAUSE_S = 0.5  # after a commit, so that the next has many records in it: each costs by far less then
-MAX_RECORDS = 300  # taken in at one go: it holds up the answers to workers
+IDLE_S = 0.25  # between looks at unchanged journals
+PAUSE_S = 0.5  # after a commit, so that the next has many records: each then costs far less
+MAX_RECORDS = 300  # read at one go, since it delays the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
-RESTORED_AT_ONCE = 2000  # rows of counters, at the start; the same
+RESTORED_AT_ONCE = 2000  # rows of counters, at the start, for the same reason
 CHECKPOINT_S = 5.0
-OPEN_S = 1.0  # a store that takes longer at the start is taken for one that cannot be reached
+OPEN_S = 1.0  # a store that takes longer at the start counts as unreachable
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
 _AWAY = Unable("the store cannot be reached")
@@ -43,32 +43,32 @@ _logger = logging.getLogger(__name__)
 
 
 class _Journal:
-    """One journal that is being read. `position` is how far it was, in the store and in the lease book."""
+    """One journal that is being read. `position` is its position in the store and in the lease book."""
 
     def __init__(self, reader: JournalReader) -> None:
         self.reader = reader
         self.position = Position()
         self.requests = OpenRequests()
         self.is_retired = False
-        self.is_damaged = False  # what could be read of it was
-        self.is_unreadable = False  # of a newer version: told once, and left alone
+        self.is_damaged = False  # some of it was unreadable; the rest was ingested
+        self.is_unreadable = False  # of a newer version: logged once, and left alone
 
 
 class IngestState(Struct, kw_only=True):
-    """How ingestion is. `problem` is `None` while the store works; `damage` counts what was wrong in journals,
-    `refused` the records in quarantine, which the store rejected."""
+    """The state of ingestion. `problem` is `None` while the store works. `damage` counts faults in journals. `refused`
+    counts the records in quarantine, which the store rejected."""
 
     problem: str | None = None
     commits: int = 0
     records: int = 0
     damage: int = 0
     refused: int = 0
-    caught_up_at: float = 0.0  # Unix seconds of the last time nothing was left to read
+    caught_up_at: float = 0.0  # Unix seconds when the backlog was last empty
 
 
 class Ingest:
-    """Reads all journals of a machine. `open_store` is tried again until it works; `on_retired` gets the shares that a
-    dead worker left to others. A store that `is_shared` may be another gateway's."""
+    """Reads all journals of a machine. `open_store` is retried until it works. `on_retired` gets the shares that a dead
+    worker left to others. A store that `is_shared` may be in use by another gateway."""
 
     def __init__(
         self,
@@ -79,9 +79,9 @@ class Ingest:
     ) -> None:
         self.state = IngestState(problem="the store was not opened yet")
         self.store: Store | None = None
-        self.is_ready = asyncio.Event()  # the book knows what was spent
-        self.has_read = asyncio.Event()  # all journals to their end, once
-        self.is_tried = asyncio.Event()  # it does, or the store is out of reach
+        self.is_ready = asyncio.Event()  # the lease book has all spending
+        self.has_read = asyncio.Event()  # all journals were read to their end once
+        self.is_tried = asyncio.Event()  # the lease book is ready, or the store is out of reach
         self._folder = journals
         self._quarantine = journals.with_name(QUARANTINE)
         self._book = book
@@ -92,18 +92,18 @@ class Ingest:
         self.is_shared = False
         self._is_taken = False
         self._is_restored = False
-        self._is_owed = True  # a dead worker's journal is not read to its end: nobody else knows what it spent
+        self._is_owed = True  # a dead worker's journal is not fully read, and only it has the spending
         self._must_rewind = True
         self._gathered = 0  # records in the last batch
-        self._careful_for = 0  # records: the store did not take a batch, whose so many go one by one
+        self._careful_for = 0  # records to commit one by one, after the store rejected a batch of so many
         self._failures = 0
         self._beat_at = self._checkpoint_at = 0.0
-        self._is_changed = False  # the store has what no checkpoint has made safe yet
+        self._is_changed = False  # the store has commits that no checkpoint has made safe yet
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
-        """Read until `finish`. Never cancel it: that could leave a transaction open, and the store locked."""
+        """Read until `finish`. Never cancel it: that could leave a transaction open and the store locked."""
         slow = asyncio.get_running_loop().call_later(OPEN_S, self._opens_slowly)
         while not self._stopping.is_set():
             commits = self.state.commits
@@ -115,7 +115,7 @@ class Ingest:
         slow.cancel()
 
     async def finish(self, within_s: float) -> None:
-        """End `run`, and read to the end of everything, if the store lets us."""
+        """End `run`, and read all journals to their end if the store permits."""
         self._stopping.set()
         ends_at = monotonic() + within_s
         while monotonic() < ends_at:
@@ -132,7 +132,7 @@ class Ingest:
                 await self._stopping.wait()
 
     async def step(self) -> bool:
-        """One batch; whether there is nothing more to read for now."""
+        """Ingest one batch. Return whether nothing is left to read for now."""
         async with self._one_at_a_time:
             return await self._one_step()
 
@@ -162,7 +162,7 @@ class Ingest:
             await self._failed(f"the journals cannot be read into it: {error}")
             return True
         except BaseException:
-            self._must_rewind = True  # what was read is in no batch that was committed
+            self._must_rewind = True  # the records read are in no committed batch
             raise
         if self.state.problem is not None:
             if self._failures:
@@ -182,11 +182,11 @@ class Ingest:
 
     @property
     def unable(self) -> Unable:
-        """Why nothing can be lent."""
+        """The reason why control cannot grant leases."""
         return _TAKEN if self._is_taken else _AWAY
 
     async def _lost(self, problem: str) -> None:
-        """The store is another gateway's. Should it be ours again, what was spent by then is to be read anew."""
+        """Stop, since another gateway owns the store. If this one gets it back, it reads the spending again."""
         if self.state.problem != problem and self._failures == 0:
             _logger.critical("%s. Until then nothing is lent, and what is spent stays in the journal", problem)
         self.is_ready.clear()
@@ -206,12 +206,12 @@ class Ingest:
             await self.store.reconnect()
 
     def backlog_bytes(self) -> int:
-        """What is not read yet, in whole segments."""
+        """Return the size of the backlog in bytes, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
     async def reconcile(self, amounts: Mapping[str, int]) -> dict[str, str]:
-        """Say what attempts cost, in nano-dollars: in the store, and to the book. Returns why some were not taken.
-        Raises `StoreError`; what was taken nevertheless is told to the book when it is tried again."""
+        """Reconcile attempts at these amounts, in nano-dollars, in the store and the lease book. Return the reasons for
+        rejected ones. Raises `StoreError`; the lease book gets amounts stored before that at the next try."""
         async with self._one_at_a_time:
             if self.store is None:
                 raise StoreError(self.state.problem or "it was not opened yet")
@@ -221,7 +221,7 @@ class Ingest:
             return found.refused
 
     async def lapse(self) -> None:
-        """Make charges of attempts that nobody reconciled while their windows lasted."""
+        """Turn attempts that were not reconciled within their windows into charges."""
         is_more = True
         while is_more:
             async with self._one_at_a_time:
@@ -230,16 +230,16 @@ class Ingest:
 
     @property
     def is_owner(self) -> bool:
-        """Nobody else lends of the limits in the store."""
+        """True if no other gateway leases from the limits in the store."""
         return not self.is_shared or self._is_restored
 
     def open_epochs(self) -> set[int]:
-        """The epochs of workers that may hold something: whose journals are not read to the end for good."""
+        """Return the epochs of workers that may hold leases: those whose journals are not finally read to the end."""
         retired = {name for name, journal in self._journals.items() if journal.is_retired}
         return {reader.epoch for reader in discover(self._folder) if reader.folder.name not in retired}
 
     async def _rewind(self, store: Store) -> None:
-        """Go on where the store is, which may be behind where we were."""
+        """Resume at the store's position, which may be behind this process's position."""
         states = await store.journals()
         self._is_taken = False
         if not self._is_restored:
@@ -254,7 +254,7 @@ class Ingest:
         self._must_rewind = False
 
     async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
-        """Tell the book of what the store took though its answer was lost, and of what it has lost."""
+        """Update the lease book with commits whose answer was lost, and with commits that the store has lost."""
         moved: set[int] = set()
         lost: set[int] = set()
         over: list[int] = []
@@ -274,20 +274,20 @@ class Ingest:
             self._on_retired(self._book.retire(epoch, time()))
 
     async def _restore(self, rows: list[Spending], lost: Collection[int] = ()) -> None:
-        """Tell the book what the store has, with pauses for others."""
+        """Copy the store's counters to the lease book, with pauses for other tasks."""
         for first in range(0, len(rows), RESTORED_AT_ONCE):
             self._book.restore(rows[first : first + RESTORED_AT_ONCE])
             await asyncio.sleep(0)
         self._book.restore([row for row in rows if row[2] in lost], lost)
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
-        """Put a journal to where the store has read it, with the requests that are open there."""
+        """Set a journal to the store's position, with the requests that are open there."""
         journal.requests = OpenRequests()
         journal.position = state.position if state is not None else Position()
         journal.is_retired = state is not None and state.is_retired
         if state is None or journal.is_retired or state.low == state.position:
             return
-        # What is read here had its effect before: only what is open is wanted.
+        # These records were ingested before; only the open requests are needed.
         position, end = state.low, state.position
         accounting = Accounting()
         while position < end:
@@ -302,7 +302,7 @@ class Ingest:
             if reader.folder.name not in self._journals:
                 journal = self._journals[reader.folder.name] = _Journal(reader)
                 self._place(journal, self._states.get(reader.folder.name))
-                if journal.is_retired:  # by the control process before this one
+                if journal.is_retired:  # by the previous control process
                     self._on_retired(self._book.retire(reader.epoch, time()))
 
     async def _step(self, store: Store) -> bool:
@@ -358,7 +358,7 @@ class Ingest:
         return counters
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
-        """Read a journal on, with pauses for others. Returns how far, and whether that is its end."""
+        """Read a journal on, with pauses for other tasks. Return the new position, and whether that is the end."""
         position, epoch = journal.position, journal.reader.epoch
         until = accounting.records + (MAX_RECORDS if self._careful_for else MAX_BATCH)
         while accounting.records < until:
@@ -379,8 +379,8 @@ class Ingest:
         return position, False
 
     async def _clean_up(self, store: Store) -> None:
-        """Forget windows that are long over; every few seconds show that the owner of the store lives, and delete what
-        it has for good."""
+        """Forget windows that ended long ago. Every few seconds, show that the owner of the store is alive, and delete
+        segments that the store has safely."""
         self._book.forget_ended(time(), monotonic())
         if monotonic() >= self._beat_at:
             await store.beat()

@@ -10,7 +10,7 @@ class StateInquiry(Struct, frozen=True, tag="state"):
 
 
 class BudgetInquiry(Struct, frozen=True, tag="budgets"):
-    """Answered by a `LimitState` for each window, of an owner or of all, of past windows too, up to `most`."""
+    """Answered by a `LimitState` for each window of one owner or all, including past windows, up to `most`."""
 
     owner: str | None
     past: bool
@@ -30,7 +30,7 @@ class PageInquiry(Struct, frozen=True, tag="pages"):
 
 
 class NameInquiry(Struct, frozen=True, tag="names"):
-    """Answered by the kinds of those names that the configuration does not know. Names by kind."""
+    """Answered by the kinds of the names that the configuration does not have. Names by kind."""
 
     names: dict[str, str]
 
@@ -62,11 +62,11 @@ class WorkerState(Struct, frozen=True):
 
 
 class ControlState(Struct, frozen=True, kw_only=True):
-    """The state of control and what it keeps. `taken_at` (Unix seconds) is when the configuration came into force.
-    `config_refused` says what is wrong with the one on disk while an older one is in force. `store` is `ok`, or why it
-    cannot be used. `backlog_bytes` are in journals and not in the store yet, in whole segments; `caught_up_s` is how
-    long ago there were none. `journal_damage` counts skipped places since the start, `refused_records` the
-    lines of the file `quarantine.jsonl`."""
+    """The state of control and its data. `taken_at` (Unix seconds) is when the configuration came into force.
+    `config_refused` lists the problems of the file on disk while an older one is in force. `store` is `ok`, or the
+    reason why it is unusable. `backlog_bytes` are in journals but not in the store yet, in whole segments;
+    `caught_up_s` is the time in seconds since there were none. `journal_damage` counts skipped places since the start,
+    `refused_records` the lines of the file `quarantine.jsonl`."""
 
     digest: str
     config_refused: list[str]
@@ -84,9 +84,9 @@ class ControlState(Struct, frozen=True, kw_only=True):
 
 
 class LimitState(Struct, frozen=True, kw_only=True):
-    """One limit in one window. Amounts are nano-dollars, tokens or requests, as `metric` says. `posted` is spent and
-    known, `lent` is in the hands of workers: reserved, or spent and not ingested yet, or idle. `limit` is absent for
-    one that is no longer configured; a `soft` one rejects nothing. Times are Unix seconds."""
+    """One limit in one window. Amounts are nano-dollars, tokens or requests, as `metric` says. `posted` is known
+    spending. `lent` is leased to workers: reserved, spent but not ingested yet, or idle. `limit` is absent if it is no
+    longer configured; a `soft` one rejects nothing. Times are Unix seconds."""
 
     owner: str
     metric: str
@@ -107,7 +107,7 @@ class WorkerPage(Struct, frozen=True):
 
 
 class ReconcileOutcome(Struct, frozen=True):
-    """The reasons why some attempts were rejected, by `attempt_id`; `problem` is why none could be reconciled."""
+    """The reasons for rejected attempts, by `attempt_id`; `problem` is the reason if none could be reconciled."""
 
     refused: dict[str, str]
     problem: str | None = None

@@ -1,8 +1,8 @@
-"""The line to the workers: leases, snapshots and metrics over a Unix socket.
+"""Control's connection to the workers: leases, snapshots and metrics over a Unix socket.
 
-A grant counts as soon as it is made; what workers say they hold, when they call, is the truth after a break. So control
-keeps no leases on disk: after a start it grants nothing until every worker has called, or is dead and its
-journal is read to the end.
+A grant counts as soon as it is made. After a disconnect, the holdings that workers report when they reconnect are
+authoritative. So control keeps no leases on disk. After a start it grants nothing until every worker has connected, or
+is dead and its journal fully read.
 """
 
 import asyncio
@@ -45,8 +45,8 @@ from pointsman.link.frames import (
 from pointsman.money.leases import LeaseBook
 
 BEAT_S = 1.0
-UNASKED = 0  # the number of no question
-RECALL_S = 0.03  # how long an ask waits for others to give back
+UNASKED = 0  # the number of a grant without an ask
+RECALL_S = 0.03  # how long an ask waits for other workers to return leases
 
 OnInquiry = Callable[[Inquiry, Callable[[FromControl], None]], Coroutine[None, None, None]]
 
@@ -54,7 +54,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Line(asyncio.Protocol):
-    """One connection: a worker's, or that of admin."""
+    """One connection, of a worker or of admin."""
 
     def __init__(self, lessor: "Lessor") -> None:
         self._lessor = lessor
@@ -65,7 +65,7 @@ class Line(asyncio.Protocol):
         self.is_draining = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport has the methods only
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -88,8 +88,8 @@ class Line(asyncio.Protocol):
 
 
 class Lessor:
-    """All workers, and the admin process, whose inquiries go to `on_inquiry`. `snapshot` gives the path and the digest
-    of the snapshot that workers should have."""
+    """The connections of all workers, and of the admin process, whose inquiries go to `on_inquiry`. `snapshot` returns
+    the path and the digest of the snapshot that workers should have."""
 
     def __init__(self, book: LeaseBook, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
         self._book = book
@@ -100,7 +100,7 @@ class Lessor:
         self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, bytes]]] = {}
         self._number = 0
         self._changed = asyncio.Event()
-        self._has_all = False  # every worker has called since the start, or its journal is read to the end
+        self._has_all = False  # every worker has connected since the start, or its journal is fully read
         self._tasks: set[asyncio.Task[None]] = set()
         self._custody = Custody(ingest)
         self.on_inquiry: OnInquiry | None = None
@@ -119,11 +119,11 @@ class Lessor:
 
     @property
     def lines(self) -> list[Line]:
-        """The workers that have called."""
+        """The connected workers."""
         return list(self._lines.values())
 
     def received(self, line: Line, frame: FromWorker) -> None:
-        """Take one frame."""
+        """Handle one frame."""
         if isinstance(frame, Hello):
             self._welcome(line, frame)
         elif isinstance(frame, Inquiry):
@@ -154,20 +154,21 @@ class Lessor:
                 waiting.set_result(None)
 
     def lost(self, line: Line) -> None:
-        """A connection ended. The worker may live on: its leases stay with it."""
+        """Handle the end of a connection. The worker may be alive, so it keeps its leases."""
         if line.hello is not None and self._lines.get(line.hello.epoch) is line:
             del self._lines[line.hello.epoch]
         self._signal()
 
     def reshare(self, shares: list[tuple[int, Share]]) -> None:
-        """Tell workers of shares they have got."""
+        """Notify workers of their new shares."""
         for epoch, share in shares:
             if epoch in self._lines:
                 self._lines[epoch].send(Reshare(share))
         self._signal()
 
     async def distribute(self, within_s: float) -> list[int]:
-        """Have all workers take the snapshot. Returns the epochs of those that have not after `within_s`."""
+        """Distribute the snapshot to all workers. Return the epochs of those that have not taken it after
+        `within_s`."""
         path, digest = self._snapshot()
         for line in self._lines.values():
             if line.digest != digest:
@@ -182,7 +183,7 @@ class Lessor:
         return behind
 
     async def metrics(self, within_s: float) -> dict[int, bytes]:
-        """The encoded metrics of every worker that answers in time, by its epoch."""
+        """Return the encoded metrics of every worker that answers in time, by its epoch."""
         if not self._lines:
             return {}
         self._number += 1
@@ -201,7 +202,7 @@ class Lessor:
         return found
 
     async def _beat(self) -> None:
-        """Show the workers that control is there."""
+        """Show the workers that control is alive."""
         while True:
             await asyncio.sleep(BEAT_S)
             for line in self._lines.values():
@@ -223,9 +224,9 @@ class Lessor:
         self._signal()
 
     async def _answer(self, line: Line, epoch: int, ask: Ask) -> None:
-        """Answer an ask, with what others give back where that is needed; late, if what was spent and lent is not known
-        yet. The worker then has given up, but what it is granted stays with it. Where the store has been out of reach
-        from the start that could take for ever: who wants something is told so."""
+        """Answer an ask, after recalling leases from other workers if necessary. The answer is late if spending and
+        leases are not known yet. By then the worker has given up, but it keeps the grant. If the store has been
+        unreachable since the start, the wait could be endless: the ask is rejected."""
         if ask.wants:
             await self._ingest.is_tried.wait()
             if not self._ingest.is_ready.is_set():
@@ -234,7 +235,7 @@ class Lessor:
         await self._ingest.is_ready.wait()
         while not self._knows_all():
             await self._wait(1.0)
-        if self._lines.get(epoch) is not line:  # what is granted now would not arrive
+        if self._lines.get(epoch) is not line:  # a grant would not arrive
             return
         grants, recalls = self._book.ask(epoch, ask.wants)
         known = {(grant.counter, grant.window): grant for grant in grants}
@@ -252,13 +253,13 @@ class Lessor:
                 epoch, [want for want in ask.wants if (want.counter, want.window) in unmet]
             )
             known.update({(grant.counter, grant.window): grant for grant in grants})
-        # Others first: once the one who asked has served, whatever becomes of control, so can they.
+        # Others first: they too can serve once the asking worker has served, even if control dies.
         for other, ahead in self._book.lend_ahead(epoch, known.values(), self._lines).items():
             self._lines[other].send(Granted(UNASKED, ahead))
         line.send(Granted(ask.number, list(known.values())))
 
     async def _look_up(self, line: Line, ask: StateAsk) -> None:
-        """Say who owns what."""
+        """Send the owners of these ids."""
         found = await self._custody.look_up(ask.ids)
         unable = found if isinstance(found, Unable) else None
         line.send(StateAnswer(ask.number, [] if isinstance(found, Unable) else found, unable))
@@ -275,7 +276,7 @@ class Lessor:
         self._changed = asyncio.Event()
 
     async def _wait(self, timeout_s: float) -> bool:
-        """Wait for something to change; whether it did."""
+        """Wait for a change. Return whether there was one."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()

@@ -1,9 +1,8 @@
-"""Asks providers which models they have, now and then, so that new ones are known without a new catalog.
+"""Asks providers for their models periodically, so that new models are known without a new catalog.
 
-It runs in the control process, where nothing waits for it, and only where the configuration says how often: otherwise
-nothing is sent that no client asked for. What a provider lists adds to what the catalog knows of it; that a model is
-missing from a list proves nothing, since lists are often incomplete. A provider that does not answer keeps its last
-list.
+It runs in the control process, where nothing waits for it, and only if the configuration sets a period. Otherwise the
+gateway sends nothing that no client asked for. A provider's list adds to the catalog. A model's absence from a list
+proves nothing, since lists are often incomplete. A provider that does not answer keeps its last list.
 """
 
 import asyncio
@@ -26,8 +25,8 @@ from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_client import HttpClient
 
 TIMEOUT_S = 30.0
-JITTER = 0.1  # of the period, to both sides: gateways that were started together do not ask together
-FIRST_S = 5.0  # the start has better things to do
+JITTER = 0.1  # of the period, either way: gateways started together do not ask together
+FIRST_S = 5.0  # other work goes first at the start
 MAX_BYTES = 16 * 1024 * 1024
 _CALL = Call(
     operation="other",
@@ -51,12 +50,12 @@ _ANSWER = msgspec.json.Decoder(_Page | list[_Model])
 
 
 class ListingError(Exception):
-    """Why a provider's list could not be had."""
+    """The reason why a provider's list is not available."""
 
 
 class Listing:
-    """`snapshot` says which providers there are, `on_change` is called when lists in the data folder have changed,
-    `random` gives numbers in [0, 1)."""
+    """The periodic task. `snapshot` returns the providers, `on_change` is called when lists in the data folder have
+    changed, and `random` returns numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class Listing:
             await asyncio.sleep(self._period_s * (1 + JITTER * (2 * self._random() - 1)))
 
     async def ask_all(self) -> Lists:
-        """Ask every provider that can be asked, one after the other, and keep what they say."""
+        """Ask every eligible provider, one after the other, and keep the answers."""
         before = read_catalog(self._data_dir).lists.providers
         endpoints = self._snapshot().endpoints
         found = {name: models for name, models in before.items() if name in endpoints}
@@ -104,14 +103,14 @@ class Listing:
 
 
 def can_list(endpoint: Endpoint) -> bool:
-    """Whether it lists its models, has a key to ask with, and the configuration does not say what it serves."""
+    """Return whether it lists its models, has a key to ask with, and has no configured list of models."""
     record = PROVIDERS.get(endpoint.type)
     lists = record is not None and record.lists_models
     return lists and not endpoint.serves and any(key.weight > 0 for key in endpoint.keys)
 
 
 async def ask(endpoint: Endpoint) -> list[str]:
-    """A provider's own names for its models, sorted. Raises `ListingError`."""
+    """Return a provider's own names for its models, sorted. Raises `ListingError`."""
     loop = asyncio.get_running_loop()
     key = next(key for key in endpoint.keys if key.weight > 0)
     lister = PROVIDERS[endpoint.type].lister
@@ -138,7 +137,7 @@ async def ask(endpoint: Endpoint) -> list[str]:
 
 
 class _Receiver:
-    """Puts an answer together."""
+    """Assembles an answer."""
 
     def __init__(self, done: "asyncio.Future[bytes]") -> None:
         self.done = done

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Piece(NamedTuple):
-    """The rows of one record. `problem` is why it has fewer of them than it should."""
+    """The rows of one record. `problem` is the reason if it has fewer rows than it should."""
 
     origin: str
     record: object
@@ -64,7 +64,7 @@ class Piecemeal(Accounting):
         return self._taken.counters
 
     async def _take(self, store: Store, pieces: list[Piece]) -> None:
-        """Find the rows that the store takes together with those found so far: of all pieces at once, else by halves,
+        """Find the rows that the store accepts together with those found so far. Try all pieces at once, then halves,
         down to single rows."""
         whole = _joined([self._taken, *(piece.batch for piece in pieces)])
         if await store.rejection(whole) is None:

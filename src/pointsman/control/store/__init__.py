@@ -1,1 +1,1 @@
-"""What was spent and by whom, for good: SQLite by default, PostgreSQL by address, one code for both."""
+"""Durable spend records: SQLite by default, PostgreSQL by address, with the same code for both."""

@@ -1,4 +1,4 @@
-"""The connection to the store: opened, migrated, and made anew after it broke."""
+"""The connection to the store: opened, migrated, and replaced after a failure."""
 
 import secrets
 from pathlib import Path
@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 TIMEOUT_S = 5.0  # for a connection, a statement, and a lock
 MIGRATIONS = Path(__file__).with_name("migrations")
-NEWEST = MIGRATIONS / "newest_sqlite.sql"  # what they come to in an empty database, made by `make docs`
+NEWEST = MIGRATIONS / "newest_sqlite.sql"  # their result in an empty database, made by `make docs`
 
-STORE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)  # the errors of a database and of the way to it
+STORE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)  # the errors of a database and of its connection
 
 
 class StoreError(Exception):
@@ -21,11 +21,11 @@ class StoreError(Exception):
 
 
 class RefusedError(StoreError):
-    """The store works, but does not take these values, however often it is tried."""
+    """The store works but rejects these values, even if they are retried."""
 
 
 def store_url(url: str | None, data_dir: Path) -> URL:
-    """The address with its driver: PostgreSQL by `postgresql://…`, else a file of SQLite's in `data_dir`. Raises
+    """Return the address with its driver: PostgreSQL for `postgresql://…`, else an SQLite file in `data_dir`. Raises
     `StoreError`."""
     if url is None:
         return URL.create("sqlite+aiosqlite", database=str(data_dir / "pointsman.db"))
@@ -39,10 +39,10 @@ def store_url(url: str | None, data_dir: Path) -> URL:
 
 
 def connect(url: URL, *, is_reader: bool = False) -> AsyncEngine:
-    """A pool of connections; none is made yet. A reader makes no file of SQLite's and changes none."""
+    """Return a pool of connections without connecting. A reader neither creates nor changes an SQLite file."""
     if url.get_backend_name() == "sqlite" and is_reader:
         url = url.set(database=Path(url.database or "").absolute().as_uri(), query={"mode": "ro", "uri": "true"})
-        # One for each query: while it is open, nobody can recover the log of a control process that was killed.
+        # One for each query: an open one keeps others from recovering the log of a killed control process.
         return create_async_engine(url, connect_args={"timeout": TIMEOUT_S}, poolclass=NullPool)
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, connect_args={"timeout": TIMEOUT_S})
@@ -51,8 +51,8 @@ def connect(url: URL, *, is_reader: bool = False) -> AsyncEngine:
     arguments: dict[str, Any] = {
         "timeout": TIMEOUT_S,
         "command_timeout": TIMEOUT_S,
-        # A pooler may give each transaction another session of the server: statements must be of names that no other
-        # connection has given, and none is expected to be there later.
+        # A pooler may use another session of the server for each transaction. So each connection names its statements
+        # uniquely, and expects none to be there later.
         "prepared_statement_name_func": lambda: f"pointsman_{secrets.token_hex(12)}",
         "prepared_statement_cache_size": 0,
         "statement_cache_size": 0,
@@ -79,7 +79,7 @@ def _upgrade(connection: Connection) -> None:
             f"the store was made by a newer version (schema {present}); start that one, or restore a backup"
         )
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # else its driver makes each table a transaction of its own
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # else the driver commits each table separately
         if not tables:
             for statement in NEWEST.read_text().removesuffix(";\n").split(";\n"):
                 connection.exec_driver_sql(statement)
@@ -88,7 +88,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def run_migrations(connection: Connection) -> None:
-    """Take the steps from the version there is to this one."""
+    """Run the steps from the present version to this one."""
     from alembic import command  # noqa: PLC0415 -- it takes longer than all else here, and is seldom needed
     from alembic.config import Config  # noqa: PLC0415
 

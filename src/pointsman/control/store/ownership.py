@@ -1,13 +1,12 @@
-"""Which gateway keeps its books in a store that several could reach.
+"""The ownership of a store that several gateways can reach.
 
-Each would lend the whole of every limit to its own workers. So a PostgreSQL store has one row that says whose it is:
-the gateway, an epoch that grows with every taking, and when its owner last wrote, by the database's clock. Every
-transaction of the owner's brings that up to date where the epoch is still its own, and writes nothing where it is not:
-the lock of the row keeps any other from taking it meanwhile. Nothing is kept in the session, so that a pooler may stand
-before the database.
+Each gateway would lease the whole of every limit to its own workers. So a PostgreSQL store has one row for its owner.
+It holds the gateway, an epoch that increases with every claim, and the time of the last write, by the database's clock.
+Every transaction of the owner updates that row if the epoch is still its own, and otherwise writes nothing. The row's
+lock prevents a claim meanwhile. Nothing is kept in the session, so a pooler may stand before the database.
 
-The same gateway goes on at once, after a hand-over or a restart. Any other may take a store whose owner has not written
-for `STALE_S`. A store in SQLite is kept by the lock of the data folder.
+The same gateway continues at once after a hand-over or a restart. Another may claim a store after its owner has not
+written for `STALE_S`. The lock of the data folder protects a store in SQLite.
 """
 
 import os
@@ -23,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.tables import OWNER
 
-BEAT_S = 5.0  # how often an owner writes at least
+BEAT_S = 5.0  # longest time between an owner's writes
 STALE_S = 3 * BEAT_S
 FILE = "gateway"  # in the data folder
 
@@ -31,7 +30,7 @@ _NOW = func.extract("epoch", func.clock_timestamp())
 
 
 class InUseError(StoreError):
-    """Another gateway keeps its books in this store. `beat` is when it last wrote."""
+    """Another gateway owns this store. `beat` is the time of its last write."""
 
     def __init__(self, place: str, ago_s: float, beat: float) -> None:
         super().__init__(
@@ -43,14 +42,14 @@ class InUseError(StoreError):
 
 
 class Gateway(Struct, frozen=True):
-    """Who wants a store: `name` is the same after a restart, and no other's; `place` is for people."""
+    """A gateway that claims a store. `name` is unique and stays the same after a restart; `place` is for people."""
 
     name: str
     place: str
 
 
 def gateway_of(data_dir: Path) -> Gateway:
-    """The gateway of a data folder. A copy of the folder is another one. Raises `OSError`."""
+    """Return the gateway of a data folder. A copy of the folder is another gateway. Raises `OSError`."""
     file, host = data_dir / FILE, socket.gethostname()
     try:
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -63,7 +62,7 @@ def gateway_of(data_dir: Path) -> Gateway:
 
 
 async def claim(connection: AsyncConnection, gateway: Gateway) -> int:
-    """Take a store, in a transaction. Returns the epoch of this taking. Raises `InUseError`."""
+    """Claim a store, in a transaction. Return the epoch of this claim. Raises `InUseError`."""
     await connection.execute(
         insert(OWNER).values(one=1, epoch=0, gateway="", place="", beat=0).on_conflict_do_nothing()
     )
@@ -77,7 +76,7 @@ async def claim(connection: AsyncConnection, gateway: Gateway) -> int:
 
 
 async def hold(connection: AsyncConnection, epoch: int) -> None:
-    """Begin a transaction of the owner's. Raises `InUseError` where it is the owner no more."""
+    """Begin a transaction of the owner. Raises `InUseError` if it is no longer the owner."""
     if (await connection.execute(update(OWNER).where(OWNER.c.epoch == epoch).values(beat=_NOW))).rowcount:
         return
     row = (await connection.execute(select(OWNER, _NOW.label("now")))).one()

@@ -1,8 +1,8 @@
-"""What changes in the store when an attempt whose cost no provider told becomes a charge. No I/O.
+"""Changes in the store when an attempt without a reported cost becomes a charge. No I/O.
 
-That happens in two ways: somebody says what it cost, or the last of its windows ends. Either way limits no longer hold
-more of it than its cost. The corrections of counters are booked as spending of nobody's (`NOBODY`), so that what was
-read of each worker's journal stays what it was.
+That happens when somebody reconciles it, or when the last of its windows ends. Either way limits no longer hold more of
+it than its cost. Corrections of counters are charged to the epoch `NOBODY`, so the sums of each worker's journal stay
+unchanged.
 """
 
 import json
@@ -18,7 +18,8 @@ _PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
 
 
 def refusal(row: Row | None, *, is_over: bool) -> str | None:
-    """Why an attempt cannot be reconciled, `None` where it can. `is_over` says that its request has ended."""
+    """Return the reason why an attempt cannot be reconciled, or `None` if it can. `is_over` is true if its request has
+    ended."""
     if row is None:
         return "there is no such attempt among those whose cost no provider told"
     if row["state"] == RECONCILED:
@@ -29,7 +30,7 @@ def refusal(row: Row | None, *, is_over: bool) -> str | None:
 
 
 def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
-    """The increments of counters and of usage that make a charge of an attempt: of `nano`, or of what it is taken to
+    """Return the increments of counters and of usage that turn an attempt into a charge: of `nano`, or of its assumed
     cost."""
     usd = (row["nano"] if nano is None else nano) - row["nano"] - row["held_nano"]
     tokens = row["tokens_used"] - row["tokens"]
@@ -52,7 +53,7 @@ def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
 
 
 def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[Row]]:
-    """The columns that change of a request of which these attempts cost so much, and the increments by tag."""
+    """Return the changed columns of a request whose attempts have these costs, and the increments by tag."""
     record = msgspec.json.decode(request["record"])
     sums = dict.fromkeys(TAG_SUMS, 0)
     for row, nano in rows:

@@ -23,7 +23,7 @@ from pointsman.control.store.tables import (
 
 
 class Rows(NamedTuple):
-    """Which rows of a sum are wanted: those of whole hours from `since` up to `until`, in Unix seconds."""
+    """The rows to sum: those of whole hours from `since` up to `until`, in Unix seconds."""
 
     since: float
     until: float
@@ -46,7 +46,7 @@ class Reports:
         await self._engine.dispose()
 
     async def usage(self, group_by: Sequence[str], filters: Row, rows: Rows, *, of_requests: bool = False) -> list[Row]:
-        """Sums over attempts by columns of `usage`, or over requests by columns of `usage_tags`; or by `day`."""
+        """Return sums over attempts by columns of `usage`, or over requests by columns of `usage_tags`, or by `day`."""
         table, sums = (USAGE_TAGS, TAG_SUMS) if of_requests else (USAGE, USAGE_SUMS)
         chosen = [table.c[name] == value for name, value in filters.items()]
         hour: Any = table.c.hour
@@ -64,7 +64,7 @@ class Reports:
     async def requests(
         self, filters: Row, limit: int, *, after: str | None = None, before: str | None = None
     ) -> list[Row]:
-        """Single requests, the newest first; `after` and `before` are request ids."""
+        """Return single requests, newest first; `after` and `before` are request ids."""
         query = select(REQUESTS).where(*(REQUESTS.c[name] == value for name, value in filters.items()))
         if after is not None:
             query = query.where(REQUESTS.c.request_id > after)
@@ -77,22 +77,22 @@ class Reports:
         return rows[0] if rows else None
 
     async def unsettled(self, limit: int) -> list[Row]:
-        """Attempts whose cost nobody has said yet, the newest first."""
+        """Return attempts whose cost is still unreported and not reconciled, newest first."""
         query = select(UNSETTLED).where(UNSETTLED.c.state != RECONCILED)
         return await self._rows(query.order_by(UNSETTLED.c.at.desc()).limit(limit))
 
     async def unsettled_of(self, attempts: Sequence[str]) -> dict[str, Row]:
-        """Those of these attempts whose cost no provider told."""
+        """Return those of these attempts whose cost no provider reported."""
         rows = await self._rows(select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(attempts)))
         return {row["attempt_id"]: row for row in rows}
 
     async def is_known(self, column: str, value: str) -> bool:
-        """Whether anything was ever used under this name: of a column of `usage`, or a `tag`."""
+        """Return whether there was any use under this name: of a column of `usage`, or a `tag`."""
         table = USAGE_TAGS if column == "tag" else USAGE
         return bool(await self._rows(select(table.c.hour).where(table.c[column] == value).limit(1)))
 
     async def was_asked_for(self, column: str, value: str) -> bool:
-        """Whether there is a request with this value."""
+        """Return whether there is a request with this value."""
         return bool(await self._rows(select(REQUESTS.c.at).where(REQUESTS.c[column] == value).limit(1)))
 
     async def _rows(self, query: Any) -> list[Row]:
@@ -104,18 +104,18 @@ class Reports:
 
 
 def first_id(at: float) -> str:
-    """What sorts before the id of every request that began at `at` or later: UUIDs of version 7 begin with the time."""
+    """Return an id that sorts before those of all requests from `at` on: UUIDs of version 7 begin with the time."""
     milliseconds = f"{max(0, int(at * 1000)):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}"
 
 
 def describe(error: BaseException) -> str:
-    """What a driver said, in one line, without the statement and its values."""
+    """Return a driver's message in one line, without the statement and its values."""
     origin = getattr(error, "orig", None) or error
     said = str(origin).strip().splitlines()
     return f"{type(origin).__name__}: {said[0]}" if said else type(origin).__name__
 
 
 def _plain(value: Any) -> Any:
-    """Sums of PostgreSQL's come as decimals."""
+    """Convert a sum from PostgreSQL, which is a decimal."""
     return value if isinstance(value, int | str | float) or value is None else int(value)

@@ -1,4 +1,4 @@
-"""The table of what providers keep: changes in, records out."""
+"""The table of objects that providers store: changes in, records out."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from pointsman.domain.state import GONE, MADE, Change, Record, after
 
 
 class Folded(Struct):
-    """What many changes come to, each thing once: first what is gone, then what was made, then what was seen."""
+    """The net effect of many changes, once for each object: first deleted ones, then created ones, then used ones."""
 
     gone: list[dict[str, Any]]
     made: list[dict[str, Any]]
@@ -28,7 +28,7 @@ class _Thing(Struct):
 
 
 def fold(changes: Iterable[Change]) -> Folded:
-    """One change of each kind at most for each thing: a store is not to write a row again and again."""
+    """Reduce changes to at most one of each kind for each object, so that the store writes a row only once."""
     things: dict[tuple[str, str], _Thing] = {}
     for change in changes:
         thing = things.setdefault((change.record.id, change.record.provider), _Thing())
@@ -46,7 +46,7 @@ def fold(changes: Iterable[Change]) -> Folded:
 
 
 class StateTable:
-    """Its statements."""
+    """The statements of the table."""
 
     def __init__(self, engine: AsyncEngine, insert: Callable[[Any], Any]) -> None:
         made, seen = insert(STATE), insert(STATE)
@@ -70,13 +70,13 @@ class StateTable:
 
     @staticmethod
     def query(ids: Sequence[str]) -> Any:
-        """Rows with the fields of `Record`."""
+        """Select rows with the fields of `Record`."""
         columns = [one.label("key") if one is STATE.c.provider_key else one for one in STATE.columns]
         return select(*columns).where(STATE.c.id.in_(ids))
 
     @staticmethod
     def expired(older_than: float, at_most: int) -> Any:
-        """Delete so many of those that were not used since."""
+        """Delete at most this many objects that were not used since."""
         old = select(STATE.c.id, STATE.c.provider).where(STATE.c.at < older_than).limit(at_most)
         return delete(STATE).where(tuple_(STATE.c.id, STATE.c.provider).in_(old))
 

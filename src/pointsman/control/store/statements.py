@@ -1,4 +1,4 @@
-"""Statements that are compiled once, and whose values go to the driver as they are."""
+"""Statements that are compiled once, with values that go to the driver unchanged."""
 
 from operator import itemgetter
 from typing import Any
@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class Statement:
-    """One that is run for many rows."""
+    """A statement that runs for many rows."""
 
     def __init__(self, engine: AsyncEngine, statement: Any) -> None:
         compiled = statement.compile(dialect=engine.dialect)

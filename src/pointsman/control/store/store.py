@@ -1,7 +1,7 @@
-"""What control keeps: written in batches, one transaction each, read by the admin API.
+"""The data that control keeps: written in batches, one transaction each, and read by the admin API.
 
-A batch carries how far the journals were read together with what was found there, so that nothing is counted twice or
-left out, whatever breaks in between.
+A batch carries the positions in the journals together with the rows derived from them. So nothing is counted twice or
+left out, even if a failure comes in between.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ from pointsman.domain.state import Change, Record
 from pointsman.journal.reader import Position
 
 AT_ONCE = 300  # ids in one query
-_OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two are SQLite's driver's
-_STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and what is too long for an index
+_OF_VALUES = (DataError, IntegrityError, OverflowError, UnicodeError)  # the latter two come from SQLite's driver
+_STATES = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, and values too long for an index
 
 
 class JournalState(Struct, frozen=True):
-    """How far a journal was read, and where its oldest open intent begins."""
+    """The position in a journal, and the position of its oldest open intent."""
 
     position: Position
     low: Position
@@ -58,8 +58,8 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 
 
 class Batch(Struct, kw_only=True):
-    """What one transaction writes. All rows hold increments but for `journals`, `requests` and `unsettled`. The
-    changes of `state` are in the order they came in."""
+    """The rows that one transaction writes. They hold increments, except `journals`, `requests` and `unsettled`. The
+    changes of `state` are in their order of arrival."""
 
     journals: dict[str, JournalState] = {}
     counters: list[Row] = []
@@ -71,8 +71,8 @@ class Batch(Struct, kw_only=True):
 
 
 class Reconciliation(Struct):
-    """What became of amounts that somebody stated: why some were not taken, and of the windows concerned, all that was
-    ever corrected: counter, beginning, amount."""
+    """The result of a reconciliation: the reasons for rejected amounts, and the total corrections of the windows
+    concerned, as counter, beginning and amount."""
 
     refused: dict[str, str]
     corrections: list[tuple[str, int, int]]
@@ -83,10 +83,10 @@ class Store(Reports):
 
     def __init__(self, engine: AsyncEngine, epoch: int | None = None) -> None:
         super().__init__(engine)
-        self._epoch = epoch  # as its owner, where it needs one
+        self._epoch = epoch  # of its owner, if it needs one
         self.is_sqlite = engine.dialect.name == "sqlite"
         insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
-        # What a batch is written with, made once: the values go to the driver as they are.
+        # The statements of a batch, compiled once: the values go to the driver unchanged.
         self._add_counters = Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
         self._add_usage = Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
         self._add_tags = Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
@@ -97,8 +97,8 @@ class Store(Reports):
 
     @classmethod
     async def open(cls, url: URL, gateway: Gateway | None = None) -> "Store":
-        """Connect and migrate. Where several gateways could reach it, take it for this one first: another's is left
-        as it is. Raises `InUseError` then."""
+        """Connect, claim and migrate. A store that several gateways can reach is claimed first. Raises `InUseError` if
+        it belongs to another, and leaves that one unchanged."""
         engine = connect(url)
         owner = gateway if engine.dialect.name != "sqlite" else None
         try:
@@ -118,7 +118,7 @@ class Store(Reports):
         await self._engine.dispose()
 
     async def reconnect(self) -> None:
-        """Give up the connections there are, which may be broken; the next use makes new ones."""
+        """Drop the present connections, which may be broken; the next use makes new ones."""
         try:
             async with asyncio.timeout(1):
                 await self._engine.dispose()
@@ -127,20 +127,20 @@ class Store(Reports):
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes. Raises `InUseError` where another gateway has taken the store meanwhile."""
+        """Begin a transaction that writes. Raises `InUseError` if another gateway has claimed the store meanwhile."""
         async with self._engine.begin() as connection:
             if self._epoch is not None:
                 await hold(connection, self._epoch)
             yield connection
 
     async def beat(self) -> None:
-        """Show that the owner of the store lives."""
+        """Show that the owner of the store is alive."""
         if self._epoch is not None:
             async with self._transaction():
                 pass
 
     async def commit(self, batch: Batch) -> None:
-        """Write a batch, whole or not at all. Raises `RefusedError` where that is the fault of what it holds."""
+        """Write a batch, whole or not at all. Raises `RefusedError` if its content is at fault."""
         try:
             async with self._writing() as connection:
                 await self._write(connection, batch)
@@ -171,8 +171,8 @@ class Store(Reports):
         }
 
     async def counters(self, now_unix_s: float) -> list[tuple[str, int, int, int]]:
-        """Counter, window, epoch and amount of every window that is not over, and of those that ended in the last
-        hour: attempts may still be charged to them."""
+        """Return counter, window, epoch and amount of every window that is open or ended in the last hour. Attempts may
+        still be charged to the latter."""
         columns = (COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.epoch, COUNTERS.c.posted)
         query = select(*columns).where(COUNTERS.c.window_end > now_unix_s - 3600)
         try:
@@ -183,7 +183,7 @@ class Store(Reports):
             raise StoreError(describe(error)) from None
 
     async def reconcile(self, amounts: Mapping[str, int], now_unix_s: float) -> Reconciliation:
-        """Say what attempts cost, in nano-dollars, each once and for all."""
+        """Reconcile attempts at these amounts, in nano-dollars, each once and finally."""
         async with self._transaction() as connection:
             query = select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(amounts)).with_for_update()
             found = {row["attempt_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
@@ -213,7 +213,7 @@ class Store(Reports):
             return Reconciliation(refused, await _corrections(connection, found.values()))
 
     async def lapse(self, now_unix_s: float, at_most: int = 500) -> int:
-        """Make charges of some attempts whose windows have all ended; returns how many."""
+        """Turn some attempts whose windows have all ended into charges. Return their number."""
         async with self._transaction() as connection:
             ended = (UNSETTLED.c.state == OPEN, UNSETTLED.c.until <= now_unix_s)
             query = select(UNSETTLED).where(*ended).order_by(UNSETTLED.c.until).limit(at_most).with_for_update()
@@ -232,21 +232,21 @@ class Store(Reports):
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._writing() as connection:
-                if self.is_sqlite:  # else what is read may be old by the time of the first write
+                if self.is_sqlite:  # else the rows read may be outdated by the first write
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
 
     async def state(self, ids: Sequence[str]) -> list[Record]:
-        """What is known of the things with these ids."""
+        """Return the known records of the objects with these ids."""
         wanted = list(dict.fromkeys(ids))
         queries = [self._state.query(wanted[first : first + AT_ONCE]) for first in range(0, len(wanted), AT_ONCE)]
         return [Record(**row) for query in queries for row in await self._rows(query)]
 
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
-        """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold;
-        returns how many."""
+        """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold.
+        Return the number deleted."""
         ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
         over = (UNSETTLED.c.state.in_((LAPSED, RECONCILED)), UNSETTLED.c.at < older_than)
         settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
@@ -256,13 +256,14 @@ class Store(Reports):
         return result.rowcount + other.rowcount
 
     async def prune_state(self, older_than: float, at_most: int = 5000) -> int:
-        """Forget some of the things that nobody used since; returns how many."""
+        """Forget some of the objects that were not used since. Return their number."""
         async with self._transaction() as connection:
             result = await connection.execute(self._state.expired(older_than, at_most))
         return int(result.rowcount)
 
     async def checkpoint(self) -> bool:
-        """Have all that was committed be safe from damage to SQLite's write-ahead log. Always so in PostgreSQL."""
+        """Protect all commits from damage to SQLite's write-ahead log. Return whether they are safe: always in
+        PostgreSQL."""
         if not self.is_sqlite:
             return True
         try:
@@ -310,7 +311,7 @@ _LAPSE = (
 
 
 async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list[tuple[str, int, int]]:
-    """All that was corrected of the windows that these attempts count in."""
+    """Return all corrections of the windows that these attempts count in."""
     counters = {counter for row in rows for counter, *_ in json.loads(row["counters"])}
     query = select(COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.posted)
     found = await connection.execute(query.where(COUNTERS.c.epoch == NOBODY, COUNTERS.c.counter.in_(counters)))
@@ -318,7 +319,7 @@ async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list
 
 
 async def _claim(engine: AsyncEngine, gateway: Gateway) -> int | None:
-    """Take a store. `None` for one that has not been migrated so far that it has owners."""
+    """Claim a store. Return `None` if it has not been migrated far enough to have owners."""
     async with engine.begin() as connection:
         if not await connection.run_sync(lambda sync: inspect(sync).has_table(OWNER.name)):
             return None
@@ -326,8 +327,8 @@ async def _claim(engine: AsyncEngine, gateway: Gateway) -> int | None:
 
 
 def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
-    """Add to what is there. SQLite would make a sum over 63 bits a number that is not exact; so it makes none, which no
-    column takes."""
+    """Add to the present values. SQLite turns a sum over 63 bits into an inexact number. The statement makes it null
+    instead, and every column rejects that."""
     changes: dict[str, Any] = {name: table.c[name] + insert.excluded[name] for name in sums}
     if isinstance(insert, sqlite.Insert):
         changes = {
@@ -337,13 +338,14 @@ def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
 
 
 def _setting(insert: Any, table: Table) -> Any:
-    """Put in the place of what is there."""
+    """Replace the present values."""
     changes = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
 def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
-    """One row for each set of keys: to change one thousands of times in a transaction takes PostgreSQL ages."""
+    """Return one row for each set of keys: PostgreSQL is very slow to change a row thousands of times in a
+    transaction."""
     found: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         key = tuple(value for name, value in row.items() if name not in sums)
@@ -353,6 +355,6 @@ def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether the values are at fault, and not the store."""
+    """Return whether the values are at fault, rather than the store."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return isinstance(error, _OF_VALUES) or (isinstance(state, str) and state[:2] in _STATES)

@@ -11,7 +11,7 @@ METADATA = MetaData()
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 
-# How far each journal was read. `low_*` is where its oldest open intent begins.
+# The position in each journal. `low_*` is the position of its oldest open intent.
 JOURNALS = Table(
     "journals",
     METADATA,
@@ -20,7 +20,7 @@ JOURNALS = Table(
     Column("retired", Integer, nullable=False, server_default="0"),
 )
 
-# What was spent in each window of a counter, by the epoch of the worker that spent it.
+# The spending in each window of a counter, by the epoch of the worker that spent it.
 COUNTERS = Table(
     "counters",
     METADATA,
@@ -32,7 +32,7 @@ COUNTERS = Table(
 )
 
 # Sums over attempts by hour. Empty text stands for none. `estimated_nano` and `reserved_nano` are the parts of `nano`
-# that no provider told; limits hold `held_nano` beyond it.
+# that no provider reported; limits hold `held_nano` beyond it.
 USAGE = Table(
     "usage",
     METADATA,
@@ -86,12 +86,12 @@ REQUESTS = Table(
     Index("requests_by_client_id", "client_request_id", "request_id"),
 )
 
-# Attempts whose cost no provider told. `source` says how `nano` is known; budgets hold `held_nano` more until the
-# attempt is reconciled, or `until`, when the last of its windows ends. Limits of tokens hold `tokens` so long, then
-# `tokens_used`. `counters` is JSON: name, beginning and end of the window, and metric of each that counted it. `hour`
-# and the names after it are the keys of its row in `usage`. `state` is `open`; `lapsed` once its windows have ended;
-# `reconciled` once somebody said that it cost `reconciled_nano`; or `kept`, of one that an older version wrote down
-# with too little to correct anything.
+# Attempts whose cost no provider reported. `source` says how `nano` is known. Budgets hold `held_nano` more until the
+# attempt is reconciled, or `until`, when the last of its windows ends. Until then limits of tokens hold `tokens`,
+# afterwards `tokens_used`. `counters` is JSON: name, beginning and end of the window, and metric of each counter.
+# `hour` and the names after it are the keys of its row in `usage`. `state` is `open`, `lapsed` once its windows have
+# ended, or `reconciled` once somebody set its cost to `reconciled_nano`. It is `kept` if an older version stored too
+# little of it to correct anything.
 UNSETTLED = Table(
     "unsettled",
     METADATA,
@@ -115,8 +115,8 @@ UNSETTLED = Table(
     Index("unsettled_by_end", "state", "until"),
 )
 
-# What providers keep: whose it is, and where. `owner` is `team:NAME`, `virtual_key:NAME`, or empty for everybody; `at`
-# is when it was made or last used.
+# Objects that providers store, their owners and their providers. `owner` is `team:NAME`, `virtual_key:NAME`, or empty
+# for everybody; `at` is the time of its creation or last use.
 STATE = Table(
     "state",
     METADATA,
@@ -126,7 +126,7 @@ STATE = Table(
     Column("at", Float, nullable=False, index=True),
 )
 
-# Whose the store is, where several gateways could reach it: a single row, number 1. See `ownership`.
+# The owner of a store that several gateways can reach: a single row, number 1. See `ownership`.
 OWNER = Table(
     "owner",
     METADATA,

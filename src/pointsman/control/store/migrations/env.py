@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates the database of the connection that the store hands over."""
+"""Run by Alembic: migrates the database of the connection that the store provides."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Records that the store would not take as they were."""
+"""Add records that the store rejected as they were."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What was used by tag says whose key it was and who served it."""
+"""Add the owner and the provider to usage by tag."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,8 +12,8 @@ _SUMS = ("requests", "tokens_in", "tokens_out", "nano")
 
 
 def upgrade() -> None:
-    """What was counted before is nobody's. A primary key cannot be changed in SQLite: the rows move to another table,
-    and it takes the name."""
+    """Give older rows no owner. SQLite cannot change a primary key, so the rows move to another table, which takes the
+    name."""
     op.create_table(
         "usage_tags_new",
         sa.Column("hour", _BIG, primary_key=True, autoincrement=False),

@@ -1,4 +1,4 @@
-"""Costs say how they are known, attempts can be reconciled, and requests are found by their client's id."""
+"""Add the source of costs, attempts to reconcile, and the client's request id."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ _TEXTS = {"state": "kept", "source": "reserved", "team": "", "customer": "", "va
 
 
 def upgrade() -> None:
-    """What was estimated before was not told from what providers reported, and stays so."""
+    """Older estimates are indistinguishable from reported costs, and stay so."""
     op.execute("ALTER TABLE usage RENAME COLUMN unsettled_nano TO reserved_nano")
     for name in _USAGE:
         _add_number("usage", name)

@@ -1,4 +1,4 @@
-"""Which gateway keeps its books in the store."""
+"""Add the gateway that owns the store."""
 
 import sqlalchemy as sa
 from alembic import op

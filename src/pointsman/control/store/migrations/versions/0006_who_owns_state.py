@@ -1,4 +1,4 @@
-"""What providers keep, and whose it is."""
+"""Add the objects that providers store, and their owners."""
 
 import sqlalchemy as sa
 from alembic import op

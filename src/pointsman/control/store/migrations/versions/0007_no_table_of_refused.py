@@ -1,4 +1,4 @@
-"""Rejected records go to a file: the table is dropped unless it holds some."""
+"""Move rejected records to a file: the table is dropped unless it holds some."""
 
 import sqlalchemy as sa
 from alembic import op
