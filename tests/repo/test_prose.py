@@ -20,7 +20,6 @@ NOT_YET = {
     "src/pointsman/control",
     "src/pointsman/engine",
     "src/pointsman/journal",
-    "src/pointsman/link",
     "src/pointsman/money",
     "src/pointsman/providers",
     "src/pointsman/routing",

@@ -1,1 +1,1 @@
-"""The line between a worker and the control process: frames over a Unix socket."""
+"""The connection between a worker and the control process: frames over a Unix socket."""

@@ -1,4 +1,4 @@
-"""A worker's end of the line to control. Control may be away at any time: nothing here ever raises into a request."""
+"""A worker's end of the connection to control. Control may be away at any time: nothing here raises into a request."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ from pointsman.link.frames import (
 from pointsman.link.state import ASK_S, AWAY, SILENT, StateLine
 from pointsman.money.ledger import Ledger
 
-SILENT_S = 3.0  # without a word, a line that stands counts as none
+SILENT_S = 3.0  # a connection that is silent for longer counts as none
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ Answered = Callable[[Sequence[Grant] | Unable], None]
 
 
 class _Question(Struct):
-    """An ask that waits for its answer, with all who wait."""
+    """An ask that waits for its answer, with every callback that waits for it."""
 
     names: list[tuple[str, int]]
     answered: list[Answered]
@@ -52,10 +52,11 @@ class _Question(Struct):
 
 
 class LinkClient(asyncio.Protocol):
-    """Keeps the line up.
+    """Keeps the connection up.
 
-    `hello` says who this is whenever a line is made; `on_snapshot` puts the snapshot in a file into force and returns
-    its digest; `metrics` gives the worker's page; `on_line` is told when the line is made and lost.
+    `hello` returns the worker's identity for each new connection. `on_snapshot` puts the snapshot in a file into force
+    and returns its digest. `metrics` returns the worker's page. `on_line` is called when the connection is made and
+    when it is lost.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class LinkClient(asyncio.Protocol):
         self._reader = FrameReader()
         self._lost = asyncio.Event()
         self._asked: dict[int, _Question] = {}
-        self._in_flight: dict[tuple[str, int], int] = {}  # which question a counter's window is asked about in
+        self._in_flight: dict[tuple[str, int], int] = {}  # the question that asks about a counter's window
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._taking = asyncio.Lock()
@@ -90,7 +91,7 @@ class LinkClient(asyncio.Protocol):
         self.state = StateLine(self._send)
 
     async def run(self) -> None:
-        """Connect, and connect again, for ever."""
+        """Connect, and reconnect for ever."""
         failures = 0
         while True:
             self._lost = asyncio.Event()
@@ -104,18 +105,19 @@ class LinkClient(asyncio.Protocol):
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S)) - 1])
 
     def away_since(self, now: float) -> float | None:
-        """When control was heard last, if it is out of reach or silent; `None` while it is there."""
+        """Return when control was last heard, in monotonic seconds, if it is unreachable or silent; else `None`."""
         return self._heard_at if not self.is_connected or now - self._heard_at > SILENT_S else None
 
     def close(self) -> None:
-        """Give the line up. Whoever runs `run` has to cancel it."""
+        """Close the connection. The caller of `run` has to cancel it."""
         if self._transport is not None:
             self._transport.close()
 
     def ask(self, wants: Sequence[Want], answered: Answered, within_s: float | None = None) -> None:
-        """Ask for more of limits. `answered` is called once, with the grants, which the ledger has by then, or with why
-        there are none. Who asks for what is being asked for already waits for the same answer. Who asks for nothing
-        is answered as soon as control can lend; who wants nothing more of a limit learns what is left of it."""
+        """Ask for more of limits. `answered` is called once, with the grants or the reason why there are none. The
+        ledger has the grants by then. If the same windows are being asked for already, both asks share one answer. An
+        empty ask is answered as soon as control can grant leases. A want of nothing more returns the amount left of its
+        limit."""
         if not self.is_connected:
             self._loop.call_soon(answered, AWAY)
             return
@@ -126,20 +128,20 @@ class LinkClient(asyncio.Protocol):
             return
         self._number += 1
         number = self._number
-        self._send(Ask(number, list(wants)))  # first: nobody is to wait for what cannot be sent
+        self._send(Ask(number, list(wants)))  # first: no caller may wait for an ask that cannot be sent
         timer = self._loop.call_later(within_s or ASK_S, self._answer, number, SILENT)
         self._asked[number] = _Question(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
 
     def drain(self) -> None:
-        """No window is opened any more."""
+        """Stop opening windows."""
         self._is_draining = True
         self._reshare(NO_SHARE)
         self._send(Draining())
 
     def give_back(self, returns: Sequence[Return]) -> None:
-        """Give back what the ledger has taken from its leases. Where there is no line, control learns of it when there
-        is one."""
+        """Return amounts that the ledger has taken from its leases. Without a connection, control learns of it from the
+        next one."""
         self._send(GiveBack(list(returns)))
 
     # What the event loop calls.
@@ -169,7 +171,7 @@ class LinkClient(asyncio.Protocol):
             self.is_connected = False
             self._on_line(False)
 
-    # The rest is its own.
+    # Private methods.
 
     def _received(self, frame: FromControl) -> None:
         if isinstance(frame, Granted):
@@ -217,7 +219,7 @@ class LinkClient(asyncio.Protocol):
             self._send(InForce(digest))
 
     def _answer(self, number: int, answer: Sequence[Grant] | Unable) -> None:
-        """Wake all who wait for an answer."""
+        """Call every callback that waits for an answer."""
         question = self._asked.pop(number, None)
         if question is None:
             return

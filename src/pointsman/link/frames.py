@@ -1,7 +1,6 @@
 """The frames between a worker and control: a length of four bytes, big-endian, and a msgpack array with a tag.
 
-Frames arrive in order, and a connection begins with `Hello` and `Welcome`. What leases are is in
-`domain.leases`.
+Frames arrive in order, and a connection begins with `Hello` and `Welcome`. `domain.leases` describes leases.
 """
 
 import msgspec
@@ -18,7 +17,7 @@ MAX_FRAME = 64 * 1024 * 1024
 
 
 class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
-    """Who is calling, and every lease it believes to have."""
+    """The identity of the caller, and every lease that it believes it holds."""
 
     protocol: int
     slot: int
@@ -36,7 +35,7 @@ class Ask(Struct, frozen=True, array_like=True, tag=2):
 
 
 class GiveBack(Struct, frozen=True, array_like=True, tag=3):
-    """What is not needed: the answer to a recall."""
+    """Amounts of leases that the worker returns, for example after a recall."""
 
     returns: list[Return]
 
@@ -48,7 +47,7 @@ class InForce(Struct, frozen=True, array_like=True, tag=4):
 
 
 class Draining(Struct, frozen=True, array_like=True, tag=5):
-    """No new requests are taken; no window will be opened any more."""
+    """The worker takes no new requests and opens no more windows."""
 
 
 class Metrics(Struct, frozen=True, array_like=True, tag=7):
@@ -59,14 +58,14 @@ class Metrics(Struct, frozen=True, array_like=True, tag=7):
 
 
 class StateAsk(Struct, frozen=True, array_like=True, tag=8):
-    """Who owns the things with these ids, and where are they kept?"""
+    """A question for the owners of the objects with these ids, and for the places that store them."""
 
     number: int
     ids: list[str]
 
 
 class StateTold(Struct, frozen=True, array_like=True, tag=9):
-    """What this worker has learned of things that providers keep. It is in the journal too."""
+    """Changes that this worker has learned about objects stored at providers. The journal has them too."""
 
     changes: list[Change]
 
@@ -92,7 +91,7 @@ class Granted(Struct, frozen=True, array_like=True, tag=18):
 
 
 class Recall(Struct, frozen=True, array_like=True, tag=19):
-    """Others are short of these: give back what is idle. Holds the counter and the window."""
+    """Other workers have no room in these windows: return unused amounts. Holds the counter and the window."""
 
     counters: list[tuple[str, int]]
 
@@ -102,7 +101,7 @@ class Reshare(Struct, frozen=True, array_like=True, tag=20):
 
 
 class NewSnapshot(Struct, frozen=True, array_like=True, tag=21):
-    """There is a new snapshot in the file `path`."""
+    """A new snapshot is in the file `path`."""
 
     path: str
     digest: str
@@ -113,18 +112,18 @@ class MetricsAsk(Struct, frozen=True, array_like=True, tag=22):
 
 
 class Beat(Struct, frozen=True, array_like=True, tag=23):
-    """Sent every second: a control process that is stopped or stuck looks like one that has nothing to say."""
+    """Sent every second, so that a stopped or stuck control process can be told from one that has nothing to send."""
 
 
 class CannotLend(Struct, frozen=True, array_like=True, tag=24):
-    """The answer to an ask while control cannot lend, and will not in a moment."""
+    """The answer to an ask while control cannot grant leases, and will not within a moment."""
 
     number: int
     unable: Unable
 
 
 class StateAnswer(Struct, frozen=True, array_like=True, tag=25):
-    """All that is known of the things that were asked about; or why that cannot be found out."""
+    """All known records of the objects asked about, or the reason why they cannot be found."""
 
     number: int
     records: list[Record]
@@ -150,7 +149,7 @@ FROM_CONTROL = msgspec.msgpack.Decoder(FromControl)
 
 
 def encode(frame: FromWorker | FromControl) -> bytes:
-    """The frame with its length in front."""
+    """Return the frame with its length in front."""
     body = _ENCODER.encode(frame)
     return len(body).to_bytes(4, "big") + body
 

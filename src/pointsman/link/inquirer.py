@@ -1,4 +1,4 @@
-"""The admin process's end of the line to control."""
+"""The admin process's end of the connection to control."""
 
 import asyncio
 from typing import TypeVar
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pointsman.link.frames import FROM_CONTROL, FrameReader, Inquiry, Reply, encode
 
-ANSWER_S = 5.0  # while control is away, the supervisor holds its socket: nobody refuses a connection
+ANSWER_S = 5.0  # while control is away, the supervisor holds its socket, so connecting does not fail
 
 Item = TypeVar("Item")
 _ENCODER = msgspec.msgpack.Encoder()
@@ -26,7 +26,7 @@ class _Answer(Struct):
 
 
 class Inquirer(asyncio.Protocol):
-    """Sends inquiries to control. Connects with the first, and again after the line was lost."""
+    """Sends inquiries to control. Connects with the first one, and reconnects after the connection was lost."""
 
     def __init__(self, path: str) -> None:
         self._path = path

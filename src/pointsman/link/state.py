@@ -1,4 +1,4 @@
-"""A worker's questions about things that providers keep, and what it tells control of them."""
+"""A worker's questions to control about objects stored at providers, and the changes that it reports."""
 
 import asyncio
 from collections import deque
@@ -8,18 +8,18 @@ from pointsman.domain.leases import Unable
 from pointsman.domain.state import Change, Record
 from pointsman.link.frames import FromWorker, StateAnswer, StateAsk, StateTold
 
-# Control is taken to be silent after this. An answer takes 1 to 10 ms, 30 more where others are asked to give back
-# (`lessor.RECALL_S`), and on a machine whose cores are all taken one in a hundred takes over 50: a shorter time would
-# have requests refused that fit. Nobody waits while the line is down, or after a silence of `client.SILENT_S`.
+# Control counts as silent after this time. An answer takes 1 to 10 ms, or 30 ms more if other workers are asked to
+# return leases (`lessor.RECALL_S`). On a machine with all cores busy, one in a hundred takes over 50 ms: a shorter time
+# would reject requests that fit. Nothing waits while the connection is down, or after a silence of `client.SILENT_S`.
 ASK_S = 1.0
-RECENT = 2000  # changes that are told again when the line is made anew: control may not have read them yet
+RECENT = 2000  # changes that are resent on a new connection: control may not have read them yet
 
 Answered = Callable[[Sequence[Record] | Unable], None]
 AWAY, SILENT = Unable("control is away"), Unable("control does not answer")
 
 
 class StateLine:
-    """What goes over the line about state. `send` takes a frame, and loses it where there is no line."""
+    """The part of the connection that is about state. `send` takes a frame, and drops it if there is no connection."""
 
     def __init__(self, send: Callable[[FromWorker], None]) -> None:
         self._send = send
@@ -40,18 +40,18 @@ class StateLine:
         self._asked[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
 
     def tell(self, changes: Sequence[Change]) -> None:
-        """Tell control, now and again when the line is made anew."""
+        """Report changes to control, now and again on each new connection."""
         self._recent.extend(changes)
         self._send(StateTold(list(changes)))
 
     def made(self) -> None:
-        """The line stands."""
+        """Handle a new connection."""
         self.is_up = True
         if self._recent:
             self._send(StateTold(list(self._recent)))
 
     def lost(self) -> None:
-        """The line is gone."""
+        """Handle the loss of the connection."""
         self.is_up = False
         for number in list(self._asked):
             self._answer(number, AWAY)
