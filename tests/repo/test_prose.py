@@ -19,7 +19,6 @@ NOT_YET = {
     "src/pointsman/config",
     "src/pointsman/control",
     "src/pointsman/engine",
-    "src/pointsman/journal",
     "src/pointsman/money",
     "src/pointsman/providers",
     "src/pointsman/routing",

@@ -1,1 +1,1 @@
-"""Intents and outcomes: what was promised to providers and what became of it, in files that survive every process."""
+"""Intents and outcomes: reservations for attempts and their results, in files that survive every process."""

@@ -1,8 +1,8 @@
-"""Control's end of the journal: reads what workers store, while they store it and after they are gone.
+"""Control's end of the journal: reads records while their worker stores them, and after it has ended.
 
-In a live journal a frame that is not whole yet is where reading stops until it is. In a dead one it is a torn tail: it
-is cut off, since nothing after it can have been relied upon. Damage in the middle of a segment is reported, and reading
-goes on at the next frame that is whole.
+In a live journal, reading stops at an incomplete frame until it is complete. In a dead one, such a frame is a torn tail
+and is cut off: nothing after it can have been relied upon. Damage in the middle of a segment is reported, and reading
+resumes at the next complete frame.
 """
 
 import fcntl
@@ -31,20 +31,20 @@ from pointsman.journal.segments import (
     segment_path,
 )
 
-MAX_FRAME = 1 << 20  # of those that are looked for behind damage
+MAX_FRAME = 1 << 20  # of frames searched for behind damage
 
 
 class Position(Struct, frozen=True, order=True, gc=False):
-    """Where reading goes on: in which segment, and how many bytes in."""
+    """The place where reading resumes: the segment, and the offset in bytes."""
 
     segment: int = 0
     offset: int = HEADER_BYTES
 
 
 class Chunk(Struct, frozen=True, kw_only=True):
-    """Records of one segment with the bytes they begin at (`offsets`), and where reading goes on. `damage` holds what
-    was wrong on the way. `is_end` says that there is nothing more for now; without it there may be no records either.
-    """
+    """Records of one segment, the byte offsets of their frames (`offsets`), and the position where reading resumes.
+    `damage` describes the damage found. `is_end` is true if there is nothing more for now; a chunk that is not the end
+    may have no records."""
 
     segment: int
     offsets: list[int]
@@ -54,7 +54,7 @@ class Chunk(Struct, frozen=True, kw_only=True):
     damage: tuple[str, ...] = ()
 
     def before(self, end: Position) -> "Chunk":
-        """What of it begins before a position."""
+        """Return the part of this chunk that begins before a position."""
         if self.end <= end:
             return self
         count = bisect_left(self.offsets, end.offset) if self.segment == end.segment else 0
@@ -62,18 +62,18 @@ class Chunk(Struct, frozen=True, kw_only=True):
 
 
 class JournalReader:
-    """One journal. Raises `SegmentError` for files that are not a journal's, or a newer version's."""
+    """One journal. Raises `SegmentError` for files that are not a journal's, or that a newer version wrote."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         slot, _, epoch = folder.name.partition("-")
         self.slot, self.epoch = int(slot), int(epoch)
-        self.scopes: dict[int, ChargeScope] = {}  # of the segment that is being read
+        self.scopes: dict[int, ChargeScope] = {}  # of the segment being read
         self._segment = -1
         self._data: mmap.mmap | None = None
 
     def is_live(self) -> bool:
-        """Whether its writer still is: the kernel frees a dead one's lock."""
+        """Return whether the writer is alive: the kernel frees a dead process's lock."""
         try:
             fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -87,7 +87,7 @@ class JournalReader:
         return False
 
     def read(self, position: Position, max_records: int, *, is_live: bool) -> Chunk:
-        """The next records from `position` on. `is_live` as found out *before* reading."""
+        """Return the next records from `position` on. `is_live` must have been determined *before* reading."""
         damage: list[str] = []
         segment, offset = position.segment, position.offset
         data = self._open(segment, offset, damage)
@@ -107,14 +107,14 @@ class JournalReader:
             end = Position(segment, offset)
             if len(records) >= max_records:
                 break
-            # Nothing, or nothing whole: the end of the segment, or for now, unless there is more behind it.
+            # No complete frame: the end of the segment, or the end for now, unless there is more behind it.
             length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
             if length == END:
                 end = Position(segment + 1)
                 break
             following = self._behind(data, end, length, damage, is_live=is_live)
             if following is None:
-                continue  # it was written meanwhile
+                continue  # the frame was written meanwhile
             if following == end:
                 is_end = True
                 break
@@ -125,8 +125,8 @@ class JournalReader:
         return Chunk(segment=segment, offsets=offsets, records=records, end=end, is_end=is_end, damage=tuple(damage))
 
     def _take(self, data: mmap.mmap | bytes, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
-        """Take up to so many frames that are whole. Returns where the first that was not taken begins. It runs for
-        every record there is, so there is no line in it that is not needed."""
+        """Append up to `count` complete frames. Return the offset of the first frame not taken. This loop runs for
+        every record, so each line in it matters for speed."""
         unpack, decode, size = FRAME.unpack_from, DECODER.decode, len(data)
         last = size - FRAME_BYTES
         for _ in range(count):
@@ -154,8 +154,8 @@ class JournalReader:
     def _behind(
         self, data: mmap.mmap, at: Position, length: int, damage: list[str], *, is_live: bool
     ) -> Position | None:
-        """Where reading goes on when there is no whole frame at a position, which had this length in front: there, when
-        that is the end for now. `None` when it was written meanwhile."""
+        """Return the position where reading resumes when there is no complete frame at `at`, whose length field was
+        `length`. Return `at` if that is the end for now, and `None` if the frame was written meanwhile."""
         segment, offset = at.segment, at.offset
         where = f"{segment_path(self.folder, segment)} at byte {offset}"
         is_over = self._is_in_use(segment + 1)
@@ -175,7 +175,7 @@ class JournalReader:
         return at
 
     def backlog_bytes(self, position: Position) -> int:
-        """How much there may be to read from `position` on: whole segments but for the present one."""
+        """Return the bytes of journal to read from `position` on: whole segments, without the present one."""
         return sum(
             segment_path(self.folder, number).stat().st_size
             for number in segment_numbers(self.folder)
@@ -183,18 +183,18 @@ class JournalReader:
         )
 
     def remove_before(self, segment: int) -> None:
-        """Delete segments that are read and safe."""
+        """Delete segments whose records are safely stored."""
         for number in segment_numbers(self.folder):
             if number < segment:
                 segment_path(self.folder, number).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete the journal: all of it is read and safe, and its writer is gone."""
+        """Delete the journal: all of it is safely stored, and its writer has ended."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def set_aside(self) -> None:
-        """Keep a damaged journal for somebody to look at, under a name that nobody reads."""
+        """Quarantine a damaged journal for inspection, under a name that no reader opens."""
         self.close()
         self.folder.rename(self.folder.with_name(f"damaged-{self.folder.name}"))
 
@@ -205,7 +205,7 @@ class JournalReader:
         self._segment = -1
 
     def _is_in_use(self, segment: int) -> bool:
-        """Whether anything was written to a segment, so that all before it are over."""
+        """Return whether anything was written to a segment, so that all segments before it are complete."""
         try:
             with segment_path(self.folder, segment).open("rb") as file:
                 file.seek(HEADER_BYTES)
@@ -214,8 +214,8 @@ class JournalReader:
             return False
 
     def _open(self, segment: int, offset: int, damage: list[str]) -> mmap.mmap | None:
-        """The segment in memory, with the scopes that were defined in it before `offset`. What is wrong with its header
-        is added to `damage`."""
+        """Map the segment into memory, and load the scopes defined in it before `offset`. Append faults of its header
+        to `damage`."""
         if self._segment == segment and self._data is not None:
             return self._data
         path = segment_path(self.folder, segment)
@@ -250,7 +250,7 @@ class JournalReader:
 
     @staticmethod
     def _record(data: mmap.mmap, start: int, length: int, checksum: int) -> Record | None:
-        """The record whose payload begins at `start`; `None` when it is not whole."""
+        """Return the record with its payload at `start`, or `None` if the record is incomplete."""
         payload = data[start : start + length]
         if len(payload) < length or crc32(payload) != checksum:
             return None
@@ -261,7 +261,7 @@ class JournalReader:
         return record
 
     def _resume(self, data: mmap.mmap, offset: int) -> int | None:
-        """Where the next whole frame behind damage begins."""
+        """Return the offset of the next complete frame behind damage."""
         written = len(data[offset:].rstrip(b"\0"))
         for at in range(offset + 4, offset + written, 4):
             if at + FRAME_BYTES > len(data):
@@ -272,7 +272,7 @@ class JournalReader:
         return None
 
     def _cut(self, segment: int, offset: int, damage: list[str]) -> None:
-        """Put zeros from `offset` on, as if nothing had been begun there."""
+        """Overwrite the segment with zeros from `offset` on, as if nothing had been written there."""
         self.close()
         try:
             with segment_path(self.folder, segment).open("r+b") as file:
@@ -284,7 +284,7 @@ class JournalReader:
 
 
 def discover(journals: Path) -> list[JournalReader]:
-    """All journals in a folder, the oldest first."""
+    """Return all journals in a folder, the oldest first."""
     if not journals.is_dir():
         return []
     folders = [path for path in journals.iterdir() if path.is_dir() and path.name.replace("-", "").isdigit()]

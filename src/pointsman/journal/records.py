@@ -1,8 +1,8 @@
 """The records of the journal, msgpack arrays with a tag in front.
 
-Everything that is charged is here: control derives spend from these records alone. A record is never changed; fields
-may be added at the end, with a default. A number that was read by an older version must keep its meaning: a change of
-meaning needs a new `FORMAT`.
+Control derives spend from these records alone, so every charge is in them. A record is never changed; fields may be
+added at the end, with a default. A field must keep the meaning that older versions know: a change of meaning needs a
+new `FORMAT`.
 """
 
 import msgspec
@@ -12,8 +12,8 @@ FORMAT = 1
 
 
 class CounterRef(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A counter that a scope's attempts count in, with what it takes to find the window of a moment: `zone` is a name
-    of the tz database, empty for UTC."""
+    """A counter that a scope's attempts count in, with the fields needed to find the window of a moment. `zone` is a
+    name of the tz database, empty for UTC."""
 
     counter: str
     metric: str  # of `Metric`
@@ -24,7 +24,8 @@ class CounterRef(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
 
 class ChargeScope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
-    """Who pays and who is paid, under a number that later records of the same segment use. Written once a segment."""
+    """The owner and the provider of a charge, under a number that later records of the same segment use. Written once a
+    segment."""
 
     number: int
     virtual_key: str | None
@@ -38,9 +39,9 @@ class ChargeScope(Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=
 
 
 class Intent(Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """Written before bytes leave for the provider. `at` is in Unix seconds and decides the windows. `nano` and `tokens`
-    are reserved: upper bounds. The attempt's id is `request_id`, a dash and `ordinal`, which counts from 1; a counter
-    that does not count attempts counts a request at ordinal 1."""
+    """Written before bytes are sent to the provider. `at` is in Unix seconds and decides the windows. `nano` and
+    `tokens` are the reserved upper bounds. The attempt's id is `request_id`, a dash and `ordinal`, which counts from 1.
+    A counter that does not count attempts counts a request at ordinal 1."""
 
     scope: int
     request_id: str
@@ -51,11 +52,11 @@ class Intent(Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Outcome(Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """Written once for each intent whose worker lived on. `nano` is what budgets count, in the windows of the intent.
-    `outcome` is `ok` or the code of the failure, `source` a value of `UsageSource`, which older versions called
-    `counted` where it is `estimated`. `is_priced` is false where no price is known. `tokens` is what limits of tokens
-    count, -1 for the sum of those in and out: it differs where nobody said what was used, so that limits hold all that
-    was reserved. `cost` is what it cost, as far as is known, -1 for `nano`."""
+    """Written once for each intent, unless the worker died before. `nano` is the amount that budgets count, in the
+    windows of the intent. `outcome` is `ok` or the code of the failure. `source` is a value of `UsageSource`; older
+    versions wrote `counted` for `estimated`. `is_priced` is false if no price is known. `tokens` is the amount that
+    limits of tokens count, -1 for the sum of input and output. It differs if no usage was reported, so that limits hold
+    the whole reservation. `cost` is the known cost in nano-dollars, -1 for `nano`."""
 
     scope: int
     request_id: str
@@ -82,14 +83,14 @@ class Outcome(Struct, frozen=True, array_like=True, tag=3, gc=False):
 
 
 class RequestDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """A request and its decision, as the request log has it: one JSON object."""
+    """A request and its decision, as in the request log: one JSON object."""
 
     record: bytes
 
 
 class Kept(Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """What became known of things that the scope's provider keeps under its key `key`, for the scope's team or virtual
-    key: `told` holds how (`domain.state`), kind and id of each. Written before the client hears of it, so before the
+    """Changes to objects that the scope's provider stores under its key `key`, for the scope's team or virtual key.
+    `told` holds how (`domain.state`), kind and id of each. Written before the client sees the answer, so before the
     outcome of an attempt whose stream goes on."""
 
     scope: int
@@ -110,7 +111,7 @@ def attempt_id(request_id: str, ordinal: int) -> str:
 
 
 def amount(ref: CounterRef, ordinal: int, nano: int, tokens: int) -> int:
-    """What an attempt with these sums counts in a counter."""
+    """Return the amount that an attempt with these sums counts in a counter."""
     if ref.metric == "usd":
         return nano
     if ref.metric == "tokens":

@@ -1,12 +1,12 @@
-"""Segment files: preallocated, mapped into memory, and written so that a reader never takes half a frame for a whole.
+"""Segment files: preallocated, mapped into memory, and written so that a reader never accepts half a frame.
 
-    header   8 bytes magic, u32 format, u32 slot, u64 epoch, u32 number of the segment, u32 CRC-32 of what precedes
+    header   8 bytes magic, u32 format, u32 slot, u64 epoch, u32 number of the segment, u32 CRC-32 of all before
     frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes, which keeps the next length in one word
     end      a length of 0xFFFFFFFF: the writer has gone on to the next segment
 
-All numbers are little-endian. A length of zero is where the writer is now. Stores into a shared mapping outlive the
-process that made them, and cost no system call. The space is reserved when the file is made, so a full disk shows there
-and not as a signal in the middle of a store.
+All numbers are little-endian. A length of zero marks the writer's present place. Stores into a shared mapping outlive
+their process and cost no system call. The space is reserved when the file is made. So a full disk is noticed there, and
+not as a signal in the middle of a store.
 """
 
 import mmap
@@ -30,11 +30,11 @@ LENGTH = struct.Struct("<I")
 
 
 class SegmentError(Exception):
-    """A segment file that cannot be read. The message says which and why."""
+    """A segment file that cannot be read. The message names the file and the reason."""
 
 
 class DamagedHeaderError(SegmentError):
-    """A header that says nothing. The frames behind it have checksums of their own."""
+    """A header that cannot be used. The frames behind it have checksums of their own."""
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -42,7 +42,7 @@ def segment_path(folder: Path, number: int) -> Path:
 
 
 def segment_numbers(folder: Path) -> list[int]:
-    """The numbers of the segments in a folder, ascending."""
+    """Return the numbers of the segments in a folder, ascending."""
     return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
 
 
@@ -60,12 +60,13 @@ def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.
         os.close(fd)
     head = _HEADER.pack(MAGIC, FORMAT, slot, epoch, number)
     data[4:HEADER_BYTES] = head[4:] + _CRC.pack(crc32(head))
-    data[:4] = head[:4]  # last: as long as they are zero, the segment is being made
+    data[:4] = head[:4]  # last: while these bytes are zero, the segment is being made
     return data
 
 
 def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
-    """Slot, epoch and number. Raises `SegmentError`, and `DamagedHeaderError` where what follows may be whole."""
+    """Return slot, epoch and number. Raises `SegmentError`, or `DamagedHeaderError` if the frames behind the header may
+    be complete."""
     if len(data) < HEADER_BYTES:
         raise DamagedHeaderError(f"{path} is too short to be a segment of a journal")
     magic, version, slot, epoch, number = _HEADER.unpack_from(data)

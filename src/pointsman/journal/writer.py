@@ -1,11 +1,11 @@
 """The worker's end of the journal.
 
-An intent is stored before bytes leave for a provider, an outcome when the attempt is over. Both are in the file as soon
-as the call returns: what the process does next, or whether it is still there, changes nothing. Where the end of the
-machine is to be survived too, a thread has the disk keep what was stored, in groups, at most `SYNC_S` later.
+An intent is stored before bytes are sent to a provider, an outcome when the attempt is over. Both are in the file as
+soon as the call returns, and survive the end of the process. To survive the end of the machine too, a thread syncs
+stored records to the disk in groups, at most `SYNC_S` later.
 
-When no segment can be made (disk full, limit reached) intents are refused, loudly, until one can; outcomes of attempts
-that are already out are kept in memory meanwhile, and records of requests are dropped and counted.
+When no segment can be made (disk full, limit reached), intents are refused and the trouble is reported, until one can
+be. Meanwhile, outcomes of attempts already sent stay in memory, and records of requests are dropped and counted.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ MAX_BYTES = 8 * 1024 * 1024 * 1024
 RETRY_S = 1.0
 SYNC_S = 0.05
 MAX_KEPT = 100_000  # outcomes in memory
-KEEP_FREE = 256 * 1024  # of the last segment there is room for: left to outcomes
+KEEP_FREE = 256 * 1024  # of the last available segment: reserved for outcomes
 _LENGTH_BYTES = LENGTH.size
 _pack = LENGTH.pack  # of checksums, too
 
@@ -50,8 +50,8 @@ def folder_name(slot: int, epoch: int) -> str:
 class JournalWriter:
     """One worker's journal. All methods belong to one thread; another makes the next segment ahead of time.
 
-    `on_trouble` is called from that other thread with a message when segments cannot be made any more, and with `None`
-    when they can again. Raises `OSError` when not even the first can be made.
+    `on_trouble` is called from that other thread: with a message when segments can no longer be made, and with `None`
+    when they can again. Raises `OSError` if the first segment cannot be made.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class JournalWriter:
         self._slot, self._epoch, self._size, self._max_bytes = slot, epoch, segment_bytes, max_bytes
         self._on_trouble = on_trouble
         self._encode = ENCODER.encode
-        # Under another name first: a journal without a lock would be taken for a dead worker's.
+        # Under another name first: a journal without a lock would look like a dead worker's.
         making = journals / f".{self.name}"
         making.mkdir(parents=True, mode=0o700)
         self._lock = os.open(making / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -86,11 +86,11 @@ class JournalWriter:
             shutil.rmtree(making, ignore_errors=True)
             raise
         self._at = HEADER_BYTES
-        self._room = segment_bytes - LENGTH.size  # for the mark of the end
+        self._room = segment_bytes - LENGTH.size  # for the end mark
         self._defined: set[int] = set()
         self._kept: deque[tuple[ChargeScope, bytes]] = deque()
         self._next: mmap.mmap | None = None
-        self._synced = (0, 0)  # segment and place up to which all is on the disk
+        self._synced = (0, 0)  # segment and offset up to which all is on the disk
         self._ending = threading.Event()
         self._syncer = threading.Thread(target=self._keep_synced, name="journal-sync", daemon=True)
         self._is_synced = is_synced
@@ -103,18 +103,18 @@ class JournalWriter:
         self._maker.start()
 
     def intent(self, scope: ChargeScope, request_id: str, ordinal: int, at: float, nano: int, tokens: int) -> None:
-        """Raises `JournalUnavailable`; then nothing was stored."""
+        """Store an intent. Raises `JournalUnavailable`; then nothing was stored."""
         if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
             self._store_kept()
             if self._kept or (self.trouble is not None and self._at + KEEP_FREE > self._room):
                 raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
-        encode = self._encode  # so, and not called as if it were a method, it is quicker to find
+        encode = self._encode  # a local name is found faster than a method
         record = encode(Intent(scope.number, request_id, ordinal, at, nano=nano, tokens=tokens))
         if not self._store(record, scope):
             raise JournalUnavailable(self.trouble or f"{self.folder} has no room yet")
 
     def store(self, scope: ChargeScope, what: Outcome | Kept) -> None:
-        """Never fails: what finds no room is kept until there is some."""
+        """Store a record. Never fails: a record without room is kept in memory until there is some."""
         encode = self._encode
         record = encode(what)
         if self._kept or not self._store(record, scope):
@@ -122,14 +122,14 @@ class JournalWriter:
             self._store_kept()
 
     def request(self, record: bytes) -> None:
-        """The record of a request, as JSON. Dropped where there is no room."""
+        """Store the record of a request, as JSON, or drop it if there is no room."""
         encode = self._encode
         if self._kept or not self._store(encode(RequestDone(record)), None):
             self.dropped += 1
 
     def sync(self) -> None:
-        """Have all that was stored before survive the machine. Takes as long as the disk; for one thread at a time.
-        Raises `OSError`."""
+        """Sync all records stored so far to the disk, so that they survive the machine. Takes as long as the disk; only
+        one thread may call it at a time. Raises `OSError`."""
         number, at = self._number, self._at
         if (number, at) == self._synced:
             return
@@ -145,7 +145,7 @@ class JournalWriter:
         self._synced = number, at
 
     def close(self) -> None:
-        """Give the lock up: the journal is whole."""
+        """Release the lock: the journal is complete."""
         self._is_closed = True
         self._wanted.set()
         self._maker.join(timeout=5)
@@ -162,7 +162,7 @@ class JournalWriter:
         os.close(self._lock)
 
     def _store(self, record: bytes, scope: ChargeScope | None) -> bool:
-        """Put a record behind the last, with the scope it needs in front. False when there is no room."""
+        """Append a record, preceded by the scope it needs. Return false if there is no room."""
         if scope is not None and scope.number not in self._defined:
             if not self._store(self._encode(scope), None):
                 return False
@@ -177,12 +177,12 @@ class JournalWriter:
             return self._store(record, scope)
         data = self._data
         data[at + _LENGTH_BYTES : payload + length] = _pack(crc32(record)) + record
-        data[at : at + _LENGTH_BYTES] = _pack(length)  # last: now it is there
+        data[at : at + _LENGTH_BYTES] = _pack(length)  # last: this makes the frame visible
         self._at = end
         return True
 
     def _turn(self) -> bool:
-        """Go on in the next segment, if it has been made."""
+        """Turn to the next segment, if it has been made."""
         following = self._next
         if following is None:
             self._wanted.set()
@@ -207,7 +207,7 @@ class JournalWriter:
             self._kept.popleft()
 
     def _keep_synced(self) -> None:
-        """A thread of its own: group what is stored, and have the disk keep it."""
+        """Sync stored records to the disk in groups. Runs in a thread of its own."""
         while not self._ending.wait(SYNC_S):
             if not self._sync_or_tell():
                 self._ending.wait(RETRY_S)
@@ -221,7 +221,7 @@ class JournalWriter:
         return True
 
     def _make_segments(self) -> None:
-        """The other thread: whenever the next segment is wanted, make it; while it cannot be made, try again."""
+        """Make the next segment whenever it is wanted, and retry while it cannot be made. Runs in the other thread."""
         while True:
             self._wanted.wait()
             self._wanted.clear()
