@@ -1,1 +1,1 @@
-"""The decision core: pure functions from what is asked and what is known to what will be tried."""
+"""The decision core: pure functions from a request and the known state to a plan of attempts."""

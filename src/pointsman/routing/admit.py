@@ -1,4 +1,4 @@
-"""Who may come in: from the credential a client presents to a grant or a refusal."""
+"""Admission: from a client's credential to its rights or a refusal."""
 
 from msgspec import Struct
 
@@ -9,7 +9,7 @@ from pointsman.domain.snapshots import Snapshot
 
 
 class Admission(Struct, frozen=True):
-    """What was granted. `virtual_key` is `None` in open mode without a key."""
+    """The result of an admission. `virtual_key` is `None` in open mode without a key."""
 
     virtual_key: VirtualKey | None = None
 
@@ -20,8 +20,9 @@ REFUSED = Failure(failures.UNKNOWN_KEY, "no valid virtual key was presented; sen
 
 
 def admit(credential: bytes | None, snapshot: Snapshot) -> Admission | Failure:
-    """`credential` is the SHA-256 of the presented key. One message for every cause: it must not help guessing. That a
-    key has expired (`check_time`) only its holder learns."""
+    """Return the admission of a credential, the SHA-256 of the presented key. Every cause of a refusal has the same
+    message, which must not help guessing. Only the holder of an expired key learns that it has expired
+    (`check_time`)."""
     known = snapshot.virtual_keys.get(credential) if credential is not None else None
     if known is not None:
         return Admission(known)
@@ -31,6 +32,6 @@ def admit(credential: bytes | None, snapshot: Snapshot) -> Admission | Failure:
 
 
 def check_time(key: VirtualKey | None, now_unix_s: float) -> Failure | None:
-    """The refusal of a key that has expired."""
+    """Return the refusal of a key that has expired."""
     is_over = key is not None and key.expires_at is not None and now_unix_s >= key.expires_at
     return EXPIRED if is_over else None

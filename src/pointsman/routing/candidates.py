@@ -1,4 +1,5 @@
-"""The candidates for a call before any policy looks at them: by the name it asks for, as its virtual key has them."""
+"""The candidates for a call before any policy sees them: by the requested name, with the settings of the virtual
+key."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,8 +17,8 @@ Resolve = Callable[[str], PublicModel | None]
 
 
 def find_candidates(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
-    """Everything that could serve the call by its name: the public name's targets, else the provider it names, else
-    whatever serves a bare name; and the fallbacks the request or the public name declare."""
+    """Return every candidate for the call by its name. These are the public name's targets, else the provider it names,
+    else all that serve a bare name. The fallbacks of the request or of the public name come with them."""
     public = snapshot.models.get(call.model)
     configured = public
     if public is None and call.head.provider is None:
@@ -93,7 +94,7 @@ def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot, resolve: Resolv
 
 
 def model_not_found(model: str, snapshot: Snapshot, param: str) -> Failure:
-    """The 404 for a name that stands for nothing, with what would have worked."""
+    """Return the 404 for an unknown name, with names that would have worked."""
     names = listed(snapshot.models) or "none"
     message = (
         f"the model {model!r} does not exist here. Public names: {names}. "
@@ -103,14 +104,14 @@ def model_not_found(model: str, snapshot: Snapshot, param: str) -> Failure:
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """The first of the names, and how many more there are."""
+    """Return the first of the names, and the number of the others."""
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return ", ".join(ordered[:limit]) + more
 
 
 def limited_by(key: VirtualKey, named: Named) -> Named:
-    """The candidates as a virtual key that has a say in them has them: with its keys, its weights and its strategy."""
+    """Return the candidates with the keys, the weights and the strategy of a virtual key that sets them."""
     candidates, strategy, source = named
     candidates = _with_keys_of(key, candidates)
     strategy = key.strategy or strategy
@@ -121,8 +122,8 @@ def limited_by(key: VirtualKey, named: Named) -> Named:
 
 
 def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates with the weights of a key's providers, which the targets at one provider share as their own
-    weights say."""
+    """Return the candidates with the weights of a key's providers. The targets at one provider share its weight in
+    proportion to their own weights."""
     totals: dict[str, float] = {}
     for item in candidates:
         totals[item.endpoint.name] = totals.get(item.endpoint.name, 0.0) + item.weight
@@ -138,8 +139,8 @@ def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candi
 
 
 def _with_keys_of(key: VirtualKey, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """The candidates with no other keys of their providers than those that a virtual key may use. So no attempt can be
-    made with another one."""
+    """Return the candidates with only those keys of their providers that a virtual key may use. So no attempt can use
+    another one."""
     if all(entry.keys is None for entry in key.entries.values()):
         return candidates
     kept: list[Candidate] = []

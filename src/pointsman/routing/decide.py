@@ -1,4 +1,4 @@
-"""From a call to a plan: candidates, policies, order, and the reason for everything left out."""
+"""From a call to a plan: candidates, policies, order, and the reason for every candidate left out."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ from pointsman.routing.view import Dice, View
 
 
 def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
-    """The plan for one call, or the refusal the client gets.
+    """Return the plan for one call, or the refusal for the client.
 
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
@@ -64,8 +64,8 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
 
 
 def _forbidden(key: VirtualKey, call: Call) -> Failure | None:
-    """The refusal of what the client itself asks for, if its key does not let it. What the configuration declares
-    behind a public name is the operator's choice."""
+    """Return the refusal of the client's own choice, if its key forbids it. Targets that the configuration declares
+    behind a public name are the operator's choice."""
     if not _may_ask(key, call.model):
         return _not_allowed(key, f"the model {call.model!r}" if call.model else "a path that names no model", "model")
     for index, name in enumerate(call.fallbacks):
@@ -92,7 +92,7 @@ _UNAVAILABLE = {
 
 
 def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
-    """The refusal of a call for whose every candidate there is a verdict. `now` is in monotonic seconds."""
+    """Return the refusal of a call that has a verdict for every candidate. `now` is in monotonic seconds."""
     said = "; ".join(f"{verdict.candidate.rstrip('/')}: {verdict.reason.message}" for verdict in verdicts)
     asked = repr(model) if model else "a call that names no model"
     codes = {verdict.reason.code for verdict in verdicts}
@@ -114,8 +114,8 @@ def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure
 
 
 def _over_limits(asked: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
-    """402 where only a budget stands in the way, which no retry will mend; 429 where a rate limit does, with the time
-    to wait where waiting helps."""
+    """Return a 402 if only a budget prevents the call, since no retry helps. Return a 429 if a rate limit does, with
+    the time to wait if waiting helps."""
     rates = [verdict.reason for verdict in verdicts if verdict.reason.code == "over_rate_limit"]
     message = f"no limit has room for this request ({asked}): {said}"
     if not rates:
@@ -125,6 +125,6 @@ def _over_limits(asked: str, verdicts: Sequence[Verdict], said: str, now: float)
 
 
 def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:
-    """The plan with a candidate left out after all."""
+    """Return the plan without a candidate, which gets a verdict instead."""
     choices = tuple(choice for choice in plan.choices if choice.candidate is not item)
     return replace(plan, choices=choices, verdicts=(*plan.verdicts, verdict))

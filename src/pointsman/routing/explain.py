@@ -1,11 +1,11 @@
-"""A plan as data and as text. Headers, logs and the command line print this and nothing of their own."""
+"""A plan as data and as text. Headers, logs and the command line print only this."""
 
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan
 
 
 def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
-    """The decision as JSON-ready data."""
+    """Return the decision as JSON-ready data."""
     if isinstance(decision, Failure):
         return {
             "refused": {
@@ -45,7 +45,7 @@ def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
 
 
 def as_lines(decision: Plan | Failure, now: float) -> list[str]:
-    """The decision for a person to read."""
+    """Return the decision as lines for a person to read."""
     if isinstance(decision, Failure):
         return [f"refused: {decision.kind.status} {decision.kind.code}: {decision.message}"]
     limits = f"at most {decision.max_attempts} attempts within {decision.deadline - now:g} s"

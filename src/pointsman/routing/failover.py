@@ -1,21 +1,21 @@
-"""What to do next: the rule behind retries and failover, a pure function of the plan and what was tried.
+"""The rule behind retries and failover: a pure function from a plan and its past attempts to the next step.
 
-The commit rule: all of this happens before anything of an answer reached the client. Once an answer is committed the
-engine no longer asks.
+The commit rule: all of this happens before any part of an answer reached the client. Once an answer is committed, the
+engine calls this module no more.
 
 By the class of the last failure:
 
     provider     another provider at once; else another model of the same; else the same again after a pause
     quota        another key, else another provider, at once; wait when only quota blocks
     credential   another key, else another provider, at once
-    request      give up, except for failures a declared fallback is there for, or that say nothing of other targets
+    request      give up, unless a declared fallback covers the failure, or it does not concern other targets
     gateway      another candidate: this gateway could not reach the one it tried
     client       give up
 
-The first try at a candidate is always free: nobody who could serve is left unasked. What spends a token of the retry
-budgets is a repeat, an attempt at a candidate that has failed for this request already. `max_attempts` bounds first
-tries and repeats together. Other keys of a candidate whose key was refused are bounded by it too, but counted apart.
-A plan may be old by the time of its second attempt, so breakers and blocks are looked at again.
+The first try at a candidate is always free, so every usable candidate is tried. Only a repeat spends a token of the
+retry budgets: an attempt at a candidate that has failed for this request already. `max_attempts` bounds first tries and
+repeats together. Other keys of a candidate whose key was refused are bounded by it too, but counted apart. A plan may
+be old by the time of its second attempt, so breakers and blocks are checked again.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -31,17 +31,17 @@ from pointsman.routing.decide import nothing_left
 from pointsman.routing.health import block_on, subject
 from pointsman.routing.view import View
 
-# That one target lacks a model or an operation says nothing of the next one.
+# A target's lack of a model or an operation does not concern the next target.
 LACKING = frozenset({failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_UNSUPPORTED})
 
-# The provider has seen nothing of a request that failed in one of these ways.
+# The provider has received no part of a request that failed in one of these ways.
 NEVER_SENT = frozenset(
     {failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failures.DNS_FAILED, failures.TLS_FAILED}
     | {failures.OVERLOADED_GATEWAY}
 )
 
-# The provider was at work when these came about, so each of them may be charged, and a fault of form is most likely the
-# same the next time: a candidate is asked again once.
+# The provider was at work before these failures, so each may be charged, and a malformed answer is likely to recur. So
+# a candidate is retried once.
 REPEATED_ONCE = frozenset(
     {failures.MALFORMED_ANSWER, failures.TRUNCATED, failures.COMMIT_TIMEOUT, failures.STALLED}
     | {failures.STREAM_TOO_LONG}
@@ -49,9 +49,9 @@ REPEATED_ONCE = frozenset(
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
-MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below what overflows a float
+MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below an overflow of a float
 
-ROOM_S = 0.5  # how long a request waits for reservations to be settled for less
+ROOM_S = 0.5  # the longest wait of a request for others to settle for less than they reserved
 ROOM_PAUSE_S = 0.05
 
 Pair = tuple[Choice, ProviderKey]
@@ -76,16 +76,16 @@ _MOVES_ON = frozenset({Fault.PROVIDER, Fault.GATEWAY})
 
 
 def cause_of(kind: Kind) -> str | None:
-    """What a failure is called in `failover.fallback_on`; `None` where no fallback could be for it."""
+    """Return the name of a failure in `failover.fallback_on`; `None` if no fallback can be for it."""
     return _CAUSES.get(kind) or _CAUSES_BY_FAULT.get(kind.fault)
 
 
 def next_step(plan: Plan, progress: Progress, view: View, now: float) -> Step:
-    """The next step of a plan, given its progress. Times are monotonic seconds. A choice that is `due` is tried now,
-    whatever others have met with meanwhile.
+    """Return the next step of a plan, given its progress. Times are monotonic seconds. A choice that is `due` is tried
+    now, regardless of other failures since.
 
-    Always terminates: each `Try` adds to the history, which `plan.max_attempts` bounds, the waits lie within the
-    deadline, and rounds end after `ROOM_S`, but for one more with shorter answers.
+    This always terminates. Each `Try` adds to the history, which `plan.max_attempts` bounds, and the waits lie within
+    the deadline. Rounds end after `ROOM_S`, except for one more with shorter answers.
     """
     if progress.running:
         return _IN_PROGRESS if plan.hedge_after_s is None else _hedge(plan, progress, view, now)
@@ -118,8 +118,9 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
 
 
 def _beside_left_out(plan: Plan, progress: Progress, view: View, now: float) -> Step:
-    """The next step of a round in which limits had no room for some candidates. If nothing else is left, they are
-    considered anew: while others may settle for less than they reserved, and then once more for a shorter answer."""
+    """Return the next step of a round in which limits had no room for some candidates. If no other candidate is left,
+    they are considered again. This lasts while others may settle for less than they reserved; then one more round
+    accepts a shorter answer."""
     left_out = progress.left_out
     gone = {one.candidate for one in left_out}
     choices = tuple(choice for choice in plan.choices if choice.candidate not in gone)
@@ -138,8 +139,8 @@ def _beside_left_out(plan: Plan, progress: Progress, view: View, now: float) -> 
 
 
 def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
-    """A second attempt beside one that takes long, at the best candidate that was not tried yet. A pinned call has
-    none: it may act twice."""
+    """Return a second attempt beside a slow one, at the best candidate that was not tried yet. A pinned call has none:
+    it may act twice."""
     running, history = progress.running, progress.history
     first = running[0]
     if plan.hedge_after_s is None or plan.pinned or len(running) > 1 or first.has_committed:
@@ -161,14 +162,14 @@ def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
 
 
 def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:
-    """Whether an attempt at this candidate spends a token: one that has failed already, for what is not its key's
+    """Return whether an attempt at this candidate spends a token: it has failed already, and its key was not at
     fault."""
     return any(attempt.candidate == candidate and _fault(attempt) in _MOVES_ON for attempt in history)
 
 
 def _counts(history: Sequence[PastAttempt]) -> tuple[int, int]:
-    """How many attempts count in `max_attempts`, and how many were made with another key of a candidate only because
-    one was refused."""
+    """Return the number of attempts that count in `max_attempts`, and the number of rotations. A rotation uses another
+    key of a candidate only because one was refused."""
     rotations = 0
     tried: set[str] = set()
     keys: set[tuple[str, str]] = set()
@@ -202,7 +203,7 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
     if choices and not view.key_blocks:
         best = choices[0]
         if best.candidate.provenance != "fallback" and best.keys:
-            return _try(plan, (), (best, best.keys[0]), view, now)  # as nearly always
+            return _try(plan, (), (best, best.keys[0]), view, now)  # the usual case
     if not plan.routing.failover.fallback_on >= _TRANSIENT:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
@@ -215,17 +216,17 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
 
 
 def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, now: float) -> Try:
-    """An attempt gets at most half of what remains while another candidate is left to try, and where the answer is not
-    streamed, no more than is said for such answers. A stream that does not begin in time is left for another candidate
-    while there is one that can be asked. A pinned call has none after a timeout, which comes when its bytes were
-    sent."""
+    """Return an attempt with its timeouts. It gets at most half of the remaining time while another candidate is left
+    to try. If the answer is not streamed, it gets no more than the limit for such answers. A stream that does not begin
+    in time is abandoned while another candidate is usable. A pinned call has no other candidate after a timeout, since
+    its bytes were sent by then."""
     choice, key = chosen
     remaining_s = plan.deadline - now
     choices, item = plan.choices, choice.candidate
     second = choices[1].candidate if len(choices) > 1 else item
     if history or second.id == item.id or second.provenance == "fallback":
         has_other = len(choices) > 1 and _has_other(plan, history, chosen)
-    else:  # as nearly always
+    else:  # the usual case
         has_other = not plan.pinned and plan.max_attempts > 1
     timeout_s = remaining_s / 2 if has_other else remaining_s
     timeouts = plan.routing.timeouts
@@ -247,8 +248,8 @@ def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, n
 def _has_other(
     plan: Plan, history: Sequence[PastAttempt], pair: Pair, view: View | None = None, at: float = 0.0
 ) -> bool:
-    """Whether a candidate could still be tried for the first time if this attempt timed out. With a `view`, one that
-    can be asked at that time, as far as is known now. Every request comes here, so little is made for the first try."""
+    """Return whether a candidate could still be tried for the first time if this attempt timed out. With a `view`, it
+    must be usable at that time, by present knowledge. Every request calls this, so the first try allocates little."""
     if plan.pinned:
         return False
     item, key = pair[0].candidate, pair[1]
@@ -278,12 +279,12 @@ def _has_other(
 
 
 def _is_there(plan: Plan, choice: Choice, view: View, at: float) -> bool:
-    """Whether a candidate can be asked at that time, as far as is known now."""
+    """Return whether a candidate is usable at that time, by present knowledge."""
     return not _is_avoided(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
 
 
 def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
-    """Whether the breaker of a candidate is open at that time, or an attempt would have to wait for a connection."""
+    """Return whether the breaker of a candidate is open at that time, or an attempt would wait for a connection."""
     if view.crowded and _is_crowded(choice, view):
         return True
     if not view.conditions:
@@ -293,8 +294,8 @@ def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
 
 
 def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: float) -> Sequence[Choice]:
-    """All of the plan, until a candidate refused the request: from then on only the declared fallbacks that did
-    not refuse it too. That one provider lacks the model or the operation says nothing of the next."""
+    """Return the choices of the plan that are still open. After a refusal of the request these are only the declared
+    fallbacks that did not refuse it too. A provider's lack of the model or the operation does not concern the next."""
     refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
     if refusals:
         refused = refusals.keys()
@@ -308,8 +309,8 @@ def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: f
 def _without_fallbacks(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Sequence[Choice]:
-    """The choices, without the declared fallbacks where nothing has happened that they are there for. They are there
-    for each failure in `fallback_on` of a target, in this request or before it, and for targets that are left out."""
+    """Return the choices, without the declared fallbacks unless one of their causes has occurred. The causes are each
+    failure in `fallback_on` of a target, in this request or before it, and targets that are left out."""
     causes = plan.routing.failover.fallback_on
     if any(attempt.failure is not None and cause_of(attempt.failure.kind) in causes for attempt in history):
         return choices
@@ -333,7 +334,7 @@ def _without_fallbacks(
 def _untried(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Iterator[Pair]:
-    """Keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
+    """Return keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
     tried = {(attempt.candidate, attempt.key) for attempt in history}
     failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
@@ -356,8 +357,8 @@ def _untried(
 
 
 def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float) -> Step:
-    """Everything was tried once: ask again where a quota has come back, else where the provider failed, after a
-    pause, else wait for a quota."""
+    """Return the step after every choice was tried once. Retry a choice whose quota has come back. Else retry a failed
+    provider after a pause, else wait for a quota."""
     faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
     failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
     repeats: list[Pair] = []
@@ -387,8 +388,8 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt]
 def _wait_for_quota(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Step:
-    """Only blocked keys are left. Ask one that was left alone for long enough; else wait for the first that a quota
-    frees soon; else say when. All waits of a plan together last at most `queue_s`."""
+    """Return the step if only blocked keys are left. Try one whose pause is over, else wait for the first that a quota
+    frees soon, else report the time. All waits of a plan together last at most `queue_s`."""
     tried = {(attempt.candidate, attempt.key) for attempt in history}
     blocked = [
         (block, choice, key)
@@ -434,10 +435,10 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
 
 
 def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
-    """The failure of the plan as a whole: who was asked, what each answered and how long it took."""
+    """Return the failure of the plan as a whole: each provider tried, its answer and the time it took."""
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
     if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
-        return GiveUp(failed[-1])  # in the provider's words: nobody else was to be asked
+        return GiveUp(failed[-1])  # in the provider's words: no other was a candidate
     count = "the only attempt failed" if len(history) == 1 else f"all {len(history)} attempts failed"
     kinds = {failure.kind for failure in failed}
     retry_after = [failure.retry_after_s for failure in failed if failure.retry_after_s is not None]
@@ -458,7 +459,7 @@ def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
 
 
 def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
-    """Who was asked, how long it took and what came of it, for the client or for the record."""
+    """Return each provider tried, the time it took and its outcome, for the client or for the record."""
     parts = []
     for attempt in history:
         failure = attempt.failure
@@ -468,8 +469,8 @@ def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
 
 
 def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now: float) -> bool:
-    """Whether a candidate may be asked once more: a repeat can mend what was wrong, and the budgets have a token. What
-    follows a refused key only is no repeat."""
+    """Return whether a candidate may be retried: a repeat can help, and the budgets have a token. An attempt that
+    follows only a refused key is no repeat."""
     name = choice.candidate.id
     if not is_repeat(name, history):
         return True
@@ -478,7 +479,7 @@ def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now:
 
 
 def _was_at_work(failure: Failure) -> bool:
-    """Whether the provider had begun to answer, so that each attempt may be charged."""
+    """Return whether the provider had begun to answer, so that each attempt may be charged."""
     return failure.kind in REPEATED_ONCE or (failure.kind is failures.CONNECTION_LOST and failure.status is not None)
 
 
@@ -496,6 +497,6 @@ def _fault(attempt: PastAttempt) -> Fault | None:
 
 
 def _times_tried(choice: Choice, key: ProviderKey, history: Sequence[PastAttempt]) -> tuple[int, int]:
-    """How often the candidate was tried, and how often with this key."""
+    """Return the number of attempts at the candidate, and of those with this key."""
     keys = [attempt.key for attempt in history if attempt.candidate == choice.candidate.id]
     return len(keys), keys.count(key.name)

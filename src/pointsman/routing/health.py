@@ -1,7 +1,7 @@
-"""Health: how outcomes turn into the condition of a provider's model, and of a key.
+"""Health: from outcomes to the condition of a provider's model, and of a key.
 
 **The breaker** is passive. It is kept for each provider, model and operation, since a server that fails at embeddings
-may well chat. A condition exists only while something is wrong, so that healthy traffic costs nothing here.
+may well chat. A condition exists only during a fault, so that healthy traffic costs nothing here.
 
     consecutive provider failures < failures       degraded    still in its normal place
     that many                                      failed      last resort until `blocked_until`
@@ -9,14 +9,12 @@ may well chat. A condition exists only while something is wrong, so that healthy
     trial succeeds                                 healthy     the condition is forgotten
     trial fails                                    failed      blocked twice as long, up to a limit
 
-The limit is lower where a failure is cheap (a refused connection, a 503 at once) than where it takes long to show. A
-failed candidate is never dropped from a plan, only moved behind the others: when everything looks dead, something is
-still tried.
+The limit is lower for a cheap failure (a refused connection, a 503 at once) than for a slow one. A failed candidate is
+never dropped from a plan, only moved behind the others. So something is tried even when everything looks dead.
 
-**Blocks of keys** are kept for each key and model, since most providers limit by model, and for the whole key where the
-provider's words or several refused models show that it is the key. A blocked key is left alone as long as another may
-do the work; where nothing else is left it is asked again now and then (`ask_at`), so that a key which works again is
-found soon.
+**Blocks of keys** are kept for each key and model, since most providers limit by model. A block covers the whole key if
+the provider's words or several refused models show that the key is at fault. A blocked key is avoided while another is
+usable. If no other is left, it is retried now and then (`ask_at`), so that a key which works again is found soon.
 """
 
 from collections.abc import Mapping
@@ -40,20 +38,20 @@ from pointsman.domain.targets import Candidate
 
 LIMITS = HealthLimits()
 FIRST_BLOCK_S = 1.0
-MAX_DOUBLINGS = 10  # far past every limit, far below what overflows a float
-HANGING_S = 5.0  # a failure that took as long kept its request waiting
-TRIAL_S = 30.0  # a trial that has not reported by then no longer keeps others away
-UNSUPPORTED_S = 60.0  # how long a server that does not have an operation is not asked for it; doubled each time
+MAX_DOUBLINGS = 10  # far past every limit, far below an overflow of a float
+HANGING_S = 5.0  # a failure that took this long kept its request waiting
+TRIAL_S = 30.0  # a trial without a result by then no longer excludes other requests
+UNSUPPORTED_S = 60.0  # the pause after a server lacks an operation; doubled each time
 MAX_UNSUPPORTED_S = 600.0
 
-QUOTA_BLOCK_S = 1.0  # a 429 that does not say for how long; doubled each time
+QUOTA_BLOCK_S = 1.0  # for a 429 without a time to wait; doubled each time
 MAX_QUOTA_BLOCK_S = 60.0
 MAX_RETRY_AFTER_S = 3600.0
 CREDENTIAL_BLOCK_S = 10.0
 MAX_CREDENTIAL_BLOCK_S = 600.0
-PROBE_S = 2.0  # after a refusal, until a request that has nothing else may ask a blocked key; doubled each time
+PROBE_S = 2.0  # from a refusal to a retry of a blocked key by a request without another; doubled each time
 MAX_PROBE_S = 60.0
-MODELS_OF_A_KEY = 3  # so many models refused within `EVIDENCE_S` and none served: it is the key
+MODELS_OF_A_KEY = 3  # with this many models refused within `EVIDENCE_S` and none served, the key is at fault
 EVIDENCE_S = 60.0
 
 FORGOTTEN_QUOTA_S = MAX_QUOTA_BLOCK_S
@@ -63,8 +61,8 @@ KeyName = tuple[str, str, str | None]  # provider, key and model; without a mode
 
 
 class Condition(Struct, frozen=True):
-    """What is wrong with one operation of a provider's model. Times are monotonic seconds. `is_lacking` says that the
-    server does not have the operation."""
+    """The fault of one operation of a provider's model. Times are monotonic seconds. `is_lacking` says that the server
+    does not have the operation."""
 
     failures: int = 0
     blocks: int = 0
@@ -78,18 +76,19 @@ class Condition(Struct, frozen=True):
         return "failed" if now < self.blocked_until else "recovering"
 
     def is_blocked(self, now: float) -> bool:
-        """Whether a plan should use this candidate only when nothing else is left."""
+        """Return whether a plan should use this candidate only if no other is left."""
         return self.blocks > 0 and (now < self.blocked_until or now < self.trial_until)
 
 
 def subject(item: Candidate, operation: Operation) -> str:
-    """The name that the health of an operation is kept under: the candidate's for a chat. No model has a tab in its
+    """Return the name for the health of an operation. For a chat it is the candidate's id. No model has a tab in its
     name."""
     return item.id if operation == "chat" else f"{item.id}\t{operation}"
 
 
 def begin(condition: Condition, now: float) -> Condition:
-    """An attempt starts: on a recovering candidate it is the trial that keeps others away."""
+    """Return the condition after the start of an attempt. On a recovering candidate it is the trial that excludes
+    others."""
     if condition.health(now) == "recovering":
         return replace(condition, trial_until=now + TRIAL_S)
     return condition
@@ -102,9 +101,9 @@ def observe(
     took_s: float = 0.0,
     limits: HealthLimits = LIMITS,
 ) -> Condition | None:
-    """The condition after an outcome that took `took_s`. Only successes and failures of the provider count; anything
-    else says nothing about its health, but ends a trial; so does an attempt that ran out of the time a client allowed.
-    `None` means healthy."""
+    """Return the condition after an outcome that took `took_s`; `None` means healthy. Only successes and failures of
+    the provider count. Every other outcome only ends a trial. So does an attempt that ran out of the time a client
+    allowed."""
     if failure is None:
         return None
     is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
@@ -126,9 +125,9 @@ def observe(
 
 
 class KeyBlock(Struct, frozen=True, kw_only=True):
-    """A key that was refused, for a model or for all of them: left alone until `until`, for `failure`, the `count`th
-    time in a row. `since` is when it was refused last. From `probe_at` on a request that has nothing else may ask it
-    all the same. While `trial_until` has not passed, another request finds out whether it works again."""
+    """A refused key, for one model or for all: blocked until `until`, for `failure`, the `count`th time in a row.
+    `since` is the time of the last refusal. From `probe_at` on, a request without another key may use it all the same.
+    Until `trial_until`, another request tests whether it works again."""
 
     until: float
     failure: Failure
@@ -138,18 +137,18 @@ class KeyBlock(Struct, frozen=True, kw_only=True):
     trial_until: float = 0.0
 
     def is_blocked(self, now: float) -> bool:
-        """Whether another key is to be used where there is one."""
+        """Return whether a request should use another key if there is one."""
         return now < self.until or now < self.trial_until
 
     @property
     def ask_at(self) -> float:
-        """When the key may be asked where there is no other."""
+        """The time from which a request without another key may use this one."""
         return min(self.until, self.probe_at)
 
 
 def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now: float) -> KeyBlock | None:
-    """What keeps a key of a candidate from being used: the longer one of the block for this model and of that for all.
-    `None` means usable."""
+    """Return the block of a candidate's key: the longer one of that for this model and that for all. `None` means
+    usable."""
     if not blocks:
         return None
     found: KeyBlock | None = None
@@ -162,8 +161,8 @@ def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now:
 
 
 def begin_on(block: KeyBlock, now: float) -> KeyBlock:
-    """An attempt starts with a key that was refused before: others wait for what it finds out. A limit that is over is
-    over for all, so that nobody need wait for the first."""
+    """Return the block after the start of an attempt with a key that was refused before. Others wait for the result. A
+    limit that is over is over for all, so no request waits for the first."""
     if now < block.until:
         return replace(block, probe_at=now + _probe_s(block.count))
     if block.failure.kind.fault is Fault.CREDENTIAL:
@@ -174,11 +173,12 @@ def begin_on(block: KeyBlock, now: float) -> KeyBlock:
 def block_key(
     block: KeyBlock | None, failure: Failure | None, now: float, began_at: float | None = None
 ) -> KeyBlock | None:
-    """The block of a key after an attempt with it that began at `began_at` (absent: just now): quota until the
-    provider's reset, credentials with growing back-off, so that a mended key comes back by itself. `None` means usable.
+    """Return the block of a key after an attempt that began at `began_at` (absent: just now); `None` means usable.
+    Quota blocks last until the provider's reset. Credentials are blocked with growing back-off, so that a repaired key
+    is used again by itself.
 
-    An attempt that began before the block says nothing new: its refusal may lengthen the block but does not count as
-    refused once more, and its success does not end it.
+    An attempt that began before the block has no new information. Its refusal may lengthen the block but is not counted
+    again, and its success does not end it.
     """
     is_older = block is not None and began_at is not None and began_at < block.since
     if failure is None:
@@ -197,17 +197,17 @@ def block_key(
         block_s = min(failure.retry_after_s, MAX_RETRY_AFTER_S)
     until = now + block_s
     if block is not None and is_older and block.until >= until:
-        return block  # an answer to an older request must not shorten what a newer one was told
+        return block  # the answer to an older request must not shorten a newer block
     return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=now + _probe_s(count))
 
 
 def is_refusal(failure: Failure) -> bool:
-    """Whether a key is left alone after this failure."""
+    """Return whether a key is blocked after this failure."""
     return failure.kind.fault in (Fault.QUOTA, Fault.CREDENTIAL) and failure.scope is not Scope.ATTEMPT
 
 
 def is_of_key(failure: Failure) -> bool:
-    """Whether a refusal is meant for every model with this key."""
+    """Return whether a refusal covers every model with this key."""
     if failure.scope is None:
         return failure.kind.fault is Fault.CREDENTIAL and failure.kind is not UPSTREAM_MODEL_DENIED
     return failure.scope is Scope.KEY
@@ -216,9 +216,9 @@ def is_of_key(failure: Failure) -> bool:
 def widened(
     blocks: Mapping[KeyName, KeyBlock], provider: str, key: str, now: float, served_at: float
 ) -> KeyBlock | None:
-    """The block of a whole key whose refused models show that it is the key, until the first of them is to be asked
-    again; `None` while they do not. It is a guess, so a request that has nothing else may ask at once. `served_at` is
-    when the key last served any model."""
+    """Return the block of a whole key, if its refused models show that the key is at fault, else `None`. It lasts until
+    the first of their blocks ends. It is a guess, so a request without another key may use it at once. `served_at` is
+    the last time that the key served any model."""
     refused = [
         block
         for (its_provider, its_key, model), block in blocks.items()
@@ -234,7 +234,7 @@ def widened(
 
 
 def is_forgotten(block: KeyBlock, now: float) -> bool:
-    """Whether a block is over for so long that the next refusal is the first again."""
+    """Return whether a block ended so long ago that the next refusal counts as the first again."""
     kept_s = FORGOTTEN_QUOTA_S if block.failure.kind.fault is Fault.QUOTA else FORGOTTEN_CREDENTIAL_S
     return block.until + kept_s < now
 

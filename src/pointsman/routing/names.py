@@ -1,5 +1,5 @@
-"""From a name that the configuration does not list to what serves it: `provider/model`, or a bare name that providers
-are said to serve, by their configuration, their own list or the catalog."""
+"""From a name that the configuration does not list to its candidates. It is `provider/model` or a bare name, which
+providers serve by their configuration, their own list or the catalog."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
 
 def find(names: Names, model: str) -> PublicModel | None:
-    """The candidates that a name stands for which is none of the public names; `None` where there are none."""
+    """Return the candidates of a name that is not a public name; `None` if there are none."""
     prefix, slash, rest = model.partition("/")
     if slash and rest and prefix in names.endpoints:
         return PublicModel(name=model, targets=(candidate(names.endpoints[prefix], rest),), source="provider/model")
@@ -29,7 +29,7 @@ def find(names: Names, model: str) -> PublicModel | None:
 
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
-    """The same models as the targets at other configured providers, as far as they are not among `others`."""
+    """Return the same models as the targets at other configured providers, unless they are among `others`."""
     taken = {item.id for item in (*targets, *others)}
     found: list[Candidate] = []
     for target in targets:
@@ -42,7 +42,7 @@ def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: N
 
 
 def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> list[Candidate]:
-    """One candidate for each endpoint that has the model by the catalog or by its own list."""
+    """Return one candidate for each endpoint that has the model by the catalog or by its own list."""
     by_provider: dict[str, list[str]] = {}
     for provider, name in names.catalog.serving(model):
         by_provider.setdefault(provider, []).append(name)
@@ -59,8 +59,9 @@ def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> 
 
 
 def _by_own_name(model: str, names: Names) -> list[Candidate]:
-    """The endpoints that have a model under this very name, if it is the same model at all of them. By the catalog it
-    was to be retired by now, or its name means something else elsewhere; what it is here is the provider's to say."""
+    """Return the endpoints that have a model under this very name, if it is the same model at all of them. According to
+    the catalog it is retired by now, or its name means another model elsewhere. The provider knows its present
+    meaning."""
     found: list[Candidate] = []
     known: set[str] = set()
     for endpoint in names.endpoints.values():
@@ -72,22 +73,22 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
 
 
 def _is_said_to_serve(endpoint: Endpoint, model: str) -> bool:
-    """Whether the configuration says that this provider serves a bare name."""
+    """Return whether the configuration lists a bare name for this provider."""
     if endpoint.serves:
         return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
     return any(key.serves and key.serves_model(model) for key in endpoint.keys)
 
 
 def _may_serve(endpoint: Endpoint, asked: str, name: str) -> bool:
-    """Whether the configuration leaves it to the catalog what this provider serves."""
+    """Return whether the configuration lets the catalog decide on the models of this provider."""
     if endpoint.serves:
         return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in (asked, name))
     return any(key.serves_model(name) for key in endpoint.keys)
 
 
 def _preference(name: str, asked: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, int, int, str]:
-    """Among several names of one model at one provider: the one that was asked for, then one that is bound to no
-    region, and last one that may leave its region."""
+    """Return the sort key of one of a model's names at one provider. The requested name is first, then one without a
+    region; one that may leave its region is last."""
     facts = catalog.find(endpoint.catalog, name)
     region = facts.region if facts is not None else None
     return (name != asked, {None: 0, "global": 2}.get(region, 1), len(name), name)

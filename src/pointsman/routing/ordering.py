@@ -1,4 +1,4 @@
-"""The seam of strategies: what they are given, and the order they answer with."""
+"""The interface of strategies: their arguments, and the order they return."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from pointsman.routing.view import Dice, View
 
 
 class Ordered(Struct, frozen=True, gc=False):
-    """An order of candidates. `notes` say why it is this one, for people."""
+    """An order of candidates. `notes` explain the order to people."""
 
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Calls that have to go where something is kept: to one provider, with one of its keys. No other candidate is left."""
+"""Calls that are pinned to stored objects: to one provider, with one of its keys. No other candidate is left."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pointsman.domain.targets import Candidate, ProviderKey
 
 
 def place_of(pin: Pin, snapshot: Snapshot) -> ProviderKey | Failure:
-    """The key that something is kept under, or why it cannot be reached."""
+    """Return the key of a stored object, or the reason that it cannot be reached."""
     endpoint = snapshot.endpoints.get(pin.provider)
     if endpoint is None:
         said = f"{pin.what} is kept by the provider {pin.provider!r}, which is not configured any more"
@@ -29,7 +29,7 @@ def place_of(pin: Pin, snapshot: Snapshot) -> ProviderKey | Failure:
 
 
 def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snapshot) -> list[Candidate] | Failure:
-    """Those of the candidates that are where something is kept, each with the one key."""
+    """Return the candidates at the place of a stored object, each with the one key."""
     key = place_of(pin, snapshot)
     if isinstance(key, Failure):
         return key
@@ -47,5 +47,5 @@ def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snap
 
 
 def with_key(item: Candidate, key: ProviderKey) -> Candidate:
-    """The candidate with this key alone."""
+    """Return the candidate with this key alone."""
     return item if item.keys == (key,) else replace(item, keys=(key,))

@@ -1,6 +1,6 @@
-"""Readings: how fast and how reliable each candidate has been lately, for strategies that order by it.
+"""Readings: the recent speed and reliability of each candidate, for strategies that order by them.
 
-Health and readings are apart: failures in a row open a breaker, while a reading moves a little with every attempt.
+Health and readings are separate: failures in a row open a breaker, while a reading moves a little with every attempt.
 """
 
 from msgspec import Struct
@@ -9,14 +9,14 @@ from pointsman.domain.failures import Failure, Fault
 
 WEIGHT = 0.1  # of the newest attempt in each average
 FORGOTTEN = 0.001  # an error rate
-GAP_S = 0.01  # at least between two good attempts that are read: more would cost the hot path and tell no more
+GAP_S = 0.01  # at least between two good attempts that are read: more would cost time and add no information
 
 
 class Reading(Struct, frozen=True, gc=False):
-    """Moving averages over the attempts at one operation of a candidate, the last of which ended at `at` in monotonic
-    seconds. `error_rate` is the share that failed by the provider's fault. Of the others, `duration_s` is the time to
-    the end of the answer, `first_byte_s` that to its first byte, and `token_s` the duration divided by the tokens that
-    came out. A time is 0 as long as nothing is known of it."""
+    """Moving averages over the attempts at one operation of a candidate. The last attempt ended at `at` in monotonic
+    seconds. `error_rate` is the share that failed by the provider's fault. The times cover the others. `duration_s` is
+    the time to the end of the answer, `first_byte_s` that to its first byte. `token_s` is the duration divided by the
+    output tokens. A time is 0 while it is unknown."""
 
     at: float
     samples: int = 0
@@ -38,8 +38,8 @@ def observe(
     ended_at: float,
     tokens: int,
 ) -> Reading | None:
-    """The reading after an attempt. Of good attempts that end within `GAP_S` of each other the first is read, while
-    there is no failure to forget. A failure that is not the provider's fault says nothing of the candidate."""
+    """Return the reading after an attempt. Of good attempts that end within `GAP_S` of each other, only the first is
+    read, unless there is a failure to forget. A failure without the provider's fault does not change the reading."""
     if failure is None:
         if before is not None and ended_at - before.at < GAP_S and before.error_rate < FORGOTTEN:
             return before

@@ -1,7 +1,7 @@
-"""Retries never multiply: a token bucket that fills with traffic.
+"""A retry budget: a token bucket that fills with traffic, so that retries never multiply.
 
-Every request earns `PER_REQUEST` tokens; a retry spends one; and `FLOOR_PER_S` tokens per second keep low traffic
-able to retry at all. So at most a fifth of the traffic can be retries, however many requests fail at once.
+Every request earns `PER_REQUEST` tokens and a retry spends one. `FLOOR_PER_S` tokens per second allow retries at low
+traffic. So at most a fifth of the traffic can be retries, regardless of how many requests fail at once.
 """
 
 PER_REQUEST = 0.2
@@ -10,7 +10,7 @@ CAPACITY = 20.0
 
 
 class RetryBudget:
-    """A bucket. `updated_at` is in monotonic seconds."""
+    """A token bucket. `updated_at` is in monotonic seconds."""
 
     __slots__ = ("tokens", "updated_at")
 
@@ -19,7 +19,7 @@ class RetryBudget:
         self.updated_at = updated_at
 
     def earn(self) -> None:
-        """A request arrived."""
+        """Add the tokens of a request that arrived."""
         self.tokens += PER_REQUEST
 
     def has_token(self, now: float) -> bool:
@@ -28,5 +28,5 @@ class RetryBudget:
         return self.tokens >= 1.0
 
     def spend(self) -> None:
-        """A retry was made."""
+        """Spend the token of a retry."""
         self.tokens = max(self.tokens - 1.0, 0.0)

@@ -1,7 +1,8 @@
-"""A router for each snapshot: it keeps all that is worked out once for a configuration and asked for by every request.
+"""A router for each snapshot: it keeps results that depend only on the configuration and that every request needs.
 
 The memos are plain dicts which die with their snapshot. Clients invent names, so each of them is bounded. A router
-never refers to its snapshot: else an old configuration, with its provider keys, would wait for the garbage collector.
+never refers to its snapshot. Otherwise an old configuration, with its provider keys, would wait for the garbage
+collector.
 """
 
 from collections.abc import Sequence
@@ -26,15 +27,15 @@ from pointsman.routing.view import Dice, View
 from pointsman.routing.weights import Draw
 
 MAX_KEPT = 8192  # entries of each memo
-STANDS_S = 1.0  # how long an objection of live state is kept at most, for its message tells the time that is left
+STANDS_S = 1.0  # the longest life of an objection of live state, since its message contains the remaining time
 
 Choices = tuple[Choice, ...]
 
 
 class Standing(Struct, frozen=True, eq=False):
-    """The candidates of a set as live state has them: `order` orders the targets, `others` are the fallbacks and last
-    resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this `version`, and
-    before `until`. `choices` keeps those of each order, where no candidate has several keys to choose from."""
+    """The candidates of a set under the present live state. `order` orders the targets, `others` are the fallbacks and
+    last resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this `version`,
+    and before `until`. `choices` keeps those of each order if no candidate has several keys to choose from."""
 
     version: object
     until: float
@@ -45,9 +46,9 @@ class Standing(Struct, frozen=True, eq=False):
 
 
 class CandidateSet:
-    """The candidates for a model, an operation and a virtual key, with all that holds for them while the snapshot does.
+    """The candidates for a model, an operation and a virtual key, with all results that hold as long as the snapshot.
 
-    `watches` tell of a request whether a policy that looks at requests might object; `standing` is the last one.
+    `watches` test whether a policy that checks requests might object to a request; `standing` is the last one.
     """
 
     def __init__(self, named: Named, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> None:
@@ -68,13 +69,13 @@ class CandidateSet:
         self.standing = Standing(None, 0.0, self._kind.make((), self._settings), (), (), choices={})
 
     def look(self, facts: Facts, view: View, now: float) -> Standing:
-        """The standing by what is known now, for this request and those that follow."""
+        """Return the standing under the present state, for this request and those that follow."""
         self.standing = standing = self.judge(facts, view, now, policies.LIVE)
         return standing
 
     def judge(self, facts: Facts, view: View, now: float, asked: Sequence[tuple[str, Check]]) -> Standing:
-        """The standing by these policies. There is at most one verdict for each candidate: the first refusal, else the
-        first reason to keep the candidate for the end, for a rule outranks a guess."""
+        """Return the standing by these policies. There is at most one verdict for each candidate. It is the first
+        refusal, else the first reason to keep the candidate for the end, for a rule outranks a guess."""
         found = dict(self._static)
         for policy, check in asked:
             for item in self._candidates:
@@ -96,8 +97,8 @@ class CandidateSet:
         return Standing(view.version, until, order, (*others, *last), tuple(found.values()), choices={})
 
     def choices(self, ordered: tuple[Candidate, ...], standing: Standing, call: Call, rng: Dice) -> Choices:
-        """The choices of an order, each with its keys in the order they are to be tried. What an account keeps is asked
-        of one key, always the same."""
+        """Return the choices of an order, each with its keys in the order of use. Objects of an account are always
+        requested with the same key."""
         candidates, draws = (*ordered, *standing.others), self._draws
         if not draws:
             if len(standing.choices) >= MAX_KEPT:
@@ -121,7 +122,7 @@ def _heaviest(keys: tuple[ProviderKey, ...]) -> tuple[ProviderKey, ...]:
 
 
 class Router:
-    """The memos of one snapshot. `router_of` keeps it with its snapshot, which is handed in wherever it is needed."""
+    """The memos of one snapshot. `router_of` keeps it with its snapshot, which callers pass to its methods."""
 
     __slots__ = ("_names", "_resolved", "_sets")
 
@@ -131,7 +132,7 @@ class Router:
         self._sets: dict[tuple[object, ...], CandidateSet] = {}
 
     def resolve(self, model: str) -> PublicModel | None:
-        """The candidates that a name stands for which is none of the public names; `None` where there are none."""
+        """Return the candidates of a name that is not a public name; `None` if there are none."""
         resolved = self._resolved
         if model not in resolved:
             if len(resolved) >= MAX_KEPT:
@@ -140,7 +141,7 @@ class Router:
         return resolved[model]
 
     def candidates(self, facts: Facts, snapshot: Snapshot) -> CandidateSet | Failure:
-        """The candidates for a call, or why there are none."""
+        """Return the candidates for a call, or the reason that there are none."""
         call, key, pin, provider = facts.call, facts.virtual_key, facts.call.pin, facts.call.head.provider
         name: tuple[object, ...] = (call.model, call.operation, key)
         if provider is not None or call.fallbacks or pin is not None:
@@ -166,7 +167,7 @@ class Router:
 
 
 def router_of(snapshot: Snapshot) -> Router:
-    """The router of a snapshot, which is made when it is first asked for and dies with the snapshot."""
+    """Return the router of a snapshot. It is made at its first use and dies with the snapshot."""
     kept: dict[str, Router] = snapshot.__dict__
     router = kept.get("router")
     if router is None:

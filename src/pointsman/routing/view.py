@@ -1,4 +1,4 @@
-"""What the decision core may read of the live state: a read-only window, valid for one synchronous decision."""
+"""The live state for the decision core: a read-only view, valid for one synchronous decision."""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
@@ -14,8 +14,8 @@ from pointsman.routing.readings import Reading
 
 
 class Exhausted(Struct, frozen=True):
-    """A limit that had nothing left when it was last asked for. `until` is when it is worth asking again, `ends_at`
-    when its window ends, both in monotonic seconds."""
+    """A limit that had nothing left at the last attempt. `until` is the time for the next attempt, `ends_at` the end of
+    its window, both in monotonic seconds."""
 
     limit: Limit
     until: float
@@ -23,11 +23,11 @@ class Exhausted(Struct, frozen=True):
 
 
 class Troubles(Protocol):
-    """Everything that is wrong. `version` is another object after each change to it, so that an opinion can be kept.
+    """All present faults. `version` is another object after each change to them, so that an opinion can be cached.
 
-    `conditions` is kept under the names of `health.subject` and holds only what is not healthy; `key_blocks` holds
-    only keys that were refused; `exhausted` under names of counters holds only limits of which nothing is left.
-    `crowded` are the ways to a provider on which a request would have to wait for a connection.
+    `conditions` has the names of `health.subject` as keys and holds only unhealthy conditions. `key_blocks` holds only
+    keys that were refused. `exhausted` has the names of counters as keys and holds only limits with nothing left.
+    `crowded` are the paths to a provider on which a request would wait for a connection.
     """
 
     @property
@@ -43,9 +43,9 @@ class Troubles(Protocol):
 
 
 class View(Troubles, Protocol):
-    """The live state as a whole, and the snapshot that is decided under. `readings` are kept under the names of
-    `health.subject`, and `in_progress` counts the attempts that run under the ids of candidates. These two change with
-    every request, so only strategies and policies that look at each request can read them."""
+    """The live state as a whole, and the snapshot in force. `readings` has the names of `health.subject` as keys.
+    `in_progress` counts the running attempts by the ids of candidates. These two change with every request, so only
+    strategies and policies that check each request can read them."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -54,7 +54,7 @@ class View(Troubles, Protocol):
     @property
     def in_progress(self) -> Mapping[str, int]: ...
     def may_retry(self, provider: str, now: float) -> bool:
-        """Whether the retry budgets, that of the provider and the global one, have a token left."""
+        """Return whether the retry budgets, that of the provider and the global one, have a token left."""
         ...
 
 
@@ -62,5 +62,5 @@ class Dice(Protocol):
     """A source of random numbers; `random.Random` is one."""
 
     def random(self) -> float:
-        """A number in [0, 1)."""
+        """Return a number in [0, 1)."""
         ...

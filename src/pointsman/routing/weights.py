@@ -1,8 +1,8 @@
 """Weighted choice: one member drawn by weight, the rest behind it by descending weight.
 
-The draw decides who serves; the order behind it is the fallback chain, which is the same for every request that drew
-the same member, so that what happens after a failure can be foretold. It also means that a set of members has only as
-many orders as members: they are worked out once, and a draw is a look through a few numbers.
+The draw decides which member serves. The order behind it is the fallback chain, which is the same after every draw of
+that member. So the sequence after a failure is predictable. It also means that a set of members has only as many orders
+as members. They are computed once, and a draw reads a few numbers.
 """
 
 from math import inf
@@ -29,7 +29,7 @@ class Draw(Generic[W]):
         self._orders = _orders(items) if len(items) > 1 else ()
 
     def order(self, rng: Dice) -> tuple[W, ...]:
-        """A permutation of the members."""
+        """Return a permutation of the members."""
         order = self._items
         if self._orders:
             point = rng.random()
@@ -40,7 +40,7 @@ class Draw(Generic[W]):
 
 
 def _orders(items: tuple[W, ...]) -> tuple[tuple[float, tuple[W, ...]], ...]:
-    """Each order with the cumulated share of the draws, up to 1, at which it ends."""
+    """Return each order with the cumulated share of the draws, up to 1, at which it ends."""
     total = sum(item.weight for item in items)
     scale = 1.0
     if total == inf:  # weights near the largest float: scaled down, their sum is finite

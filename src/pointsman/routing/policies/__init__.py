@@ -1,15 +1,15 @@
-"""Filters, a file each. A policy objects to a candidate with a stated reason; none may add one.
+"""Filters, a file each. A policy may object to a candidate, with a reason, but may not add one.
 
-By the one function that it defines a policy states what it reads, and so how long its verdict holds:
+Each policy defines one function. The function determines the input of the policy, and so the lifetime of its verdict:
 
     static(item, operation, key, snapshot)     the configuration: while the snapshot is in force
-    live(item, operation, key, view, now)      what is wrong just now: until that changes, for a moment at most
+    live(item, operation, key, view, now)      the present faults: until they change, for a moment at most
     check(item, facts, view, now)              the request: for that request alone
 
-Most requests ask for nothing special. So beside `check` a policy may define `watch(candidates, snapshot)`, which
-answers with a cheap test for requests that it might object to, or with `None` where there are none. Without it the
-policy looks at every request. The order of the files is the order of the policies; static ones stand before the others,
-since a candidate that they refuse is out of the question.
+Most requests need nothing special. So beside `check` a policy may define `watch(candidates, snapshot)`. It returns a
+cheap test for requests that the policy might object to, or `None` if there are none. Without it the policy checks every
+request. The order of the files is the order of the policies. Static ones stand before the others, since a candidate
+that they refuse is out of the question.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Keys that the provider refused are left alone for a while; without another key the provider is asked last."""
+"""A key that the provider refused is avoided for a while. A provider without another key is tried last."""
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation

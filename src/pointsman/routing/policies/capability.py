@@ -1,6 +1,6 @@
-"""A model that is known to lack what a request needs is tried last: tools, a JSON schema, sight, hearing, reasoning.
+"""A model that lacks a required capability is tried last: tools, a JSON schema, sight, hearing, reasoning.
 
-Last, and not never: where every model lacks it, the provider knows better than the catalog what to make of it.
+It is not left out: if every model lacks the capability, the provider knows better than the catalog how to respond.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
 
 
 def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
-    """Requests that need what some of the models lack. What all of them lack is no reason to prefer one."""
+    """Return a test for requests that need a capability which some models lack. If all lack it, none is preferred."""
     found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
     lacks = [known.lacks if known is not None else frozenset[str]() for known in found]
     some = frozenset[str]().union(*lacks) - frozenset.intersection(*lacks) if lacks else frozenset[str]()

@@ -1,4 +1,4 @@
-"""A provider to which every connection is in use is asked only when nobody else is left: the request would wait."""
+"""A provider whose connections are all in use is tried only if no other is left: the request would wait."""
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation

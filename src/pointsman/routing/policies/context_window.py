@@ -1,5 +1,5 @@
-"""A model whose context is too small for a request is left out where that is certain, and kept for the end where it is
-likely: how many tokens a prompt has is known only to the model."""
+"""A model whose context is too small for a request is left out if that is certain, and tried last if it is likely. Only
+the model knows the number of tokens of a prompt."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
 
 
 def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
-    """Requests that take more than the smallest context."""
+    """Return a test for requests that need more than the smallest context."""
     found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
     contexts = [known.context for known in found if known is not None and known.context is not None]
     if not contexts:

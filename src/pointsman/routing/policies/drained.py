@@ -1,4 +1,4 @@
-"""A target of weight zero gets no traffic: that is how a target is taken out without removing it."""
+"""A target of weight zero gets no traffic: a weight of zero drains a target without removing it."""
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation

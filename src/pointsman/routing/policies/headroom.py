@@ -1,6 +1,7 @@
-"""A candidate is left out while one of the limits it would count in has nothing left.
+"""A candidate is left out while one of its limits is exhausted.
 
-Whether a request really fits is decided when its attempt reserves; this spares the attempt where the answer is known.
+The reservation of an attempt decides whether a request really fits. This policy spares the attempt if the answer is
+known.
 """
 
 from pointsman.domain.identity import VirtualKey

@@ -1,4 +1,4 @@
-"""A provider and model that kept failing at an operation is used when nothing else is left, until a trial succeeds."""
+"""A provider and model that kept failing at an operation is tried only if no other is left, until a trial succeeds."""
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation

@@ -12,5 +12,5 @@ def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapsh
         return None
     entry = key.entries.get(item.endpoint.name) if key is not None else None
     if entry is not None and entry.keys is not None:
-        return None  # the virtual key may use some keys only: the policy on rights says so
+        return None  # the virtual key may use some keys only: the policy on rights reports it
     return Reason("no_key", f"no key of {item.endpoint.name} serves {item.model}")

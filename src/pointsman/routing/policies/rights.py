@@ -1,4 +1,4 @@
-"""A virtual key that names providers may use these alone, with the models and the keys that it allows there."""
+"""A virtual key that names providers may use only these, with the models and the keys that it allows there."""
 
 from fnmatch import fnmatchcase
 

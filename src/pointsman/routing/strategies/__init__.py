@@ -1,8 +1,8 @@
 """Orderings, a file each: `strategy(candidates, settings)` makes the `order(facts, view, rng, now)` of some candidates.
 
-An order is a permutation of the candidates. It is made once for the candidates that are left of a model, so what
-follows from their weights is worked out then; it is asked for every request, and reads the live state there. The type
-of `settings` is the schema of what the configuration may say beside the strategy's name, which is that of its file.
+An order is a permutation of the candidates. It is made once for the remaining candidates of a model, so results that
+depend on their weights are computed then. It is called for every request, and reads the live state there. The type of
+`settings` is the schema of the configuration beside the strategy's name, which is that of its file.
 """
 
 from collections.abc import Callable

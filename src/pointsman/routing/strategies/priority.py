@@ -1,4 +1,4 @@
-"""In the order they are written: the first target serves, the others are its fallbacks."""
+"""The order of the configuration: the first target serves, the others are its fallbacks."""
 
 from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import NoSettings, Order, Ordered

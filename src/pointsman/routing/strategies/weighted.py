@@ -1,4 +1,4 @@
-"""Drawn at random in proportion to the weights, which need not sum to 1; the rest follow by descending weight."""
+"""A random draw in proportion to the weights, which need not sum to 1. The rest follow by descending weight."""
 
 from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import NoSettings, Order, Ordered
