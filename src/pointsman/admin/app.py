@@ -21,7 +21,7 @@ from pointsman.control.store.database import StoreError
 from pointsman.link.inquirer import AwayError
 
 MAX_BODY_BYTES = 1024 * 1024
-METRICS_S = 1.0  # how long workers are waited for
+METRICS_S = 1.0  # longest wait for workers
 _FILES = {"": "text/html", "console.js": "text/javascript", "console.css": "text/css", "icon.svg": "image/svg+xml"}
 _PORT = re.compile(r":[0-9]*$")
 _OWN_WORDS = {
@@ -46,8 +46,9 @@ async def healthz() -> dict[str, str]:
 
 @_public.get("/readyz", include_in_schema=False)
 async def readyz(services: Has) -> dict[str, str]:
-    """Ready in any case: workers serve without control and the store. `degraded` says that one of these is away, that
-    the configuration on disk was refused, or that somebody should look at parts of the books that could not be read."""
+    """Ready in any case: workers serve without control and the store. `degraded` means that control or the store is
+    away, or that the configuration on disk was rejected. It also means that parts of the journals were unreadable and
+    need inspection."""
     try:
         state = await services.state()
     except AwayError as error:
@@ -90,8 +91,8 @@ async def page(name: str = "") -> Response:
 
 
 def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
-    """The application. `hosts` are the names it may be called by. Raises `RuntimeError` for a route that declares no
-    permission."""
+    """Return the application. `hosts` are the names it may be called by. Raises `RuntimeError` for a route that
+    declares no permission."""
     app = FastAPI(title="Pointsman admin API", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     for router in ROUTERS.values():
@@ -107,7 +108,7 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         if hosts and host not in hosts:
             message = f"this is not {host[:100]!r}; call it by the address it listens on"
             return _error(421, "wrong_host", f"{message}, or list the name in console.allowed_hosts")
-        if "transfer-encoding" in request.headers:  # the body is read before the token is, so it must be bounded
+        if "transfer-encoding" in request.headers:  # the body is read before the token, so it must be bounded
             return _error(411, "length_required", "the body must have a content-length")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
@@ -120,7 +121,7 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
         detail: object = error.detail
-        if not isinstance(detail, dict):  # the framework's own
+        if not isinstance(detail, dict):  # an error of the framework
             code, message = _OWN_WORDS.get(error.status_code, ("error", str(detail)))
             detail = {"code": code, "message": message}
         return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
@@ -145,7 +146,7 @@ def _error(status: int, code: str, message: str) -> JSONResponse:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    """What is wrong with which field. Does not repeat the value."""
+    """Name the field and its fault, without the value."""
     field = ".".join(map(str, error["loc"][1:]))
     if error["type"] == "extra_forbidden":
         return f"{field}: there is no such parameter"

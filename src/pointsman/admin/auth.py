@@ -1,5 +1,5 @@
-"""Who may use the admin API: whoever has the admin token. Only its digest is kept. A second token may open the metrics
-alone, for whoever collects them."""
+"""Authentication for the admin API, by the admin token. Only its digest is kept. A second token may open the metrics
+alone, for their collector."""
 
 import hmac
 import re
@@ -17,20 +17,20 @@ MIN_CHARACTERS = 20
 
 
 class AdminToken:
-    """The digest of the token that opens everything. `made` is the token itself, once, at the first start."""
+    """The digest of the token that opens everything. `made` is the token itself, at the first start only."""
 
     def __init__(self, digest: bytes, made: str | None = None) -> None:
         self._digest = digest
         self.made = made
 
     def opens(self, presented: str) -> bool:
-        """Whether this is the token; takes as long for any other."""
+        """Return whether this is the token, in a time that does not depend on the answer."""
         return hmac.compare_digest(sha256(presented.encode()).digest(), self._digest)
 
 
 def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
-    """The token of the environment, else the one whose digest the data folder has, else a new one. Raises `OSError`,
-    and `ValueError` for a token that could be guessed or a file that holds no digest."""
+    """Return the token of the environment, else the one whose digest the data folder has, else a new one. Raises
+    `OSError`, and `ValueError` for a guessable token or a file without a digest."""
     given = given_token(VARIABLE, environ)
     if given is not None:
         return given
@@ -49,7 +49,7 @@ def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
 
 
 def given_token(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
-    """The token of the environment, if there is one. Raises `ValueError` for one that could be guessed."""
+    """Return the token of the environment, if there is one. Raises `ValueError` for a guessable one."""
     given = environ.get(variable)
     if not given:
         return None

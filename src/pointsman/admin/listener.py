@@ -1,8 +1,8 @@
-"""The console's end of a connection: bounds on how long and how many, so that nobody exhausts the process that lends.
+"""The console's connections, bounded in time and number so that nobody exhausts the gateway's accounting.
 
-Heads must come whole within `HEAD_S`, and be no larger than `MAX_HEAD_BYTES`; a request with its body and its answer
-may take `REQUEST_S`. Of more than `MAX_CONNECTIONS` the one goes that has waited longest without a request, so that
-those who only hold connections open keep nobody out.
+A head must be complete within `HEAD_S`, and be no larger than `MAX_HEAD_BYTES`. A request with its body and its answer
+may take `REQUEST_S`. Beyond `MAX_CONNECTIONS`, the connection that has waited longest without a request is closed. So
+idle connections keep nobody out.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MAX_HEAD_BYTES = 16 * 1024
 
 
 class GuardedProtocol(H11Protocol):
-    """A connection with a timer: for the next head, and then for what it asks."""
+    """A connection with a timer: for the next head, and then for the whole request."""
 
     _timer: asyncio.TimerHandle | None = None
     is_asked = False  # a request is being read or answered
@@ -61,7 +61,7 @@ class GuardedProtocol(H11Protocol):
             self._timer.cancel()
 
     def _watch(self, *, is_asked: bool) -> None:
-        """Begin to wait: for a head, or for the end of what was asked."""
+        """Start the timer: for a head, or for the end of a request."""
         if self._timer is not None:
             self._timer.cancel()
         self.is_asked, self.since = is_asked, monotonic()
@@ -70,7 +70,7 @@ class GuardedProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals of the process to us."""
+    """Leaves the process's signals to the gateway."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,8 +78,8 @@ class Server(uvicorn.Server):
 
 
 def server_of(app: ASGIApp, **settings: Any) -> Server:
-    """A server for an application, behind such connections."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would write a line for every request that is none
+    """Return a server for an application, with guarded connections."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would write a line for every malformed request
     config = uvicorn.Config(
         app,
         http=GuardedProtocol,

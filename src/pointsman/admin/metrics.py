@@ -25,14 +25,14 @@ from pointsman.telemetry.metrics import (
     decode_page,
 )
 
-MAX_GONE = 16  # workers that ended whose last page is kept as it was
+MAX_GONE = 16  # ended workers whose last page is kept as it was
 
 
 class WorkerPages:
     """The last page of every worker, by its epoch.
 
-    A sum over workers must not fall when a worker ends or does not answer in time: `rate()` would take the rest of the
-    sum for new. So the counters of a worker that is gone stay in the sum. Its gauges do not.
+    A sum over workers must not fall when a worker ends or does not answer in time. Else `rate()` would count the rest
+    of the sum as new. So the counters of an ended worker stay in the sum. Its gauges do not.
     """
 
     def __init__(self) -> None:
@@ -41,8 +41,8 @@ class WorkerPages:
         self._before = MetricsPage()  # the sum over workers that ended long ago
 
     def text(self, pages: Mapping[int, bytes], alive: Iterable[int], own: MetricsPage) -> bytes:
-        """The whole page in the text format of Prometheus, from pages that were just received and control's own. Takes
-        some milliseconds, so it runs in a thread, one at a time."""
+        """Return the whole page in the text format of Prometheus, from new pages and control's own. Takes some
+        milliseconds, so it runs in a thread, one at a time."""
         with self._one_at_a_time:
             readable: dict[int, MetricsPage] = {}
             for epoch, page in pages.items():
@@ -51,7 +51,7 @@ class WorkerPages:
             return render(merged([self.take(readable, alive), own]))
 
     def take(self, pages: Mapping[int, MetricsPage], alive: Iterable[int]) -> MetricsPage:
-        """The sum, with the pages that were just received. `alive` are the workers that are connected."""
+        """Return the sum, including these new pages. `alive` are the connected workers."""
         self._pages.update(pages)
         living = set(alive)
         gone = [epoch for epoch in self._pages if epoch not in living]
@@ -66,7 +66,7 @@ class WorkerPages:
 
 
 def merged(pages: Iterable[MetricsPage]) -> MetricsPage:
-    """One page, in which each series is there once."""
+    """Merge pages into one that has each series once."""
     counters: dict[str, CounterFamily] = {}
     histograms: dict[str, HistogramFamily] = {}
     gauges: dict[str, GaugeFamily] = {}
@@ -136,7 +136,7 @@ class _Families(Collector):
 
 
 def render(page: MetricsPage) -> bytes:
-    """The page in the text format of Prometheus."""
+    """Return the page in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(page))
     return generate_latest(registry)

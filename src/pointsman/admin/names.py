@@ -1,4 +1,4 @@
-"""Whether a name that somebody asks for exists, or ever did: in the configuration, the catalog, or what was used."""
+"""Checks whether a requested name exists, or ever did: in the configuration, the catalog, or recorded usage."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ _WORDS = {"virtual_key": "virtual key", "asked": "model"}
 
 
 async def check_names(services: Services, names: Mapping[str, str]) -> None:
-    """Raises 404 for a name that never existed. `names` are by what they name, as columns of the store are called; for
-    `asked`, a model as clients call it."""
+    """Raise 404 for a name that never existed. `names` are by kind, which is a column of the store, or `asked`: a model
+    as clients request it."""
     for kind in await services.control.ask(NameInquiry(dict(names)), str):
         name = names[kind]
         store = services.store
@@ -25,7 +25,7 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
 
 
 async def check_owner(services: Services, owner: str) -> None:
-    """Raises 404 for an owner of limits that never existed, and 422 for what is written like none."""
+    """Raise 404 for an owner of limits that never existed, and 422 for a malformed one."""
     level, colon, name = owner.partition(":")
     if not colon or level not in LEVELS:
         message = "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME or entry:KEY/PROVIDER"

@@ -1,4 +1,4 @@
-"""The metrics of control itself: books, limits, configuration."""
+"""The metrics of control itself: accounting, limits, configuration."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _OWNER = ("scope", "owner", "period")
 
 
 def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> MetricsPage:
-    """Counters and gauges of control. `silent` workers are connected and did not answer this time."""
+    """Return counters and gauges of control. `silent` workers are connected but did not answer this time."""
     return MetricsPage(list(_counters(state)), [], [*_processes(state, silent), *_books(state), *_limits(limits)])
 
 
@@ -54,7 +54,7 @@ def _books(state: ControlState) -> Iterator[GaugeFamily]:
 
 
 def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
-    """The present window of each limit, whether used or not."""
+    """Return the present window of each limit, used or not."""
     money: list[tuple[tuple[str, str, str], int, int, int]] = []
     rates: list[tuple[tuple[str, str, str, str], int, int, int]] = []
     for one in limits:

@@ -1,4 +1,4 @@
-"""Every route of the admin API declares the permission it needs; one that does not is not served."""
+"""The permissions of the admin API. Every route declares the one it needs; a route without one is not served."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pointsman.admin.services import Has
 
 
 class Permission(StrEnum):
-    """What a caller may do."""
+    """The permissions of a caller."""
 
     USAGE_READ = "usage:read"
     USAGE_WRITE = "usage:write"
@@ -25,8 +25,8 @@ class Permission(StrEnum):
 
 
 class Need:
-    """A dependency that lets through whoever has a permission: the admin token has them all, the metrics token one.
-    On a loopback address metrics are open."""
+    """A dependency that admits callers with a permission: the admin token has them all, the metrics token one. On a
+    loopback address metrics are open."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -40,7 +40,7 @@ class Need:
         if is_metrics and services.metrics_token is not None:
             tokens.append(services.metrics_token)
         given = presented.strip() if scheme.lower() == "bearer" else ""
-        if not any([token.opens(given) for token in tokens]):  # noqa: C419 -- all of them, whichever it is
+        if not any([token.opens(given) for token in tokens]):  # noqa: C419 -- always compares with all of them
             name = "metrics token" if is_metrics and services.metrics_token is not None else "admin token"
             message = f"present the {name} as 'Authorization: Bearer <token>'"
             if authorization is not None:
@@ -49,7 +49,7 @@ class Need:
 
 
 def undeclared(app: FastAPI) -> list[str]:
-    """The routes that declare no permission, and whatever else answers requests and is no route of ours."""
+    """Return the routes that declare no permission, and any handlers that are not the gateway's routes."""
     found: list[str] = []
     for route in routes_of(app.routes):
         if not isinstance(route, APIRoute):
@@ -60,7 +60,7 @@ def undeclared(app: FastAPI) -> list[str]:
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
-    """All routes, those of included routers as well."""
+    """Return all routes, including those of included routers."""
     for route in routes:
         included = getattr(route, "original_router", None)  # newer versions of the framework keep them apart
         if included is not None:
@@ -70,7 +70,7 @@ def routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
 
 
 def permission_of(route: APIRoute) -> Permission | None:
-    """What a route needs."""
+    """Return the permission that a route needs."""
     for dependency in route.dependant.dependencies:
         if isinstance(dependency.call, Need):
             return dependency.call.permission

@@ -1,4 +1,4 @@
-"""What the routes of the admin API work with."""
+"""The services that the routes of the admin API use."""
 
 from functools import partial
 from time import time
@@ -18,7 +18,7 @@ from pointsman.link.inquirer import Inquirer
 
 
 class Services(Struct, kw_only=True, eq=False):
-    """The parts of the admin process. `metrics_are_open` says that they may be read without a token."""
+    """The parts of the admin process. `metrics_are_open` is true if they may be read without a token."""
 
     control: Inquirer
     store: Reports
@@ -53,19 +53,19 @@ Moment = Annotated[float, Field(ge=0, le=FOREVER, allow_inf_nan=False)]
 
 
 class StrictModel(BaseModel):
-    """The parameters of a request, or the fields of its body, and no unknown ones."""
+    """The parameters of a request, or the fields of its body; unknown ones are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class TimeSpan(StrictModel):
-    """The parameters that state a span of time."""
+    """The parameters that set a span of time."""
 
     since: Annotated[Moment | None, Field(description="Unix seconds; 30 days before `until` when absent.")] = None
     until: Annotated[Moment | None, Field(description="Unix seconds, no longer part of it; now when absent.")] = None
 
     def bounds(self) -> tuple[float, float]:
-        """Start and end. Raises 422 when nothing lies between them."""
+        """Return start and end. Raises 422 if the span is empty."""
         end = self.until if self.until is not None else time() + 1
         start = self.since if self.since is not None else max(0.0, end - 30 * 86_400)
         if start >= end:

@@ -1,4 +1,4 @@
-"""GET /api/v1/budgets: how far limits are used up."""
+"""GET /api/v1/budgets: the use of limits."""
 
 from typing import Annotated
 
@@ -23,8 +23,8 @@ class BudgetQuery(StrictModel):
 
 @router.get("/budgets")
 async def budgets(services: Has, asked: Annotated[BudgetQuery, Query()]) -> Response:
-    """Return a `LimitState` for every limit in its present window, up to `limit` of them, by owner: those that were
-    used come first where there are more. An owner that never existed is an error."""
+    """Return a `LimitState` for every limit in its present window, by owner. If there are more than `limit`, used ones
+    come first. An owner that never existed is an error."""
     found = await services.control.ask(BudgetInquiry(asked.owner, asked.past, asked.limit), LimitState)
     if not found and asked.owner is not None:
         await check_owner(services, asked.owner)

@@ -1,4 +1,4 @@
-"""POST /api/v1/reconcile: say what attempts cost whose provider did not."""
+"""POST /api/v1/reconcile: set the cost of attempts whose provider did not report it."""
 
 from collections import Counter
 from decimal import Decimal
@@ -14,13 +14,13 @@ from pointsman.control.store.database import StoreError
 
 NANO = 1_000_000_000
 MAX_USD = 1_000_000
-RECONCILE_S = 100.0  # it waits for the batch of records that is being stored
+RECONCILE_S = 100.0  # long enough for the batch of records that is being stored
 
 router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_WRITE))])
 
 
 class Amount(StrictModel):
-    """What one attempt cost, in dollars; what is below a nano-dollar is rounded."""
+    """The cost of one attempt, in dollars, rounded to a nano-dollar."""
 
     attempt_id: Annotated[str, Field(min_length=1, max_length=80)]
     usd: Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
@@ -34,15 +34,16 @@ class ReconcileRequest(StrictModel):
 
 @router.post("/reconcile")
 async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]:
-    """Charge attempts whose cost no provider told. Budgets no longer hold more of them, and reports are corrected.
+    """Charge attempts whose cost no provider reported. Budgets no longer hold more of them, and reports are corrected.
 
-    Answers 409 if some were not `taken`, with a message for each of those `refused`. The others are charged."""
+    Answers 409 if some were not `taken`, with a message for each of those `refused`. The others are charged.
+    """
     twice = [name for name, count in Counter(one.attempt_id for one in asked.attempts).items() if count > 1]
     if twice:
         message = f"attempts: {twice[0]!r} is named more than once"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
     amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
-    await services.state()  # whether control is there shows at once
+    await services.state()  # fails at once if control is away
     (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome, RECONCILE_S)
     if outcome.problem is not None:
         raise StoreError(outcome.problem)

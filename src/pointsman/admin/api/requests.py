@@ -1,4 +1,4 @@
-"""GET /api/v1/requests and /{id}: single requests, and why each went where it went."""
+"""GET /api/v1/requests and /{id}: single requests, and the reasons for their routing."""
 
 import asyncio
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Ne
 
 
 class RequestQuery(TimeSpan):
-    """What may be asked for. `since` is the beginning of time when absent."""
+    """The filters of a list of requests. `since` is the beginning of time when absent."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
     after: Annotated[str | None, Field(max_length=64, description="Only newer ones than this id.")] = None
@@ -43,8 +43,8 @@ class RequestQuery(TimeSpan):
 
 @router.get("/requests")
 async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> Response:
-    """Requests, the newest first. To go on, ask with `before` the last id of the answer. Of `cost_nano`, providers told
-    all but `estimated_nano` and `reserved_nano`."""
+    """Return requests, newest first. For the next page, set `before` to the last id of the answer. Of `cost_nano`,
+    providers reported all but `estimated_nano` and `reserved_nano`."""
     given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
     given["client_request_id"] = asked.client_request_id
     filters = {name: value for name, value in given.items() if value is not None}
@@ -62,8 +62,8 @@ async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> Re
     "/requests/{request_id}", responses={404: {"description": "There is no such request, or it is no longer kept."}}
 )
 async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Response:
-    """The record of one request: with its attempts, the verdicts on everything else, and its cost. The cost is the
-    store's, which may have been reconciled since. Each attempt has its `attempt_id`, by which it can be."""
+    """Return the record of one request, with its attempts, the verdicts on all other candidates, and its cost. The cost
+    comes from the store and includes reconciliations. Each attempt has the `attempt_id` to reconcile it by."""
     row = await services.store.request(request_id)
     if row is None:
         message = f"there is no request {request_id!r} here; the newest may take a moment, and old ones are deleted"
@@ -80,13 +80,13 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
 
 @router.get("/unsettled")
 async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
-    """Attempts whose cost no provider told and nobody has said since, the newest first. `source` says how `cost_nano`
-    is known: it is `estimated`, or `reserved` where nothing could be estimated, as of one whose worker died. Budgets
-    hold `held_nano` beyond it, and limits of tokens `tokens`, until it is reconciled or `until`, when the last of their
-    windows ends and its `state` is no longer `open` but `lapsed`. Of those that are `kept` too little is known to
+    """Return attempts whose cost is unreported and not reconciled, newest first. `source` says how `cost_nano` is
+    known. It is `estimated`, or `reserved` if no estimate was possible, as after the death of a worker. Budgets hold
+    `held_nano` beyond it, and limits of tokens `tokens`, until it is reconciled, or `until`. Then the last of their
+    windows ends, and `state` changes from `open` to `lapsed`. Attempts that are `kept` have too little data to
     reconcile them."""
     rows = await services.store.unsettled(limit)
-    # Encoding thousands of rows takes a while, and others ask meanwhile.
+    # Encoding thousands of rows takes a while, so a thread does it and other requests continue.
     return await asyncio.to_thread(lambda: as_json([_columns(row, _UNSETTLED) for row in rows]))
 
 
@@ -95,5 +95,5 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _columns(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """These columns, and the cost."""
+    """Return these columns, and the cost."""
     return {name: row[name] for name in names} | {"cost_nano": row["nano"], "cost_usd": usd(row["nano"])}

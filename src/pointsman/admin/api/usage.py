@@ -1,4 +1,4 @@
-"""GET /api/v1/usage: what was used and spent, summed up."""
+"""GET /api/v1/usage: sums of usage and spending."""
 
 import asyncio
 import csv
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(
 
 
 class By(StrEnum):
-    """What to sum up by."""
+    """The dimensions to sum up by."""
 
     KEY = "key"
     TEAM = "team"
@@ -45,7 +45,7 @@ def _parted(values: list[str]) -> list[str]:
 
 
 class UsageQuery(TimeSpan):
-    """What may be asked for."""
+    """The filters and the grouping of usage."""
 
     group_by: Annotated[
         tuple[By, ...],
@@ -64,7 +64,7 @@ class UsageQuery(TimeSpan):
     format: Literal["json", "csv"] = "json"
 
     def filters(self) -> dict[str, str]:
-        """What is asked for of the columns of attempts."""
+        """Return the filters by columns of attempts."""
         names = ("team", "customer", "provider", "model", "variant")
         given = {"virtual_key": self.key, **{name: getattr(self, name) for name in names}}
         return {name: value for name, value in given.items() if value is not None}
@@ -72,16 +72,17 @@ class UsageQuery(TimeSpan):
 
 @router.get("/usage")
 async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Response:
-    """What was used and spent, by virtual key, team, customer, provider, model, variant, hour, day or tag: from `since`
-    up to `until`, in Unix seconds; whole hours.
+    """Return usage and spending by virtual key, team, customer, provider, model, variant, hour, day or tag. The span is
+    from `since` up to `until`, in Unix seconds and whole hours.
 
-    Rows are sums over attempts; by tag, over requests, whose provider, model and variant are those of their last
-    attempt. Money is in nano-dollars and, as text, in dollars. Of `cost_nano`, providers told all but `estimated_nano`,
-    which is estimated, and `reserved_nano`, which is what was reserved where nothing could be estimated. Budgets hold
-    `held_nano` beyond it until attempts are reconciled or their windows end. `hour` and `day` are when they begin, in
-    Unix seconds; days are UTC's. `more` says that there are further rows: ask again with `offset`. `total` is of all
-    rows, and of those there is no room for; absent where rows overlap: by tag, a request with two tags counts once for
-    each."""
+    Rows are sums over attempts. By tag, they are sums over requests, with the provider, model and variant of the last
+    attempt. Money is in nano-dollars and, as text, in dollars. Of `cost_nano`, providers reported all but
+    `estimated_nano`, which is estimated, and `reserved_nano`, which was reserved where no estimate was possible.
+    Budgets hold `held_nano` beyond it until attempts are reconciled or their windows end. `hour` and `day` are their
+    beginnings, in Unix seconds; days are UTC. `more` is true if there are further rows: ask again with `offset`.
+    `total` covers all rows, including those beyond `limit`. It is absent if rows overlap: by tag, a request with two
+    tags counts once for each.
+    """
     start, end = asked.bounds()
     columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
     filters = asked.filters()
@@ -95,7 +96,7 @@ async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Respons
         await check_names(services, filters)
     overlap = is_by_tag and asked.tag is None
     sums = [] if overlap or asked.format == "csv" else await summed([], filters, together)
-    # Encoding thousands of rows takes a while, and others ask meanwhile.
+    # Encoding thousands of rows takes a while, so a thread does it and other requests continue.
     return await asyncio.to_thread(_answer, asked, span, found, sums)
 
 
@@ -122,6 +123,6 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def _safe(value: Any) -> Any:
-    """What a spreadsheet does not take for a formula."""
+    """Return a value that a spreadsheet does not evaluate as a formula."""
     is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if is_formula else value
