@@ -1,1 +1,1 @@
-"""Prices, reservations and leases: what a request may cost, and what is left of each limit. Pure."""
+"""Prices, reservations and leases: the possible cost of a request, and the amount left of each limit. Pure."""

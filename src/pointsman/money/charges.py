@@ -1,10 +1,10 @@
-"""What an attempt costs when it is over: by the provider's own account, else by an estimate of it.
+"""The cost of an attempt when it is over: as its provider reported it, else an estimate.
 
-An estimate has the prompt's counted tokens, and of the answer what arrived or what such answers usually have, at the
-price of the request's own service tier. Limits may hold more than that until somebody reconciles it or their window
-ends: of an answer of which nothing arrived nobody can know what its provider charges, and that may be all that was
-reserved. What the provider refused, said it had failed at, or never got whole, costs nothing. docs/decisions/0016 has
-the cases.
+An estimate covers the counted tokens of the prompt, and the part of the answer that arrived or the usual length of such
+answers. It uses the price of the request's own service tier. Limits may hold more than the estimate until the attempt
+is reconciled or their window ends. If nothing of an answer arrived, its provider's charge is unknown, and may be the
+whole reservation. A request costs nothing if the provider rejected it, reported a failure, or never received it whole.
+docs/decisions/0016 has the cases.
 """
 
 from msgspec import Struct
@@ -24,8 +24,8 @@ from pointsman.wire.unbounded import Unbounded
 
 _NO_USAGE = Usage()
 
-# Failures that leave open what became of a request that the provider had got: the gateway went away from it, or the
-# answer did not come, or not to its end.
+# Failures after which the provider may have gone on with a request that it had received: the gateway disconnected, or
+# the answer did not arrive, or not to its end.
 _LEFT_OPEN = frozenset(
     {
         failures.COMMIT_TIMEOUT,
@@ -41,16 +41,16 @@ _LEFT_OPEN = frozenset(
         failures.CONNECTION_STALE,
     }
 )
-_GOES_ON = _LEFT_OPEN | {failures.MALFORMED_ANSWER}  # failures that a provider may know nothing of
-_NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # what an attempt may be charged for
+_GOES_ON = _LEFT_OPEN | {failures.MALFORMED_ANSWER}  # failures that a provider may not notice
+_NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # the part of an attempt that may be charged
 _TEXT = frozenset({"chat", "completion"})
 _UNSEEN = frozenset({"chat", "completion", "responses"})
-USUAL_ANSWER = 500  # tokens: what an answer is taken to have of a model that has given none yet
+USUAL_ANSWER = 500  # tokens: the assumed length of an answer of a model that has given none yet
 _WEIGHT = 1 / 16  # of the newest answer in the mean
 
 
 class Bound(Struct, frozen=True, gc=False):
-    """The reservation of an attempt, in nano-dollars and tokens: nothing for what is free. `unbounded` is the part of
+    """The reservation of an attempt, in nano-dollars and tokens: zero if the call is free. `unbounded` is the part of
     its cost that the bytes of the call do not bound."""
 
     nano: int
@@ -59,7 +59,7 @@ class Bound(Struct, frozen=True, gc=False):
 
 
 class Charge(Struct, frozen=True, gc=False):
-    """What an attempt cost: `nano` in nano-dollars. Budgets count `held` more, and limits of tokens count `tokens`,
+    """The cost of an attempt: `nano` in nano-dollars. Budgets count `held` more, and limits of tokens count `tokens`,
     until it is reconciled or their windows end."""
 
     nano: int
@@ -71,7 +71,7 @@ class Charge(Struct, frozen=True, gc=False):
 
 
 class Answers:
-    """How long the answers of a model usually are: a mean in which new ones count more."""
+    """The usual length of a model's answers: a mean in which new ones count more."""
 
     __slots__ = ("mean",)
 
@@ -79,12 +79,12 @@ class Answers:
         self.mean: float | None = None  # tokens; `None` before the first answer
 
     def add(self, tokens_out: int) -> None:
-        """Take in an answer that came whole."""
+        """Include an answer that is complete."""
         mean = self.mean
         self.mean = float(tokens_out) if mean is None else mean + (tokens_out - mean) * _WEIGHT
 
     def expected(self, call: Call) -> int | None:
-        """How many tokens the answers to this call would have; `None` where nobody can tell."""
+        """Return the expected tokens of the answers to this call; `None` if unknown."""
         if call.operation not in WITH_OUTPUT:
             return 0
         if self.mean is None and call.operation not in _UNSEEN:
@@ -103,9 +103,9 @@ class Tariff(Struct, frozen=True, eq=False):
 
 
 class Arrived(Struct, frozen=True, kw_only=True, gc=False):
-    """The part of an answer that arrived without an account of its tokens. `was_sent` says that the provider got the
-    whole request, `is_counted` that the `events` tell how many tokens came, and `is_announced` that the head promised
-    an answer of the kind that providers give."""
+    """The part of an answer that arrived without a report of its tokens. `was_sent` is true if the provider got the
+    whole request. `is_counted` is true if `events` is the number of tokens that came. `is_announced` is true if the
+    head promised an answer of the kind that providers give."""
 
     events: int
     bytes_in: int
@@ -119,7 +119,7 @@ FREE = Charge(0, 0, "none")
 
 
 def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
-    """The charge for an attempt whose provider reported its tokens."""
+    """Return the charge for an attempt whose provider reported its tokens."""
     terms = tariff.terms
     if is_complete:
         tariff.answers.add(usage.tokens_out)
@@ -130,8 +130,8 @@ def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: 
 
 
 def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
-    """The charge for an attempt whose provider reported nothing. If the provider ran tools, nobody told what they added
-    to the prompt, so that much is held."""
+    """Return the charge for an attempt whose provider reported nothing. If the provider ran tools, the tokens that they
+    added to the prompt are unknown, so the rest of the reservation is held."""
     price = tariff.terms.price
     charged = _charged(call, tariff.unfinished, arrived, failure)
     if charged is _NOTHING:
@@ -158,8 +158,8 @@ def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:
 
 
 def _expected(call: Call, arrived: Arrived, failure: Failure | None, answers: Answers) -> int | None:
-    """An estimate of the answer's tokens, of which the provider may charge all."""
-    if failure is None and call.operation in _TEXT:  # it came whole
+    """Estimate the tokens of an answer that the provider may charge in full; `None` if unknown."""
+    if failure is None and call.operation in _TEXT:  # the answer is complete
         return arrived.events if arrived.is_counted else max(1, arrived.bytes_in // BYTES_PER_TOKEN)
     if failure is not None and failure.kind is failures.CONNECTION_STALE:
         return 0  # it ended at once: if anything, its provider has read the prompt
@@ -168,7 +168,7 @@ def _expected(call: Call, arrived: Arrived, failure: Failure | None, answers: An
 
 
 def _charged(call: Call, unfinished: str | None, arrived: Arrived, failure: Failure | None) -> str:
-    """For how much its provider may charge where it gave no account."""
+    """Return the part of an attempt that its provider may charge, if it reported no usage."""
     goes_on = failure is not None and failure.kind in _GOES_ON and DIALECTS[call.head.dialect].runs_unread(call)
     if arrived.events and not (goes_on and unfinished in (None, "full")):
         return _ARRIVED
@@ -176,7 +176,7 @@ def _charged(call: Call, unfinished: str | None, arrived: Arrived, failure: Fail
         return _ALL
     if not arrived.was_sent or (arrived.status is not None and arrived.status >= 400):
         return _NOTHING
-    # Who answers with a web page, say, has served nothing.
+    # A provider that answers with a web page, for example, has served nothing.
     is_garbled = failure.kind is failures.MALFORMED_ANSWER and arrived.is_announced
     if not is_garbled and failure.kind not in _LEFT_OPEN:
         return _NOTHING

@@ -1,4 +1,4 @@
-"""An attempt that limits have no room for: a shorter answer that fits, or the reason to leave its candidate out."""
+"""An attempt without room in its limits: a shorter answer that fits, or the reason to leave its candidate out."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ from pointsman.money.provider_tools import most_added, read_to_the_end, unbounde
 from pointsman.money.terms import Terms
 from pointsman.wire.dialects import DIALECTS
 
-MIN_OUTPUT = 16  # tokens: a shorter answer helps nobody, and OpenAI's Responses take no lower bound
+MIN_OUTPUT = 16  # tokens: a shorter answer is useless, and OpenAI's Responses accept no lower bound
 
 
 class Shortfall(Struct, frozen=True, gc=False):
-    """A limit without room, and the last answer of control on it, which `is_fresh` for a moment."""
+    """A limit without room, and control's last answer about it, which `is_fresh` for a moment."""
 
     short: Short
     told: Grant | None
@@ -38,20 +38,22 @@ class Shortfall(Struct, frozen=True, gc=False):
 
     @property
     def is_spent(self) -> bool:
-        """Whether control said a moment ago that it has not that much, and that nobody can give it back."""
+        """Return whether control answered a moment ago that it has less than needed, and that no worker can return
+        it."""
         told = self.told
         return told is not None and self.is_fresh and not told.lent and told.left < self.short.more
 
 
 class Shortened(Struct, frozen=True, gc=False):
-    """A call whose answer is shorter than was asked for, and why."""
+    """A call with a shorter answer than requested, and the reason."""
 
     call: Call
     reason: Reason
 
 
 class Refused(Struct, frozen=True, gc=False):
-    """Why there is no room. It `may_fit` once others have settled, and `may_shorten` if a shorter answer will do."""
+    """The reason why there is no room. The call `may_fit` after other attempts settle, and `may_shorten` if a shorter
+    answer would fit."""
 
     reason: Reason
     may_fit: bool
@@ -61,19 +63,19 @@ class Refused(Struct, frozen=True, gc=False):
 def fit(
     terms: Terms, call: Call, shortfalls: Sequence[Shortfall], *, may_shorten: bool, shortens: bool, ahead_s: float
 ) -> Shortened | Refused:
-    """The call with the longest answer that the limits may have room for, if answers are being shortened; else why
-    there is no room. Unix time is `ahead_s` seconds ahead of the monotonic clock."""
+    """Return the call with the longest answer that the limits may have room for, if answers are being shortened. Else
+    return the reason why there is no room. Unix time is `ahead_s` seconds ahead of the monotonic clock."""
     shorter = _shorter(terms, call, shortfalls) if may_shorten else None
     if shorter is not None and shortens:
         return shorter
-    # A refusal counts at once all that control said, however slow the machine is.
+    # A refusal counts all that control answered at once, however slow the machine is.
     may_fit = all(one.left + one.held >= one.short.amount for one in shortfalls)
     return Refused(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
 
 
 def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
-    """The reason for a limit that a request does not fit in. `ends_at`, when its window ends, is in monotonic
-    seconds; absent where the next window would have no room either."""
+    """Return the reason for a limit that a request does not fit in. `ends_at` is the end of its window in monotonic
+    seconds; `None` if the next window would have no room either."""
     code = "over_budget" if limit.metric == "usd" else "over_rate_limit"
     return Reason(code, f"the {limit} {said}", until=ends_at)
 
@@ -96,7 +98,7 @@ def _shorter(terms: Terms, call: Call, shortfalls: Sequence[Shortfall]) -> Short
 
 
 def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
-    """The longest answer within `room`, beside what the bytes of the call do not bound."""
+    """Return the longest answer within `room`, in tokens, after the cost that the bytes of the call do not bound."""
     unbounded = unbounded_of(terms, call) if metric == "usd" else None
     if unbounded is not None:
         room -= most_added(terms, unbounded)

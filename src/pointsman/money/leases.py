@@ -1,17 +1,17 @@
-"""What control has lent to workers of each limit. The other end is `money.ledger`.
+"""The leases that control grants to workers. `money.ledger` is a worker's side of them.
 
-For every window of a counter: `posted + what all workers hold unspent <= limit`, but for soft limits, overruns, and
-limits that were lowered below what was spent and lent already. What a worker holds unspent is what it was granted less
-what was read of its spending in its journal; so it falls as the journal is read, and a dead worker's is free once its
-journal is read to the end.
+For every window of a counter: `posted + all workers' unspent leases <= limit`. The exceptions are soft limits,
+overruns, and limits that were lowered below the amount already spent and leased. A worker's unspent lease is its grant
+less the spending read from its journal. So it falls as the journal is read, and a dead worker's lease is free once its
+journal is fully read.
 
-The book comes to the same state in whatever order it hears of things, since each window keeps apart, for each worker,
-what was read of its spending and what it was granted, and works out the rest when it is asked:
+The order of events makes no difference to the state. Each window records, for each worker, the spending that was read
+and the amount that was granted, and computes the rest on request:
 
-- What the store has is merged in whenever it arrives: the higher figure holds, worker by worker. It may come twice.
-- What a worker is taken to have opened a window with follows from its share and from the limit, whichever came first.
-- A worker that was retired is dead for good. What is still heard from it changes nothing; its spending stays.
-- Nothing is lent before the store has been read and every worker has called.
+- Rows from the store are merged whenever they arrive, and may arrive twice: for each worker the higher figure counts.
+- The amount with which a worker opened a window follows from its share and from the limit, whichever came first.
+- A retired worker is dead for good. A later frame from it changes nothing; its spending stays.
+- No lease is granted before the store has been read and every worker has called.
 """
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -23,10 +23,10 @@ from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Wan
 from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
-KEEP_S = 3600.0  # how long a window that is over is kept: attempts may still be charged in it
+KEEP_S = 3600.0  # how long an ended window is kept: attempts may still be charged in it
 CORRECTIONS = 0  # an epoch that no worker has
-FORGET_AT_ONCE = 3000  # windows: nothing else happens meanwhile
-MAX_RETIRED = 4096  # workers that are remembered to be dead: a frame of theirs may still be on its way
+FORGET_AT_ONCE = 3000  # windows: the loop is blocked meanwhile
+MAX_RETIRED = 4096  # retired workers to remember: a frame of theirs may still be on its way
 
 Name = tuple[str, int]
 """A window: its counter and its start in Unix seconds."""
@@ -36,7 +36,7 @@ Row = tuple[str, int, int, int]
 
 
 class Spent(Struct, frozen=True):
-    """One window of a counter: `posted` is spent and known, `lent` is held unspent by workers."""
+    """One window of a counter: `posted` is the known spending, `lent` the unspent leases of workers."""
 
     counter: str
     window: int
@@ -48,12 +48,13 @@ class Spent(Struct, frozen=True):
 class _Borrower(Struct):
     slot: int
     share: Share
-    until: float = NEVER  # windows that begin later it does not open
+    until: float = NEVER  # it opens no window that begins later
 
 
 class _LentWindow:
-    """All by epoch. `read` is what is known of a worker's spending; `granted` what it was granted in all, of which it
-    has `opened` the window with so much. A worker that is in neither is taken to hold what its share comes to."""
+    """The amounts in one window, by epoch. `read` is the known spending of a worker. `granted` is the total granted to
+    it, including the amount with which it `opened` the window. A worker without an entry in either counts as holding
+    the amount of its share."""
 
     __slots__ = ("granted", "opened", "posted", "read")
 
@@ -64,12 +65,12 @@ class _LentWindow:
         self.opened: dict[int, int] = {}
 
     def learn(self, epoch: int, amount: int) -> None:
-        """So much was spent by a worker, on top of what is known."""
+        """Add an amount to the known spending of a worker."""
         self.posted += amount
         self.read[epoch] = self.read.get(epoch, 0) + amount
 
     def states(self, epoch: int, opened: int) -> None:
-        """A worker says what it opened the window with."""
+        """Record the amount with which a worker opened the window."""
         self.granted[epoch] = self.granted.get(epoch, 0) + opened - self.opened.get(epoch, 0)
         self.opened[epoch] = opened
 
@@ -78,11 +79,11 @@ class _Ending(Struct):
     """The windows that end at one moment."""
 
     names: list[Name]
-    over_at: float | None = None  # when they were first seen to be over, by a clock that is not set
+    over_at: float | None = None  # when they were first seen to be over, by the monotonic clock
 
 
 class _Windows:
-    """The windows that workers spent in or hold something of, by name, by owner, and by the moment they end."""
+    """The windows in which workers spent or hold something, by name, by owner, and by the moment they end."""
 
     def __init__(self) -> None:
         self.limits: Mapping[str, Limit] = {}
@@ -98,11 +99,11 @@ class _Windows:
             self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
 
     def names(self, owner: str | None) -> list[Name]:
-        """All windows, or those of one owner such as `team:research`."""
+        """Return all windows, or those of one owner such as `team:research`."""
         return list(self.by_name if owner is None else self._owned.get(owner, ()))
 
     def found(self, name: Name) -> _LentWindow:
-        """The window of this name, which is made if there is none."""
+        """Return the window of this name, which is made if there is none."""
         window = self.by_name.get(name)
         if window is None:
             window = self.by_name[name] = _LentWindow()
@@ -134,16 +135,16 @@ class _Windows:
         return forgotten
 
     def _end(self, name: Name) -> float:
-        """The end of a window. Only its limit can tell."""
+        """Return the end of a window, which depends on its limit."""
         limit = self.limits.get(name[0])
         return limit.period.window(name[1])[1] if limit is not None else NEVER
 
 
 class LeaseBook:
-    """All leases of one machine. Workers are known by their epochs.
+    """All leases of one machine. Workers are identified by their epochs.
 
-    One that has just begun does not `know_all`: workers may be alive that have not called, and what was spent stands in
-    the store. Until `restore` and `know_all` were called it lends nothing, and until the latter it gives no shares.
+    A book that has just begun does not `know_all`: live workers may not have called yet, and the spending is in the
+    store. Before `restore` and `know_all` it grants no lease, and before `know_all` no share.
     """
 
     def __init__(self, workers: int, *, knows_all: bool = True) -> None:
@@ -152,9 +153,9 @@ class LeaseBook:
         self._workers: dict[int, _Borrower] = {}
         self._retired: dict[int, None] = {}
         self._windows = _Windows()
-        self._latest = 0  # the latest beginning of any window that workers have spoken of
-        self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: what it was lent unasked, and has not spoken of yet
-        self._again: dict[int, dict[Name, int]] = {}  # by epoch: what will be charged once more
+        self._latest = 0  # the latest beginning of any window that a worker has named
+        self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: windows leased unasked, not yet named by it
+        self._again: dict[int, dict[Name, int]] = {}  # by epoch: amounts that will be charged once more
 
     @property
     def limits(self) -> Mapping[str, Limit]:
@@ -166,10 +167,11 @@ class LeaseBook:
         self._windows.configure(limits)
 
     def restore(self, rows: Iterable[Row], lost: Collection[int] = ()) -> None:
-        """What the store has: of all workers, or of some. What is charged from now on is not in it.
+        """Merge the spending of all or some workers from the store. Charges that follow are not in it.
 
-        Of the workers in `lost` all rows are here, and the store has less than it had: their journals are read again
-        from an earlier place, and what this book knows already is not to count twice."""
+        For the workers in `lost` all rows are here, and the store has less than it had. Their journals are read again
+        from an earlier place, and amounts that this book knows already must not count twice.
+        """
         self._is_restored = True
         for epoch in [one for one in self._again if one in lost]:
             del self._again[epoch]
@@ -189,7 +191,7 @@ class LeaseBook:
                         self._again.setdefault(epoch, {})[name] = known - there
 
     def join(self, epoch: int, slot: int, now: float) -> Share:
-        """A worker is new, or has lost its share. It gets none while others hold so much that it would be too much."""
+        """Add a worker that is new or has lost its share. It gets no share while the others hold too much for it."""
         if epoch in self._retired:
             return NO_SHARE
         worker = self._workers.get(epoch)
@@ -199,8 +201,9 @@ class LeaseBook:
         return worker.share if worker.until == NEVER else NO_SHARE
 
     def hello(self, epoch: int, slot: int, share: Share | None, holdings: Iterable[Holding], now: float) -> Share:
-        """A worker says what it has. What it says holds: it alone knows what reached it."""
-        if epoch in self._retired:  # it was killed while this was on its way
+        """Take a worker's own account of its leases. It is authoritative: only the worker knows which grants reached
+        it."""
+        if epoch in self._retired:  # the worker was killed while this was on its way
             return NO_SHARE
         if share is not None:
             known = self._workers.get(epoch)
@@ -209,7 +212,7 @@ class LeaseBook:
             elif known.share.part and share.part:
                 known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)
-        for name in self._ahead.pop(epoch, ()):  # what did not reach it is not held by it
+        for name in self._ahead.pop(epoch, ()):  # the worker does not hold leases that did not reach it
             self._windows.by_name[name].granted.pop(epoch, None)
         for holding in holdings:
             window = self._spoken_of(holding.counter, holding.window)
@@ -218,12 +221,12 @@ class LeaseBook:
         return share
 
     def know_all(self, now: float) -> list[tuple[int, Share]]:
-        """Every worker that is alive has said what it has. Returns who gets a share."""
+        """Note that every live worker has named its leases. Return the workers that get a share."""
         self._knows_all = True
         return self._give_shares(now)
 
     def draining(self, epoch: int, now: float) -> list[tuple[int, Share]]:
-        """A worker opens no window any more; returns who gets its share."""
+        """Note that a worker opens no more windows. Return the workers that get its share."""
         worker = self._workers.get(epoch)
         if worker is None or worker.until != NEVER:
             return []
@@ -231,7 +234,7 @@ class LeaseBook:
         return self._give_shares(now, worker.slot)
 
     def retire(self, epoch: int, now: float) -> list[tuple[int, Share]]:
-        """A dead worker's journal was read to the end: what it held is free. Returns who gets its share."""
+        """Free the leases of a dead worker whose journal is fully read. Return the workers that get its share."""
         self._retired[epoch] = None
         if len(self._retired) > MAX_RETIRED:
             del self._retired[next(iter(self._retired))]
@@ -243,7 +246,7 @@ class LeaseBook:
         return self._give_shares(now, worker.slot) if worker is not None else []
 
     def ask(self, epoch: int, wants: Iterable[Want]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
-        """Grants, and for each other worker what it is asked to give back."""
+        """Return the grants, and for each other worker the windows that it is asked to return leases of."""
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
         if epoch in self._retired or not (self._knows_all and self._is_restored):
@@ -262,7 +265,7 @@ class LeaseBook:
             given = self._given(want.more, free)
             if given:
                 window.granted[epoch] += given
-            elif want.more:  # who wants nothing only asks what is left
+            elif want.more:  # a want of nothing only asks for the amount left
                 for other in held:
                     if other != epoch:
                         recalls.setdefault(other, []).append(name)
@@ -270,9 +273,9 @@ class LeaseBook:
         return grants, recalls
 
     def lend_ahead(self, epoch: int, grants: Iterable[Grant], reached: Container[int]) -> dict[int, list[Grant]]:
-        """What others are lent, unasked, in windows that a worker was just lent of and they hold nothing of: so each
-        can serve who is known to any, should control be away by then. Together it is less than half of what is free.
-        `reached` are the workers that a grant would reach."""
+        """Lease to other workers, unasked, in windows that a worker was just granted a lease of and they hold nothing
+        of. So each worker can serve every known key, should control be away by then. The total is less than half of the
+        free amount. `reached` are the workers that a grant would reach."""
         ahead: dict[int, list[Grant]] = {}
         others = [other for other, worker in self._workers.items() if other != epoch and worker.until == NEVER]
         for grant in grants:
@@ -290,13 +293,13 @@ class LeaseBook:
         return ahead
 
     def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
-        """A worker has no need of these."""
+        """Take back amounts that a worker does not need."""
         for one in returns if epoch not in self._retired else ():
             window = self._stated(epoch, one)
             window.granted[epoch] -= one.amount
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
-        """Spending was read in a worker's journal, and the store has it."""
+        """Count spending that was read in a worker's journal and is in the store."""
         name = counter, window
         again = self._again.get(epoch)
         if again is not None and name in again:
@@ -306,26 +309,26 @@ class LeaseBook:
         self._spoken_of(counter, window).learn(epoch, amount)
 
     def corrected(self, counter: str, window: int, amount: int) -> None:
-        """All that was corrected of a window by reconciling; so it may be told twice. It is free at once: those who
-        spent it hold nothing of it. A window that is not known is over, or the store tells of it later."""
+        """Apply the total correction of a window by reconciling; it may be reported twice. The amount is free at once:
+        the workers that spent it hold none of it. An unknown window is over, or the store reports it later."""
         found = self._windows.by_name.get((counter, window))
         if found is not None:
             found.learn(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
 
     def status(self) -> list[Spent]:
-        """Every window that was spent in or lent from."""
+        """Return every window with spending or leases."""
         return list(self.spent())
 
     def spent(self) -> Iterator[Spent]:
-        """The same, one by one: there may be very many."""
+        """Yield the same, one by one: there may be very many."""
         return map(self.spent_in, self._windows.by_name)
 
     def names(self, owner: str | None = None) -> list[Name]:
-        """The windows that were spent in or lent from; those of an owner such as `team:research`."""
+        """Return the windows with spending or leases; with `owner`, such as `team:research`, only its own."""
         return self._windows.names(owner)
 
     def spent_in(self, name: Name) -> Spent:
-        """What was spent in and lent from a window."""
+        """Return the spending and the leases of a window."""
         counter, start = name
         window, limit = self._windows.by_name.get(name), self._windows.limits.get(counter)
         if window is None:
@@ -333,8 +336,8 @@ class LeaseBook:
         return Spent(counter, start, window.posted, sum(self._held(name, window).values()), limit)
 
     def forget_ended(self, now_unix_s: float, now: float) -> None:
-        """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds: a clock that shows
-        a wrong time for a moment must not have anything forgotten."""
+        """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds, so that a clock
+        that is wrong for a moment does not drop anything."""
         for name in self._windows.forget_ended(now_unix_s, now):
             for ahead in self._ahead.values():
                 ahead.pop(name, None)
@@ -342,7 +345,7 @@ class LeaseBook:
                 again.pop(name, None)
 
     def _stated(self, epoch: int, said: Want | Return) -> _LentWindow:
-        """The window that a worker speaks of, with what it says it opened it with."""
+        """Return the window that a worker names, and record the amount with which it opened the window."""
         window = self._spoken_of(said.counter, said.window)
         window.states(epoch, said.opened)
         if epoch in self._ahead:
@@ -350,15 +353,15 @@ class LeaseBook:
         return window
 
     def _given(self, more: int, free: int) -> int:
-        """Alone, a worker gets all there is; else slices that shrink as the limit nears. Nothing, where it would not
-        be enough, or where only the question was what is left."""
+        """Return the amount to grant. A worker that is alone gets all; otherwise slices shrink as the limit nears. The
+        grant is 0 if it would not be enough, or if the worker only asks for the amount left."""
         if free < more or not more:
             return 0
         alone = len(self._workers) <= 1
         return free if alone else max(more, free // (2 * len(self._workers)))
 
     def _held(self, name: Name, window: _LentWindow) -> dict[int, int]:
-        """What each worker holds of a window unspent, where that is something."""
+        """Return the unspent lease of each worker in a window, if it has one."""
         granted = dict(window.granted)
         counter, start = name
         limit = self._windows.limits.get(counter)
@@ -371,16 +374,16 @@ class LeaseBook:
         return {epoch: all_ - read.get(epoch, 0) for epoch, all_ in granted.items() if all_ > read.get(epoch, 0)}
 
     def _spoken_of(self, counter: str, start: int) -> _LentWindow:
-        """A window that workers have to do with."""
+        """Return a window that a worker names, and note its start."""
         self._latest = max(self._latest, start)
         return self._windows.found((counter, start))
 
     def _from(self, now: float) -> float:
-        """The next second, behind every window that can have been opened: the clock may have been set back."""
+        """Return the next second, after every window that can have been opened: the clock may have been set back."""
         return float(max(int(now), self._latest) + 1)
 
     def _give_shares(self, now: float, slot: int | None = None) -> list[tuple[int, Share]]:
-        """Shares for those that wait for one, as far as the whole goes; first for who follows in a slot."""
+        """Give shares to workers that wait for one, as far as the whole goes. The successor in a slot comes first."""
         if not self._knows_all:
             return []
         given: list[tuple[int, Share]] = []
@@ -395,5 +398,5 @@ class LeaseBook:
 
 
 def _owner(counter: str) -> str:
-    """Whose a counter is: its name is owner, metric and period."""
+    """Return the owner of a counter: its name is owner, metric and period."""
     return counter.rsplit("|", 2)[0]

@@ -1,11 +1,11 @@
-"""What a worker has reserved and spent of each limit, held against what control has granted it.
+"""A worker's reservations and spending in each limit, within the amounts that control granted.
 
-Two-phase: `reserve` takes an upper bound from every counter that applies, all or none; `settle` puts in its place what
-was used, `release` takes it back. All are idempotent by attempt id. In each window `settled + reserved <= granted`,
-but for soft limits and for attempts that used more than their bound.
+There are two phases. `reserve` takes an upper bound from every counter that applies, all or none. `settle` replaces it
+with the amount used, and `release` returns it. All are idempotent by attempt id. In each window `settled + reserved <=
+granted`, except for soft limits and attempts that used more than their bound.
 
-A settlement goes to the window of its reservation. Windows never reopen: a clock that runs backwards is held at the
-latest moment it has shown.
+A settlement counts in the window of its reservation. Windows never reopen: if the clock runs backwards, the latest
+moment it has shown counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ MAX_AHEAD = 50_000
 
 
 class Window:
-    """One window of a counter. `free` is what is granted and neither reserved nor settled; below 0 where a soft limit
-    or an overrun went beyond. `opened` is what was granted as it opened, `kind` which of an attempt's amounts counts.
-    """
+    """One window of a counter. `free` is granted but neither reserved nor settled; it is below 0 after a soft limit or
+    an overrun went beyond. `opened` is the amount granted at the opening. `kind` is the index of the attempt's amount
+    that counts."""
 
     __slots__ = ("counter", "end", "free", "granted", "kind", "opened", "reserved", "start")
 
@@ -42,7 +42,7 @@ class Window:
         return self.granted - self.free - self.reserved
 
     def grant(self, more: int) -> None:
-        """Add to what is granted; a negative number takes from it."""
+        """Add to the granted amount; a negative number takes from it."""
         self.granted += more
         self.free += more
 
@@ -64,8 +64,8 @@ class LimitCounter:
 
 
 class Account:
-    """Everything that one kind of attempt counts in. `windows` are the present ones of its counters, good until the
-    first of them ends at `until`, or until the ledger is at another `edition`."""
+    """All counters of one kind of attempt. `windows` are their present windows, valid until the first of them ends at
+    `until`, or until the ledger's `edition` changes."""
 
     __slots__ = ("counters", "edition", "until", "windows")
 
@@ -77,7 +77,7 @@ class Account:
 
 
 class Reservation(Struct, frozen=True, eq=False, gc=False):
-    """What an attempt holds. `at` is the moment by the ledger's clock, which decides the windows."""
+    """The reservation of an attempt. `at` is the moment by the ledger's clock, which decides the windows."""
 
     windows: tuple[Window, ...]
     amounts: tuple[int, ...]
@@ -87,9 +87,9 @@ class Reservation(Struct, frozen=True, eq=False, gc=False):
 
 
 class Short(Struct, frozen=True, kw_only=True):
-    """A limit without room: `amount` was needed, `available` is what is granted and free, `reserved` what attempts
-    in progress hold and may leave unused. `more` is what control would have to grant on top of what the window
-    `opened` with and was granted since. `ends_at` is in Unix seconds."""
+    """A limit without room: `amount` was needed, `available` is granted and free. `reserved` is held by attempts in
+    progress, which may leave some unused. `more` is the amount that control would have to grant beyond the amount that
+    the window `opened` with and later grants. `ends_at` is in Unix seconds."""
 
     limit: Limit
     window: int
@@ -101,7 +101,7 @@ class Short(Struct, frozen=True, kw_only=True):
     opened: int = 0
 
     def want(self) -> Want:
-        """What to ask control for."""
+        """Return the want to send to control."""
         return Want(self.limit.counter, self.window, self.more, self.opened)
 
 
@@ -118,7 +118,7 @@ class Ledger:
         self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
         self._ahead: dict[tuple[str, int], int] = {}  # granted in windows that are not open yet
         self._limits: Mapping[str, Limit] = {}
-        self._shares_from = float("-inf")  # nor will any that began before
+        self._shares_from = float("-inf")  # windows that began before open with nothing, too
         self._now = float("-inf")
         self._edition = 0  # counts the times that windows were replaced before their end
         self.overruns = 0
@@ -130,12 +130,12 @@ class Ledger:
 
     @property
     def share(self) -> Share:
-        """What windows open with that are not open yet, for control to know after a break of the line."""
+        """Return the share with which later windows open, for control after a lost connection."""
         share = self._share
         return Share(share.part, share.whole, max(share.since, self._shares_from))
 
     def account(self, limits: tuple[Limit, ...]) -> Account:
-        """The handle for attempts that count in these limits."""
+        """Return the handle for attempts that count in these limits."""
         key = tuple(map(id, limits))
         found = self._accounts.get(key)
         if found is None:
@@ -148,7 +148,7 @@ class Ledger:
     def reserve(
         self, account: Account, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
     ) -> Reservation | list[Short]:
-        """Take room for an attempt in every counter, or say which have none."""
+        """Reserve for an attempt in every counter, or return the limits that have no room."""
         if now_unix_s > self._now:
             self._now = now_unix_s
         else:
@@ -171,14 +171,15 @@ class Ledger:
         return reservation
 
     def present(self, account: Account, now_unix_s: float) -> tuple[Window, ...]:
-        """The windows that an attempt would count in now."""
+        """Return the windows that an attempt would count in now."""
         self._now = max(self._now, now_unix_s)
         if self._now >= account.until or account.edition != self._edition:
             self._find_windows(account, self._now)
         return account.windows
 
     def settle(self, attempt: str, nano: int, tokens: int) -> Reservation | None:
-        """Charge what an attempt used. `None` for one that is not open: nothing is charged twice."""
+        """Charge the amount that an attempt used. Return `None` if the attempt is not open: nothing is charged
+        twice."""
         reservation = self._open.pop(attempt, None)
         if reservation is None:
             return None
@@ -190,14 +191,14 @@ class Ledger:
         return reservation
 
     def release(self, attempt: str) -> None:
-        """An attempt was never sent: as if it had not been."""
+        """Cancel the reservation of an attempt that was never sent."""
         reservation = self._open.pop(attempt, None)
         if reservation is not None:
             self._give_up(reservation, reservation.amounts, reservation.amounts)
 
     def granted(self, grants: Iterable[Grant]) -> list[Return]:
-        """Control's answers, and what it lends unasked. Those for windows that are over change nothing any more.
-        Returns what to give back: no more can be kept than for so many windows that are not open."""
+        """Take grants that control made on request or unasked. Grants for ended windows change nothing. Return the
+        amounts to give back: grants are kept for a bounded number of windows that are not open."""
         returned: list[Return] = []
         for grant in grants:
             counter, name = self._counters.get(grant.counter), (grant.counter, grant.window)
@@ -211,7 +212,7 @@ class Ledger:
         return returned
 
     def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:
-        """Give back what is idle."""
+        """Return the unused amounts of windows to control."""
         returned: list[Return] = []
         for name, start in counters:
             window = self._find(name, start)
@@ -226,7 +227,7 @@ class Ledger:
         return returned
 
     def holdings(self) -> list[Holding]:
-        """Every lease, for control to know after a break of the line."""
+        """Return every lease, for control after a lost connection."""
         windows = (*(counter.window for counter in self._counters.values()), *self._past.values())
         now = self._now
         held = [window for window in windows if window.end > now or window.reserved]
@@ -237,17 +238,16 @@ class Ledger:
         ]
 
     def reshare(self, share: Share) -> None:
-        """What windows open with from now on."""
+        """Set the share with which windows open from now on."""
         self._share = share
         self._is_alone = share is ALONE
 
     def reconfigure(self, limits: Mapping[str, Limit], now_unix_s: float) -> list[Return]:
-        """The limits in force have changed; what was spent stays. Returns what to give back of those that were
-        lowered.
+        """Take the limits in force; the spending stays. Return the amounts to give back of limits that were lowered.
 
-        Counters of limits that are gone are kept until their window is over: they may come back. Windows that have
-        begun but not opened here will open with nothing: control may take them to have opened under the limit of
-        before."""
+        Counters of removed limits are kept until their window is over: the limits may come back. Windows that have
+        begun but are not open here will open with nothing: control may count them as opened under the previous limit.
+        """
         self._now = max(self._now, now_unix_s)
         self._accounts.clear()
         if not self._is_alone:
@@ -283,12 +283,12 @@ class Ledger:
         return counter
 
     def _opening(self, limit: Limit, start: int) -> int:
-        """What a window is granted as it opens."""
+        """Return the amount that a window is granted as it opens."""
         share = self._share
         if self._is_alone:
             return limit.amount
         if self._given_up and (limit.counter, start) in self._given_up:
-            del self._given_up[limit.counter, start]  # from here on the window itself says what it holds
+            del self._given_up[limit.counter, start]  # from here on the window itself records its lease
             return 0
         if start < share.since or start < self._shares_from or not share.part:
             return 0
@@ -298,7 +298,7 @@ class Ledger:
         return self._ahead.pop((window.counter.name, window.start), 0) if self._ahead else 0
 
     def _return_ahead(self, limits: Mapping[str, Limit]) -> list[Return]:
-        """Give back what was lent ahead of limits that are not what they were."""
+        """Give back leases for later windows of limits that were removed, lowered or given another period."""
         returned: list[Return] = []
         for (name, start), granted in list(self._ahead.items()):
             before, limit = self._limits.get(name), limits.get(name)
@@ -308,7 +308,7 @@ class Ledger:
         return returned
 
     def _turn(self, counter: LimitCounter, now_unix_s: float) -> Window:
-        """The next window of a counter."""
+        """Open the next window of a counter."""
         self._past_if_reserved(counter.window)
         start, end = counter.limit.period.window(now_unix_s)
         counter.window = window = Window(counter, start, end, self._opening(counter.limit, start))
@@ -329,7 +329,7 @@ class Ledger:
             self._past[window.counter.name, window.start] = window
 
     def _give_up(self, reservation: Reservation, held: tuple[int, ...], left: tuple[int, ...]) -> None:
-        """End a reservation: `left` of what it `held` was not used."""
+        """End a reservation: `left` is the unused part of the amounts that it `held`."""
         for window in reservation.windows:
             kind = window.kind
             window.reserved -= held[kind]
@@ -340,7 +340,7 @@ class Ledger:
                     self._past.pop((window.counter.name, window.start), None)
 
     def _forego_shares(self) -> None:
-        """Windows that have begun and are not open will open with nothing."""
+        """Let windows that have begun and are not open yet open with nothing."""
         self._shares_from = max(self._shares_from, self._now)
         self._given_up.clear()
 
@@ -370,7 +370,7 @@ class Ledger:
 
 
 def _put_back(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -> None:
-    """Undo what was taken from the windows in front of the one that is `full`."""
+    """Undo the reservations in the windows before the one that is `full`."""
     for window in windows:
         if window is full:
             return
@@ -380,7 +380,7 @@ def _put_back(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -
 
 
 def _idle(window: Window) -> Return:
-    """Take from a window what is free in it."""
+    """Take the free amount from a window."""
     idle = max(window.free, 0)
     window.grant(-idle)
     return Return(window.counter.name, window.start, idle, window.opened)

@@ -1,4 +1,4 @@
-"""Money from tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
+"""The cost of tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
 
 A reservation is an upper bound: no token of text takes less than one byte of the request, so its size bounds the
 prompt; `wire.tokens` bounds images, recordings and files.
@@ -16,7 +16,8 @@ WITH_OUTPUT = frozenset({"chat", "completion", "responses", "image", "audio"})
 
 
 def cost_nano(price: Price, usage: Usage) -> int:
-    """What `usage` costs. Parts of a sum never cost twice, and never more than the sum has tokens."""
+    """Return the cost of `usage`. Parts of a sum are never charged twice, and never for more tokens than the sum
+    has."""
     rates = _rates_for(price, usage)
     tokens_in, tokens_out = usage.tokens_in, usage.tokens_out
     if (
@@ -52,7 +53,7 @@ def cost_nano(price: Price, usage: Usage) -> int:
 
 
 def _split(total: int, plain: int, parts: tuple[tuple[int, int | None], ...]) -> int:
-    """Pico-dollars of `total` tokens of which some belong to classes with a rate of their own."""
+    """Return the pico-dollars of `total` tokens, some in classes with a rate of their own."""
     pico = 0
     for count, rate in parts:
         taken = min(count, total)
@@ -72,7 +73,7 @@ def _rates_for(price: Price, usage: Usage) -> Rates:
 
 
 def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
-    """The most an attempt can cost and the most tokens it can use: nano-dollars and tokens."""
+    """Return the most that an attempt can cost, in nano-dollars, and the most tokens it can use."""
     tokens_in, tokens_out = most_in(call), 0
     if call.operation in WITH_OUTPUT:
         tokens_out = (call.max_tokens or most_output(terms, call)) * call.answers
@@ -82,7 +83,7 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
 
 
 def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
-    """The most that a token of input and of output can cost: in every tier, unless the request names its own."""
+    """Return the most that a token of input and of output can cost: in every tier, unless the request names its own."""
     if terms.by_tier and (tier := DIALECTS[call.head.dialect].service_tier(call)) is not None:
         found = terms.by_tier.get(tier)
         if found is not None:
@@ -91,16 +92,16 @@ def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
 
 
 def most_output(terms: Terms, call: Call) -> int:
-    """The most tokens each answer may have: what the request says, else what its provider takes it to mean by that,
-    else what the model can answer."""
+    """Return the most tokens that each answer may have: as requested, else the provider's default for the operation,
+    else the model's maximum."""
     if call.max_tokens is None and call.operation in terms.default_output:
         return terms.default_output[call.operation]
     return call.max_tokens or terms.output or DEFAULT_OUTPUT
 
 
 def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
-    """The most tokens each answer may have for the upper bound to be within `room`, in units of `metric`, but no more
-    than are wanted; 0 where no length would do."""
+    """Return the most tokens that each answer may have for the upper bound to be within `room`, in units of `metric`.
+    It is never more than wanted, and 0 if no length fits."""
     wanted = most_output(terms, call)
     tokens_in, answers = most_in(call), call.answers
     if metric == "tokens":
@@ -117,7 +118,7 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
 
 
 def counted_usage(call: Call, pieces: int) -> Usage:
-    """An estimate of what a call used whose provider did not say: about what its prompt is, and so many tokens of an
-    answer. Never nothing."""
+    """Estimate the usage of a call whose provider reported none: about the tokens of its prompt, and `pieces` tokens of
+    an answer. Never zero."""
     dialect = DIALECTS[call.head.dialect]
     return Usage(min(max(1, dialect.prompt_tokens(call)), most_in(call)), pieces, tier=dialect.service_tier(call))

@@ -1,9 +1,10 @@
-"""What requests cost whose bytes do not bound it: what a provider adds to a prompt, and tools that it runs itself.
+"""The cost of requests that their bytes do not bound: input that a provider adds to a prompt, and tools that it runs
+itself.
 
 Under a budget that refuses, such a request reserves its model's context window as input, and the price of each use of a
-tool that it allows. What the answer tells is charged: the tokens it reports have what was added in them, and the calls
-of tools are reported or stand in the answer. A tool of which it tells nothing is charged as it was reserved. Limits of
-tokens count what the request itself holds until then: most of them are smaller than the window of a model.
+tool that it allows. The charge follows the answer. Its reported tokens include the added input, and calls of tools are
+reported or appear in the answer. If the answer does not report a tool, the reserved price is charged. Until then,
+limits of tokens count only the tokens of the request itself: most of them are smaller than a model's context window.
 """
 
 from msgspec.structs import replace
@@ -18,11 +19,11 @@ from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import most_in
 from pointsman.wire.unbounded import Unbounded, Use
 
-_UNTOLD = ("plugin:", "models", "preset")  # no answer tells of these as they are charged
+_UNTOLD = ("plugin:", "models", "preset")  # no answer reports these as they are charged
 
 
 def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
-    """What the bytes of an attempt do not bound; `None` for nearly all."""
+    """Return the part of an attempt's cost that its bytes do not bound; `None` for nearly all."""
     found = DIALECTS[call.head.dialect].unbounded(call)
     if not terms.model_uses:
         return found
@@ -34,7 +35,7 @@ def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
 
 
 def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
-    """Why an attempt must not be sent under a budget: its cost has no bound that is known."""
+    """Return the reason not to send an attempt under a budget: its cost has no known bound."""
     for use in unbounded.uses:
         if use.tool not in terms.tools:
             message = (
@@ -52,7 +53,7 @@ def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
 
 
 def read_to_the_end(terms: Terms, call: Call, unbounded: Unbounded) -> Call:
-    """The call as if its prompt filled the model's context window."""
+    """Return the call as if its prompt filled the model's context window."""
     media = call.media
     missing = (terms.context or 0) - most_in(call)
     if not unbounded.field or missing <= 0:
@@ -61,18 +62,18 @@ def read_to_the_end(terms: Terms, call: Call, unbounded: Unbounded) -> Call:
 
 
 def most_added(terms: Terms, unbounded: Unbounded) -> int:
-    """The most that an attempt can cost beside what it reads and answers, in nano-dollars."""
+    """Return the most that an attempt can cost beyond its input and its answer, in nano-dollars."""
     predicted = -(-unbounded.predicted * terms.dearest_out // 1000)
     return predicted + sum(_fee(terms, use) for use in unbounded.uses)
 
 
 def most_nano(terms: Terms, call: Call, unbounded: Unbounded) -> int:
-    """The most that an attempt can cost, in nano-dollars."""
+    """Return the most that an attempt can cost, in nano-dollars."""
     return upper_bound(terms, read_to_the_end(terms, call, unbounded))[0] + most_added(terms, unbounded)
 
 
 def tools_nano(terms: Terms, unbounded: Unbounded, usage: Usage | None) -> int:
-    """What the tools cost that the provider used, in nano-dollars: as far as it told, else what was reserved."""
+    """Return the cost of the tools that the provider used, in nano-dollars: as reported, else as reserved."""
     if usage is None or usage.tools is None:
         return sum(_fee(terms, use) for use in unbounded.uses)
     total = sum(_fee(terms, use) for use in unbounded.uses if use.tool.startswith(_UNTOLD))
@@ -91,6 +92,6 @@ def _fee(terms: Terms, use: Use) -> int:
 
 
 def _price_of(terms: Terms, unbounded: Unbounded, name: str) -> ToolPrice | None:
-    """The price of a tool by the name that the answer has for it, which leaves out what kind of it was asked for."""
+    """Return the price of a tool by its name in the answer, which omits the kind that was requested."""
     asked = [terms.tools[use.tool] for use in unbounded.uses if use.tool.startswith(name) and use.tool in terms.tools]
     return max(asked, key=lambda price: price.nano) if asked else terms.tools.get(name)

@@ -1,4 +1,4 @@
-"""What an attempt costs and which limits it counts in: worked out once for each virtual key and candidate."""
+"""The price of an attempt and the limits it counts in, computed once for each virtual key and candidate."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -17,17 +17,20 @@ from pointsman.wire.unbounded import Use
 
 # The names that providers have for their standard tier: OpenAI's, Anthropic's and Groq's. `auto` lets them choose.
 STANDARD_TIERS = ("default", "standard", "standard_only", "on_demand")
-DEFAULT_OUTPUT = 32_768  # tokens: the bound put on an answer where neither request nor catalog has one
+DEFAULT_OUTPUT = 32_768  # tokens: the bound on an answer if neither request nor catalog has one
 
 
 class Terms(Struct, frozen=True, kw_only=True, eq=False):
-    """`limits` are ordered from the narrowest owner to the widest. `price` is `None` where it is not known.
-    `output` is the most tokens an answer can have, where that is known. `has_budget`
-    says that one of the limits is one of money that refuses, so that an unknown price refuses too. `dearest_in` and
-    `dearest_out` are the most that a token can cost, in pico-dollars, 0 where no price is known; `by_tier` has the same
-    two for requests that name their service tier. `completion` is the most tokens of a text completion whose request
-    does not say; `None` is `output`. `context` is the most that the model can read, where that is known; `tools` are
-    the prices of the tools that its provider runs itself, and `model_uses` are what it uses of them unasked."""
+    """The prices and limits of a virtual key at a candidate.
+
+    `limits` are ordered from the narrowest owner to the widest. `price` is `None` if unknown. `output` is the most
+    tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget that refuses, so
+    that an unknown price refuses too. `dearest_in` and `dearest_out` are the most that a token can cost, in
+    pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their service tier.
+    `default_output` is the most tokens, by operation, for requests that set no bound; without an entry, `output`
+    applies. `context` is the most tokens that the model can read, if known. `tools` are the prices of the tools that
+    the provider runs itself, and `model_uses` the tools that the model uses unasked.
+    """
 
     limits: tuple[Limit, ...]
     price: Price | None
@@ -44,7 +47,7 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def limits_for(key: VirtualKey | None, candidate: Candidate) -> tuple[Limit, ...]:
-    """The limits that an attempt counts in, from the narrowest owner to the widest."""
+    """Return the limits that an attempt counts in, from the narrowest owner to the widest."""
     limits = candidate.endpoint.limits
     if key is None:
         return limits
@@ -53,11 +56,11 @@ def limits_for(key: VirtualKey | None, candidate: Candidate) -> tuple[Limit, ...
 
 
 def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
-    """The terms for attempts of `key`, `None` in open mode, at a candidate.
+    """Return the terms for attempts of `key`, `None` in open mode, at a candidate.
 
-    Price and bound come each from the override that fits best, else from the catalog: an override for the key outranks
-    one for its team, that one for its customer, that one for everybody; among these a name outranks a pattern, and what
-    is written first what follows.
+    Price and bound come each from the best override, else from the catalog. An override for the key outranks one for
+    its team, then one for its customer, then one for everybody. Within these, a name outranks a pattern, and an earlier
+    entry a later one.
     """
     limits = limits_for(key, candidate)
     owners: tuple[str, ...] = ()
@@ -103,7 +106,7 @@ class _BeyondBytes(TypedDict):
 
 
 def _beyond_bytes(candidate: Candidate, fitting: Sequence[PriceOverride], facts: ModelFacts | None) -> _BeyondBytes:
-    """What bounds the cost of requests whose bytes do not."""
+    """Return the bounds on the cost of requests that their bytes do not bound."""
     context = next((override.context for override in fitting if override.context is not None), None)
     if context is None and facts is not None:
         context = facts.context
@@ -117,8 +120,8 @@ def _beyond_bytes(candidate: Candidate, fitting: Sequence[PriceOverride], facts:
 
 
 def tier_rates(price: Price) -> dict[str, tuple[int, int]]:
-    """The highest rates of input and output for a request that names its service tier. A provider may serve it at its
-    standard tier instead, and says so in the answer, but at no other:
+    """Return the highest rates of input and output for a request that names its service tier. A provider may serve it
+    at its standard tier instead, and says so in the answer, but at no other:
     https://platform.openai.com/docs/api-reference/chat/create (`service_tier`)."""
     standard = _dearest(_rates(price, ()))
     named = {name: _dearest(_rates(price, (name,))) for name in price.tiers}
@@ -126,7 +129,7 @@ def tier_rates(price: Price) -> dict[str, tuple[int, int]]:
 
 
 def _rates(price: Price, tiers: Iterable[str]) -> list[Rates]:
-    """The standard rates and those of these tiers."""
+    """Return the standard rates and those of these tiers."""
     rates = [price.rates, *(higher for _, higher in price.above)]
     for name in tiers:
         rates += [higher for _, higher in price.tiers_above.get(name, ())]
@@ -136,7 +139,7 @@ def _rates(price: Price, tiers: Iterable[str]) -> list[Rates]:
 
 
 def _dearest(every: Iterable[Rates]) -> tuple[int, int]:
-    """The highest rates of input and output."""
+    """Return the highest rates of input and output."""
     every = list(every)
     inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")
     outputs = ("output", "audio_out", "image_out", "reasoning")
@@ -147,7 +150,7 @@ def _dearest(every: Iterable[Rates]) -> tuple[int, int]:
 
 
 def _fitting(overrides: tuple[PriceOverride, ...], model: str, owners: tuple[str, ...]) -> list[PriceOverride]:
-    """The overrides that apply, the best first."""
+    """Return the overrides that apply, the best first."""
     ranks = {owner: rank for rank, owner in enumerate(owners)}
 
     def rank(override: PriceOverride) -> tuple[int, bool]:
