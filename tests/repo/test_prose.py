@@ -22,7 +22,6 @@ NOT_YET = {
     "src/pointsman/routing",
     "src/pointsman/runtime",
     "src/pointsman/transport",
-    "src/pointsman/wire",
     "tests/unit/admin",
     "tests/unit/config",
     "tests/unit/control",

@@ -1,4 +1,4 @@
-"""The client's dialects: bytes to domain values and back. A path of the public API is one file."""
+"""The client's dialects: bytes to domain values and back. Each path of the public API is one file."""
 
 from typing import cast
 

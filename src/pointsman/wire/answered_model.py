@@ -1,6 +1,6 @@
-"""The model that an answer names: the one that was asked for, in place of the one that served it.
+"""Replace the model that an answer names by the model that the client requested.
 
-What is around that name stays byte for byte as the provider sent it, but for white space on the top level.
+All other bytes stay as the provider sent them, except for white space on the top level.
 """
 
 import msgspec
@@ -13,7 +13,7 @@ _DATA = b"data:"
 
 
 def renamed(body: bytes, model: str) -> bytes:
-    """A JSON answer with this model. What is no object, or names no model, stays as it is."""
+    """Return a JSON answer that names this model. A body that is not an object, or names no model, stays as it is."""
     fields = read_or(_OBJECT, body, {})
     if "model" in fields:
         fields["model"] = Raw(encode_object(model))
@@ -32,13 +32,13 @@ class RenamedEvents:
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """The lines that are complete."""
+        """Return the lines that are complete."""
         whole, end, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest
         return b"\n".join([self._line(line) for line in whole.split(b"\n")]) + end if end else b""
 
     def close(self) -> bytes:
-        """What followed the last line."""
+        """Return the bytes that followed the last line."""
         rest, self._rest = self._rest, b""
         return rest
 

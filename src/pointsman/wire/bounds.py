@@ -1,8 +1,9 @@
-"""How much a JSON body may hold, counted before any of it is read.
+"""Limits on the contents of a JSON body, counted before any of it is parsed.
 
-What is read becomes objects, and a body of a few bytes for each would become many times its size. So the marks that
-stand outside texts are counted first, by a few passes in C over pieces of the body: nothing is kept of it. The bounds
-are far beyond what providers take: OpenAI's most are 2,048 inputs with 300,000 tokens, and 128 tools.
+Parsed values become objects, so a body with a few bytes for each would grow to many times its size. The marks that
+stand outside texts are therefore counted first. This takes a few passes in C over pieces of the body, and keeps nothing
+of it. The bounds are far beyond those of providers: OpenAI allows at most 2,048 inputs with 300,000 tokens, and 128
+tools.
 """
 
 from collections.abc import Iterator
@@ -12,14 +13,14 @@ from msgspec import Raw
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Refusal
 
-SMALL_BYTES = 64 * 1024  # what is no larger cannot hold enough to matter
+SMALL_BYTES = 64 * 1024  # a body of this size cannot hold enough to matter
 MAX_VALUES = 1_000_000  # elements of lists and members of objects, at any depth
 MAX_NAMES = 200_000  # of members of objects
 MAX_CONTAINERS = 100_000  # objects and lists
 MAX_FIELDS = 1_000  # members of the body itself
 MAX_FIELD_BYTES = 256 * 1024  # of a field that is read as a whole, and of any name
 
-# Fields that become objects of Python's, and are never long where the request is honest.
+# Fields that become Python objects, and are never long in an honest request.
 _SHORT = frozenset(
     {"model", "fallbacks", "stream_options", "stop", "user", "logit_bias", "modalities", "reasoning_effort"}
     | {"encoding_format"}
@@ -30,7 +31,7 @@ _OTHERS = bytes(set(range(256)) - set(_MARKS))
 
 
 def check_body(body: bytes) -> None:
-    """Raises `Refusal` for a body that holds more than is read. What is no JSON may be refused for that or pass."""
+    """Raise `Refusal` for a body that holds more than may be parsed. Invalid JSON may be rejected here or pass."""
     values = names = containers = 0
     for outside in _outline(body):
         values += outside.count(b",")
@@ -45,7 +46,7 @@ def check_body(body: bytes) -> None:
 
 
 def check_fields(fields: dict[str, Raw]) -> None:
-    """Raises `Refusal` for a body with too many fields, or with a long one where only short ones make sense."""
+    """Raise `Refusal` for a body with too many fields, or with a long value in a field that should be short."""
     if len(fields) > MAX_FIELDS:
         raise _refused(f"the body has {len(fields)} fields; {MAX_FIELDS} is the most")
     for name in _SHORT:
@@ -54,7 +55,8 @@ def check_fields(fields: dict[str, Raw]) -> None:
 
 
 def count_prompts(prompt: Raw) -> int:
-    """How many prompts a text completion has: a text is one, and so is a list of numbers; else each element is."""
+    """Return how many prompts a text completion has. A text is one prompt, and so is a list of numbers; otherwise each
+    element is one."""
     view = memoryview(prompt)
     opening = bytes(view[:64]).translate(None, b" \t\r\n")[:2]
     if opening == b"[" and view.nbytes > 64:  # nothing but white space so far
@@ -66,13 +68,13 @@ def count_prompts(prompt: Raw) -> int:
 
 
 def count_names(text: bytes) -> int:
-    """How many members the objects in a valid JSON value have, those with equal names too."""
+    """Return how many members the objects in a valid JSON value have. Equal names count each time."""
     return sum(outside.count(b":") for outside in _outline(text))
 
 
 def _outline(text: bytes) -> Iterator[bytes]:
-    """The marks of JSON that stand outside texts, piece by piece. Raises `Refusal` for a name without end."""
-    is_inside = is_escaped = is_long = False  # a text; behind an odd number of backslashes; for a whole piece
+    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Refusal` for a name without end."""
+    is_inside = is_escaped = is_long = False  # within a text; behind an odd number of backslashes; for a whole piece
     for start in range(0, len(text), _PIECE_BYTES):
         piece = text[start + is_escaped : start + _PIECE_BYTES]
         is_escaped = False

@@ -1,10 +1,10 @@
-"""Who calls, as far as the head of a request tells: the client's address, the name it calls the gateway by, and the web
-page that makes a browser call.
+"""Identify the caller from a request's head: the client's address, the gateway's name it used, and a browser's web
+page.
 
-A gateway without keys serves whoever reaches it, and a browser on the same machine reaches it for any page that is
-open: across origins, since a POST needs no leave where its content type is plain, or under a name that the page's
-owner lets point to 127.0.0.1. Both show in the head: `Origin` is the page's, and `Host` the name.
-https://fetch.spec.whatwg.org/#http-cors-protocol
+A gateway without keys serves every client that reaches it. A browser on the same machine reaches it for any open page,
+in one of two ways. One is across origins, since a POST with a plain content type needs no permission. The other is
+under a name that the page's owner points to 127.0.0.1. Both show in the head: `Origin` is the page's, and `Host` the
+name. https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure, Refusal
 
-MAX_HOPS = 32  # of `X-Forwarded-For` that are looked at
+MAX_HOPS = 32  # entries of `X-Forwarded-For` that are checked
 _EXPOSED = (
     b"x-request-id, x-pointsman-request-id, x-pointsman-provider, x-pointsman-model, x-pointsman-attempts, "
     b"x-pointsman-cost-usd, x-pointsman-max-tokens, x-pointsman-budget-remaining-usd, x-ratelimit-limit-requests, "
@@ -32,8 +32,8 @@ _WIDE_BITS = 64  # of an IPv6 address, which belong to one subscriber
 
 
 def client_address(peer: str | None, forwarded_for: bytes | None, access: Access) -> str:
-    """The client's address: the socket's, unless that is a trusted proxy; then the right-most address in
-    `X-Forwarded-For` that is none. What stands left of it anybody may have written."""
+    """Return the client's address: the socket's, unless that is a trusted proxy. Then it is the right-most address in
+    `X-Forwarded-For` that is not a trusted proxy. Anybody may have written the entries left of it."""
     address = _plain(peer or "")
     if forwarded_for is None or not access.trusted_proxies or not is_trusted(address, access):
         return address
@@ -48,18 +48,19 @@ def client_address(peer: str | None, forwarded_for: bytes | None, access: Access
 
 
 def is_trusted(address: str, access: Access) -> bool:
-    """Whether it is that of a trusted proxy."""
+    """Return whether the address is a trusted proxy's."""
     return bool(access.trusted_proxies) and _is_within(address, access.trusted_proxies)
 
 
 def subscriber(address: str) -> str:
-    """What is counted as one: an IPv4 address, or the first half of an IPv6 one."""
+    """Return the address that counts as one subscriber: an IPv4 address, or the first half of an IPv6 address."""
     return str(IPv6Network((address, _WIDE_BITS), strict=False)) if ":" in address else address
 
 
 def check_caller(headers: Mapping[bytes, bytes], access: Access, *, is_open: bool) -> None:
-    """Raises `Refusal` for a name that is not the gateway's, where names are stated or no keys are asked for, without
-    keys for a web page that is not allowed, and for a WebSocket. A request without a name is from no browser."""
+    """Raise `Refusal` for a request that this gateway must not serve. It rejects every WebSocket. It rejects a foreign
+    host name if names are configured or no keys are required. Without keys, it rejects a web page that is not allowed.
+    A request without a host name does not come from a browser."""
     if headers.get(b"upgrade", b"").lower() == b"websocket":
         raise Refusal(Failure(failures.NOT_SUPPORTED, _NO_WEBSOCKETS))
     if b"host" in headers and (is_open or access.allowed_hosts):
@@ -74,7 +75,7 @@ def check_caller(headers: Mapping[bytes, bytes], access: Access, *, is_open: boo
 
 
 def cors_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
-    """The header lines that let a web page read the answer; nothing for all other clients."""
+    """Return the header lines that let a web page read the answer, or nothing for all other clients."""
     origin = headers.get(b"origin")
     if origin is None or not access.origins or not _is_allowed(origin, access):
         return b""
@@ -85,7 +86,7 @@ def cors_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
 
 
 def preflight_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
-    """The header lines that answer a browser which asks before it calls."""
+    """Return the header lines that answer a browser's preflight request."""
     asked = headers.get(b"access-control-request-headers", b"")
     lines = cors_lines(headers, access)
     if asked and asked.isascii() and asked.decode().isprintable():
@@ -97,7 +98,7 @@ def preflight_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
 
 
 def host_of(header: bytes) -> str:
-    """The name or address in a `Host` header, without its port and in lower case."""
+    """Return the name or address in a `Host` header, without its port and in lower case."""
     text = header.decode("latin-1").strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -120,7 +121,8 @@ def _is_loopback(host: str) -> bool:
 
 @lru_cache(maxsize=1024)  # of addresses
 def _plain(text: str) -> str:
-    """An address without port, brackets and zone, an IPv4 one in its own form; empty where it is none."""
+    """Return an address without port, brackets and zone, or an empty text if it is invalid. A mapped IPv4 address is
+    returned in IPv4 form."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

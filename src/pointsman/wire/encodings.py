@@ -1,6 +1,7 @@
 """Request bodies that a client has compressed. https://www.rfc-editor.org/rfc/rfc9110#field.content-encoding
 
-Compressed in this way a few kilobytes may be gigabytes, so what comes out is bounded, by itself and by what went in.
+A few compressed kilobytes may expand to gigabytes. The output is therefore bounded, both by itself and in proportion to
+the input.
 """
 
 import zlib
@@ -16,16 +17,16 @@ ACCEPTED = ("gzip", "deflate")
 MAX_BYTES = 50 * 1024 * 1024  # of a body when it is plain
 MAX_RATIO = 100  # of plain to compressed bytes, beyond the first of these:
 FREE_BYTES = 1024 * 1024
-MAX_MEMBERS = 1000  # of a gzip file: more are no way to compress anything
-LARGE_FROM_BYTES = 4 * 1024  # compressed: so many may take long to undo, and to read
-_PIECE_BYTES = 1024 * 1024  # that come out at a time
+MAX_MEMBERS = 1000  # of a gzip file: nobody compresses anything into more
+LARGE_FROM_BYTES = 4 * 1024  # compressed: a body of this size may take long to decompress and to parse
+_PIECE_BYTES = 1024 * 1024  # of output at a time
 
 _NAMES = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 def encoding_of(header: str) -> str:
-    """The encoding that a header names, empty for none. Raises `Refusal` for one that is not undone."""
+    """Return the encoding that a header names, empty for none. Raises `Refusal` for an unsupported encoding."""
     name = _NAMES.get(header.strip().lower())
     if name is None:
         accepted = " or ".join(ACCEPTED)
@@ -35,14 +36,14 @@ def encoding_of(header: str) -> str:
 
 
 def refuse_encoded(encoding: str) -> None:
-    """Raises `Refusal` for a body that is passed on as it arrives, and is compressed."""
+    """Raise `Refusal` for a compressed body that is passed on as it arrives."""
     if encoding:
         message = f"a form or a file is passed on as it arrives, so it must not be compressed with {encoding}"
         raise Refusal(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
 
 
 def decoded(body: bytes, encoding: str) -> bytes:
-    """The plain body. Raises `Refusal` where it is damaged, or expands beyond all measure."""
+    """Return the plain body. Raises `Refusal` if it is damaged, or expands beyond the bounds."""
     is_gzip = encoding == "gzip"
     # A raw stream cannot begin like zlib's header: its low nibble 8 would be a stored block with padding set.
     window = _GZIP if is_gzip else (_ZLIB if body[:1] and body[0] & 0x0F == 8 else _RAW)
@@ -75,5 +76,5 @@ def decoded(body: bytes, encoding: str) -> bytes:
 
 
 def parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
-    """The call in a body that is encoded as its head says. Raises `Refusal`."""
+    """Parse the call in a body that is encoded as its head says. Raises `Refusal`."""
     return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))

@@ -1,7 +1,7 @@
-"""How a failure is told to a client: OpenAI's error body, with a closed `code`.
+"""Failures as they are reported to a client: OpenAI's error body, with a closed `code`.
 
-The shape is that of https://platform.openai.com/docs/guides/error-codes; the official SDKs choose their exception
-class by the HTTP status.
+The shape is that of https://platform.openai.com/docs/guides/error-codes. The official SDKs choose their exception class
+by the HTTP status.
 """
 
 import math
@@ -23,12 +23,13 @@ class _Body(Struct):
     error: _ErrorFields
 
 
-_MISLEADING = frozenset({401, 402, 408, 429})  # of the client's key or its pace, where only the request is at fault
+_MISLEADING = frozenset({401, 402, 408, 429})  # blame the client's key or pace; only the request is at fault
 
 
 def status_of(failure: Failure) -> int:
-    """The status a client sees. Where the provider refused the request itself, the provider's own, unless a client
-    would take that for something else: a request that is too large for a limit is not to be repeated."""
+    """Return the status that a client sees. If the provider rejected the request itself, this is the provider's own
+    status, unless a client would misread it. A request that is too large for a limit, for example, must not be
+    retried."""
     status = failure.status
     if failure.kind.fault is Fault.REQUEST and status is not None and 400 <= status < 500 and status not in _MISLEADING:
         return status
@@ -41,20 +42,20 @@ def _fields(failure: Failure, request_id: str) -> _ErrorFields:
 
 
 def error_body(failure: Failure, request_id: str) -> bytes:
-    """The JSON body. A provider's own words about a bad request are passed on as they are."""
+    """Return the JSON body. A provider's own message about a bad request is passed on unchanged."""
     if failure.body is not None and failure.kind.fault is Fault.REQUEST:
         return failure.body
     return encode(_Body(_fields(failure, request_id)))
 
 
 def error_event(failure: Failure, request_id: str) -> bytes:
-    """The server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
+    """Return the server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
     return b"data: %b\n\n" % encode(_Body(_fields(failure, request_id)))
 
 
 class _TypedError(Struct, tag_field="type", tag="error"):
-    """An error event of the dialects whose events have types: https://platform.openai.com/docs/api-reference/
-    responses-streaming/error. It holds `error` too: official SDKs raise on that, and pass an event without it on."""
+    """An error event of the dialects whose events have types. It holds `error` too: official SDKs raise on that, and
+    pass an event without it on. https://platform.openai.com/docs/api-reference/responses-streaming/error"""
 
     code: str
     message: str
@@ -64,15 +65,15 @@ class _TypedError(Struct, tag_field="type", tag="error"):
 
 
 def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -> bytes:
-    """The event that ends a stream of typed events which cannot be completed, as that of `/v1/responses`."""
+    """Return the event that ends an incomplete stream of typed events, such as that of `/v1/responses`."""
     error = _fields(failure, request_id)
     event = _TypedError(error.code, error.message, error.param, sequence_number, error)
     return b"event: error\ndata: %b\n\n" % encode(event)
 
 
 def error_headers(failure: Failure, should_retry: bool | None = None) -> bytes:
-    """Header lines that belong to an error. `should_retry` is said to SDKs only where it is known. They would repeat a
-    request that is over a rate limit, also one for which no time to wait is known, since the limit never has room."""
+    """Return the header lines that belong to an error. `should_retry` is sent to SDKs only if it is known. It is
+    false for a rate limit without a known waiting time, which SDKs would retry: it never has room."""
     if failure.kind is RATE_LIMITED and failure.retry_after_s is None:
         should_retry = False
     lines = b"content-type: application/json\r\n"

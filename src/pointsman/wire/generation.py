@@ -1,4 +1,4 @@
-"""What the text-generating paths of OpenAI's dialect have in common."""
+"""The fields and checks that the text-generating paths of OpenAI's dialect have in common."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,7 +12,7 @@ from pointsman.wire.json_object import read_object, refuse, refuse_variants
 from pointsman.wire.paths import ParsedHead
 
 MAX_FALLBACKS = 16
-MAX_TOKENS = 10_000_000  # of an answer; what it may cost is to fit into a number of a database
+MAX_TOKENS = 10_000_000  # of an answer; its cost must fit into a number of a database
 
 
 class _StreamOptions(Struct):
@@ -50,7 +50,7 @@ ACTED_ON = frozenset(
 
 
 def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
-    """Raises `Refusal` for names of models that hold control characters: not every store takes them."""
+    """Raise `Refusal` for names of models that hold control characters: not every store accepts them."""
     if not model.isprintable():
         raise refuse("the field 'model' holds characters that cannot be printed", "model")
     if fallbacks and not all(map(str.isprintable, fallbacks)):
@@ -58,8 +58,8 @@ def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
 
 
 def most_tokens(*stated: int | None) -> int | None:
-    """The bound that a request states on its answer, `None` where there is none: the highest, for nobody knows which
-    field a provider reads."""
+    """Return the bound that a request sets on its answer, or `None`. If it sets several, the highest counts: nobody
+    knows which field a provider reads."""
     if UNLIMITED in stated:
         return None
     return max(bound or 0 for bound in stated) or None
@@ -74,7 +74,7 @@ def generation_call(
     max_completion_tokens: int | None = None,
     media: Media = NO_MEDIA,
 ) -> Call:
-    """Build the call. Raises `Refusal` for what only the combination of fields shows."""
+    """Build the call. Raises `Refusal` for faults that only the combination of fields shows."""
     refuse_variants(fields, ACTED_ON)
     check_names(typed.model, typed.fallbacks)
     options = typed.stream_options
@@ -86,7 +86,7 @@ def generation_call(
     if "fallbacks" in fields:
         del fields["fallbacks"]
         fallbacks = tuple(typed.fallbacks or ())
-    max_tokens = None  # as nearly always
+    max_tokens = None  # in nearly every request
     if max_completion_tokens is not None or typed.max_tokens is not None:
         max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
     return Call(

@@ -1,4 +1,4 @@
-"""The head of a client's request: which path it asks for, who is asking, and the gateway's own request headers."""
+"""The head of a client's request: its path, its credential, and the gateway's own request headers."""
 
 import hashlib
 import re
@@ -14,10 +14,10 @@ from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import refuse
 from pointsman.wire.paths import PREFIX, ApiPath, ParsedHead, PathTable
 
-# What of a client's headers goes upstream. Everything else stays here: credentials, cookies, addresses, hop headers.
+# The client's headers that go upstream. All others stay here: credentials, cookies, addresses, hop headers.
 FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
 
-# Path segments that can name something, and cannot climb out of the path or start another one.
+# Path segments that can name an object, and cannot climb out of the path or start another one.
 _SAFE_PATH = re.compile(r"(?:/[A-Za-z0-9_\-.~:@]+)*/?")
 _SAFE_QUERY = re.compile(r"[A-Za-z0-9_\-.~:@=&%+,\[\]*/?!$'();]*")
 _TAG = b"x-pointsman-tag-"
@@ -26,13 +26,13 @@ _MAX_VALUE = 255
 _MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _MAX_DIGITS = 9
 _MODELS = "/models/"
-_MAX_KEPT = 512  # of a target that is remembered
+_MAX_KEPT = 512  # length of a target that is cached
 
 
 def read_head(
     method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, snapshot: Snapshot
 ) -> ParsedHead:
-    """Read everything a head says. `headers` has names in lower case; `snapshot` is the configuration in force.
+    """Read everything that a head sets. `headers` has names in lower case; `snapshot` is the configuration in force.
     Raises `Refusal`."""
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
     api, path = read(method, target, table)
@@ -57,23 +57,23 @@ def read_head(
 
 
 def names_read(key_headers: Sequence[str]) -> tuple[bytes, ...]:
-    """The headers that `read_head` looks at, beside those of tags: heads that agree in them say the same."""
+    """Return the headers that `read_head` reads, except those of tags. Heads that agree in them mean the same."""
     return (*(raw for raw, _ in _READ), *(name.encode() for name in key_headers))
 
 
 def has_tags(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether there may be headers of tags."""
+    """Return whether there may be headers of tags."""
     return b"\n".join(headers).find(_TAG) >= 0
 
 
 @lru_cache(maxsize=1024)  # of paths, and the one table of them
 def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
-    """The path asked for, and path and query below the prefix."""
+    """Return the requested path's entry, and the path and query below the prefix."""
     path, mark, query = target.partition("?")
     if not path.startswith(PREFIX + "/"):
         raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
     path = path[len(PREFIX) :]
-    if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path goes no further than here
+    if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path is not sent upstream
         path = unquote(path)
     if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
         raise refuse("the path holds characters or segments that are not allowed")
@@ -91,7 +91,7 @@ _READ = tuple((name.encode(), name) for name in (*FORWARDED, *_OWN))
 
 
 def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
-    """The SHA-256 of the virtual key a client presents, from the first of `key_headers` that is there."""
+    """Return the SHA-256 of the virtual key that a client presents, from the first of `key_headers` that is present."""
     for name in key_headers:
         value = headers.get(name.encode())
         if value:

@@ -1,8 +1,8 @@
 """The top level of a JSON body: split into fields without touching their values.
 
-`msgspec` alone would let three things through that must not pass a gateway which decides on one reading of a body and
-sends another: it takes the last of two equal keys, it accepts invalid UTF-8 inside a value it only skips, and it runs
-out of stack on deeply nested input. `read_object` refuses all three.
+The gateway decides on one reading of a body and sends another, so three faults of `msgspec` alone would be unsafe. It
+takes the last of two equal keys. It accepts invalid UTF-8 inside a value it only skips. It runs out of stack on deeply
+nested input. `read_object` rejects all three.
 """
 
 import json
@@ -20,12 +20,12 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 encode_object = _ENCODER.encode
 _PIECE_BYTES = 1 << 20
-MAX_KNOWN = 64  # characters of a name that is acted on
+MAX_KNOWN = 64  # characters of a name that the gateway acts on
 _SHAPES = {0x22: "str", 0x5B: "array", 0x7B: "object", 0x74: "bool", 0x66: "bool", 0x6E: "null"}  # by their first byte
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _KEY = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+')
-# An escape from \ud800 to \udfff that lacks its other half, where the decoder's own words mislead.
+# An escape from \ud800 to \udfff that lacks its other half, where the decoder's own message misleads.
 _HALF = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
@@ -34,8 +34,8 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 
 _REPLACEMENT = rb"\ufffd"
 
-# What `msgspec` raises at JSON that is none, is of another shape, has a name or a text that is not UTF-8 where one is
-# read, or is nested too deep.
+# The exceptions of `msgspec` for invalid JSON, a wrong shape, too deep nesting, and a decoded name or text that is not
+# UTF-8.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+\-]?\d+)?|[eE][+\-]?\d+)")
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 def read_leniently(decoder: "msgspec.json.Decoder[T]", data: bytes) -> T:
     """Decode JSON of a provider, in which a text may hold half of a surrogate pair: streams cut texts anywhere. Raises
-    what `UNREADABLE` holds."""
+    the exceptions in `UNREADABLE`."""
     try:
         return decoder.decode(data)
     except UNREADABLE:
@@ -65,13 +65,13 @@ def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T)
 
 
 def refuse(message: str, param: str | None = None) -> Refusal:
-    """A 400 that names the field."""
+    """Return a 400 that names the field."""
     return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
 
 
 def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
-    """The fields of a JSON object, each value as the bytes the client sent. `place` is put before their names where one
-    is refused.
+    """Return the fields of a JSON object, each value as the bytes the client sent. `place` is put before the names of
+    rejected fields.
 
     Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
     """
@@ -82,8 +82,9 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
         check_body(body)
     try:
         fields = _OBJECT.decode(body)
-        # Writing the fields again can only leave out white space and repeated keys: the same length means neither.
-        # Without white space it means no repeated keys. A large body is quicker walked than written.
+        # Writing the fields again can only remove white space and repeated keys, so an equal length proves that there
+        # are neither. Without white space it proves that no key repeats. For a large body, walking is faster than
+        # writing.
         again = _ENCODER.encode(fields) if is_small else b""
         is_sure = is_small and (len(again) == len(body) or _size(again) == _size(body))
     except msgspec.ValidationError:
@@ -100,14 +101,16 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
 
 
 def _why(body: bytes, error: msgspec.DecodeError) -> str:
-    """What is wrong, in better words where half a pair stands near the place that the decoder names."""
+    """Return the fault of a body. The message is clearer than the decoder's if half a pair is near the place it
+    names."""
     match = _BYTE.search(str(error))
     near = body[max(int(match[1]) - 32, 0) : int(match[1]) + 32] if match is not None else body[-64:]
     return "a text holds one half of a surrogate pair" if _HALF.search(near) else str(error)
 
 
 def _check_text(body: bytes) -> None:
-    """Refuse what is not UTF-8. Piece by piece: as a text, one rare letter would make it four times its size."""
+    """Reject a body that is not UTF-8. It is checked in pieces: decoded whole, one rare letter would quadruple its
+    size."""
     start = 0
     while start < len(body):
         end = start + _PIECE_BYTES
@@ -122,7 +125,7 @@ def _check_text(body: bytes) -> None:
 
 
 def _size(valid: bytes) -> int:
-    """The length without white space."""
+    """Return the length without white space."""
     return len(msgspec.json.format(valid, indent=-1))
 
 
@@ -134,8 +137,8 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> No
     while match := _KEY.match(body, position):
         key: str = json.loads(match[1])
         value = bytes(fields[key])
-        # Of two equal keys `fields` holds the last value, so the walk stops at the first of them, unless the values
-        # are equal too; then it comes by twice.
+        # Of two equal keys `fields` holds the last value, so the walk stops at the first of them. If the values are
+        # equal too, the walk passes that key twice.
         if key in seen or not body.startswith(value, match.end()):
             raise refuse(f"the field {place + key!r} appears more than once", place + key)
         seen.add(key)
@@ -144,19 +147,19 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> No
 
 
 def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
-    """Refuse names that differ from a known one only by case: some servers would take them for it.
+    """Reject names that differ from a known one only by case: some servers would take them for it.
 
     Case is folded as widely as Unicode allows, as Go's JSON reader does: it takes a long s (U+017F) for an s.
     """
     if known.issuperset(fields):
         return
-    for key in fields:  # folding makes no name shorter, and takes long for a long one
+    for key in fields:  # folding makes no name shorter, and is slow for a long one
         if key not in known and len(key) <= MAX_KNOWN and key.casefold() in known:
             raise refuse(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
 
 
 def _write_whole(fields: dict[str, Raw]) -> bool:
-    """Write each number of the top level that is whole as such. Returns whether there was one to write."""
+    """Write each whole number of the top level as an integer. Return whether there was one to write."""
     found = {}
     for name, raw in fields.items():
         text = bytes(memoryview(raw)[:_NUMBER_BYTES])
@@ -169,8 +172,8 @@ def _write_whole(fields: dict[str, Raw]) -> bool:
 
 
 def check_shape(value: Raw, name: str, *shapes: str) -> None:
-    """Refuse a value that begins like none of these: `str`, `array`, `object`, `bool`, `null`. It is not read: of a
-    long list each element would become an object."""
+    """Reject a value that begins like none of these: `str`, `array`, `object`, `bool`, `null`. The value is not
+    decoded, since each element of a long list would become an object."""
     view = memoryview(value)
     shape = _SHAPES.get(view[0], "number") if view.nbytes else shapes[0]
     if shape not in shapes:
@@ -178,9 +181,9 @@ def check_shape(value: Raw, name: str, *shapes: str) -> None:
 
 
 def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str, Raw]) -> T:
-    """Decode the fields the gateway acts on, which `fields` has as they were sent. Whole numbers may be written as
-    fractions (`100.0`): in `fields` too they are whole then. Raises `Refusal` naming the field and what it should be.
-    """
+    """Decode the fields the gateway acts on; `fields` has their bytes as sent. Whole numbers may be written as
+    fractions (`100.0`); they are made whole in `fields` too. Raises `Refusal` naming the field and the expected
+    type."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

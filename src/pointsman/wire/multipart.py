@@ -1,10 +1,10 @@
-"""Reads a form as it arrives: finds the fields that the gateway acts on, wherever they stand, and passes on no more of
-it than was understood. RFC 7578.
+"""A reader of forms in pieces: it finds the fields that the gateway acts on, and passes on only understood bytes. RFC
+7578.
 
-What was decided on must be what is sent, and servers read forms in more ways than one: some take line feeds for line
-ends, some the last of two names, some text in front of the form or behind it. So a form is refused unless every part
-of it can be read in one way only. A delimiter that is whole is a delimiter wherever it stands, a part says its name
-once and in plain characters, and nothing stands before the first part or behind the last.
+The gateway must send exactly what it decided on, and servers read forms in more ways than one. Some take line feeds for
+line ends, some the last of two names, some text before or after the form. So a form is rejected unless every part of it
+can be read in one way only. A whole delimiter counts wherever it stands. A part gives its name once and in plain
+characters, and nothing stands before the first part or behind the last.
 """
 
 import re
@@ -24,13 +24,13 @@ MAX_PARTS = 1_000
 MAX_TYPE_BYTES = 1024  # of a content type
 
 _BOUNDARY = r"[0-9A-Za-z'()+_,\-./:=?]{1,70}"
-_CHARSET = r"(?:utf-?8|us-ascii|iso-8859-1)"  # which write the names of fields alike
+_CHARSET = r"(?:utf-?8|us-ascii|iso-8859-1)"  # these write the names of fields alike
 _CONTENT_TYPE = re.compile(
     rf'multipart/form-data(?:[ \t]*+;[ \t]*+(?:boundary=("?)(?P<boundary>{_BOUNDARY})\1'
     rf'|charset=("?){_CHARSET}\3))*[ \t]*+;?[ \t]*+',
     re.IGNORECASE,
 )
-# No pattern gives back what it took: on what does not match, that would take the square of its length.
+# All patterns are possessive: backtracking over a text that does not match would take the square of its length.
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 _PARAMETER = (
     rb'[ \t]*+;[ \t]*+([A-Za-z]++\*?)=("(?:[^"\\]++|\\[^"])*+"|[^\s;"\\]++)'  # an escaped quotation mark: many read on
@@ -39,15 +39,15 @@ _PARAMETERS = re.compile(_PARAMETER)
 _DISPOSITION = re.compile(rb"form-data(?:%b)++[ \t]*+" % _PARAMETER, re.IGNORECASE)
 _KNOWN = ([b"name"], [b"filename", b"name"], [b"filename*", b"name"], [b"filename", b"filename*", b"name"])
 _NAME = re.compile(rb'("?)([\w.\-\[\]]+)\1', re.ASCII)
-_ANOTHER_NAME = re.compile(rb"name[\s*\d]*+=", re.IGNORECASE)  # in the name of a file, for who does not heed quotes
-_PATH = re.compile(r"[\[\].]+")  # what some servers take a name apart at: `model[]`, `[model]`
+_ANOTHER_NAME = re.compile(rb"name[\s*\d]*+=", re.IGNORECASE)  # in a file's name, for servers that ignore quotes
+_PATH = re.compile(r"[\[\].]+")  # some servers split a name at these: `model[]`, `[model]`
 _PLAIN_ID = re.compile(r"[\w\-.:~]+", re.ASCII)
 _IDENTITY = (b"", b"7bit", b"8bit", b"binary")
 _TEXT = re.compile(rb'(?:text/plain(?:[ \t]*+;[ \t]*+charset=("?)%b\1)?)?[ \t]*' % _CHARSET.encode(), re.IGNORECASE)
 
 
 class FormField(Struct, frozen=True):
-    """A field that the gateway acts on, and where in the form's bytes its value stands."""
+    """A field that the gateway acts on, and the position of its value in the form's bytes."""
 
     value: str
     start: int
@@ -55,7 +55,7 @@ class FormField(Struct, frozen=True):
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """The boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Refusal`."""
+    """Return the boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Refusal`."""
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         return None
     match = _CONTENT_TYPE.fullmatch(content_type) if len(content_type) <= MAX_TYPE_BYTES else None
@@ -68,12 +68,12 @@ def boundary_of(content_type: str) -> bytes | None:
 
 
 class FormReader:
-    """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended; `files` counts the
-    files so far, and `file_bytes` what of them was understood.
+    """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended. `files` counts the
+    files so far, and `file_bytes` the bytes of them that were understood.
 
-    Until `decide` is called, nothing is read behind the last of the wanted fields, so that what is decided does not
-    depend on how the form is cut; with `reads_on` it is read to its end. With `finds_state`, `named` are the
-    fields that name what a provider keeps, each with its one id.
+    Until `decide` is called, nothing is read behind the last of the wanted fields. The decision therefore does not
+    depend on how the form is cut. With `reads_on` the form is read to its end. With `finds_state`, `named` are the
+    fields that name objects stored by a provider, each with its one id.
     """
 
     def __init__(
@@ -98,17 +98,17 @@ class FormReader:
         # The first delimiter is due; in the content of a part; between a delimiter and content; behind the last one.
         self._phase: Literal["start", "content", "delimiter", "end"] = "start"
         self._held = bytearray()  # not understood yet
-        self._offset = 0  # of what is held, in the form
+        self._offset = 0  # of the held bytes, in the form
         self._parts = 0
         self._name = ""  # of the wanted field that is being read
-        self._is_file = False  # the part that is being read is one
+        self._is_file = False  # the current part is a file
 
     def is_settled(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """Return whether there is nothing more to wait for."""
         return not self._reads_on and self._needed <= self.fields.keys()
 
     def feed(self, data: bytes) -> bytes:
-        """What may be passed on of the form, now that `data` has come. Raises `Refusal`."""
+        """Take `data`, and return the bytes of the form that may be passed on. Raises `Refusal`."""
         held = self._held
         held += data
         at = 0  # understood up to here
@@ -120,16 +120,16 @@ class FormReader:
         return understood
 
     def decide(self) -> None:
-        """What is known of the form is acted on: none of the other wanted fields may follow."""
+        """Note that the gateway acts on the fields known so far: none of the other wanted fields may follow."""
         self._is_decided = True
 
     def end(self) -> None:
-        """There is no more. Raises `Refusal` unless the form is whole."""
+        """Note the end of the body. Raises `Refusal` unless the form is whole."""
         if self._phase != "end":
             raise refuse("the form ends before its last delimiter")
 
     def _read(self, at: int) -> int | None:
-        """Read on from `at`. Returns where to go on from, `None` when more is needed for that."""
+        """Read on from `at`. Return the next position, or `None` if more bytes are needed."""
         held, phase = self._held, self._phase
         if phase == "content":
             return self._read_content(at)
@@ -149,7 +149,7 @@ class FormReader:
         return self._read_head(behind)
 
     def _read_content(self, start: int) -> int | None:
-        """Look for the delimiter behind the content of a part. A wanted field is kept until then."""
+        """Find the delimiter behind the content of a part. A wanted field is kept until then."""
         held, delimiter = self._held, self._delimiter
         found = held.find(delimiter, start)
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
@@ -221,7 +221,7 @@ class FormReader:
 
 
 def _read_part(head: bytes) -> tuple[str, bool, bool]:
-    """The name of a part, whether it is a file, and whether it is plain text. Raises `Refusal`."""
+    """Return the name of a part, whether it is a file, and whether it is plain text. Raises `Refusal`."""
     headers: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n"):
         match = _HEADER.fullmatch(line)

@@ -1,4 +1,4 @@
-"""What a path of the public API is: how it is recognised and how its body is read."""
+"""A path of the public API: how it is recognised and how its body is read."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -14,8 +14,8 @@ from pointsman.domain.snapshots import Snapshot
 PREFIX = "/v1"
 
 
-# How the body of a request is handled: there is none, since the head alone is answered; it is read whole and parsed; or
-# it is passed on as it arrives, though a JSON body is read whole all the same.
+# How the body of a request is handled. `none`: there is no body, since the head alone is answered. `json`: it is read
+# whole and parsed. `stream`: it is passed on as it arrives, though a JSON body is read whole all the same.
 BodyKind = Literal["none", "json", "stream"]
 
 
@@ -62,7 +62,7 @@ class PathTable:
         self._prefixes.sort(key=lambda path: -len(path.path))
 
     def find(self, method: str, path: str) -> ApiPath:
-        """`path` lies below `/v1`, without the query. Raises `Refusal`: 404 or 405."""
+        """Return the entry of `path`, which lies below `/v1` and has no query. Raises `Refusal`: 404 or 405."""
         found = self._exact.get(path, [])
         if not found:
             found = [item for item in self._prefixes if path == item.path or path.startswith(item.path + "/")][:1]

@@ -1,15 +1,15 @@
-"""A large JSON value without its long texts, so that it is quick to read and takes little room when it is."""
+"""A large JSON value without its long texts, so that it is quick to decode and then takes little memory."""
 
 _PIECE_BYTES = 256 * 1024
 _ESCAPE_BYTES = 6  # of a letter that is written as an escape
 
 
 def shorten(text: bytes, most: int) -> bytes:
-    """`text`, which is valid JSON, where each text of more than `most` letters has become another one that is longer
-    than that. All else is as it was, though it may be written with other escapes."""
+    """Return `text`, which is valid JSON, with long texts replaced. A text of more than `most` letters becomes another
+    one that is also longer than `most`. All else keeps its meaning, though it may be written with other escapes."""
     long = b"?" * (most + 1)
     out: list[bytes] = []
-    texts: list[bytes] = []  # the pieces of one that goes on behind what was read
+    texts: list[bytes] = []  # the pieces of a text that goes on behind the current position
     size, is_inside, start = 0, False, 0
     while start < len(text):
         piece = text[start : start + _PIECE_BYTES]

@@ -4,20 +4,20 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html: ev
 with LF, CRLF or CR.
 """
 
-MAX_EVENT_BYTES = 32 * 1024 * 1024  # where nothing else is said; an image in an event is some megabytes long
+MAX_EVENT_BYTES = 32 * 1024 * 1024  # the default; an image in an event is some megabytes long
 HEARTBEAT = b":\n\n"  # a comment: clients skip it
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
 
 
 class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
-    """More bytes came without an end of event than are held."""
+    """More bytes came without an end of event than may be held."""
 
 
 class EventSplitter:
-    """Cuts a byte stream after its whole events, so that each piece can be looked at and passed on as it is.
+    """Cuts a byte stream after its whole events, so that each piece can be inspected and passed on as it is.
 
-    Pieces come out with LF line ends whatever went in. `is_between` says that nothing is held back: a piece that ends
-    with a blank line is whole then, and need not be fed.
+    Pieces come out with LF line ends for any input. `is_between` says that nothing is held back. Then a piece that ends
+    with a blank line is whole, and need not be fed.
     """
 
     __slots__ = ("_has_open_cr", "_max_bytes", "_tail", "is_between")
@@ -29,7 +29,7 @@ class EventSplitter:
         self.is_between = True
 
     def feed(self, data: bytes) -> bytes:
-        """The whole events that `data` completes, possibly none. Raises `EventTooLong`."""
+        """Return the whole events that `data` completes, possibly none. Raises `EventTooLong`."""
         whole = self._cut(data)
         self.is_between = not (self._tail or self._has_open_cr)
         return whole
@@ -58,7 +58,7 @@ class EventSplitter:
         return whole
 
     def rest(self) -> bytes:
-        """What came after the last whole event."""
+        """Return the bytes after the last whole event."""
         return bytes(self._tail)
 
     def _with_lf(self, data: bytes) -> bytes:
@@ -81,23 +81,23 @@ class EventSplitter:
 
 
 def split_events(whole: bytes) -> list[bytes]:
-    """Whole events, each with its closing blank line."""
+    """Return whole events, each with its closing blank line."""
     return [part + b"\n\n" for part in whole.split(b"\n\n") if part.strip(b"\n")]
 
 
 def is_comment(event: bytes) -> bool:
-    """Whether an event holds nothing but comments. Others without data are heartbeats that official SDKs stumble over:
-    they take each for an event whose data is JSON."""
+    """Return whether an event holds nothing but comments. Official SDKs fail on other events without data: they take
+    each for an event whose data is JSON."""
     return all(not line or line.startswith(b":") for line in event.removeprefix(BYTE_ORDER_MARK).split(b"\n"))
 
 
 def are_events(beginning: bytes) -> bool:
-    """Whether what begins like this may be a stream of events: JSON and web pages begin otherwise."""
+    """Return whether a body with this beginning may be a stream of events: JSON and web pages begin otherwise."""
     return beginning.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] not in (b"{", b"[", b"<")
 
 
 def event_data(event: bytes) -> bytes | None:
-    """The `data` of one event, its lines joined; `None` for an event without data, such as a comment."""
+    """Return the `data` of one event, its lines joined; `None` for an event without data, such as a comment."""
     lines: list[bytes] = []
     for line in event.removeprefix(BYTE_ORDER_MARK).split(b"\n"):
         if line.startswith(b"data:"):

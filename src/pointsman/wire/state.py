@@ -1,9 +1,9 @@
-"""Which ids of a provider's state a request names, and which an answer tells of. A table, and no more.
+"""The ids of a provider's state that a request names or an answer reports. This module is a table and its look-ups.
 
-Enumerated from OpenAI's API description, https://github.com/openai/openai-openapi (2.3.0, November 2026). What is
-below an id in a path (messages, runs, the files of a container) is reached by that id alone, so its owner is the
-owner of all of it. In bodies, ids are found by the names of their fields, wherever those stand: a new place for a
-`file_id` is covered on the day it comes. Left alone are places that hold a client's own data, as `metadata`.
+Enumerated from OpenAI's API description, https://github.com/openai/openai-openapi (2.3.0, November 2026). Objects below
+an id in a path (messages, runs, the files of a container) are reached by that id alone. Its owner therefore owns all of
+them. In bodies, ids are found by the names of their fields at any depth: a new place for a `file_id` is covered at
+once. Places that hold a client's own data, such as `metadata`, are skipped.
 """
 
 import re
@@ -21,7 +21,7 @@ from pointsman.wire.bounds import SMALL_BYTES, count_names
 from pointsman.wire.json_object import UNREADABLE, read_or, refuse
 from pointsman.wire.short_texts import shorten
 
-MAX_ELEMENTS = 250_000  # of a field that is looked through, as far as commas tell
+MAX_ELEMENTS = 250_000  # of a field that is searched, counted by commas
 MAX_ENTRIES = 150_000  # of its objects and lists, together
 MAX_NAMED = 10_000  # ids in one request
 MAX_TOLD_PARTS = 20_000  # objects and lists of an answer that is read whole
@@ -30,8 +30,8 @@ ID = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
 
 class Collection(Struct, frozen=True):
-    """A path whose elements have ids. `words` may stand in the place of an id. `nested` are collections below an
-    element whose own ids are of a kind that other paths name too."""
+    """A path whose elements have ids. `words` may replace an id. `nested` are collections below an element whose own
+    ids are of a kind that other paths name too."""
 
     kind: str
     words: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ COLLECTIONS: dict[str, Collection] = {
     "videos/characters": Collection("character"),
 }
 
-# Words below a collection that make an element of it, or of another one; and the others, which make none.
+# Words below a collection that make an element of it, or of another one; all other words make none.
 _MAKING = {"videos/edits": "video", "videos/extensions": "video", "threads/runs": "run"}
 _MAKING_BELOW = {"remix": "video"}  # of an element: another one
 
@@ -88,7 +88,7 @@ FIELDS: dict[str, str] = {
     "vector_store_ids": "vector store",
     "video_id": "video",
 }
-# Fields that hold an object with an `id`, or a list of such.
+# Fields that hold an object with an `id`, or a list of such objects.
 OBJECTS: dict[str, str] = {
     "audio": "audio",
     "characters": "character",
@@ -97,15 +97,15 @@ OBJECTS: dict[str, str] = {
     "video": "video",
     "voice": "voice",
 }
-# Items of a response's input that stand for one the provider keeps, unless one of these fields holds what is meant.
+# Items of a response's input that refer to one stored by the provider, unless one of these fields holds the contents.
 ITEMS: dict[str, tuple[str, ...]] = {
     "item_reference": (),
     "reasoning": ("encrypted_content", "content"),
     "image_generation_call": ("result",),
 }
 _ITEM = "item"
-# Fields of answers that hold ids of what was made by the way. The other fields repeat what a request named, which is
-# nobody's for being named.
+# Fields of answers that hold ids of objects made as a side effect. The other fields repeat ids from the request, and
+# naming an id makes nobody its owner.
 _TOLD_FIELDS = {
     name: FIELDS[name]
     for name in ("container_id", "error_file_id", "file_id", "output_file_id", "result_files", "thread_id")
@@ -113,7 +113,7 @@ _TOLD_FIELDS = {
 _TOLD_OBJECTS = {"audio": "audio"}
 _LISTS_OF_ITEMS = frozenset({"input", "items"})
 
-# What `object` says of a thing that an answer holds.
+# Kinds by the value of `object` in an answer.
 TYPES: dict[str, str] = {
     "assistant": "assistant",
     "audio.voice": "voice",
@@ -131,19 +131,19 @@ TYPES: dict[str, str] = {
     "video": "video",
 }
 
-# Places that hold a client's own data, or a schema: what is called an id there names nothing.
+# Places that hold a client's own data, or a schema: fields called an id there name nothing.
 DATA = frozenset(
     {"metadata", "parameters", "schema", "json_schema", "attributes", "item", "sample", "item_schema", "input_schema"}
     | {"datasource_item", "properties", "$defs", "filters", "logprobs"}
 )
 _IN_REQUESTS = DATA | {"annotations"}  # a request repeats those of an earlier answer
-# Places of answers that repeat what the request or somebody's prompt says, or refer to what was there before.
+# Places of answers that repeat the request or somebody's prompt, or refer to objects that existed before.
 _IN_ANSWERS = DATA | {"tools", "tool_resources", "attachments", "results", "instructions", "prompt", "input"}
 _REFERENCE = "file_citation"  # an annotation with the id of a file that was searched
 
 _NESTING = (b"[", b"{")
 _CHAT_FIELDS = frozenset(FIELDS) | frozenset(OBJECTS)
-_ESCAPES = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")  # of letters, which nobody honest writes like that
+_ESCAPES = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")  # of letters, which no honest client writes like that
 _PATH_IN_FORM = re.compile(r"[\[\].]+")
 _SEGMENTS = re.compile(r"[^/]+")
 
@@ -156,9 +156,8 @@ def touched(
     stores: bool = True,
     form: Iterable[tuple[str, str]] = (),
 ) -> Touched | None:
-    """What a call has to do with; `None` where that is nothing. `path` includes the query; `stores` says whether the
-    provider is asked to keep what it makes, and `form` has the fields of a form that name something. Raises `Refusal`.
-    """
+    """Return the state that a call touches, or `None`. `path` includes the query. `stores` says whether the provider is
+    asked to store the result. `form` has the fields of a form that name something. Raises `Refusal`."""
     plain, _, query = path.partition("?")
     names = named_in(fields) if fields else [Named(_kind_in_form(name), one, name) for name, one in form]
     name, rest = _split(plain)
@@ -185,13 +184,13 @@ def touched(
     has_items = name in ("responses", "conversations")
     if creates is not None and not stores and name == "responses":
         creates, has_items = None, False
-        # A container is made all the same, where code is to be run.
+        # The provider creates a container anyway if code is to be run.
         learns = b"code_interpreter" in bytes(fields.get("tools", b""))
         return Touched(tuple(names), learns=learns) if names or learns else None
     reads_all = _reads_all(fields) if name == "evals" and fields else None
     learns = not (rest and rest[-1] == "content") and not lists and method != "DELETE"
     if name == "conversations" or rest[-1:] == ["input_items"]:
-        learns = False  # clients wrote these themselves, so no more of the answer than the ids of its items is believed
+        learns = False  # clients wrote these themselves, so only the ids of the answer's items are trusted
     if not names and creates is None and lists is None:
         return None
     return Touched(tuple(names), creates, lists, deletes, learns=learns, has_items=has_items, reads_all=reads_all)
@@ -211,7 +210,7 @@ _ALL_OF = frozenset({"stored_completions", "responses", "logs"})
 
 
 def _reads_all(fields: Mapping[str, Raw]) -> str | None:
-    """The field by which an eval reads all that an account has stored, whoever made it. Raises `Refusal`."""
+    """Return the field by which an eval reads everything an account has stored, for any owner. Raises `Refusal`."""
     for name in ("data_source", "data_source_config"):
         try:
             found = _DATA_SOURCE.decode(fields.get(name, b"null"))
@@ -226,20 +225,21 @@ def _reads_all(fields: Mapping[str, Raw]) -> str | None:
 
 
 def touched_by_chat(fields: Mapping[str, Raw]) -> Touched | None:
-    """The same of a chat completion, which makes no more than recordings: those that are stored by `store` cannot be
-    asked for here. Raises `Refusal`."""
+    """Return the same for a chat completion, which makes only recordings. Completions that are stored by `store` cannot
+    be requested here. Raises `Refusal`."""
     names = tuple(named_in(fields))
     speaks = b'"audio"' in bytes(fields.get("modalities", b""))
     return Touched(names, learns=speaks) if names or speaks else None
 
 
 def may_name_by_field(fields: Mapping[str, Raw]) -> bool:
-    """Whether a field of a chat completion itself may hold an id. No field of OpenAI's does but `audio`."""
+    """Return whether a field of a chat completion itself may hold an id. Among OpenAI's fields only `audio` does."""
     return not _CHAT_FIELDS.isdisjoint(fields)
 
 
 def may_name(content: bytes) -> bool:
-    """Whether the parts of a message may name a file. Looks for the end of a name, as it stands outside texts."""
+    """Return whether the parts of a message may name a file. The search is for the end of a name, as it stands outside
+    texts."""
     if content.find(b'_id"') >= 0 or content.find(b'_ids"') >= 0:
         return True
     if content.find(b"\\u00") >= 0 and any(content.find(escape) >= 0 for escape in _ESCAPES):
@@ -248,7 +248,7 @@ def may_name(content: bytes) -> bool:
 
 
 def _split(path: str) -> tuple[str, list[str]]:
-    """The collection that a path is in, and the segments below it. Some servers take several slashes for one."""
+    """Return the collection of a path, and the segments below it. Some servers take several slashes for one."""
     segments = _SEGMENTS.findall(path)
     for count in (2, 1):
         name = "/".join(segments[:count])
@@ -258,14 +258,14 @@ def _split(path: str) -> tuple[str, list[str]]:
 
 
 def _cursors(query: str, kind: str) -> list[Named]:
-    """Ids by which the next page of a list is asked for."""
+    """Return the ids by which the next page of a list is requested."""
     pairs = parse_qsl(query)
     return [Named(kind, value, name) for name, value in pairs if name in ("after", "before")]
 
 
 def named_in(fields: Mapping[str, Raw]) -> list[Named]:
-    """The ids that a body names, without repetition. Raises `Refusal` for one that is too large to look through, or
-    that has a name twice in one object: servers differ in the value they take."""
+    """Return the ids that a body names, without repetition. Raises `Refusal` for a body that is too large to search.
+    Raises it also if one object has a name twice, since servers differ in the value they take."""
     found: dict[str, Named] = {}
     for name, raw in fields.items():
         folded = name.casefold()
@@ -297,7 +297,7 @@ def named_in(fields: Mapping[str, Raw]) -> list[Named]:
 
 
 def _members(value: Any) -> int:
-    """How many members the objects in a value have."""
+    """Return how many members the objects in a value have."""
     count, stack = 0, [value]
     while stack:
         one = stack.pop()
@@ -309,7 +309,7 @@ def _members(value: Any) -> int:
     return count
 
 
-class _TooMuch(Exception):  # noqa: N818 -- told to the client in other words
+class _TooMuch(Exception):  # noqa: N818 -- reported to the client in other words
     """There are more than `MAX_ENTRIES`."""
 
 
@@ -318,10 +318,11 @@ def _too_much(name: str) -> Refusal:
 
 
 def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: bool = False) -> list[tuple[str, str]]:
-    """The ids that an answer tells of, with their kinds: its own, with `refers` those of what was made by the way, with
-    `makes_stores` vector stores among these, and with `has_items` those of items, for later requests to refer to."""
+    """Return the ids that an answer reports, with their kinds. These include its own id. `refers` adds the ids
+    of objects made as a side effect, and `makes_stores` the vector stores among these. `has_items` adds the ids of
+    items, to which later requests may refer."""
     try:
-        # Of an answer that holds more than any honest one only its own id is read: all of it would take long.
+        # If an answer holds more than any honest one, only its own id is read: reading all of it would take long.
         value = msgspec.json.decode(body) if not _is_dense(body) else msgspec.to_builtins(_ANSWER.decode(body))
     except UNREADABLE:
         return []
@@ -339,7 +340,7 @@ def _is_dense(body: bytes) -> bool:
 def told_by(
     value: Mapping[str, Any], *, has_items: bool, refers: bool = True, makes_stores: bool = False
 ) -> list[tuple[str, str]]:
-    """The same of an answer that is read."""
+    """Return the same for a decoded answer."""
     found: dict[tuple[str, str], None] = {}
     if refers:
         with suppress(_TooMuch):
@@ -360,7 +361,7 @@ def told_by(
 
 
 def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Vector stores of a new assistant or thread, which may have been made with it."""
+    """Yield the vector stores of a new assistant or thread, which may have been made with it."""
     tools = value.get("tool_resources")
     search = tools.get("file_search") if isinstance(tools, dict) else None
     names = search.get("vector_store_ids") if isinstance(search, dict) else None
@@ -370,7 +371,7 @@ def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def id_of(body: bytes) -> str | None:
-    """The id of the thing that is the answer."""
+    """Return the id of the object that is the answer."""
     found = read_or(_ANSWER, body, _KeptAnswer()).id
     return found if found is not None and ID.fullmatch(found) else None
 
@@ -386,7 +387,8 @@ _ANSWER = msgspec.json.Decoder(_KeptAnswer)
 def _ids(
     value: Mapping[str, Any], skipped: frozenset[str], fields: Mapping[str, str], objects: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Kinds and ids in a value, by the names of fields. Without recursion: bodies are as deep as clients like."""
+    """Yield kinds and ids in a value, by the names of fields. There is no recursion, since clients choose the depth of
+    bodies."""
     stack: list[tuple[str, Any]] = [("", value)]
     count = 0
     while stack:
@@ -413,7 +415,7 @@ def _ids(
 
 
 def _kind(place: str, found: dict[str, Any], fields: Mapping[str, str], objects: Mapping[str, str]) -> str | None:
-    """What an object with an `id` is, if the id names something."""
+    """Return the kind of an object with an `id`, if the id names something."""
     if place in objects or place in fields:
         return objects.get(place) or fields[place]
     type_ = found.get("type")
@@ -426,19 +428,20 @@ def _kind(place: str, found: dict[str, Any], fields: Mapping[str, str], objects:
 
 
 def names_state(field: str) -> bool:
-    """Whether a field of a form, such as `file_id` or `video[id]`, holds an id."""
+    """Return whether a field of a form, such as `file_id` or `video[id]`, holds an id."""
     parts = [part for part in _PATH_IN_FORM.split(field.casefold()) if part]
     return not FIELDS.keys().isdisjoint(parts) or (parts[-1:] == ["id"] and not OBJECTS.keys().isdisjoint(parts))
 
 
 def _kind_in_form(field: str) -> str:
-    """Of what a field of a form holds the id."""
+    """Return the kind of the id in a field of a form."""
     parts = [part for part in _PATH_IN_FORM.split(field.casefold()) if part]
     known = (FIELDS.get(part) or OBJECTS.get(part) for part in reversed(parts))
     return next(filter(None, known), "thing")
 
 
 def is_for_no_model(path: str) -> bool:
-    """Whether a form sent to a path has no field for a model: it is about something that is kept, or to be kept."""
+    """Return whether a form sent to a path has no field for a model: it is about an object that is or will be
+    stored."""
     name, rest = _split(path.partition("?")[0])
     return name in COLLECTIONS and (name != "videos" or bool(rest))

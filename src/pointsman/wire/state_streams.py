@@ -1,7 +1,8 @@
-"""Finds the ids that a stream tells of while it is passed on, before the client has them.
+"""Find the ids that a stream reports while it is passed on, before the client has them.
 
-The first events are read: there an answer says what it is. Behind them only those that add an item to a response are,
-which are looked for by their name. An answer in one piece that is passed on unread says its id at its beginning.
+The first events are read, since there an answer identifies itself. Behind them, only events that add an item to a
+response are read. They are found by their name. An answer in one piece that is passed on unread gives its id at its
+beginning.
 
 https://platform.openai.com/docs/api-reference/responses-streaming, …/assistants-streaming, …/chat-streaming
 """
@@ -21,7 +22,7 @@ _FIRST_ID = re.compile(rb'\A\s*\{\s*(?:"object"\s*:\s*"[^"\\]*"\s*,\s*)?"id"\s*:
 
 
 class StateStream:
-    """Takes a stream piece by piece. `made` is the id of what was created, once it is known."""
+    """Takes a stream piece by piece. `made` is the id of the created object, once it is known."""
 
     def __init__(self, *, has_items: bool) -> None:
         self.made: str | None = None
@@ -30,14 +31,14 @@ class StateStream:
         self._read = 0  # events
 
     def feed(self, data: bytes) -> list[tuple[str, str]]:
-        """Kinds and ids that this piece completes."""
+        """Return the kinds and ids that this piece completes."""
         if self._read >= FIRST_EVENTS and not self._has_items:
             return []
         found: list[tuple[str, str]] = []
         buffer = self._rest + data
         if self._read < FIRST_EVENTS:
             if not self._read and self.made is None and (match := _FIRST_ID.match(buffer[:1024])):
-                self.made = match[1].decode()  # no stream
+                self.made = match[1].decode()  # not a stream
             while self._read < FIRST_EVENTS and (match := _END.search(buffer)):
                 self._read += 1
                 found += self._told(buffer[: match.start()])
@@ -50,7 +51,7 @@ class StateStream:
         return found
 
     def _look_for_items(self, buffer: bytes, found: list[tuple[str, str]]) -> bytes:
-        """Read the events that add items. Returns what is to be looked at again."""
+        """Read the events that add items. Return the bytes to search again with the next piece."""
         while (at := buffer.find(_ADDED)) >= 0:
             start = buffer.rfind(b"\n", 0, at) + 1
             end = _END.search(buffer, at)

@@ -1,17 +1,19 @@
-"""How many tokens a request takes, as far as its body tells: at most, for what is reserved; about, for what is charged
-where a provider did not say; and whether they fit into the context of a model.
+"""Count a request's tokens as far as its body shows: an upper bound to reserve, and an estimate to charge or to fit a
+context.
 
-https://platform.openai.com/docs/api-reference/chat/create (`messages`), …/responses/create (`input`)
+The estimate is charged if a provider did not report usage. https://platform.openai.com/docs/api-reference/chat/create
+(`messages`), …/responses/create (`input`)
 
-At most: no token of text takes less than a byte, so the size of a request bounds its text. An image that is part of the
-request is many bytes and few tokens; one named by address is the other way round. So images have a ceiling each, and
-their own bytes are not counted. A recording has the length that its header tells of: a second of a WAV file takes what
-is said there, and one of an MP3 file `MP3_BYTES_PER_S` at least. All else has the ceiling and its bytes, as text has.
+The bound: no token of text takes less than a byte, so the size of a request bounds its text. An image that is part of
+the request is many bytes and few tokens; for one named by address the reverse holds. So images have a ceiling each, and
+their own bytes are not counted. A recording has the length that its header gives. A second of a WAV file takes the
+bytes its header gives, and one of an MP3 file `MP3_BYTES_PER_S` at least. Other media have the ceiling and, like text,
+their bytes.
 
-About: text has a token for every four bytes, the usual figure for English, rounded up for each text; what is around a
-message has four, and what primes an answer three, as OpenAI counts them:
+The estimate: text has a token for every four bytes, the usual figure for English, rounded up for each text. The frame
+of a message has four, and the start of an answer three, as OpenAI counts them:
 https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken. Tools and schemas count as compact JSON. Images
-are held for typical ones, and recordings and files have tokens by their bytes.
+count as typical ones, and recordings and files by their bytes.
 """
 
 import re
@@ -25,22 +27,22 @@ from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.wire.json_object import UNREADABLE, read_or
 
 BYTES_PER_TOKEN = 4  # of text
-MAX_BYTES_PER_TOKEN = 16  # of text: beyond this it is sure to have no more tokens than that
-TEMPLATE_TOKENS = 512  # what providers add to a prompt: the marks around messages, the words around tools
+MAX_BYTES_PER_TOKEN = 16  # of text: it certainly has no more tokens than this
+TEMPLATE_TOKENS = 512  # a provider's additions to a prompt: the marks around messages, the words around tools
 
-# The dearest known is gpt-4o-mini's: 2,833, and 5,667 for each of at most eight tiles, which are 48,169. Others count
-# by hundreds or thousands. https://platform.openai.com/docs/guides/images-vision (`Calculating costs`)
+# The most expensive known is gpt-4o-mini's: 2,833, and 5,667 for each of at most eight tiles, 48,169 in all. Others
+# have hundreds or thousands. https://platform.openai.com/docs/guides/images-vision (`Calculating costs`)
 MEDIA_TOKENS = 50_000
 
-# OpenAI counts 10 tokens a second, Gemini 32. Most open models merge some of the 50 that Whisper's encoder makes, and
-# fill up its window of 30 seconds first.
+# OpenAI counts 10 tokens a second, Gemini 32. Whisper's encoder makes 50. Most open models merge some of them, and
+# first fill up its window of 30 seconds.
 AUDIO_TOKENS_PER_S = 50
 RECORDING_TOKENS = 30 * AUDIO_TOKENS_PER_S
 MP3_BYTES_PER_S = 1000  # 8 kbit/s, the lowest of its rates
-WAV_BYTES_PER_S = 32_000  # the most that is believed: what speech models turn recordings into, 16 kHz of 16 bit
+WAV_BYTES_PER_S = 32_000  # the most that is believed: speech models resample to this, 16 kHz of 16 bit
 
-# Of a form with a recording only the size is known. OpenAI's models for that have a context of 16,000, so none of its
-# counts more, whatever the format. https://platform.openai.com/docs/models/gpt-4o-transcribe
+# Of a form with a recording only the size is known. OpenAI's models for forms have a context of 16,000, so none counts
+# more, whatever the format. https://platform.openai.com/docs/models/gpt-4o-transcribe
 FORM_TOKENS = 16_000
 
 MESSAGE_TOKENS, REPLY_TOKENS = 4, 3
@@ -53,7 +55,7 @@ TYPES = IMAGES | {"input_audio", "audio_url", "video_url", "file", "input_file",
 _TEXTS = frozenset(
     {"text", "input_text", "output_text", "refusal", "reasoning", "reasoning_text", "summary_text"}
     | {"thinking", "redacted_thinking", "tool_use"}
-)  # all that a part of one of these kinds can cost stands in its bytes
+)  # the bytes of a part of one of these kinds bound its cost
 _LISTS = frozenset({"content", "output"})  # the fields of an item of a response's input that hold parts
 
 _NONE = Raw(b"")
@@ -73,7 +75,7 @@ _GENERATING = frozenset({"chat", "completion", "responses"})
 
 
 class _Part(Struct, kw_only=True, gc=False):
-    """A part of a content. Some servers go by the names of the fields where `type` is absent."""
+    """A part of a content. Some servers go by the names of the fields if `type` is absent."""
 
     type: str = ""
     image_url: Raw = _NONE
@@ -90,8 +92,8 @@ class _Part(Struct, kw_only=True, gc=False):
 
 
 _TYPELESS = ("image_url", "input_audio", "audio_url", "video_url", "image", "audio", "video")
-_BY_ADDRESS = ("audio_url", "video_url", "document_url", "audio", "video")  # of any length, as an image is not
-_OTHERS = frozenset({"image", "audio", "video"})  # of some servers' own
+_BY_ADDRESS = ("audio_url", "video_url", "document_url", "audio", "video")  # of any length, unlike an image
+_OTHERS = frozenset({"image", "audio", "video"})  # extensions of some servers
 _ELSEWHERE = ("file_id", "file_url", "audio_url", "video_url", "document_url")
 _RANKED = ("input", "query", "queries", "documents", "items", "text_1", "text_2", "data_1", "data_2")
 _PICTURES = ("image", "images", "image_url", "image_urls", "mask", "reference_images", "input_references")
@@ -100,7 +102,7 @@ _NOTHING = frozenset({b"", b"null", b'""'})
 
 
 class _Nothing(Struct, gc=False):
-    """Any object: nothing of it is read."""
+    """Any object: none of its fields is read."""
 
 
 class _Address(Struct, gc=False):
@@ -126,40 +128,40 @@ _ESCAPES = {
 }
 
 
-# What has more than this is not walked, since that would hold up others: its bytes are counted.
+# Larger values are not walked, since that would delay other requests: their bytes are counted.
 MAX_WALKED_BYTES = 4 * 1024 * 1024
 MAX_WALKED_MARKS, MAX_WALKED_QUOTES = 4_096, 40_000
 
 
 def most_in(call: Call) -> int:
-    """The most tokens that a prompt can have, as far as its bytes bound it."""
+    """Return the most tokens that a prompt can have, as far as its bytes bound it."""
     media = call.media
     return call.size + TEMPLATE_TOKENS - media.size + media.tokens
 
 
 def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
-    """About how many tokens of context a call takes, its answer included; 0 where its size says nothing of that, since
-    there is more in it than text."""
+    """Estimate how many tokens of context a call takes, its answer included. Return 0 if its size does not show that,
+    since it holds more than text."""
     if call.operation not in _GENERATING or call.media.count:
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
 
 
 def in_content(content: Raw | bytes) -> Media:
-    """The media in the `content` of one message: a text, or a list of parts that each state their type."""
+    """Return the media in the `content` of one message: a text, or a list of parts that each set their type."""
     text = bytes(content)
     return _in_parts(text) if text.startswith(b"[") else NO_MEDIA
 
 
 def in_input(value: Raw | None) -> Media:
-    """The media in the `input` of a response: a text, or a list of items whose `content` or `output` may hold parts.
-    Of what has another shape it is the most that can be."""
+    """Return the media in the `input` of a response: a text, or a list of items whose `content` or `output` may hold
+    parts. For a value of another shape, the result is an upper bound."""
     text = b'"' if value is None else bytes(value)
     if text.startswith(b'"') or not _marks(text):
         return NO_MEDIA
     media = NO_MEDIA
     try:
-        _OBJECTS.decode(text)  # before a list is made of what may be a million numbers
+        _OBJECTS.decode(text)  # before a list is made of perhaps a million numbers
         for item in _ITEMS.decode(text):
             media += _in_item(bytes(item))
     except UNREADABLE:
@@ -168,8 +170,8 @@ def in_input(value: Raw | None) -> Media:
 
 
 def in_ranked(fields: Mapping[str, Raw]) -> Media:
-    """The media in what is embedded, ranked or moderated: texts, or objects with parts in them, in any of some fields.
-    https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (`Score API`, `Re-rank API`)"""
+    """Return the media in embedded, ranked or moderated values: texts, or objects with parts in them, in any of some
+    fields. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (`Score API`, `Re-rank API`)"""
     media = NO_MEDIA
     for name in _RANKED:
         if name in fields:
@@ -178,7 +180,7 @@ def in_ranked(fields: Mapping[str, Raw]) -> Media:
 
 
 def in_pictures(fields: Mapping[str, Raw]) -> Media:
-    """The images that another one is to be made from, in JSON: each is an address, an id, or an object with one.
+    """Return the source images of an image request, in JSON: each is an address, an id, or an object with one.
     https://platform.openai.com/docs/api-reference/images/createEdit, https://docs.x.ai/docs/guides/image-generations"""
     count = 0
     for name in _PICTURES:
@@ -189,19 +191,19 @@ def in_pictures(fields: Mapping[str, Raw]) -> Media:
 
 
 def in_heard(fields: Mapping[str, Raw]) -> Media:
-    """A recording that a request names and does not hold: it may have any length."""
+    """Return a recording that a request names but does not hold: it may have any length."""
     name = next((name for name in _RECORDINGS if bytes(fields.get(name, b"")) not in _NOTHING), "")
     return Media(elsewhere=name) if name else NO_MEDIA
 
 
 def in_earlier_audio(audio: Raw) -> Media:
-    """What an assistant's message says again by the id of an earlier answer."""
+    """Return the audio that an assistant's message repeats by the id of an earlier answer."""
     return NO_MEDIA if bytes(audio) in _NOTHING else Media(elsewhere="messages.audio")
 
 
 def in_recording(size: int, elsewhere: str = "") -> Media:
-    """A form of so many bytes with one recording in it, as if it were all of an MP3 file. `elsewhere` is the field that
-    names another."""
+    """Return a form of so many bytes with one recording, as if all of it were an MP3 file. `elsewhere` is the field
+    that names another recording."""
     heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
     return Media(1, max(FORM_TOKENS, heard), size, elsewhere)
 
@@ -237,7 +239,7 @@ def _of_part(part: _Part) -> Media:
 
 
 def _elsewhere(part: _Part) -> str:
-    """The field of a part that names something the request does not hold."""
+    """Return the field of a part that names an object outside the request."""
     for name in ("file_id", "file_url"):
         if bytes(getattr(part, name)) not in _NOTHING:
             return name
@@ -245,7 +247,7 @@ def _elsewhere(part: _Part) -> str:
         return "file_id"
     name = next((name for name in _BY_ADDRESS if _is_elsewhere(getattr(part, name))), "")
     if not name and part.type and part.type not in TYPES and part.type not in _OTHERS:
-        return "content"  # of a kind that is not known here nobody can say what it makes the provider read
+        return "content"  # a part of an unknown kind may make the provider read anything
     return name
 
 
@@ -270,8 +272,8 @@ def _by_kind(part: _Part) -> Media:
 
 
 def _image_bytes(address: Raw) -> int:
-    """How many bytes of the body are an image, given where its address is to be: in chats an object, in responses the
-    address itself."""
+    """Return how many bytes of the body are an image. `address` is the place for its address: in chats an object, in
+    responses the address itself."""
     if bytes(memoryview(address)[:1]) == b"{":
         address = read_or(_ADDRESS, address, _Address()).url
     view = memoryview(address)
@@ -280,8 +282,8 @@ def _image_bytes(address: Raw) -> int:
 
 
 def _recording(audio: Raw) -> Media:
-    """A recording in base64. What is no WAV or MP3 file may be any length: silence takes next to no bytes in some
-    formats."""
+    """Return a recording in base64. If it is not a WAV or MP3 file, it may be any length: silence takes next to no
+    bytes in some formats."""
     data = bytes(read_or(_RECORDING, audio, _Recording()).data)
     text = data[1:-1].replace(b"\\/", b"/")
     rate = _bytes_per_s(text)
@@ -292,7 +294,7 @@ def _recording(audio: Raw) -> Media:
 
 
 def _bytes_per_s(text: bytes) -> int:
-    """The fewest bytes that a second of this recording takes; 0 where that is not known."""
+    """Return the fewest bytes that a second of this recording takes, or 0 if that is unknown."""
     head = _decoded(text, 0, 36)
     if head[:4] == b"RIFF" and head[8:16] == b"WAVEfmt " and len(head) == 36:
         layout, channels, rate, frame, bits = (
@@ -307,7 +309,7 @@ def _bytes_per_s(text: bytes) -> int:
 
 
 def _is_mp3(frame: bytes) -> bool:
-    """Whether this is the head of a frame of MPEG layer III with a rate that is stated."""
+    """Return whether this is the head of a frame of MPEG layer III with a rate that is set."""
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] < 0xE0:
         return False
     version, layer, bitrate, rate = frame[1] >> 3 & 3, frame[1] >> 1 & 3, frame[2] >> 4, frame[2] >> 2 & 3
@@ -315,7 +317,7 @@ def _is_mp3(frame: bytes) -> bool:
 
 
 def _decoded(text: bytes, start: int, length: int) -> bytes:
-    """So many bytes of what is base64, or fewer if there are not as many."""
+    """Return so many decoded bytes of a base64 text, or fewer if it is shorter."""
     first = start // 3 * 4
     try:
         return a2b_base64(text[first : first + (length + 5) // 3 * 4])[start % 3 :][:length]
@@ -332,17 +334,17 @@ def _by_marks(text: bytes) -> Media:
 
 
 def _marks(text: bytes) -> int:
-    """The most media that a JSON value of any shape can hold: the names of their types are counted wherever they are,
-    read through escapes as a provider reads them."""
+    """Return the most media that a JSON value of any shape can hold. The names of their types are counted wherever they
+    are, read through escapes as a provider reads them."""
     if b"\\u006" in text or b"\\u007" in text or b"\\u005" in text:
         for escape, letter in _ESCAPES.items():
             text = text.replace(escape, letter)
-    windows = range(0, len(text), _WINDOW_BYTES)  # one long count would hold up whoever waits for the interpreter
+    windows = range(0, len(text), _WINDOW_BYTES)  # one long count would block all threads that wait for the interpreter
     return sum(text.count(mark, at, at + _WINDOW_BYTES + len(mark) - 1) for mark in _MARKS for at in windows)
 
 
 def about_tokens(call: Call) -> int:
-    """Takes some milliseconds at most."""
+    """Estimate the tokens of a prompt. This takes some milliseconds at most."""
     fields = call.fields
     if fields and call.size > MAX_WALKED_BYTES:
         return _by_size(call)
@@ -368,7 +370,7 @@ def about_tokens(call: Call) -> int:
 
 
 def _is_dense(text: bytes) -> bool:
-    """Whether there is too much in it to be walked. Numbers are not walked."""
+    """Return whether a text holds too much to be walked. Numbers are not walked."""
     few = text.count(b"{") + text.count(b"[") <= MAX_WALKED_MARKS
     return not few or text.count(b'"') > MAX_WALKED_QUOTES or text.count(b",") > MAX_WALKED_QUOTES
 
@@ -386,7 +388,8 @@ def _readable(count: Callable[[bytes], int], text: bytes) -> int:
 
 
 def _about_prompt(text: bytes) -> int:
-    """A text; or a list of messages, texts, lists of numbers, or numbers, which are tokens."""
+    """Estimate the tokens of a text, or of a list of messages, texts, lists of numbers, or numbers, which are
+    tokens."""
     if not text.startswith(b"["):
         return _about_value(text)
     if b'"' not in text and b"{" not in text and text.strip(b"[] \t\r\n"):
@@ -404,7 +407,7 @@ def _about_prompt(text: bytes) -> int:
 
 
 def _about_fields(text: bytes) -> int:
-    """A message, or a part that is text."""
+    """Estimate the tokens of a message, or of a part that is text."""
     total = 0
     for name, raw in _ITEM.decode(text).items():
         value = bytes(raw)
@@ -431,7 +434,7 @@ def _about_part(text: bytes) -> int:
 
 
 def _about_value(text: bytes) -> int:
-    """A text without its quotation marks and escapes; anything else as compact JSON."""
+    """Estimate the tokens of a text without its quotation marks and escapes; anything else counts as compact JSON."""
     if text in _EMPTY:
         return 0
     if text.startswith(b'"'):

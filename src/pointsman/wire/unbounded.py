@@ -1,25 +1,25 @@
-"""What a request makes its provider read or do that its bytes do not bound.
+"""The parts of a request whose cost its bytes do not bound: additional input, and services that the provider runs.
 
-A token of text takes a byte at least, so that the size of a request bounds what it costs to read. That does not hold
-for what the provider adds by itself, nor for tools that it runs and charges by the call:
+A token of text takes a byte at least, so the size of a request bounds the cost of its prompt. That does not hold
+for input that the provider adds by itself, nor for tools that it runs and charges by the call:
 
-| in the request | of | what is added |
+| in the request | of | added |
 |---|---|---|
-| `previous_response_id`, `conversation`, `prompt`, items by id, `compaction` | OpenAI's Responses | what is kept |
+| `previous_response_id`, `conversation`, `prompt`, items by id, `compaction` | OpenAI's Responses | stored objects |
 | `file_id`, `file_url`, videos, recordings and documents by address, `messages.audio` | chats and Responses | a file |
-| `cached_content`, also in `extra_body` | Gemini's dialect of OpenAI's | what is cached |
-| `tools` other than those that the client runs | all | calls, and what they find |
+| `cached_content`, also in `extra_body` | Gemini's dialect of OpenAI's | cached content |
+| `tools` other than those that the client runs | all | calls, and their results |
 | `web_search_options` | OpenAI's chats, models that always search | a search |
 | `search_parameters` | xAI's chats | sources |
-| `plugins` | OpenRouter | what they are |
-| `models`, `preset` | OpenRouter, Perplexity | answers of other, perhaps dearer, models, and their tools |
+| `plugins` | OpenRouter | their services |
+| `models`, `preset` | OpenRouter, Perplexity | answers of other, perhaps more expensive, models, and their tools |
 | `enable_search`, `web_search` | Qwen's and others' chats | a search |
 | `prediction` | OpenAI's chats | its own tokens, at the price of an answer's |
 
 https://platform.openai.com/docs/api-reference/responses/create, …/chat/create,
 https://docs.x.ai/docs/guides/live-search, https://openrouter.ai/docs/guides/features/plugins/overview,
-https://ai.google.dev/gemini-api/docs/openai. Of a tool that is not known here nobody can say who runs it, so it counts
-as the provider's.
+https://ai.google.dev/gemini-api/docs/openai. An unknown tool counts as the provider's,
+since nobody can say who runs it.
 """
 
 import re
@@ -31,10 +31,10 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import Call
 from pointsman.wire.json_object import UNREADABLE, read_or
 
-USES = 5  # of a tool, where nothing says how often it may be used
+USES = 5  # of a tool, if nothing sets how often it may be used
 MAX_USES = 1000
 
-# Tools that the client runs: what they find comes with the next request.
+# Tools that the client runs: their results come with the next request.
 _CLIENTS = frozenset(
     {"function", "custom", "local_shell", "apply_patch", "computer", "computer_use_preview", "namespace"}
     | {"bash", "text_editor", "memory"}  # Anthropic's
@@ -43,17 +43,17 @@ _DATE = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})$")  # of the version of a tool
 _KEPT = {"previous_response_id", "conversation", "prompt"}
 _CACHED = {"cached_content", "extra_body", "google"}
 _SEARCHES = {"web_search_options", "enable_search", "web_search"}
-_OTHERS = ("models", "preset")  # which have another model answer
+_OTHERS = ("models", "preset")  # these have another model answer
 _GENERATING = frozenset({"chat", "completion", "responses"})
 _FIELDS = frozenset(
     {"tools", "search_parameters", "plugins", *_OTHERS, "prediction", "input", "max_tool_calls"}
     | _KEPT | _CACHED | _SEARCHES
 )  # fmt: skip
 _NOTHING = frozenset({b"null", b"false", b'""', b"[]"})
-_SOURCES = 20  # that xAI looks at, where a request does not say
-_RESULTS = 5  # that OpenRouter adds, where a request does not say
+_SOURCES = 20  # that xAI searches if a request sets no number
+_RESULTS = 5  # that OpenRouter adds if a request sets no number
 
-# Items of an input that stand for something which the provider keeps, or unpacks.
+# Items of an input that refer to an object which the provider stores or unpacks.
 _STANDING_FOR = frozenset(
     {"item_reference", "compaction", "compaction_summary", "additional_tools", "mcp_approval_response"}
 )
@@ -62,7 +62,7 @@ _Count = Annotated[int, Meta(ge=0, le=MAX_USES)]
 
 
 class Use(Struct, frozen=True, gc=False):
-    """So many uses of a tool at most, which a field of the request allows."""
+    """The largest number of uses of a tool, which a field of the request allows."""
 
     tool: str
     count: int
@@ -70,8 +70,8 @@ class Use(Struct, frozen=True, gc=False):
 
 
 class Unbounded(Struct, frozen=True, gc=False):
-    """`field` is the first that adds to what the provider reads, empty where none does. `predicted` are tokens that may
-    be charged as an answer's beyond its own bound."""
+    """`field` is the first that adds to the provider's input, empty if none does. `predicted` are tokens that may be
+    charged as an answer's beyond its own bound."""
 
     field: str = ""
     uses: tuple[Use, ...] = ()
@@ -124,7 +124,7 @@ _COUNT = msgspec.json.Decoder(_Count | None)
 
 
 def unbounded_in(call: Call) -> Unbounded | None:
-    """`None` for nearly every request: one whose bytes bound what it costs."""
+    """Return `None` for nearly every request: its bytes bound its cost."""
     fields, elsewhere = call.fields, call.media.elsewhere
     if not elsewhere and _FIELDS.isdisjoint(fields):
         return None
@@ -148,26 +148,26 @@ def unbounded_in(call: Call) -> Unbounded | None:
 
 
 def _count(text: bytes | None) -> int | None:
-    """A bound that the request states; one that cannot be read is none."""
+    """Return a bound that the request sets. A bound that cannot be parsed is none."""
     return read_or(_COUNT, text, None) if text is not None else None
 
 
 def _tools(text: bytes, most: int | None) -> list[Use]:
-    """The tools that the provider runs, each at most as often as it says itself, or all together may be used."""
+    """Return the tools that the provider runs, each with the lower of its own bound and the one for all together."""
     try:
         tools = _TOOLS.decode(text)
     except UNREADABLE:
         return [Use("unknown", USES if most is None else most, "tools")]
     uses = []
     for tool in tools:
-        # One without a type is a function, if it looks like one: Gemini's own are objects named after a service.
+        # One without a type is a function if it looks like one: Gemini's own are objects named after a service.
         kind = tool.type or ("function" if bytes(tool.name) or bytes(tool.function) else "unknown")
         name = _DATE.sub("", kind)
         environment = _environment(tool)
         if name in _CLIENTS or (name == "shell" and environment is not None and environment.type == "local"):
             continue
         if environment is not None and environment.memory_limit not in (None, "1g"):
-            name = f"{name}:{environment.memory_limit}"  # which has a price of its own
+            name = f"{name}:{environment.memory_limit}"  # this has a price of its own
         own = tool.max_uses
         if own is None and name.startswith("openrouter:"):
             own = read_or(_PARAMETERS, tool.parameters, _Parameters()).max_uses
@@ -177,7 +177,8 @@ def _tools(text: bytes, most: int | None) -> list[Use]:
 
 
 def _environment(tool: _Tool) -> _Environment | None:
-    """Where a tool runs code; `None` for those that run none, and for a container that exists already."""
+    """Return where a tool runs code. The result is `None` for tools that run none, and for a container that exists
+    already."""
     if tool.environment is not None:
         return tool.environment
     if not bytes(tool.container).startswith(b"{"):
@@ -186,7 +187,7 @@ def _environment(tool: _Tool) -> _Environment | None:
 
 
 def _services(stated: dict[str, bytes]) -> list[Use]:
-    """What a request lets its provider search, and other services it asks for."""
+    """Return the searches that a request allows its provider, and other services it requests."""
     uses = [Use(name, 1, name) for name in sorted(_SEARCHES) if name in stated]
     if "search_parameters" in stated:
         search = read_or(_SEARCH, stated["search_parameters"], _Search(max_search_results=MAX_USES))
@@ -205,14 +206,14 @@ def _services(stated: dict[str, bytes]) -> list[Use]:
 
 
 def _cached(stated: dict[str, bytes]) -> str:
-    """The field that names content which the provider keeps."""
+    """Return the field that names content stored by the provider."""
     if "cached_content" in stated:
         return "cached_content"
     return next((name for name in ("extra_body", "google") if b"cached_content" in stated.get(name, b"")), "")
 
 
 def _in_items(text: bytes) -> str:
-    """`input` where an item of a response's input stands for something that is kept."""
+    """Return `input` if an item of a response's input refers to a stored object."""
     if not text.startswith(b"["):
         return ""
     try:

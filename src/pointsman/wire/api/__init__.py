@@ -1,1 +1,1 @@
-"""The public API below `/v1`, a file for each group of paths. Each defines `PATHS`."""
+"""The public API below `/v1`, with a file for each group of paths. Each file defines `PATHS`."""

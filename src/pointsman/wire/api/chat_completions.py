@@ -1,7 +1,7 @@
 """POST /v1/chat/completions, in OpenAI's dialect. https://platform.openai.com/docs/api-reference/chat
 
-Every field passes through; the ones below are typed because the gateway acts on them or because a provider would
-refuse them anyway, later and less clearly.
+Every field passes through. The fields below are typed for one of two reasons. The gateway acts on them, or a provider
+would reject them anyway, later and less clearly.
 """
 
 from typing import Annotated
@@ -42,7 +42,8 @@ class _Chat(Generation):
 
 
 class _LargeMessage(Struct, gc=False):
-    """A role is read as it stands: with one rare letter in it, its text could take four times its bytes."""
+    """A message whose role is kept as raw bytes: with one rare letter, its decoded text could take four times its
+    bytes."""
 
     role: Raw
     content: Raw = _NONE
@@ -58,7 +59,7 @@ _DECODER = msgspec.json.Decoder(_Chat)
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Raises `Refusal`."""
+    """Parse a chat completion. Raises `Refusal`."""
     fields = read_object(body)
     if len(body) <= SMALL_BYTES:
         typed: _Chat = read_typed(_DECODER, body, fields)

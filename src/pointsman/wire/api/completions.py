@@ -12,7 +12,7 @@ from pointsman.wire.generation import Generation, generation_call
 from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
 from pointsman.wire.paths import ApiPath, ParsedHead
 
-MAX_ANSWERS = 10_000  # to one request; what they may cost is to fit into a number of a database
+MAX_ANSWERS = 10_000  # to one request; their cost must fit into a number of a database
 
 
 class _Completion(Generation):
@@ -27,7 +27,7 @@ _DECODER = msgspec.json.Decoder(_Completion)
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Raises `Refusal`."""
+    """Parse a text completion. Raises `Refusal`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)
     check_shape(typed.prompt, "prompt", "str", "array")

@@ -1,10 +1,10 @@
 """The rest of OpenAI's API: passed through to one provider, chosen by `model` or by `x-pointsman-provider`.
 
-A JSON body is read whole: its `model` is replaced by the provider's own name for it. Any other body is passed on as
-it arrives. Files, batches and stored responses belong to one account of one provider, so their calls are stateful:
-one key per provider, and no second try once bytes were sent. Ranking is not OpenAI's, but many servers of its dialect
-have it: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Paths that manage an account, or hand out
-credentials to it (`/organization`, `/realtime`), are not passed on.
+A JSON body is read whole: its `model` is replaced by the provider's own name for it. Any other body is passed on as it
+arrives. Files, batches and stored responses belong to one account of one provider. Their calls are therefore stateful:
+one key per provider, and no retry once bytes were sent. Reranking is not part of OpenAI's API, but many servers of its
+dialect have it: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Paths that manage an account, or
+hand out credentials to it (`/organization`, `/realtime`), are not passed on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """A call with a JSON body or none. Raises `Refusal`."""
+    """Parse a call that has a JSON body or none. Raises `Refusal`."""
     fields: dict[str, Raw] = {}
     typed = _Any()
     if body:
@@ -76,7 +76,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
 
 
 def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
-    """What a JSON body holds or names beside text."""
+    """Return the media that a JSON body holds or names beside text."""
     if operation == "responses":
         return in_input(fields.get("input"))
     if operation == "image":
@@ -87,7 +87,7 @@ def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
 
 
 def _images(n: Raw) -> int:
-    """How many images are wanted, each of which is charged. Raises `Refusal`."""
+    """Return the number of images requested, each of which is charged. Raises `Refusal`."""
     try:
         count = _COUNT.decode(bytes(n))
         if count is None or count.is_integer():
@@ -101,18 +101,18 @@ def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
     operation = asked.api.operation
     if operation != "responses":
         return operation in STATEFUL
-    # A response is stored unless the client says otherwise; what refers to a stored one must find its account.
+    # A response is stored unless the client disables it. A request that refers to a stored one must reach its account.
     refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
     return refers or not is_response_creation(asked.head.method, asked.head.path) or typed.store is not False
 
 
 def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
-    """The reader of a form with a body of `length`, of which `most_held` bytes may be held back; `None` for what is not
-    a form, or is kept as it is. Raises `Refusal`."""
+    """Return the reader of a form with a body of `length`. At most `most_held` bytes may be held back. The result is
+    `None` if the body is not a form, or is kept as it is. Raises `Refusal`."""
     boundary = boundary_of(asked.head.content_type) if asked.api.operation != "file" else None
     if boundary is None:
         return None
-    # Each image of a form costs, and so does each second of a recording whose length nobody stated.
+    # Each image of a form costs, and so does each second of a recording of unknown length.
     is_image = asked.api.operation == "image"
     wanted = frozenset({"model", "n"} if is_image else {"model"})
     reads_on = is_image or length is None or length <= most_held
@@ -128,9 +128,9 @@ def form_call(
     file_bytes: int = 0,
     named: Sequence[tuple[str, str]] = (),
 ) -> Call:
-    """A call whose body is passed on as it arrives. `size` is what is known of its length; of a form `values` are the
-    fields that are acted on, `files` counts those of its files that were seen, with so many bytes, and `named` are the
-    fields with ids of what is kept. Raises `Refusal`."""
+    """Build a call whose body is passed on as it arrives. `size` is its length as far as it is known. For a form,
+    `values` are the fields that the gateway acts on, and `named` the fields with ids of stored objects. `files` counts
+    the files seen, with so many bytes. Raises `Refusal`."""
     values = values or {}
     model = values.get("model", "")
     check_names(model, None)

@@ -1,4 +1,4 @@
-"""The dialects of clients, a file each, by the name that the head of a request has for its own."""
+"""The dialects of clients, one file each, by the name that a request's head has for its dialect."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -9,4 +9,4 @@ from pointsman.wire.dialect import Dialect
 DIALECTS: Mapping[str, Dialect] = {
     dialect.name: dialect for _, found in members(__name__, "DIALECT") for dialect in (cast("Dialect", found),)
 }
-COMMON = DIALECTS["openai"]  # for requests whose head does not tell its dialect, since it is refused
+COMMON = DIALECTS["openai"]  # for rejected requests, whose head does not name a dialect

@@ -14,7 +14,7 @@ from pointsman.wire.errors import error_body, error_headers
 from pointsman.wire.tokens import about_tokens
 from pointsman.wire.unbounded import unbounded_in
 
-UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others know no word for that
+UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others have no value for that
 
 _GENERATING = frozenset({"chat", "completion", "responses"})
 _EMPTY = (b"null", b"[]", b"{}", b'"none"', b"false")
@@ -37,7 +37,7 @@ _TRUE = Raw(b"true")
 
 
 def needs(call: Call, asked: Iterable[str]) -> set[str]:
-    """Those of the capabilities `asked` about that the call needs."""
+    """Return the capabilities in `asked` that the call needs."""
     fields = call.fields
     if not fields or call.operation not in _GENERATING:
         return set()
@@ -54,26 +54,26 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
 
 
 def service_tier(call: Call) -> str | None:
-    """The service tier that a request names."""
+    """Return the service tier that a request names."""
     raw = call.fields.get("service_tier")
     named = bytes(raw) if raw is not None else b""
     return named[1:-1].decode("utf-8", "replace") if named[:1] == b'"' else None
 
 
 def is_response_creation(method: str, path: str) -> bool:
-    """Whether a call on `/responses` makes one, as others read, cancel or count."""
+    """Return whether a call on `/responses` creates a response; other calls read, cancel or count."""
     return method == "POST" and path.partition("?")[0] == "/responses"
 
 
 def takes_bound(call: Call) -> bool:
-    """Whether the request has a field for the most tokens its answer may have."""
+    """Return whether the request has a field for the most tokens its answer may have."""
     if call.operation == "responses":
         return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
     return call.operation in _GENERATING
 
 
 def is_free(call: Call) -> bool:
-    """Whether no provider charges for it: questions about what an account keeps, orders to stop, and uploads."""
+    """Return whether no provider charges for the call: reads of stored objects, orders to stop, and uploads."""
     if call.head.method in _READING or call.operation == "file":
         return True
     return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
@@ -84,7 +84,7 @@ def _is_order(path: str) -> bool:
 
 
 def runs_unread(call: Call) -> bool:
-    """Whether a response is made to its end, and kept, though nobody reads its stream."""
+    """Return whether a response is completed and stored even if nobody reads its stream."""
     return call.operation == "responses" and call.fields.get("background") == _TRUE
 
 
