@@ -21,7 +21,6 @@ NOT_YET = {
     "src/pointsman/providers",
     "src/pointsman/routing",
     "src/pointsman/runtime",
-    "src/pointsman/transport",
     "tests/unit/admin",
     "tests/unit/config",
     "tests/unit/control",

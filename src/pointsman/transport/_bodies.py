@@ -19,10 +19,9 @@ _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 class Chunked:
     """Takes a chunked body out of a buffer, strictly. Extensions and trailers are checked, and dropped.
 
-    `is_behind` says that `take` left chunks for another call: of very small ones a read can hold so many that they
-    would keep the loop for too long. `_overhead` is what was spent on extensions beyond a fair share (16 bytes a
-    chunk and twice its data); it is bounded, as a client could otherwise keep us reading for ever without ever meeting
-    the limit on bodies.
+    `is_behind` says that `take` left chunks for another call: a read can hold so many small ones that they would block
+    the loop. `_overhead` counts bytes of extensions beyond a fair share (16 bytes a chunk and twice its data). It is
+    bounded, since a client could otherwise keep us reading for ever without meeting the limit on bodies.
     """
 
     __slots__ = ("_left", "_overhead", "_state", "is_behind", "is_done")
@@ -35,9 +34,9 @@ class Chunked:
         self.is_done = False
 
     def take(self, buffer: bytearray) -> bytes:
-        """Remove what can be decoded from the front of `buffer` and return the data in it.
+        """Remove all decodable bytes from the front of `buffer` and return their data.
 
-        What follows the end of the body stays. Raises `Refusal` when the coding is malformed.
+        Bytes behind the end of the body stay. Raises `Refusal` when the coding is malformed.
         """
         pieces: list[bytes] = []
         data = bytes(buffer)
@@ -119,7 +118,7 @@ class Fixed:
         self.is_done = length == 0
 
     def take(self, buffer: bytearray) -> bytes:
-        """Remove what belongs to the body from the front of `buffer` and return it."""
+        """Remove the bytes of the body from the front of `buffer` and return them."""
         piece = bytes(buffer[: self._left])
         del buffer[: len(piece)]
         self._left -= len(piece)
@@ -131,15 +130,15 @@ MIN_BYTES_PER_S = 1000
 
 
 def next_due(since: float, now: float, size: int, patience_s: float) -> float:
-    """When the next bytes of a body are due, of which `size` have come since it was begun: no later than after a
-    silence of `patience_s`, and than a body that comes at the least rate would be behind by as much. A telephone on
-    the edge of its cell sends some thousand bytes a second; who sends one a second holds a connection for nothing."""
+    """Return when the next bytes of a body are due; `size` bytes have come since it began. The limit is the earlier of
+    two: a silence of `patience_s`, and a body that is `patience_s` behind the least rate. A telephone at the edge of
+    its cell sends some thousand bytes a second. A client that sends one a second only occupies a connection."""
     return min(now + patience_s, since + patience_s + size / MIN_BYTES_PER_S)
 
 
 class StreamedBody:
-    """The reader of a body that is passed on as it arrives, and the pace of the client. More bytes are `due` at that
-    time. `_since` is the begin of the body, moved by the time that the reader has kept the client waiting."""
+    """The reader of a body that is passed on as it arrives, and the pace of the client. More bytes must arrive by
+    `due`. `_since` is the begin of the body, moved by the time that the reader has kept the client waiting."""
 
     __slots__ = ("_patience_s", "_since", "_size", "due", "is_delivering", "is_paused", "on_data", "on_end")
 
@@ -165,7 +164,7 @@ class StreamedBody:
 
 
 def too_large(most: int) -> Refusal:
-    """The refusal of a body that has more than `most` bytes."""
+    """Return the refusal of a body that has more than `most` bytes."""
     return Refusal(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
 
 

@@ -1,4 +1,5 @@
-"""What a server is made of besides its connections: limits, the handler it serves, and what connections share."""
+"""The parts of a server besides its connections: limits, the handler it serves, and the state that connections
+share."""
 
 import asyncio
 import logging
@@ -16,12 +17,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What a client may ask of the server. `body_memory_bytes` is for all connections together; `body_bytes` bounds
-    bodies that are collected, `streamed_body_bytes` those that are not. `head_timeout_s` bounds the time from
-    the first byte of a head (or from the connection's begin) to its last; `body_timeout_s` and `write_timeout_s`
-    bound the silence while a body is awaited, and while a client takes none of its answer. `write_buffer_bytes` is
-    the output held for one client above which `Exchange.write` returns false; `pipeline_bytes` is what may be
-    read ahead while a request is served: a client that sends more is cut off."""
+    """The limits on clients. `body_memory_bytes` is for all connections together. `body_bytes` bounds bodies that are
+    collected, `streamed_body_bytes` those that are not. `head_timeout_s` bounds the time from the first byte of a head
+    (or from the connection's begin) to its last. `body_timeout_s` bounds the silence while a body is awaited, and
+    `write_timeout_s` that while a client takes none of its answer. `write_buffer_bytes` is the output held for one
+    client above which `Exchange.write` returns false. `pipeline_bytes` may be read ahead while a request is served: a
+    client that sends more is cut off."""
 
     head_bytes: int = 65536
     header_count: int = 100
@@ -38,28 +39,28 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Handler(Protocol):
-    """What serves the requests."""
+    """Serves the requests."""
 
     def accept(self, head: Head) -> BodyMode:
-        """Say how the body is wanted, from the head alone. Raises `Refusal` to answer before the body is read.
+        """Return how the body is wanted, from the head alone. Raises `Refusal` to answer before the body is read.
 
-        The answer is remembered with the head, so it must depend on nothing else; and a request that arrives
-        whole in one read is handled without asking again. So what is refused here must be refused by `handle` too.
+        The result is cached with the head, so it must depend on nothing else. A request that arrives whole in one read
+        is handled without another call. So `handle` must reject everything that is rejected here.
         """
 
     def handle(self, exchange: Exchange) -> None:
         """Serve a request: its body is there, or (`BodyMode.STREAM`) can be read. Must not raise."""
 
     def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-        """Status, header lines each ended by CRLF, and body for a request that `handle` never sees: one the server or
-        `accept` refuses. `head` is `None` where no whole head was read; `peer` is the client's address."""
+        """Return status, header lines each ended by CRLF, and body for a request that `handle` never sees. The server
+        or `accept` has rejected it. `head` is `None` if no whole head was read; `peer` is the client's address."""
 
 
 def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-    """What the handler's `refuse` returns, whatever it raises."""
+    """Return the result of the handler's `refuse`, or a substitute if it raises."""
     try:
         return handler.refuse(failure, head, peer)
-    except Exception:  # a refusal without words is better than none
+    except Exception:  # a refusal without a message is better than none
         _logger.exception("the handler failed to word a refusal")
         return 500, b"", b""
 
@@ -81,7 +82,7 @@ class ClientLine(Expiring, Protocol):
 
 
 class Shared:
-    """What the connections of one server have in common: its parts, and its gauges."""
+    """The parts and gauges that the connections of one server have in common."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
         self.loop = loop

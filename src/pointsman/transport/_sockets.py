@@ -1,5 +1,5 @@
-"""What asyncio's transports do not offer: the state of a socket nobody reads, and closing by reset. And what they do
-offer, for transports that may have failed already, of which `connection_lost` is about to tell."""
+"""Socket operations that asyncio's transports lack: the state of a socket that is not being read, and closing by reset.
+Other functions wrap a transport's own operations, since it may have failed before `connection_lost` reports it."""
 
 import asyncio
 import logging
@@ -12,20 +12,20 @@ _CLOSED_STATES = (7, 8)  # of Linux's TCP_INFO: CLOSE, CLOSE_WAIT
 
 
 def is_peer_gone(transport: asyncio.BaseTransport) -> bool:
-    """Whether FIN or RST has arrived, though it may wait behind bytes that were not read."""
+    """Return whether FIN or RST has arrived, though it may wait behind bytes that were not read."""
     connection = transport.get_extra_info("socket")
     state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state in _CLOSED_STATES
 
 
 def reset_on_close(transport: asyncio.BaseTransport) -> None:
-    """Make closing send RST instead of FIN, and drop what has not been sent."""
+    """Make closing send RST instead of FIN, and drop all unsent output."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def set_reading(transport: asyncio.ReadTransport, *, is_wanted: bool) -> None:
-    """Have it read, or not."""
+    """Start or stop reading."""
     try:
         if is_wanted:
             transport.resume_reading()
@@ -36,7 +36,7 @@ def set_reading(transport: asyncio.ReadTransport, *, is_wanted: bool) -> None:
 
 
 def end_writing(transport: asyncio.WriteTransport) -> None:
-    """Say that nothing more follows."""
+    """Announce the end of the output."""
     try:
         if transport.can_write_eof():
             transport.write_eof()
@@ -45,6 +45,6 @@ def end_writing(transport: asyncio.WriteTransport) -> None:
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str | None:
-    """The address of the other side. To be asked for while the connection stands."""
+    """Return the address of the other side. Call this while the connection is open."""
     name = transport.get_extra_info("peername")
     return str(name[0]) if isinstance(name, tuple) else None

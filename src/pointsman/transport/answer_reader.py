@@ -3,8 +3,8 @@
 llhttp parses. `AnswerReader` decides which answers are accepted, where each ends, and if another may follow on the same
 connection. `feed` takes a read and returns an event, whose data stand in attributes.
 
-llhttp reports each header by a call. A method would cost a Python call for each of the twenty or so headers of an
-answer, so they go straight into a dictionary by its `setdefault`. That loses the later values of a repeated name. Then
+llhttp reports each header by a call. A method would cost a Python call for each of an answer's twenty or so headers.
+So they go straight into a dictionary by its `setdefault`. That loses the later values of a repeated name. Then
 there are fewer names than lines, and the head is parsed again.
 """
 
@@ -48,7 +48,7 @@ class AnswerReader:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by the parser without a Python frame, as is `on_header`
-        self._found: dict[bytes, bytes] = {}  # what the parser is collecting: headers, later trailers
+        self._found: dict[bytes, bytes] = {}  # the headers, later trailers, that the parser is collecting
         self.on_header = self._found.setdefault
         self._parser = HttpResponseParser(self)
         self.is_bodiless = False
@@ -74,7 +74,7 @@ class AnswerReader:
         self._is_stray = False
         self._framing_bytes = 0
         self._interim = 0
-        self._tail = b""  # what has come last: at least four bytes, if there were so many
+        self._tail = b""  # the latest bytes: at least four, if there were so many
 
     def reset(self) -> None:
         """Expect another answer."""
@@ -140,7 +140,7 @@ class AnswerReader:
             how = "reset the connection"
         elif is_told:
             how = "closed the connection"
-        else:  # uvloop does not tell an alert of TLS from a missing one
+        else:  # uvloop does not distinguish an alert of TLS from a missing one
             how = "broke the TLS connection off"
             if self.is_silent:
                 return f"{how} without an answer; perhaps it wants a client certificate"
@@ -187,7 +187,7 @@ class AnswerReader:
         self.headers = headers
         self.is_keep_alive = self._parser.should_keep_alive()
         if self.is_bodiless:
-            # Whatever the head says of a body: there is none. The parser does not know, so it is not used again.
+            # There is no body, even if the head announces one. The parser does not know, so it is not used again.
             self.is_done = True
             self.is_keep_alive = False
         elif not (self.is_keep_alive and self.is_plain) or b"content-encoding" in headers:
@@ -259,8 +259,8 @@ class AnswerReader:
             self.body = b""
 
     def _ends_cleanly(self, data: bytes, excess: int) -> bool:
-        """True if nothing follows the end of the answer in this read; behind one of announced length come `excess`
-        bytes. llhttp reports neither line ends nor the first letters of another answer behind it."""
+        """Return whether nothing follows the end of the answer in this read. If its length was announced, `excess`
+        bytes follow the end. llhttp reports neither line ends nor the first letters of another answer behind it."""
         if self._is_stray:
             return False
         if self._is_chunked:

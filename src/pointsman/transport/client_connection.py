@@ -38,7 +38,7 @@ class ClientConnection(asyncio.Protocol):
         self.write_due = NEVER  # when a client that takes nothing is cut off
         self.deadline = self.watched_until = NEVER
 
-    # What the transport tells us.
+    # The transport's callbacks.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = self._exchanges.transport = cast("asyncio.Transport", transport)

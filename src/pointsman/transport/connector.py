@@ -1,4 +1,4 @@
-"""Makes connections: name, TCP, proxy, TLS, in that order."""
+"""Opens connections: name, TCP, proxy, TLS, in that order."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from pointsman.transport.resolver import Address, Resolver
 from pointsman.transport.room import are_files_used_up, is_ours
 
 STAGGER_S = 0.25  # how long one address may take before the next is tried beside it
-# When more clients come at once than there may be, those beyond the limit hold files until they have been told so.
-FILES_WAIT_S = 1.0  # how long a file is waited for
+# If more clients connect than are allowed, those beyond the limit hold files until their rejection is sent.
+FILES_WAIT_S = 1.0  # how long to wait for a file
 FILES_STEP_S = 0.02
 MAX_PROXY_ANSWER = 16 * 1024
 
@@ -27,7 +27,7 @@ _NO_FILES = (
     "this gateway could not open a connection to %s: it has no more files or ports; raise LimitNOFILE (ulimit -n)"
 )
 
-# A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging what was sent.
+# A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging output.
 KEEPALIVE_IDLE_S = 30
 KEEPALIVE_INTERVAL_S = 10
 KEEPALIVE_PROBES = 3
@@ -35,8 +35,8 @@ USER_TIMEOUT_MS = 30_000
 
 
 class Connector:
-    """Opens connections over one egress path. Raises what `tls.client_context` raises when its files are bad, and
-    `ValueError` for a proxy that is not spoken to in plain HTTP."""
+    """Opens connections over one egress path. Raises the errors of `tls.client_context` when its files are bad, and
+    `ValueError` for a proxy that does not use plain HTTP."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, network: Network, resolver: Resolver) -> None:
         if network.proxy is not None and network.proxy.scheme != "http":
@@ -45,16 +45,16 @@ class Connector:
         self.network = network
         self._resolver = resolver
         if network.ca_file is not None or network.client_cert is not None:
-            _ = self._tls  # say now that a file is bad, not at the first request
+            _ = self._tls  # report a bad file now, not at the first request
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return tls.client_context(self.network)
 
     async def connect(self, origin: Origin, protocol: asyncio.Protocol, enter_phase: Callable[[str], None]) -> None:
-        """Connect `protocol` to `origin`; `enter_phase` is told what is being done, in words.
+        """Connect `protocol` to `origin`; `enter_phase` is called with a description of each step.
 
-        Raises `ConnectError`. There is no time limit but the one of who cancels; cancelling closes the socket.
+        Raises `ConnectError`. The only time limit is the caller's, who cancels; cancelling closes the socket.
         """
         sock = await self._open_socket(self.network.proxy or origin, enter_phase)
         try:
@@ -88,7 +88,7 @@ class Connector:
             raise _failure(origin, error) from None
 
     async def _race(self, addresses: list[Address], port: int) -> socket.socket:
-        """Try the addresses in order, the next as soon as one fails or takes long; the first to connect wins."""
+        """Try the addresses in order, the next as soon as one fails or takes long. The first to connect wins."""
         if len(addresses) == 1:
             return await self._connect_socket(addresses[0], port)
         running: set[asyncio.Task[socket.socket]] = set()
@@ -138,7 +138,7 @@ class Connector:
         return sock
 
     async def _new_socket(self, family: int) -> socket.socket:
-        """A socket, as soon as there is a file for it."""
+        """Return a socket, as soon as there is a file for it."""
         until = self._loop.time() + FILES_WAIT_S
         while True:
             try:
@@ -170,7 +170,7 @@ class Connector:
             status = outcome[:3].decode("ascii")
             message = f"the egress proxy {proxy} refused a tunnel to {authority} with status {status}"
             raise ConnectError(failures.CONNECT_FAILED, message)
-        if rest:  # the provider speaks second: whoever wrote this, it was not the provider
+        if rest:  # the provider speaks second, so it did not write these bytes
             message = f"the egress proxy {proxy} sent bytes of its own into the tunnel"
             raise ConnectError(failures.CONNECT_FAILED, message)
 
@@ -181,7 +181,7 @@ class Connector:
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=origin.bare_host,
-                ssl_handshake_timeout=2 * self.network.connect_timeout_s,  # never the one that fires
+                ssl_handshake_timeout=2 * self.network.connect_timeout_s,  # never the limit that fires
             )
         except ssl.SSLError as error:
             message = f"TLS with {origin} failed: {tls.describe(error)}"
@@ -194,14 +194,14 @@ class Connector:
 
 
 def _failure(origin: Origin, error: OSError) -> ConnectError:
-    """Why there is no connection: for want of something here, or because of the other side."""
+    """Return the reason that there is no connection: a shortage in this process or machine, or the other side."""
     if is_ours(error):
         return ConnectError(failures.OVERLOADED_GATEWAY, f"{_NO_FILES % origin} ({_words(error)})")
     return ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}")
 
 
 def _interleaved(addresses: list[Address]) -> list[Address]:
-    """The families by turns, beginning with the system's favourite: one dead family costs one step, not many."""
+    """Return the families by turns, beginning with the system's favourite: one dead family costs one step, not many."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     second = [address for address in addresses if address[0] != addresses[0][0]]
     return [address for pair in zip_longest(first, second) for address in pair if address is not None]
@@ -212,7 +212,7 @@ def _words(error: OSError) -> str:
 
 
 async def _discard(attempts: set[asyncio.Task[socket.socket]]) -> None:
-    """Stop attempts nobody waits for any more, closing what they may have opened."""
+    """Stop attempts that nothing awaits any more, and close any sockets they opened."""
     for task in attempts:
         task.cancel()
     for task in attempts:

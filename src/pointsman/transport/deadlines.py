@@ -1,8 +1,8 @@
 """Time limits for many connections with one timer.
 
 Every object under a limit keeps its own `deadline`, a plain attribute that the hot path moves at the price of an
-assignment. The objects sit in a heap under the time they were last looked at; an entry that comes due early is put
-back under its present deadline. So a request that finishes in time costs the timer nothing.
+assignment. The objects sit in a heap, ordered by the time when each is checked next. An entry that comes due early is
+put back under its present deadline. So a request that finishes in time costs the timer nothing.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ _logger = logging.getLogger(__name__)
 
 
 class Expiring(Protocol):
-    """An object under a time limit. `deadline` is in monotonic seconds, `NEVER` when there is none;
-    `watched_until` belongs to `Deadlines` and starts as `NEVER`."""
+    """An object under a time limit. `deadline` is in monotonic seconds, `NEVER` when there is none. `watched_until`
+    belongs to `Deadlines` and starts as `NEVER`."""
 
     deadline: float
     watched_until: float
 
     def expired(self, now: float) -> None:
-        """The deadline has passed. May set a new one, which `watch` need not be told of. An object that sets none,
-        or raises, is forgotten until it is watched again; others are not affected."""
+        """Act on a deadline that has passed. May set a new one, without a call of `watch`. An object that sets none, or
+        raises, is forgotten until it is watched again; others are not affected."""
 
 
 class Deadlines:
-    """Calls `expired` on each watched object within `resolution_s` after its deadline, by a `clock` that those who set
-    the deadlines read, too."""
+    """Calls `expired` on each watched object within `resolution_s` after its deadline. Its `clock` is the one by which
+    the deadlines are set."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, resolution_s: float = 0.05, clock: Callable[[], float] = monotonic
@@ -45,7 +45,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, item: Expiring) -> None:
-        """Make sure `item` is looked at no later than its present deadline. Cheap when it already is."""
+        """Make sure that `item` is checked no later than its present deadline. Cheap when it already is."""
         if item.deadline >= item.watched_until:
             return
         item.watched_until = item.deadline
@@ -72,7 +72,7 @@ class Deadlines:
             if item.deadline <= now:
                 try:
                     item.expired(now)
-                except Exception:  # one that cannot be handled must not keep the others from expiring
+                except Exception:  # a failing object must not keep the others from expiring
                     _logger.exception("an expired deadline could not be handled")
             if now < item.deadline < NEVER:  # one left in the past would come due again and again in this very loop
                 self.watch(item)

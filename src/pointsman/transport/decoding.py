@@ -1,33 +1,33 @@
-"""Content encodings of answers, undone piece by piece and with bounds; each piece as much as one turn takes."""
+"""Content encodings of answers, decoded in bounded pieces; each piece is as much as one turn of the loop takes."""
 
 import zlib
 
 PIECE_BYTES = 32 * 1024
-FREE_BYTES = 1024 * 1024  # below this much output the ratio is not looked at
+FREE_BYTES = 1024 * 1024  # below this much output the ratio is not checked
 MAX_RATIO = 100
 MAX_EMPTY_MEMBERS = 1_000  # of gzip, one behind the other
-_STEPS = 500  # members that are looked at in one turn
-_GIVEN_BYTES = 16 * 1024  # at a time: what is behind the end of a member is copied
+_STEPS = 500  # members that are decoded in one turn
+_GIVEN_BYTES = 16 * 1024  # at a time: bytes behind the end of a member are copied
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class UndecodableError(Exception):
-    """The body is not what its encoding says, or expands beyond all measure."""
+    """The body does not match its encoding, or expands beyond the bounds."""
 
 
 class BodyDecoder:
-    """Undoes `gzip` or `deflate` (zlib's format, or raw as some servers send it).
+    """Decodes `gzip` or `deflate` (zlib's format, or raw as some servers send it).
 
-    Feed what arrived, then take pieces of at most 32 KiB while it `is_behind`; input waits inside until its turn,
-    so that whoever reads slowly is never owed more than one piece.
+    Feed the bytes that arrived, then take pieces of at most 32 KiB while it `is_behind`. Input waits inside until its
+    turn, so that at most one piece waits for a slow reader.
     """
 
     def __init__(self, encoding: bytes) -> None:
         self._is_gzip = encoding != b"deflate"
         self._inflate = zlib.decompressobj(_GZIP) if self._is_gzip else None
         self._waiting = b""
-        self._at = 0  # what is before this has been read
+        self._at = 0  # bytes before this position have been read
         self._empty_members = 0
         self._has_more_output = False
         self._bytes_in = 0
@@ -39,11 +39,11 @@ class BodyDecoder:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is more to take."""
+        """Return whether there is more to take."""
         return bool(self._waiting) or self._has_more_output
 
     def take(self) -> bytes:
-        """The next piece: as much as one turn may take, which may be nothing. Raises `UndecodableError`."""
+        """Return the next piece: as much as one turn may take, possibly nothing. Raises `UndecodableError`."""
         found: list[bytes] = []
         size = steps = 0
         while self.is_behind and steps < _STEPS and size <= PIECE_BYTES // 2:
@@ -55,7 +55,7 @@ class BodyDecoder:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the stream has come to its own end, or never began."""
+        """Return whether the stream has come to its own end, or never began."""
         return self._inflate is None or self._inflate.eof or self._bytes_in == 0
 
     def _step(self, room: int) -> bytes:
@@ -72,7 +72,7 @@ class BodyDecoder:
         except zlib.error as error:
             raise UndecodableError(f"the compressed body is damaged ({error})") from None
         rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-        # zlib may have swallowed all input and yet hold the end of a match back for want of room.
+        # zlib may have consumed all input and still hold back the end of a match for lack of room.
         self._has_more_output = len(piece) == room and not self._inflate.eof
         read = len(given) - len(rest)
         self._at += read
@@ -90,7 +90,7 @@ class BodyDecoder:
 
 
 class BodyPieces:
-    """A body that needs no decoding, of which more has come in one read than one turn of the loop may take."""
+    """A body that needs no decoding, if a read brings more than one turn of the loop may take."""
 
     is_whole = True
 
@@ -99,13 +99,13 @@ class BodyPieces:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is more to take."""
+        """Return whether there is more to take."""
         return bool(self._waiting)
 
     def feed(self, data: bytes) -> None:
         self._waiting = self._waiting + data if self._waiting else data
 
     def take(self) -> bytes:
-        """The next piece."""
+        """Return the next piece."""
         piece, self._waiting = self._waiting[:PIECE_BYTES], self._waiting[PIECE_BYTES:]
         return piece

@@ -1,4 +1,4 @@
-"""What the transport says when a request came to nothing."""
+"""The failures that the transport reports for a request without a complete answer."""
 
 import re
 
@@ -8,8 +8,8 @@ from pointsman.domain.failures import Kind
 
 
 class TransportFailure(Struct, frozen=True):
-    """Why no whole answer came. `message` names hosts and causes, never secrets or query strings. `was_sent` says
-    that at least one byte of the request may have reached the provider."""
+    """The reason that no whole answer came. `message` names hosts and causes, never secrets or query strings.
+    `was_sent` says that at least one byte of the request may have reached the provider."""
 
     kind: Kind
     message: str
@@ -28,5 +28,5 @@ _CODINGS = re.compile(rb"[a-z]{1,12}(?:, ?[a-z]{1,12}){0,3}", re.IGNORECASE)
 
 
 def shown(value: bytes) -> str:
-    """A header's value as it may stand in a message: names of codings, and nothing else."""
+    """Return a header's value in a form that is safe in a message: names of codings, and nothing else."""
     return value.decode("ascii") if _CODINGS.fullmatch(value) else "no proper name"

@@ -48,7 +48,7 @@ class Exchanges:
         self.peer: str | None = None
         self.transport: asyncio.Transport
 
-    # What the framer finds.
+    # The framer's events.
 
     def advance(self) -> None:
         """Go on with earlier reads."""

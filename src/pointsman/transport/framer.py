@@ -24,7 +24,7 @@ ACCEPTING: Final = "accepting"  # a head is here; the owner is asked how it want
 COLLECTING: Final = "collecting"  # the body is collected
 STREAMING: Final = "streaming"  # the request is served while its body arrives
 SERVING: Final = "serving"  # the request is served, and all of it is here
-ENDING: Final = "ending"  # the last answer is written; what still arrives is dropped
+ENDING: Final = "ending"  # the last answer is written; further bytes are dropped
 CLOSED: Final = "closed"
 
 # The events that are returned.
@@ -35,7 +35,7 @@ DATA: Final = "data"  # more of a streamed body can be taken by `read`
 PIECE: Final = "piece"  # of a streamed body: `body`
 END: Final = "end"  # of a streamed body
 LATER: Final = "later"  # more can be taken, in another turn of the loop
-REFUSED: Final = "refused"  # the client is to be told of `failure`, and nothing more is read
+REFUSED: Final = "refused"  # `failure` is to be reported to the client, and nothing more is read
 OVERFLOW: Final = "overflow"  # the client has sent too much where nothing is read
 
 # The events that are not returned: an arrival or the owner causes them.
@@ -70,8 +70,8 @@ _COLLECTED: Final = TRANSITIONS[COLLECTING][REQUEST]
 class Framer:
     """Finds the requests of one connection; see the module's docstring.
 
-    While a body is collected or streamed, `received` is how many bytes of it have come, and `held` how many bytes the
-    framer holds of one that is collected.
+    While a body is collected or streamed, `received` counts its bytes so far. `held` counts the bytes that the framer
+    holds of a collected one.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class Framer:
         self._buffer = bytearray()
         self._scanned = 0  # bytes of the buffer known to hold no end of a head
         self._framing: Chunked | Fixed
-        self._collected = bytearray()  # what a chunked body has come to
+        self._collected = bytearray()  # the decoded data of a chunked body so far
         self._dropped = 0
         self._is_held = False
         self.state = IDLE
@@ -128,7 +128,7 @@ class Framer:
     def read(self) -> str:
         """Take more of a streamed body. Return `PIECE`, `END`, `NOTHING`, `LATER` or `REFUSED`."""
         framing = self._framing
-        if framing.is_behind:  # of very small chunks, a turn of the loop has taken as many as it may
+        if framing.is_behind:  # a turn of the loop has taken as many very small chunks as it may
             framing.is_behind = False
             return LATER
         try:
@@ -145,7 +145,7 @@ class Framer:
         self._move(END)
         return END
 
-    # What the owner says.
+    # The owner's calls.
 
     def accept(self, mode: BodyMode) -> str:
         """Accept the head that was found. Return the next event: a request whose body is streamed is one at once."""
@@ -165,7 +165,7 @@ class Framer:
         return self.next() if is_collected else REQUEST
 
     def skip(self) -> None:
-        """Skip a rejected request of which all `is_here`."""
+        """Skip a rejected request; all of it `is_here`."""
         del self._buffer[: self.length]
         self.finish()
 
@@ -186,7 +186,7 @@ class Framer:
         self._move(event)
         self._forget()
 
-    # What the owner asks.
+    # The owner's questions.
 
     @property
     def is_here(self) -> bool:
@@ -208,7 +208,7 @@ class Framer:
         """True if the buffer holds more than may be read ahead."""
         return len(self._buffer) > self._limits.pipeline_bytes
 
-    # The reading of what has arrived, by state.
+    # The reading of arrived bytes, by state.
 
     def _learn(self, data: bytes) -> bool:
         """Begin a request with a new head. Return false if the head is incomplete or malformed."""

@@ -1,5 +1,5 @@
-"""The HTTP/1.1 client of the data plane: callbacks, pools, and neither task nor future for a request on a warm
-connection."""
+"""The HTTP/1.1 client of the data plane: callbacks and pools. A request on a warm connection costs no task and no
+future."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ from pointsman.transport.room import Room
 class HttpClient:
     """Sends requests over one egress path, with a pool of connections for each origin.
 
-    Made inside the loop it serves. Raises `OSError` or `ssl.SSLError` when the certificate files of `network`
-    cannot be used, and `ValueError` for a proxy whose scheme is not `http`.
+    Made inside the loop it serves. Raises `OSError` or `ssl.SSLError` when the certificate files of `network` cannot be
+    used, and `ValueError` for a proxy whose scheme is not `http`.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class HttpClient:
         deadline: float,
         length: int | None,
     ) -> UploadLeg:
-        """As `send`, for a body that follows by `UploadLeg.write_body`: `length` bytes, or chunked if that is None.
-        `request.body` is not used. Such a request is never sent twice."""
+        """Send a request as `send` does, with a body that follows by `UploadLeg.write_body`. The body has `length`
+        bytes, or is chunked if that is None. `request.body` is not used. Such a request is never sent twice."""
         leg = UploadLeg(request, handler, deadline, length)
         (self._pools.get(origin) or self._open_pool(origin)).send(leg)
         return leg
 
     def gauges(self) -> dict[str, PoolGauges]:
-        """The state of each pool by origin."""
+        """Return the state of each pool by origin."""
         return {str(origin): pool.gauges() for origin, pool in self._pools.items()}
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One request and its answer: what a handler of the server works with."""
+"""One request and its answer, as a handler of the server uses them."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,7 +14,7 @@ _UNBOUNDED = -1  # the length of an answer that ends with the connection
 
 
 def compose(status: int, headers: bytes, body: bytes, *, closes: bool, is_bodiless: bool) -> bytes:
-    """A whole answer. `headers` are lines each ended by CRLF; `is_bodiless` is for requests by HEAD."""
+    """Return a whole answer. `headers` are lines each ended by CRLF; `is_bodiless` is for requests by HEAD."""
     if not closes and not is_bodiless and status not in (204, 304):
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], headers, len(body), body)
     length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(body)
@@ -25,7 +25,7 @@ def compose(status: int, headers: bytes, body: bytes, *, closes: bool, is_bodile
 
 
 class Client(Protocol):
-    """What an exchange needs of its connection."""
+    """The interface of a connection that an exchange uses."""
 
     is_write_paused: bool
 
@@ -45,9 +45,10 @@ class Exchange(Struct, eq=False):
     """One request, and the means to answer it.
 
     `body` is the whole body, empty when it is streamed; `body_length` is `None` for a streamed body of unknown length.
-    `received_at` is in monotonic seconds. The handler sets `on_cancel`, called once when the client goes away before
-    the answer has ended, or when the server does not wait for that: then it is not `is_closed`, and is to be ended at
-    once. And `on_drain`, called when output may go on after `write` returned false.
+    `received_at` is in monotonic seconds. The handler sets two callbacks. `on_cancel` is called once when the client
+    disconnects before the answer has ended. It is also called when the server stops waiting for that end. Then the
+    exchange is not `is_closed`, and the handler must end it at once. `on_drain` is called when output may go on after
+    `write` returned false.
 
     Answer with `send`, or with `start`, `write` … and `end` or `abort`. The head leaves with the first piece. Once
     `is_closed` (answered to the end, aborted, or the client gone) all of these do nothing.
@@ -64,12 +65,12 @@ class Exchange(Struct, eq=False):
     is_started: bool = False
     closes: bool = False  # the connection ends with this answer
     _is_bodiless: bool = False
-    _unwritten: int | None = None  # what is left of an announced length; None for a chunked answer
+    _unwritten: int | None = None  # the rest of an announced length; None for a chunked answer
     _held: bytes = b""  # the head, until there is something to send it with
 
     @property
     def peer(self) -> str | None:
-        """The client's address, as the socket shows it."""
+        """Return the client's address, as the socket shows it."""
         return self._connection.peer
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
@@ -82,13 +83,13 @@ class Exchange(Struct, eq=False):
         head = self.head
         self.is_started = True
         closes = connection.must_close(head)
-        if closes:  # to set a field of a struct costs more than to look
+        if closes:  # setting a field of a struct costs more than this check
             self.closes = True
         is_bodiless = head.method == b"HEAD"
         connection.finish(self, compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
-        """Begin an answer that is written in pieces: `length` bytes, or as many as there will be.
+        """Begin an answer that is written in pieces, of `length` bytes in all, or of any length if that is None.
         Nothing is sent yet."""
         connection = self._connection
         if self.is_closed:
@@ -111,7 +112,7 @@ class Exchange(Struct, eq=False):
         self._held = b"%b%b%b\r\n" % (_STATUS_LINES[status], headers, framing)
 
     def write(self, data: bytes) -> bool:
-        """Send a piece of a started answer. False: wait for `on_drain` before more is written."""
+        """Send a piece of a started answer. If this returns false, wait for `on_drain` before writing more."""
         connection = self._connection
         if self.is_closed or not data:
             return True
@@ -132,7 +133,7 @@ class Exchange(Struct, eq=False):
         return not connection.is_write_paused
 
     def end(self) -> None:
-        """The answer is complete. One shorter than announced is cut off instead, as by `abort`."""
+        """Complete the answer. One shorter than announced is cut off instead, as by `abort`."""
         if self.is_closed:
             return
         if not self.is_started:
@@ -147,26 +148,26 @@ class Exchange(Struct, eq=False):
         self._connection.finish(self, rest)
 
     def abort(self) -> None:
-        """End the connection so that the client cannot take the answer for whole. What was written still arrives,
-        unless only the end of the connection could have told the end of the answer."""
+        """End the connection so that the client cannot take the answer for whole. Written bytes still arrive, unless
+        only the end of the connection marks the end of the answer."""
         if not self.is_closed:
             if self._held:
                 self._connection.write(self._held)
             self._connection.abandon(self, with_reset=self._unwritten == _UNBOUNDED)
 
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        """Read a streamed body. What has arrived is delivered before this returns, perhaps with the end."""
+        """Read a streamed body. Bytes that have arrived are delivered before this returns, perhaps with the end."""
         if not self.is_closed:
             self._connection.read_body(on_data, on_end)
 
     def hold_body(self, size: int) -> None:
-        """Account for so many bytes of a streamed body that its reader holds back, in place of what it held before.
-        Raises `Refusal` when the gateway holds as many as it can."""
+        """Count `size` bytes of a streamed body as held back by its reader, in place of the earlier count. Raises
+        `Refusal` when the gateway holds as many as it can."""
         if not self.is_closed:
             self._connection.hold_body(size)
 
     def pause_body(self) -> None:
-        """No more of the body for now."""
+        """Stop the delivery of the body for now."""
         if not self.is_closed:
             self._connection.pause_body()
 

@@ -1,25 +1,25 @@
-"""Request heads: what may pass, what is kept of them, and the memo that spares parsing the same head again.
+"""Request heads: their validation, their stored parts, and the memo that spares parsing the same head again.
 
-`parse` lets llhttp judge the syntax of one complete head and decides the framing itself, from the headers llhttp
-reported: a fixed length, `CHUNKED`, or nothing at all. The parser never sees a body, so nothing that llhttp does
-after a head (skipping the body behind `Upgrade`, trailers reported as headers, pipelined requests that cannot be
-paused) can reach a request.
+`parse` lets llhttp check the syntax of one complete head. It decides the framing itself, from the headers that llhttp
+reported: a fixed length, `CHUNKED`, or nothing at all. The parser never sees a body, so its behaviour after a head
+cannot reach a request. (It skips the body behind `Upgrade`, reports trailers as headers, and cannot pause pipelined
+requests.)
 
-**The memo.** A client on a kept-alive connection sends the same head again and again but for the digits of
-Content-Length. `KnownHead` holds one that `parse` accepted, as the bytes before those digits and the bytes behind
-them, and recognises it without a parser. It accepts nothing that `parse` would refuse:
+**The memo.** A client on a kept-alive connection repeats the same head, except for the digits of Content-Length.
+`KnownHead` holds one that `parse` accepted, as the bytes before those digits and the bytes behind them. It recognises
+the head without a parser, and accepts nothing that `parse` would reject:
 
-- What it recognises is, byte for byte, the head that was parsed, but for 1 to 15 digits in the place of the digits
-  that were there. The bytes before them end with `\\r\\ncontent-length: ` (in any case) and those behind begin with
-  CRLF, so the digits are the whole value of that header.
-- 1 to 15 digits are all that llhttp and `parse` ask of that value (no sign, no space, no overflow), and what the
-  number is decides nothing else about the head. Limits on it are checked for every request.
-- The first empty line is where the head ends, as before: the digits cannot hold one, nor complete one.
+- A recognised head is, byte for byte, the head that was parsed, except for 1 to 15 digits in the place of the earlier
+  digits. The bytes before them end with `\\r\\ncontent-length: ` (in any case) and those behind begin with
+  CRLF. So the digits are the whole value of that header.
+- llhttp and `parse` require only 1 to 15 digits of that value (no sign, no space, no overflow). The number
+  decides nothing else about the head. Limits on it are checked for every request.
+- The head ends at the first empty line, as before: the digits cannot hold one, nor complete one.
 - A head without a Content-Length is recognised only by all of its bytes.
 - Heads with Transfer-Encoding or Expect are never kept: their requests take the long way. `Upgrade` needs no
   exception, since the framing here never depends on it.
 
-`HeadMemo` finds the `KnownHead` to try; it is an index, and being wrong would cost it a hit, nothing else. It keeps a
+`HeadMemo` finds the `KnownHead` to try; it is an index, and an error in it would cost a hit, nothing else. It keeps a
 head at its second sighting, so that heads which never come again (a trace id in each) cannot push out the others.
 """
 
@@ -33,7 +33,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Refusal
 
-CHUNKED = -1  # stands for a body length that is not known beforehand
+CHUNKED = -1  # a body length that is not known beforehand
 
 EXPECTATION_FAILED = Kind("expectation_failed", 417, "invalid_request_error", Fault.REQUEST)
 
@@ -41,15 +41,15 @@ _VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH_DIGITS = 15
 _LENGTH_NAME = b"\r\ncontent-length: "
-_NAME_END = b"ength: "  # of the same, however it is capitalised
+_NAME_END = b"ength: "  # of the same, in any case
 _MEMO_HEADS = 2048
 _MEMO_HEAD_BYTES = 4096
-_MEMO_BYTES = 2 << 20  # of all heads; what is kept of one is a few times its bytes
+_MEMO_BYTES = 2 << 20  # of all heads; a stored head takes a few times its bytes
 _MEMO_SEEN = 8192
 
 
 class BodyMode(Enum):
-    """How a handler wants a request body."""
+    """The ways in which a handler takes a request body."""
 
     BUFFER = "buffer"  # whole, before `handle` is called
     STREAM = "stream"  # `handle` is called right after the head and reads the body itself
@@ -59,7 +59,7 @@ class Head(Struct, eq=False, kw_only=True):
     """A request head. Requests with the same head share one object: only `mode` and `derived` ever change.
 
     `target` is the request target as sent; `path` and `query` are its two parts, not decoded and not normalised.
-    `headers` has names in lower case, without Content-Length (see `Exchange.body_length`); the values of a repeated
+    `headers` has names in lower case, without Content-Length (see `Exchange.body_length`). The values of a repeated
     header are joined by `, `. `keep_alive` says that the client will use the connection again.
     """
 
@@ -71,8 +71,8 @@ class Head(Struct, eq=False, kw_only=True):
     is_http11: bool
     keep_alive: bool
     expects_continue: bool
-    mode: BodyMode | None = None  # what the handler's `accept` said of this head
-    derived: object = None  # the handler's own: whatever it worked out from this head alone
+    mode: BodyMode | None = None  # the result of the handler's `accept` for this head
+    derived: object = None  # the handler's own: anything it computed from this head alone
 
 
 class _HeadReader:
@@ -98,7 +98,7 @@ def _bad(message: str, kind: Kind = failures.INVALID_REQUEST) -> Refusal:
 
 
 def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> None:
-    """Have llhttp read the head; raises `Refusal` unless `raw` is one complete head and nothing more."""
+    """Have llhttp read the head. Raises `Refusal` unless `raw` is one complete head and nothing more."""
     reader = _HeadReader(on_header)
     try:
         httptools.HttpRequestParser(reader).feed_data(raw)
@@ -111,10 +111,10 @@ def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> No
 
 
 def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
-    """The `count` headers of the head, by their names in lower case."""
+    """Return the `count` headers of the head, by their names in lower case."""
     found: dict[bytes, bytes] = {}
-    _check_syntax(raw, found.setdefault)  # a call that costs no frame of Python's
-    if b" \r\n" not in raw and b"\t\r\n" not in raw:  # no value has spaces behind it: not a step of Python's for each
+    _check_syntax(raw, found.setdefault)  # a call without a Python frame
+    if b" \r\n" not in raw and b"\t\r\n" not in raw:  # no value has spaces behind it: no Python step for each
         headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
     else:
         headers = {name.lower(): value.rstrip(b" \t") for name, value in found.items()}
@@ -137,7 +137,7 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
 
 
 def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> None:
-    """Raise `Refusal` unless a body with this transfer encoding is read, and no length is announced beside it."""
+    """Raise `Refusal` unless a body with this transfer encoding can be read, and no length is announced beside it."""
     if announced is not None:
         raise _bad("both Content-Length and Transfer-Encoding")
     if not is_http11:
@@ -147,9 +147,9 @@ def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> No
 
 
 def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
-    """Read `raw`, a request head up to and with its empty line. Returns it with the body's length or `CHUNKED`.
+    """Parse `raw`, a request head up to and with its empty line. Return it with the body's length or `CHUNKED`.
 
-    Raises `Refusal` for whatever is malformed, ambiguous, or unsupported.
+    Raises `Refusal` for everything that is malformed, ambiguous, or unsupported.
     """
     count = raw.count(b"\r\n") - 2
     if count > header_count:
@@ -198,9 +198,9 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
 
 
 def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
-    """Raise `Refusal` if what has arrived of a head can no longer become a good one of at most `head_bytes`.
+    """Raise `Refusal` if the part of a head can no longer become a good one of at most `head_bytes`.
 
-    `end` is where the head ends, below 4 if nowhere yet; what lies before `start` has been checked. Returns the
+    `end` is the index behind the head, below 4 if it is incomplete; bytes before `start` have been checked. Return the
     `start` of the next call: an empty line may have begun there.
     """
     if end > head_bytes or len(buffer) > head_bytes:
@@ -223,7 +223,7 @@ class KnownHead:
         self.suffix_size = len(suffix)
 
     def measure(self, data: bytes) -> tuple[int, int] | None:
-        """Where the head ends and the length of its body, if `data` begins with this head."""
+        """Return the end of the head and the length of its body, if `data` begins with this head."""
         if not data.startswith(self._prefix):
             return None
         cut = self.cut
@@ -248,12 +248,13 @@ class HeadMemo:
         self._size = 0  # of the heads, in bytes
 
     def forget_derived(self) -> None:
-        """Drop everything that the handler worked out from heads: it no longer holds."""
+        """Drop everything that the handler computed from heads: it no longer holds."""
         for known in self._heads.values():
             known.head.derived = None
 
     def find(self, data: bytes, end: int) -> KnownHead | None:
-        """The head that `data` may well begin with; `end` is the index behind the first empty line of `data`."""
+        """Return the head with which `data` may well begin; `end` is the index behind the first empty line of
+        `data`."""
         if end > _MEMO_HEAD_BYTES:
             return None
         cut = data.find(_NAME_END, 0, end)
@@ -263,8 +264,9 @@ class HeadMemo:
         return self._heads.get(data[:cut] + data[data.find(b"\r", cut) : end])
 
     def find_after(self, known: KnownHead | None, data: bytes) -> KnownHead | None:
-        """The head that `data` may well begin with, where the one before it was `known`. One that is as long, and
-        differs in a credential, say, is found more cheaply than by looking for where the head ends."""
+        """Return the head with which `data` may well begin, if the one before it was `known`. The next head often has
+        the same length and differs only in, say, a credential. Finding it this way is cheaper than searching for the
+        end of the head."""
         if known is not None and known.suffix_size:
             cut = known.cut
             if data[cut - len(_NAME_END) : cut] == _NAME_END:
@@ -275,7 +277,7 @@ class HeadMemo:
         return self.find(data, data.find(b"\r\n\r\n") + 4)
 
     def read(self, raw: bytes) -> tuple[Head, int]:
-        """As `parse`, and the head is remembered. Heads that are known already are not parsed again."""
+        """Parse a head as `parse` does, and remember it. Heads that are known already are not parsed again."""
         known = self.find(raw, len(raw))
         found = known.measure(raw) if known is not None else None
         if known is not None and found is not None:
@@ -283,7 +285,7 @@ class HeadMemo:
         return self.learn(raw)
 
     def learn(self, raw: bytes) -> tuple[Head, int]:
-        """As `parse`, and the head is remembered."""
+        """Parse a head as `parse` does, and remember it."""
         head, length = parse(raw, self._header_count)
         if length == CHUNKED or head.expects_continue or len(raw) > _MEMO_HEAD_BYTES:
             return head, length

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server on asyncio protocols. See `Handler` for what serves the requests, `Exchange` for one of them."""
+"""An HTTP/1.1 server on asyncio protocols. `Handler` serves the requests; an `Exchange` is one of them."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from pointsman.transport.http_head import BodyMode, Head
 __all__ = ["BodyMode", "Exchange", "Handler", "Head", "HttpServer", "Limits"]
 
 _BACKLOG = 2048
-_LAST_WORDS_S = 2.0  # how long what is said to those that are cut off may take to reach them
+_LAST_WORDS_S = 2.0  # how long the last message to clients that are cut off may take to reach them
 
 
 class HttpServer:
@@ -25,26 +25,26 @@ class HttpServer:
         self._loop = loop
         self._shared = Shared(loop, handler, limits, deadlines)
         self._servers: list[asyncio.Server] = []
-        self._no_wait = asyncio.Event()  # a drain has nobody left to wait for, or shall not wait
-        self.port = 0  # of the first socket that is listened on
+        self._no_wait = asyncio.Event()  # a drain has nothing left to wait for, or must not wait
+        self.port = 0  # of the first listening socket
 
     @property
     def connections(self) -> int:
-        """Open connections, idle ones included."""
+        """Return the number of open connections, idle ones included."""
         return len(self._shared.connections)
 
     @property
     def requests(self) -> int:
-        """Requests in progress: handed to the handler and not answered to the end."""
+        """Return the number of requests in progress: handed to the handler and not answered to the end."""
         return self._shared.requests
 
     @property
     def body_memory(self) -> int:
-        """Bytes of request bodies held, of all connections."""
+        """Return the bytes of request bodies held, over all connections."""
         return self._shared.body_memory
 
     def forget_derived(self) -> None:
-        """Drop everything that the handler worked out from heads."""
+        """Drop everything that the handler computed from heads."""
         self._shared.memo.forget_derived()
         for connection in self._shared.connections:
             connection.forget_derived()
@@ -57,7 +57,7 @@ class HttpServer:
         sock: socket.socket | None = None,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Accept connections at an address (port 0: any that is free), or on a bound socket, which is then ours."""
+        """Accept connections at an address (port 0: any free one), or on a bound socket, which the server then owns."""
         shared = self._shared
         timeout_s = shared.limits.head_timeout_s if ssl is not None else None
         create = partial(
@@ -77,12 +77,12 @@ class HttpServer:
             server.close()
 
     async def drain(self, timeout_s: float) -> int:
-        """Stop accepting, close idle connections, and let the answers in progress end, each the last of its
-        connection. What is not over after `timeout_s` is told so and cut off. Returns how many requests that were."""
+        """Stop accepting, close idle connections, and let the answers in progress end, each the last of its connection.
+        Requests that are not over after `timeout_s` are notified and cut off. Return their number."""
         shared = self._shared
         self.stop_accepting()
         shared.is_draining = True
-        await asyncio.sleep(0)  # the loop reads what has arrived: a request already sent is no idle connection
+        await asyncio.sleep(0)  # the loop reads arrived bytes: a connection with a request already sent is not idle
         for connection in list(shared.connections):
             connection.retire()
         shared.on_empty = self._no_wait.set

@@ -18,26 +18,26 @@ class ResponseHandler(Protocol):
     """Takes one answer: `on_head`, any number of `on_data`, then exactly one of `on_end` and `on_failure`.
 
     A failure may come at any point, also in place of the head. Nothing is called before the sending function has
-    returned, after `Leg.cancel`, or after the last call. An exception raised in here is logged, ends the leg and is
-    followed by `on_failure` if the answer had not ended yet.
+    returned, after `Leg.cancel`, or after the last call. An exception raised in here is logged and ends the leg. If the
+    answer had not ended yet, `on_failure` follows.
     """
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """The final status (200..599) and headers; the list is the handler's own. Interim answers are not shown.
-        Where a content encoding is undone, `content-encoding` and `content-length` are left out."""
+        """Take the final status (200..599) and headers; the list is the handler's own. Interim answers are not shown.
+        If a content encoding is decoded, `content-encoding` and `content-length` are left out."""
 
     def on_data(self, data: bytes) -> None:
-        """The next bytes of the body, never empty, without transfer and content encoding."""
+        """Take the next bytes of the body, never empty, without transfer and content encoding."""
 
     def on_end(self) -> None:
-        """The answer is whole."""
+        """Note that the answer is whole."""
 
     def on_failure(self, failure: TransportFailure) -> None:
-        """There will be no (more of the) answer."""
+        """Note that the answer, or the rest of it, will not come."""
 
 
 class Carrier(Protocol):
-    """What a leg rests on: a connection, or the queue for one."""
+    """A leg's connection, or its place in the queue for one."""
 
     def watch(self) -> None: ...
 
@@ -58,7 +58,7 @@ class Leg:
     """
 
     timeout_kind: Kind = failures.COMMIT_TIMEOUT
-    was_sent = False  # a connection has been given the request, or what there was of it
+    was_sent = False  # a connection has been given the request, or the part of it that existed
     carrier: Carrier | None = None
     on_writable: Callable[[], None] | None = None
 
@@ -67,29 +67,29 @@ class Leg:
         self.handler: ResponseHandler | None = handler  # None once the leg has ended
         self.deadline = deadline
         self.is_paused = False
-        self.is_uploading = False  # the request is not wholly given yet
+        self.is_uploading = False  # a part of the request is still to be given
 
     def watch(self) -> None:
-        """Have a deadline that was moved forward observed."""
+        """Make the timer observe a deadline that was moved to an earlier time."""
         if self.carrier is not None:
             self.carrier.watch()
 
     def pause(self) -> None:
-        """Stop reading the answer; at most what one read brought is still handed over."""
+        """Stop reading the answer; at most the bytes of one read are still handed over."""
         if not self.is_paused and self.handler is not None:
             self.is_paused = True
             if self.carrier is not None:
                 self.carrier.pause()
 
     def resume(self) -> None:
-        """Go on reading. May call the handler at once with what was waiting."""
+        """Go on reading. May call the handler at once with waiting bytes."""
         if self.is_paused:
             self.is_paused = False
             if self.carrier is not None:
                 self.carrier.resume()
 
     def cancel(self) -> None:
-        """Give the request up and close its connection, in whatever phase it is. Nothing is called afterwards."""
+        """Cancel the request and close its connection, in any phase. Nothing is called afterwards."""
         self.handler = None
         carrier = self.carrier
         if carrier is not None:
@@ -109,17 +109,17 @@ class Leg:
             self.fail(failures.INTERNAL, "the request could not be sent on", was_sent=True)
 
     def fail(self, kind: Kind, message: str, *, was_sent: bool) -> None:
-        """End the leg, and notify its handler. The connection must be parted from."""
+        """End the leg, and notify its handler. The connection must have released the leg before."""
         handler, self.handler, self.carrier = self.handler, None, None
         try:
             if handler is not None:
                 handler.on_failure(TransportFailure(kind, message, was_sent))
-        except Exception:  # the handler's error must not stop what else ends here
+        except Exception:  # the handler's error must not stop the rest of the end
             _logger.exception("a failure could not be handled")
 
     def message(self, request_line_end: bytes) -> bytes:
-        """The request as it goes over the wire, or as much of it as there is, without a body that is written `apart`.
-        `request_line_end` is the rest of the request line and the Host header."""
+        """Return the request as sent over the wire, or the available part of it, without a body that is written
+        `apart`. `request_line_end` is the rest of the request line and the Host header."""
         self.was_sent = True
         request = self.request
         body = request.body
@@ -137,7 +137,7 @@ class Leg:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether sending all of it again is possible and allowed."""
+        """Return whether sending all of it again is possible and allowed."""
         return self.request.is_replayable
 
 
@@ -147,8 +147,8 @@ _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 class UploadLeg(Leg):
     """A request whose body follows piece by piece. `length` is its size in bytes; without one it is sent chunked.
 
-    `on_writable` is called when a connection stands, and each time more may be written after `write_body` has said
-    to wait.
+    `on_writable` is called when a connection is ready. It is called again each time more may be written after
+    `write_body` returned false.
     """
 
     def __init__(self, request: UpstreamRequest, handler: ResponseHandler, deadline: float, length: int | None) -> None:
@@ -159,10 +159,10 @@ class UploadLeg(Leg):
         self._waiting: list[bytes] | None = []  # until there is a connection
 
     def write_body(self, data: bytes) -> bool:
-        """Send the next bytes. False: they are taken, but wait for `on_writable` before giving more.
+        """Send the next bytes. If this returns false, they are taken, but wait for `on_writable` before giving more.
 
-        After the leg has ended data is dropped and the answer is True. Raises `ValueError` for more bytes than
-        were announced.
+        After the leg has ended, data is dropped and the result is true. Raises `ValueError` for more bytes than were
+        announced.
         """
         if self.handler is None or not data:
             return True
@@ -175,7 +175,7 @@ class UploadLeg(Leg):
         return self._write(data)
 
     def end_body(self) -> None:
-        """The body is complete. Raises `ValueError` when bytes that were announced are missing."""
+        """Complete the body. Raises `ValueError` when announced bytes are missing."""
         if self.handler is None or not self.is_uploading:
             return
         if self._missing:
@@ -185,7 +185,7 @@ class UploadLeg(Leg):
         self.is_uploading = False
 
     def message(self, request_line_end: bytes) -> bytes:
-        """The head, and what has been given of the body so far; from here on `write_body` writes through."""
+        """Return the head, and the body given so far; from here on `write_body` writes through."""
         self.was_sent = True
         request = self.request
         chunked = b"Transfer-Encoding: chunked"
@@ -196,7 +196,7 @@ class UploadLeg(Leg):
 
     @property
     def is_replayable(self) -> bool:
-        """Never: what has been written is not kept."""
+        """Return false: bytes that were written are not kept."""
         return False
 
     def _write(self, data: bytes) -> bool:

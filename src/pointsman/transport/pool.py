@@ -1,4 +1,4 @@
-"""The connections to one origin: which to use, when to open another, who waits."""
+"""The connections to one origin: choosing one, opening another, and queueing requests."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ class PoolGauges(Struct, frozen=True, kw_only=True):
 
 
 class OriginPool:
-    """Hands legs to connections: the one used last first, so that those not needed grow old and are closed."""
+    """Gives legs to connections, the most recently used first. So surplus connections grow old and are closed."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class OriginPool:
             self._note_crowd(self.most)
 
     def close_idle(self) -> bool:
-        """Make room for a connection to somebody else."""
+        """Make room for another pool's connection."""
         for connection in self._idle:  # the first is the one not used for longest
             connection.close()
             return True
@@ -114,7 +114,7 @@ class OriginPool:
             connection.abandon(failures.SHUTTING_DOWN, "the gateway is closing")
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
-    # -- told by connections --------------------------------------------------------------------------------------
+    # -- called by connections ------------------------------------------------------------------------------------
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
         if self._waiting:
@@ -137,7 +137,7 @@ class OriginPool:
         if self._is_crowded and self.most is not None:
             self._note_crowd(self.most)
 
-    # -- told by the queue ------------------------------------------------------------------------------------------
+    # -- called by the queue ----------------------------------------------------------------------------------------
 
     def remove_waiter(self, waiter: "QueuedLeg") -> None:
         self._waiting.pop(waiter, None)
@@ -145,7 +145,7 @@ class OriginPool:
     # -- connecting -------------------------------------------------------------------------------------------------
 
     def _note_crowd(self, most: int) -> None:
-        """Tell those who decide whether the next request would have to wait."""
+        """Notify the room if the next request's need to wait has changed."""
         is_crowded = not self._idle and len(self._connections) >= most and not self._is_closed
         if is_crowded is not self._is_crowded:
             self._is_crowded = is_crowded
@@ -171,7 +171,7 @@ class OriginPool:
             await self._connector.connect(self._origin, connection, connection.enter_phase)
         except ConnectError as error:
             kind, message = error.kind, str(error)
-        except Exception as error:  # whatever it is, the leg that waits must be told
+        except Exception as error:  # the waiting leg must be notified of any error
             _logger.exception("connecting to %s failed", self.name)
             kind, message = failures.CONNECT_FAILED, f"connecting to {self.name} failed: {type(error).__name__}"
         connection.stop_connecting = None
@@ -228,7 +228,7 @@ class QueuedLeg:
         self._pool.remove_waiter(self)
 
     def pause(self) -> None:
-        """There is nothing to read yet; the connection asks the leg when it sends."""
+        """Do nothing: there is nothing to read yet, and the connection reads the leg's state when it sends."""
 
     def resume(self) -> None:
         """See `pause`."""

@@ -11,7 +11,7 @@ from time import monotonic
 from pointsman.domain import failures
 from pointsman.transport.errors import ConnectError
 
-TTL_S = 30.0  # getaddrinfo does not tell the real one
+TTL_S = 30.0  # getaddrinfo does not return the real one
 NEGATIVE_TTL_S = 5.0
 STALE_S = 3600.0
 REFRESH_PATIENCE_S = 0.5  # how long a connect waits for fresh addresses while it has old ones
@@ -23,13 +23,13 @@ Lookup = Callable[[str], list[Address]]
 
 
 def system_lookup(host: str) -> list[Address]:
-    """Ask the system for the addresses of `host`, in its order of preference. Blocks. Raises `OSError`."""
+    """Look up the system's addresses of `host`, in its order of preference. Blocks. Raises `OSError`."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys((info[0], str(info[4][0])) for info in found))
 
 
 def literal_address(host: str) -> Address | None:
-    """The address that `host` is, when it is one and not a name."""
+    """Return the address that `host` spells, or `None` if it is a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -38,7 +38,7 @@ def literal_address(host: str) -> Address | None:
 
 
 class _Name:
-    """What is known of one name. Times are monotonic seconds."""
+    """The cached facts about one name. Times are monotonic seconds."""
 
     __slots__ = ("addresses", "error", "expires_at", "refresh", "resolved_at")
 
@@ -51,8 +51,8 @@ class _Name:
 
 
 class Resolver:
-    """A cache of addresses: fresh for `ttl_s`; when asking fails or takes long, the old ones serve up to an hour;
-    a failure is remembered for `NEGATIVE_TTL_S`. One lookup in flight for a name, `MAX_LOOKUPS` in all."""
+    """A cache of addresses, fresh for `ttl_s`. If a lookup fails or takes long, the old ones serve up to an hour. A
+    failure is cached for `NEGATIVE_TTL_S`. There is one lookup in flight for a name, and `MAX_LOOKUPS` in all."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Resolver:
         self._slots = asyncio.Semaphore(MAX_LOOKUPS)
 
     async def resolve(self, host: str) -> list[Address]:
-        """The addresses of `host`, at least one. Raises `ConnectError` (`DNS_FAILED`)."""
+        """Return the addresses of `host`, at least one. Raises `ConnectError` (`DNS_FAILED`)."""
         literal = literal_address(host)
         if literal is not None:
             return [literal]
@@ -86,7 +86,7 @@ class Resolver:
         raise ConnectError(failures.DNS_FAILED, f"the name {host} could not be resolved: {name.error}")
 
     async def close(self) -> None:
-        """Give up the lookups in flight; their threads end by themselves."""
+        """Abandon the lookups in flight; their threads end by themselves."""
         tasks = [name.refresh for name in self._names.values() if name.refresh is not None]
         for task in tasks:
             task.cancel()
@@ -120,10 +120,10 @@ class Resolver:
             name.refresh = None
 
     async def _look_up(self, host: str) -> list[Address]:
-        """Run the blocking lookup in a daemon thread: an executor's threads would hold up the exit of the process
-        for as long as a dead name server does."""
+        """Run the blocking lookup in a daemon thread. An executor's threads would delay the exit of the process for as
+        long as a dead name server does."""
         answer: Future[list[Address]] = Future()
-        answer.set_running_or_notify_cancel()  # from here on, nobody who stops waiting disturbs the thread
+        answer.set_running_or_notify_cancel()  # from here on, a cancelled waiter does not disturb the thread
 
         def run() -> None:
             try:

@@ -1,7 +1,7 @@
-"""Open files: how many a process may have, and how many of them are for connections to providers.
+"""Open files: the limit of a process, and the share of it for connections to providers.
 
-Without a word of its own the limit of most systems is 1024, and what the administrator allows is far more: so the limit
-is raised to that. Half of it is for clients, half for providers, less a reserve for files.
+The default limit of most systems is 1024, and the administrator's maximum is far higher, so the limit is raised to
+that. Half of it is for clients, half for providers, less a reserve for files.
 """
 
 import errno
@@ -14,14 +14,14 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 
 RESERVE = 128
-MOST = 262_144  # there is no use for more, and some programs close every descriptor there might be
+MOST = 262_144  # more are of no use, and some programs close every possible descriptor
 
-# What a system says when it is this process, or this machine, that has no more.
+# The errors of a system for a shortage in this process or this machine.
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 def raise_limit() -> int:
-    """Have as many open files as the system allows. Returns how many that are."""
+    """Raise the limit of open files as far as the system allows. Return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -31,17 +31,17 @@ def raise_limit() -> int:
 
 
 def share(limit: int) -> int:
-    """Of so many open files, how many connections there may be on either side."""
+    """Return how many connections there may be on either side, given so many open files."""
     return max((limit - min(RESERVE, limit // 4)) // 2, 1)
 
 
 def is_ours(error: OSError) -> bool:
-    """Whether an error is for want of something here, whatever it was about."""
+    """Return whether an error is due to a shortage in this process or machine, in any operation."""
     return error.errno in OURS
 
 
 def are_files_used_up() -> bool:
-    """Whether no file can be opened now: name lookups do not say so."""
+    """Return whether no file can be opened now: name lookups do not report it."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
@@ -50,15 +50,15 @@ def are_files_used_up() -> bool:
 
 
 class Idler(Protocol):
-    """Who may have connections that nobody uses now."""
+    """An owner of connections that may be idle."""
 
     def close_idle(self) -> bool:
-        """Close the one that was not used for longest. False: there is none."""
+        """Close the one that was unused for longest. Return false if there is none."""
 
 
 class Room:
-    """How many connections to providers a worker may have open, over all of them. `crowded` are the ways to a provider
-    on which a request would have to wait for a connection; `refused` counts requests there was no room for."""
+    """The number of connections to providers that a worker may have open, over all of them. `crowded` are the ways to a
+    provider on which a request would have to wait for a connection. `refused` counts requests that found no room."""
 
     def __init__(self, limit: int = MOST) -> None:
         self.limit = limit
@@ -69,12 +69,12 @@ class Room:
         self.on_crowd: Callable[[], None] = lambda: None  # called after each change of `crowded`
 
     def note_crowd(self, way: tuple[Network, Origin], *, is_crowded: bool) -> None:
-        """A way to a provider has become crowded, or is no longer."""
+        """Note that a way to a provider has become crowded, or no longer is."""
         (self.crowded.add if is_crowded else self.crowded.discard)(way)
         self.on_crowd()
 
     def take(self) -> bool:
-        """Take room for a connection, if need be that of one that is idle."""
+        """Take room for a connection, if necessary by closing an idle one."""
         if self.used >= self.limit and not any(pool.close_idle() for pool in self.pools):
             self.refused += 1
             return False
@@ -82,5 +82,5 @@ class Room:
         return True
 
     def leave(self) -> None:
-        """A connection is closed."""
+        """Return the room of a closed connection."""
         self.used -= 1

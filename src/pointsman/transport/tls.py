@@ -1,4 +1,4 @@
-"""TLS towards providers: who is trusted, who we are."""
+"""TLS towards providers: trusted authorities, and the gateway's own certificate."""
 
 import ssl
 
@@ -16,14 +16,14 @@ def client_context(network: Network) -> ssl.SSLContext:
     if network.ca_file is not None:
         context.load_verify_locations(cafile=network.ca_file)
     if network.client_cert is not None:
-        # An empty passphrase makes an encrypted key an error, where none would ask for one at the terminal.
+        # An empty passphrase makes an encrypted key an error; without it OpenSSL would prompt at the terminal.
         context.load_cert_chain(network.client_cert, network.client_key, password="")
     return context
 
 
 def describe(error: ssl.SSLError) -> str:
-    """The cause of a TLS error in a person's words."""
+    """Return the cause of a TLS error in plain words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was not accepted: {error.verify_message}"
-    reason: str | None = getattr(error, "reason", None)  # absent where it was not OpenSSL that raised it
+    reason: str | None = getattr(error, "reason", None)  # absent if the error did not come from OpenSSL
     return (reason or str(error)).replace("_", " ").lower()

@@ -1,4 +1,4 @@
-"""One connection to a provider: sends a request, hands its answer over, and knows whether it can be used again.
+"""One connection to a provider: it sends a request, delivers its answer, and knows whether it can be used again.
 
 A read is first parsed, then handed over. The handler never runs inside the parser. So it may cancel, pause, raise, or
 send its next request, perhaps on this very connection.
@@ -33,16 +33,16 @@ class ConnectionKeeper(Protocol):
     deadlines: Deadlines
 
     def connection_idle(self, connection: "UpstreamConnection") -> None:
-        """Its answer was read to the end: it may carry another request."""
+        """Take back a connection whose answer was read to the end: it may carry another request."""
 
     def connection_gone(self, connection: "UpstreamConnection", unanswered: Leg | None) -> None:
-        """It is closed. `unanswered` is a leg of which nothing was sent, to be sent on a fresh connection."""
+        """Remove a closed connection. `unanswered` is a leg that was not sent at all, and needs a fresh connection."""
 
 
 class UpstreamConnection(asyncio.Protocol):
     """Carries one leg at a time, and is made with its first one, before it is connected.
 
-    It is closed for good by anything but a whole answer that ends where it should.
+    Only a whole answer that ends properly keeps it open; everything else closes it for good.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_write_paused = False
         self._is_behind = False  # a piece that was read waits for a turn of its own; nothing is read meanwhile
         self._phase = "waiting to connect"
-        self.stop_connecting: Callable[[], object] | None = None  # while somebody connects us
+        self.stop_connecting: Callable[[], object] | None = None  # set while a connector works on it
         self.deadline = NEVER  # when the timer comes next
         self.watched_until = NEVER
         self.leg: Leg | None = leg
@@ -71,22 +71,22 @@ class UpstreamConnection(asyncio.Protocol):
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _due(self) -> float:
-        """When this connection has lived too long for what it is doing, as things stand."""
+        """Return when the present phase of this connection ends by a time limit."""
         leg = self.leg
         if leg is None:
             return self._idle_deadline
         return min(leg.deadline, self._connect_deadline)
 
     def watch(self) -> None:
-        """Have the timer look here in time. The deadline of a leg may be moved later without telling anybody: the
-        timer then comes too early, and is sent away by `expired`."""
+        """Make the timer check this connection in time. The deadline of a leg may be moved later without a notice. The
+        timer then comes too early, and `expired` gives it a new time."""
         due = self._due()
         if due < self.watched_until:
             self.deadline = due
             self._owner.deadlines.watch(self)
 
     def expired(self, now: float) -> None:
-        """The timer has come to look: end what has lived too long, or give it a new time to come."""
+        """Act on the timer: close the connection if its time is over, or give the timer a new time."""
         due = self._due()
         if now < due:
             self.deadline = due
@@ -106,7 +106,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abandon(leg.timeout_kind, f"{self._owner.name} did not answer in time")
 
     def enter_phase(self, phase: str) -> None:
-        """Note what connecting is busy with, for the message of a timeout."""
+        """Note the phase of connecting, for the message of a timeout."""
         self._phase = phase
 
     # -- the request ----------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.start(leg)
         self._reused_at = -inf
         if leg.is_paused:
-            # uvloop starts reading when this method returns, whatever it asked for
+            # uvloop starts reading when this method returns, even if it was paused here
             asyncio.get_running_loop().call_soon(self.pause)
 
     def start(self, leg: Leg) -> None:
@@ -136,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(leg.message(self._owner.request_line_end))
             if len(request.body) > MAX_JOINED_BYTES and not leg.is_uploading:
                 transport.write(request.body)
-        except RuntimeError:  # uvloop, when the transport is closed but we have not been told yet
+        except RuntimeError:  # uvloop, when the transport is closed but `connection_lost` has not been called yet
             asyncio.get_running_loop().call_soon(self._never_sent)
             return
         if leg.is_paused:
@@ -147,7 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.watch()
 
     def _never_sent(self) -> None:
-        """Not a byte of the request has left: it may travel on another connection."""
+        """Give back a leg that was not sent at all: another connection may carry it."""
         leg = self.leg
         if leg is None or not leg.is_replayable:
             return self._lost(None, is_proper_end=True)
@@ -186,7 +186,7 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 if handler is not None:
                     handler.on_data(reader.body)
-            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            except Exception as error:  # noqa: BLE001 -- logged, and the handler is notified
                 self._handler_raised(leg, error)
         elif event == WHOLE:
             self._finish(leg, reader.headers if reader.is_head_new else None, reader.body)
@@ -204,7 +204,7 @@ class UpstreamConnection(asyncio.Protocol):
                 handler.on_head(reader.status, reader.headers)
             if body and leg.handler is not None:
                 handler.on_data(body)
-        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+        except Exception as error:  # noqa: BLE001 -- logged, and the handler is notified
             self._handler_raised(leg, error)
             return
         self._go_on(leg)
@@ -226,7 +226,7 @@ class UpstreamConnection(asyncio.Protocol):
             except UndecodableError as error:
                 self.abandon(failures.MALFORMED_ANSWER, f"{self._owner.name}: {error}")
                 return
-            except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+            except Exception as error:  # noqa: BLE001 -- logged, and the handler is notified
                 self._handler_raised(leg, error)
                 return
             if leg.handler is None or leg.is_paused:  # it goes on when it is resumed
@@ -267,7 +267,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _finish(self, leg: Leg, headers: Headers | None, body: bytes) -> None:
-        """Part from the leg at the end of its answer, then hand over the rest."""
+        """Release the leg at the end of its answer, then hand over the rest."""
         transport, reader, handler = self._transport, self._reader, leg.handler
         status = reader.status
         self.leg = leg.carrier = None
@@ -292,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
             if leg.handler is not None:
                 leg.handler = None
                 handler.on_end()
-        except Exception as error:  # noqa: BLE001 -- logged, with the handler told
+        except Exception as error:  # noqa: BLE001 -- logged, and the handler is notified
             self._handler_raised(leg, error)
 
     def cancel(self) -> None:
@@ -307,8 +307,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = None
 
     def _lost(self, error: Exception | None, is_proper_end: bool = False) -> None:
-        """The other side, or the network, has ended the connection. A proper end is a FIN, and over TLS an announced
-        one: without that, anybody on the way could have cut the answer short."""
+        """Note that the other side, or the network, has ended the connection. A proper end is a FIN, and over TLS an
+        announced one. Without that, anybody on the way could have cut the answer short."""
         if self._is_closed:
             return
         leg, reader, clock = self.leg, self._reader, self._clock
@@ -337,11 +337,11 @@ class UpstreamConnection(asyncio.Protocol):
         _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)
         if self.leg is leg:
             self.abandon(failures.INTERNAL, "the answer could not be handled")
-        else:  # parted from already: the connection is another's by now
+        else:  # released already: the connection is another's by now
             leg.fail(failures.INTERNAL, "the answer could not be handled", was_sent=True)
 
     def close(self, unanswered: Leg | None = None) -> None:
-        """Close at once. The leg, if any, must have been parted from."""
+        """Close at once. The leg, if any, must have been released before."""
         if self._is_closed:
             return
         self._is_closed = True
