@@ -1,6 +1,6 @@
 """The composition root of the admin process: the admin API, the console and the metrics page.
 
-It reads the store by itself and asks control for the rest. It holds no secret of a provider and no virtual key; its
+It reads the store by itself and asks control for the rest. It holds no provider secrets and no virtual keys. Its
 environment has none either (`children.ADMIN_ENVIRONMENT`).
 """
 
@@ -20,13 +20,13 @@ from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
 from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 
-NICE = 10  # a report has time: requests and leases go first
+NICE = 10  # reports can wait: requests and leases go first
 
 _logger = logging.getLogger("pointsman")
 
 
 async def work(task: ChildTask) -> int:
-    """Run the admin process until it is told to stop. Return the exit code."""
+    """Run the admin process until it is notified to stop. Return the exit code."""
     log_to_stderr(task.log_level, "admin: ")
     os.nice(NICE)
     stopping = told_to_stop(task.life_fd)
@@ -41,7 +41,7 @@ async def work(task: ChildTask) -> int:
         _logger.error("%s", error)  # noqa: TRY400
         return 1
     control, store = Inquirer(task.link), Reports.of(url)
-    # A reverse proxy on this machine makes everybody's requests come from it: a token that was set is asked for.
+    # Behind a reverse proxy on this machine, all requests seem local, so a configured token is always required.
     is_open = task.console_is_loopback and of_metrics is None
     services = Services(control=control, store=store, token=token, metrics_token=of_metrics, metrics_are_open=is_open)
     server = server_of(make_app(services, frozenset(task.hosts)))

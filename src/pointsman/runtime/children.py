@@ -14,10 +14,10 @@ from pointsman.runtime.safe_path import python
 from pointsman.runtime.sockets import Sockets
 from pointsman.runtime.tasks import STORE_URL, ChildTask
 
-CONTROL, ADMIN = "control", "admin"  # the names of those that are no workers
+CONTROL, ADMIN = "control", "admin"  # the names of the children other than workers
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-PATIENCE_S = 15.0  # a new worker waits so long for control, which starts beside it; nobody misses it yet
-# The admin process gets the variables that begin so: no provider key and no virtual key.
+PATIENCE_S = 15.0  # longest wait of a new worker for control, which starts beside it; no requests wait for it yet
+# Prefixes of the variables that the admin process gets: no provider keys and no virtual keys.
 ADMIN_ENVIRONMENT = (
     "POINTSMAN_ADMIN_TOKEN", "POINTSMAN_METRICS_TOKEN", "PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "PYTHON", "PG",
     "SSL_", "LD_", "MALLOC_",
@@ -69,14 +69,14 @@ class Starter(Struct, frozen=True):
         )
         module = name if slot is None else "worker"
         arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
-        # In a session of its own: Ctrl-C in a terminal is for the supervisor, which then drains.
+        # In a session of its own: Ctrl-C in a terminal goes to the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
             arguments,
             pass_fds=[*listening, their_ready, their_life],
             start_new_session=True,
             env=self._admin_environ() if name == ADMIN else None,
         )
-        process.returncode = 0  # reaped by the supervisor; so the object does not wait for it
+        process.returncode = 0  # reaped by the supervisor, so the object does not wait for it
         os.close(their_ready)
         os.close(their_life)
         os.set_blocking(ready, False)

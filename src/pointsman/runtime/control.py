@@ -24,7 +24,7 @@ from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseBook
 from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 
-FINISH_S = 10.0  # how long the end waits for the journals to be read
+FINISH_S = 10.0  # how long the shutdown waits for the journals to be read
 PRUNE_S = 60.0
 STORE_S = 3.0  # how long the start waits for the store
 
@@ -32,7 +32,7 @@ _logger = logging.getLogger("pointsman")
 
 
 async def work(task: ChildTask) -> int:
-    """Run the control process until it is told to stop. Return the exit code."""
+    """Run the control process until it is notified to stop. Return the exit code."""
     log_to_stderr(task.log_level, "control: ")
     return await _Control(task).run()
 
@@ -42,7 +42,7 @@ class _Control:
         self._task = task
         self._data_dir = Path(task.data_dir)
         self._lock: int | None = None  # held until the process ends
-        self._taken: InUseError | None = None  # the store is another gateway's
+        self._taken: InUseError | None = None  # set while another gateway owns the store
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -80,8 +80,8 @@ class _Control:
         return 0
 
     async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
-        """Wait for the store, but not for long; longer only where another gateway had it, to see if that one still
-        lives. Returns whether to start."""
+        """Wait briefly for the store. If another gateway had it, wait longer to see whether that one is alive. Return
+        whether to start."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         beats: set[float] = set()
@@ -147,8 +147,8 @@ class _Control:
         return desk
 
     def _lock_books(self) -> None:
-        """See to it that nobody else reads the journals into the store: what two read would count twice. The control
-        process of a supervisor that was killed may still be at its end. Raises `StoreError`."""
+        """Lock the journals, so that no other process ingests them and counts them twice. The control process of a
+        killed supervisor may still be shutting down. Raises `StoreError`."""
         if self._lock is not None:
             return
         fd = os.open(self._data_dir / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -160,7 +160,7 @@ class _Control:
         self._lock = fd
 
     def _listing(self, desk: Desk) -> Listing | None:
-        """The task that asks providers for their models, if the configuration wants it."""
+        """Return the task that asks providers for their models, if the configuration sets one."""
         period_s, configuration = self._settings.list_models_s, desk.configuration
         if period_s is None:
             return None
@@ -173,8 +173,8 @@ class _Control:
         )
 
     async def _prune(self, desk: Desk) -> None:
-        """Delete single requests that are old, a few at a time, settle what nobody reconciled, and forget the things of
-        providers' that nobody uses."""
+        """Delete old single requests, a few at a time. Settle attempts that nobody reconciled, and forget unused
+        objects of providers."""
         while True:
             await asyncio.sleep(PRUNE_S)
             store = desk.ingest.store

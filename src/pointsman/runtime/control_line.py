@@ -1,4 +1,4 @@
-"""The connection of a worker to control: leases, owners of stored resources, snapshots, and how old the last one is."""
+"""The connection of a worker to control: leases, owners of stored resources, snapshots, and the age of the last one."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ OnSnapshot = Callable[[str], Awaitable[str]]
 
 
 class ControlLine:
-    """The connection of the data plane `plane`. While it is held, limits are shared with other workers.
+    """The connection of the data plane `plane`. While it is open, limits are shared with other workers.
     `encoded_metrics` returns a page of metrics for control."""
 
     def __init__(self, plane: DataPlane, encoded_metrics: Callable[[], bytes]) -> None:
@@ -23,8 +23,8 @@ class ControlLine:
         self._encoded_metrics = encoded_metrics
 
     async def open(self, slot: int, epoch: int, path: str, on_snapshot: OnSnapshot, patience_s: float) -> None:
-        """Return when control can lend, at the latest after `patience_s`. From then on the worker serves the requests
-        that it can serve alone."""
+        """Return when control can grant leases, at the latest after `patience_s`. From then on the worker serves the
+        requests that it can serve alone."""
         live, ledger, journal = self._plane.live, self._plane.ledger, self._plane.journal
         ledger.reshare(NO_SHARE)
         live.is_cut_off = True
@@ -62,7 +62,7 @@ class ControlLine:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 can_lend = False
-                while not can_lend:  # a control that dies before it can is followed by another
+                while not can_lend:  # a control process that dies first is replaced by another
                     await connected.wait()
                     link.ask((), answers.put_nowait, patience_s)
                     can_lend = not isinstance(await answers.get(), Unable)

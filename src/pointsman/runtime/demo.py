@@ -1,4 +1,4 @@
-"""What `make run` starts: two simulated providers, one of them flaky, behind a gateway in open mode."""
+"""The demonstration of `make run`: two simulated providers, one of them flaky, behind a gateway in open mode."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from pointsman.runtime.safe_path import python
 from pointsman.runtime.start import serve, start_or_exit
 from pointsman.simulate.settings import Lognormal, Price, ScheduledFault, Settings
 
-KEY = "pm-demo-notebook"  # good for nothing but simulated providers on this machine
+KEY = "pm-demo-notebook"  # valid for simulated providers on this machine only
 
 _CONFIG = """\
 version: 1
@@ -67,11 +67,11 @@ _PRICE = Price(input_pico=2_500_000, output_pico=10_000_000, cached_pico=2_500_0
 
 
 def run(port: int, console_port: int, folder: str | None = None) -> int:
-    """Run until a signal, with configuration and data in a folder: a temporary one when none is given. Returns the exit
-    code."""
+    """Run until a signal, with configuration and data in a folder, or in a temporary one if none is given. Return the
+    exit code."""
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
-    # The first request fails for certain, so that the first thing a newcomer sees is a failover.
+    # The first request always fails, so that a newcomer sees a failover first.
     half = (
         ScheduledFault(fault="status=500", to_request=1),
         ScheduledFault(fault="status=500", from_request=1, probability=0.5),
@@ -107,14 +107,14 @@ def _start(settings: Settings) -> "subprocess.Popen[bytes]":
         "--settings",
         msgspec.json.encode(settings).decode(),
     ]
-    # In a session of its own, so that Ctrl-C in the terminal ends the gateway first and the providers after it; with a
-    # pipe that closes when this process ends, however it ends.
+    # In a session of its own, so that Ctrl-C in the terminal ends the gateway before the providers. Its pipe closes
+    # when this process ends, for any reason.
     pipe = subprocess.PIPE
     return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 -- our own module
 
 
 def _address(process: "subprocess.Popen[bytes]") -> str:
-    """The base URL the process prints when it listens."""
+    """Return the base URL that the process prints when it listens."""
     line = process.stdout.readline() if process.stdout is not None else b""
     if not line:
         raise SystemExit("a simulated provider did not start")

@@ -1,4 +1,4 @@
-"""Listening sockets: one for each worker at one address, so that the kernel shares connections out among them."""
+"""Listening sockets: one for each worker at one address, so that the kernel distributes connections among them."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int, *, is_shared: bool) -> list[int]:
-    """Listening sockets for every address of a host, all at one port."""
+    """Return listening sockets for every address of a host, all at one port."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     fds: list[int] = []
     for family, _, _, _, address in dict.fromkeys(found):
@@ -19,8 +19,8 @@ def listen(host: str, port: int, *, is_shared: bool) -> list[int]:
 
 
 def bind_beside(others: Sequence[int]) -> list[int]:
-    """Sockets at the addresses of others, which share them. They get no connections until `open_to_all`: whoever is to
-    serve them may not be able to start."""
+    """Return sockets at the addresses of others, which share them. They get no connections until `open_to_all`, since
+    their worker may fail to start."""
     fds: list[int] = []
     for other in others:
         with socket.socket(fileno=os.dup(other)) as sock:
@@ -30,14 +30,14 @@ def bind_beside(others: Sequence[int]) -> list[int]:
 
 
 def open_to_all(fds: Sequence[int]) -> None:
-    """Have them get connections."""
+    """Let the sockets get connections."""
     for fd in fds:
         with socket.socket(fileno=os.dup(fd)) as sock:
             sock.listen(BACKLOG)
 
 
 def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool, is_open: bool) -> None:
-    """Add a socket at an address; where that cannot be, close all. Raises `OSError`."""
+    """Add a socket at an address. If that fails, close all. Raises `OSError`."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,6 +57,6 @@ def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bo
 
 
 def port_of(fd: int) -> int:
-    """The port a listening socket has."""
+    """Return the port of a listening socket."""
     with socket.socket(fileno=os.dup(fd)) as sock:
         return int(sock.getsockname()[1])

@@ -1,6 +1,6 @@
-"""Keeps Python files that lie where a process is started from being taken for modules of its own.
+"""Keeps Python files in the working folder from being imported as modules of the gateway.
 
-Imports nothing that such a file could stand in for.
+Imports no module that such a file could replace.
 """
 
 import os
@@ -8,11 +8,11 @@ import sys
 
 
 def leave_out_working_folder() -> None:
-    """Look for no modules in the working folder, where `python -m` looks first. What PYTHONPATH names stays."""
+    """Remove the working folder from the module search path, where `python -m` puts it first. PYTHONPATH stays."""
     if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 -- see above
         del sys.path[0]
 
 
 def python(module: str) -> list[str]:
-    """The beginning of a command that runs a module of ours, and none from the working folder."""
+    """Return the beginning of a command that runs one of the gateway's modules, never one of the working folder."""
     return [sys.executable, "-P", "-m", module]

@@ -14,11 +14,11 @@ from pointsman.runtime.listeners import listen, port_of
 
 
 class SupervisorError(Exception):
-    """Why the gateway cannot start."""
+    """The reason why the gateway cannot start."""
 
 
 class Sockets(Struct):
-    """What outlives every child, as descriptors. `listen` has a list for each worker."""
+    """The descriptors that outlive every child. `listen` has a list for each worker."""
 
     listen: list[list[int]]
     console: list[int]
@@ -49,11 +49,11 @@ def lock_data_dir(data_dir: Path) -> int:
 
 
 def open_sockets(settings: Settings) -> Sockets:
-    """Every socket and the lock. Raises `SupervisorError`."""
+    """Open every socket and the lock. Raises `SupervisorError`."""
     lock = lock_data_dir(settings.data_dir)
     field, address = "server.listen", settings.listen
     try:
-        if address.port:  # each worker has a socket at it, and so could another gateway: is it ours alone?
+        if address.port:  # its socket is shared among workers, so another gateway could share it too
             for fd in listen(address.host, address.port, is_shared=False):
                 os.close(fd)
         shared = [listen(address.host, address.port, is_shared=True)]
@@ -70,7 +70,7 @@ def open_sockets(settings: Settings) -> Sockets:
                 "(the demonstration: make run PORT=8090 CONSOLE_PORT=8091)"
             ) from None
         raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
-    # Not in the data folder: the path of such a socket may have some hundred characters only.
+    # Not in the data folder: the path of such a socket is limited to about a hundred characters.
     path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
     link = socket.socket(socket.AF_UNIX)
     link.bind(str(path))

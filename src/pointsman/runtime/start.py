@@ -1,4 +1,4 @@
-"""Starts a gateway: reads the configuration, leaves it for the processes, and supervises them."""
+"""Starts a gateway: reads the configuration, writes it for the processes, and supervises them."""
 
 import logging
 import os
@@ -22,11 +22,11 @@ from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, check_
 from pointsman.runtime.tasks import log_to_stderr
 
 SNAPSHOT = "snapshot"  # the name of the file in the data folder
-VIRTUAL_KEY = "virtual-key"  # the digest of the key that was made where no file defines one
+VIRTUAL_KEY = "virtual-key"  # the digest of the key that was generated without a configuration file
 
 
 def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
-    """The configuration in the file, or one made from the environment. Leaves the process when there is none."""
+    """Return the configuration in the file, or one made from the environment. Exit if there is neither."""
     if config is not None:
         checked = compile_file(config, environ)
     elif HANDOVER in environ or REHEARSAL in environ:
@@ -42,7 +42,7 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
 
 
 def _kept(environ: Mapping[str, str]) -> Checked:
-    """Compile the configuration that the old gateway made up. Its key was shown once, so it must stay valid."""
+    """Compile the configuration that the old gateway generated. Its key was shown once, so it must stay valid."""
     path = default_data_dir(environ) / SNAPSHOT
     try:
         return Checked(compile_again(path, environ), ())
@@ -53,7 +53,7 @@ def _kept(environ: Mapping[str, str]) -> Checked:
 
 
 def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
-    """A configuration from the environment alone. Its virtual key holds over restarts."""
+    """Generate a configuration from the environment alone. Its virtual key stays the same over restarts."""
     key_file = default_data_dir(environ) / VIRTUAL_KEY
     try:
         default = default_document(environ, _digest_in(key_file))
@@ -72,7 +72,8 @@ def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
 
 
 def _digest_in(key_file: Path) -> str | None:
-    """The digest in the file; `None` where there is no file. Raises `OSError`, and `ValueError` for anything else."""
+    """Return the digest in the file, or `None` if there is no file. Raises `OSError`, and `ValueError` for other
+    content."""
     try:
         text = key_file.read_text().strip()
     except FileNotFoundError:
@@ -83,7 +84,7 @@ def _digest_in(key_file: Path) -> str | None:
 
 
 def _introduce(default: Default, key_file: Path) -> None:
-    """Say what was found and how to use it; not to standard output, where the request lines go."""
+    """Describe the providers found and their use, but not on standard output, which has the request log."""
     names = list(default.document.providers)
     key = (
         f"virtual key (shown this once, valid after restarts too): {default.virtual_key}"
@@ -98,9 +99,10 @@ def _introduce(default: Default, key_file: Path) -> None:
 
 
 def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
-    """Serve until a signal ends it. `welcome` is printed once the gateway listens. Returns the exit code.
+    """Serve until a signal ends it. `welcome` is printed once the gateway listens. Return the exit code.
 
-    In the rehearsal of a hand-over do what can fail before the old gateway is taken over from, and no more."""
+    In the rehearsal of a hand-over, do only the steps that can fail before the old gateway is replaced.
+    """
     settings = start.settings
     log_to_stderr(settings.log_level)
     logger = logging.getLogger("pointsman")
@@ -109,7 +111,7 @@ def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
         if REHEARSAL in os.environ:
             check_handover(os.environ[REHEARSAL], settings)
         elif HANDOVER not in os.environ:
-            os.close(lock_data_dir(settings.data_dir))  # not to write where another gateway reads
+            os.close(lock_data_dir(settings.data_dir))  # fails before a write into another gateway's folder
         if settings.log_file is not None:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:

@@ -1,10 +1,11 @@
-"""Keeps the processes of a gateway: workers, which serve, control, which keeps the books, and admin, its web side.
+"""Supervises the processes of a gateway: workers, which serve, control, which does the accounting, and admin, its web
+side.
 
-Plain and synchronous, so that there is little that can go wrong in it. It holds the listening sockets, one for each
-worker, so that no connection is lost while a worker is replaced; and the lock of the data folder.
+It is plain and synchronous, so that little can go wrong in it. It holds the listening sockets, one for each worker, so
+that replacing a worker loses no connection. It also holds the lock of the data folder.
 
-SIGTERM and SIGINT drain, a second one hastens; SIGHUP has the configuration read again and the log reopened; SIGUSR2
-replaces all processes, this one included, by the installed version, without losing a connection.
+SIGTERM and SIGINT drain, and a second one hastens the drain. SIGHUP reloads the configuration and reopens the log.
+SIGUSR2 replaces all processes, this one included, by the installed version, without losing a connection.
 """
 
 import logging
@@ -30,26 +31,26 @@ from pointsman.runtime.sockets import Sockets, SupervisorError, open_sockets
 from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # within which a child must be ready
-PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a child that died is started again
+PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a dead child is started again
 STABLE_S = 10.0  # a child that has lived this long has recovered
 FAILED_STARTS = 2  # of a worker, after which no connections wait for it
 CONTROL_DRAIN_S = 15.0
-RESTART_PATIENCE_S = 3.0  # one in the place of a dead one is missed
+RESTART_PATIENCE_S = 3.0  # shorter, since the dead worker's connections wait
 HANDOVER = "POINTSMAN_HANDOVER"
-REHEARSAL = "POINTSMAN_REHEARSAL"  # what HANDOVER will hold, for a process that is to say whether it could take over
+REHEARSAL = "POINTSMAN_REHEARSAL"  # the value of HANDOVER, for a process that only checks whether it could take over
 
 _logger = logging.getLogger("pointsman")
 
 
 class Handover(Struct):
-    """What a supervisor leaves to the one that takes its place."""
+    """The state that a supervisor passes to its successor."""
 
     sockets: Sockets
     children: list[Child]
 
 
 class Supervisor:
-    """`command` is what is executed at a hand-over."""
+    """The supervisor. `command` is the command of a hand-over."""
 
     def __init__(
         self, settings: Settings, snapshot: Snapshot, snapshot_path: Path, config: Path | None, command: Sequence[str]
@@ -59,14 +60,14 @@ class Supervisor:
         self._starter = Starter(settings, snapshot_path, config)
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
-        self._restarts: dict[str, tuple[float, int]] = {}  # by name: when, how often
-        self._failed: dict[int, int] = {}  # by slot: how many workers in a row have ended before they served
+        self._restarts: dict[str, tuple[float, int]] = {}  # by name: next start, number of restarts
+        self._failed: dict[int, int] = {}  # by slot: workers in a row that ended before they served
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._sockets = Sockets([], [], -1, "", -1)
 
     def run(self, welcome: str = "") -> int:
-        """Serve until a signal ends it. Returns the exit code."""
+        """Serve until a signal ends it. Return the exit code."""
         raise_limit()  # for all children
         left = os.environ.pop(HANDOVER, None)
         if left is None:
@@ -107,14 +108,14 @@ class Supervisor:
         return child
 
     def _wait_until_ready(self, children: Sequence[Child]) -> None:
-        """Raises `SupervisorError` when one dies, or does not get ready in time."""
+        """Wait until all are ready. Raises `SupervisorError` if one dies or takes too long."""
         ends_at = time.monotonic() + START_S
         while waiting := [child for child in children if not child.is_ready]:
             self._turn(0.5)
             for child in waiting:
                 if child.pid not in self._children:
                     raise SupervisorError(f"the {child.name} process could not start; what it said is above")
-            self._restart_due((CONTROL,))  # workers that start wait for control
+            self._restart_due((CONTROL,))  # starting workers wait for control
             if self._asked_to_end():
                 return
             if time.monotonic() > ends_at:
@@ -135,13 +136,13 @@ class Supervisor:
             self._restart_due()
 
     def _turn(self, timeout_s: float | None) -> None:
-        """Wait for something, and take note of it."""
+        """Wait for an event, and handle it."""
         for key, _ in self._selector.select(timeout_s):
             child = key.data
             if child is None:
                 os.read(key.fd, 512)  # the wake-up of a signal
             else:
-                if os.read(key.fd, 1):  # else it has died, of which it may take a moment to hear
+                if os.read(key.fd, 1):  # else it has died, which SIGCHLD may report a moment later
                     self._is_ready(child)
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
@@ -154,7 +155,7 @@ class Supervisor:
         if child.slot is not None and self._failed.pop(child.slot, 0) >= FAILED_STARTS:
             _logger.warning("%s serves again", child.name)
         if child.slot is not None and child.slot < len(self._sockets.listen):
-            open_to_all(self._sockets.listen[child.slot])  # it may be in the place of one that was closed
+            open_to_all(self._sockets.listen[child.slot])  # its socket may replace a closed one
 
     def _reap(self) -> None:
         while self._children:
@@ -186,8 +187,8 @@ class Supervisor:
         self._restarts[child.name] = (time.monotonic() + pause_s, count + 1)
 
     def _close_if_failing(self, child: Child) -> None:
-        """A worker that cannot start leaves connections waiting that others would serve: those go to others, or are
-        refused where there are none, until one can."""
+        """Close the sockets of a worker that cannot start, since connections wait there that others could serve. Other
+        workers get them, or they are rejected if there are none, until the worker can start."""
         slot = child.slot
         if slot is None or child.is_ready or slot >= len(self._sockets.listen):
             return
@@ -210,17 +211,17 @@ class Supervisor:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _restart_due(self, names: Collection[str] | None = None) -> None:
-        """Start again what is due, of these or of all."""
+        """Restart the children that are due, of these or of all."""
         for name, (when, count) in list(self._restarts.items()):
             if when and time.monotonic() >= when and (names is None or name in names):
                 self._restarts[name] = (0.0, count)
                 self._start(name, RESTART_PATIENCE_S)
 
     def _hang_up(self) -> None:
-        """Have control read the configuration again, and workers reopen the log."""
+        """Notify control to reload the configuration, and workers to reopen the log."""
         for child in self._children.values():
-            # A worker that is starting would die of the signal, and opens the new file anyway; one that drains may be
-            # of a version that does not know the signal.
+            # A starting worker would die of the signal, and opens the new file anyway. A draining one may be of a
+            # version that does not know the signal.
             if child.name == CONTROL or (child.slot is not None and child.is_ready and not child.is_leaving):
                 os.kill(child.pid, signal.SIGHUP)
 
@@ -235,10 +236,10 @@ class Supervisor:
         return 0
 
     def _end(self, children: Sequence[Child], within_s: float) -> None:
-        """SIGTERM, and again for every further signal that comes; SIGKILL when the time is over."""
+        """Send SIGTERM, and again for every further signal that arrives. Send SIGKILL when the time is over."""
         for child in children:
             child.is_leaving = True
-            if child.pid in self._children:  # else it has died, and been reaped
+            if child.pid in self._children:  # else it has died and been reaped
                 os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
         heard = self._asked_to_end()
@@ -255,13 +256,13 @@ class Supervisor:
                 ends_at += 5
 
     def _asked_to_end(self) -> int:
-        """How often, since signals were last acted on."""
+        """Return the number of requests to end since signals were last handled."""
         return sum(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals)
 
     # Handing over.
 
     def _hand_over(self) -> None:
-        """Become what is installed now. Returns only where that cannot be."""
+        """Become the installed version. Returns only on failure."""
         sockets = self._sockets
         state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
         try:
@@ -287,9 +288,9 @@ class Supervisor:
             _logger.error("cannot hand over, so this one goes on: %s", error)  # noqa: TRY400
 
     def _rehearse(self, state: str) -> str | None:
-        """Have what is installed now say whether it could take over with this state. Returns why not. Raises `OSError`
-        and `TimeoutExpired`."""
-        done = subprocess.run(  # noqa: S603 -- what is executed next
+        """Let the installed version check whether it could take over this state. Return the reason if not. Raises
+        `OSError` and `TimeoutExpired`."""
+        done = subprocess.run(  # noqa: S603 -- the same command as the hand-over
             self._command,
             executable=sys.executable,
             env={**os.environ, REHEARSAL: state},
@@ -310,16 +311,16 @@ class Supervisor:
         for child in left.children:
             self._children[child.pid] = child
             os.set_inheritable(child.life, False)
-            if child.ready is not None:  # it is about to say that it is ready
+            if child.ready is not None:  # it will soon report that it is ready
                 os.set_inheritable(child.ready, False)
                 self._selector.register(child.ready, selectors.EVENT_READ, child)
 
     def _replace_all(self) -> None:
-        """Control first, since only one may keep the books: the old workers have leases to go on with. Then new
-        workers on the sockets of the old, which hand on what they hold and drain; admin is replaced in the same way,
-        before them. Where a new one cannot start, those there are go on."""
+        """Replace control first, since only one may do the accounting: the old workers have leases to continue with.
+        Replace admin next. Then start new workers on the sockets of the old ones, which pass on what they hold and
+        drain. If a new process cannot start, the old ones continue."""
         old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
-        if not any(child.name == CONTROL for child in old):  # it had died, and was waiting to be started again
+        if not any(child.name == CONTROL for child in old):  # it had died and was waiting for its restart
             self._restarts[CONTROL] = (time.monotonic(), 0)
         for child in old:
             if child.name == CONTROL:
@@ -334,7 +335,7 @@ class Supervisor:
                     if new.name != CONTROL:
                         self._restarts.pop(new.name, None)
                         self._end([new] if new.pid in self._children else [], 5.0)
-                    if new.name == ADMIN:  # workers do without
+                    if new.name == ADMIN:  # workers do not need it
                         continue
                     return
             if child.name != CONTROL and child.pid in self._children:
@@ -344,8 +345,8 @@ class Supervisor:
         self._start_missing()
 
     def _start_missing(self) -> None:
-        """Those that had died and were waiting to be started again when the hand-over came, those that the version
-        before did not have, and the workers that are new."""
+        """Start dead children whose restart was pending at the hand-over, children that the previous version lacked,
+        and additional workers."""
         there = {child.name for child in self._children.values() if not child.is_leaving}
         slots = range(min(len(self._sockets.listen), self._settings.workers))
         for name in (CONTROL, ADMIN, *map(_worker, slots)):
@@ -353,9 +354,9 @@ class Supervisor:
                 self._restarts.setdefault(name, (time.monotonic(), 0))
 
     def _change_number(self) -> None:
-        """Have sockets for as many workers as the configuration wants now."""
+        """Adapt the sockets to the configured number of workers."""
         listen, wanted = self._sockets.listen, self._settings.workers
-        for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would go on choosing them
+        for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would still choose them
             os.close(fd)
         del listen[wanted:]
         kept = {CONTROL, ADMIN, *map(_worker, range(wanted))}
@@ -386,7 +387,7 @@ class Supervisor:
         _logger.info(
             "listening on %s://%s:%d/v1, console on http://%s:%d/, configuration %s",
             scheme,
-            settings.listen.host or "0.0.0.0",  # noqa: S104 -- says what an empty host means
+            settings.listen.host or "0.0.0.0",  # noqa: S104 -- the meaning of an empty host
             port_of(sockets.listen[0][0]),
             settings.console.host or "0.0.0.0",  # noqa: S104
             port_of(sockets.console[0]),
@@ -400,7 +401,7 @@ class Supervisor:
 
 
 def _order(child: Child) -> int:
-    """Control, admin, the workers."""
+    """Sort control first, then admin, then the workers."""
     return child.slot if child.slot is not None else -2 if child.name == CONTROL else -1
 
 

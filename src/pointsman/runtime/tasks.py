@@ -1,5 +1,5 @@
-"""The task that a supervisor gives to a child, as one argument of JSON; all descriptors are inherited. And functions
-that all children use."""
+"""The task that a supervisor gives to a child, as one argument of JSON, and functions that all children use. Children
+inherit all descriptors."""
 
 import asyncio
 import gc
@@ -13,18 +13,19 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
-STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable by which the admin process learns the address of the store
+STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable with the address of the store for the admin process
 GC_THRESHOLD = 20_000  # objects made and not freed
 _TALKATIVE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite would write every value of every statement
 
 
 class ChildTask(Struct, frozen=True, kw_only=True):
-    """The task of a child, whichever it is. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor
-    does. `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's.
+    """The task of any child. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does.
+    `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's.
 
     A worker waits for control for `patience_s` before it serves without. `config` is the configuration file, if there
-    is one. A control process that `must_own` the store does not start if another gateway has it: nobody is served yet.
-    `hosts` are the names by which the console may be called; none means any."""
+    is one. If `must_own`, a control process does not start if another gateway has the store: no client is served yet.
+    `hosts` are the names by which the console may be called; none means any.
+    """
 
     ready_fd: int
     life_fd: int
@@ -45,7 +46,7 @@ class ChildTask(Struct, frozen=True, kw_only=True):
 
 def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str) -> int:
     """Run the coroutine of a child in an event loop. `task` is a `ChildTask` as JSON. Return the exit code."""
-    import uvloop  # noqa: PLC0415 -- the supervisor does without
+    import uvloop  # noqa: PLC0415 -- the supervisor does not need it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work(msgspec.json.decode(task, type=ChildTask)))
@@ -53,7 +54,7 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
 
 def told_to_stop(life_fd: int, hasten: Callable[[], object] | None = None) -> asyncio.Event:
     """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor.
-    Another SIGTERM calls `hasten`, even if it arrives before anybody has seen the event."""
+    Another SIGTERM calls `hasten`, even if it arrives before the event has been seen."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -82,15 +83,15 @@ def log_to_stderr(level: str = "warning", process: str = "") -> None:
 
 
 def say_ready(ready_fd: int) -> None:
-    """Tell the supervisor. It may be gone by now: of that a child hears by its `life_fd`."""
+    """Notify the supervisor. If it is gone, `life_fd` shows that to the child."""
     with suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)
 
 
 def settle_memory() -> None:
-    """Have the garbage collector look at young objects only, and less often: what there is now stays, and requests
-    leave nothing behind that refers to itself. It may be off until then."""
+    """Have the garbage collector check only young objects, and less often. Present objects stay, and requests leave no
+    reference cycles. It may be off until then."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)

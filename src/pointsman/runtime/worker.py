@@ -30,8 +30,8 @@ _logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """A data plane, `plane`, from its start to its end. `settings` take effect here only. Without a line to control
-    (`connect`) every limit is this worker's alone."""
+    """A data plane, `plane`, from its start to its end. `settings` take effect here only. Without a connection to
+    control (`connect`), every limit is this worker's alone."""
 
     def __init__(
         self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
@@ -56,8 +56,8 @@ class Worker:
         settle_memory()
 
     async def connect(self, slot: int, epoch: int, path: str, on_snapshot: OnSnapshot, patience_s: float) -> None:
-        """Hold a line to control: from now on limits are shared with other workers. Return when control can lend, at
-        the latest after `patience_s`."""
+        """Hold a connection to control: from now on limits are shared with other workers. Return when control can grant
+        leases, at the latest after `patience_s`."""
         self._line = ControlLine(self.plane, lambda: encode_page(self.metrics()))
         await self._line.open(slot, epoch, path, on_snapshot, patience_s)
 
@@ -84,7 +84,7 @@ class Worker:
             task.add_done_callback(self._retired)
 
     async def stop(self) -> int:
-        """Let requests in progress finish, for at most `drain_s`. Return how many connections had to be cut."""
+        """Let requests in progress finish, for at most `drain_s`. Return the number of connections cut."""
         plane, line = self.plane, self._line
         plane.api.is_draining = True
         if line is not None:
@@ -115,7 +115,7 @@ async def _retire(client: HttpClient) -> None:
 
 
 async def work(task: ChildTask) -> int:
-    """Run a worker until it is told to stop. Return the exit code."""
+    """Run a worker until it is notified to stop. Return the exit code."""
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
     try:
@@ -160,7 +160,7 @@ async def work(task: ChildTask) -> int:
         await asyncio.wait((connecting,))
         await worker.stop()
         return 0
-    await connecting  # raises what it raised
+    await connecting  # raises its error
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
     say_ready(task.ready_fd)
     await stopping.wait()
