@@ -18,7 +18,6 @@ NOT_YET = {
     "src/pointsman/config",
     "src/pointsman/control",
     "src/pointsman/engine",
-    "src/pointsman/providers",
     "src/pointsman/routing",
     "src/pointsman/runtime",
     "tests/unit/admin",

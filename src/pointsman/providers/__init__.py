@@ -1,4 +1,4 @@
-"""Upstream dialects, a file each: pure builders and readers of HTTP messages. They never send anything."""
+"""Upstream dialects, a file each: pure builders and readers of HTTP messages. They never send any."""
 
 from collections.abc import Mapping
 

@@ -1,12 +1,12 @@
-"""Error tables: what an answer of a provider says is at fault, and how far it reaches.
+"""Error tables: the fault behind a provider's answer, and its scope.
 
-A table is a list of rules, read from the top; the first that fits decides. Each provider has its own, in its file, and
-the shared one stands behind it. The status alone is seldom enough: providers say 403 of a key and of a prompt, 400 of a
-wrong key, and 429 of an empty account.
+A table is a list of rules, read from the top; the first match decides. Each provider has its own, in its file, and the
+shared one follows it. The status alone is seldom enough. Providers send 403 for a key and for a prompt, 400 for a wrong
+key, and 429 for an empty account.
 
-A client can put words of its own into an error message, since many providers quote the request. So a rule that has
-consequences for others (those of a refused key or a wider scope) goes by the status, by a code, or by the first words
-of a message, which are the provider's; only a rule that blames the request itself may look for words anywhere.
+A client can put words of its own into an error message, since many providers quote the request. Rules for a refused key
+or a wider scope affect other requests. So such a rule matches by the status, by a code, or by the first words of a
+message, which are the provider's. Only a rule that blames the request itself may search for words anywhere.
 """
 
 import re
@@ -17,13 +17,13 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind, Scope
 
-REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # what a provider says of a request that it will not serve
+REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # the statuses of requests that a provider refuses
 
 
 class Rule(Struct, frozen=True, kw_only=True, eq=False):
-    """One row. It fits an answer with one of `statuses` (any, where there are none), one of `codes` as the error's
-    `code` or `type`, a message that begins with `starts`, and one that holds `says`. A `silent` rule fits an answer
-    that says nothing."""
+    """One row. It matches one of `statuses` (any, if there are none) and one of `codes` as the error's `code` or
+    `type`. The message must begin with `starts` and contain `says`, if they are set. A `silent` rule matches an answer
+    without a code, a type or a message."""
 
     kind: Kind
     scope: Scope | None
@@ -34,8 +34,8 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False):
     silent: bool
 
     def fits(self, status: int | None, codes: Sequence[str], message: str | None) -> bool:
-        """Whether the rule is about this answer. `status` is absent for an error inside an answer of 200: then a rule
-        fits that goes by more than a status."""
+        """Return whether the rule matches this answer. `status` is absent for an error inside an answer of 200: then
+        only a rule with more than a status matches."""
         if self.statuses and status not in self.statuses and (status is not None or not self._goes_by_more()):
             return False
         if self.codes and not any(code in self.codes for code in codes):
@@ -59,7 +59,7 @@ def rule(
     silent: bool = False,
     scope: Scope | None = None,
 ) -> Rule:
-    """A row of a table. `starts` and `says` are regular expressions; upper and lower case are the same."""
+    """Return a row of a table. `starts` and `says` are regular expressions that ignore case."""
     return Rule(
         kind=kind,
         scope=scope,
@@ -77,7 +77,7 @@ Rules = tuple[Rule, ...]
 def judge(
     status: int | None, codes: Sequence[object], message: str | None, rules: Rules = ()
 ) -> tuple[Kind, Scope | None]:
-    """What is at fault, by a provider's own `rules` and then the shared ones. `codes` are the error's `code` and
+    """Return the fault, by a provider's own `rules` and then the shared ones. `codes` are the error's `code` and
     `type`; `status` is absent for an error inside an answer of 200."""
     named = [code.casefold() for code in codes if isinstance(code, str) and code]
     for table in (rules, SHARED):
@@ -109,7 +109,7 @@ _PER_KEY = (
     r"rate limit (?:reached|exceeded) for (?!.{0,200}\bmodel\b)" + _WHOLE_KEY + r"|(?!.{0,200}\bmodel\b)"
     r"(?:you (?:have )?(?:reached|exceeded) )?" + _WHOLE_KEY + r".{0,80}\b(?:limit|quota|(?:tokens|requests) per)"
 )
-_OF_A_MODEL = r".{0,300}\bmodels?\b"  # some providers begin with the model's name, which is the client's to choose
+_OF_A_MODEL = r".{0,300}\bmodels?\b"  # some providers begin with the model's name, which the client chooses
 _WRONG_KEY = (
     rf"(?!{_OF_A_MODEL})"
     r"(?:(?:incorrect|invalid|expired|revoked|disabled|missing|no|wrong) api.?key|(?:the |your |this )?api.?key "
@@ -120,7 +120,7 @@ _NO_ACCESS = (
     r"|(?:your |this |the )(?:organi[sz]ation|account|workspace|team|project|user)\b"
 )
 
-# OpenAI's codes (https://platform.openai.com/docs/guides/error-codes), which others copied, and what many say alike.
+# OpenAI's codes (https://platform.openai.com/docs/guides/error-codes), which others copied, and common messages.
 SHARED: Rules = (
     rule(failures.CREDENTIAL_REJECTED, 401),
     rule(failures.BALANCE_EMPTY, 402),
@@ -144,7 +144,7 @@ SHARED: Rules = (
         codes=("invalid_api_key", "authentication_error", "account_deactivated", "organization_restricted"),
     ),
     rule(failures.CREDENTIAL_REJECTED, 400, 403, starts=_WRONG_KEY),
-    # More than a limit per minute ever allows: waiting does not mend it, a shorter request does.
+    # More than a limit per minute ever allows: waiting does not help, a shorter request does.
     rule(failures.UPSTREAM_TOO_LARGE, 400, 413, 429, starts=r"request too large\b"),
     rule(
         failures.CONTEXT_TOO_LONG,
@@ -168,7 +168,7 @@ SHARED: Rules = (
     rule(failures.CREDENTIAL_REJECTED, 403, codes=("unsupported_country_region_territory",)),
     rule(failures.UPSTREAM_MODEL_DENIED, 403, starts=rf"(?={_OF_A_MODEL})(?:{_NO_ACCESS})"),
     rule(failures.CREDENTIAL_REJECTED, 403, starts=_NO_ACCESS),
-    rule(failures.UPSTREAM_FORBIDDEN, 403, 451, scope=Scope.ATTEMPT),  # of the key or of the prompt: nobody knows
+    rule(failures.UPSTREAM_FORBIDDEN, 403, 451, scope=Scope.ATTEMPT),  # of the key or the prompt: the cause is unknown
     rule(failures.UPSTREAM_UNSUPPORTED, 404, 405, 501, starts=_NO_ROUTE, scope=Scope.OPERATION),
     rule(failures.UPSTREAM_UNSUPPORTED, 404, silent=True),
     rule(failures.UPSTREAM_UNSUPPORTED, 405, 501),

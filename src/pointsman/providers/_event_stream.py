@@ -1,4 +1,4 @@
-"""The parts that readers of streamed answers share, whatever their events are made of."""
+"""The common parts of readers of streamed answers, regardless of the content of their events."""
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
@@ -75,11 +75,11 @@ class EventStream:
         return b"".join(out)
 
     def _read_data(self, data: bytes, event: bytes) -> bool:
-        """Take note of one event. Returns whether it is passed on."""
+        """Read one event. Return whether it is passed on."""
         raise NotImplementedError
 
     def _leave_out(self, error: Exception) -> bool:
-        """Leave an event out that cannot be read. A second one is a failure."""
+        """Leave out an unreadable event. A second one is a failure."""
         self.left_out += 1
         if self.left_out > MAX_LEFT_OUT:
             self._fail(unreadable(error))
@@ -87,27 +87,27 @@ class EventStream:
 
 
 def dense() -> Failure:
-    """The failure of an event or answer that holds more than is read."""
+    """Return the failure of an event or answer with too many parts."""
     return Failure(failures.MALFORMED_ANSWER, "the provider sent an answer of too many parts or lines")
 
 
 def too_long() -> Failure:
-    """The failure of an event that is longer than is held."""
+    """Return the failure of an event that is longer than the limit."""
     return Failure(
         failures.MALFORMED_ANSWER, "the provider sent an event that is longer than routing.event_bytes allows"
     )
 
 
 def unreadable(error: Exception) -> Failure:
-    """The failure of a second event that is no JSON."""
+    """Return the failure of a second event that is not JSON."""
     return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds events that cannot be read: {error}")
 
 
 def truncated() -> Failure:
-    """The failure of a stream that ends too early."""
+    """Return the failure of a stream that ends too early."""
     return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
 
 
 def is_dense(event: bytes) -> bool:
-    """Whether an event holds more than is read: thousands of lines, or of objects, which each choice is."""
+    """Return whether an event has too many parts: thousands of lines, or of objects, since each choice is one."""
     return event.count(b"\n") > MAX_EVENT_PARTS or event.count(b"{") > MAX_EVENT_PARTS

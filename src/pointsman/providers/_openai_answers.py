@@ -1,9 +1,9 @@
-"""Judges whole answers in OpenAI's dialect, as their streams would be judged: a status of 200 says little.
+"""Judge whole answers in OpenAI's dialect by the rules of their streams, since a status of 200 proves little.
 
 https://platform.openai.com/docs/api-reference/chat/object, …/completions/object, …/embeddings/object,
 …/responses/object, …/images/object, …/moderations/object
 
-An answer that says what it must is read in one step. Any other is looked at more closely: it may still do.
+An answer with all required fields is read in one step. Any other is examined more closely, since it may still be valid.
 """
 
 from typing import Annotated, Literal
@@ -105,12 +105,12 @@ _TIER = msgspec.json.Decoder(str | None)
 _FAILED = b'"failed"'
 _SHORT = 64  # bytes
 SCANNED_BYTES = 64 * 1024
-MAX_PARTS = 50_000  # objects of an answer: no honest one has so many, and to read more takes long
+MAX_PARTS = 50_000  # objects of an answer: no honest one has so many, and reading more takes long
 _LATER = frozenset({b'"queued"', b'"in_progress"'})
 
 
 def judge(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
-    """A chat, a text completion or embeddings. `errors` are the provider's own rules."""
+    """Judge a chat, a text completion or embeddings. `errors` are the provider's own rules."""
     decoder = _PLAIN.get(call.operation)
     if len(body) > SCANNED_BYTES and body.count(b"{") > MAX_PARTS:
         return dense()
@@ -124,8 +124,8 @@ def judge(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
 
 
 def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
-    """An answer that is not as documented: an error inside, no usage or a strange one, another end than those that are
-    known, a mark of byte order in front, or nothing readable."""
+    """Judge an answer that differs from the documentation. It has an error inside, a missing or odd usage, an unknown
+    end, a byte order mark in front, or no readable content."""
     try:
         found = read_leniently(_GENERATED, body)
     except UNREADABLE as error:
@@ -160,7 +160,7 @@ def _judge_vectors(body: bytes, errors: Rules) -> WholeAnswer | Failure:
 
 
 def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
-    """An answer of a path that is passed through: JSON that is whole and says something, and no error."""
+    """Judge an answer of a path that is passed through. It must be complete JSON with content and without an error."""
     body = body.removeprefix(BYTE_ORDER_MARK)
     beginning = body[:_SHORT].lstrip()
     if not beginning and call.head.method in ("DELETE", "HEAD"):
@@ -178,17 +178,18 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return classify_inside(body, errors) if bytes(found.status) == _FAILED else _lacks(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
         return _lacks("fields")
-    return WholeAnswer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # a longer one is read as it comes
+    return WholeAnswer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # else it is scanned on arrival
 
 
 def _is_failed(call: Call, found: _Passed) -> bool:
-    """Whether an answer with an error in it is one: what describes a thing of an account may tell of its failure."""
+    """Return whether an answer with an error in it is a failure. The description of a stored object may report its
+    error."""
     is_thing = not (is_empty(found.id) or is_empty(found.object))
     return not is_thing or (call.operation == "responses" and is_response_creation(call.head.method, call.head.path))
 
 
 def _missing(call: Call, found: _Passed) -> str | None:
-    """What the answer to an order lacks."""
+    """Return the part that is missing from the answer to an order."""
     operation = call.operation
     if operation == "responses" and is_response_creation(call.head.method, call.head.path):
         status = bytes(found.status)

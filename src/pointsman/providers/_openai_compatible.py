@@ -30,8 +30,8 @@ MAX_ENVELOPES = 1024  # of a key
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
-# A chat has two fields for the most tokens of its answer: `max_tokens` is the older one, which OpenAI's own reasoning
-# models refuse, and `max_completion_tokens` the newer one, which some servers ignore.
+# A chat has two fields for the most tokens of its answer. `max_tokens` is the older one, which OpenAI's own reasoning
+# models refuse. `max_completion_tokens` is the newer one, which some servers ignore.
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
 _BOUNDS: dict[Operation, tuple[str, ...]] = {
     "chat": (NEWER, OLDER),
@@ -39,21 +39,21 @@ _BOUNDS: dict[Operation, tuple[str, ...]] = {
     "responses": ("max_output_tokens",),
 }
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that refuse the older field
-_STREAMING = frozenset({"responses", "image", "other"})  # where `stream` asks for events
+_STREAMING = frozenset({"responses", "image", "other"})  # where `stream` requests events
 _UNLIMITED = Raw(b"-1")
 _BODILESS = (204, 205, 304)
 
 
 class Quirks(Struct, frozen=True):
-    """How a server departs from OpenAI's dialect. `output_bound` is the field that a bound on a chat's answer is put
-    into where its client states none; `rename` has pairs of OpenAI's name for a field and the server's."""
+    """A server's differences from OpenAI's dialect. `output_bound` is the field for a bound on a chat's answer if its
+    client sets none. `rename` has pairs of OpenAI's name for a field and the server's."""
 
     output_bound: str = NEWER
     rename: tuple[tuple[str, str], ...] = ()
 
 
 class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
-    """Sends what the client sent to the same path of the provider, under the provider's own model name."""
+    """A codec that sends the client's body to the same path of the provider, under the provider's own model name."""
 
     dialect: str = "openai"
     errors: Rules = ()
@@ -87,7 +87,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
     def _envelope(
         self, endpoint: Endpoint, key: ProviderKey, head: RequestHead, content_type: str
     ) -> tuple[bytes, bytes]:
-        """Target and header lines, kept with the key that is in them."""
+        """Return the target and the header lines, cached with the key that is in them."""
         known, at = key.envelopes.known, (endpoint.base_path, head, content_type)  # an endpoint would be a cycle
         found = known.get(at)
         if found is None:
@@ -102,20 +102,19 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         return found
 
     def _bounded(self, call: Call, of_chats: str) -> dict[str, Raw]:
-        """A copy of a call's fields, with its bound in the field that the provider reads. A bound that the client
-        states otherwise is lowered where it stands; one that it does not state is put in, for a chat into
-        `of_chats`."""
+        """Return a copy of a call's fields, with its bound in the field that the provider reads. A different bound set
+        by the client is lowered in place. A missing one is added, for a chat in `of_chats`."""
         tokens, fields = call.max_tokens, call.fields.copy()
         if tokens is not None and tokens != call.stated_tokens:
             names = _BOUNDS[call.operation]
-            if fields.keys().isdisjoint(names):  # as nearly always
+            if fields.keys().isdisjoint(names):  # the usual case
                 fields[of_chats if call.operation == "chat" else names[0]] = Raw(b"%d" % tokens)
                 return fields
             stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
             for name in stated or (of_chats if call.operation == "chat" else names[0],):
                 if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
                     fields[name] = Raw(b"%d" % tokens)
-        elif tokens is None and not self.takes_unlimited:  # to leave out -1 means the same
+        elif tokens is None and not self.takes_unlimited:  # without the field, the meaning is the same
             for name in _BOUNDS.get(call.operation, ()):
                 if fields.get(name) == _UNLIMITED:
                     del fields[name]
@@ -142,7 +141,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         return TypedStream(call.operation, choices=call.choices, errors=self.errors, max_event_bytes=max_event_bytes)
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:
-        # A response's content may also come in one piece, which says nothing of its tokens.
+        # A response's content may also come in one piece, which does not show its tokens.
         return call.stream and call.operation == "responses" and not is_committed
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
@@ -204,7 +203,7 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
 
 
 def _answers(call: Call) -> int:
-    """How many answers are streamed: to each of several prompts, as many as are asked for."""
+    """Return the number of streamed answers: each of several prompts gets the requested number."""
     prompt = call.fields.get("prompt") if call.operation == "completion" else None
     return call.choices if prompt is None else call.choices * count_prompts(prompt)
 
@@ -221,7 +220,7 @@ def _with_usage(options: Raw | None) -> Raw:
     return Raw(encode_object({**merged, "include_usage": Raw(b"true")}))
 
 
-# https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang keep to it.
+# https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang follow it.
 COMPLETION_TOKENS = 16
 PASSED_THROUGH: tuple[Operation, ...] = ("responses", "image", "audio", "moderation")
 ACCOUNT: tuple[Operation, ...] = ("file", "batch", "other")
@@ -246,15 +245,14 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     errors: Rules = (),
     takes_unlimited: bool = False,
 ) -> Provider:
-    """A provider that speaks OpenAI's dialect, as one row of facts.
+    """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
-    `also` lists operations passed through beside these; `streams_usage` says whether it understands
-    `stream_options.include_usage`, which is left out where it does not; `rename` maps OpenAI's field names to the
-    provider's; `output_bound` is the field that a bound on a chat's answer is put into; `completion_tokens` is how long
-    a text completion may be whose request does not say: 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers
-    go on to the end; `errors` is what it says in its own way of a fault, laid over the shared table;
-    `takes_unlimited` says whether it takes -1 for a bound of an answer that has none, which is left out where it does
-    not.
+    `also` lists operations that are passed through beside these. `streams_usage` says that it understands
+    `stream_options.include_usage`, which is otherwise left out. `rename` maps OpenAI's field names to the provider's.
+    `output_bound` is the field for a bound on a chat's answer. `completion_tokens` is the longest text completion if
+    the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
+    `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
+    answer without a bound, which is otherwise left out.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()))
     codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
@@ -284,8 +282,8 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 
 
 def _quirks(usual: Quirks, catalog: str, output_bound: str | None) -> Quirks:
-    """The quirks of a server of this kind whose models are in `catalog`. The configuration may say that it reads
-    `output_bound`, and not what others of its kind read."""
+    """Return the quirks of a server of this kind whose models are in `catalog`. The configuration may set another
+    `output_bound` than the usual one of its kind."""
     if output_bound is None:
         return Quirks(NEWER, usual.rename) if catalog in _OPENAIS else usual
     others = tuple(pair for pair in usual.rename if pair[0] != NEWER)

@@ -1,6 +1,6 @@
-"""Errors in OpenAI's dialect: from status, headers and body to a failure. `_error_table` says what is at fault.
+"""Errors in OpenAI's dialect: from status, headers and body to a failure. `_error_table` decides on the fault.
 
-https://platform.openai.com/docs/guides/error-codes, and what the providers that copied the dialect really send.
+https://platform.openai.com/docs/guides/error-codes, and real errors of the providers that copied the dialect.
 """
 
 import re
@@ -17,12 +17,12 @@ from pointsman.providers._error_table import Rules, judge
 from pointsman.wire.json_object import UNREADABLE
 
 MAX_MESSAGE = 500  # characters
-MAX_BODY_BYTES = 64 * 1024  # of an error: what is longer is no account of one
+MAX_BODY_BYTES = 64 * 1024  # of an error: a longer body does not describe one
 MAX_WAIT_S = 86400.0
 
 
 class _ProviderError(Struct):
-    """What an error body says. `is_openai` tells whether it has the shape of OpenAI's, fit to be passed on."""
+    """The content of an error body. `is_openai` says that it has OpenAI's shape and can be passed on."""
 
     message: str | None = None
     type: str | None = None
@@ -31,13 +31,14 @@ class _ProviderError(Struct):
     is_openai: bool = False
 
 
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z_]{0,47}|\d{3,5}")  # a word of a closed list, and no text, id or key
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z_]{0,47}|\d{3,5}")  # a word of a closed list, not a text, id or key
 _FIELD = re.compile(r"[a-z_]{1,40}(?![^.\[])")  # the field at the top of a path into the request
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|s|m|h|d)", re.ASCII)
 _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-# As OpenAI and Groq say it ("Please try again in 9m38s"), Azure ("retry after 22 seconds"), Gemini ("retry in 34.07s").
+# The wordings of OpenAI and Groq ("Please try again in 9m38s"), Azure ("retry after 22 seconds"), Gemini ("retry in
+# 34.07s").
 _WAIT_IN_WORDS = re.compile(
     r"\b(?:try again|retry) (?:in|after) (?:((?:\d{1,15}(?:\.\d{1,15})?(?:ms|s|m|h|d))+)"
     r"|(\d{1,15}(?:\.\d{1,15})?) ?(milliseconds?|seconds?|minutes?|hours?|days?))\b",
@@ -50,8 +51,8 @@ _UNIX_MS = 1e11
 
 
 def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rules: Rules = ()) -> Failure:
-    """The failure for an answer whose status is not 2xx, by a provider's own `rules` over the shared ones. `now_unix_s`
-    is wall-clock time, for dates in headers."""
+    """Return the failure for an answer whose status is not 2xx, by a provider's own `rules` before the shared ones.
+    `now_unix_s` is wall-clock time, for dates in headers."""
     error = read_error(body)
     found = error or _ProviderError()
     kind, scope = judge(status, (found.code, found.type), found.message, rules)
@@ -63,7 +64,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
 
 
 def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
-    """The failure for an error object that came with a status of 200."""
+    """Return the failure for an error object that came with a status of 200."""
     error = read_error(error_body) or _ProviderError()
     status = error.code if isinstance(error.code, int) and 400 <= error.code < 600 else None
     kind, scope = judge(status, (error.code, error.type), error.message, rules)
@@ -74,7 +75,7 @@ def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     return _failure(kind, scope, message, error, status=status or 500, body=body, wait_s=wait_s)
 
 
-# Said instead of a provider's own words, which often repeat a part of the key.
+# Replaces a provider's own words, which often repeat a part of the key.
 _OF_A_KEY = {
     failures.CREDENTIAL_REJECTED: "it does not accept the key",
     failures.BALANCE_EMPTY: "the key's account has no money or quota left",
@@ -92,8 +93,8 @@ def _failure(
     body: bytes | None,
     wait_s: float | None,
 ) -> Failure:
-    """A failure whose message holds none of the provider's words but its code, its type and the field it names: any
-    text may quote the prompt, or repeat a part of a key. Only what is said of the request itself is told to a client.
+    """Return a failure whose message has only the provider's code, type and field. Any other text may quote the prompt,
+    or repeat a part of a key. The client receives only the words about the request itself.
     """
     is_of_request = kind.fault is Fault.REQUEST or kind is failures.UPSTREAM_FORBIDDEN
     said = error.message[:MAX_MESSAGE] if error.message and is_of_request else None
@@ -109,7 +110,7 @@ def _failure(
 
 
 def read_error(body: bytes) -> _ProviderError | None:
-    """The error a body tells of, in any of the shapes that occur; `None` if there is none."""
+    """Return the error in a body, in any of the shapes that occur; `None` if there is none."""
     if len(body) > MAX_BODY_BYTES:
         return None
     try:
@@ -137,7 +138,7 @@ def read_error(body: bytes) -> _ProviderError | None:
 
 
 def _plain_text(body: bytes) -> _ProviderError | None:
-    """An error that is a line of text, such as that of a server which does not have the path."""
+    """Return an error that is a line of text, such as that of a server which does not have the path."""
     if len(body) > MAX_MESSAGE or body.lstrip()[:1] in b"<{[":
         return None
     try:
@@ -151,9 +152,9 @@ def _text(value: object) -> str | None:
 
 
 def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
-    """How long the provider asks to be left alone, from the headers in use; `None` if it does not say.
+    """Return the wait in seconds that the provider asks for, from the headers in use; `None` if they have none.
 
-    Never more than `MAX_WAIT_S`: whoever asks for longer is asked again after that.
+    It is never more than `MAX_WAIT_S`: after that, the provider is tried again.
     """
     found = {name: value.decode("latin-1").strip() for name, value in headers.items() if name in _WAIT_HEADERS}
     if not found:
@@ -174,7 +175,7 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
 
 
 def _wait_in_words(kind: Kind, message: str | None) -> float | None:
-    """How long a provider that limits asks to be left alone, by its words: several say it in no header."""
+    """Return the wait in seconds from the message of a provider that limits: several put it in no header."""
     if kind is not failures.UPSTREAM_RATE_LIMITED or not message:
         return None
     found = _WAIT_IN_WORDS.search(message)
@@ -203,7 +204,7 @@ def _scaled(number: float | None, factor: float) -> float | None:
 
 
 def _until(text: str, now_unix_s: float) -> float | None:
-    """Seconds until an HTTP date. One without a zone is in UTC."""
+    """Return the seconds until an HTTP date. One without a zone is in UTC."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -212,8 +213,8 @@ def _until(text: str, now_unix_s: float) -> float | None:
 
 
 def _reset_s(text: str, now_unix_s: float) -> float | None:
-    """Seconds of a span such as `6m0s`, `1.2s` or `20ms`; of a bare number of seconds; until a Unix time in seconds
-    or milliseconds."""
+    """Return the seconds of a span such as `6m0s`, `1.2s` or `20ms`, or of a bare number of seconds. For a Unix time in
+    seconds or milliseconds, return the seconds until then."""
     number = _number(text)
     if number is None:
         return (

@@ -1,11 +1,11 @@
-"""Reads a streamed answer in OpenAI's dialect and hands on the provider's own bytes.
+"""Read a streamed answer in OpenAI's dialect and pass on the provider's own bytes.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 
-After the first content nearly every piece is passed on once it has been seen to be JSON without a usage, an error or a
-`finish_reason`. Most events of a stream differ in nothing but their text. So one that begins and ends like such an
-event, with no quotation mark in between, is another, and is passed on after a look at that text alone. OpenAI's events
-have a second text, `obfuscation`, of random length; they are looked at in the same way in two places.
+After the first content nearly every piece is passed on after one check: it is JSON without a usage, an error or a
+`finish_reason`. Most events of a stream differ only in their text. So an event that begins and ends like a plain one,
+with no quotation mark in between, is plain too. It is passed on after a check of that text alone. OpenAI's events have
+a second text, `obfuscation`, of random length. They are checked in the same way in two places.
 """
 
 import re
@@ -30,8 +30,8 @@ _PADDING = b'"obfuscation":"'  # https://platform.openai.com/docs/api-reference/
 _ERROR = Raw(b'"error"')
 _NO_VALUE = Raw(b"")
 
-MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object that is looked for in an answer that is not read otherwise
-MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is no account, and what it cost might fit no database
+MAX_USAGE_BYTES = 16 * 1024  # of a `usage` object in an answer that is only scanned for it
+MAX_TOKENS = 1_000_000_000  # of any kind in one answer: more is an error, and its cost might fit no database
 
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 
@@ -59,7 +59,7 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
     output_tokens: Tokens | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
-    input_token_details: _Details | None = None  # so spelt for transcriptions
+    input_token_details: _Details | None = None  # the spelling for transcriptions
     num_sources_used: Raw = _NO_VALUE  # https://docs.x.ai/docs/guides/live-search
     server_side_tool_usage_details: Raw = _NO_VALUE  # https://docs.x.ai/developers/tools/tool-usage-details
     server_tool_use: Raw = _NO_VALUE  # https://docs.claude.com/en/api/messages, and OpenRouter's
@@ -89,7 +89,7 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
         )
 
     def _tools(self) -> tuple[tuple[str, int], ...]:
-        """Calls of tools that the provider ran, by the tool's name."""
+        """Return the calls of tools that the provider ran, by the tool's name."""
         found: dict[str, int] = {}
         for raw in (self.server_side_tool_usage_details, self.server_tool_use, self.tool_calls_details):
             for name, count in _counts(raw).items():
@@ -108,7 +108,7 @@ _COUNTS = msgspec.json.Decoder(dict[str, Tokens | _Invocations | None])
 
 
 def _counts(raw: Raw) -> dict[str, int]:
-    """How often each tool was used. An odd account is none."""
+    """Return the number of uses of each tool. A malformed object counts as none."""
     if bytes(raw) in _NOTHING:
         return {}
     counts = read_or(_COUNTS, raw, {})
@@ -119,12 +119,12 @@ _USAGE_DECODER = msgspec.json.Decoder(OpenAIUsage)
 
 
 def is_empty(value: Raw) -> bool:
-    """Whether a field is absent, null or holds nothing."""
+    """Return whether a field is absent, null or empty."""
     return bytes(value) in _NOTHING
 
 
 def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
-    """`None` where there is none, or none that can be understood: an odd account must not spoil a good answer."""
+    """Return the usage; `None` if it is missing or malformed, since an odd usage must not spoil a good answer."""
     if is_empty(usage):
         return None
     try:
@@ -134,7 +134,7 @@ def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
 
 
 def has_content(fields: dict[str, Raw] | None) -> bool:
-    """Whether a delta, or a message, says anything: text, a call, reasoning, an image, whatever it may be."""
+    """Return whether a delta, or a message, has any content: text, a call, reasoning, an image or anything else."""
     return fields is not None and any(not is_empty(value) for name, value in fields.items() if name != "role")
 
 
@@ -170,10 +170,10 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainChunk)
 
 
 class OpenAIStream(EventStream):
-    """A `StreamDecoder`. With `keep_usage` false the chunk that only carries usage is left out: it was asked for by
-    the gateway, not by the client. A stream is whole when all of its `choices` have finished. It is so, too, when it
-    says `[DONE]`: some servers never give a reason, and some make a single answer where several are asked for. But
-    where one answer had its reason, another that was begun must have one."""
+    """A `StreamDecoder`. With `keep_usage` false it leaves out the chunk with only usage, which the gateway requested
+    and the client did not. A stream is whole when all of its `choices` have finished, or at `[DONE]`. Some servers
+    never give a reason, and some make a single answer if several are requested. But after one answer had its reason,
+    every other begun answer must have one."""
 
     __slots__ = ("_begun", "_ending", "_finished", "_keep_usage", "_middle", "_opening")
     _end = b"data: [DONE]\n\n"
@@ -183,10 +183,10 @@ class OpenAIStream(EventStream):
     ) -> None:
         super().__init__(choices, errors, max_event_bytes)
         self._keep_usage = keep_usage
-        self._begun: set[int] = set()  # answers of several
+        self._begun: set[int] = set()  # the started ones of several answers
         self._finished: set[int] = set()
         self._opening = self._ending = b""  # of a plain event, before and after its texts
-        self._middle = b""  # between them, where there are two
+        self._middle = b""  # between them, if there are two
 
     def feed(self, data: bytes) -> bytes:
         opening, ending = self._opening, self._ending
@@ -208,7 +208,7 @@ class OpenAIStream(EventStream):
             return b""
         if not whole:
             return whole
-        # Of several answers it must be known which of them each event belongs to.
+        # With several answers, the answer of each event must be known.
         count = _count_plain(whole) if self.has_content and self._choices == 1 else 0
         if not count:
             return self._read(whole)
@@ -218,7 +218,7 @@ class OpenAIStream(EventStream):
         return whole
 
     def _learn(self, event: bytes) -> None:
-        """Keep what surrounds the text of a plain event."""
+        """Keep the bytes around the text of a plain event."""
         before, mark, after = event.partition(_TEXT)
         _, quote, ending = after.partition(b'"')
         if not quote:
@@ -273,14 +273,14 @@ class OpenAIStream(EventStream):
 
 
 def ended_in_error() -> Failure:
-    """The failure of an answer whose `finish_reason` is `error`."""
+    """Return the failure of an answer whose `finish_reason` is `error`."""
     return Failure(failures.UPSTREAM_ERROR, "the provider broke its answer off with an error")
 
 
 def _count_plain(whole: bytes) -> int:
-    """How many events these are, if all can be read and nothing in them concerns the gateway; else 0."""
+    """Return the number of events, if all are readable and none of them concerns the gateway; else 0."""
     try:
-        count = len(_PLAIN_DECODER.decode_lines(whole.replace(b"data:", b"")))  # in a text, it may as well be left out
+        count = len(_PLAIN_DECODER.decode_lines(whole.replace(b"data:", b"")))  # inside a text, removal does no harm
     except UNREADABLE:
         return 0
-    return count if count == whole.count(b"\n\n") else 0  # else there are empty ones among them
+    return count if count == whole.count(b"\n\n") else 0  # else some events are empty

@@ -1,7 +1,7 @@
-"""Makes a stream of an answer in one piece: some servers that speak OpenAI's dialect do not stream, whatever is asked.
+"""Make a stream from an answer in one piece, since some servers with OpenAI's dialect never stream.
 
-https://platform.openai.com/docs/api-reference/chat-streaming, …/completions. What the two forms of an answer differ in:
-a chat's `message` is a `delta`, in which tool calls are numbered, and usage comes by itself, where it was asked for.
+https://platform.openai.com/docs/api-reference/chat-streaming, …/completions. The two forms differ in two ways. A chat's
+`message` is a `delta`, in which tool calls are numbered. Usage comes by itself, if it was requested.
 """
 
 import msgspec
@@ -17,11 +17,11 @@ _NULL = Raw(b"null")
 _CHUNK = Raw(b'"chat.completion.chunk"')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 MAX_OBJECTS = 2_000  # choices, or calls of tools in one of them
-MAX_REPEATED_BYTES = 4 << 20  # of what each event holds beside its choice
+MAX_REPEATED_BYTES = 4 << 20  # of the part of each event beside its choice
 
 
 class _Counted(Struct, gc=False):
-    """Any object."""
+    """Any object, to be counted."""
 
 
 _COUNTED = msgspec.json.Decoder(list[_Counted])
@@ -29,7 +29,8 @@ _OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
 def stream_of(call: Call, body: bytes) -> bytes | None:
-    """The whole stream: an event for each choice, then usage and the end. `None` if the body holds no answer to it."""
+    """Return the whole stream: an event for each choice, then usage and the end. Return `None` if the body has no
+    answer."""
     try:
         check_body(body)
         fields = _OBJECT.decode(body)
@@ -56,7 +57,7 @@ def stream_of(call: Call, body: bytes) -> bytes | None:
 
 
 def _with_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
-    """Raises `KeyError` without a message, `msgspec.DecodeError` where it is none."""
+    """Return a choice with a `delta`. Raises `KeyError` without a message, `msgspec.DecodeError` if it is malformed."""
     delta = _OBJECT.decode(choice.pop("message"))
     calls = delta.get("tool_calls", _NULL)
     if bytes(calls) != b"null":
@@ -66,12 +67,12 @@ def _with_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
 
 
 def _objects(value: Raw) -> list[dict[str, Raw]]:
-    """A list of objects. Raises `KeyError` where it is longer than any answer's, before any of them is made."""
+    """Return a list of objects. Raises `KeyError` for a list longer than any answer's, before it makes any object."""
     if len(_COUNTED.decode(value)) > MAX_OBJECTS:
         raise KeyError(MAX_OBJECTS)
     return _OBJECTS.decode(value)
 
 
 def _event(value: object) -> bytes:
-    """In one line, whatever white space the values came with."""
+    """Return an event in one line, regardless of the white space in the values."""
     return b"data: %b\n\n" % msgspec.json.format(encode_object(value), indent=-1)

@@ -1,10 +1,10 @@
-"""Reads the streams of paths whose events have types, as those of `/v1/responses`, and passes the provider's bytes on.
+"""Read the streams of paths whose events have types, as those of `/v1/responses`, and pass on the provider's bytes.
 
 https://platform.openai.com/docs/api-reference/responses-streaming, …/images-streaming,
 …/audio/transcript-text-done-event, …/audio/speech-audio-done-event, …/assistants-streaming
 
-What ends such a stream is an event of its own, which differs by path. Some servers say `[DONE]` behind it or, on other
-paths than `/v1/responses`, in its place.
+An event of its own ends such a stream; it differs by path. Some servers send `[DONE]` behind it. On paths other than
+`/v1/responses`, some send `[DONE]` in its place.
 """
 
 import re
@@ -30,14 +30,14 @@ _LAST: dict[Operation, frozenset[str]] = {
 }
 _ERRORS = frozenset({"error", "response.error", "response.failed"})
 
-# What comes before anything of an answer.
+# The events before any part of an answer.
 _PREAMBLE = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.output_item.added"}
     | {"response.content_part.added", "response.reasoning_summary_part.added", "ping", "keepalive", "heartbeat"}
     | {"thread.created", "thread.run.created", "thread.run.queued", "thread.run.in_progress"}
 )
 _NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})')
-_NUMBER_BYTES = 512  # at either end of an event, where its number is looked for
+_NUMBER_BYTES = 512  # at either end of an event, where the number is searched for
 _NO_VALUE = Raw(b"")
 
 
@@ -153,7 +153,7 @@ class TypedStream(EventStream):
         return True
 
     def _failure(self, kind: str, typed: _Event, data: bytes) -> Failure:
-        """What an error event says: flat, in `error`, or in the response that has failed."""
+        """Return the failure in an error event: flat, in `error`, or in the response that has failed."""
         inner = typed.error
         if typed.response is not None and kind == "response.failed":
             inner = typed.response.error
@@ -161,11 +161,11 @@ class TypedStream(EventStream):
         return classify_inside(body, self._errors)
 
 
-_STRICT = frozenset({"responses", "image"})  # whose official servers never say [DONE] in its place
+_STRICT = frozenset({"responses", "image"})  # their official servers never send [DONE] in its place
 
 
 def _name(event: bytes) -> str:
-    """The name of an event whose data does not say its type."""
+    """Return the name of an event whose data has no type."""
     for line in event.split(b"\n"):
         if line.startswith(b"event:"):
             return line[6:].strip().decode("ascii", "replace")

@@ -1,12 +1,12 @@
-"""Finds what an answer says was used, wherever in it that stands, while the answer passes through.
+"""Find the usage in an answer, at any place in it, while the answer passes through.
 
 https://platform.openai.com/docs/api-reference/responses/object, …/responses-streaming, …/images-streaming,
 …/audio/transcript-text-done-event
 
-The `usage` that counts is a field of the answer itself, or of the `response` that an event holds. Where it stands
-differs: OpenAI writes it near the end, SGLang before `instructions` and `tools`, which may be longer than all the rest.
-So the structure is read, not the end: token by token, with a regular expression, in memory that does not grow with the
-answer. The texts of an answer are skipped whole.
+The valid `usage` is a field of the answer itself, or of the `response` in an event. Its place differs. OpenAI writes it
+near the end, SGLang before `instructions` and `tools`, which may be longer than all the rest. So the scan reads the
+structure, not the end. It goes token by token, with a regular expression, in memory that does not grow with the answer.
+The texts of an answer are skipped whole.
 """
 
 import re
@@ -20,8 +20,8 @@ from pointsman.providers._openai_stream import MAX_USAGE_BYTES, read_usage
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import BYTE_ORDER_MARK, event_data, split_events
 
-MAX_BRACKETS = 10_000  # that open in one piece: so many take tens of milliseconds, and no answer has them
-_FIELD_BYTES = 256  # a field of interest, its value's beginning included: so many bytes are waited for
+MAX_BRACKETS = 10_000  # open ones in one piece: so many take tens of milliseconds, and no answer has them
+_FIELD_BYTES = 256  # a field of interest with the beginning of its value: the scan waits for this many bytes
 
 _TOKEN = re.compile(rb'["{}\[\]]')
 _REST_OF_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -35,9 +35,9 @@ _ITEM_DONE = "response.output_item.done"
 
 
 class JsonScan:
-    """Takes a JSON text piece by piece, however it is cut. `usage` is the last object of that name at the top, or in
-    `response`; `tier` is the service tier beside it; `kind` is the text's own `type`; `calls` counts the objects whose
-    `type` ends in `_call`, at any depth, which in the `output` of a response are calls of tools."""
+    """A scan of a JSON text that arrives in pieces of any size. `usage` is the last object of that name at the top, or
+    in `response`. `tier` is the service tier beside it, and `kind` is the text's own `type`. `calls` counts the objects
+    whose `type` ends in `_call`, at any depth. In the `output` of a response these are calls of tools."""
 
     def __init__(self) -> None:
         self.usage: bytes | None = None
@@ -45,7 +45,7 @@ class JsonScan:
         self.kind = ""
         self.calls: dict[str, int] = {}
         self.has_output = False
-        self._held = b""  # not understood yet
+        self._held = b""  # not parsed yet
         self._is_in_text = False
         self._is_lost = False
         self._depth = 0
@@ -54,7 +54,7 @@ class JsonScan:
         self._collected = b""
 
     def feed(self, data: bytes, *, is_last: bool = False) -> None:
-        """Take note of what `data` adds."""
+        """Scan the next piece."""
         text = self._held + data if self._held else data
         if self._is_lost or text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
             self._is_lost, self.usage, self._held = True, None, b""
@@ -75,7 +75,7 @@ class JsonScan:
                 at = self._end_of_text(text, start + 1)
                 if not at or (at - start <= _LONGEST_NAME and text[start:at] in _NAMES):
                     if not is_last and len(text) - start < _FIELD_BYTES:
-                        end = start  # it may be a name: wait for what follows it
+                        end = start  # it may be a name: wait for the next bytes
                         break
                     if at:
                         self._read_field(text[start:at], text, at)
@@ -95,7 +95,7 @@ class JsonScan:
             self._collect(text[begun_at:end])
 
     def read(self) -> Usage | None:
-        """What was used, now that the text has ended."""
+        """Return the usage, after the end of the text."""
         if self._held:
             self.feed(b"", is_last=True)
         if self.usage is None:
@@ -104,11 +104,11 @@ class JsonScan:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the text, once it was read, had ended where it should; or nobody can tell any more."""
+        """True if the text ended at a valid place, or if its end can no longer be determined."""
         return self._is_lost or not (self._is_in_text or self._depth)
 
     def _close(self, text: bytes, begun_at: int, at: int) -> bool:
-        """An object or list ends at `at`. Returns whether it was the usage that began at `begun_at`."""
+        """Close an object or list that ends at `at`. Return whether it was the usage that began at `begun_at`."""
         if self._usage_depth == self._depth and begun_at >= 0:
             self._take_usage(text[begun_at:at])
             return True
@@ -117,7 +117,7 @@ class JsonScan:
         return False
 
     def _end_of_text(self, text: bytes, start: int) -> int:
-        """The end of the text that goes on at `start`, behind its quotation mark; 0 where it does not end yet."""
+        """Return the end of the text that continues at `start`, behind its quotation mark; 0 if it does not end yet."""
         at = text.find(b'"', start)
         if at <= start or text[at - 1] != _BACKSLASH:
             return at + 1
@@ -125,7 +125,7 @@ class JsonScan:
         return match.end() if match is not None else 0
 
     def _read_field(self, name: bytes, text: bytes, end: int) -> None:
-        """A name of interest was read that ends at `end`."""
+        """Read the value of a field of interest whose name ends at `end`."""
         colon = _COLON.match(text, end)
         if colon is None:
             return
@@ -164,14 +164,14 @@ class JsonScan:
 
 
 class EventsScan:
-    """Looks for usage in the events of a stream."""
+    """A scan for usage in the events of a stream."""
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.calls: dict[str, int] = {}
 
     def take(self, whole: bytes) -> None:
-        """Take note of whole events. Nearly all say nothing of usage, and are passed over after a look for its name."""
+        """Scan whole events. Nearly all have no usage, and are passed over after a search for its name."""
         if _may_tell(whole):
             for event in split_events(whole):
                 data = event_data(event) if _may_tell(event) else None
@@ -185,7 +185,7 @@ class EventsScan:
         if usage is not None:
             if scan.calls or not self.calls:
                 self.calls = scan.calls
-            else:  # of the calls that events told of before
+            else:  # of the calls in earlier events
                 usage = told(Raw(scan.usage or b""), scan.tier, self.calls) or usage
             self.usage = usage
         elif scan.kind == _ITEM_DONE:
@@ -211,7 +211,7 @@ _WHOLE = msgspec.json.Decoder(_Whole)
 
 
 def usage_in(body: bytes) -> Usage | None:
-    """What a whole JSON answer, or the data of one event, says was used."""
+    """Return the usage in a whole JSON answer, or in the data of one event."""
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         whole = _WHOLE.decode(body)
@@ -236,8 +236,8 @@ def _word(raw: Raw) -> str | None:
 
 
 def told(usage: Raw, tier: str | None, calls: dict[str, int] | None) -> Usage | None:
-    """An account that counts tokens: one of seconds, say, is none. `calls` are those of tools that the answer shows,
-    `None` where it would not; what the account itself says of them outranks it."""
+    """Return a usage that counts tokens, else `None`; one in seconds, for example, is not valid. `calls` are those of
+    tools in the answer, `None` if the answer does not show them. The usage's own count of them outranks it."""
     read = read_usage(usage, tier)
     if read is None or not (read.tokens_in or read.tokens_out):
         return None

@@ -3,13 +3,15 @@
 Absence means unsupported: an operation without a codec is never routed to the provider, and there are no stubs.
 
 A codec translates one operation. Towards the provider it *encodes* a call into an HTTP request. From the provider it
-*decodes*: a whole answer in one step, a stream by a decoder that is fed bytes as they arrive. What comes out is in the
-client's dialect: where provider and client speak the same one, that is the provider's own bytes; where they do not,
-the decoder holds a writer of the client's dialect and calls it for each piece of content. So dialects and providers
-add up instead of multiplying. The recorded streams of other dialects show what a decoder must keep between pieces:
-Anthropic sends the prompt's usage in its first event and the answer's in its last but one, and ends with a named
-event instead of `[DONE]`; Gemini repeats the whole usage in every event and has no closing event at all. Hence
-`usage` may grow while a stream runs, and `close` is told when the provider has ended it.
+*decodes* a whole answer in one step, or a stream by a decoder that is fed bytes as they arrive. The output is in the
+client's dialect. If provider and client speak the same one, it is the provider's own bytes. If not, the decoder holds a
+writer of the client's dialect and calls it for each piece of content. So dialects and providers add up instead of
+multiplying.
+
+The recorded streams of other dialects show the state that a decoder must keep between pieces. Anthropic sends the
+prompt's usage in its first event and the answer's in its last but one. It ends with a named event instead of `[DONE]`.
+Gemini repeats the whole usage in every event and has no closing event at all. Hence `usage` may grow while a stream
+runs, and `close` is called when the provider has ended it.
 """
 
 import re
@@ -28,8 +30,8 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
 
-# How an answer is read: as one JSON text, which is judged when it is whole, as events, or as bytes of which nobody can
-# tell whether they are whole, such as those of a file.
+# The form of an answer: one JSON text, which is judged as a whole, events, or opaque bytes. Opaque bytes, such as those
+# of a file, do not show whether they are complete.
 Form = Literal["whole", "events", "opaque"]
 
 
@@ -41,7 +43,7 @@ class WholeAnswer(Struct, frozen=True, gc=False):
 
 
 class AnswerScan(Protocol):
-    """Looks for the usage in JSON as it comes. `is_whole` says that the JSON has ended."""
+    """A scan for the usage in JSON as it arrives. `is_whole` says that the JSON has ended."""
 
     @property
     def is_whole(self) -> bool: ...
@@ -52,14 +54,13 @@ class AnswerScan(Protocol):
 class StreamDecoder(Protocol):
     """Reads one streamed answer.
 
-    `has_content` turns true at the first piece of real content (text, tool call, reasoning, refusal, audio) or at a
-    regular end without any: from then on nothing else may be tried. `is_done` says that the answer is whole and over,
-    `is_finished` that it is whole, though the provider may still say what it used, or nothing at all. `is_ending` says
-    that one of these holds or `failure` is set: until then nobody but the decoder needs to look at an event.
-    `left_out` counts events that could not be read: one is left out, a second one is a failure.
-    `events` counts those with content: what is known of the length of an answer that breaks off before its usage.
-    `failure` is set when the provider reported an error inside the stream or sent what cannot be read; nothing more
-    is to be fed then.
+    `has_content` turns true at the first real content (text, tool call, reasoning, refusal, audio) or at a regular end
+    without any. From then on no other candidate may be tried. `is_done` says that the answer is whole and over.
+    `is_finished` says that it is whole, though the provider may still send its usage, or nothing at all. `is_ending`
+    says that one of these holds or `failure` is set. Until then only the decoder needs to read an event. `left_out`
+    counts unreadable events: the first is left out, a second one is a failure. `events` counts those with content,
+    which measure the length of an answer that breaks off before its usage. `failure` is set when the provider reported
+    an error inside the stream or sent unreadable data. Nothing more may be fed then.
     """
 
     has_content: bool
@@ -72,15 +73,15 @@ class StreamDecoder(Protocol):
     events: int
 
     def feed(self, data: bytes) -> bytes:
-        """The part of the client's stream that `data` completes, possibly nothing."""
+        """Return the part of the client's stream that `data` completes, possibly nothing."""
         ...
 
     def close(self) -> bytes:
-        """The provider ended the stream. Returns what is still due; sets `failure` if the answer is not whole."""
+        """End the stream, as the provider did. Return the remaining bytes; set `failure` if the answer is not whole."""
         ...
 
     def error_event(self, failure: Failure, request_id: str) -> bytes:
-        """What ends the client's stream, in its dialect, when it cannot be completed."""
+        """Return the bytes that end the client's stream, in its dialect, if it cannot be completed."""
         ...
 
 
@@ -93,38 +94,39 @@ class Codec(Protocol):
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
     ) -> UpstreamRequest:
-        """The request for the provider. For a body that is passed on as it arrives, the request's body is empty.
-        `attempt_id` is told to the provider where it takes such an id, so that its bill can be held against ours.
+        """Return the request for the provider. For a body that is passed on as it arrives, the request's body is empty.
+        `attempt_id` is sent to a provider that accepts such an id, so that its bill can be compared with ours.
         `now_unix_s` is the time for a signature. Raises `Refusal` for a call that cannot be sent."""
         ...
 
     def is_answer(self, status: int) -> bool:
-        """Whether an answer with this status is no error."""
+        """Return whether an answer with this status is no error."""
         ...
 
     def form(self, call: Call, status: int, content_type: bytes) -> Form:
-        """How an answer that is no error is read. A stream may turn out to be no stream by its first byte."""
+        """Return the form of an answer that is no error. The first byte of a stream may show that it is not a
+        stream."""
         ...
 
     def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
-        """Read a whole answer that is no error. `as_stream` makes the stream of it that was asked for: there are
-        providers that do not stream."""
+        """Read a whole answer that is no error. `as_stream` makes the requested stream from it, since some providers do
+        not stream."""
         ...
 
     def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
-        """A decoder for one streamed answer, none of whose events may be longer."""
+        """Return a decoder for one streamed answer, with a limit on the length of an event."""
         ...
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:
-        """Whether the pieces of an answer tell how many tokens came of it so far."""
+        """Return whether the pieces of an answer show the number of its tokens so far."""
         ...
 
     def scan(self) -> AnswerScan:
-        """A scan of one answer that is passed on unread."""
+        """Return a scan of one answer that is passed on unread."""
         ...
 
     def usage_in(self, body: bytes) -> Usage | None:
-        """The usage that a whole answer tells though `decode` takes it for a failure."""
+        """Return the usage in a whole answer that `decode` takes for a failure."""
         ...
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
@@ -137,7 +139,7 @@ Auth = Callable[[Credential], bytes]
 
 
 def bearer(credential: Credential) -> bytes:
-    """The header line of a key as most providers take it; none for an empty key."""
+    """Return the header line of a key as most providers take it; none for an empty key."""
     secret = credential.reveal()
     return b"authorization: Bearer %b\r\n" % secret.encode() if secret else b""
 
@@ -146,20 +148,20 @@ _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_\-.~:@]+")
 
 
 def safe_segment(model: str) -> str:
-    """A model's name as a segment of a path. Raises `Refusal` for a name that could end the segment or climb out of it.
-    It is not escaped: something on the way might undo that."""
+    """Return a model's name as a segment of a path. Raises `Refusal` for a name that could end the segment or climb out
+    of it. The name is not escaped, since a server on the path might unescape it."""
     if not _SEGMENT.fullmatch(model):
         raise Refusal(Failure(failures.INVALID_REQUEST, f"the model {model!r} cannot stand in a path", param="model"))
     return model
 
 
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
-    """A kind of provider. `name` is its name in the configuration and of its file; `base_url` is `None` where the
-    configuration must give it; `key_env` is the usual environment variable of its key. `auth` makes the header lines of
-    a credential. `lister` asks for its models; it is `None` where a provider lists none. `quirks` makes of the
-    catalog's provider and of the configuration's `output_bound` whatever its codecs must know of an endpoint.
-    `default_output` is the longest answer to a request that states no bound, for operations where that is less than
-    the model can answer. `errors` are its own rules of who is at fault, over the shared ones."""
+    """A kind of provider. `name` is its name in the configuration and of its file. `base_url` is `None` if the
+    configuration must set it. `key_env` is the usual environment variable of its key. `auth` makes the header lines of
+    a credential. `lister` requests its models; it is `None` if a provider lists none. `quirks` makes the settings of
+    its codecs for an endpoint from the catalog's provider and the configuration's `output_bound`. `default_output` is
+    the longest answer to a request without a bound. It covers operations with a default below the model's maximum.
+    `errors` are its own rules of faults, before the shared ones."""
 
     name: str
     title: str

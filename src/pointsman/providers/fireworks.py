@@ -5,7 +5,7 @@ from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://docs.fireworks.ai/guides/inference-error-codes: 412 says that an account is suspended, mostly for its bill.
+# https://docs.fireworks.ai/guides/inference-error-codes: 412 means a suspended account, mostly for its bill.
 ERRORS = (
     rule(failures.BALANCE_EMPTY, 412),
     rule(failures.CREDENTIAL_REJECTED, 403, codes=("unauthorized", "forbidden")),

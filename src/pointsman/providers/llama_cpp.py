@@ -5,8 +5,8 @@ from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-common.cpp. Faults of a request that come as a
-# 500 say nothing of the server, and an operation that it was started without comes as a 501.
+# https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-common.cpp. A 500 for a fault of a request does
+# not concern the server. An operation that the server was started without returns a 501.
 ERRORS = (
     rule(
         failures.UPSTREAM_UNSUPPORTED,

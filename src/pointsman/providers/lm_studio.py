@@ -5,7 +5,7 @@ from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://lmstudio.ai/docs/developer/openai-compat. A path that it does not have may be told under status 200.
+# https://lmstudio.ai/docs/developer/openai-compat. The error for an unknown path may have status 200.
 ERRORS = (
     rule(failures.UPSTREAM_UNSUPPORTED, starts="unexpected endpoint or method", scope=Scope.OPERATION),
     rule(

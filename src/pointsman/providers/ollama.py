@@ -5,7 +5,7 @@ from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://docs.ollama.com/api/errors. Some versions say 500 of a prompt that is too long.
+# https://docs.ollama.com/api/errors. Some versions return 500 for a prompt that is too long.
 ERRORS = (
     rule(
         failures.UPSTREAM_UNSUPPORTED,

@@ -1,9 +1,9 @@
 """Any OpenAI-compatible server: OpenAI-compatible. https://platform.openai.com/docs/api-reference
 
-Nearly all of them read `max_tokens`, and some nothing else (Ollama, LM Studio, llama-cpp-python, older llama.cpp and
-vLLM). An answer whose bound is ignored may cost any amount, while the models that refuse `max_tokens`, OpenAI's own,
-say so. What a client states is not touched: it may well know what it speaks to. Its errors may be those of any server
-that people run themselves.
+Nearly all of them read `max_tokens`, and some only that (Ollama, LM Studio, llama-cpp-python, older llama.cpp and
+vLLM). If a server ignores the bound, an answer may cost any amount. The models that refuse `max_tokens`, OpenAI's own,
+report it. A bound set by the client is not changed, since the client may well know the server. Its errors may be those
+of any server that people run themselves.
 """
 
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, OLDER, PASSED_THROUGH, openai_compatible

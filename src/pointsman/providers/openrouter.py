@@ -4,9 +4,9 @@ from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://openrouter.ai/docs/api/reference/errors-and-debugging. A 403 says that a prompt was flagged, or that the limit
-# set for a key is used up. A 402 may mean that this request asks for more tokens than the credits are enough for, while
-# smaller ones still pass.
+# https://openrouter.ai/docs/api/reference/errors-and-debugging. A 403 means that a prompt was flagged, or that the
+# limit set for a key is used up. A 402 may mean that the credits do not cover the tokens of this request, while smaller
+# requests still pass.
 ERRORS = (
     rule(failures.UPSTREAM_TOO_LARGE, 402, says="can only afford|tokens limit exceeded"),
     rule(failures.UPSTREAM_TOO_LARGE, 400, codes=("token_limit_exceeded",)),

@@ -5,8 +5,8 @@ from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
 
-# https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: whether a model embeds or chats depends on how
-# it was started.
+# https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: the start options decide if a model embeds or
+# chats.
 ERRORS = (
     rule(
         failures.UPSTREAM_UNSUPPORTED,

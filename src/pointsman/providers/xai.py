@@ -4,8 +4,8 @@ from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://docs.x.ai/docs/key-information/debugging. A wrong key is told by a 400, and 403 is said of a key's rights and
-# of a prompt alike, under the same code: the words alone tell them apart.
+# https://docs.x.ai/docs/key-information/debugging. A wrong key causes a 400. A 403 concerns a key's rights or a prompt,
+# under the same code: the words alone tell them apart.
 ERRORS = (
     rule(failures.CREDENTIAL_REJECTED, 400, starts="incorrect api key provided"),
     rule(
