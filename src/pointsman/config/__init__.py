@@ -1,1 +1,1 @@
-"""From a YAML file to a snapshot: read, check everything at once, resolve secrets, compile; again when it changes."""
+"""Compiles a YAML file into a snapshot: reads it, reports all faults at once, resolves secrets; again on a change."""

@@ -1,4 +1,4 @@
-"""From where the gateway may be called, as the configuration says."""
+"""The access to the gateway that the configuration permits: proxies, host names and origins."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
 def compile_access(server: ServerSettings, findings: Findings) -> Access:
-    """Check addresses, names and origins; what is wrong is among the findings."""
+    """Check addresses, names and origins; faults are among the findings."""
     place: Location = ("server", "trusted_proxies")
     networks = []
     for number, text in enumerate(server.trusted_proxies):
@@ -32,7 +32,7 @@ def compile_access(server: ServerSettings, findings: Findings) -> Access:
 
 
 def compile_hosts(names: Sequence[str], place: Location, findings: Findings) -> frozenset[str]:
-    """Names without port, in lower case."""
+    """Return names without port, in lower case."""
     found = [name.lower().strip("[]").removesuffix(".") for name in names]
     for number, name in enumerate(found):
         if not _HOST.fullmatch(name):

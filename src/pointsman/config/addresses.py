@@ -1,4 +1,4 @@
-"""Addresses as people write them: where to listen, and where a provider is."""
+"""Addresses in the configuration: those to listen on, and those of providers."""
 
 import re
 from base64 import b64encode
@@ -52,7 +52,7 @@ def parse_listen(text: str) -> ListenAddress:
 
 
 def parse_base_url(text: str) -> tuple[Origin, str]:
-    """Origin and path, the path without a trailing slash. Raises `ValueError` with a message for the user."""
+    """Return origin and path, the path without a trailing slash. Raises `ValueError` with a message for the user."""
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
         raise ValueError("an address holds only ASCII characters and no spaces")
     origin, rest = _split_origin(text)
@@ -66,7 +66,7 @@ def parse_base_url(text: str) -> tuple[Origin, str]:
 
 
 def parse_proxy(text: str) -> tuple[Origin, str | None]:
-    """The origin of a proxy, and `user:password` where the address holds them. Raises `ValueError`."""
+    """Return the origin of a proxy, and `user:password` if the address has them. Raises `ValueError`."""
     scheme, separator, rest = text.partition("://")
     userinfo, at, place = rest.rpartition("@")
     origin, path = parse_base_url(f"{scheme}{separator}{place}")
@@ -78,7 +78,7 @@ def parse_proxy(text: str) -> tuple[Origin, str | None]:
 
 
 def basic_credentials(userinfo: str) -> str:
-    """The value of an authorization header for the `user:password` of an address."""
+    """Return the value of an authorization header for the `user:password` of an address."""
     return f"Basic {b64encode(unquote(userinfo).encode()).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""The model catalogs: the one of the package, a newer one in the data folder, and the lists of providers themselves."""
+"""The model catalogs: the one of the package, a newer one in the data folder, and the providers' own lists."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -27,7 +27,7 @@ class Lists(Struct, frozen=True):
 
 
 class CatalogInUse(Struct, frozen=True):
-    """A catalog with what adds to it. `problem` says why the data folder's own is not used."""
+    """A catalog with its additions. `problem` is the reason if the data folder's own is not used."""
 
     catalog: ModelCatalog
     lists: Lists = Lists()
@@ -35,19 +35,19 @@ class CatalogInUse(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Identifies all of it."""
+        """Identifies the catalog and its additions."""
         listed = msgspec.json.encode(self.lists.providers, order="sorted")
         return sha256(self.catalog.digest.encode() + listed).hexdigest()
 
 
 @lru_cache(maxsize=1)  # of one catalog, which no configuration changes
 def packaged() -> ModelCatalog:
-    """The catalog of this release."""
+    """Return the catalog of this release."""
     return ModelCatalog(files("pointsman.catalog").joinpath("models.json").read_bytes())
 
 
 def read_catalog(data_dir: Path | None) -> CatalogInUse:
-    """The newer of the release's catalog and that of the data folder, if it has a usable one."""
+    """Return the newer of the release's catalog and that of the data folder, if it has a usable one."""
     if data_dir is None:
         return CatalogInUse(packaged())
     folder = data_dir / FOLDER
@@ -64,7 +64,7 @@ def read_catalog(data_dir: Path | None) -> CatalogInUse:
 
 
 def files_of(data_dir: Path) -> frozenset[Path]:
-    """The files of the data folder that change the catalog in use."""
+    """Return the files of the data folder that change the catalog in use."""
     return frozenset({data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS})
 
 
@@ -74,8 +74,8 @@ def _read(path: Path, _mtime_ns: int, _size: int) -> ModelCatalog:
 
 
 def install(data_dir: Path, content: bytes) -> ModelCatalog:
-    """Put a catalog in force from the next look on, whole or not at all, and keep the one before it. Raises
-    `CatalogError` for one that is faulty in any place or older than what is in force, and `OSError`."""
+    """Install a catalog, whole or not at all, and keep the one before it. It is used from the next check on. Raises
+    `CatalogError` for one that is faulty or older than the one in use, and `OSError`."""
     catalog = ModelCatalog(content)
     catalog.validate()
     in_force = read_catalog(data_dir).catalog
@@ -90,8 +90,8 @@ def install(data_dir: Path, content: bytes) -> ModelCatalog:
 
 
 def revert(data_dir: Path) -> ModelCatalog:
-    """Go back to the catalog before the last `install`, or to the release's. Returns what is in force then. Raises
-    `OSError`; `FileNotFoundError` where nothing was installed."""
+    """Restore the catalog before the last `install`, or the release's. Return the one in use then. Raises `OSError`;
+    `FileNotFoundError` if none was installed."""
     folder = data_dir / FOLDER
     if (folder / PREVIOUS).exists():
         (folder / PREVIOUS).replace(folder / CURRENT)
@@ -101,14 +101,14 @@ def revert(data_dir: Path) -> ModelCatalog:
 
 
 def write_lists(data_dir: Path, lists: Lists) -> None:
-    """Keep what providers listed. Raises `OSError`."""
+    """Store the providers' lists. Raises `OSError`."""
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(folder / LISTS, msgspec.json.encode(lists))
 
 
 def _read_lists(path: Path) -> Lists:
-    """Whatever is wrong with it, it is only something that adds."""
+    """Read the lists. Faults are ignored, since lists only add to the catalog."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Lists)
     except (OSError, msgspec.DecodeError):
@@ -116,7 +116,7 @@ def _read_lists(path: Path) -> Lists:
 
 
 def by_name(catalog: ModelCatalog, provider: str, models: list[str]) -> dict[str, tuple[str, ...]]:
-    """A provider's own list by canonical names: the catalog's where it has one, else the provider's."""
+    """Return a provider's own list by canonical names: the catalog's if it has one, else the provider's."""
     found: dict[str, tuple[str, ...]] = {}
     for model in models[:MAX_LISTED]:
         name = catalog.name_of(key_of(provider, model)) or model

@@ -1,4 +1,4 @@
-"""From a document to a snapshot, or to everything that is wrong with it. Reads secrets, sends nothing."""
+"""Compiles a document into a snapshot, or into all its faults. Reads secrets, sends nothing."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from pointsman.domain.snapshots import Names, Snapshot
 
 
 class Checked(Struct, frozen=True):
-    """The outcome: `compiled` is `None` when `problems` has an error. `secret_files` were asked for in any case."""
+    """The outcome: `compiled` is `None` when `problems` has an error. `secret_files` are set in any case."""
 
     compiled: Compiled | None
     problems: tuple[Problem, ...]
@@ -33,7 +33,7 @@ class Checked(Struct, frozen=True):
 
 
 def compile_file(path: Path, environ: Mapping[str, str], *, reads_secrets: bool = True) -> Checked:
-    """Read and compile a configuration file. Its content and its absence raise nothing."""
+    """Read and compile a configuration file. Faulty content or a missing file raises nothing."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -52,7 +52,7 @@ def compile_document(
 ) -> Checked:
     """Compile a document. Its relative paths start at `folder`. `catalog` replaces the catalogs of the package and the
     data folder, and `directory` replaces the file of keys. Unless it `reads_secrets`, placeholders replace all secrets:
-    the outcome can be looked at, but not served. A document that lost faulty fields is compiled too, to find its other
+    the outcome can be inspected but not served. A document that lost faulty fields is compiled too, to find its other
     errors."""
     document = loaded.document
     if document is None:
@@ -74,7 +74,7 @@ def compile_document(
     directory = governed.directory
     said = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest]
     snapshot = Snapshot(
-        # It covers secrets, keys and the catalog, and gives no secret away.
+        # It covers secrets, keys and the catalog, but reveals no secret.
         digest=sha256(json.dumps([*said, directory.digest if directory is not None else None]).encode()).hexdigest(),
         endpoints=endpoints,
         models=models,

@@ -1,4 +1,4 @@
-"""The configuration of a gateway that was given none: every provider whose usual variable is set, and one key."""
+"""The configuration of a gateway without a file: every provider whose usual variable is set, and one key."""
 
 import json
 import secrets
@@ -27,16 +27,16 @@ governance:
 
 
 class Default(Struct, frozen=True):
-    """A configuration made up from the environment. `virtual_key` is the key clients present, where it was made now:
-    only its digest is kept, so it must be shown."""
+    """A configuration made from the environment. `virtual_key` is the key that clients present, if it is new: only its
+    digest is kept, so it must be shown."""
 
     document: Document
     virtual_key: str | None
 
 
 def default_document(environ: Mapping[str, str], kept: str | None = None) -> Default | Problem:
-    """Configure every known provider whose variable is set, and one virtual key: a new one, or the one whose SHA-256
-    was `kept`, as 64 hexadecimal digits. A problem when no variable is set."""
+    """Configure every known provider whose variable is set, and one virtual key. The key is new, or the one whose
+    SHA-256 was `kept`, as 64 hexadecimal digits. Return a problem if no variable is set."""
     variables = {provider.key_env: name for name, provider in sorted(PROVIDERS.items()) if provider.key_env is not None}
     found = {name: f"env.{variable}" for variable, name in variables.items() if environ.get(variable)}
     if not found:
@@ -48,7 +48,7 @@ def default_document(environ: Mapping[str, str], kept: str | None = None) -> Def
         return Problem("", message)
     providers: dict[str, object] = dict(found)
     if len(found) == 1:
-        # With a single provider a bare model name can mean nothing else.
+        # With a single provider, a bare model name is unambiguous.
         providers = {name: {"keys": {"default": value}, "serves": ["*"]} for name, value in found.items()}
     virtual_key = f"pm-{secrets.token_urlsafe(32)}" if kept is None else None
     digest = kept if virtual_key is None else sha256(virtual_key.encode()).hexdigest()

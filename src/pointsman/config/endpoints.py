@@ -1,4 +1,4 @@
-"""From `providers` to endpoints: dialect, address, keys, the way there."""
+"""Compiles `providers` into endpoints: dialect, address, keys, network."""
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ def compile_endpoints(
     findings: Findings,
     listen: ListenAddress | None,
 ) -> dict[str, Endpoint]:
-    """The endpoints that could be compiled, by name. The errors of the others are among the findings."""
+    """Return the valid endpoints, by name. The errors of the others are among the findings."""
     network = Network(connect_timeout_s=document.routing.timeouts.connect_s)
     network = compile_network(network, document.egress, ("egress",), references, findings)
     limits = LimitCompiler(findings)
@@ -42,7 +42,7 @@ def compile_endpoints(
 
 
 def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Findings) -> None:
-    """A gateway that is its own provider would ask itself until every connection is taken."""
+    """Reject a provider at the gateway's own address: it would call itself until every connection is taken."""
     origin = endpoint.origin
     if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
         message = f"the address of this provider, {origin}, is the gateway's own; change server.listen or base_url"
@@ -50,7 +50,7 @@ def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Fin
 
 
 class _EndpointCompiler(Struct, frozen=True, kw_only=True):
-    """The inputs for each provider. `network` is the global way out, `models` the catalog and its lists."""
+    """The inputs for each provider. `network` has the global egress settings, `models` the catalog and its lists."""
 
     network: Network
     references: References
@@ -59,7 +59,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     models: CatalogInUse
 
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
-        """The endpoint; `None` when it is not usable, which is then among the findings."""
+        """Return the endpoint, or `None` if it is not usable. The reason is then among the findings."""
         location: Location = ("providers", name)
         limits = self.limits.compile("provider", name, settings, location)
         record = self._record(name, settings, location)
@@ -98,7 +98,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
-        """The catalog's provider whose models these are: as stated, else that at the address, else the type's."""
+        """Return the catalog's provider of the models: the configured one, else the one at the address, else the
+        type's."""
         known = list(self.models.catalog.providers())
         if settings.catalog is not None:
             if settings.catalog and settings.catalog not in known:

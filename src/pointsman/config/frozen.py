@@ -1,12 +1,12 @@
-"""Frozen structs as bytes, for files of the gateway's own.
+"""Frozen structs as bytes, for the gateway's own files.
 
-The encoding is that of pickle: it keeps one object one object, such as the endpoint that many candidates share, and it
-takes any struct, also those that only one provider or strategy knows. Pickle by itself can run code and would write
-anything. Here a file can make structs and enum members of this package and no other objects. It is trusted like the
-configuration all the same, and has the same mode. Three kinds of values are named instead of written: secrets by their
-references, a catalog by its digest, time zones and paths as text.
+The encoding is that of pickle. It preserves shared objects, such as the endpoint of many candidates. It also takes any
+struct, including those that only one provider or strategy knows. Plain pickle can run code and would write anything.
+Here a file can make structs and enum members of this package and no other objects. It is trusted like the configuration
+all the same, and has the same mode. Three kinds of values are named instead of written: secrets by their references, a
+catalog by its digest, time zones and paths as text.
 
-The bytes begin with a digest of the fields of all structs in them, so structs that changed since are noticed.
+The bytes begin with a digest of the fields of all structs in them, so changes of structs are noticed.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""From `governance` to the table of virtual keys: those of the document, and those of a file of further keys."""
+"""Compiles `governance` into the table of virtual keys: those of the document, and those of a file of further keys."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from pointsman.domain.limits import Limit
 
 
 class Governed(Struct, frozen=True, kw_only=True):
-    """`own` are the keys of the document, and `keys` all keys. `owners` are teams and customers, such as
+    """The compiled keys. `own` are those of the document, and `keys` are all. `owners` are teams and customers, such as
     `team:research`. `shared_limits` are theirs, if there is a file of further keys."""
 
     own: Mapping[bytes, VirtualKey]

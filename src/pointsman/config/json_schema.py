@@ -8,7 +8,7 @@ from pointsman.routing.strategies import STRATEGIES
 
 
 def document_schema() -> dict[str, Any]:
-    """The schema, with the provider types and strategies of this version as closed lists."""
+    """Return the schema, with the provider types and strategies of this version as closed lists."""
     schema = Document.model_json_schema(mode="validation")
     definitions: dict[str, dict[str, Any]] = schema["$defs"]
     for definition in (schema, *definitions.values()):
@@ -22,7 +22,7 @@ def document_schema() -> dict[str, Any]:
 
 
 def _close_names(field: dict[str, Any]) -> None:
-    """A map by name takes no names outside the pattern."""
+    """Close a map by name to names outside the pattern."""
     if "patternProperties" in field:
         field["additionalProperties"] = False
 

@@ -1,4 +1,4 @@
-"""The configuration that a snapshot file keeps: as it was compiled, or compiled again from the document in it.
+"""The configuration in a snapshot file: as it was compiled, or compiled again from the document in it.
 
 The compiler is imported in the second case alone: workers do without it and its libraries.
 """
@@ -19,7 +19,7 @@ from pointsman.config.snapshot_file import (
 
 
 def read_or_compile(path: Path, environ: Mapping[str, str]) -> Compiled:
-    """The configuration in a snapshot file. Raises `SnapshotError`, and `OSError` where there is none."""
+    """Return the configuration in a snapshot file. Raises `SnapshotError`, and `OSError` if there is no file."""
     try:
         return read_snapshot(path, environ)
     except OutdatedError:
@@ -27,7 +27,7 @@ def read_or_compile(path: Path, environ: Mapping[str, str]) -> Compiled:
 
 
 def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
-    """Compile the document of a snapshot file, over the catalog and the secrets of now. Raises as above."""
+    """Compile the document of a snapshot file with the present catalog and secrets. Raises as above."""
     from pointsman.config.compile import compile_document  # noqa: PLC0415 -- see above
     from pointsman.config.load import load  # noqa: PLC0415
 
@@ -36,7 +36,7 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
     loaded, folder = load(accepted.content), Path(accepted.folder)
     checked = compile_document(loaded, folder, environ, directory=keys)
     if checked.compiled is None:
-        # It compiled when it was accepted. What has changed since may be the catalog in the data folder.
+        # It compiled when it was accepted. Since then the catalog in the data folder may have changed.
         checked = compile_document(loaded, folder, environ, catalog=CatalogInUse(packaged()), directory=keys)
     if checked.compiled is None:
         errors = (str(problem) for problem in checked.problems if problem.severity == "error")

@@ -1,8 +1,7 @@
-"""Very many virtual keys, in an SQLite file: opening it costs the same however many there are.
+"""Very many virtual keys, in an SQLite file: opening it takes the same time for any number of keys.
 
-A row holds the digest of a key, its name and the number of its policy. A policy is everything else that a key says;
-most keys share a few. It is kept as the virtual key that was compiled from it, without name, digest
-and shared limits.
+A row holds the digest of a key, its name and the number of its policy. A policy is the rest of a key's settings; most
+keys share a few. It is stored as the virtual key that was compiled from it, without name, digest and shared limits.
 """
 
 import sqlite3
@@ -18,7 +17,7 @@ from pointsman.config.frozen import freeze, thaw
 from pointsman.domain.identity import KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 
-MAX_HELD = 20_000  # keys that were used lately, and policies
+MAX_HELD = 20_000  # recently used keys, and policies
 
 _TABLES = """
     CREATE TABLE policies (number INTEGER PRIMARY KEY, key BLOB NOT NULL);
@@ -34,7 +33,7 @@ class DirectoryError(ValueError):
 
 
 class KeyRow(Struct, frozen=True):
-    """One value of a key. By its name a key is found as its current value, not as the previous one."""
+    """One value of a key. A search by name finds a key's current value, not its previous one."""
 
     digest: bytes
     name: str
@@ -43,7 +42,7 @@ class KeyRow(Struct, frozen=True):
 
 
 class KeyDirectory:
-    """Keys by digest and by name. `digest` identifies the whole."""
+    """Keys by digest and by name. `digest` identifies the whole directory."""
 
     def __init__(self, database: sqlite3.Connection, digest: str = "") -> None:
         self._database = database
@@ -51,7 +50,7 @@ class KeyDirectory:
 
     @classmethod
     def build(cls, rows: Iterable[KeyRow], policies: Iterable[VirtualKey]) -> "KeyDirectory":
-        """A directory in memory. Digests are unique, and so are the names of current values."""
+        """Build a directory in memory. Digests are unique, and so are the names of current values."""
         database = sqlite3.connect(":memory:", check_same_thread=False)
         database.executescript(_TABLES)
         database.executemany("INSERT INTO policies VALUES (?, ?)", enumerate(freeze(key)[0] for key in policies))
@@ -62,7 +61,7 @@ class KeyDirectory:
 
     @classmethod
     def open(cls, path: Path, digest: str) -> "KeyDirectory":
-        """A directory in a file, which may be deleted meanwhile. Raises `OSError` and `DirectoryError`."""
+        """Open a directory in a file, which may be deleted meanwhile. Raises `OSError` and `DirectoryError`."""
         with path.open("rb") as file:
             if file_digest(file, "sha256").hexdigest() != digest:
                 raise DirectoryError(f"{path} is damaged")
@@ -81,21 +80,21 @@ class KeyDirectory:
         return int(self._database.execute("SELECT count(*) FROM keys").fetchone()[0])
 
     def __iter__(self) -> Iterator[bytes]:
-        """The digests of all keys."""
+        """Iterate over the digests of all keys."""
         return (digest for (digest,) in self._database.execute("SELECT digest FROM keys"))
 
     def find(self, digest: bytes) -> KeyRow | None:
-        """The key with this digest."""
+        """Return the key with this digest."""
         found = self._database.execute("SELECT * FROM keys WHERE digest = ?", (digest,)).fetchone()
         return KeyRow(*found) if found is not None else None
 
     def named(self, name: str) -> KeyRow | None:
-        """The key with this name."""
+        """Return the key with this name."""
         found = self._database.execute("SELECT * FROM keys WHERE name = ? AND is_current", (name,)).fetchone()
         return KeyRow(*found) if found is not None else None
 
     def policy(self, number: int) -> VirtualKey:
-        """The policy with this number."""
+        """Return the policy with this number."""
         (data,) = self._database.execute("SELECT key FROM policies WHERE number = ?", (number,)).fetchone()
         policy: VirtualKey = thaw(data, _nothing)
         return policy
@@ -106,8 +105,8 @@ def _nothing(kind: str, name: str) -> object:
 
 
 class FileKeys(KeyTable):
-    """The keys of the configuration file, `own`, and those of a directory, which are made when they are used.
-    `shared` are the limits of teams and customers."""
+    """The keys of the configuration file, `own`, and those of a directory, which are made on use. `shared` are the
+    limits of teams and customers."""
 
     def __init__(self, own: Mapping[bytes, VirtualKey], directory: KeyDirectory, shared: Iterable[Limit]) -> None:
         self.directory = directory
@@ -120,7 +119,7 @@ class FileKeys(KeyTable):
         self._own_names = {key.name: key for key in own.values()}
 
     def get(self, digest: bytes, default: VirtualKey | None = None) -> VirtualKey | None:  # type: ignore[override]
-        """The key with this digest."""
+        """Return the key with this digest."""
         found = self.own.get(digest) or self._made.get(digest)
         if found is None:
             row = self.directory.find(digest)
@@ -139,7 +138,7 @@ class FileKeys(KeyTable):
         return self.get(row.digest) if row is not None else None
 
     def limit(self, counter: str) -> Limit | None:
-        """A limit of a key, or of its use of one provider, by the name of its counter."""
+        """Return a limit of a key, or of its use of one provider, by the name of its counter."""
         level, _, owner = counter.partition("|")[0].partition(":")
         key = self.named(owner.partition("/")[0]) if level in ("virtual_key", "entry") else None
         if key is None:

@@ -1,10 +1,10 @@
-"""The file of further virtual keys: one JSON object a line, for those who have many thousands.
+"""The file of further virtual keys: one JSON object a line, for many thousands of keys.
 
     {"name": "user-1", "value": "sha256:…", "team": "research", "budgets": [{"limit_usd": 5, "per": "day"}]}
 
 The fields are those of an entry of `governance.virtual_keys`, and `name`; `value` and `previous_value` are digests.
-Most keys differ in nothing but name and value; the rest, the policy, is checked once however many keys have it, by the
-code that checks the configuration.
+Most keys differ only in name and value. The rest, the policy, is checked once for all keys that share it, by the code
+that checks the configuration.
 """
 
 import re
@@ -45,7 +45,7 @@ class KeysFileError(Exception):
 
 
 def read_keys(path: Path, names: Collection[str], digests: Collection[bytes], compile_key: CompileKey) -> KeyDirectory:
-    """Read and check a file. `names` and `digests` are taken already. Raises `KeysFileError` and `OSError`."""
+    """Read and check a file. `names` and `digests` are already in use. Raises `KeysFileError` and `OSError`."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise KeysFileError([f"has {size} bytes; at most {MAX_BYTES} are read"], 0)
@@ -65,9 +65,9 @@ class _KeyRows:
         self.policies: list[VirtualKey] = []
         self.problems: list[str] = []
         self._taken_names, self._taken_digests = names, digests
-        self._names: dict[str, int] = {}  # on which line
+        self._names: dict[str, int] = {}  # by name: its line
         self._digests: dict[bytes, int] = {}
-        self._numbers: dict[bytes, int] = {}  # of policies, by what lines say
+        self._numbers: dict[bytes, int] = {}  # policy numbers by the other fields of a line
         self._compile_key = compile_key
         self._encode = msgspec.json.Encoder().encode
 

@@ -1,4 +1,4 @@
-"""From `budgets` and `rate_limits` to limits."""
+"""Compiles `budgets` and `rate_limits` into limits."""
 
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -12,7 +12,7 @@ NANO = 1_000_000_000
 
 
 def nano_dollars(usd: Decimal) -> int:
-    """Exact: the schema allows nine decimals."""
+    """Convert exactly: the schema allows nine decimals."""
     return int(usd * NANO)
 
 
@@ -25,7 +25,7 @@ class LimitCompiler:
         self._periods: dict[tuple[str, int, str], Period] = {}
 
     def compile(self, level: Level, name: str, settings: Limited, place: Location) -> tuple[Limit, ...]:
-        """The limits of one owner; of two for the same thing the second is an error."""
+        """Return the limits of one owner. The second of two for the same thing is an error."""
         owner = f"{level}:{name}"
         stated: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
             ("usd", nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))

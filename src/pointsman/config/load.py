@@ -1,4 +1,5 @@
-"""From bytes to a checked document: every error of form at once, each with its path, its line and a way out."""
+"""Turns bytes into a checked document. Reports all errors of form at once, each with its path, its line and a
+remedy."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,8 @@ from pointsman.config.source import Location, Source, SourceError, parse, stated
 class Loaded(Struct, frozen=True):
     """The readable part of a file. `problems` are the errors of form.
 
-    With such errors `document` is what is left without the faulty fields, so that the rest can be checked too; `None`
-    when nothing usable is left. `lost` is what was left out.
+    If there are such errors, `document` lacks the faulty fields, so that the rest can be checked too. It is `None` if
+    no usable part remains. `lost` lists the omitted places.
     """
 
     document: Document | None
@@ -33,7 +34,7 @@ class Loaded(Struct, frozen=True):
 
 
 def load(content: bytes) -> Loaded:
-    """Read the bytes of a configuration file. Never raises for what is in them."""
+    """Read the bytes of a configuration file. Never raises for their content."""
     try:
         source = parse(content)
     except SourceError as error:
@@ -54,7 +55,7 @@ def load(content: bytes) -> Loaded:
 
 
 def location_of(details: ErrorDetails) -> Location:
-    """The place of an error in the document."""
+    """Return the place of an error in the document."""
     location = tuple(part for part in details["loc"] if part != _HOURS and not str(part).startswith("literal["))
     return location[:-1] if location and location[-1] == "[key]" else location
 
@@ -64,8 +65,8 @@ def _to_the_point(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _is_of_other_form(details: ErrorDetails) -> bool:
-    """Where a field has two forms, text and a mapping, each says why it does not fit: only that of the form the value
-    has is to the point."""
+    """Return whether an error is about the other form of a field. If a field may be text or a mapping, each form
+    reports an error. Only that of the value's form is relevant."""
     location, value = details["loc"], details["input"]
     if not location or not (location[-1] == _HOURS or str(location[-1]).startswith("literal[")):
         return False
@@ -75,8 +76,8 @@ def _is_of_other_form(details: ErrorDetails) -> bool:
 def _without(
     data: Mapping[str, object], details: Sequence[ErrorDetails]
 ) -> tuple[Document | None, tuple[Location, ...]]:
-    """The document with these fields left out, where that makes one, and what was lost. What cannot be without a field
-    is left out with it, in its turn: so one faulty entry does not keep the others from being checked."""
+    """Omit these fields. Return the document, if it is valid without them, and the lost places. A part that requires an
+    omitted field is omitted in turn. So one faulty entry does not keep the others from being checked."""
     pruned: dict[str, Any] = deepcopy(dict(data))
     lost: dict[Location, None] = {}
     while True:
@@ -89,7 +90,7 @@ def _without(
             places.add(place)
             if item["type"] != "extra_forbidden":
                 lost[location] = None
-            if isinstance(place[-1], int):  # those behind it get other numbers
+            if isinstance(place[-1], int):  # later items get other numbers
                 last = max(index for index, part in enumerate(location) if isinstance(part, int))
                 lost[location[:last]] = None
         for place in sorted(places, key=_behind_first, reverse=True):
@@ -101,12 +102,12 @@ def _without(
 
 
 def _behind_first(place: Location) -> tuple[int, list[tuple[int, str]]]:
-    """Orders places such that, backwards, what is removed changes the way to none that follow."""
+    """Return a sort key. In descending order, no removal changes the path to a later one."""
     return len(place), [(part, "") if isinstance(part, int) else (0, part) for part in place]
 
 
 def _remove(data: dict[str, Any], place: Location) -> None:
-    """An entry that others refer to by its name stays, empty, as long as that will do."""
+    """Remove a field. An entry that others refer to by its name stays, empty, as long as that is valid."""
     node: Any = data
     for part in place[:-1]:
         node = node[part]
@@ -117,7 +118,8 @@ def _remove(data: dict[str, Any], place: Location) -> None:
 
 
 def explain(location: Location, details: ErrorDetails) -> str:
-    """The error in the words of this file format. Never repeats a value: it may be a secret in the wrong place."""
+    """Describe the error in the words of this file format. Never repeats a value: it may be a secret in the wrong
+    place."""
     if location == ("providers",) and details["type"] in ("missing", "too_short"):
         return "at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"
     match details["type"]:
@@ -160,7 +162,7 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "finite_number": "a finite number",
-    "is_instance_of": "a number",  # the only class that is asked for by name is `Decimal`
+    "is_instance_of": "a number",  # `Decimal` is the only class with such a check
 }
 
 _EXPONENT = re.compile(r"[-+]?[0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+")
@@ -174,7 +176,7 @@ _NAMING = {
 
 
 def _on_numbers(expected: str, value: object) -> str:
-    """How to write a number with an exponent, which YAML knows in one form only."""
+    """Explain how to write a number with an exponent, which YAML knows in one form only."""
     if expected == "a whole number":
         is_meant = isinstance(value, float) or (isinstance(value, str) and _EXPONENT.fullmatch(value))
         return "; write it out, without a point or an exponent" if is_meant else ""
@@ -211,7 +213,7 @@ def _unknown_field(location: Location) -> str:
 
 
 def _section_at(location: Location) -> type[Section] | None:
-    """The class that describes this place of the document."""
+    """Return the class that describes this place of the document."""
     kind: Any = Document
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -227,7 +229,7 @@ def _section_at(location: Location) -> type[Section] | None:
 
 
 def _plain(kind: Any) -> Any:
-    """Without `Annotated` and `| None`."""
+    """Return a type without `Annotated` and `| None`."""
     while True:
         origin = get_origin(kind)
         if origin is Annotated:

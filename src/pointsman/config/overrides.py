@@ -1,7 +1,7 @@
-"""Settings that the command line or the environment states; they take the place of the file's.
+"""Settings from the command line or the environment; they replace those of the file.
 
 `pointsman serve --listen` sets the variable, so that every process of the gateway, and the next one at a hand-over,
-reads the same. Where a container or a unit file starts the gateway, the variables serve as well.
+reads the same value. Containers and unit files can set the variables too.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _OPTIONS = {LISTEN: "--listen", CONSOLE_LISTEN: "--console"}
 
 
 def overridden(document: Document, environ: Mapping[str, str], findings: Findings) -> Document:
-    """The document with what the environment states instead. A relative `data_dir` starts at the working folder."""
+    """Return the document with the settings of the environment. A relative `data_dir` starts at the working folder."""
     changes: dict[str, object] = {}
     if listen := _address(environ, LISTEN, findings):
         changes["server"] = document.server.model_copy(update={"listen": listen})
@@ -30,7 +30,7 @@ def overridden(document: Document, environ: Mapping[str, str], findings: Finding
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """The data folder of a gateway without a configuration file: the same place wherever it is started."""
+    """Return the data folder of a gateway without a configuration file: the same for every working folder."""
     if stated := environ.get(DATA_DIR):
         return Path(stated).absolute()
     if state := environ.get("XDG_STATE_HOME"):

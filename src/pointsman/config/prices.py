@@ -1,4 +1,4 @@
-"""From `pricing` to prices."""
+"""Compiles `pricing` into prices."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -15,7 +15,7 @@ from pointsman.domain.snapshots import PriceOverride, Pricing
 def compile_pricing(
     document: Document, catalog: Catalog, findings: Findings, keys: Mapping[bytes, VirtualKey]
 ) -> Pricing:
-    """Compile the prices, over a catalog. `keys` has the virtual keys, also those that the document does not have."""
+    """Compile the prices, over a catalog. `keys` has the virtual keys, including those outside the document."""
     overrides: list[PriceOverride] = []
     for index, settings in enumerate(document.pricing.overrides):
         place: Location = ("pricing", "overrides", index)
@@ -94,5 +94,5 @@ def _rates(settings: PriceSettings) -> Rates:
 
 
 def _pico(usd_per_million: Decimal | None) -> int | None:
-    """Pico-dollars per token: a dollar per million tokens is a million of them."""
+    """Convert to pico-dollars per token: one dollar per million tokens is a million pico-dollars."""
     return int(usd_per_million * 1_000_000) if usd_per_million is not None else None

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pointsman.config.source import Location, Source
 
-# An error keeps the configuration from being used; a warning is worth a change; a note explains.
+# An error makes the configuration unusable; a warning deserves a change; a note explains.
 Severity = Literal["error", "warning", "note"]
 
 
@@ -26,7 +26,7 @@ class Problem(Struct, frozen=True):
 
 
 class Findings:
-    """Collects problems by location in the document and gives them their place in the file."""
+    """Collects problems by location in the document and adds their place in the file."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -50,8 +50,8 @@ class Findings:
         return any(problem.severity == "error" for _, problem in self._found)
 
     def forget(self, lost: Iterable[Location]) -> None:
-        """Drop what may only follow from what was left out of the document: what was found inside it, and of the places
-        around it as such. Advice is dropped altogether: it is about the whole."""
+        """Drop problems that may only follow from omitted parts of the document. Those are problems inside such a part,
+        and those of the places around it. Warnings and notes are all dropped, since they concern the whole."""
         gone = tuple(lost)
         if gone:
             self._found = [
@@ -62,21 +62,21 @@ class Findings:
             ]
 
     def errors(self) -> list[Problem]:
-        """The errors alone, in the order of the file."""
+        """Return the errors alone, in the order of the file."""
         return [problem for problem in self.in_order() if problem.severity == "error"]
 
     def in_order(self) -> tuple[Problem, ...]:
-        """All problems in the order of the file."""
+        """Return all problems in the order of the file."""
         return in_order(problem for _, problem in self._found)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Sorted by line; those of the file as a whole come first."""
+    """Sort problems by line; those of the file as a whole come first."""
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
 def render(problems: Iterable[Problem], file: str) -> list[str]:
-    """A line for each problem, as compilers write them, so that editors can jump to it."""
+    """Return a line for each problem in the format of compilers, so that editors can jump to it."""
     return [
         f"{file}{'' if problem.line is None else f':{problem.line}'}: {problem.severity}: {problem}"
         for problem in problems
@@ -84,14 +84,14 @@ def render(problems: Iterable[Problem], file: str) -> list[str]:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """`"; did you mean 'weight'?"`, or nothing where no valid name is near."""
+    """Return `"; did you mean 'weight'?"`, or an empty text if no valid name is near."""
     by_folded = {candidate.lower(): candidate for candidate in valid}
     close = get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Names for a message, cut short where there are many."""
+    """Return names for a message, cut short if there are many."""
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return (", ".join(ordered[:limit]) + more) or "none"

@@ -1,4 +1,4 @@
-"""From `server`, `console`, `store`, `journal`, `logging` and `egress` to the settings of the processes."""
+"""Compiles `server`, `console`, `store`, `journal`, `logging` and `egress` into the settings of the processes."""
 
 import ssl
 from pathlib import Path
@@ -20,7 +20,7 @@ from pointsman.transport.tls import client_context, describe
 
 
 def compile_settings(document: Document, folder: Path, references: References, findings: Findings) -> Settings | None:
-    """Read addresses and paths; `None` when one of them is wrong, which is then among the findings."""
+    """Read addresses and paths. Return `None` if one of them is wrong; the error is then among the findings."""
     server = document.server
     listen = _listen(server.listen, ("server", "listen"), findings)
     console = _listen(document.console.listen, ("console", "listen"), findings)
@@ -120,7 +120,7 @@ def _server_tls(settings: TlsSettings, folder: Path, references: References, fin
 def compile_network(
     base: Network, egress: EgressSettings, location: Location, references: References, findings: Findings
 ) -> Network:
-    """`base` with the fields that `egress` states."""
+    """Return `base` with the fields that `egress` sets."""
     network = base
     if egress.connections is not None:
         network = replace(network, max_connections=egress.connections)

@@ -1,4 +1,4 @@
-"""From `models` to public models: every name resolved to the providers that serve it, once, by the code that routes."""
+"""Compiles `models` into public models. The routing code resolves every name to the providers that serve it, once."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -16,7 +16,7 @@ from pointsman.routing.names import find, siblings
 
 
 def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
-    """The defaults of every public name."""
+    """Return the defaults of every public name."""
     return Routing(
         strategy=compile_strategy(settings.strategy, ("routing", "strategy"), findings) or Routing().strategy,
         max_attempts=settings.max_attempts,
@@ -38,8 +38,8 @@ def compile_models(document: Document, names: Names, routing: Routing, findings:
 
 
 class _ModelCompiler:
-    """Compiles public names against the endpoints that could be compiled, which may be fewer than are configured.
-    `names` has these and the catalog."""
+    """Compiles public names against the valid endpoints, which may be fewer than the configured ones. `names` has these
+    and the catalog."""
 
     def __init__(self, document: Document, names: Names, routing: Routing, findings: Findings) -> None:
         self._document = document
@@ -68,7 +68,7 @@ class _ModelCompiler:
         return PublicModel(name=name, targets=tuple(targets), fallbacks=others, strategy=strategy, routing=routing)
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
-        """Lay the settings of a name over those of `routing`. Return `None` if it has none."""
+        """Merge the settings of a name into those of `routing`. Return `None` if it has none."""
         base = self._routing
         timeouts = replace(base.timeouts, **settings.timeouts.model_dump(exclude_none=True))
         own = settings.failover.model_dump(exclude_none=True)
@@ -82,7 +82,7 @@ class _ModelCompiler:
         return routing if routing != base else None
 
     def _note_siblings(self) -> None:
-        """Say what has become of `routing.siblings` to those who relied on it for their public names."""
+        """Warn of a `routing.siblings` that no longer applies to public names."""
         routing = self._document.routing
         if "siblings" not in routing.model_fields_set or not routing.siblings:
             return
@@ -104,7 +104,7 @@ class _ModelCompiler:
             for item in found:
                 if any(item.id == other.id for other in targets):
                     self._findings.warning((*place, "model"), f"{item.id} is a target of this name already")
-                # A bare name that several providers serve keeps the share that was written for it.
+                # The providers of a bare name split its configured weight.
                 weight, times = target.weight / len(found), target.timeouts
                 targets.append(
                     replace(
@@ -159,7 +159,7 @@ class _ModelCompiler:
         return ()
 
     def _served(self) -> list[str]:
-        """Canonical names of what the configured providers have by the catalog."""
+        """Return canonical names of the configured providers' models in the catalog."""
         catalog = self._names.catalog
         found: dict[str, None] = {}
         for endpoint in self._endpoints.values():
@@ -170,7 +170,7 @@ class _ModelCompiler:
         return list(found)
 
     def _check_known(self, item: Candidate, location: Location) -> None:
-        """A model the catalog does not know at a provider it knows well is most likely misspelt."""
+        """Report a model that the catalog does not have at a provider it knows well: it is most likely misspelt."""
         endpoint, catalog = item.endpoint, self._names.catalog
         settings = self._document.providers.get(endpoint.name)
         if settings is None or settings.base_url is not None or settings.serves or not endpoint.catalog:
@@ -188,7 +188,7 @@ class _ModelCompiler:
             (self._findings.warning if guess else self._findings.note)(location, message)
 
     def _note_hidden(self, name: str, used: set[str], location: Location) -> None:
-        """A bare name that a provider serves means something else once it is a public name."""
+        """Warn if a public name hides a bare name that a provider serves."""
         hidden = [
             endpoint.name
             for endpoint in self._endpoints.values()
@@ -200,7 +200,7 @@ class _ModelCompiler:
 
 
 def _note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, Endpoint], findings: Findings) -> None:
-    """Keys whose patterns match nothing that the configuration names for their provider."""
+    """Note keys whose patterns match none of the configured models of their provider."""
     named: dict[str, set[str]] = {}
     for model in models.values():
         for item in (*model.targets, *model.fallbacks):

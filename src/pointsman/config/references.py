@@ -1,4 +1,4 @@
-"""Secrets: the file holds only where they are, `env.NAME` or `file:PATH`. No message ever shows a value."""
+"""Secrets: the file holds only references to them, `env.NAME` or `file:PATH`. No message ever shows a value."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from pointsman.domain.origin import Secret
 
 MAX_SECRET_BYTES = 64 * 1024
 
-# Forms of a secret that is made from a reference, or needs none: an address without a password, and the authorization
-# that is made from the address of a proxy.
+# Secrets made from a reference, or without one: an address without a password, and the authorization from the address
+# of a proxy.
 LITERAL = "literal:"
 PROXY = "proxy:"
 
@@ -26,9 +26,9 @@ class BadReference(Exception):  # noqa: N818 -- a finding about the file, not an
 class References:
     """Resolves references against an environment and the folder of the configuration file.
 
-    `files` are the secret files that were asked for, found or not: a change of one is a change of the configuration.
-    `digests` holds the SHA-256 of every secret found, by its reference. Unless it `reads_secrets`, every well-formed
-    reference leads to a placeholder, and no secret, certificate or private file is looked for.
+    `files` are the secret files in use, found or not: a change of one is a change of the configuration. `digests` holds
+    the SHA-256 of every secret found, by its reference. Unless it `reads_secrets`, every well-formed reference leads to
+    a placeholder, and no secret, certificate or private file is read.
     """
 
     def __init__(self, environ: Mapping[str, str], folder: Path, *, reads_secrets: bool = True) -> None:
@@ -39,11 +39,11 @@ class References:
         self.digests: dict[str, str] = {}
 
     def path(self, text: str) -> str:
-        """A file named in the configuration; relative ones start at the configuration file."""
+        """Return the path of a file in the configuration; relative ones start at the configuration file."""
         return str(self._folder / text)
 
     def resolve(self, reference: str) -> Secret:
-        """The secret behind `env.NAME` or `file:PATH`. Raises `BadReference`."""
+        """Return the secret behind `env.NAME` or `file:PATH`. Raises `BadReference`."""
         if reference.startswith("env."):
             return self._found(reference, self._from_environment(reference))
         if reference.startswith("file:"):
@@ -53,7 +53,7 @@ class References:
         raise BadReference("secrets are not written into this file; use env.NAME or file:PATH")
 
     def restore(self, reference: str) -> Secret:
-        """The secret with the `reference` of another one. Raises `BadReference`."""
+        """Return the secret with the `reference` of another one. Raises `BadReference`."""
         if reference.startswith(LITERAL):
             return Secret(reference.removeprefix(LITERAL), reference)
         if not reference.startswith(PROXY):
@@ -98,7 +98,7 @@ class References:
 
 
 def _placeholder(reference: str) -> str:
-    """A stand-in for a secret, another one for each reference and long enough for a virtual key."""
+    """Return a stand-in for a secret, unique for each reference and long enough for a virtual key."""
     return f"placeholder-{sha256(reference.encode()).hexdigest()}"
 
 

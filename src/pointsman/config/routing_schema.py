@@ -1,4 +1,4 @@
-"""The part of the configuration file that says how requests are routed: public names and defaults."""
+"""The routing part of the configuration file: public names and defaults."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -111,7 +111,7 @@ class ModelSettings(Section):
 
 
 def expand_model(value: object) -> object:
-    """The short forms of a public name."""
+    """Expand the short forms of a public name."""
     if isinstance(value, str):
         return {"strategy": "priority", "targets": [value]}
     return {"strategy": "priority", "targets": value} if isinstance(value, list) else value

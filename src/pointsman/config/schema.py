@@ -1,7 +1,7 @@
 """The configuration file as types. The JSON Schema and the reference page are generated from here.
 
 Every class lists, in `PLANNED`, fields that the configuration contract has but this version does not act on. They are
-refused with a message of their own: a field that is read and changes nothing would be a lie.
+rejected with a message of their own, since a field without effect would mislead.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ from pointsman.domain.snapshots import KEY_HEADERS
 
 
 def _exact(value: object) -> object:
-    """A number as it was written: through text, never through the binary fraction it was read as."""
+    """Return a number as it was written: through text, never through the binary fraction that YAML read."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     try:

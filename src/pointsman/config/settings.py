@@ -1,4 +1,4 @@
-"""The settings of the processes: where they listen, what they write. A change takes effect at a restart."""
+"""The settings of the processes: their addresses and their output. A change takes effect at a restart."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:
-    """The fields of the file that a reload cannot put into force, because they differ and need a restart."""
+    """Return the fields of the file that a reload cannot put into force, because they differ and need a restart."""
     names = {"listen": "server.listen", "console": "console.listen", "tls": "server.tls", "limits": "server.limits"}
     names |= {"drain_s": "server.drain_s", "log_file": "logging.file", "log_level": "logging.level"}
     names |= {"workers": "server.workers", "max_stale_s": "governance.max_stale_s", "store_url": "store.url"}

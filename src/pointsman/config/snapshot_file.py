@@ -1,11 +1,11 @@
-"""The configuration in force on disk: what control accepted last, for workers to start from and to swap to.
+"""The configuration in force on disk: the last one that control accepted, for workers to start from and to swap to.
 
 The file holds the compiled configuration as frozen structs, behind a checksum, and beside them the document they were
 compiled from. It has no secrets, only the references `env.NAME` and `file:PATH` of the document: each reader resolves
 them again. It has digests of virtual keys. A directory of further keys is a file of its own beside it, named by its
 digest, which all processes open.
 
-The compiled part is for the version that wrote it, over the catalog and the secrets of that time. In any other case the
+The compiled part is valid for the version that wrote it, with the same catalog and secrets. In any other case the
 document is compiled again, see `kept`.
 """
 
@@ -29,12 +29,12 @@ from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
 
-FORMAT = 2  # 1 had the document alone
+FORMAT = 2  # format 1 had the document alone
 _MAGIC = b"PMSNAP\r\n"
 
 
 class SnapshotError(ValueError):
-    """A snapshot that cannot be used. The message says which and why."""
+    """A snapshot that cannot be used. The message names it and the reason."""
 
 
 class OutdatedError(SnapshotError):
@@ -68,7 +68,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 def write_snapshot(path: Path, compiled: Compiled) -> None:
-    """Put it in place, whole or not at all. Raises `OSError`."""
+    """Write the snapshot, whole or not at all. Raises `OSError`."""
     snapshot, table, keys = compiled.snapshot, compiled.snapshot.virtual_keys, None
     if isinstance(table, FileKeys):
         snapshot, keys = replace(snapshot, virtual_keys=table.own), table.directory
@@ -87,14 +87,14 @@ def write_snapshot(path: Path, compiled: Compiled) -> None:
         write_whole(directory, keys.data)
     body = msgspec.msgpack.encode(accepted)
     write_whole(path, _MAGIC + FORMAT.to_bytes(4, "little") + sha256(body).digest() + body)
-    for old in path.parent.glob(f"{path.name}-keys-*"):  # who has one open keeps it until it lets go
+    for old in path.parent.glob(f"{path.name}-keys-*"):  # processes that have it open keep it until they close it
         if old != directory:
             old.unlink(missing_ok=True)
 
 
 def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
-    """Read it. Raises `SnapshotError`, `OutdatedError` where its document has to be compiled again, and `OSError`
-    where there is none."""
+    """Read a snapshot. Raises `SnapshotError`, `OutdatedError` if its document has to be compiled again, and `OSError`
+    if there is no file."""
     accepted = read_accepted(path)
     if accepted.version != __version__:
         raise OutdatedError(f"{path} was written by version {accepted.version or 'of old'}")
@@ -128,7 +128,7 @@ def _catalog(digest: str, data_dir: Path) -> ModelCatalog:
 
 
 def read_keys(path: Path, accepted: Accepted) -> KeyDirectory | None:
-    """The directory of further keys, where there is one. Raises `SnapshotError` and `OSError`."""
+    """Return the directory of further keys, if there is one. Raises `SnapshotError` and `OSError`."""
     directory = _directory(path, accepted)
     if directory is None or accepted.keys is None:
         return None
@@ -143,13 +143,13 @@ def _directory(path: Path, accepted: Accepted) -> Path | None:
 
 
 def _identify(secrets: Mapping[str, Secret]) -> str:
-    """Tells whether secrets changed, without giving any away."""
+    """Return a digest that changes with the secrets and reveals none."""
     each = sorted((name, sha256(one.reveal().encode()).hexdigest()) for name, one in secrets.items())
     return sha256(json.dumps(each).encode()).hexdigest()
 
 
 def read_accepted(path: Path) -> Accepted:
-    """Read it as it was accepted. Raises `SnapshotError`, and `OSError` where there is none."""
+    """Read a snapshot as it was accepted. Raises `SnapshotError`, and `OSError` if there is no file."""
     data = path.read_bytes()
     head = len(_MAGIC) + 4
     if data[: len(_MAGIC)] != _MAGIC:

@@ -1,7 +1,7 @@
-"""The YAML text: plain data, and the line on which each part of it stands.
+"""The YAML text: plain data, and the line of each part of it.
 
-A configuration may come from someone who means harm, or from a broken template. So the text is bounded in size, in
-depth and in the number of values its aliases expand to, and a key that stands twice is refused rather than overwritten.
+A configuration may come from an attacker or from a broken template. So the text is bounded in size, in depth and in the
+number of values its aliases expand to. A duplicate key is rejected rather than overwritten.
 """
 
 import re
@@ -33,8 +33,8 @@ class SourceError(Exception):
 
 
 class Source:
-    """A parsed text: `data` is what it says, `place` where it says it. `repeated` are the keys that stand a second
-    time, which are left out."""
+    """A parsed text: `data` is its content, and `place` finds positions in it. `repeated` are the duplicate keys, which
+    are omitted from the data."""
 
     def __init__(
         self, data: Mapping[str, object], lines: Mapping[Location, int], repeated: Sequence[SourceError] = ()
@@ -44,18 +44,18 @@ class Source:
         self._lines = lines
 
     def place(self, location: Location) -> tuple[str, int | None]:
-        """The path of `location` as the file has it, and its line.
+        """Return the path of `location` as the file has it, and its line.
 
-        A location names the full form of the document. Where the file uses a shorthand, the path ends, or leaves a
-        level out, as the shorthand does.
+        A location names the full form of the document. If the file uses a shorthand, the path ends, or omits a level,
+        as the shorthand does.
         """
         found, absent = stated(self.data, location)
         return _render((*found, *absent)), self._lines.get(found)
 
 
 def stated(data: object, location: Location) -> tuple[Location, Location]:
-    """The place of the data as it is written, or what is nearest around it; and the part of the location behind that,
-    where a mapping has no such field."""
+    """Return the place of the data as written, or the nearest place around it. Also return the rest of the location, if
+    a mapping lacks that field."""
     node, found = data, list[str | int]()
     for index, part in enumerate(location):
         if isinstance(node, list):
@@ -126,7 +126,7 @@ def _decode(content: bytes) -> str:
 
 
 def _check_shape(text: str) -> None:
-    """Bound the depth before anything recursive sees the text, and refuse a second document."""
+    """Bound the depth before any recursive code sees the text, and reject a second document."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -235,7 +235,7 @@ class _Builder:
 
 
 def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:
-    """The mappings that `<<` brings in, the one that wins last."""
+    """Return the mappings that `<<` merges, in ascending order of precedence."""
     merged: list[yaml.MappingNode] = []
     for key_node, value_node in node.value:
         if key_node.tag != _MERGE:

@@ -1,4 +1,4 @@
-"""Strategies as the configuration states them: a name, or a mapping with the name and the settings of that strategy."""
+"""Strategies in the configuration: a name, or a mapping with the name and the settings of that strategy."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -35,7 +35,7 @@ def compile_strategy(
     findings: Findings,
     kinds: Mapping[str, StrategyKind] = STRATEGIES,
 ) -> Strategy | None:
-    """Check a strategy and its settings by the schema that the strategy itself has."""
+    """Check a strategy and its settings by the strategy's own schema."""
     if stated is None:
         return None
     kind, settings = kinds.get(stated.name), stated.model_extra or {}

@@ -15,8 +15,8 @@ _LATER = ("batch", "other")
 
 
 def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
-    """Warn of models that have no price though a budget applies, and of what is billed when it is done. `keys` are
-    those that the document itself names: there may be very many in a file of keys."""
+    """Warn of models without a price under a budget, and of calls that are billed on completion. `keys` are those in
+    the document itself: a file of keys may have very many."""
     budgeted = [
         key
         for key in keys.values()
@@ -35,8 +35,8 @@ def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings
 
 
 def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -> None:
-    """Once for all keys and providers: `is_held` says that some key has a budget. A call that makes a batch names no
-    model, so a price for it is one of `provider/` or of a pattern that includes that."""
+    """Warn once for all keys and providers: `is_held` is true if some key has a budget. A call that makes a batch names
+    no model. So a price for it is one of `provider/` or of a pattern that includes that."""
     priced = [one.model for one in snapshot.pricing.overrides if one.price is not None and one.price.is_by_request]
     names = [
         endpoint.name

@@ -1,4 +1,4 @@
-"""From `governance` to the table of virtual keys, which holds digests of their values only."""
+"""Compiles `governance` into the table of virtual keys, which holds only digests of their values."""
 
 import re
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ class KeyCompiler:
         self._findings = findings
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
-        """Virtual keys by the SHA-256 of their value."""
+        """Return virtual keys by the SHA-256 of their value."""
         self._compile_owners()
         keys: dict[bytes, VirtualKey] = {}
         for name, settings in self._governance.virtual_keys.items():
             place: Location = ("governance", "virtual_keys", name)
             digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
-            key = self._key(name, digest or b"", settings, place, now_unix_s)  # also for what is wrong with the rest
+            key = self._key(name, digest or b"", settings, place, now_unix_s)  # also to find other faults of the key
             self._add(keys, digest, key, (*place, "value"))
             if settings.previous_value is not None:
                 where = (*place, "previous_value")
@@ -63,13 +63,13 @@ class KeyCompiler:
             keys[digest] = key
 
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
-        """One key that stands elsewhere. `compile_all` comes first."""
+        """Compile one key from outside the document. `compile_all` comes first."""
         other = KeyCompiler(self._document, self._references, findings)
         other._of_customer, other._of_team = self._of_customer, self._of_team
         return other._key(name, digest, settings, (), 0.0)
 
     def shared_limits(self) -> tuple[Limit, ...]:
-        """Those of teams and customers."""
+        """The limits of teams and customers."""
         return tuple(limit for limits in (*self._of_team.values(), *self._of_customer.values()) for limit in limits)
 
     def _compile_owners(self) -> None:
@@ -190,7 +190,7 @@ def _digest(value: str, place: Location, references: References, findings: Findi
 
 
 def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> tuple[str, ...]:
-    """Header names in lower case, in the order they are looked at."""
+    """Return header names in lower case, in the order of lookup."""
     names: list[str] = []
     for index, header in enumerate(governance.key_headers):
         name = header.lower()
@@ -204,7 +204,7 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
 
 
 def check_access(governance: GovernanceSettings, listen: ListenAddress | None, findings: Findings) -> None:
-    """Open mode is for this machine alone, and closed mode needs a key that opens it."""
+    """Check that open mode is for this machine alone, and that closed mode has a key that opens it."""
     if governance.require_key:
         if not governance.virtual_keys and governance.keys_file is None:
             message = (

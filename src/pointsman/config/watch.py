@@ -1,8 +1,8 @@
-"""Reloads the configuration when its file, or a secret it refers to, changes on disk; and when told to.
+"""Reloads the configuration on request, or when its file, or a secret it refers to, changes on disk.
 
-What is watched are folders, since editors and Kubernetes replace files by renaming rather than by writing. What
-decides is the content: an event without a change of content is nothing. A slow check that depends on no event covers
-what notification cannot see, such as network file systems and a link to the folder that now leads elsewhere.
+The watcher watches folders, since editors and Kubernetes replace files by renaming rather than by writing. Only the
+content counts: an event without a change of content has no effect. A slow check without events covers the gaps of
+notification, such as network file systems and a link to the folder with a new target.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from pointsman.config.snapshot_file import Compiled
 
 POLL_S = 5.0
 QUIET_MS = 100  # a burst of writes counts as one change once it has been quiet for this long
-MAX_QUIET_MS = 500  # and at the latest after this long, where something in the folder never is quiet
+MAX_QUIET_MS = 500  # and at the latest after this long, if the folder is never quiet
 
 
 class ConfigWatcher:
     """Watches the file that `current` was compiled from.
 
-    `on_compiled` is told each new valid configuration with its warnings, `on_problems` why one was not taken: the
-    old one stays in force. When the old one is put back on disk after that, `on_compiled` is told too: nothing is
-    refused any more. Both are called on the event loop.
+    `on_compiled` gets each new valid configuration with its warnings. `on_problems` gets the reasons if one was
+    rejected: the old one stays in force. If the old one is then put back on disk, `on_compiled` gets it too, since the
+    rejection is over. Both are called on the event loop.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ConfigWatcher:
         self._poll_s = poll_s
         self._secret_files = current.secret_files
         self._seen: bytes | None = None
-        self._is_refused = False  # what was on disk when it was last looked at
+        self._is_refused = False  # true if the file was rejected at the last check
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
@@ -56,13 +56,13 @@ class ConfigWatcher:
             tasks.create_task(self._listen())
 
     async def _poll(self) -> None:
-        """Look at the content now and then. No event delays this: a log in the same folder raises many a second."""
+        """Check the content periodically. No event delays this: a log in the same folder raises many a second."""
         while True:
             await self._reload_if_changed()
             await asyncio.sleep(self._poll_s)
 
     async def _listen(self) -> None:
-        """Look at the content when the kernel reports a change."""
+        """Check the content when the kernel reports a change."""
         while True:
             folders = self._folders()
             try:
@@ -103,12 +103,13 @@ class ConfigWatcher:
         )
 
     async def _compile_if_changed(self) -> Checked | None:
-        """Compile what is on disk, again if that names other secret files; `None` if nothing changed."""
+        """Compile the content on disk, and again if it names other secret files. Return `None` if there is no
+        change."""
         checked = None
         while (seen := await asyncio.to_thread(self._fingerprint)) != self._seen:
             self._seen = seen
             checked = await asyncio.to_thread(compile_file, self._path, self._environ)
-            # A file with errors still tells which secrets it names; one that cannot be read tells nothing.
+            # A file with errors still tells which secrets it names; an unreadable one does not.
             if checked.compiled is not None or checked.secret_files:
                 self._secret_files = checked.secret_files
         return checked
@@ -125,13 +126,14 @@ class ConfigWatcher:
         return [self._path, *sorted(self._secret_files)]
 
     def _folders(self) -> set[Path]:
-        """The folders of the files, and of what they are links to."""
+        """Return the folders of the files and of their link targets."""
         folders = {file.absolute().parent for file in self._files()}
         folders |= {file.resolve().parent for file in self._files()}
         return {folder for folder in folders if folder.is_dir()}
 
     def _concerns(self, _: Change, changed: str) -> bool:
-        """Tell whether an event may be about one of the files: by name, or by the links Kubernetes swaps (`..data`)."""
+        """Return whether an event may be about one of the files: by name, or by the links Kubernetes swaps
+        (`..data`)."""
         name = Path(changed).name
         return name.startswith("..") or any(name in (file.name, file.resolve().name) for file in self._files())
 

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, whatever happens while it is written."""
+"""Writes a file whole or not at all, even if the write is interrupted."""
 
 import os
 from mmap import mmap
@@ -6,8 +6,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes | mmap) -> None:
-    """Put a file in place of whatever was there, readable by its owner alone, and have the disk keep it. Raises
-    `OSError`."""
+    """Replace a file durably, readable by its owner alone. Raises `OSError`."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
