@@ -1,4 +1,4 @@
-"""What is counted and written when a request is over."""
+"""Counts and records finished requests and attempts."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,14 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 _NANO = 1_000_000_000
-MAX_SERVED = 1000  # models that nobody lists and a provider served all the same: each has some forty series
+MAX_SERVED = 1000  # unlisted models that a provider served: each has some forty series
 
 Knows = Callable[[str, str], bool]
-"""Whether the configuration or the catalog knows a model of a provider."""
+"""Returns whether the configuration or the catalog knows a model of a provider."""
 
 
 class _Target(Struct, kw_only=True):
-    """The series of one provider and model, looked up once, and the labels they have."""
+    """The series of one provider and model, looked up once, with their labels."""
 
     provider: str
     model: str
@@ -36,7 +36,7 @@ class _Target(Struct, kw_only=True):
 
 
 class _Requests(Struct):
-    """The series of requests that are alike, looked up once."""
+    """The series of requests with equal labels, looked up once."""
 
     count: Counter
     duration: Histogram
@@ -48,8 +48,8 @@ class _Requests(Struct):
 class Accounts:
     """Metrics and the request log, which the journal carries to control.
 
-    A model has series of its own where the configuration or the catalog `knows` it, or once it was served. All other
-    names are some client's invention, and are counted as "other".
+    A model has its own series if the configuration or the catalog `knows` it, or after it was served. Clients invent
+    all other names, so these are counted as "other".
     """
 
     def __init__(self, log: LogWriter, journal: JournalWriter | None = None, knows: Knows | None = None) -> None:
@@ -114,11 +114,11 @@ class Accounts:
 
     @property
     def log_dropped(self) -> int:
-        """Records the log lost."""
+        """The number of records that the log lost."""
         return self._log.dropped
 
     def model_label(self, provider: str, model: str) -> str:
-        """The name under which a model is counted."""
+        """Return the name under which a model is counted."""
         return model if (provider, model) in self._served or self._knows(provider, model) else OTHER
 
     def attempt(
@@ -153,11 +153,11 @@ class Accounts:
             target.unpriced.value += 1
 
     def lease_wait(self, waited_s: float) -> None:
-        """Count an attempt that had to ask control for room."""
+        """Observe the wait of an attempt that had to ask control for room."""
         self._lease_wait.observe(waited_s)
 
     def request(self, record: RequestRecord, *, is_kept: bool = True) -> None:
-        """Count one request, and write it unless it `is_kept` by nobody."""
+        """Count one request, and write its record unless `is_kept` is false."""
         key = (record.operation, record.status, record.virtual_key, record.stream, record.team)
         series = self._requests.get(key)
         if series is None:

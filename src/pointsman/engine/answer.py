@@ -1,4 +1,4 @@
-"""The one answer of a request, as its client gets it: from an attempt, or from the gateway itself."""
+"""The single answer to a request, as its client receives it: from an attempt, or from the gateway itself."""
 
 from time import monotonic
 
@@ -29,8 +29,8 @@ SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
 
 
 class ClientAnswer(Struct, eq=False):
-    """Answers one exchange, once. `lines` are header lines that every answer to it has; `status` is what was answered,
-    0 until then."""
+    """Answers one exchange, once. `lines` are header lines of every answer to it. `status` is the status of the answer,
+    0 before it."""
 
     engine: Engine
     exchange: Exchange
@@ -40,14 +40,14 @@ class ClientAnswer(Struct, eq=False):
     status: int = 0
 
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
-        """Begin to answer with the answer that an attempt streams, at its commit. Returns the sink for its body."""
+        """Begin the answer with one that an attempt streams, at its commit. Return the sink for its body."""
         sink, lines = self._claim(next(one for one in self.log.running if one.receiver is receiver))
         self.exchange.on_drain = receiver.on_drain
         sink.start(self.status, lines, length)
         return sink
 
     def finish(self, attempt: Attempt, failure: Failure | None) -> Failure | None:
-        """End the answer with an attempt that is over and settled. Returns why it is not complete, if it is not."""
+        """End the answer with an attempt that is over and settled. Return the failure if the answer is incomplete."""
         receiver = attempt.receiver
         if failure is not None and self.exchange.is_started:
             self._break_off(attempt, failure)
@@ -59,7 +59,7 @@ class ClientAnswer(Struct, eq=False):
         return failure
 
     def refuse(self, step: GiveUp) -> Failure:
-        """Tell the client that nothing came of the request. Returns why."""
+        """Send the client the failure of its request. Return the failure."""
         failure = step.failure
         self.status = status_of(failure)
         should_retry = step.should_retry if self.log.records else None
@@ -69,7 +69,7 @@ class ClientAnswer(Struct, eq=False):
         return failure
 
     def leave(self) -> Failure:
-        """End the answer of a request that was cancelled by its client, or by the gateway. Returns why it was."""
+        """End the answer of a request that its client or the gateway cancelled. Return the reason."""
         plan, attempt = self.log.plan, self.log.served_by
         if self.exchange.is_closed:
             self.status = GONE.kind.status
@@ -78,18 +78,18 @@ class ClientAnswer(Struct, eq=False):
             self._break_off(attempt, ENDING)
         else:
             is_kept = plan is not None and plan.pinned and bool(self.log.records)
-            self.refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # an account may keep its result already
+            self.refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # an account may have stored its result already
         return ENDING
 
     def give_in(self) -> None:
-        """After an error of the gateway's own: nobody may wait for the answer, or take it for complete."""
+        """Handle an internal error: the client must neither wait for the answer nor take it for complete."""
         if self.exchange.is_started:
             self.exchange.abort()
         else:
             self.refuse(GiveUp(BROKEN))
 
     def _claim(self, attempt: Attempt) -> tuple[Sink, bytes]:
-        """Let one attempt answer, and cancel all others. Returns the sink and the header lines for its answer."""
+        """Let one attempt answer, and cancel all others. Return the sink and the header lines for its answer."""
         log, plan, receiver = self.log, self.log.plan, attempt.receiver
         self.status = receiver.status or 200
         if log.served_by is not attempt:
@@ -103,7 +103,8 @@ class ClientAnswer(Struct, eq=False):
         return self.exchange, lines
 
     def _break_off(self, attempt: Attempt, failure: Failure) -> None:
-        """An answer broke off after its commit: say so in the client's dialect, or cut the connection."""
+        """Handle an answer that broke off after its commit: send an error in the client's dialect, or cut the
+        connection."""
         event = attempt.receiver.error_event(failure, self.log.request_id)
         if event is not None:
             self.exchange.write(event)
@@ -112,11 +113,11 @@ class ClientAnswer(Struct, eq=False):
             self.exchange.abort()
 
     def _lines(self, attempt: Attempt | None = None) -> bytes:
-        """The gateway's own header lines. `attempt` is the one that answers, if one does."""
+        """Return the gateway's own header lines. `attempt` is the attempt that answers, if one does."""
         log, engine, snapshot, served_by = self.log, self.engine, self.call.snapshot, self.log.served_by
         now, running, records = monotonic(), log.running, log.records
         own_s, cost_nano = now - log.received_at - log.waited_s, 0
-        if running:  # the attempt that commits; what all cost is not known yet
+        if running:  # the attempt that commits; the total cost is not known yet
             own_s -= now - log.busy_since
         else:
             for record in records:
@@ -134,7 +135,7 @@ class ClientAnswer(Struct, eq=False):
 
 
 def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
-    """The answer to an admitted request, with no attempt yet."""
+    """Return the answer to an admitted request, with no attempt yet."""
     key, record = entry.grant.virtual_key, entry.record
     log = RequestLog(request_id=request_id, received_at=exchange.received_at, key=key, record=record)
     access = entry.snapshot.access

@@ -1,7 +1,7 @@
-"""The attempts of one request: each from its reservation to its settlement, and the log of them all.
+"""The attempts of one request, each from its reservation to its settlement, and their common log.
 
-Several may run at once. The first whose answer commits claims the client; the others are cancelled then and there. Each
-attempt is settled exactly once, whatever becomes of it.
+Several attempts may run at once. The first whose answer commits claims the client, and the others are cancelled at
+once. Each attempt is settled exactly once, whatever happens to it.
 """
 
 from time import monotonic, time
@@ -27,10 +27,10 @@ from pointsman.providers import PROVIDERS
 
 
 class RequestLog(Progress, kw_only=True):
-    """The attempts of one request, as the pure core reads them, and what the account of the request needs. `served_by`
-    is the attempt that answers; until one does, the last that began. `waited_s` is the time during which an attempt or
-    a pause was in progress, up to `busy_since` where one still is. `verdicts` say why answers were shortened. `record`
-    is the record of the request as far as its head tells."""
+    """The attempts of one request, as the pure core reads them, and the facts that its account needs. `served_by` is
+    the attempt that answers; until one does, the last that began. `waited_s` is the time with an attempt or a pause in
+    progress, up to `busy_since` if one still is. `verdicts` explain shortened answers. `record` is the part of the
+    request's record that its head determines."""
 
     request_id: str
     received_at: float
@@ -46,7 +46,7 @@ class RequestLog(Progress, kw_only=True):
     waited_s: float = 0.0
 
     async def pause(self, delay_s: float) -> bool:
-        """Wait until an attempt has ended, or for so many seconds. Returns whether one has."""
+        """Wait until an attempt has ended, or for `delay_s` seconds. Return whether one has ended."""
         if self.running:
             return await self.bell.within(delay_s)
         began_at = monotonic()
@@ -57,8 +57,8 @@ class RequestLog(Progress, kw_only=True):
 
 
 class Attempt:
-    """One attempt. `hold` is its reservation, and `shortened` the call that was reserved for where that is shorter than
-    the client's."""
+    """One attempt. `hold` is its reservation. `shortened` is the reserved call if its answer is shorter than the
+    client's call allows."""
 
     __slots__ = (
         "_codec",
@@ -92,8 +92,8 @@ class Attempt:
         return self.receiver.committed_at is not None
 
     def reserve(self, call: Call, now: float) -> NoRoom | None:
-        """Reserve for `call`. Returns why that cannot be; else the attempt is in progress from here on, and nothing
-        that may fail stands between the two."""
+        """Reserve for `call`. Return the reason if that is impossible. Otherwise the attempt is in progress from here
+        on; no step between the two may fail."""
         log, step = self.log, self.step
         hold = self.engine.billing.hold(self.tab, call, log.request_id, len(log.records) + len(log.running) + 1)
         if not isinstance(hold, Hold):
@@ -130,7 +130,7 @@ class Attempt:
             receiver.leg = leg
             upload.pump(leg, candidate.model, step.timeout_s, receiver.break_off)
         if self.call.head.timeout_s is not None:
-            receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not held against anyone
+            receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not the provider's fault
 
     def cancel(self, failure: failures.Failure) -> None:
         """End the attempt with this failure, unless it has failed already, and settle it."""
@@ -138,7 +138,7 @@ class Attempt:
         self.settle()
 
     def settle(self) -> failures.Failure | None:
-        """Charge an attempt that is over, learn from it, and log it. Returns its failure."""
+        """Charge an attempt that is over, learn from it, and log it. Return its failure."""
         engine, log, step, receiver, hold = self.engine, self.log, self.step, self.receiver, self.hold
         assert hold is not None
         if self.call.state is not None and receiver.failure is None and receiver.body is not None:
@@ -148,7 +148,7 @@ class Attempt:
         if not log.running:
             log.waited_s += now - log.busy_since
         if failure is not None and failure.kind is failures.CONNECTION_STALE and step.is_fresh:
-            failure = replace(failure, kind=failures.CONNECTION_LOST)  # once is enough
+            failure = replace(failure, kind=failures.CONNECTION_LOST)  # it is retried only once
         charge = engine.billing.settle(hold, receiver, failure)
         outcome = "ok"
         if failure is not None:

@@ -1,8 +1,8 @@
-"""What takes long for one request, done by a thread beside the loop: others are served meanwhile.
+"""Runs long work for one request in a thread beside the loop, so that other requests are served meanwhile.
 
-The interpreter changes between the two every few milliseconds, and after each call of C's. So the loop waits no longer
-than for the longest of these, which bounds on what is read keep short (`wire.bounds`). Small things are not worth the
-way there and back, some 50 microseconds.
+The interpreter switches between the two every few milliseconds, and after each call into C. So the loop waits no longer
+than for the longest such call, which bounds on input keep short (`wire.bounds`). Small work stays in the loop: a round
+trip to the thread takes some 50 microseconds.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ class Beside:
         self._thread: ThreadPoolExecutor | None = None
 
     async def call(self, function: Callable[[Unpack[A]], T], *arguments: *A) -> T:
-        """What `function` returns, or raises."""
+        """Return the result of `function`, or raise its exception."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "beside")
         loop = asyncio.get_running_loop()
         done: Waiter[Future[T]] = Waiter()
 
         def tell(future: Future[T]) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with suppress(RuntimeError):  # the loop has ended, so no request waits
                 loop.call_soon_threadsafe(done.set, future)
 
         self._thread.submit(function, *arguments).add_done_callback(tell)
         return (await done).result()
 
     def close(self) -> None:
-        """Leave undone what was not begun."""
+        """Stop the thread, and cancel calls that have not begun."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None

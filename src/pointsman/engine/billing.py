@@ -1,10 +1,8 @@
-"""What attempts cost: room is reserved before bytes leave, what was used is charged when an attempt is over, and the
-journal knows of both.
+"""The cost of attempts: reserved before bytes are sent, charged when an attempt is over, and recorded in the journal.
 
-Whoever counts in a limit reserves an upper bound. An attempt that is limited in what it may produce, but whose request
-does not say how much it wants, is sent with what that means there: the model's own bound, or that of a completion. So
-the reservation is one. Near a limit, where that is wanted, it is sent with a lower bound: the longest answer that there
-is room for.
+Each attempt that counts in a limit reserves an upper bound. If a limit applies to the answer and the request sets no
+maximum, the gateway sends one: the model's maximum, or the default of a completion. So the reservation is an upper
+bound. Near a limit, if configured, it sends a lower maximum: the longest answer that there is room for.
 """
 
 import logging
@@ -28,12 +26,12 @@ from pointsman.money.fit import Refused, Shortened, Shortfall, fit
 from pointsman.money.ledger import Ledger, Short
 
 MAX_TOLD = 20_000  # counters
-TOLD_S = 0.05  # how long it is believed what control said is left of a limit
+TOLD_S = 0.05  # how long control's answer about a limit stays valid
 _logger = logging.getLogger(__name__)
 
 
 class Hold(Struct, frozen=True, gc=False):
-    """An attempt that may be sent. `call` is the client's, with a bound on its answer where it needs one."""
+    """An attempt that may be sent. `call` is the client's, with a maximum for its answer if it needs one."""
 
     tab: Tab
     call: Call
@@ -43,27 +41,27 @@ class Hold(Struct, frozen=True, gc=False):
     bound: Bound
 
 
-NoRoom = Reason | list[Short]  # why an attempt must not be sent, or the limits without room for it
+NoRoom = Reason | list[Short]  # the reason not to send an attempt, or the limits without room for it
 
 
 class Billing:
-    """The ledger, the journal and the terms they are kept by."""
+    """The ledger, the journal, and the terms they apply."""
 
     def __init__(self, live: Live, ledger: Ledger, journal: JournalWriter | None, lessor: Lender | None) -> None:
         self.ledger = ledger
         self.journal = journal
         self.lessor = lessor
-        self.unkept = 0  # attempts that were served though the journal could not take them
+        self.unkept = 0  # attempts that were served although the journal could not store them
         self._live = live
-        # What control said of a counter, and until when that counts.
+        # Control's last answer about a counter, and the moment until which it is valid.
         self._told: dict[str, tuple[Grant, float]] = {}
         self.tabs = Tabs(ledger)
         self._latest = 0.0  # Unix seconds
-        self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind that
+        self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind `_latest`
 
     def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | NoRoom":
-        """Reserve for an attempt and write down the intent. A `Reason` says why it must not be sent; a list, which
-        limits have no room for it."""
+        """Reserve for an attempt and record the intent. Return a `Reason` not to send it, or the list of limits without
+        room for it."""
         bounded = tab.bounded(call)
         if isinstance(bounded, Reason):
             return bounded
@@ -82,14 +80,14 @@ class Billing:
                     self.ledger.release(attempt)
                     return Reason("journal_unavailable", f"what it costs could not be kept: {error}")
                 self.unkept += 1
-            except Exception:  # whatever it is, it must not stay reserved
+            except Exception:  # after any error, the reservation must not stay
                 self.ledger.release(attempt)
                 raise
         return Hold(tab, call, request_id, ordinal, attempt, bound=bound)
 
     def fit(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float, *, shortens: bool) -> Shortened | Refused:
-        """A shorter call that these limits may have room for, if answers are being shortened; else why there is no
-        room. A limit with nothing left anywhere is not asked for again for a moment."""
+        """Return a shorter call that these limits may have room for, if answers are being shortened. Else return the
+        reason why there is no room. A limit with nothing left anywhere is not asked for again for a moment."""
         shortfalls, ahead_s = self._shortfalls(shorts, now), self.clock() - now
         found = fit(tab.terms, call, shortfalls, may_shorten=tab.may_shorten, shortens=shortens, ahead_s=ahead_s)
         if isinstance(found, Refused):
@@ -99,18 +97,18 @@ class Billing:
         return found
 
     def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
-        """Whether control said a moment ago that there is not that much of one of these."""
+        """Return whether control answered a moment ago that one of these limits has too little left."""
         return any(one.is_spent for one in self._shortfalls(shorts, now))
 
     def answered(self, grants: Sequence[Grant], now: float) -> None:
-        """Remember the answers of control."""
+        """Remember control's answers."""
         for grant in grants:
             if len(self._told) > MAX_TOLD:
                 self._told.clear()
             self._told[grant.counter] = (grant, now + TOLD_S)
 
     def told_of(self, counter: str, window: int) -> Grant | None:
-        """The last answer of control on a window of a counter."""
+        """Return control's last answer about a window of a counter."""
         grant, _ = self._told.get(counter, _NEVER_TOLD)
         return grant if grant is not None and grant.window == window else None
 
@@ -120,11 +118,11 @@ class Billing:
         return [Shortfall(*one) for one in zip(shorts, told, fresh, strict=True)]
 
     def settle(self, hold: Hold, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
-        """Charge what an attempt used."""
+        """Charge the amount that an attempt used."""
         tab = hold.tab
         try:
             charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
-        except Exception:  # whatever it is: the attempt is over, and must not stay reserved
+        except Exception:  # after any error, the attempt is over and must not stay reserved
             _logger.exception("the cost of an attempt could not be worked out: its reservation is charged")
             charge = Charge(hold.bound.nano, hold.bound.tokens, "reserved", is_priced=tab.terms.price is not None)
         usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
@@ -150,8 +148,8 @@ class Billing:
         return charge
 
     def clock(self) -> float:
-        """Unix seconds that never go back. After the clock was set back they go on at the pace of the steady one:
-        else windows would last until it has caught up."""
+        """Return Unix seconds that never decrease. After the clock was set back, they follow the monotonic clock:
+        otherwise windows would last until the clock has caught up."""
         now = time()
         if now >= self._latest:
             self._latest, self._set_back_at = now, 0.0
@@ -164,8 +162,8 @@ class Billing:
 
 
 def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
-    """The charge for an attempt that is over."""
-    if not bound.tokens:  # it is free; an account may tell of usage that was charged before
+    """Return the charge for an attempt that is over."""
+    if not bound.tokens:  # the call is free; an account may report usage that was charged before
         return FREE
     usage = receiver.used()
     if usage is not None:
@@ -177,5 +175,5 @@ _NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)
 
 
 def wants(shorts: Sequence[Short]) -> list[Want]:
-    """What to ask control for."""
+    """Return the wants to send to control."""
     return [short.want() for short in shorts]

@@ -1,7 +1,7 @@
-"""What requests that were let in by nobody may cost: how many of their records are kept, and how often an address may
-present keys that are not known.
+"""Bounds the cost of requests that were not admitted: how many of their records are kept, and how often an address may
+present unknown keys.
 
-All are counted. A few of their records a second say what goes on; the next that is kept tells how many were left out.
+All such requests are counted. A few of their records are kept each second; the next one kept has the number left out.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from pointsman.domain.failures import Failure
 from pointsman.wire.callers import is_trusted, subscriber
 
 RECORDS_PER_S = 10
-FAILURES = 20  # of an address in one window, before it is told to wait
+FAILURES = 20  # of an address in one window, before it has to wait
 WINDOW_S = 60.0
 MAX_ADDRESSES = 10_000
 
 
 class Doorkeeper:
-    """One for each worker. `clock` tells seconds that never go back."""
+    """One for each worker. `clock` returns seconds that never decrease."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._second = 0.0
         self._kept = 0
         self._left_out = 0
-        self._failures: dict[str, tuple[float, int]] = {}  # by address: when its window began, and how many
+        self._failures: dict[str, tuple[float, int]] = {}  # by address: the start of its window, and the count
 
     def wrong_key(self, address: str, failure: Failure, access: Access) -> Failure:
-        """What to tell whoever presents a key that is not known: `failure`, or after too many, to wait. A proxy that is
-        trusted speaks for many."""
+        """Return the failure for an unknown key: `failure`, or after too many, one that requires a wait. A trusted
+        proxy is exempt, since it stands for many clients."""
         if not address or is_trusted(address, access):
             return failure
         now, who = self._clock(), subscriber(address)
@@ -39,7 +39,7 @@ class Doorkeeper:
         if now - began_at >= WINDOW_S:
             began_at, count = now, 0
         if len(self._failures) >= MAX_ADDRESSES:
-            del self._failures[next(iter(self._failures))]  # whoever has been quiet for longest
+            del self._failures[next(iter(self._failures))]  # the address that has been quiet for longest
         self._failures[who] = (began_at, count + 1)
         if count < FAILURES:
             return failure
@@ -51,7 +51,7 @@ class Doorkeeper:
         return Failure(failures.TOO_MANY_WRONG_KEYS, message, retry_after_s=wait_s)
 
     def keeps(self) -> bool:
-        """Whether the record of another request that nobody let in is kept."""
+        """Return whether to keep the record of another request that was not admitted."""
         now = self._clock()
         if now - self._second >= 1.0:
             self._second, self._kept = now, 0
@@ -62,6 +62,6 @@ class Doorkeeper:
         return True
 
     def left_out(self) -> int:
-        """How many records were left out since this was last asked."""
+        """Return the number of records left out since the last call."""
         count, self._left_out = self._left_out, 0
         return count

@@ -13,7 +13,7 @@ from pointsman.engine.upstreams import Upstreams
 
 
 class Engine(Struct, frozen=True, kw_only=True, eq=False):
-    """The shared parts, each of which has its own state."""
+    """The shared parts, each with its own state."""
 
     live: Live
     upstreams: Upstreams

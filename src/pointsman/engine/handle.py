@@ -38,18 +38,18 @@ class PublicApi:
         self._models = ModelList(engine.live.snapshot)
 
     def take_models(self, models: ModelList) -> None:
-        """The list of models of a snapshot that is about to be in force, or is, worked out elsewhere."""
+        """Take the list of models of a snapshot that is in force, or soon will be; it was computed elsewhere."""
         self._models = models
         self._heads.forget()
 
     def close(self) -> None:
-        """There will be no more requests."""
+        """Release resources: no more requests follow."""
         self._beside.close()
 
-    # What the server calls.
+    # Called by the server.
 
     def accept(self, head: Head) -> BodyMode:
-        """Decide from the head whether its body is wanted, and how. Raises `Refusal`."""
+        """Decide from the head whether and how its body is read. Raises `Refusal`."""
         if head.path in _HEALTH or self._plain.is_preflight(head):
             return BodyMode.BUFFER
         return self._heads.enter(head).mode
@@ -87,10 +87,11 @@ class PublicApi:
         self._start(serve(self.engine, answer_for(self.engine, exchange, call, entry, request_id)), exchange)
 
     def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-        """The answer to a request that is refused before its body is read, or that is no request at all."""
+        """Return the answer to a request that is refused before its body is read, or to bytes that are not a
+        request."""
         return self._plain.refuse(failure, head, peer, self.ids.new(time()), received_at=monotonic())
 
-    # What the steps use.
+    # Used by the steps.
 
     def _refuse(self, exchange: Exchange, failure: Failure, request_id: str) -> None:
         """Answer a request that never became a plan."""
@@ -116,13 +117,13 @@ class PublicApi:
         except Cancelled:
             self._leave(exchange, request_id)
             return
-        except Exception:  # whatever it is, the client must not wait for an answer
+        except Exception:  # after any error, the client must not wait for an answer
             self._refuse(exchange, BROKEN, request_id)
             raise
         await serve(self.engine, answer_for(self.engine, exchange, call, entry, request_id))
 
     async def _serve_upload(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
-        """Find out what an upload is for, then serve it like any other call."""
+        """Determine the call of an upload, then serve it like any other call."""
         try:
             upload = relay_for(exchange, entry)
             call = await upload.find_call()
@@ -135,14 +136,14 @@ class PublicApi:
         await serve(self.engine, answer_for(self.engine, exchange, call, entry, request_id), upload)
 
     def _leave(self, exchange: Exchange, request_id: str) -> None:
-        """A request was cancelled before it became a plan."""
+        """Handle a request that was cancelled before it became a plan."""
         if exchange.is_closed:
             self._plain.note_gone(exchange.head, exchange.peer, request_id, GONE, exchange.received_at)
         else:
             self._refuse(exchange, ASK_AGAIN, request_id)
 
     def _serve_otherwise(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
-        """What has no body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
+        """Serve a request without a body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
         if exchange.head.mode is BodyMode.STREAM:
             self._start(self._serve_upload(exchange, entry, request_id), exchange)
         else:

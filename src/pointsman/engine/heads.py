@@ -1,6 +1,6 @@
 """The heads of requests, admitted: read once for each distinct head and snapshot, and kept on the head.
 
-The facts of a head alone are path, credential and options. Requests with the same head share them.
+The facts of a head are only its path, credential and options. Requests with the same head share them.
 """
 
 from functools import partial
@@ -25,34 +25,35 @@ from pointsman.wire.paths import Parse, ParsedHead, PathTable
 
 _TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
-MAX_ENTRY_BYTES = 2048  # of what an entry is known by
+MAX_ENTRY_BYTES = 2048  # of the key of an entry
 INFINITY = float("inf")
 
 
 class AdmittedHead(Struct, frozen=True, eq=False):
-    """What a head says under one snapshot. The record of each request with this head begins as a copy of `record`."""
+    """The facts of a head under one snapshot. The record of each request with this head begins as a copy of
+    `record`."""
 
     snapshot: Snapshot
     asked: ParsedHead
     grant: Admission
-    mode: BodyMode  # what is wanted of its body
-    parse: Parse | None  # absent where there is no body to parse
+    mode: BodyMode  # how its body is read
+    parse: Parse | None  # absent if there is no body to parse
     record: RequestRecord
     expires_at: float = INFINITY  # of the virtual key, in Unix seconds
     most_small: int = SMALL_BYTES  # a longer body is read beside the loop
 
 
 class AdmittedHeads:
-    """Admits heads. Few distinct ones are kept, and none of an old snapshot."""
+    """Admits heads. A bounded number of distinct ones is kept, and none of an old snapshot."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of the snapshot they hold
+        self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of `_snapshot`
         self._names: tuple[bytes, ...] = ()  # of the headers they were read from
         self._snapshot: Snapshot | None = None
 
     def forget(self) -> None:
-        """Another snapshot comes: heads that were read under this one must not keep it alive."""
+        """Drop all heads before another snapshot, so that they do not keep this one alive."""
         self._entries, self._snapshot = {}, None
 
     def enter(self, head: Head) -> AdmittedHead:
@@ -64,7 +65,8 @@ class AdmittedHeads:
         if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
             self._entries, self._snapshot = {}, snapshot
             self._names = (*names_read(snapshot.key_headers), b"host", b"origin")
-        # Most of what tells heads apart says nothing here: the id a proxy gives to each request, for one.
+        # Most headers that differ between requests do not matter here, such as the id that a proxy gives to each
+        # request.
         key = (head.method, head.target, *map(head.headers.get, self._names))
         is_kept = not has_tags(head.headers) and sum(map(len, filter(None, key))) <= MAX_ENTRY_BYTES
         entry = self._entries.get(key) if is_kept else None
@@ -81,7 +83,7 @@ class AdmittedHeads:
         asked = read_head(method, target, head.headers, _TABLE, snapshot)
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
-            # A key that is not known here may have been made since: control would know.
+            # A key that is unknown here may have been made since: control would know.
             raise Refusal(_CUT_OFF if self._live.is_cut_off else _presented(grant, asked.credential))
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
@@ -93,7 +95,8 @@ class AdmittedHeads:
         return admitted
 
     def check_times(self, entry: AdmittedHead) -> None:
-        """Raises `Refusal` for a key that has expired, and when the configuration is too old to be trusted."""
+        """Check the times of an entry. Raises `Refusal` for an expired key, and if the configuration is too old to be
+        trusted."""
         if self._live.is_stale:
             raise Refusal(_STALE)
         expired = check_time(entry.grant.virtual_key, time())
@@ -102,7 +105,7 @@ class AdmittedHeads:
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:
-    """A refusal that says which key was presented, by the beginning of its digest."""
+    """Return a refusal that identifies the presented key, by the beginning of its digest."""
     if credential is None:
         return failure
     return replace(
@@ -121,8 +124,9 @@ _STALE = Failure(
 
 
 def _body_mode(asked: ParsedHead) -> BodyMode:
-    """Only forms, and what is kept as a file, are passed on unread. All else is read as JSON, whatever it calls itself:
-    nothing reaches a provider that was not understood. Raises `Refusal` for what is to be passed on, and compressed."""
+    """Return how the body is read. Only forms and files to be stored are passed on unread. All other bodies are read as
+    JSON, whatever their media type, so no unparsed body reaches a provider. Raises `Refusal` for a compressed body that
+    would be passed on."""
     if asked.api.body != "stream" or asked.head.method in ("GET", "HEAD"):
         return BodyMode.BUFFER
     media_type = asked.head.content_type.partition(";")[0].strip().lower()

@@ -7,7 +7,7 @@ _COUNTS = tuple(f"{count:03x}" for count in range(1 << _COUNTER_BITS))  # format
 
 
 class RequestIds:
-    """Makes ids. Within one millisecond they count up, so that most of an id is made once a millisecond."""
+    """Makes ids. Within one millisecond they count up, so most of an id is made once a millisecond."""
 
     __slots__ = ("_count", "_end", "_now_ms", "_rng", "_start")
 
@@ -19,11 +19,11 @@ class RequestIds:
         self._end = ""
 
     def new(self, now_unix_s: float) -> str:
-        """A new id. An attempt's id is this, a dash and the ordinal of the attempt."""
+        """Return a new id. An attempt's id is this, a dash and the ordinal of the attempt."""
         now_ms = int(now_unix_s * 1000)
         if now_ms > self._now_ms:
             self._begin(now_ms)
-        else:  # a clock that goes backwards must not bring an id back
+        else:  # a clock that goes backwards must not repeat an id
             self._count += 1
             if self._count >> _COUNTER_BITS:
                 self._begin(self._now_ms + 1)

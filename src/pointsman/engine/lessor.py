@@ -1,4 +1,4 @@
-"""What the engine asks of control: more room in limits."""
+"""The engine's interface to control: requests for more room in limits."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -7,8 +7,8 @@ from pointsman.domain.leases import Grant, Unable, Want
 
 
 class Lender(Protocol):
-    """The line to control."""
+    """The connection to control."""
 
     def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
-        """Ask for more. `answered` is called once, when the ledger knows of the grants."""
+        """Ask for more. `answered` is called once, after the ledger has the grants."""
         ...

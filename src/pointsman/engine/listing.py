@@ -1,7 +1,7 @@
-"""The list of what a provider keeps, as one owner sees it.
+"""The list of objects stored at a provider, as one owner sees it.
 
-A provider lists all that an account keeps, a page at a time. What is another owner's is left out, and pages are read
-on until there is one full page of the asker's own, or no more: an SDK takes an empty page for the end.
+A provider lists all objects of an account, a page at a time. Other owners' objects are left out. Pages are read until
+one full page of the owner's own objects is found, or no more follow: an SDK takes an empty page for the end.
 """
 
 from urllib.parse import parse_qsl, urlencode
@@ -18,7 +18,7 @@ from pointsman.engine.ownership import Ownership
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
 MAX_PAGES = 50
-USUAL, MOST = 20, 100  # elements of a page: where a client does not say, and what every list takes
+USUAL, MOST = 20, 100  # elements of a page: the default, and the number that every list accepts
 _FILES = "/files"
 _USUAL_FILES = 10_000
 
@@ -36,7 +36,7 @@ _NO_LIST = Failure(
 
 
 class FilteredList:
-    """One list that is asked for. `body` is the answer, once it is whole."""
+    """One requested list. `body` is the answer, once it is complete."""
 
     body: bytes | None = None
 
@@ -53,7 +53,7 @@ class FilteredList:
         self._pages = 0
 
     def first(self, call: Call) -> Call | Failure:
-        """The call for the first page."""
+        """Return the call for the first page."""
         if "before" in self._cursors:
             said = "a list is read forwards here, since others' things are left out: use 'after', and 'order'"
             return Failure(failures.INVALID_REQUEST, said, param="before")
@@ -62,7 +62,7 @@ class FilteredList:
     async def take(
         self, call: Call, body: bytes, provider: str, ownership: Ownership, key: VirtualKey | None
     ) -> Call | Failure | None:
-        """Take a page. Returns the call for the one behind it, if there must be one."""
+        """Take a page. Return the call for the next page, if one is needed."""
         self._pages += 1
         try:
             page = _PAGE.decode(body)

@@ -22,14 +22,14 @@ from pointsman.routing.view import Exhausted
 
 MAX_CONDITIONS = 10_000
 TIDY_S = 60.0
-EXHAUSTED_S = 0.5  # how long it is taken for granted that an exhausted limit is still exhausted
+EXHAUSTED_S = 0.5  # how long an exhausted limit is assumed to stay exhausted
 
 
 class Live:
-    """The present snapshot, and what was learned about providers and keys. Implements `routing.view.View`.
+    """The present snapshot, and the state learned about providers and keys. Implements `routing.view.View`.
 
-    `is_cut_off` says that control cannot be reached, `is_stale` that it has been so for longer than the snapshot may be
-    trusted.
+    `is_cut_off` is true while control cannot be reached, `is_stale` once that has lasted longer than the snapshot may
+    be trusted.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -43,13 +43,13 @@ class Live:
         self.crowded: Collection[tuple[Network, Origin]] = frozenset()
         self.in_progress: dict[str, int] = {}
         self.readings: dict[str, Reading] = {}
-        self._served: dict[tuple[str, str], float] = {}  # when a key last did, while one is blocked
+        self._served: dict[tuple[str, str], float] = {}  # when a key last served, while one is blocked
         self._tidied_at = 0.0
         self._budget = RetryBudget()
         self._budgets: dict[str, RetryBudget] = {}
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Put a new configuration in force. What was learned stays for what is still there."""
+        """Put a new configuration in force. Learned state stays for targets and keys that remain."""
         self.snapshot = snapshot
         keys = {(endpoint.name, key.name) for endpoint in snapshot.endpoints.values() for key in endpoint.keys}
         self.key_blocks = {name: block for name, block in self.key_blocks.items() if name[:2] in keys}
@@ -63,11 +63,11 @@ class Live:
         self.change()
 
     def change(self) -> None:
-        """Something that is wrong has changed: what was concluded from it no longer holds."""
+        """Note a change of faults: conclusions from the previous ones no longer hold."""
         self.version = object()
 
     def under(self, snapshot: Snapshot) -> "Live":
-        """The same state beside the snapshot that a request was admitted under, for one decision."""
+        """Return the same state with the snapshot that a request was admitted under, for one decision."""
         if snapshot is self.snapshot:
             return self
         view = copy(self)
@@ -75,12 +75,13 @@ class Live:
         return view
 
     def refused(self, limit: Limit, ends_at: float, now: float) -> None:
-        """Nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a moment."""
+        """Note that nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a
+        moment."""
         self.exhausted[limit.counter] = Exhausted(limit, min(now + EXHAUSTED_S, ends_at), ends_at)
         self.change()
 
     def forget_exhausted(self, now: float) -> None:
-        """Limits that may have something left by now."""
+        """Forget limits that may have something left by now."""
         left = {name: found for name, found in self.exhausted.items() if found.until > now}
         if len(left) < len(self.exhausted):
             self.exhausted = left
@@ -99,7 +100,7 @@ class Live:
         key: ProviderKey | None = None,
         operation: Operation = "chat",
     ) -> None:
-        """An attempt starts."""
+        """Note the start of an attempt."""
         name = candidate.id
         self.in_progress[name] = self.in_progress.get(name, 0) + 1
         provider = candidate.endpoint.name
@@ -132,7 +133,7 @@ class Live:
         first_byte_at: float | None = None,
         tokens_out: int = 0,
     ) -> None:
-        """An attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
+        """Note that an attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
         name = candidate.id
         count = self.in_progress[name] - 1
         if count:
@@ -155,7 +156,7 @@ class Live:
         self._put_condition(name, condition)
         if self.key_blocks or (failure is not None and health.is_refusal(failure)):
             self._learn_of_key(candidate, key, failure, now, began_at)
-            if now >= self._tidied_at + TIDY_S:  # a model that is never asked for again must not be remembered
+            if now >= self._tidied_at + TIDY_S:  # a model that is never used again must not be remembered
                 self._tidied_at = now
                 for block_name, block in list(self.key_blocks.items()):
                     if health.is_forgotten(block, now):
@@ -164,7 +165,8 @@ class Live:
     def _learn_of_key(
         self, candidate: Candidate, key: ProviderKey, failure: Failure | None, now: float, began_at: float
     ) -> None:
-        """What an attempt says of its key: for its model, for all of them, or for one because of the others."""
+        """Learn from an attempt about its key: for its model, for all models, or for all because several were
+        refused."""
         of_model, of_all = _block_names(candidate, key)
         of_key = (candidate.endpoint.name, key.name)
         if failure is None:

@@ -1,4 +1,4 @@
-"""Memos that die with what they are about, so that nothing of an old configuration is kept alive by them."""
+"""Memos that are freed with their owners, so that they keep no part of an old configuration alive."""
 
 from typing import Generic, TypeVar
 from weakref import finalize
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class Memo(Generic[K, V]):
-    """A dict for each owner, such as a snapshot, that goes when its owner does. Each is emptied when it has `most`
+    """A dict for each owner, such as a snapshot, that is freed with its owner. Each is emptied when it has `most`
     entries, since clients invent names. No value may refer to its owner."""
 
     def __init__(self, most: int) -> None:
@@ -16,7 +16,7 @@ class Memo(Generic[K, V]):
         self._dicts: dict[int, dict[K, V]] = {}
 
     def of(self, owner: object) -> dict[K, V]:
-        """The dict of an owner, with room for another entry."""
+        """Return the dict of an owner, with room for another entry."""
         found = self._dicts.get(id(owner))
         if found is None:
             found = self._dicts[id(owner)] = {}

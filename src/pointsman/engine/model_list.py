@@ -1,8 +1,8 @@
-"""GET /v1/models and /v1/models/{id}, answered by the gateway itself: the names a virtual key may ask for, with what
-they can do and cost in a field of the gateway's own, `pointsman`.
+"""GET /v1/models and /v1/models/{id}, answered by the gateway itself: the names that a virtual key may request. The
+gateway's own field `pointsman` has their capabilities and prices.
 
-Names are public names, models that providers are said to serve, and what configured providers have by the catalog. The
-list is worked out once for each snapshot; a key only leaves names out of it.
+The names are public names, models listed in `serves`, and the catalog's models of configured providers. The list is
+computed once for each snapshot; a key only leaves names out of it.
 """
 
 from fnmatch import fnmatchcase
@@ -37,7 +37,7 @@ class _Served(Struct, kw_only=True, omit_defaults=True):
 
 
 class _Extension(Struct):
-    context: int | None  # of the roomiest provider
+    context: int | None  # of the provider with the largest
     providers: list[_Served]
 
 
@@ -69,12 +69,12 @@ class ModelList:
         self._bodies: dict[VirtualKey | None, bytes] = {}
 
     def prepare(self) -> "ModelList":
-        """Work it out now: a tenth of a second for a thousand models, which no request should wait for."""
+        """Compute the list now: it takes 0.1 s for a thousand models, too long for a request to wait."""
         self._all_rows()
         return self
 
     def answer(self, key: VirtualKey | None, path: str) -> bytes:
-        """The body for `path` below `/v1`. Raises `Refusal`: 404 for a name that is not there for this key."""
+        """Return the body for `path` below `/v1`. Raises `Refusal`: 404 for a name that does not exist for this key."""
         wanted = path.partition("?")[0].removeprefix("/models").strip("/")
         if wanted:
             for row in self._all_rows():
@@ -98,8 +98,8 @@ class ModelList:
 
 
 def names_of(snapshot: Snapshot) -> list[str]:
-    """Public names; then the models that these stand for and providers are said to serve by their exact names; then
-    what providers have by the catalog and by their own lists."""
+    """Return the public names; then the models behind them and those listed in `serves` by their exact names; then the
+    providers' models by the catalog and by their own lists."""
     known = {target.id for model in snapshot.models.values() for target in (*model.targets, *model.fallbacks)}
     for endpoint in snapshot.endpoints.values():
         for pattern in endpoint.serves:
@@ -130,7 +130,7 @@ def _row(name: str, snapshot: Snapshot) -> _Row:
 
 
 def _served(item: Candidate, snapshot: Snapshot) -> _Served:
-    """At the prices that hold for everybody."""
+    """Describe a target at the prices that apply to everybody."""
     served = _Served(provider=item.endpoint.name, model=item.model)
     facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
     if facts is not None:
@@ -146,7 +146,7 @@ def _served(item: Candidate, snapshot: Snapshot) -> _Served:
 
 
 def _may_use(key: VirtualKey | None, row: _Row, snapshot: Snapshot) -> bool:
-    """Whether the key may ask for the name, and something is left to serve it."""
+    """Return whether the key may request the name, and a candidate is left to serve it."""
     if key is None:
         return True
     if key.allow_models and not any(fnmatchcase(row.name, pattern) for pattern in key.allow_models):

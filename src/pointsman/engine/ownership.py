@@ -1,7 +1,8 @@
-"""Who owns what providers keep, as a worker knows it: asked before a request is sent, told when an answer says it.
+"""Ownership of objects stored at providers, as a worker knows it: checked before a request, updated from its answer.
 
-What a call makes belongs to its key's team, else to its key. What is learned goes into the journal and to control
-before the client hears of it; control is asked for what is not known here. Another owner's things do not exist.
+An object belongs to the team of the key that created it, or to the key if it has no team. New facts go into the journal
+and to control before the client receives them. Control is asked about ids that are unknown here. Another owner's
+objects do not exist for a client.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,21 +26,21 @@ from pointsman.wire.state_streams import StateStream
 
 MAX_KNOWN = 50_000  # ids
 DAY_S = 86_400
-RENEWED_S = DAY_S  # what is used again is written down again, at most this often
+RENEWED_S = DAY_S  # objects in use are recorded again, at most this often
 SHOWN_CHARS = 100  # of an id that is very long
 _WITH_STORES = frozenset({"assistant", "thread", "run"})  # vector stores may be made with them
-_IF_STORED = frozenset({"response", "item"})  # an answer says its id though nobody keeps it
+_IF_STORED = frozenset({"response", "item"})  # an answer has an id even if it is not stored
 
 
 class Custodian(Protocol):
-    """The line to control."""
+    """The connection to control."""
 
     def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | Unable], None]) -> None:
-        """Ask who owns these. `answered` is called once."""
+        """Ask for the owners of these ids. `answered` is called once."""
         ...
 
     def tell(self, changes: Sequence[Change]) -> None:
-        """Tell of what was learned here."""
+        """Report changes that this worker learned."""
         ...
 
 
@@ -48,17 +49,19 @@ def _owner_of(key: VirtualKey | None) -> str:
 
 
 class Ownership:
-    """What is known here. Without a journal and a custodian that is all there is."""
+    """The records known here. Without a journal and a custodian there are no others."""
 
     def __init__(self, journal: JournalWriter | None = None) -> None:
         self.custodian: Custodian | None = None
         self._journal = journal
         self._known: dict[str, dict[str, Record]] = {}  # by id, then by provider
-        # Of these an answer told here. Somebody else may have made them: control is asked before that is believed.
+        # Ids that only an answer here has named. Another worker's client may have created them, so control is asked
+        # first.
         self._unsure: set[str] = set()
 
     async def placed(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
-        """The call, bound to where what it names is kept; or the refusal, where it is another owner's."""
+        """Return the call, bound to the place of the objects that it names; or the refusal, if they are another
+        owner's."""
         touched, routing, owner, asked_at = call.state, snapshot.routing, _owner_of(key), call.head.provider
         assert touched is not None
         if touched.lists is not None and call.head.method == "HEAD" and is_shared(snapshot):
@@ -95,7 +98,7 @@ class Ownership:
                 return Failure(failures.INVALID_REQUEST, said, param=named.param)
             places = here if places is None else {place: here[place] for place in places if place in here}
         if not places:
-            if owner != EVERYBODY and touched.creates is None:  # what hangs on what nobody owns is nobody's either
+            if owner != EVERYBODY and touched.creates is None:  # objects below unowned ones are unowned too
                 return replace(call, state=replace(touched, learns=False, has_items=False))
             return call
         (provider, name), named = next(iter(places.items()))
@@ -106,8 +109,8 @@ class Ownership:
 
     @staticmethod
     def _is_anothers(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
-        """Whether one of the records says that somebody owns what is asked for at `provider`. Two entries for the same
-        address may well be for the same account."""
+        """Return whether a record gives an owner to the object requested at `provider`. Two providers with the same
+        origin may share an account."""
         endpoints = snapshot.endpoints
         asked = endpoints.get(provider) if provider is not None else None
         for one in records:
@@ -122,7 +125,7 @@ class Ownership:
     async def others(
         self, ids: Sequence[str], provider: str, key: VirtualKey | None, snapshot: Snapshot
     ) -> set[str] | Failure:
-        """Those of the ids in a provider's list that are none of the asker's business."""
+        """Return the ids in a provider's list that the requester must not see."""
         routing, owner = snapshot.routing, _owner_of(key)
         found = await self._find(ids, routing.state_days)
         if isinstance(found, Unable):
@@ -133,7 +136,7 @@ class Ownership:
         return {name for name in ids if visible.isdisjoint(owners.get(name) or unknown)}
 
     def answered(self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes) -> None:
-        """Learn from a whole answer with a status of 2xx."""
+        """Learn from a complete answer with a status of 2xx."""
         touched = call.state
         assert touched is not None
         found: list[tuple[str, str, str]] = []
@@ -152,8 +155,8 @@ class Ownership:
         self.learn(call, scope, request_id, key, found)
 
     def sent(self, call: Call, scope: ChargeScope, request_id: str, key: str) -> "Watch | None":
-        """Keep in mind what a call uses. Returns what is to be told of an answer that is passed on as it arrives, if it
-        may hold ids."""
+        """Note the use of a call's objects. Return a watch for an answer that is passed on as it arrives, if it may
+        hold ids."""
         touched = call.state
         assert touched is not None
         used = [(SEEN, named.kind, named.id) for named in touched.names if self._is_old(named.id, scope)]
@@ -164,14 +167,14 @@ class Ownership:
         return Watch(self, call, scope, request_id, key)
 
     def _is_old(self, name: str, scope: ChargeScope) -> bool:
-        """Whether something of this owner was not written down for a while."""
+        """Return whether an object of this owner was last recorded long ago."""
         known = self._known.get(name, {}).get(scope.provider)
         return known is not None and known.owner == _owner(scope) and time() - known.at >= RENEWED_S
 
     def learn(
         self, call: Call, scope: ChargeScope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]
     ) -> None:
-        """Write down and tell what is new of these: how, kind and id of each."""
+        """Record and report the new facts among these: how, kind and id of each."""
         touched = call.state
         assert touched is not None
         is_stored = touched.creates is not None or touched.has_items
@@ -185,7 +188,7 @@ class Ownership:
             if how == SEEN and known is not None and (known.owner != owner or now - known.at < RENEWED_S):
                 continue
             if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:
-                continue  # a stream that ended as one answer, say
+                continue  # a stream that ended as one answer, for example
             changes.append(Change(how, record))
             if how == SEEN and known is None:
                 self._unsure.add(one)
@@ -199,10 +202,10 @@ class Ownership:
             self.custodian.tell(changes)
 
     async def _find(self, ids: Sequence[str], days: float) -> dict[str, list[Record]] | Unable:
-        """What is known of each, here or at control."""
+        """Return the records of each id, from here or from control."""
         now, known = time(), self._known
         wanted = dict.fromkeys(ids)
-        # What was learned long ago may have been used elsewhere since, and not be over.
+        # Old records may have been renewed elsewhere since, and may not have expired.
         unsure: set[str] = self._unsure if self.custodian is not None else set()
         missing = [
             name
@@ -241,7 +244,7 @@ class Ownership:
 
 
 class Watch:
-    """Learns of what a stream creates while it passes."""
+    """Learns ids from a stream while it passes."""
 
     def __init__(self, ownership: Ownership, call: Call, scope: ChargeScope, request_id: str, key: str) -> None:
         assert call.state is not None
@@ -267,17 +270,17 @@ class Watch:
 
 
 def is_filtered(call: Call, snapshot: Snapshot) -> bool:
-    """Whether a call asks for a list that may hold others' things."""
+    """Return whether a call requests a list that may hold other owners' objects."""
     return call.state is not None and call.state.lists is not None and is_shared(snapshot)
 
 
 def is_shared(snapshot: Snapshot) -> bool:
-    """Whether there are several who may own something."""
+    """Return whether objects may have several owners."""
     return snapshot.require_key or bool(snapshot.virtual_keys)
 
 
 def _new(touched: Touched, told: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """What an answer tells of beside what was asked for by its id: that is not made by being named."""
+    """Return the ids in an answer, without those that the request named: naming an object does not create it."""
     named = {one.id for one in touched.names}
     return [(SEEN, kind, one) for kind, one in told if one not in named]
 

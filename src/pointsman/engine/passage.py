@@ -1,4 +1,4 @@
-"""The way of an answer from its provider's connection to its client: at the client's pace, within the time limits."""
+"""The path of an answer from its provider's connection to its client: at the client's pace, within the time limits."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -11,16 +11,16 @@ from pointsman.engine.tasks import Bell
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.leg import Leg
 
-AFTER_FINISH_S = 2.0  # an answer has finished: how long its provider may take to say what it used, or [DONE]
-AFTER_DONE_S = 2.0  # a provider has said [DONE]: how long its connection may take to end the answer
+AFTER_FINISH_S = 2.0  # after the finish: how long the provider may take to report its usage, or [DONE]
+AFTER_DONE_S = 2.0  # after [DONE]: how long the provider's connection may take to end the answer
 
-# Begins the client's answer with that of a passage, and its body's length where it is known.
+# Begins the client's answer with that of a passage, and with its body's length if it is known.
 Claim = Callable[["AnswerPassage", int | None], Sink]
 
 
 class AnswerPassage:
-    """Claims a sink when the answer commits, and rings a bell when the answer `is_over`; `failure` then says how it
-    ended. `leg` is the provider's side. The receiver that extends it sets what has no value here."""
+    """Claims a sink when the answer commits, and rings a bell when the answer `is_over`; `failure` then has the reason,
+    if it failed. `leg` is the provider's side. The receiver, a subclass, sets the fields that have no value here."""
 
     leg: Leg | None
     committed_at: float | None
@@ -35,7 +35,7 @@ class AnswerPassage:
     _is_ending = False
 
     def cancel(self, failure: Failure) -> None:
-        """End the attempt without a ring. `failure` says why, unless it has failed already."""
+        """End the attempt without a ring. `failure` is the reason, unless it has failed already."""
         if self.failure is None:
             self.failure = failure
         if not self.is_over:
@@ -45,7 +45,7 @@ class AnswerPassage:
                 self.leg.cancel()
 
     def on_drain(self) -> None:
-        """The client has caught up: go on reading the provider."""
+        """Resume reading from the provider: the client has caught up."""
         leg = self.leg
         if leg is not None and not self.is_over:
             if self._is_ending:
@@ -70,14 +70,14 @@ class AnswerPassage:
         leg, sink = self.leg, self._sink
         if leg is None or sink is None:
             return
-        if sink.write(data):  # what follows is `_expect_more`, for every event of every stream
+        if sink.write(data):  # the lines below are `_expect_more`, inlined for every event of every stream
             stalled_at = monotonic() + self._stall_s
             if stalled_at < self._ends_at:
                 leg.deadline = stalled_at
             else:
                 self._expect_more(leg)
         else:
-            # A slow client suspends the stall timer: it is never held against the provider.
+            # A slow client suspends the stall timer: it never counts against the provider.
             leg.pause()
             leg.deadline = NEVER
 
@@ -89,7 +89,7 @@ class AnswerPassage:
         leg.deadline = stalled_at
 
     def _expect_end(self) -> None:
-        """From here on only the end is waited for, whatever keeps the connection alive."""
+        """Wait only for the end from here on, whatever keeps the connection alive."""
         self._is_ending = True
         self._ends_at = monotonic() + AFTER_FINISH_S
         leg = self.leg
@@ -98,12 +98,12 @@ class AnswerPassage:
             leg.watch()
 
     def _complete(self) -> None:
-        """The client has the whole answer."""
+        """Finish: the client has the whole answer."""
         if self._sink is not None:
             self._sink.end()
         self._finish()
 
     def _finish(self) -> None:
         self.is_over = True
-        self._claim = None  # nobody claims after this, and nothing of the request refers back to it
+        self._claim = None  # no claim follows, and no part of the request refers back to it
         self._bell.ring()

@@ -1,4 +1,4 @@
-"""Answers to requests that no plan is made for: refusals, and questions to the gateway itself."""
+"""Answers to requests without a plan: refusals, and questions to the gateway itself."""
 
 from time import monotonic, time
 
@@ -29,7 +29,7 @@ class PlainAnswers:
         self._doorkeeper = Doorkeeper()
 
     def answer(self, head: Head, peer: str | None, request_id: str, body: bytes, *, received_at: float) -> Answer:
-        """The answer of the gateway itself, in JSON."""
+        """Return the answer of the gateway itself, in JSON."""
         access = self._live.snapshot.access
         self._record(head, self._client(head, peer, access), request_id, 200, None, received_at=received_at)
         return 200, b"content-type: application/json\r\n" + _own_lines(head, request_id, access), body
@@ -37,7 +37,8 @@ class PlainAnswers:
     def refuse(
         self, failure: Failure, head: Head | None, peer: str | None, request_id: str, *, received_at: float
     ) -> Answer:
-        """The answer to a request that is refused, in the client's dialect. Without a `head` it is no request."""
+        """Return the answer to a refused request, in the client's dialect. Without a `head` the bytes were not a
+        request."""
         access = self._live.snapshot.access
         client = self._client(head, peer, access)
         if failure.kind is failures.UNKNOWN_KEY:
@@ -50,17 +51,17 @@ class PlainAnswers:
         return status, lines, dialect.error_body(failure, request_id)
 
     def is_preflight(self, head: Head) -> bool:
-        """Whether a browser asks if a web page may call, and it may."""
+        """Return whether a browser asks if a web page may call, and the page may."""
         if head.method != b"OPTIONS" or b"access-control-request-method" not in head.headers:
             return False
         return bool(cors_lines(head.headers, self._live.snapshot.access))
 
     def preflight(self, head: Head) -> Answer:
-        """The answer to such a question."""
+        """Return the answer to a preflight request."""
         return 204, preflight_lines(head.headers, self._live.snapshot.access), b""
 
     def note_gone(self, head: Head, peer: str | None, request_id: str, failure: Failure, received_at: float) -> None:
-        """Account for a request whose client has gone."""
+        """Account for a request whose client has disconnected."""
         client = self._client(head, peer, self._live.snapshot.access)
         self._record(head, client, request_id, failure.kind.status, failure, received_at=received_at)
 

@@ -16,14 +16,14 @@ from pointsman.routing.view import Dice
 
 
 def decide_unsent(facts: Facts, rng: Dice, now: float) -> Plan | Failure:
-    """The plan of a request after billing, or its refusal. `now` is in monotonic seconds."""
+    """Return the plan of a request after billing, or its refusal. `now` is in monotonic seconds."""
     plan = decide(facts, Live(facts.call.snapshot), rng, now)
     return preview(plan, facts) if isinstance(plan, Plan) else plan
 
 
 def preview(plan: Plan, facts: Facts) -> Plan | Failure:
-    """The plan without what could not be paid for, or the refusal where nothing is left. Where nothing has room but a
-    shorter answer would, the plan with that."""
+    """Return the plan without choices that billing rejects, or the refusal if none is left. If none has room but a
+    shorter answer would, return the plan with that."""
     left, call, now = plan, facts.call, monotonic()
     shorter: Plan | None = None
     billing = Billing(Live(call.snapshot), Ledger(), None, None)

@@ -1,12 +1,12 @@
 """Receives the answer to one attempt: holds it back until it commits, then passes it on.
 
-The commit rule. A stream commits at its first content; until then its events are held, so that a provider which dies
-after a role or a comment can still be replaced unseen. A JSON answer is collected and commits when it is whole, or
-when it outgrows `commit_buffer`. Anything else commits at its first byte. After the commit an answer can only be
-completed, or be ended by an explicit error.
+The commit rule. A stream commits at its first content. Until then its events are held, so that a provider which dies
+after a role or a comment can be replaced unseen. A JSON answer is collected and commits when it is complete, or when it
+outgrows `commit_buffer`. Any other answer commits at its first byte. After the commit an answer can only be completed,
+or be ended by an explicit error.
 
-What an answer is said to be by its `content-type` counts for little: where a stream is due, its first byte tells a
-stream from JSON and from a web page.
+The `content-type` of an answer counts for little: where a stream is due, its first byte tells a stream from JSON and
+from a web page.
 """
 
 import logging
@@ -29,11 +29,11 @@ from pointsman.transport.errors import TransportFailure
 from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
 
 MAX_ERROR_BYTES = 64 * 1024
-ERROR_BODY_S = 2.0  # how long the body of an error answer is waited for
-SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: the usage of a longer one is looked for as it comes
+ERROR_BODY_S = 2.0  # how long to wait for the body of an error answer
+SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: a longer one is scanned for usage as it arrives
 
-# The mode of a receiver: what it does with the bytes of its answer. HEAD: none came yet. BEGINNING: they are those of a
-# stream, or of what comes in its place.
+# The mode of a receiver: its treatment of the bytes of its answer. HEAD: none came yet. BEGINNING: the first bytes of a
+# stream, or of an answer in its place.
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY = range(6)
 _OK = 200
 _LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
@@ -43,18 +43,18 @@ _logger = logging.getLogger(__name__)
 class AnswerReceiver(AnswerPassage):
     """A `ResponseHandler`. At its end `body` holds an answer that was collected whole and is still to be sent."""
 
-    is_whole = False  # the answer is not for the client as it is, so none of it is passed on
+    is_whole = False  # the answer needs a rewrite for the client, so none of it is passed on
     status: int | None = None
     headers: Headers
     body: bytes | None = None
     usage: Usage | None = None
     first_byte_at: float | None = None
-    content_by = NEVER  # and when the first content of a stream is
+    content_by = NEVER  # when the first content of a stream is due
 
-    _held = 0  # bytes of a stream that wait for its first content
+    _held = 0  # bytes of a stream held until its first content
 
     def __init__(self, call: Call, codec: Codec, claim: Claim, bell: Bell, routing: Routing) -> None:
-        # What every request reads is set here: the value of a class is slower to read than an object's own.
+        # Fields that every request reads are set here: an attribute of a class is slower to read than an object's own.
         self._claim = claim
         self._bell = bell
         self._routing = routing
@@ -64,17 +64,17 @@ class AnswerReceiver(AnswerPassage):
         self.failure = None
         self.committed_at = None
         self.is_over = False
-        self.is_stream = False  # the client's answer is made of events
-        self.watch: Callable[[bytes], None] | None = None  # is shown a good answer as it arrives, before the client
-        # Where the head is due earlier than the rest: when an answer in one piece is due.
+        self.is_stream = False  # the client's answer consists of events
+        self.watch: Callable[[bytes], None] | None = None  # gets a good answer as it arrives, before the client
+        # The time when an answer in one piece is due, if its head is due earlier.
         self.commit_by: float | None = None
         self.decoder: StreamDecoder | None = None
-        self._scan: AnswerScan | None = None  # of JSON that is relayed: it may say what was used, and where it ends
+        self._scan: AnswerScan | None = None  # of relayed JSON: finds its usage and its end
         self.bytes_in = 0
         self._mode = HEAD
         self._pieces: list[bytes] = []
 
-    # What the transport calls.
+    # Called by the transport.
 
     def on_head(self, status: int, headers: Headers) -> None:
         self.status = status
@@ -82,7 +82,7 @@ class AnswerReceiver(AnswerPassage):
         self.first_byte_at = monotonic()
         if status != _OK and not self._codec.is_answer(status):
             self._mode = ERROR
-            if self.leg is not None:  # what it says is known: its words must not hold up the next attempt
+            if self.leg is not None:  # the failure is known: its text must not delay the next attempt
                 self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
                 self.leg.watch()
             return
@@ -128,7 +128,7 @@ class AnswerReceiver(AnswerPassage):
                 self._on_relay_end()
             else:
                 self._fail_by_status()
-        except Exception:  # whatever it is: no more calls come that could end the attempt
+        except Exception:  # after any error: no later call could end the attempt
             _logger.exception("the end of an answer could not be handled")
             self.failure = _BROKEN
             self._finish()
@@ -140,7 +140,7 @@ class AnswerReceiver(AnswerPassage):
             if self._mode == ERROR:
                 self._fail_by_status()
             elif self._mode == EVENTS and self.decoder is not None and self.decoder.is_finished:
-                self._on_events_end()  # nothing of the answer is missing
+                self._on_events_end()  # the answer is complete
             else:
                 told = _TOLD.get(failure.kind, _FAILED)
                 self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
@@ -149,19 +149,20 @@ class AnswerReceiver(AnswerPassage):
             self.failure = _BROKEN
             self._finish()
 
-    # What the engine calls.
+    # Called by the engine.
 
     @property
     def events(self) -> int:
-        """Events with content that came of a stream so far."""
+        """The number of events with content that arrived so far."""
         return self.decoder.events if self.decoder is not None else 0
 
     def error_event(self, failure: Failure, request_id: str) -> bytes | None:
-        """What ends the client's stream when it cannot be completed; `None` for an answer that is no stream."""
+        """Return the event that ends the client's stream when it cannot be completed; `None` if the answer is not a
+        stream."""
         return self.decoder.error_event(failure, request_id) if self.decoder is not None else None
 
     def arrived(self) -> Arrived:
-        """The facts of an answer whose provider did not account for it."""
+        """Return the facts of an answer whose provider reported no usage."""
         leg, status = self.leg, self.status
         return Arrived(
             events=self.events,
@@ -173,7 +174,7 @@ class AnswerReceiver(AnswerPassage):
         )
 
     def used(self) -> Usage | None:
-        """What the provider has said of the tokens so far."""
+        """Return the usage that the provider has reported so far."""
         if self.usage is None and self.decoder is not None:
             return self.decoder.usage
         return self.usage
@@ -185,7 +186,7 @@ class AnswerReceiver(AnswerPassage):
             if self.leg is not None:
                 self.leg.cancel()
 
-    # The rest is its own.
+    # Private methods.
 
     def _relay(self, data: bytes) -> None:
         if self.committed_at is None:
@@ -220,13 +221,13 @@ class AnswerReceiver(AnswerPassage):
         self.body = answer.body
         if self.is_stream:
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
-        elif not _is_json(self.headers) and self.body:  # SDKs take an answer for text where it is not said to be JSON
+        elif not _is_json(self.headers) and self.body:  # SDKs treat an answer as text unless its type is JSON
             self.headers = {**self.headers, b"content-type": b"application/json"}
         self.committed_at = monotonic()
         self._finish()
 
     def _on_outgrown(self) -> None:
-        """More came of an answer than is held back: it is passed on from here, unread, unless a stream was due."""
+        """Handle an answer longer than the buffer: pass it on from here, unread, unless a stream was due."""
         if self.is_stream or not _begins_as_json(self._pieces[0]):
             self.break_off(NO_STREAM if self.is_stream else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
             return
@@ -242,15 +243,15 @@ class AnswerReceiver(AnswerPassage):
         self._pieces.clear()
 
     def _scan_along(self, data: bytes) -> None:
-        """Look for usage in an answer that may outgrow the buffer, as it comes: to look through all of it at once would
-        take long."""
+        """Scan an answer that may outgrow the buffer for usage as it arrives: to scan all of it at once would take
+        long."""
         if self._scan is None:
             self._scan = self._codec.scan()
             data = _joined(self._pieces)
         self._scan.feed(data)
 
     def _on_beginning(self, data: bytes) -> None:
-        """The first bytes of what should be a stream."""
+        """Take the first bytes of an expected stream."""
         data = _joined(self._pieces) + data
         self._pieces.clear()
         if len(data) <= _LONGEST_BLANK and not data.removeprefix(BYTE_ORDER_MARK).strip():
@@ -283,7 +284,7 @@ class AnswerReceiver(AnswerPassage):
         self._complete()
 
     def _on_events(self, decoder: StreamDecoder, out: bytes) -> None:
-        """What the decoder made of a piece that may begin or end the client's answer."""
+        """Handle the decoder's output for a piece that may begin or end the client's answer."""
         if decoder.failure is not None or decoder.is_done:
             self._end_events(decoder, out)
             return
@@ -295,7 +296,7 @@ class AnswerReceiver(AnswerPassage):
             self._expect_end()
 
     def _hold_back(self, decoder: StreamDecoder, out: bytes) -> None:
-        """Keep what came before the first content, and pass all of it on at that."""
+        """Hold output before the first content, and pass all of it on at that."""
         if out:
             self._pieces.append(out)
             self._held += len(out)
@@ -345,7 +346,7 @@ class AnswerReceiver(AnswerPassage):
     )  # fmt: skip
 
 
-# What clients are told of the transport's failures, whose messages name addresses.
+# The messages to clients for the transport's failures, whose own messages name addresses.
 _FAILED = "the provider could not be asked"
 _TOLD = {
     failures.CONNECT_FAILED: "no connection to the provider could be made",
@@ -372,7 +373,7 @@ def _joined(pieces: list[bytes]) -> bytes:
 
 
 def _length(headers: Headers) -> int | None:
-    """The length of an answer that is relayed unchanged."""
+    """Return the length of an answer that is relayed unchanged."""
     if b"content-encoding" in headers or b"content-length" not in headers:
         return None
     return int(headers[b"content-length"])

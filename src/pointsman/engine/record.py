@@ -13,10 +13,10 @@ from pointsman.wire.callers import client_address
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
-    """Count and log a request that is over. Ends the hold of its parts on each other."""
+    """Count and log a request that is over. Remove the references of its parts to each other."""
     exchange, call, log = answer.exchange, answer.call, answer.log
     plan, served_by, head = log.plan, log.served_by, exchange.head
-    # Otherwise the parts would refer to each other in circles and keep the garbage collector busy.
+    # Otherwise reference cycles between the parts would keep the garbage collector busy.
     log.served_by = exchange.on_cancel = exchange.on_drain = None
     received_at, ended_at = exchange.received_at, monotonic()
     total_s = ended_at - received_at
@@ -67,7 +67,8 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
 
 
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:
-    """Times are monotonic seconds. Providers rarely report more than four classes of tokens."""
+    """Note the facts of the answer. Times are monotonic seconds. Providers rarely report more than four classes of
+    tokens."""
     record.bytes_out = answer.bytes_in
     committed_at = answer.committed_at
     if committed_at is not None and answer.is_stream:
@@ -96,7 +97,7 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
 
 
 def note_client(record: RequestRecord, head: Head) -> None:
-    """Note the client's own id, and how often it has tried before, which OpenAI's SDKs count."""
+    """Note the client's own request id, and the number of its earlier tries, which OpenAI's SDKs count."""
     own_id, retries = head.headers.get(b"x-request-id"), head.headers.get(b"x-stainless-retry-count")
     if own_id:
         record.client_request_id = own_id[:128].decode("latin-1")

@@ -1,9 +1,9 @@
-"""The header lines that tell a virtual key what is left of its limits, under OpenAI's names.
+"""The header lines with the amounts left of a virtual key's limits, under OpenAI's names.
 
-A worker knows at once what it spent and reserved itself. What others spend it learns from control: with every grant,
-and by asking once a second while answers tell of a limit. Between two of control's answers the figures are estimates.
-They are never below what the worker may spend on its own. Before the first they are left out, unless the worker saw
-the window open.
+A worker knows its own spending and reservations at once. It learns other workers' spending from control: with every
+grant, and by asking once a second while answers show a limit. Between two of control's answers the figures are
+estimates. They are never below the amount that the worker may spend on its own. Before the first answer they are left
+out, unless the worker saw the window open.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ _NAMES = {"requests": b"requests", "tokens": b"tokens"}
 
 
 class _Shown(Struct):
-    """The limits that answers to a key tell of. Control is asked about them again from `ask_from` on, a moment of the
+    """The limits that answers to a key show. Control is asked about them again from `ask_from` on, a moment of the
     monotonic clock."""
 
     account: Account
@@ -37,13 +37,13 @@ class _Shown(Struct):
 
 
 class Remains:
-    """Writes the lines. Used where `server.limit_headers` is on."""
+    """Writes the lines. Used if `server.limit_headers` is on."""
 
     def __init__(self) -> None:
         self._shown = Memo[tuple[VirtualKey, str | None], _Shown](MAX_SHOWN)
 
     def lines(self, billing: Billing, snapshot: Snapshot, key: VirtualKey, served_by: Candidate | None) -> bytes:
-        """The lines for the tightest limit of each metric. Nothing for a key without limits that refuse."""
+        """Return the lines for the tightest limit of each metric; none for a key without limits that refuse."""
         provider = served_by.endpoint.name if served_by is not None else None
         known = self._shown.of(snapshot)
         shown = known.get((key, provider))
@@ -63,7 +63,7 @@ class Remains:
 
 
 def reset_text(wait_s: float) -> bytes:
-    """A duration as OpenAI writes it: `20ms`, `59s`, `6m0s`, `23h59m59s`."""
+    """Format a duration as OpenAI does: `20ms`, `59s`, `6m0s`, `23h59m59s`."""
     if wait_s < 1:
         return b"%dms" % max(ceil(wait_s * 1000), 0)
     minutes, seconds = divmod(ceil(wait_s), 60)
@@ -74,7 +74,8 @@ def reset_text(wait_s: float) -> bytes:
 
 
 def _limits(key: VirtualKey, provider: str | None) -> Iterable[Limit]:
-    """Those of the key, its team and its customer, and those of its use of the provider; never the provider's own."""
+    """Return the limits of the key, its team and its customer, and of its use of the provider; never the provider's
+    own."""
     entry = key.entries.get(provider) if provider is not None else None
     return (*entry.limits, *key.limits) if entry is not None else key.limits
 
@@ -88,7 +89,7 @@ def _lines(billing: Billing, windows: Sequence[Window], now_unix_s: float) -> by
             unknown.add(limit.metric)
             continue
         found = tightest.get(limit.metric)
-        # Of two that are equally tight, the one that stays so for longer.
+        # Of two equally tight limits, the one that stays tight for longer.
         if found is None or (left, -window.end) < (found[0], -found[1]):
             tightest[limit.metric] = left, window.end, limit.amount
     lines = b""
@@ -105,9 +106,9 @@ def _lines(billing: Billing, windows: Sequence[Window], now_unix_s: float) -> by
 
 
 def _left(billing: Billing, window: Window) -> int | None:
-    """The amount that is neither spent nor reserved, as far as it is known here. Other workers' unspent leases count as
-    left, for they give them back when control asks. `None` before anything is known: others may have spent in a window
-    that this worker did not open, and control has not told yet."""
+    """Return the amount neither spent nor reserved, as far as it is known here. Other workers' unspent leases count as
+    left, since they return them when control asks. Return `None` before anything is known: others may have spent in a
+    window that this worker did not open, and control has not answered yet."""
     free, most = max(window.free, 0), window.counter.limit.amount - window.settled - window.reserved
     told = billing.told_of(window.counter.name, window.start)
     if told is not None:
@@ -118,7 +119,7 @@ def _left(billing: Billing, window: Window) -> int | None:
 
 
 def _ask(billing: Billing, lessor: Lender, windows: Sequence[Window]) -> None:
-    """Learn what is left of limits, without taking any of it."""
+    """Ask for the amounts left of limits, without taking any of them."""
     wants = [Want(window.counter.name, window.start, 0, window.opened) for window in windows]
 
     def answered(grants: Sequence[Grant] | Unable) -> None:

@@ -1,4 +1,4 @@
-"""Answers that name the model which was asked for, whoever served it (`response_model: requested`)."""
+"""Answers that name the requested model, whichever provider served it (`response_model: requested`)."""
 
 from pointsman.domain.messages import Headers
 from pointsman.engine.sink import Sink
@@ -6,7 +6,7 @@ from pointsman.wire.answered_model import RenamedEvents, renamed
 
 
 class Renaming:
-    """A sink in front of another. Events and JSON are renamed; whatever else passes unchanged."""
+    """A sink in front of another. Events and JSON are renamed; all else passes unchanged."""
 
     def __init__(self, sink: Sink, model: str, headers: Headers) -> None:
         """`headers` are those of the provider's answer."""
@@ -28,7 +28,7 @@ class Renaming:
         self._sink.send(status, headers, body)
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
-        if length is None and self._is_stream:  # an answer whose length is announced stays as it is
+        if length is None and self._is_stream:  # an answer with an announced length stays as it is
             self._events = RenamedEvents(self._model)
         self._sink.start(status, headers, length)
 

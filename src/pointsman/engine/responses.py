@@ -1,4 +1,4 @@
-"""The header lines of an answer: what of the provider's headers passes, and what the gateway adds."""
+"""The header lines of an answer: the provider's headers that pass, and the gateway's own."""
 
 from functools import lru_cache
 
@@ -6,14 +6,14 @@ from pointsman.domain.dollars import dollars
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
 
-# Everything else stays here: rate limits and ids of the gateway's own account, cookies, hop headers.
+# All other headers stay here: rate limits and ids of the gateway's own account, cookies, hop headers.
 PASSED = frozenset(
     {b"content-type", b"content-disposition", b"content-language", b"cache-control", b"etag", b"last-modified"}
     | {b"accept-ranges", b"content-range", b"openai-processing-ms", b"openai-version"}
 )
 
 
-# A stream is neither kept nor held back by what stands between: nginx, for one, collects it unless it is told.
+# Proxies must neither cache nor buffer a stream: nginx, for one, buffers it by default.
 _STREAM_LINES = (
     b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
@@ -21,7 +21,8 @@ _PASSED_OF_STREAM = PASSED - {b"content-type", b"cache-control"}
 
 
 def provider_lines(headers: Headers, *, is_stream: bool = False) -> bytes:
-    """Those of a provider's header lines a client may see. Those of a stream of events are ours."""
+    """Return the provider's header lines that a client may see. A stream of events gets the gateway's own lines for
+    type and caching."""
     lines = _STREAM_LINES if is_stream else b""
     passed = _PASSED_OF_STREAM if is_stream else PASSED
     for name in headers:
@@ -38,9 +39,9 @@ def answer_lines(
     cost_nano: int | None = None,
     max_tokens: int | None = None,
 ) -> bytes:
-    """The gateway's own lines: who served the request, at which attempt, the time the gateway took for itself (since
-    the request was received, less what was spent on attempts; `gateway;dur` is in milliseconds), what its answer was
-    shortened to, where it was, and what it cost, where that is known by now."""
+    """Return the gateway's own lines. They name the provider that served the request, and the number of attempts.
+    `gateway;dur` is the gateway's own time in milliseconds: since the request was received, less the time of attempts.
+    They include the bound of a shortened answer, and the cost if it is known by now."""
     name = request_id.encode()
     lines = b"x-request-id: %b\r\nx-pointsman-request-id: %b%b%.3f\r\n" % (
         name,
@@ -54,7 +55,7 @@ def answer_lines(
 
 
 def id_lines(request_id: str) -> bytes:
-    """The request's id, in our own header and in the one that official SDKs show."""
+    """Return the lines with the request's id, in our own header and in the one that official SDKs show."""
     name = request_id.encode()
     return b"x-request-id: %b\r\nx-pointsman-request-id: %b\r\n" % (name, name)
 
@@ -64,8 +65,8 @@ _TIMING = b"\r\nserver-timing: gateway;dur="
 
 @lru_cache(maxsize=4096)  # of names and a number
 def _served_lines(name: str, model: str, attempts: int) -> bytes:
-    """The lines from after the id up to the time."""
+    """Return the lines from after the id up to the time."""
     if not (model.isascii() and model.isprintable()):
-        model = ascii(model)  # it may come from a client, so nothing that could end the line passes
+        model = ascii(model)  # it may come from a client, so no character that could end the line passes
     served = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}"
     return served.encode("ascii") + _TIMING

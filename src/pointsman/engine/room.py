@@ -1,4 +1,4 @@
-"""Room for an attempt in limits that have none at first: asked of control, or found for a shorter answer."""
+"""Room for an attempt in limits that have none at first: requested from control, or found for a shorter answer."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -10,16 +10,16 @@ from pointsman.engine.billing import NoRoom, wants
 from pointsman.engine.tasks import Waiter
 from pointsman.money.fit import Refused
 
-LENT_S = 0.1  # how long others are waited for to give back what they hold idle of a limit
+LENT_S = 0.1  # how long to wait for others to return unused leases of a limit
 RECALL_S = 0.01  # the pause before control is asked again
-SHORTENINGS = 4  # how often others may take the room that an answer was shortened to
+SHORTENINGS = 4  # how often others may take the room of a shortened answer
 
 
 async def find_room(attempt: Attempt, found: NoRoom, now: float) -> LeftOut | None:
-    """Reserve for an attempt that was `found` to have no room. Returns why its candidate is left out, if it is.
+    """Reserve for an attempt that had no room, for the reason `found`. Return why its candidate is left out, if it is.
 
-    Control is asked for room for as long as others may give some back. If answers are shortened, that is tried for as
-    long an answer as there may be room for.
+    Control is asked for room for as long as others may return some. If answers are being shortened, the longest answer
+    that may have room is tried.
     """
     left_out = await _find_room(attempt, found)
     attempt.engine.accounts.lease_wait(monotonic() - now)

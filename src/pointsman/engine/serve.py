@@ -23,13 +23,13 @@ from pointsman.routing.failover import next_step
 INFINITY = float("inf")
 
 
-class Cancelled(Exception):  # noqa: N818 -- not an error: what is thrown into the waiting request
-    """The client went away, or the gateway does not wait for the end of the answer."""
+class Cancelled(Exception):  # noqa: N818 -- not an error: it is thrown into the waiting request
+    """The client disconnected, or the gateway does not wait for the end of the answer."""
 
 
 async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None = None) -> None:
-    """Serve a request: the steps of docs/architecture.md from the decision on. `Cancelled` ends it from outside.
-    Whatever becomes of it, it is accounted for."""
+    """Serve a request: the steps of docs/architecture.md from the decision on. `Cancelled` ends it from outside. Every
+    request is accounted for, however it ends."""
     call, log, listing = answer.call, answer.log, None
     failure: Failure | None = BROKEN
     try:
@@ -52,7 +52,7 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
             failure = await run_plan(engine, answer, call, listing, upload)
     except Cancelled:
         failure = answer.leave()
-    except Exception:  # whatever it is, the client must not wait for an answer
+    except Exception:  # after any error, the client must not wait for an answer
         failure = BROKEN
         answer.give_in()
         raise
@@ -63,11 +63,11 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
 async def run_plan(
     engine: Engine, answer: ClientAnswer, call: Call, listing: FilteredList | None, upload: UploadRelay | None
 ) -> Failure | None:
-    """Make the attempts of the plan in the log, until one has answered or nothing is left. Returns why the client has
-    no complete answer, if it has none."""
+    """Make the attempts of the plan in the log, until one has answered or nothing is left. Return the failure if the
+    client has no complete answer."""
     log, plan = answer.log, answer.log.plan
     assert plan is not None
-    again: Try | None = None  # the same attempt once more: the plan has no say in it
+    again: Try | None = None  # a repeat of the same attempt, which the plan does not decide on
     try:
         while True:
             now = monotonic()
@@ -77,14 +77,14 @@ async def run_plan(
                 attempt = Attempt(engine, log, call, step, answer.claim)
                 found = attempt.reserve(call, now)
                 if found is not None and log.running:
-                    plan = replace(plan, hedge_after_s=None)  # a rival never waits for room
+                    plan = replace(plan, hedge_after_s=None)  # a hedge never waits for room
                 elif found is not None and (left_out := await find_room(attempt, found, now)) is not None:
                     log.left_out += (left_out,)
                 else:
                     attempt.receiver.is_whole = listing is not None
                     attempt.start(upload)
                     if plan.hedge_after_s is None and not attempt.receiver.is_over:
-                        await log.bell  # as the next step would be, nearly always
+                        await log.bell  # the next step would nearly always do so
             elif isinstance(step, Await):
                 has_rung = await (log.bell if step.delay_s == INFINITY else log.pause(step.delay_s))
                 log.due = None if has_rung else step.then
@@ -112,8 +112,8 @@ async def run_plan(
 
 
 async def _place(engine: Engine, call: Call, key: VirtualKey | None) -> tuple[Call, FilteredList | None] | Failure:
-    """Bind a call that names what providers keep to its place. Returns the refusal of another owner's things. A list
-    that may hold others' things is read page by page."""
+    """Bind a call that names stored objects to their place. Return the refusal of another owner's objects. A list that
+    may hold others' objects is read page by page."""
     placed = await engine.ownership.placed(call, key, call.snapshot)
     if isinstance(placed, Failure) or not is_filtered(placed, call.snapshot):
         return placed if isinstance(placed, Failure) else (placed, None)
@@ -123,7 +123,7 @@ async def _place(engine: Engine, call: Call, key: VirtualKey | None) -> tuple[Ca
 
 
 async def _take_page(listing: FilteredList, attempt: Attempt, ownership: Ownership) -> Call | Failure | None:
-    """Take the page that an attempt brought. Returns the call for the next one, if there must be one."""
+    """Take the page that an attempt brought. Return the call for the next page, if one is needed."""
     receiver, provider = attempt.receiver, attempt.step.choice.candidate.endpoint.name
     following = await listing.take(attempt.call, receiver.body or b"", provider, ownership, attempt.log.key)
     receiver.body = listing.body

@@ -1,4 +1,4 @@
-"""A worker's account of itself: what it has counted, and how it is."""
+"""A worker's metrics: its counters, and its present state."""
 
 from collections.abc import Iterator
 from time import monotonic
@@ -18,7 +18,7 @@ _READINGS = {
 
 
 def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
-    """Counters, histograms and gauges of one worker."""
+    """Return the counters, histograms and gauges of one worker."""
     accounts = engine.accounts
     return MetricsPage(
         [*accounts.counters, *_counters(engine)], list(accounts.histograms), list(_gauges(engine, public))
@@ -107,16 +107,16 @@ def _blocked_model(engine: Engine, provider: str, model: str | None) -> str:
 
 
 def _subject(engine: Engine, name: str) -> tuple[str, str, str]:
-    """Provider, model and operation of what health is kept for."""
+    """Return provider, model and operation of a subject of health."""
     target, _, operation = name.partition("\t")
     return (*_target(engine, target), operation or "chat")
 
 
 def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:
-    """Connections to providers, by their address."""
+    """Yield the gauges of connections to providers, by their address."""
     rows: dict[tuple[str, str], float] = {}
     for client in upstreams:
-        for origin, pool in client.gauges().items():  # several clients may reach one origin, each in its own way
+        for origin, pool in client.gauges().items():  # several clients may reach one origin, each over its own network
             for state, count in (("busy", pool.in_flight), ("idle", pool.idle), ("waiting", pool.waiting)):
                 rows[origin, state] = rows.get((origin, state), 0) + count
     yield gauge(
@@ -130,6 +130,6 @@ def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:
 
 
 def _target(engine: Engine, name: str) -> tuple[str, str]:
-    """Provider and model as labels, like those of attempts."""
+    """Return provider and model as labels, like those of attempts."""
     provider, _, model = name.partition("/")
     return provider, engine.accounts.model_label(provider, model)

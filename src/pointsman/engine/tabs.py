@@ -1,7 +1,7 @@
-"""The terms of a virtual key at a candidate, worked out once, and the reservations they ask for.
+"""The terms of a virtual key at a candidate, computed once, and the reservations that they require.
 
-An attempt whose answer counts in a limit must have a bound, so that its reservation is one. If its request states none,
-it is sent with the bound that the request has without saying so: that of the model, or that of a completion.
+An attempt whose answer counts in a limit must have a maximum, so that its reservation is an upper bound. If its request
+sets none, the gateway sends the maximum that applies by default: that of the model, or that of a completion.
 """
 
 from msgspec import Struct
@@ -26,8 +26,8 @@ MAX_TABS = 20_000
 
 
 class Tab(Struct, frozen=True, kw_only=True, eq=False):
-    """The terms of a virtual key at a candidate, worked out once. `is_bounded` says that the answer must have a bound:
-    a limit of money or tokens refuses; `may_shorten`, that it may have a lower one than was asked for."""
+    """The terms of a virtual key at a candidate, computed once. `is_bounded` is true if the answer must have a maximum,
+    since a limit of money or tokens refuses. `may_shorten` is true if the maximum may be lower than requested."""
 
     terms: Terms
     tariff: Tariff
@@ -35,11 +35,11 @@ class Tab(Struct, frozen=True, kw_only=True, eq=False):
     scope: ChargeScope
     is_bounded: bool
     may_shorten: bool
-    price_unknown: Reason | None  # why nothing that costs may be sent
+    price_unknown: Reason | None  # the reason not to send any attempt that has a cost
 
     def bounded(self, call: Call) -> tuple[Call, Bound] | Reason:
-        """The call with a bound on its answer, if it needs one, and the most that it can cost. A `Reason` says why it
-        must not be sent."""
+        """Return the call, with a maximum for its answer if it needs one, and the most that it can cost. A `Reason`
+        explains why it must not be sent."""
         dialect = DIALECTS[call.head.dialect]
         is_for_free = dialect.is_free(call)
         if self.price_unknown is not None and not is_for_free:
@@ -63,7 +63,7 @@ class Tab(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Tabs:
-    """The tabs of a worker. Those of a snapshot go with it."""
+    """The tabs of a worker. Those of a snapshot are freed with it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -72,7 +72,8 @@ class Tabs:
         self._scopes = 0
 
     def find(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
-        """The terms for attempts of a key at a candidate, under the snapshot that their request was admitted under."""
+        """Return the terms for attempts of a key at a candidate, under the snapshot that their request was admitted
+        under."""
         tabs = self._tabs.of(snapshot)
         tab = tabs.get((key, candidate))
         if tab is None:
@@ -106,7 +107,7 @@ class Tabs:
         )
 
     def _answers_of(self, candidate: Candidate) -> Answers:
-        """What is known of a model's answers, which outlives the configuration."""
+        """Return the statistics of a model's answers, which outlive the configuration."""
         if len(self._answers) >= MAX_TABS:  # names may come from clients
             self._answers.clear()
         return self._answers.setdefault(candidate.id, Answers())
@@ -135,7 +136,7 @@ _BILLED_LATER = Reason(
 
 
 def _is_billed_later(call: Call, terms: Terms) -> bool:
-    """Whether nothing can be reserved for it: a batch, a fine-tuning."""
+    """Return whether nothing can be reserved for the call, such as a batch or a fine-tuning."""
     price = terms.price
     return call.operation in _LATER and not (price is not None and (price.request_nano or price.is_by_request))
 

@@ -1,11 +1,11 @@
 """Coroutines that start at once and go on inside the callback that wakes them.
 
-An `asyncio.Task` starts one turn of the loop after it was made and goes on one turn after its future was set: two
-trips through the loop's queue for every wait of every request. A request here waits for one thing, its upstream, whose
-bytes arrive in a callback; so the callback runs the request on, then and there. Only `Waiter` and `Bell` may be awaited
-inside such a coroutine: what needs asyncio (resolving, connecting) happens in the transport.
+An `asyncio.Task` starts one turn of the loop after it was made, and goes on one turn after its future was set. Every
+wait of every request would take two trips through the loop's queue. A request here waits only for its upstream, whose
+bytes arrive in a callback. So the callback runs the request on, then and there. Only `Waiter` and `Bell` may be awaited
+inside such a coroutine. Work that needs asyncio (resolving, connecting) happens in the transport.
 
-Cancelling throws at once, where the coroutine waits; a client's disconnect so reaches its upstream without a detour.
+Cancelling throws at once, where the coroutine waits. So a client's disconnect reaches its upstream without a detour.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ _logger = logging.getLogger(__name__)
 
 
 class Suspension:
-    """What such a coroutine yields while it waits: the place where its task is told to run on."""
+    """The value that such a coroutine yields while it waits: it holds the task to resume."""
 
     task: "EagerTask | None" = None
 
 
 class Waiter(Suspension, Generic[T]):
-    """A value that will be there later, for one coroutine."""
+    """A value that is set later, for one coroutine."""
 
     _value: object = _PENDING
 
     def set(self, value: T) -> None:
-        """Give the value and run the coroutine on. Later values are ignored."""
+        """Set the value and run the coroutine on. Later values are ignored."""
         if self._value is not _PENDING:
             return
         self._value = value
@@ -47,7 +47,7 @@ class Waiter(Suspension, Generic[T]):
 
 
 class Bell(Suspension):
-    """Wakes one coroutine, time and again. A ring that nobody waits for is kept for the next wait."""
+    """Wakes one coroutine repeatedly. A ring during no wait is kept for the next wait."""
 
     _has_rung = False
 
@@ -66,14 +66,14 @@ class Bell(Suspension):
             task.resume()
 
     def __await__(self) -> Generator[Suspension, None, bool]:
-        """Wait. Returns whether it rang; if not, the time is over."""
+        """Wait. Return whether it rang; if not, the time is over."""
         if not self._has_rung:
             yield self
         has_rung, self._has_rung = self._has_rung, False
         return has_rung
 
     async def within(self, delay_s: float) -> bool:
-        """Wait for so many seconds at most."""
+        """Wait for at most `delay_s` seconds. Return whether it rang."""
         timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
         try:
             return await self
@@ -85,12 +85,12 @@ class EagerTask:
     """Runs a coroutine that awaits only `Waiter`s and `Bell`s. Exceptions that leave the coroutine are logged."""
 
     def __init__(self, coroutine: Coroutine[Suspension, None, None], error: type[Exception]) -> None:
-        """`error` is what `cancel` throws into the coroutine."""
+        """`error` is the type of exception that `cancel` throws into the coroutine."""
         self._coroutine = coroutine
         self._steps = coroutine.__await__()
         self._error = error
         self._waiter: Suspension | None = None
-        self._is_cancelled = False  # and the coroutine has not heard of it yet
+        self._is_cancelled = False  # and the coroutine has not been notified yet
 
     @property
     def is_done(self) -> bool:
@@ -110,12 +110,12 @@ class EagerTask:
         except StopIteration:
             pass
         except Exception:
-            # The top of a background task: nobody above could handle it.
+            # The top of a background task: no caller could handle it.
             self._coroutine.close()
             _logger.exception("a request ended with an error of the gateway's own")
 
     def cancel(self) -> None:
-        """Throw into the coroutine where it waits; where it is running, at its next wait."""
+        """Throw into the coroutine where it waits; if it is running, at its next wait."""
         state = getcoroutinestate(self._coroutine)
         if state == CORO_CLOSED:
             return

@@ -1,7 +1,7 @@
-"""A request body that is passed on as it arrives: a file, a form with a file in it.
+"""A request body that is passed on as it arrives: a file, or a form with a file in it.
 
-The beginning is held back until it is known what the form asks for, and until the provider's connection stands: so a
-provider that cannot be reached can still be replaced. From the first byte sent there is no second try.
+The beginning is held until the request of the form is known and the provider's connection is made. So a provider that
+cannot be reached can still be replaced. After the first byte sent there is no second try.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from pointsman.wire.multipart import FormField
 from pointsman.wire.paths import ParsedHead
 from pointsman.wire.state import is_for_no_model
 
-MAX_WAITING_BYTES = 256 * 1024  # of what follows while a connection is made
+MAX_WAITING_BYTES = 256 * 1024  # of data that follows while a connection is made
 
 
 class UploadRelay:
-    """Reads the client's body and writes it to the provider, each at the pace of the other. A form is read along: it is
-    passed on as far as it was understood, and broken off where it is not what was decided on.
+    """Reads the client's body and writes it to the provider, each at the pace of the other. A form is parsed on the
+    way. It is passed on as far as it was understood, and aborted if it differs from the form decided on.
 
-    A form is held back until it has ended, or `most_held` bytes of it are here; a longer one, until what the gateway
-    acts on is known. No byte more is read before that is decided, however many have arrived: so the same form is always
-    the same call.
+    A form is held until it has ended, or until `most_held` bytes of it are here; a longer one, until the fields that
+    the gateway acts on are known. No further byte is read before that decision, however many have arrived. So the same
+    form is always the same call.
     """
 
     def __init__(self, exchange: Exchange, asked: ParsedHead, most_held: int, *, finds_state: bool = False) -> None:
@@ -39,20 +39,20 @@ class UploadRelay:
         self._most_held = most_held
         self._form = form_reader(asked, exchange.body_length, most_held, finds_state=finds_state)
         self._prefix = bytearray()
-        self._taken = 0  # bytes of a form that were read before it was decided on
-        self._later: list[bytes] = []  # what arrived behind them
+        self._taken = 0  # bytes of a form that were read before the decision
+        self._later: list[bytes] = []  # data that arrived behind them
         self._is_decided = self._form is None
         self._has_ended = False
         self._more: Waiter[None] | None = None
         self._leg: UploadLeg | None = None
         self._timeout_s = 0.0
-        self._is_flowing = False  # what was held back has been sent
+        self._is_flowing = False  # the held data has been sent
         self._refusal: Refusal | None = None
         self._break_off: Callable[[Failure], None] | None = None
 
     async def find_call(self) -> Call:
-        """What the upload asks for. It names no model where a file is to be kept, which is for no model, and where the
-        provider is named by a header and the form names none.
+        """Return the call of the upload. It names no model in two cases: for a file to be stored, and if a header names
+        the provider and the form no model.
 
         Raises `Refusal`.
         """
@@ -78,7 +78,7 @@ class UploadRelay:
         )
 
     def length_for(self, model: str) -> int | None:
-        """The length of the body when `model` stands in the place of the client's name for it."""
+        """Return the length of the body with `model` in place of the client's name for it."""
         length = self._exchange.body_length
         field = self._model_field()
         if length is None or field is None:
@@ -89,7 +89,7 @@ class UploadRelay:
         return self._form.fields.get("model") if self._form is not None else None
 
     def _read_on(self) -> None:
-        """Read what arrived while the form was decided on."""
+        """Read the data that arrived during the decision on the form."""
         self._is_decided = True
         form, later, self._later = self._form, self._later, []
         assert form is not None
@@ -102,10 +102,11 @@ class UploadRelay:
             self._refuse(refusal)
 
     def pump(self, leg: UploadLeg, model: str, timeout_s: float, break_off: Callable[[Failure], None]) -> None:
-        """Send the body to `leg`, as soon as it takes bytes. `break_off` is called when it must not be sent after all.
+        """Send the body to `leg`, as soon as it takes bytes. `break_off` is called if the body must not be sent after
+        all.
 
-        The provider has `timeout_s` to connect, to take what it is given, and to answer when it has all of it. While
-        the client is what is waited for, nothing is held against the provider.
+        The provider has `timeout_s` to connect, to take the bytes given to it, and to answer when it has all of them.
+        Time spent waiting for the client does not count against the provider.
         """
         if not self._is_decided:
             self._read_on()
@@ -155,7 +156,7 @@ class UploadRelay:
             self._exchange.pause_body()
 
     def _hold_back(self, data: bytes) -> None:
-        """Read on in a form that is not decided on, up to what may be held of it. Raises `Refusal`."""
+        """Read on in a form before the decision, up to the bytes that may be held of it. Raises `Refusal`."""
         form = self._form
         assert form is not None
         room = self._most_held - self._taken
@@ -176,7 +177,7 @@ class UploadRelay:
         self._has_ended = True
         form = self._form
         try:
-            # Of a form that was decided on before its end, the rest is read when it is passed on.
+            # If a form was decided on before its end, the rest is read when it is passed on.
             if form is not None and (self._is_decided or not (form.is_settled() or self._later)):
                 form.end()
         except Refusal as refusal:
@@ -187,7 +188,7 @@ class UploadRelay:
         self._go_on()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """The provider has not been given the end of the form, and will not be."""
+        """Note a refusal: the provider has not received the end of the form, and will not."""
         if self._refusal is None:
             self._refusal = refusal
             self._exchange.pause_body()
@@ -211,7 +212,7 @@ class UploadRelay:
 
 
 def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
-    """The relay of an admitted upload."""
+    """Return the relay of an admitted upload."""
     snapshot = entry.snapshot
     return UploadRelay(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
 

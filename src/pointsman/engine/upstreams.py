@@ -1,4 +1,4 @@
-"""The HTTP clients of the present snapshot: one for each way out, shared by the providers that use it."""
+"""The HTTP clients of the present snapshot: one for each network configuration, shared by the providers that use it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pointsman.transport.room import Room
 
 
 class Upstreams:
-    """Clients outlive a reload where their settings do. They share the `room` there is for connections."""
+    """Clients outlive a reload if their settings are unchanged. They share the `room` for connections."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, room: Room | None = None) -> None:
         self.room = room or Room()
@@ -25,7 +25,7 @@ class Upstreams:
         return iter(self._clients.values())
 
     def client(self, endpoint: Endpoint) -> HttpClient:
-        """The client that reaches this endpoint."""
+        """Return the client that reaches this endpoint."""
         found = self._of_endpoint.get(endpoint)
         if found is None:
             found = self._clients.get(endpoint.network)
@@ -36,8 +36,8 @@ class Upstreams:
         return found
 
     def swap(self, snapshot: Snapshot) -> list[HttpClient]:
-        """Forget what the new snapshot does not use. Returns the clients to be closed once they are idle: requests
-        that began before still run on them."""
+        """Forget clients that the new snapshot does not use. Return the clients to be closed once they are idle:
+        requests that began before still run on them."""
         self._of_endpoint.clear()
         used = {endpoint.network for endpoint in snapshot.endpoints.values()}
         retired = [client for network, client in self._clients.items() if network not in used]
