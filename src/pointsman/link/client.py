@@ -144,7 +144,7 @@ class LinkClient(asyncio.Protocol):
         next one."""
         self._send(GiveBack(list(returns)))
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only

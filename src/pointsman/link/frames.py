@@ -112,7 +112,7 @@ class MetricsAsk(Struct, frozen=True, array_like=True, tag=22):
 
 
 class Beat(Struct, frozen=True, array_like=True, tag=23):
-    """Sent every second, so that a stopped or stuck control process can be told from one that has nothing to send."""
+    """Sent every second, to distinguish a stopped or stuck control process from an idle one."""
 
 
 class CannotLend(Struct, frozen=True, array_like=True, tag=24):

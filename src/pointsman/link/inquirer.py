@@ -68,7 +68,7 @@ class Inquirer(asyncio.Protocol):
                 self._transport = transport
             return self._transport
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def data_received(self, data: bytes) -> None:
         for body in self._reader.feed(data):

@@ -1,10 +1,11 @@
 """The cost of requests that their bytes do not bound: input that a provider adds to a prompt, and tools that it runs
 itself.
 
-Under a budget that refuses, such a request reserves its model's context window as input, and the price of each use of a
-tool that it allows. The charge follows the answer. Its reported tokens include the added input, and calls of tools are
-reported or appear in the answer. If the answer does not report a tool, the reserved price is charged. Until then,
-limits of tokens count only the tokens of the request itself: most of them are smaller than a model's context window.
+Under a budget that refuses, such a request reserves its model's context window as input. It also reserves the price of
+each use of a tool that it allows. The charge follows the answer. Its reported tokens include the added input, and calls
+of tools are reported or appear in the answer. If the answer does not report a tool, the reserved price is charged.
+Until then, limits of tokens count only the tokens of the request itself: most of them are smaller than a model's
+context window.
 """
 
 from msgspec.structs import replace
