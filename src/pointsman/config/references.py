@@ -28,7 +28,7 @@ class References:
 
     `files` are the secret files in use, found or not: a change of one is a change of the configuration. `digests` holds
     the SHA-256 of every secret found, by its reference. Unless it `reads_secrets`, every well-formed reference leads to
-    a placeholder, and no secret, certificate or private file is read.
+    a placeholder, and no secret, certificate or private file is looked for.
     """
 
     def __init__(self, environ: Mapping[str, str], folder: Path, *, reads_secrets: bool = True) -> None:
