@@ -34,7 +34,7 @@ run: $(VENV)/.run ## start the gateway in front of two simulated providers, one 
 # Two at a time, because many tests mostly wait; tests/conftest.py lists the exceptions.
 PYTEST := $(BIN)/python -m pytest -n 2
 
-test: setup ## run the tests (about six minutes on two slow cores)
+test: setup ## run the tests (about nine minutes on two slow cores)
 	$(PYTEST) -m "not slow and not real"
 
 test-all: setup ## run the tests at their larger sizes (an hour or more)
