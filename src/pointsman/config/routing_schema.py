@@ -95,11 +95,11 @@ class ModelSettings(Section):
         list[Annotated[TargetSettings, BeforeValidator(_expand_target, json_schema_input_type=str | TargetSettings)]],
         Field(min_length=1, max_length=64),
     ]
-    """What serves the name; a text is short for `{model: …}`."""
+    """The targets that serve the name; a text is short for `{model: …}`."""
     fallbacks: Annotated[list[ModelName], Field(max_length=64)] = []
     """Tried in this order after the targets: `provider/model`, never a public name."""
     siblings: bool = False
-    """Whether the same models at other configured providers, by the catalog, are tried when all of these have failed.
+    """Try the same models at other configured providers, by the catalog, when all of these have failed.
     Without it, targets and fallbacks mean these and no others."""
     timeouts: ModelTimeoutSettings = ModelTimeoutSettings()
     """Time limits of requests for this name."""
@@ -158,8 +158,8 @@ class RoutingSettings(Section):
     )
     """How targets are chosen where the public name does not say."""
     siblings: bool = True
-    """Whether a model that is asked for by a bare name, such as `gpt-4o`, is tried at other configured providers that
-    serve it too, by the catalog. A public name says `siblings: true` itself."""
+    """Try a model that is asked for by a bare name, such as `gpt-4o`, at other configured providers that serve it too,
+    by the catalog. A public name says `siblings: true` itself."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = _ROUTING.max_attempts
     """The most attempts one request may make, over all candidates: first tries and repeats. Further keys of a candidate
     whose key is refused do not count; of these there may be as many again."""
@@ -179,6 +179,6 @@ class RoutingSettings(Section):
     """How long it is remembered who made what a provider keeps (files, batches, stored responses, threads and the like)
     and where it is kept, in days since it was made or last used."""
     unowned_state: Literal["refuse", "allow"] | None = None
-    """What becomes of requests for things of which nobody knows who made them: made before this gateway or beside it,
-    or forgotten after `state_days`. `refuse` says that there is no such thing; `allow` lets every key read and delete
+    """The answer to requests for things whose owner is not known: they were made before this gateway or beside it, or
+    forgotten after `state_days`. `refuse` says that there is no such thing; `allow` lets every key read and delete
     them. Absent: `refuse`, or `allow` where no virtual key is required."""

@@ -55,7 +55,7 @@ class LimitTimeouts(Section):
 
 
 class LimitSettings(Section):
-    """What one client, and all of them together, may take."""
+    """Bounds for one client, and for all of them together."""
 
     body_bytes: Bytes = 50 * MIB
     """The largest request body."""
@@ -207,14 +207,14 @@ class ProviderSettings(Section):
     """The catalog's provider whose models and prices it has; `""` for none. Absent: that at its address, else its
     type."""
     tags: dict[Name, Text | list[Text]] = {}
-    """What is known of the provider, such as `region: eu`."""
+    """Facts about the provider, such as `region: eu`."""
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
     """Money that may be spent at this provider."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
     """Attempts and tokens that this provider may be asked for."""
     bills_unfinished: Literal["full", "prompt", "none"] | None = None
-    """What the provider charges for an answer of which nothing arrived, because the client left, time ran out or the
-    connection broke: `full`, as if it had come to its end, so that limits hold all that was reserved; only the
+    """The charge for an answer of which nothing arrived, because the client left, time ran out or the connection broke:
+    `full`, as if it had come to its end, so that limits hold all that was reserved; only the
     `prompt`, where it stops working at once; or `none`. Absent: `prompt` for streams, `full` for everything else. What
     arrived of a stream is charged in any case."""
     output_bound: Literal["max_tokens", "max_completion_tokens"] | None = None
@@ -233,7 +233,7 @@ def _expand_provider(value: object) -> object:
 
 
 class ProviderEntrySettings(Section):
-    """What a virtual key may do at one provider."""
+    """The rights of a virtual key at one provider."""
 
     weight: Weight | None = None
     """Share of the key's requests. Where an entry of a key has one, the key chooses between its providers by weight."""
@@ -322,10 +322,10 @@ Limited = ProviderSettings | ProviderEntrySettings | OwnerSettings
 
 
 class GovernanceSettings(Section):
-    """Who may use the gateway, and how much."""
+    """The users of the gateway, and their limits."""
 
     require_key: bool = True
-    """Whether a request must present a virtual key. `false` is allowed on a loopback address only."""
+    """Require a virtual key of each request. `false` is allowed on a loopback address only."""
     customers: dict[Name, CustomerSettings] = {}
     """Customers by name."""
     teams: dict[Name, TeamSettings] = {}
@@ -339,7 +339,7 @@ class GovernanceSettings(Section):
     """A file of further keys, one JSON object a line: `{"name": …, "value": "sha256:…", …}` with the fields of
     `virtual_keys`. For thousands of them: they are looked at when they are used."""
     near_limit: NearLimit = "refuse"
-    """What becomes of a request that fits into its budgets and token limits only with a shorter answer: `refuse`, or
+    """The fate of a request that fits into its budgets and token limits only with a shorter answer: `refuse`, or
     `shorten` its `max_tokens` to what fits, down to 16, and say so in the header `x-pointsman-max-tokens`."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = list(KEY_HEADERS)
     """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
@@ -348,7 +348,7 @@ class GovernanceSettings(Section):
 
 
 class PriceSettings(Section):
-    """What a model costs, where the catalog does not know or knows wrongly."""
+    """The price of a model that the catalog does not know, or knows wrongly."""
 
     model: Pattern
     """`provider/model`, or a shell-style pattern of it."""
@@ -389,16 +389,16 @@ class PriceSettings(Section):
 
 
 class PricingSettings(Section):
-    """What things cost."""
+    """Prices."""
 
     unknown: Literal["allow-and-flag", "deny"] = "allow-and-flag"
-    """Whether a model without a known price may be used where no budget applies. Under a budget it never may."""
+    """Allow a model without a known price where no budget applies, or deny it. Under a budget it never may."""
     overrides: list[PriceSettings] = []
     """Prices that outrank the catalog's. The narrowest owner comes first, a name before a pattern."""
 
 
 class CatalogSettings(Section):
-    """What is known of models."""
+    """Facts about models."""
 
     list_models_s: Annotated[float, Field(ge=60, le=7 * 86_400)] | None = None
     """How often every provider is asked which models it has, in seconds, so that new ones are known without a new
@@ -406,7 +406,7 @@ class CatalogSettings(Section):
 
 
 class StoreSettings(Section):
-    """Where what was spent is kept."""
+    """The database of spending."""
 
     url: Annotated[str, Field(max_length=4096)] | None = None
     """`postgresql://…`, as `env.NAME` or `file:PATH` where it holds a password. Absent: SQLite in `data_dir`."""
@@ -415,7 +415,7 @@ class StoreSettings(Section):
 
 
 class JournalSettings(Section):
-    """What is kept of attempts before the store has them."""
+    """The records of attempts until the store has them."""
 
     durability: Literal["process", "power"] = "process"
     """`process`: nothing is lost when processes die. `power`: nor, but for the last tenth of a second, when the machine
@@ -428,7 +428,7 @@ class LoggingSettings(Section):
     """One JSON line for each request, and the gateway's own messages."""
 
     file: Text | None = None
-    """Where the lines go. Absent: standard output."""
+    """The file that the lines go to. Absent: standard output."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe of the gateway's own messages that is written."""
 
@@ -445,7 +445,7 @@ class Document(Section):
     console: ConsoleSettings = ConsoleSettings()
     """The operator's address."""
     data_dir: Text = "./data"
-    """Where the gateway keeps what must survive it."""
+    """The folder for all data that must survive the gateway."""
     egress: EgressSettings = EgressSettings()
     """How providers are reached."""
     providers: Annotated[
@@ -470,14 +470,14 @@ class Document(Section):
     routing: RoutingSettings = RoutingSettings()
     """How requests are routed."""
     governance: GovernanceSettings = GovernanceSettings()
-    """Who may use the gateway, and how much."""
+    """The users of the gateway, and their limits."""
     pricing: PricingSettings = PricingSettings()
-    """What things cost."""
+    """Prices."""
     catalog: CatalogSettings = CatalogSettings()
-    """What is known of models."""
+    """Facts about models."""
     store: StoreSettings = StoreSettings()
-    """Where what was spent is kept."""
+    """The database of spending."""
     journal: JournalSettings = JournalSettings()
-    """What is kept of attempts before the store has them."""
+    """The records of attempts until the store has them."""
     logging: LoggingSettings = LoggingSettings()
-    """What is written about requests."""
+    """The log of requests."""
