@@ -14,7 +14,7 @@ from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
 from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 
 KEYS = 53
 BURST = 100
@@ -43,7 +43,7 @@ async def _measure(folder: Path, count: int, rate: int, url: str | None) -> tupl
     async def open_store() -> Store:
         return await Store.open(store_url(url, folder))
 
-    ingest = Ingest(journals, LeaseBook(1), open_store, lambda _: None)
+    ingest = Ingest(journals, LeaseTable(1), open_store, lambda _: None)
     await ingest.step()
     written_s, began = 0.0, time.monotonic()
     idle = _cpu_s()

@@ -25,7 +25,7 @@ from typing import Any
 
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Batch, Store
-from pointsman.domain.leases import NO_SHARE, Want
+from pointsman.domain.leases import NO_SHARE, LeaseRequest
 from pointsman.link.frames import FROM_CONTROL, PROTOCOL, Ask, FrameReader, Granted, Hello, encode
 
 RATE, EXPORTS, LOGINS = 200, 10, 20
@@ -119,7 +119,7 @@ class _Line(asyncio.Protocol):
             await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
             one = next(self.numbers)
             self.asked_at[one] = time.monotonic()
-            self.transport.write(encode(Ask(one, [Want("virtual_key:me|usd|day", window, 1)])))
+            self.transport.write(encode(Ask(one, [LeaseRequest("virtual_key:me|usd|day", window, 1)])))
         await asyncio.sleep(2.0)
         took = sorted(self.took_s.values())
         marks = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0 - 1e-9}

@@ -6,7 +6,7 @@ import pytest
 
 from fakes.wire import CHAT, TABLE, asked, parse, refused
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.domain.operations import OPERATIONS, STATEFUL
 from pointsman.registry import members
 from pointsman.wire import PATHS
@@ -88,8 +88,8 @@ def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
 @pytest.mark.parametrize("path", PARSED, ids=_id)
 def test_empty_body_is_a_call_only_if_none_is_required(path: ApiPath) -> None:
     try:
-        outcome: Call | Refusal = parse(b"", path.path)
-    except Refusal as refusal:
+        outcome: Call | Rejection = parse(b"", path.path)
+    except Rejection as refusal:
         outcome = refusal
     assert isinstance(outcome, Call) is (path.body == "stream")
 

@@ -11,7 +11,7 @@ from pointsman.control.store.store import Store
 from pointsman.domain.leases import Share
 from pointsman.domain.limits import Limit, Period
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 
 ALL = Rows(0, 1e11)
 
@@ -23,7 +23,7 @@ class Books:
         self.folder = folder
         self.url = url
         self.retired: list[list[tuple[int, Share]]] = []
-        self.book = LeaseBook(1)
+        self.book = LeaseTable(1)
         limit = Limit(level="virtual_key", owner="virtual_key:me", metric="usd", period=Period("day"), amount=1000)
         self.book.configure({limit.counter: limit})
         self.ingest = Ingest(folder / "journal", self.book, self._open, self.retired.append)

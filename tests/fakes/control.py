@@ -22,7 +22,7 @@ from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
 from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
-from pointsman.control.lessor import Lessor
+from pointsman.control.lease_server import LeaseServer
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
@@ -31,7 +31,7 @@ from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.link.inquirer import AwayError, Inquirer, Item
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 
 TOKEN = "pm-admin-token-of-the-tests"
 ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests", "ME": "pm-key-of-the-tests-me"}
@@ -168,7 +168,7 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
     accept(snapshot, config, ENVIRON)
-    book = LeaseBook(1)
+    book = LeaseTable(1)
 
     async def open_store() -> Store:
         return await Store.open(store_url(url, folder))
@@ -177,11 +177,13 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
         book.configure(counters_of(compiled.snapshot))
 
     ingest = Ingest(folder / "journal", book, open_store, lambda _: None)
-    lessor = Lessor(book, ingest, lambda: (str(snapshot), configuration.digest))
-    configuration = Configuration(snapshot, file, on_new, lessor.distribute, public_is_loopback=True, environ=ENVIRON)
+    lease_client = LeaseServer(book, ingest, lambda: (str(snapshot), configuration.digest))
+    configuration = Configuration(
+        snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=ENVIRON
+    )
     on_new(read_snapshot(snapshot, ENVIRON))
-    desk = Desk(book, ingest, lessor, configuration)
-    lessor.on_inquiry = desk.answer
+    desk = Desk(book, ingest, lease_client, configuration)
+    lease_client.on_inquiry = desk.answer
     return desk
 
 
@@ -209,5 +211,5 @@ async def control_plane(
             if not writer._is_closed:
                 writer.close()
             await desk.ingest.finish(PATIENCE_S)
-            desk.lessor.close()
+            desk.lease_server.close()
             await services.store.close()

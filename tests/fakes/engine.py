@@ -15,10 +15,10 @@ from pointsman.domain.origin import Secret
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
-from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.engine import Engine
 from pointsman.engine.live import Live
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.ledger import Ledger
 from pointsman.telemetry.log import LogWriter
@@ -114,7 +114,11 @@ class Rig:
         self.ledger = ledger
         billing = Billing(self.live, self.ledger, None, None)
         self.engine = Engine(
-            live=self.live, upstreams=upstreams, accounts=Accounts(self.log), billing=billing, rng=Random(1)
+            live=self.live,
+            upstreams=upstreams,
+            request_metrics=RequestMetrics(self.log),
+            billing=billing,
+            rng=Random(1),
         )
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.passage import AnswerPassage, Claim
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.transport.http_exchange import Exchange
@@ -54,7 +54,7 @@ class FakeClient:
 
     def hold_body(self, size: int) -> None:
         if size > self.may_hold:
-            raise Refusal(Failure(failures.OVERLOADED_GATEWAY, "too much is held"))
+            raise Rejection(Failure(failures.OVERLOADED_GATEWAY, "too much is held"))
         self.held = size
 
     def pause_body(self) -> None:

@@ -44,8 +44,8 @@ def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None
         price=price,
         output=output,
         has_budget=has_budget,
-        dearest_in=max(inputs),
-        dearest_out=max(outputs),
+        max_input_rate=max(inputs),
+        max_output_rate=max(outputs),
         request_nano=price.request_nano,
     )
 

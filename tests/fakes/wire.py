@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
@@ -43,15 +43,15 @@ def asked(
 
 
 def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: Any) -> Call:
-    """Parse a body (bytes, or a value to encode) into a call. Raise `Refusal`."""
+    """Parse a body (bytes, or a value to encode) into a call. Raise `Rejection`."""
     what = asked(path, method, **more)
     assert what.api.parse is not None
     return what.api.parse(what, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def refused(act: Callable[[], object]) -> Failure:
-    """Return the failure of the `Refusal` that `act` must raise."""
-    with pytest.raises(Refusal) as caught:
+    """Return the failure of the `Rejection` that `act` must raise."""
+    with pytest.raises(Rejection) as caught:
         act()
     return caught.value.failure
 

@@ -42,7 +42,7 @@ async def working(what: Compiled) -> AsyncIterator[Worker]:
     try:
         yield worker
     finally:
-        worker.plane.server.hasten()
+        worker.plane.server.shut_down_now()
         await worker.stop()
         os.close(log_fd)
         gc.unfreeze()

@@ -35,7 +35,7 @@ def provider(**pace: Any) -> dict[str, Settings]:
     return {CAPPED: Settings(price=price, output_tokens=float(TOKENS), kept_requests=0, **pace)}
 
 
-def beside(
+def background(
     providers: Mapping[str, Settings], models: Mapping[str, Any], keys: Mapping[str, Any], *priced: str, **fields: Any
 ) -> dict[str, Any]:
     """Return the sections of a gateway in which the key is one of several."""

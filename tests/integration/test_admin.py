@@ -13,7 +13,7 @@ from integration.governance import bearer, settings, usd
 
 
 def governed() -> AbstractAsyncContextManager[Gateway]:
-    sections = limits.beside(
+    sections = limits.background(
         {"alpha": settings(kept_requests=1000)},
         {"chat": ["alpha/gpt-4o-mini"]},
         {"me": {"budgets": usd(1000)}},

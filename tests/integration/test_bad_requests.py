@@ -11,7 +11,7 @@ from msgspec import Struct
 from fakes.clock import PATIENCE_S
 from integration.gateway import Gateway, run, serving
 from integration.wire import Received, Wire, chat, connect, request
-from pointsman.engine import doorkeeper
+from pointsman.engine import rejections
 from pointsman.simulate import Settings
 
 JSON = {"content-type": "application/json"}
@@ -227,7 +227,7 @@ async def _refused(wire: Wire, case: Bad) -> None:
 
 @pytest.mark.parametrize("cases", [TYPES, PLACES, JSON_TEXT, REPEATED, NAMES, HEADS, DISGUISED])
 def test_bad_requests_are_rejected_with_fault_and_place(cases: list[Bad], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doorkeeper, "RECORDS_PER_S", 1000)  # each of them is to be in the log
+    monkeypatch.setattr(rejections, "RECORDS_PER_S", 1000)  # each of them is to be in the log
 
     async def main() -> None:
         async with serving(
@@ -323,7 +323,7 @@ _DIGEST = re.compile(r"; the SHA-256 of the one presented begins [0-9a-f]{8}")
 
 
 def test_requests_without_a_known_key_get_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doorkeeper, "FAILURES", 1000)  # none of them is told to wait
+    monkeypatch.setattr(rejections, "FAILURES", 1000)  # none of them is told to wait
     key = "pm-a-key-of-high-entropy-0123456789"
     governance = {"require_key": True, "virtual_keys": {"me": {"value": f"sha256:{sha256(key.encode()).hexdigest()}"}}}
 

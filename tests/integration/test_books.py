@@ -17,7 +17,7 @@ from pointsman.control.store.store import Batch, Store
 from pointsman.journal.reader import JournalReader
 from pointsman.journal.records import ChargeScope, Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 
 SCOPE = ChargeScope(
     number=1,
@@ -57,7 +57,7 @@ def test_records_count_once_after_a_death_during_a_commit(
     async def main() -> None:
         writer = JournalWriter(tmp_path / "journal", 0, 1, segment_bytes=1 << 16)
         url = store_url(None, tmp_path)
-        ingest = Ingest(tmp_path / "journal", LeaseBook(1), lambda: Store.open(url), lambda _: None)
+        ingest = Ingest(tmp_path / "journal", LeaseTable(1), lambda: Store.open(url), lambda _: None)
         writer.intent(SCOPE, "first", 1, time(), NANO, 100)
         await ingest.step()
         monkeypatch.setattr(Store, "commit", slow)
@@ -103,7 +103,7 @@ def test_ingestion_continues_after_an_unexpected_error(
     async def main() -> None:
         writer = JournalWriter(tmp_path / "journal", 0, 1, segment_bytes=1 << 16)
         url = store_url(None, tmp_path)
-        ingest = Ingest(tmp_path / "journal", LeaseBook(1), lambda: Store.open(url), lambda _: None)
+        ingest = Ingest(tmp_path / "journal", LeaseTable(1), lambda: Store.open(url), lambda _: None)
         writer.intent(SCOPE, "first", 1, time(), NANO, 100)
         writer.store(SCOPE, outcome("first"))
         monkeypatch.setattr(JournalReader, "read", failing)

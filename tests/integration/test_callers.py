@@ -10,7 +10,7 @@ import pytest
 from fakes.clock import PATIENCE_S
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.wire import connect, request
-from pointsman.engine.doorkeeper import FAILURES
+from pointsman.engine.rejections import FAILURES
 from pointsman.simulate import Settings
 
 CHAT = "/v1/chat/completions"

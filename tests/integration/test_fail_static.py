@@ -22,7 +22,7 @@ KEYS: dict[str, Any] = {"free": {}, "me": {"budgets": usd(1000)}}
 
 def governed(**governed_by: Any) -> Any:
     models = {"chat": ["alpha/gpt-4o-mini"]}
-    sections = limits.beside({"alpha": settings()}, models, KEYS, "alpha/gpt-4o-mini", **governed_by)
+    sections = limits.background({"alpha": settings()}, models, KEYS, "alpha/gpt-4o-mini", **governed_by)
     return serving(**sections, server={"workers": 2}, as_process=True)
 
 
@@ -125,7 +125,7 @@ def test_leases_hold_and_none_is_granted_before_the_store_is_reached() -> None:
     async def main() -> None:
         keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
         models = {"chat": ["alpha/gpt-4o-mini"]}
-        sections = limits.beside({"alpha": settings()}, models, keys, "alpha/gpt-4o-mini")
+        sections = limits.background({"alpha": settings()}, models, keys, "alpha/gpt-4o-mini")
         async with serving(**sections, as_process=True) as gateway:
             await limits.spend(gateway, 0.3)
             assert await status(gateway, "me") == 200

@@ -18,7 +18,7 @@ RATE = 40
 
 
 def governed(gap_ms: float = 5.0):  # type: ignore[no-untyped-def]
-    sections = limits.beside(
+    sections = limits.background(
         {"alpha": settings(first_token_ms=10.0, token_gap_ms=gap_ms, kept_requests=5000)},
         {"chat": ["alpha/gpt-4o-mini"]},
         {"me": {"budgets": usd(1000)}},

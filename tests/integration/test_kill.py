@@ -106,7 +106,7 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
     async def main() -> None:
         pace = {"first_token_ms": 20.0, "token_gap_ms": 5.0, "output_tokens": 30.0, "kept_requests": 5000}
         targets = ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]
-        sections = limits.beside(
+        sections = limits.background(
             {"alpha": settings(**pace), "beta": settings(**pace)},
             {"chat": {"strategy": "weighted", "targets": targets}},
             {"me": {"budgets": usd(1000)}},

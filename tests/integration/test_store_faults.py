@@ -90,7 +90,7 @@ async def store_is_away(gateway: Gateway, for_s: float) -> None:
 
 @contextlib.asynccontextmanager
 async def governed(**sections: Any) -> AsyncIterator[Gateway]:
-    shared = limits.beside(
+    shared = limits.background(
         {"alpha": settings(output_tokens=5.0, kept_requests=100)},
         {"chat": ["alpha/gpt-4o-mini"]},
         {"me": {"budgets": usd(1000), "rate_limits": [{"requests": 100_000, "per": "minute"}]}},

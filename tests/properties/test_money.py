@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from msgspec import Struct
 
-from pointsman.domain.leases import NO_SHARE, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, LeaseRequest, Return, Share
 from pointsman.domain.limits import Level, Limit, Metric, Period
-from pointsman.money.leases import CORRECTIONS, LeaseBook
+from pointsman.money.leases import CORRECTIONS, LeaseTable
 from pointsman.money.ledger import Ledger, Reservation, Window
 
 START = 1_764_000_000.0
@@ -252,7 +252,7 @@ class Money(RuleBasedStateMachine):
             worker.hello()
 
     def _new_book(self) -> None:
-        self.book = LeaseBook(self.size, knows_all=False)
+        self.book = LeaseTable(self.size, knows_all=False)
         self.ghosts = []
         self.is_restored = self.is_configured = False
 
@@ -308,7 +308,7 @@ class Money(RuleBasedStateMachine):
         if worker is not None:
             holdings = worker.ledger.holdings()
             assert self.book.hello(worker.epoch, worker.slot, worker.share, holdings, self.now) == NO_SHARE
-            wants = [Want(one.counter, one.window, 1, one.opened) for one in holdings]
+            wants = [LeaseRequest(one.counter, one.window, 1, one.opened) for one in holdings]
             grants, recalls = self.book.ask(worker.epoch, wants)
             assert not any(grant.given for grant in grants)
             assert not recalls

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.wire import drain, refused
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, retry_after_s
 from pointsman.providers._openai_stream import OpenAIStream
@@ -65,7 +65,7 @@ def test_any_bytes_are_an_object_or_a_rejection(body: bytes, at: int, put: bytes
     changed = body[:at] + put + body[at:]
     try:
         fields = read_object(changed)
-    except Refusal:
+    except Rejection:
         return
     assert list(json.loads(changed)) == list(fields)
 

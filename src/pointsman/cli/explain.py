@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
 
     from pointsman.cli._configuration import compiled_or_exit
     from pointsman.domain.calls import Facts
-    from pointsman.domain.failures import Failure, Refusal
+    from pointsman.domain.failures import Failure, Rejection
     from pointsman.engine.preview import decide_unsent
     from pointsman.routing.admit import check_time
     from pointsman.routing.explain import as_data, as_lines
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         facts = Facts(_parse(snapshot, path, header or [], body), virtual_key)
         refused = check_time(virtual_key, time.time())
         decision = refused or decide_unsent(facts, Random(seed), now)
-    except Refusal as refusal:
+    except Rejection as refusal:
         decision = refusal.failure
     if as_json:
         say_data(as_data(decision, now))
@@ -105,7 +105,7 @@ def _read_body(request: Path | None, model: str | None, *, stream: bool) -> byte
 
 
 def _parse(snapshot: Snapshot, path: str, headers: list[str], body: bytes) -> Call:
-    """Parse the request into a call. Raise `Refusal`."""
+    """Parse the request into a call. Raise `Rejection`."""
     from pointsman.wire import PATHS
     from pointsman.wire.heads import read_head
     from pointsman.wire.paths import PathTable

@@ -26,12 +26,12 @@ from pointsman.control.inquiries import (
     WorkerPage,
     WorkerState,
 )
-from pointsman.control.lessor import Lessor
+from pointsman.control.lease_server import LeaseServer
 from pointsman.control.store.database import StoreError
 from pointsman.domain.identity import key_named
 from pointsman.domain.snapshots import limits_told
 from pointsman.link.frames import FromControl, Inquiry, Reply
-from pointsman.money.leases import LeaseBook, Spent
+from pointsman.money.leases import LeaseTable, Spent
 
 AT_ONCE = 200  # windows checked, and items sent, before workers are answered again
 
@@ -43,9 +43,9 @@ _logger = logging.getLogger(__name__)
 class Desk(Struct, eq=False, frozen=True):
     """The parts of the control process that answer the admin process."""
 
-    book: LeaseBook
+    book: LeaseTable
     ingest: Ingest
-    lessor: Lessor
+    lease_server: LeaseServer
     configuration: Configuration
 
     async def answer(self, inquiry: Inquiry, send: Callable[[FromControl], None]) -> None:
@@ -68,7 +68,7 @@ class Desk(Struct, eq=False, frozen=True):
         if isinstance(inquiry, LimitInquiry):
             return await self._limits(inquiry.most)
         if isinstance(inquiry, PageInquiry):
-            pages = await self.lessor.metrics(inquiry.within_s)
+            pages = await self.lease_server.metrics(inquiry.within_s)
             return [WorkerPage(epoch, page) for epoch, page in pages.items()]
         if isinstance(inquiry, NameInquiry):
             current = self.configuration.current
@@ -86,7 +86,7 @@ class Desk(Struct, eq=False, frozen=True):
         state, configuration = self.ingest.state, self.configuration
         workers = [
             WorkerState(line.hello.slot, line.hello.epoch, line.hello.pid, line.digest, line.is_draining)
-            for line in self.lessor.lines
+            for line in self.lease_server.lines
             if line.hello is not None
         ]
         return ControlState(

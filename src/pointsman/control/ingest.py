@@ -15,14 +15,14 @@ from time import monotonic, time
 from msgspec import Struct
 
 from pointsman.control.accounting import Accounting, OpenRequests
-from pointsman.control.piecemeal import Piecemeal, quarantined
+from pointsman.control.row_by_row import RowByRow, quarantined
 from pointsman.control.store.database import RefusedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.control.store.tables import Row
-from pointsman.domain.leases import Share, Unable
+from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 from pointsman.money.leases import Row as Spending
 
 IDLE_S = 0.25  # between looks at unchanged journals
@@ -34,8 +34,8 @@ CHECKPOINT_S = 5.0
 OPEN_S = 1.0  # a store that takes longer at the start counts as unreachable
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
-_AWAY = Unable("the store cannot be reached")
-_TAKEN = Unable("the store is in use by another gateway")
+_AWAY = LeaseUnavailable("the store cannot be reached")
+_TAKEN = LeaseUnavailable("the store is in use by another gateway")
 QUARANTINE = "quarantine.jsonl"  # in the data folder: records that the store rejected
 NOT_READ = JournalState(Position(), Position())
 
@@ -73,7 +73,7 @@ class Ingest:
     def __init__(
         self,
         journals: Path,
-        book: LeaseBook,
+        book: LeaseTable,
         open_store: Callable[[], Awaitable[Store]],
         on_retired: Callable[[list[tuple[int, Share]]], None],
     ) -> None:
@@ -181,7 +181,7 @@ class Ingest:
             self.is_tried.set()
 
     @property
-    def unable(self) -> Unable:
+    def unable(self) -> LeaseUnavailable:
         """The reason why control cannot grant leases."""
         return _TAKEN if self._is_taken else _AWAY
 
@@ -307,7 +307,7 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = Piecemeal(self._quarantine) if self._careful_for else Accounting()
+        accounting = RowByRow(self._quarantine) if self._careful_for else Accounting()
         retired: list[_Journal] = []
         is_end, is_owed = True, False
         progress: list[tuple[_Journal, Position]] = []
@@ -345,7 +345,7 @@ class Ingest:
 
     async def _commit(self, store: Store, accounting: Accounting) -> list[Row]:
         """Write the batch. Return the rows of counters, for the lease book."""
-        if not isinstance(accounting, Piecemeal):
+        if not isinstance(accounting, RowByRow):
             self._gathered = max(1, accounting.records)
             if accounting.problem is not None:
                 raise RefusedError(accounting.problem)

@@ -146,7 +146,7 @@ class Failure(Struct, frozen=True):
         return f"{told}: {self.said}" if self.said else told
 
 
-class Refusal(Exception):  # noqa: N818 -- not an error of the program: an answer to the client
+class Rejection(Exception):  # noqa: N818 -- not an error of the program: an answer to the client
     """Raised inside the parsing and admission steps to answer the client at once with `failure`."""
 
     def __init__(self, failure: Failure) -> None:

@@ -22,7 +22,7 @@ class Holding(Struct, frozen=True, array_like=True):
     opened: int = 0
 
 
-class Want(Struct, frozen=True, array_like=True):
+class LeaseRequest(Struct, frozen=True, array_like=True):
     """A request for at least `more` units in addition to those granted."""
 
     counter: str
@@ -32,8 +32,8 @@ class Want(Struct, frozen=True, array_like=True):
 
 
 class Grant(Struct, frozen=True, array_like=True):
-    """The answer to a `Want`: `given` is added to the granted units. `left` is the amount that is neither spent nor
-    leased. `lent` is the unspent amount that other workers hold, part of which may be returned."""
+    """The answer to a `LeaseRequest`: `given` is added to the granted units. `left` is neither spent nor leased.
+    `lent` is the unspent amount that other workers hold, part of which may be returned."""
 
     counter: str
     window: int
@@ -42,8 +42,8 @@ class Grant(Struct, frozen=True, array_like=True):
     lent: int
 
 
-class Unable(Struct, frozen=True, array_like=True):
-    """The answer to each `Want` while the remaining amount is unknown. `why` is shown to clients."""
+class LeaseUnavailable(Struct, frozen=True, array_like=True):
+    """The answer to each `LeaseRequest` while the remaining amount is unknown. `why` is shown to clients."""
 
     why: str
 

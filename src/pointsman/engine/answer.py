@@ -81,7 +81,7 @@ class ClientAnswer(Struct, eq=False):
             self.refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # an account may have stored its result already
         return ENDING
 
-    def give_in(self) -> None:
+    def fail_with_internal_error(self) -> None:
         """Handle an internal error: the client must neither wait for the answer nor take it for complete."""
         if self.exchange.is_started:
             self.exchange.abort()

@@ -16,13 +16,13 @@ from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Plan, Progress, Try, Verdict
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.redaction import redact
-from pointsman.engine.billing import Hold, NoRoom
+from pointsman.engine.billing import NoRoom, ReservedAttempt
 from pointsman.engine.engine import Engine
 from pointsman.engine.passage import Claim
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.engine.uploads import UploadRelay
-from pointsman.money.fit import Shortened
+from pointsman.money.fit import ShortenedCall
 from pointsman.providers import PROVIDERS
 
 
@@ -80,10 +80,10 @@ class Attempt:
         self.log = log
         self.call = call
         self.step = step
-        self.hold: Hold | None = None
-        self.shortened: Shortened | None = None
+        self.hold: ReservedAttempt | None = None
+        self.shortened: ShortenedCall | None = None
         self.started_at = 0.0
-        self.tab = engine.billing.tabs.find(call.snapshot, log.key, candidate)
+        self.tab = engine.billing.billing_terms.find(call.snapshot, log.key, candidate)
         self._codec = PROVIDERS[candidate.endpoint.type].codecs[call.operation]
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
 
@@ -96,7 +96,7 @@ class Attempt:
         on; no step between the two may fail."""
         log, step = self.log, self.step
         hold = self.engine.billing.hold(self.tab, call, log.request_id, len(log.records) + len(log.running) + 1)
-        if not isinstance(hold, Hold):
+        if not isinstance(hold, ReservedAttempt):
             return hold
         self.hold, self.started_at, log.served_by = hold, now, self
         if not log.running:
@@ -128,7 +128,7 @@ class Attempt:
             length = upload.length_for(candidate.model)
             leg = client.send_streaming(endpoint.origin, request, receiver, deadline, length)
             receiver.leg = leg
-            upload.pump(leg, candidate.model, step.timeout_s, receiver.break_off)
+            upload.pump(leg, candidate.model, step.timeout_s, receiver.abort)
         if self.call.head.timeout_s is not None:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not the provider's fault
 
@@ -177,7 +177,7 @@ class Attempt:
             tokens_out=charge.usage.tokens_out,
         )
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
-        engine.accounts.attempt(candidate, outcome, duration_s, first_byte_s, charge)
+        engine.request_metrics.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = AttemptRecord(
             provider=candidate.endpoint.name,
             model=candidate.model,

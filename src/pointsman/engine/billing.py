@@ -13,27 +13,27 @@ from msgspec import Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
-from pointsman.domain.leases import Grant, Want
+from pointsman.domain.leases import Grant, LeaseRequest
 from pointsman.domain.plans import Reason
-from pointsman.engine.lessor import Lender
+from pointsman.engine.billing_terms import BillingTerms, BillingTermsCache
+from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.engine.tabs import Tab, Tabs
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.money.charges import FREE, Bound, Charge, Tariff, charge_estimated, charge_reported
-from pointsman.money.fit import Refused, Shortened, Shortfall, fit
-from pointsman.money.ledger import Ledger, Short
+from pointsman.money.fit import DoesNotFit, KnownShortfall, ShortenedCall, fit
+from pointsman.money.ledger import Ledger, Shortfall
 
 MAX_TOLD = 20_000  # counters
 TOLD_S = 0.05  # how long control's answer about a limit stays valid
 _logger = logging.getLogger(__name__)
 
 
-class Hold(Struct, frozen=True, gc=False):
+class ReservedAttempt(Struct, frozen=True, gc=False):
     """An attempt that may be sent. `call` is the client's, with a maximum for its answer if it needs one."""
 
-    tab: Tab
+    tab: BillingTerms
     call: Call
     request_id: str
     ordinal: int
@@ -41,25 +41,27 @@ class Hold(Struct, frozen=True, gc=False):
     bound: Bound
 
 
-NoRoom = Reason | list[Short]  # the reason not to send an attempt, or the limits without room for it
+NoRoom = Reason | list[Shortfall]  # the reason not to send an attempt, or the limits without room for it
 
 
 class Billing:
     """The ledger, the journal, and the terms they apply."""
 
-    def __init__(self, live: Live, ledger: Ledger, journal: JournalWriter | None, lessor: Lender | None) -> None:
+    def __init__(
+        self, live: Live, ledger: Ledger, journal: JournalWriter | None, lease_client: LeaseClient | None
+    ) -> None:
         self.ledger = ledger
         self.journal = journal
-        self.lessor = lessor
+        self.lease_client = lease_client
         self.unkept = 0  # attempts that were served although the journal could not store them
         self._live = live
         # Control's last answer about a counter, and the moment until which it is valid.
         self._told: dict[str, tuple[Grant, float]] = {}
-        self.tabs = Tabs(ledger)
+        self.billing_terms = BillingTermsCache(ledger)
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind `_latest`
 
-    def hold(self, tab: Tab, call: Call, request_id: str, ordinal: int) -> "Hold | NoRoom":
+    def hold(self, tab: BillingTerms, call: Call, request_id: str, ordinal: int) -> "ReservedAttempt | NoRoom":
         """Reserve for an attempt and record the intent. Return a `Reason` not to send it, or the list of limits without
         room for it."""
         bounded = tab.bounded(call)
@@ -83,20 +85,22 @@ class Billing:
             except Exception:  # after any error, the reservation must not stay
                 self.ledger.release(attempt)
                 raise
-        return Hold(tab, call, request_id, ordinal, attempt, bound=bound)
+        return ReservedAttempt(tab, call, request_id, ordinal, attempt, bound=bound)
 
-    def fit(self, tab: Tab, call: Call, shorts: Sequence[Short], now: float, *, shortens: bool) -> Shortened | Refused:
+    def fit(
+        self, tab: BillingTerms, call: Call, shorts: Sequence[Shortfall], now: float, *, shortens: bool
+    ) -> ShortenedCall | DoesNotFit:
         """Return a shorter call that these limits may have room for, if answers are being shortened. Else return the
         reason why there is no room. A limit with nothing left anywhere is not asked for again for a moment."""
         shortfalls, ahead_s = self._shortfalls(shorts, now), self.clock() - now
         found = fit(tab.terms, call, shortfalls, may_shorten=tab.may_shorten, shortens=shortens, ahead_s=ahead_s)
-        if isinstance(found, Refused):
+        if isinstance(found, DoesNotFit):
             for one in shortfalls:
-                if (one.told is not None or self.lessor is None) and not one.held and one.left <= 0:
+                if (one.told is not None or self.lease_client is None) and not one.held and one.left <= 0:
                     self._live.refused(one.short.limit, max(one.short.ends_at - ahead_s, now), now)
         return found
 
-    def is_spent(self, shorts: Sequence[Short], now: float) -> bool:
+    def is_spent(self, shorts: Sequence[Shortfall], now: float) -> bool:
         """Return whether control answered a moment ago that one of these limits has too little left."""
         return any(one.is_spent for one in self._shortfalls(shorts, now))
 
@@ -112,12 +116,12 @@ class Billing:
         grant, _ = self._told.get(counter, _NEVER_TOLD)
         return grant if grant is not None and grant.window == window else None
 
-    def _shortfalls(self, shorts: Sequence[Short], now: float) -> list[Shortfall]:
+    def _shortfalls(self, shorts: Sequence[Shortfall], now: float) -> list[KnownShortfall]:
         told = [self.told_of(short.limit.counter, short.window) for short in shorts]
         fresh = [now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] for short in shorts]
-        return [Shortfall(*one) for one in zip(shorts, told, fresh, strict=True)]
+        return [KnownShortfall(*one) for one in zip(shorts, told, fresh, strict=True)]
 
-    def settle(self, hold: Hold, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
+    def settle(self, hold: ReservedAttempt, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
         """Charge the amount that an attempt used."""
         tab = hold.tab
         try:
@@ -174,6 +178,6 @@ def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceive
 _NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)
 
 
-def wants(shorts: Sequence[Short]) -> list[Want]:
+def wants(shorts: Sequence[Shortfall]) -> list[LeaseRequest]:
     """Return the wants to send to control."""
     return [short.want() for short in shorts]

@@ -4,11 +4,11 @@ from random import Random
 
 from msgspec import Struct, field
 
-from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership
 from pointsman.engine.remains import Remains
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.upstreams import Upstreams
 
 
@@ -17,7 +17,7 @@ class Engine(Struct, frozen=True, kw_only=True, eq=False):
 
     live: Live
     upstreams: Upstreams
-    accounts: Accounts
+    request_metrics: RequestMetrics
     billing: Billing
     rng: Random
     ownership: Ownership = field(default_factory=Ownership)

@@ -6,9 +6,9 @@
 from collections.abc import Coroutine
 from time import monotonic, time
 
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.answer import ASK_AGAIN, BROKEN, GONE, answer_for
-from pointsman.engine.beside import Beside
+from pointsman.engine.background import BackgroundThread
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import INFINITY, AdmittedHead, AdmittedHeads
 from pointsman.engine.ids import RequestIds
@@ -32,9 +32,9 @@ class PublicApi:
         self.engine = engine
         self.ids = RequestIds(engine.rng)
         self.is_draining = False
-        self._beside = Beside()
+        self._background = BackgroundThread()
         self._heads = AdmittedHeads(engine.live)
-        self._plain = PlainAnswers(engine.live, engine.accounts)
+        self._plain = PlainAnswers(engine.live, engine.request_metrics)
         self._models = ModelList(engine.live.snapshot)
 
     def take_models(self, models: ModelList) -> None:
@@ -44,12 +44,12 @@ class PublicApi:
 
     def close(self) -> None:
         """Release resources: no more requests follow."""
-        self._beside.close()
+        self._background.close()
 
     # Called by the server.
 
     def accept(self, head: Head) -> BodyMode:
-        """Decide from the head whether and how its body is read. Raises `Refusal`."""
+        """Decide from the head whether and how its body is read. Raises `Rejection`."""
         if head.path in _HEALTH or self._plain.is_preflight(head):
             return BodyMode.BUFFER
         return self._heads.enter(head).mode
@@ -81,7 +81,7 @@ class PublicApi:
                 self._start(self._serve_large(exchange, entry, parse, body, request_id), exchange)
                 return
             call = parse(entry.asked, body)
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(exchange, refusal.failure, request_id)
             return
         self._start(serve(self.engine, answer_for(self.engine, exchange, call, entry, request_id)), exchange)
@@ -108,10 +108,10 @@ class PublicApi:
     ) -> None:
         """Read a large body beside the loop, then serve it like any other."""
         try:
-            call = await self._beside.call(parse, entry.asked, body)
+            call = await self._background.call(parse, entry.asked, body)
             if entry.asked.content_encoding:
                 exchange.hold_body(call.size)
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(exchange, refusal.failure, request_id)
             return
         except Cancelled:
@@ -127,7 +127,7 @@ class PublicApi:
         try:
             upload = relay_for(exchange, entry)
             call = await upload.find_call()
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(exchange, refusal.failure, request_id)
             return
         except Cancelled:
@@ -143,7 +143,7 @@ class PublicApi:
             self._refuse(exchange, ASK_AGAIN, request_id)
 
     def _serve_otherwise(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
-        """Serve a request without a body to parse: an upload, or a question to the gateway itself. Raises `Refusal`."""
+        """Serve a request without a body to parse: an upload, or a question to the gateway. Raises `Rejection`."""
         if exchange.head.mode is BodyMode.STREAM:
             self._start(self._serve_upload(exchange, entry, request_id), exchange)
         else:

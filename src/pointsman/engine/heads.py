@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
@@ -57,7 +57,7 @@ class AdmittedHeads:
         self._entries, self._snapshot = {}, None
 
     def enter(self, head: Head) -> AdmittedHead:
-        """Read and admit a head. Raises `Refusal`."""
+        """Read and admit a head. Raises `Rejection`."""
         snapshot = self._live.snapshot
         entry = head.derived
         if type(entry) is AdmittedHead and entry.snapshot is snapshot:
@@ -84,7 +84,7 @@ class AdmittedHeads:
         grant = admit(asked.credential, snapshot)
         if isinstance(grant, Failure):
             # A key that is unknown here may have been made since: control would know.
-            raise Refusal(_CUT_OFF if self._live.is_cut_off else _presented(grant, asked.credential))
+            raise Rejection(_CUT_OFF if self._live.is_cut_off else _presented(grant, asked.credential))
         mode, key = _body_mode(asked), grant.virtual_key
         expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
         parse = asked.api.parse if mode is BodyMode.BUFFER else None
@@ -95,13 +95,13 @@ class AdmittedHeads:
         return admitted
 
     def check_times(self, entry: AdmittedHead) -> None:
-        """Check the times of an entry. Raises `Refusal` for an expired key, and if the configuration is too old to be
+        """Check the times of an entry. Raises `Rejection` for an expired key, and if the configuration is too old to be
         trusted."""
         if self._live.is_stale:
-            raise Refusal(_STALE)
+            raise Rejection(_STALE)
         expired = check_time(entry.grant.virtual_key, time())
         if expired is not None:
-            raise Refusal(expired)
+            raise Rejection(expired)
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:
@@ -125,8 +125,8 @@ _STALE = Failure(
 
 def _body_mode(asked: ParsedHead) -> BodyMode:
     """Return how the body is read. Only forms and files to be stored are passed on unread. All other bodies are read as
-    JSON, whatever their media type, so no unparsed body reaches a provider. Raises `Refusal` for a compressed body that
-    would be passed on."""
+    JSON, whatever their media type, so no unparsed body reaches a provider. Raises `Rejection` for a compressed body
+    that would be passed on."""
     if asked.api.body != "stream" or asked.head.method in ("GET", "HEAD"):
         return BodyMode.BUFFER
     media_type = asked.head.content_type.partition(";")[0].strip().lower()

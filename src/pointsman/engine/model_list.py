@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
@@ -74,13 +74,15 @@ class ModelList:
         return self
 
     def answer(self, key: VirtualKey | None, path: str) -> bytes:
-        """Return the body for `path` below `/v1`. Raises `Refusal`: 404 for a name that does not exist for this key."""
+        """Return the body for `path` below `/v1`. Raises `Rejection`: 404 for a name that this key cannot use."""
         wanted = path.partition("?")[0].removeprefix("/models").strip("/")
         if wanted:
             for row in self._all_rows():
                 if row.name == wanted and _may_use(key, row, self.snapshot):
                     return bytes(row.body)
-            raise Refusal(Failure(failures.MODEL_NOT_FOUND, f"the model {wanted!r} does not exist here", param="model"))
+            raise Rejection(
+                Failure(failures.MODEL_NOT_FOUND, f"the model {wanted!r} does not exist here", param="model")
+            )
         everything = key is None or not (key.allow_models or key.entries)
         body = self._bodies.get(None if everything else key)
         if body is None:

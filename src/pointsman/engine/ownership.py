@@ -15,7 +15,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.snapshots import Snapshot, allows_unowned
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, Touched, after, owner_of
 from pointsman.engine.tasks import Waiter
@@ -32,10 +32,10 @@ _WITH_STORES = frozenset({"assistant", "thread", "run"})  # vector stores may be
 _IF_STORED = frozenset({"response", "item"})  # an answer has an id even if it is not stored
 
 
-class Custodian(Protocol):
+class StateClient(Protocol):
     """The connection to control."""
 
-    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | Unable], None]) -> None:
+    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | LeaseUnavailable], None]) -> None:
         """Ask for the owners of these ids. `answered` is called once."""
         ...
 
@@ -52,7 +52,7 @@ class Ownership:
     """The records known here. Without a journal and a custodian there are no others."""
 
     def __init__(self, journal: JournalWriter | None = None) -> None:
-        self.custodian: Custodian | None = None
+        self.custodian: StateClient | None = None
         self._journal = journal
         self._known: dict[str, dict[str, Record]] = {}  # by id, then by provider
         # Ids that only an answer here has named. Another worker's client may have created them, so control is asked
@@ -75,7 +75,7 @@ class Ownership:
         if odd is not None and is_shared(snapshot):
             return _not_found(odd)
         found = await self._find([named.id for named in touched.names if named is not odd], routing.state_days)
-        if isinstance(found, Unable):
+        if isinstance(found, LeaseUnavailable):
             return _unable(found)
         places: dict[tuple[str, str], Named] | None = None
         for named in touched.names:
@@ -128,7 +128,7 @@ class Ownership:
         """Return the ids in a provider's list that the requester must not see."""
         routing, owner = snapshot.routing, _owner_of(key)
         found = await self._find(ids, routing.state_days)
-        if isinstance(found, Unable):
+        if isinstance(found, LeaseUnavailable):
             return _unable(found)
         owners = {name: {one.owner for one in records if one.provider == provider} for name, records in found.items()}
         visible = {owner, EVERYBODY} if allows_unowned(snapshot) else {owner}
@@ -201,7 +201,7 @@ class Ownership:
         if self.custodian is not None:
             self.custodian.tell(changes)
 
-    async def _find(self, ids: Sequence[str], days: float) -> dict[str, list[Record]] | Unable:
+    async def _find(self, ids: Sequence[str], days: float) -> dict[str, list[Record]] | LeaseUnavailable:
         """Return the records of each id, from here or from control."""
         now, known = time(), self._known
         wanted = dict.fromkeys(ids)
@@ -213,10 +213,10 @@ class Ownership:
             if name in unsure or all(one.at < now - RENEWED_S for one in known.get(name, {}).values())
         ]
         if missing and self.custodian is not None:
-            waiter: Waiter[Sequence[Record] | Unable] = Waiter()
+            waiter: Waiter[Sequence[Record] | LeaseUnavailable] = Waiter()
             self.custodian.look_up(missing, waiter.set)
             answer = await waiter
-            if not isinstance(answer, Unable):
+            if not isinstance(answer, LeaseUnavailable):
                 for name in unsure & set(missing):
                     self._unsure.discard(name)
                     known.pop(name, None)
@@ -294,6 +294,6 @@ def _not_found(named: Named) -> Failure:
     return Failure(failures.STATE_NOT_FOUND, f"there is no {named.kind} {shown!r}", param=named.param or "id")
 
 
-def _unable(why: Unable) -> Failure:
+def _unable(why: LeaseUnavailable) -> Failure:
     said = f"who owns what this request names cannot be found out now: {why.why}"
     return Failure(failures.STATE_UNAVAILABLE, said, retry_after_s=1.0)

@@ -6,11 +6,11 @@ from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
 from pointsman.domain.records import RequestRecord, logged_path
-from pointsman.engine.accounts import Accounts
-from pointsman.engine.doorkeeper import Doorkeeper
 from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.live import Live
 from pointsman.engine.record import note_client
+from pointsman.engine.rejections import RejectionThrottle
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.responses import id_lines
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address, cors_lines, preflight_lines
@@ -23,10 +23,10 @@ Answer = tuple[int, bytes, bytes]  # status, header lines, body
 class PlainAnswers:
     """Writes such answers, and accounts for their requests."""
 
-    def __init__(self, live: Live, accounts: Accounts) -> None:
+    def __init__(self, live: Live, request_metrics: RequestMetrics) -> None:
         self._live = live
-        self._accounts = accounts
-        self._doorkeeper = Doorkeeper()
+        self._request_metrics = request_metrics
+        self._rejections = RejectionThrottle()
 
     def answer(self, head: Head, peer: str | None, request_id: str, body: bytes, *, received_at: float) -> Answer:
         """Return the answer of the gateway itself, in JSON."""
@@ -42,7 +42,7 @@ class PlainAnswers:
         access = self._live.snapshot.access
         client = self._client(head, peer, access)
         if failure.kind is failures.UNKNOWN_KEY:
-            failure = self._doorkeeper.wrong_key(client, failure, access)
+            failure = self._rejections.wrong_key(client, failure, access)
         status = status_of(failure)
         self._record(head, client, request_id, status, failure, received_at=received_at)
         entry = head.derived if head is not None else None
@@ -84,7 +84,7 @@ class PlainAnswers:
         key, is_let_in = None, False
         if head is not None and isinstance(head.derived, AdmittedHead) and head.derived.snapshot is self._live.snapshot:
             key, is_let_in = head.derived.grant.virtual_key, True
-        is_kept = is_let_in or self._doorkeeper.keeps()
+        is_kept = is_let_in or self._rejections.keeps()
         record = RequestRecord(
             time=time(),
             request_id=request_id,
@@ -106,8 +106,8 @@ class PlainAnswers:
             note_client(record, head)
         record.client = client
         if is_kept and not is_let_in:
-            record.left_out = self._doorkeeper.left_out()
-        self._accounts.request(record, is_kept=is_kept)
+            record.left_out = self._rejections.left_out()
+        self._request_metrics.request(record, is_kept=is_kept)
 
 
 def _own_lines(head: Head | None, request_id: str, access: Access) -> bytes:

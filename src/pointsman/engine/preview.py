@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan, Reason, Verdict
-from pointsman.engine.billing import Billing, Hold
+from pointsman.engine.billing import Billing, ReservedAttempt
 from pointsman.engine.live import Live
-from pointsman.money.fit import Shortened
+from pointsman.money.fit import ShortenedCall
 from pointsman.money.ledger import Ledger
 from pointsman.routing.decide import decide, nothing_left, without
 from pointsman.routing.view import Dice
@@ -29,15 +29,15 @@ def preview(plan: Plan, facts: Facts) -> Plan | Failure:
     billing = Billing(Live(call.snapshot), Ledger(), None, None)
     for choice in plan.choices:
         item = choice.candidate
-        tab = billing.tabs.find(call.snapshot, facts.virtual_key, item)
+        tab = billing.billing_terms.find(call.snapshot, facts.virtual_key, item)
         found = billing.hold(tab, call, "preview", 1)
-        if isinstance(found, Hold):
+        if isinstance(found, ReservedAttempt):
             billing.ledger.release(found.attempt)
             continue
         reason = found if isinstance(found, Reason) else billing.fit(tab, call, found, now, shortens=False).reason
         left = without(left, item, Verdict(item.id, "billing", reason))
         fitting = billing.fit(tab, call, found, now, shortens=True) if isinstance(found, list) else None
-        if shorter is None and isinstance(fitting, Shortened):
+        if shorter is None and isinstance(fitting, ShortenedCall):
             shorter = replace(plan, choices=(choice,), verdicts=(Verdict(item.id, "billing", fitting.reason),))
     if left.choices:
         return left

@@ -179,7 +179,7 @@ class AnswerReceiver(AnswerPassage):
             return self.decoder.usage
         return self.usage
 
-    def break_off(self, failure: Failure) -> None:
+    def abort(self, failure: Failure) -> None:
         """End the attempt with this failure, unless it has ended."""
         if not self.is_over:
             self._fail(failure)
@@ -229,10 +229,10 @@ class AnswerReceiver(AnswerPassage):
     def _on_outgrown(self) -> None:
         """Handle an answer longer than the buffer: pass it on from here, unread, unless a stream was due."""
         if self.is_stream or not _begins_as_json(self._pieces[0]):
-            self.break_off(NO_STREAM if self.is_stream else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
+            self.abort(NO_STREAM if self.is_stream else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
             return
         if self.is_whole:
-            self.break_off(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
+            self.abort(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
             return
         self._mode = RELAY
         self._commit(_length(self.headers))
@@ -305,7 +305,7 @@ class AnswerReceiver(AnswerPassage):
             self._write(b"".join(self._pieces))
             self._pieces.clear()
         elif self._held > self._routing.commit_buffer:
-            self.break_off(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
+            self.abort(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
 
     def _on_events_end(self) -> None:
         decoder = self.decoder

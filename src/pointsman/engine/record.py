@@ -63,7 +63,7 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         record.key = served_by.step.key.name
         note_answer(record, served_by.receiver, received_at, ended_at)
     note_client(record, head)
-    answer.engine.accounts.request(record)
+    answer.engine.request_metrics.request(record)
 
 
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:

@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from pointsman.domain.dollars import dollars
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Grant, Unable, Want
+from pointsman.domain.leases import Grant, LeaseRequest, LeaseUnavailable
 from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.engine.billing import Billing
-from pointsman.engine.lessor import Lender
+from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.memos import Memo
-from pointsman.money.ledger import Account, Window
+from pointsman.money.ledger import CounterSet, Window
 
 ASK_EVERY_S = 1.0
 MAX_SHOWN = 20_000
@@ -32,7 +32,7 @@ class _Shown(Struct):
     """The limits that answers to a key show. Control is asked about them again from `ask_from` on, a moment of the
     monotonic clock."""
 
-    account: Account
+    account: CounterSet
     ask_from: float = 0.0
 
 
@@ -54,11 +54,11 @@ class Remains:
             return b""
         now_unix_s = billing.clock()
         windows = billing.ledger.present(shown.account, now_unix_s)
-        if billing.lessor is not None:
+        if billing.lease_client is not None:
             now = monotonic()
             if now >= shown.ask_from:
                 shown.ask_from = now + ASK_EVERY_S
-                _ask(billing, billing.lessor, windows)
+                _ask(billing, billing.lease_client, windows)
         return _lines(billing, windows, now_unix_s)
 
 
@@ -118,12 +118,12 @@ def _left(billing: Billing, window: Window) -> int | None:
     return max(most, free)
 
 
-def _ask(billing: Billing, lessor: Lender, windows: Sequence[Window]) -> None:
+def _ask(billing: Billing, lease_client: LeaseClient, windows: Sequence[Window]) -> None:
     """Ask for the amounts left of limits, without taking any of them."""
-    wants = [Want(window.counter.name, window.start, 0, window.opened) for window in windows]
+    wants = [LeaseRequest(window.counter.name, window.start, 0, window.opened) for window in windows]
 
-    def answered(grants: Sequence[Grant] | Unable) -> None:
-        if not isinstance(grants, Unable):
+    def answered(grants: Sequence[Grant] | LeaseUnavailable) -> None:
+        if not isinstance(grants, LeaseUnavailable):
             billing.answered(grants, monotonic())
 
-    lessor.ask(wants, answered)
+    lease_client.ask(wants, answered)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from time import monotonic
 
-from pointsman.domain.leases import Grant, Unable
+from pointsman.domain.leases import Grant, LeaseUnavailable
 from pointsman.domain.plans import LeftOut, Reason, Verdict
 from pointsman.engine.attempt import Attempt
 from pointsman.engine.billing import NoRoom, wants
 from pointsman.engine.tasks import Waiter
-from pointsman.money.fit import Refused
+from pointsman.money.fit import DoesNotFit
 
 LENT_S = 0.1  # how long to wait for others to return unused leases of a limit
 RECALL_S = 0.01  # the pause before control is asked again
@@ -22,20 +22,20 @@ async def find_room(attempt: Attempt, found: NoRoom, now: float) -> LeftOut | No
     that may have room is tried.
     """
     left_out = await _find_room(attempt, found)
-    attempt.engine.accounts.lease_wait(monotonic() - now)
+    attempt.engine.request_metrics.lease_wait(monotonic() - now)
     return left_out
 
 
 async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
     shortens = attempt.log.shortens
     billing, call = attempt.engine.billing, attempt.call
-    lessor, asked_until, shortenings, shortened = billing.lessor, monotonic() + LENT_S, 0, None
+    lease_client, asked_until, shortenings, shortened = billing.lease_client, monotonic() + LENT_S, 0, None
     while isinstance(found, list):
-        if lessor is not None and not billing.is_spent(found, monotonic()):
-            answer: Waiter[Sequence[Grant] | Unable] = Waiter()
-            lessor.ask(wants(found), answer.set)
+        if lease_client is not None and not billing.is_spent(found, monotonic()):
+            answer: Waiter[Sequence[Grant] | LeaseUnavailable] = Waiter()
+            lease_client.ask(wants(found), answer.set)
             grants = await answer
-            if isinstance(grants, Unable):
+            if isinstance(grants, LeaseUnavailable):
                 names = ", ".join(str(short.limit) for short in found)
                 message = f"how much is left of the {names} cannot be found out now: {grants.why}"
                 return _left_out(attempt, Reason("budget_unavailable", message))
@@ -47,7 +47,7 @@ async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
                 await attempt.log.pause(RECALL_S)
                 continue
         outcome = billing.fit(attempt.tab, call, found, monotonic(), shortens=shortens and shortenings < SHORTENINGS)
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, DoesNotFit):
             return _left_out(attempt, outcome.reason, may_fit=outcome.may_fit, may_shorten=outcome.may_shorten)
         shortened, call, shortenings = outcome, outcome.call, shortenings + 1
         found = attempt.reserve(call, monotonic())

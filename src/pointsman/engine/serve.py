@@ -54,7 +54,7 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
         failure = answer.leave()
     except Exception:  # after any error, the client must not wait for an answer
         failure = BROKEN
-        answer.give_in()
+        answer.fail_with_internal_error()
         raise
     finally:
         record_request(answer, failure)

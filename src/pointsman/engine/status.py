@@ -19,15 +19,15 @@ _READINGS = {
 
 def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
     """Return the counters, histograms and gauges of one worker."""
-    accounts = engine.accounts
+    request_metrics = engine.request_metrics
     return MetricsPage(
-        [*accounts.counters, *_counters(engine)], list(accounts.histograms), list(_gauges(engine, public))
+        [*request_metrics.counters, *_counters(engine)], list(request_metrics.histograms), list(_gauges(engine, public))
     )
 
 
 def _counters(engine: Engine) -> Iterator[CounterFamily]:
     billing = engine.billing
-    yield counter("pointsman_log_dropped_total", "Records the log lost.", engine.accounts.log_dropped)
+    yield counter("pointsman_log_dropped_total", "Records the log lost.", engine.request_metrics.log_dropped)
     yield counter(
         "pointsman_overruns_total", "Attempts that used more than they had reserved.", billing.ledger.overruns
     )
@@ -103,7 +103,7 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
 
 
 def _blocked_model(engine: Engine, provider: str, model: str | None) -> str:
-    return EVERY_MODEL if model is None else engine.accounts.model_label(provider, model)
+    return EVERY_MODEL if model is None else engine.request_metrics.model_label(provider, model)
 
 
 def _subject(engine: Engine, name: str) -> tuple[str, str, str]:
@@ -132,4 +132,4 @@ def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:
 def _target(engine: Engine, name: str) -> tuple[str, str]:
     """Return provider and model as labels, like those of attempts."""
     provider, _, model = name.partition("/")
-    return provider, engine.accounts.model_label(provider, model)
+    return provider, engine.request_metrics.model_label(provider, model)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.ownership import is_shared
 from pointsman.engine.tasks import Waiter
@@ -47,14 +47,14 @@ class UploadRelay:
         self._leg: UploadLeg | None = None
         self._timeout_s = 0.0
         self._is_flowing = False  # the held data has been sent
-        self._refusal: Refusal | None = None
+        self._refusal: Rejection | None = None
         self._break_off: Callable[[Failure], None] | None = None
 
     async def find_call(self) -> Call:
         """Return the call of the upload. It names no model in two cases: for a file to be stored, and if a header names
         the provider and the form no model.
 
-        Raises `Refusal`.
+        Raises `Rejection`.
         """
         self._exchange.read_body(self._on_data, self._on_end)
         form, asked = self._form, self._asked
@@ -98,11 +98,11 @@ class UploadRelay:
                 self._prefix += form.feed(data)
             if self._has_ended:
                 form.end()
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(refusal)
 
-    def pump(self, leg: UploadLeg, model: str, timeout_s: float, break_off: Callable[[Failure], None]) -> None:
-        """Send the body to `leg`, as soon as it takes bytes. `break_off` is called if the body must not be sent after
+    def pump(self, leg: UploadLeg, model: str, timeout_s: float, abort: Callable[[Failure], None]) -> None:
+        """Send the body to `leg`, as soon as it takes bytes. `abort` is called if the body must not be sent after
         all.
 
         The provider has `timeout_s` to connect, to take the bytes given to it, and to answer when it has all of them.
@@ -111,13 +111,13 @@ class UploadRelay:
         if not self._is_decided:
             self._read_on()
         if self._refusal is not None:
-            break_off(self._refusal.failure)
+            abort(self._refusal.failure)
             return
         self._exchange.pause_body()
         self._leg = leg
         self._timeout_s = timeout_s
         self._is_flowing = False
-        self._break_off = break_off
+        self._break_off = abort
         field = self._model_field()
 
         def on_writable() -> None:
@@ -143,7 +143,7 @@ class UploadRelay:
                 self._hold_back(data)
                 return
             understood = self._form.feed(data) if self._form is not None else data
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(refusal)
             return
         if self._leg is not None and self._is_flowing:
@@ -156,7 +156,7 @@ class UploadRelay:
             self._exchange.pause_body()
 
     def _hold_back(self, data: bytes) -> None:
-        """Read on in a form before the decision, up to the bytes that may be held of it. Raises `Refusal`."""
+        """Read on in a form before the decision, up to the bytes that may be held of it. Raises `Rejection`."""
         form = self._form
         assert form is not None
         room = self._most_held - self._taken
@@ -180,14 +180,14 @@ class UploadRelay:
             # If a form was decided on before its end, the rest is read when it is passed on.
             if form is not None and (self._is_decided or not (form.is_settled() or self._later)):
                 form.end()
-        except Refusal as refusal:
+        except Rejection as refusal:
             self._refuse(refusal)
             return
         if self._leg is not None and self._is_flowing:
             self._end(self._leg)
         self._go_on()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Rejection) -> None:
         """Note a refusal: the provider has not received the end of the form, and will not."""
         if self._refusal is None:
             self._refusal = refusal
@@ -217,7 +217,7 @@ def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
     return UploadRelay(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
 
 
-def _no_model(most_held: int, *, is_whole: bool) -> Refusal:
+def _no_model(most_held: int, *, is_whole: bool) -> Rejection:
     where = "the form names no model" if is_whole else f"the first {most_held} bytes of the form name no model"
     order = "" if is_whole else " before its file"
     message = f"{where}: put a field 'model' into it{order}, or name the provider by the header x-pointsman-provider"

@@ -9,12 +9,12 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import NO_SHARE, Grant, Return, Share, Unable, Want
+from pointsman.domain.leases import NO_SHARE, Grant, LeaseRequest, LeaseUnavailable, Return, Share
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
-    CannotLend,
+    CannotLease,
     Draining,
     FrameReader,
     FromControl,
@@ -24,7 +24,7 @@ from pointsman.link.frames import (
     Hello,
     InForce,
     Metrics,
-    MetricsAsk,
+    MetricsRequest,
     NewSnapshot,
     Recall,
     Reshare,
@@ -32,7 +32,7 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
-from pointsman.link.state import ASK_S, AWAY, SILENT, StateLine
+from pointsman.link.state import ASK_S, AWAY, SILENT, StateConnection
 from pointsman.money.ledger import Ledger
 
 SILENT_S = 3.0  # a connection that is silent for longer counts as none
@@ -40,7 +40,7 @@ PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
 
-Answered = Callable[[Sequence[Grant] | Unable], None]
+Answered = Callable[[Sequence[Grant] | LeaseUnavailable], None]
 
 
 class _Question(Struct):
@@ -88,7 +88,7 @@ class LinkClient(asyncio.Protocol):
         self.is_connected = False
         self._heard_at = monotonic()
         self.share: Share | None = None
-        self.state = StateLine(self._send)
+        self.state = StateConnection(self._send)
 
     async def run(self) -> None:
         """Connect, and reconnect for ever."""
@@ -113,7 +113,7 @@ class LinkClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def ask(self, wants: Sequence[Want], answered: Answered, within_s: float | None = None) -> None:
+    def ask(self, wants: Sequence[LeaseRequest], answered: Answered, within_s: float | None = None) -> None:
         """Ask for more of limits. `answered` is called once, with the grants or the reason why there are none. The
         ledger has the grants by then. If the same windows are being asked for already, both asks share one answer. An
         empty ask is answered as soon as control can grant leases. A want of nothing more returns the amount left of its
@@ -179,7 +179,7 @@ class LinkClient(asyncio.Protocol):
             if returned:
                 self._send(GiveBack(returned))
             self._answer(frame.number, frame.grants)
-        elif isinstance(frame, CannotLend):
+        elif isinstance(frame, CannotLease):
             self._answer(frame.number, frame.unable)
         elif isinstance(frame, StateAnswer):
             self.state.received(frame)
@@ -196,7 +196,7 @@ class LinkClient(asyncio.Protocol):
             self._on_line(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
-        elif isinstance(frame, MetricsAsk):
+        elif isinstance(frame, MetricsRequest):
             self._send(Metrics(frame.number, self._metrics()))
         elif isinstance(frame, NewSnapshot):
             task = self._loop.create_task(self._take(frame.path))
@@ -218,7 +218,7 @@ class LinkClient(asyncio.Protocol):
                 return
             self._send(InForce(digest))
 
-    def _answer(self, number: int, answer: Sequence[Grant] | Unable) -> None:
+    def _answer(self, number: int, answer: Sequence[Grant] | LeaseUnavailable) -> None:
         """Call every callback that waits for an answer."""
         question = self._asked.pop(number, None)
         if question is None:

@@ -6,7 +6,7 @@ Frames arrive in order, and a connection begins with `Hello` and `Welcome`. `dom
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Holding, Return, Share, Unable, Want
+from pointsman.domain.leases import Grant, Holding, LeaseRequest, LeaseUnavailable, Return, Share
 from pointsman.domain.state import Change, Record
 
 PROTOCOL = 1
@@ -31,7 +31,7 @@ class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
 
 class Ask(Struct, frozen=True, array_like=True, tag=2):
     number: int
-    wants: list[Want]
+    wants: list[LeaseRequest]
 
 
 class GiveBack(Struct, frozen=True, array_like=True, tag=3):
@@ -51,20 +51,20 @@ class Draining(Struct, frozen=True, array_like=True, tag=5):
 
 
 class Metrics(Struct, frozen=True, array_like=True, tag=7):
-    """The answer to `MetricsAsk`: a page as `telemetry.metrics` encodes it."""
+    """The answer to `MetricsRequest`: a page as `telemetry.metrics` encodes it."""
 
     number: int
     page: bytes
 
 
-class StateAsk(Struct, frozen=True, array_like=True, tag=8):
+class StateRequest(Struct, frozen=True, array_like=True, tag=8):
     """A question for the owners of the objects with these ids, and for the places that store them."""
 
     number: int
     ids: list[str]
 
 
-class StateTold(Struct, frozen=True, array_like=True, tag=9):
+class StateChanges(Struct, frozen=True, array_like=True, tag=9):
     """Changes that this worker has learned about objects stored at providers. The journal has them too."""
 
     changes: list[Change]
@@ -107,19 +107,19 @@ class NewSnapshot(Struct, frozen=True, array_like=True, tag=21):
     digest: str
 
 
-class MetricsAsk(Struct, frozen=True, array_like=True, tag=22):
+class MetricsRequest(Struct, frozen=True, array_like=True, tag=22):
     number: int
 
 
-class Beat(Struct, frozen=True, array_like=True, tag=23):
+class Heartbeat(Struct, frozen=True, array_like=True, tag=23):
     """Sent every second, to distinguish a stopped or stuck control process from an idle one."""
 
 
-class CannotLend(Struct, frozen=True, array_like=True, tag=24):
+class CannotLease(Struct, frozen=True, array_like=True, tag=24):
     """The answer to an ask while control cannot grant leases, and will not within a moment."""
 
     number: int
-    unable: Unable
+    unable: LeaseUnavailable
 
 
 class StateAnswer(Struct, frozen=True, array_like=True, tag=25):
@@ -127,7 +127,7 @@ class StateAnswer(Struct, frozen=True, array_like=True, tag=25):
 
     number: int
     records: list[Record]
-    unable: Unable | None = None
+    unable: LeaseUnavailable | None = None
 
 
 class Reply(Struct, frozen=True, array_like=True, tag=26):
@@ -140,8 +140,10 @@ class Reply(Struct, frozen=True, array_like=True, tag=26):
     failure: str | None = None
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateAsk | StateTold | Inquiry
-FromControl = Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsAsk | Beat | CannotLend | StateAnswer | Reply
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateRequest | StateChanges | Inquiry
+FromControl = (
+    Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsRequest | Heartbeat | CannotLease | StateAnswer | Reply
+)
 
 _ENCODER = msgspec.msgpack.Encoder()
 FROM_WORKER = msgspec.msgpack.Decoder(FromWorker)

@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import Change, Record
-from pointsman.link.frames import FromWorker, StateAnswer, StateAsk, StateTold
+from pointsman.link.frames import FromWorker, StateAnswer, StateChanges, StateRequest
 
 # Control counts as silent after this time. An answer takes 1 to 10 ms, or 30 ms more if other workers are asked to
 # return leases (`lessor.RECALL_S`). On a machine with all cores busy, one in a hundred takes over 50 ms: a shorter time
@@ -14,11 +14,11 @@ from pointsman.link.frames import FromWorker, StateAnswer, StateAsk, StateTold
 ASK_S = 1.0
 RECENT = 2000  # changes that are resent on a new connection: control may not have read them yet
 
-Answered = Callable[[Sequence[Record] | Unable], None]
-AWAY, SILENT = Unable("control is away"), Unable("control does not answer")
+Answered = Callable[[Sequence[Record] | LeaseUnavailable], None]
+AWAY, SILENT = LeaseUnavailable("control is away"), LeaseUnavailable("control does not answer")
 
 
-class StateLine:
+class StateConnection:
     """The part of the connection that is about state. `send` takes a frame, and drops it if there is no connection."""
 
     def __init__(self, send: Callable[[FromWorker], None]) -> None:
@@ -36,19 +36,19 @@ class StateLine:
             return
         self._number += 1
         number = self._number
-        self._send(StateAsk(number, list(ids)))
+        self._send(StateRequest(number, list(ids)))
         self._asked[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
 
     def tell(self, changes: Sequence[Change]) -> None:
         """Report changes to control, now and again on each new connection."""
         self._recent.extend(changes)
-        self._send(StateTold(list(changes)))
+        self._send(StateChanges(list(changes)))
 
     def made(self) -> None:
         """Handle a new connection."""
         self.is_up = True
         if self._recent:
-            self._send(StateTold(list(self._recent)))
+            self._send(StateChanges(list(self._recent)))
 
     def lost(self) -> None:
         """Handle the loss of the connection."""
@@ -60,7 +60,7 @@ class StateLine:
         """Take an answer."""
         self._answer(frame.number, frame.unable if frame.unable is not None else frame.records)
 
-    def _answer(self, number: int, answer: Sequence[Record] | Unable) -> None:
+    def _answer(self, number: int, answer: Sequence[Record] | LeaseUnavailable) -> None:
         answered, timer = self._asked.pop(number, (None, None))
         if answered is None or timer is None:
             return

@@ -10,7 +10,7 @@ from pointsman.domain.dollars import dollars
 from pointsman.domain.leases import Grant
 from pointsman.domain.limits import Limit, Metric
 from pointsman.domain.plans import Reason
-from pointsman.money.ledger import Short
+from pointsman.money.ledger import Shortfall
 from pointsman.money.pricing import longest_answer, most_output
 from pointsman.money.provider_tools import most_added, read_to_the_end, unbounded_of
 from pointsman.money.terms import Terms
@@ -19,10 +19,10 @@ from pointsman.wire.dialects import DIALECTS
 MIN_OUTPUT = 16  # tokens: a shorter answer is useless, and OpenAI's Responses accept no lower bound
 
 
-class Shortfall(Struct, frozen=True, gc=False):
+class KnownShortfall(Struct, frozen=True, gc=False):
     """A limit without room, and control's last answer about it, which `is_fresh` for a moment."""
 
-    short: Short
+    short: Shortfall
     told: Grant | None
     is_fresh: bool
 
@@ -44,14 +44,14 @@ class Shortfall(Struct, frozen=True, gc=False):
         return told is not None and self.is_fresh and not told.lent and told.left < self.short.more
 
 
-class Shortened(Struct, frozen=True, gc=False):
+class ShortenedCall(Struct, frozen=True, gc=False):
     """A call with a shorter answer than requested, and the reason."""
 
     call: Call
     reason: Reason
 
 
-class Refused(Struct, frozen=True, gc=False):
+class DoesNotFit(Struct, frozen=True, gc=False):
     """The reason why there is no room. The call `may_fit` after other attempts settle, and `may_shorten` if a shorter
     answer would fit."""
 
@@ -61,8 +61,8 @@ class Refused(Struct, frozen=True, gc=False):
 
 
 def fit(
-    terms: Terms, call: Call, shortfalls: Sequence[Shortfall], *, may_shorten: bool, shortens: bool, ahead_s: float
-) -> Shortened | Refused:
+    terms: Terms, call: Call, shortfalls: Sequence[KnownShortfall], *, may_shorten: bool, shortens: bool, ahead_s: float
+) -> ShortenedCall | DoesNotFit:
     """Return the call with the longest answer that the limits may have room for, if answers are being shortened. Else
     return the reason why there is no room. Unix time is `ahead_s` seconds ahead of the monotonic clock."""
     shorter = _shorter(terms, call, shortfalls) if may_shorten else None
@@ -70,7 +70,7 @@ def fit(
         return shorter
     # A refusal counts all that control answered at once, however slow the machine is.
     may_fit = all(one.left + one.held >= one.short.amount for one in shortfalls)
-    return Refused(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
+    return DoesNotFit(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
 
 
 def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
@@ -80,7 +80,7 @@ def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
     return Reason(code, f"the {limit} {said}", until=ends_at)
 
 
-def _shorter(terms: Terms, call: Call, shortfalls: Sequence[Shortfall]) -> Shortened | None:
+def _shorter(terms: Terms, call: Call, shortfalls: Sequence[KnownShortfall]) -> ShortenedCall | None:
     if call.max_tokens == 0 or not DIALECTS[call.head.dialect].takes_bound(call):
         return None
     worst, left = shortfalls[0].short, 0
@@ -94,7 +94,7 @@ def _shorter(terms: Terms, call: Call, shortfalls: Sequence[Shortfall]) -> Short
         return None
     message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
     shorter = call if longest == wanted else replace(call, max_tokens=longest)
-    return Shortened(shorter, Reason("shortened", message))
+    return ShortenedCall(shorter, Reason("shortened", message))
 
 
 def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
@@ -106,7 +106,7 @@ def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     return longest_answer(terms, call, metric, room)
 
 
-def _refusal(shortfalls: Sequence[Shortfall], ahead_s: float) -> Reason:
+def _refusal(shortfalls: Sequence[KnownShortfall], ahead_s: float) -> Reason:
     too_large = [one for one in shortfalls if one.short.amount > one.short.limit.amount]
     worst = max(too_large or shortfalls, key=lambda one: one.short.ends_at)
     short, told = worst.short, worst.told

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, Return, Share
 from pointsman.domain.limits import Limit
 
 NEVER = float("inf")
@@ -140,7 +140,7 @@ class _Windows:
         return limit.period.window(name[1])[1] if limit is not None else NEVER
 
 
-class LeaseBook:
+class LeaseTable:
     """All leases of one machine. Workers are identified by their epochs.
 
     A book that has just begun does not `know_all`: live workers may not have called yet, and the spending is in the
@@ -245,7 +245,7 @@ class LeaseBook:
         worker = self._workers.pop(epoch, None)
         return self._give_shares(now, worker.slot) if worker is not None else []
 
-    def ask(self, epoch: int, wants: Iterable[Want]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
+    def ask(self, epoch: int, wants: Iterable[LeaseRequest]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
         """Return the grants, and for each other worker the windows that it is asked to return leases of."""
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
@@ -344,7 +344,7 @@ class LeaseBook:
             for again in self._again.values():
                 again.pop(name, None)
 
-    def _stated(self, epoch: int, said: Want | Return) -> _LentWindow:
+    def _stated(self, epoch: int, said: LeaseRequest | Return) -> _LentWindow:
         """Return the window that a worker names, and record the amount with which it opened the window."""
         window = self._spoken_of(said.counter, said.window)
         window.states(epoch, said.opened)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from pointsman.domain.leases import ALONE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import ALONE, Grant, Holding, LeaseRequest, Return, Share
 from pointsman.domain.limits import Limit
 
 _KINDS = {"usd": 0, "tokens": 1, "requests": 2}
@@ -63,7 +63,7 @@ class LimitCounter:
         self.is_soft = limit.soft
 
 
-class Account:
+class CounterSet:
     """All counters of one kind of attempt. `windows` are their present windows, valid until the first of them ends at
     `until`, or until the ledger's `edition` changes."""
 
@@ -86,7 +86,7 @@ class Reservation(Struct, frozen=True, eq=False, gc=False):
     at: float
 
 
-class Short(Struct, frozen=True, kw_only=True):
+class Shortfall(Struct, frozen=True, kw_only=True):
     """A limit without room: `amount` was needed, `available` is granted and free. `reserved` is held by attempts in
     progress, which may leave some unused. `more` is the amount that control would have to grant beyond the amount that
     the window `opened` with and later grants. `ends_at` is in Unix seconds."""
@@ -100,9 +100,9 @@ class Short(Struct, frozen=True, kw_only=True):
     more: int
     opened: int = 0
 
-    def want(self) -> Want:
+    def want(self) -> LeaseRequest:
         """Return the want to send to control."""
-        return Want(self.limit.counter, self.window, self.more, self.opened)
+        return LeaseRequest(self.limit.counter, self.window, self.more, self.opened)
 
 
 class Ledger:
@@ -114,7 +114,7 @@ class Ledger:
         self._counters: dict[str, LimitCounter] = {}
         self._open: dict[str, Reservation] = {}
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
-        self._accounts: dict[tuple[int, ...], tuple[tuple[Limit, ...], Account]] = {}
+        self._request_metrics: dict[tuple[int, ...], tuple[tuple[Limit, ...], CounterSet]] = {}
         self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
         self._ahead: dict[tuple[str, int], int] = {}  # granted in windows that are not open yet
         self._limits: Mapping[str, Limit] = {}
@@ -134,20 +134,20 @@ class Ledger:
         share = self._share
         return Share(share.part, share.whole, max(share.since, self._shares_from))
 
-    def account(self, limits: tuple[Limit, ...]) -> Account:
+    def account(self, limits: tuple[Limit, ...]) -> CounterSet:
         """Return the handle for attempts that count in these limits."""
         key = tuple(map(id, limits))
-        found = self._accounts.get(key)
+        found = self._request_metrics.get(key)
         if found is None:
-            if len(self._accounts) >= MAX_ACCOUNTS:
-                self._accounts.clear()
-            account = Account(tuple(dict.fromkeys(self._counter(limit) for limit in limits)))
-            found = self._accounts[key] = (limits, account)  # the limits are kept, so that their ids stay theirs
+            if len(self._request_metrics) >= MAX_ACCOUNTS:
+                self._request_metrics.clear()
+            account = CounterSet(tuple(dict.fromkeys(self._counter(limit) for limit in limits)))
+            found = self._request_metrics[key] = (limits, account)  # the limits are kept, so that their ids stay theirs
         return found[1]
 
     def reserve(
-        self, account: Account, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
-    ) -> Reservation | list[Short]:
+        self, account: CounterSet, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
+    ) -> Reservation | list[Shortfall]:
         """Reserve for an attempt in every counter, or return the limits that have no room."""
         if now_unix_s > self._now:
             self._now = now_unix_s
@@ -170,7 +170,7 @@ class Ledger:
         reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
 
-    def present(self, account: Account, now_unix_s: float) -> tuple[Window, ...]:
+    def present(self, account: CounterSet, now_unix_s: float) -> tuple[Window, ...]:
         """Return the windows that an attempt would count in now."""
         self._now = max(self._now, now_unix_s)
         if self._now >= account.until or account.edition != self._edition:
@@ -249,7 +249,7 @@ class Ledger:
         begun but are not open here will open with nothing: control may count them as opened under the previous limit.
         """
         self._now = max(self._now, now_unix_s)
-        self._accounts.clear()
+        self._request_metrics.clear()
         if not self._is_alone:
             self._forego_shares()
         returned = self._return_ahead(limits)
@@ -315,7 +315,7 @@ class Ledger:
         window.grant(self._granted_ahead(window))
         return window
 
-    def _find_windows(self, account: Account, now_unix_s: float) -> None:
+    def _find_windows(self, account: CounterSet, now_unix_s: float) -> None:
         """Bring the windows of an account up to date."""
         for counter in account.counters:
             if now_unix_s >= counter.window.end:
@@ -350,12 +350,12 @@ class Ledger:
             return counter.window
         return self._past.get((name, start))
 
-    def _shorts(self, windows: Sequence[Window], amounts: Sequence[int]) -> list[Short]:
-        shorts: list[Short] = []
+    def _shorts(self, windows: Sequence[Window], amounts: Sequence[int]) -> list[Shortfall]:
+        shorts: list[Shortfall] = []
         for window in windows:
             counter, amount = window.counter, amounts[window.kind]
             if amount > window.free and amount and not counter.is_soft:
-                short = Short(
+                short = Shortfall(
                     limit=counter.limit,
                     window=window.start,
                     ends_at=window.end,

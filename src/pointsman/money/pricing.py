@@ -77,18 +77,18 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     tokens_in, tokens_out = most_in(call), 0
     if call.operation in WITH_OUTPUT:
         tokens_out = (call.max_tokens or most_output(terms, call)) * call.answers
-    dearest_in, dearest_out = _dearest(terms, call)
-    pico = tokens_in * dearest_in + tokens_out * dearest_out
+    max_input_rate, max_output_rate = _max_rates(terms, call)
+    pico = tokens_in * max_input_rate + tokens_out * max_output_rate
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
 
 
-def _dearest(terms: Terms, call: Call) -> tuple[int, int]:
+def _max_rates(terms: Terms, call: Call) -> tuple[int, int]:
     """Return the most that a token of input and of output can cost: in every tier, unless the request names its own."""
     if terms.by_tier and (tier := DIALECTS[call.head.dialect].service_tier(call)) is not None:
         found = terms.by_tier.get(tier)
         if found is not None:
             return found
-    return terms.dearest_in, terms.dearest_out
+    return terms.max_input_rate, terms.max_output_rate
 
 
 def most_output(terms: Terms, call: Call) -> int:
@@ -107,9 +107,9 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     if metric == "tokens":
         left, each = room - tokens_in, answers
     elif metric == "usd":
-        dearest_in, dearest_out = _dearest(terms, call)
-        left = (room - terms.request_nano) * 1000 - tokens_in * dearest_in
-        each = answers * dearest_out
+        max_input_rate, max_output_rate = _max_rates(terms, call)
+        left = (room - terms.request_nano) * 1000 - tokens_in * max_input_rate
+        each = answers * max_output_rate
     else:
         return 0
     if left < 0:

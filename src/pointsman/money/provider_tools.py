@@ -44,7 +44,7 @@ def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
                 f"applies; state it in pricing.overrides (tools_usd)"
             )
             return Reason("price_unknown", message)
-    if unbounded.field and terms.context is None and terms.dearest_in:
+    if unbounded.field and terms.context is None and terms.max_input_rate:
         message = (
             f"the field {unbounded.field!r} makes the provider read more than the request holds, and how much its "
             f"model can read is not known, and a budget applies; state context_tokens in pricing.overrides"
@@ -64,7 +64,7 @@ def read_to_the_end(terms: Terms, call: Call, unbounded: Unbounded) -> Call:
 
 def most_added(terms: Terms, unbounded: Unbounded) -> int:
     """Return the most that an attempt can cost beyond its input and its answer, in nano-dollars."""
-    predicted = -(-unbounded.predicted * terms.dearest_out // 1000)
+    predicted = -(-unbounded.predicted * terms.max_output_rate // 1000)
     return predicted + sum(_fee(terms, use) for use in unbounded.uses)
 
 

@@ -25,7 +25,7 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
 
     `limits` are ordered from the narrowest owner to the widest. `price` is `None` if unknown. `output` is the most
     tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget that refuses, so
-    that an unknown price refuses too. `dearest_in` and `dearest_out` are the most that a token can cost, in
+    that an unknown price refuses too. `max_input_rate` and `max_output_rate` are the most that a token can cost, in
     pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their service tier.
     `default_output` is the most tokens, by operation, for requests that set no bound; without an entry, `output`
     applies. `context` is the most tokens that the model can read, if known. `tools` are the prices of the tools that
@@ -36,8 +36,8 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
     price: Price | None
     output: int | None
     has_budget: bool
-    dearest_in: int = 0
-    dearest_out: int = 0
+    max_input_rate: int = 0
+    max_output_rate: int = 0
     request_nano: int = 0
     default_output: Mapping[Operation, int] = {}
     by_tier: dict[str, tuple[int, int]] = {}
@@ -75,10 +75,10 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
         price = price or facts.price
         output = output or facts.output
     has_budget = any(limit.metric == "usd" and not limit.soft for limit in limits)
-    dearest_in, dearest_out, request_nano = 0, 0, 0
+    max_input_rate, max_output_rate, request_nano = 0, 0, 0
     if price is not None:
-        (dearest_in, dearest_out), request_nano = (
-            _dearest(_rates(price, (*price.tiers, *price.tiers_above))),
+        (max_input_rate, max_output_rate), request_nano = (
+            _max_rates(_rates(price, (*price.tiers, *price.tiers_above))),
             price.request_nano,
         )
     default_output = candidate.endpoint.default_output
@@ -90,8 +90,8 @@ def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -
         price=price,
         output=output,
         has_budget=has_budget,
-        dearest_in=dearest_in,
-        dearest_out=dearest_out,
+        max_input_rate=max_input_rate,
+        max_output_rate=max_output_rate,
         request_nano=request_nano,
         default_output=default_output,
         by_tier=by_tier,
@@ -123,8 +123,8 @@ def tier_rates(price: Price) -> dict[str, tuple[int, int]]:
     """Return the highest rates of input and output for a request that names its service tier. A provider may serve it
     at its standard tier instead, and says so in the answer, but at no other:
     https://platform.openai.com/docs/api-reference/chat/create (`service_tier`)."""
-    standard = _dearest(_rates(price, ()))
-    named = {name: _dearest(_rates(price, (name,))) for name in price.tiers}
+    standard = _max_rates(_rates(price, ()))
+    named = {name: _max_rates(_rates(price, (name,))) for name in price.tiers}
     return {**named, **dict.fromkeys(STANDARD_TIERS, standard)}
 
 
@@ -138,7 +138,7 @@ def _rates(price: Price, tiers: Iterable[str]) -> list[Rates]:
     return rates
 
 
-def _dearest(every: Iterable[Rates]) -> tuple[int, int]:
+def _max_rates(every: Iterable[Rates]) -> tuple[int, int]:
     """Return the highest rates of input and output."""
     every = list(every)
     inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.wire.bounds import check_body
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
@@ -51,7 +51,7 @@ def stream_of(call: Call, body: bytes) -> bytes | None:
             events.append(_event({**fields, "choices": [choice]}))
         if call.wants_usage and bytes(usage) != b"null":
             events.append(_event({**fields, "choices": [], "usage": usage}))
-    except (*UNREADABLE, KeyError, Refusal):
+    except (*UNREADABLE, KeyError, Rejection):
         return None
     return b"".join((*events, _DONE))
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Credential
@@ -96,7 +96,7 @@ class Codec(Protocol):
     ) -> UpstreamRequest:
         """Return the request for the provider. For a body that is passed on as it arrives, the request's body is empty.
         `attempt_id` is sent to a provider that accepts such an id, so that its bill can be compared with ours.
-        `now_unix_s` is the time for a signature. Raises `Refusal` for a call that cannot be sent."""
+        `now_unix_s` is the time for a signature. Raises `Rejection` for a call that cannot be sent."""
         ...
 
     def is_answer(self, status: int) -> bool:
@@ -148,10 +148,10 @@ _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_\-.~:@]+")
 
 
 def safe_segment(model: str) -> str:
-    """Return a model's name as a segment of a path. Raises `Refusal` for a name that could end the segment or climb out
-    of it. The name is not escaped, since a server on the path might unescape it."""
+    """Return a model's name as a segment of a path. Raises `Rejection` for a name that could end or leave the
+    segment. The name is not escaped, since a server on the path might unescape it."""
     if not _SEGMENT.fullmatch(model):
-        raise Refusal(Failure(failures.INVALID_REQUEST, f"the model {model!r} cannot stand in a path", param="model"))
+        raise Rejection(Failure(failures.INVALID_REQUEST, f"the model {model!r} cannot stand in a path", param="model"))
     return model
 
 

@@ -15,13 +15,13 @@ from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
 from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
-from pointsman.control.lessor import Lessor
+from pointsman.control.lease_server import LeaseServer
 from pointsman.control.listing import Listing
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
 
 FINISH_S = 10.0  # how long the shutdown waits for the journals to be read
@@ -49,7 +49,7 @@ class _Control:
         task = self._task
         stopping = told_to_stop(task.life_fd)
         desk = self._desk()
-        await desk.lessor.listen(socket.socket(fileno=task.listen_fds[0]))
+        await desk.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
         reading = loop.create_task(desk.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
@@ -60,7 +60,7 @@ class _Control:
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         if not await self._find_store(desk.ingest, stopping):
-            desk.lessor.close()
+            desk.lease_server.close()
             await desk.ingest.finish(0.0)
             await reading
             return 1
@@ -76,7 +76,7 @@ class _Control:
         await asyncio.gather(*tasks, return_exceptions=True)
         await desk.ingest.finish(FINISH_S)
         await reading
-        desk.lessor.close()
+        desk.lease_server.close()
         return 0
 
     async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
@@ -128,22 +128,27 @@ class _Control:
 
         configuration: Configuration
         settings_path = Path(task.snapshot)
-        book = LeaseBook(1, knows_all=False)
-        ingest = Ingest(self._data_dir / "journal", book, open_store, on_retired=lambda shares: lessor.reshare(shares))  # noqa: PLW0108 -- made below
-        lessor = Lessor(book, ingest, lambda: (str(settings_path), configuration.digest))
+        book = LeaseTable(1, knows_all=False)
+        ingest = Ingest(
+            self._data_dir / "journal",
+            book,
+            open_store,
+            on_retired=lambda shares: lease_server.reshare(shares),  # noqa: PLW0108 -- made below
+        )
+        lease_server = LeaseServer(book, ingest, lambda: (str(settings_path), configuration.digest))
         configuration = Configuration(
             settings_path,
             Path(task.config) if task.config is not None else None,
             on_new,
-            lessor.distribute,
+            lease_server.distribute,
             public_is_loopback=task.public_is_loopback,
         )
         self._settings = configuration.current.settings
         ingest.is_shared = self._settings.store_url is not None
         book.size = self._settings.workers
         book.configure(counters_of(configuration.current.snapshot))
-        desk = Desk(book, ingest, lessor, configuration)
-        lessor.on_inquiry = desk.answer
+        desk = Desk(book, ingest, lease_server, configuration)
+        lease_server.on_inquiry = desk.answer
         return desk
 
     def _lock_books(self) -> None:

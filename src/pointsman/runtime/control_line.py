@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from pointsman.domain.leases import NO_SHARE, Grant, Unable
+from pointsman.domain.leases import NO_SHARE, Grant, LeaseUnavailable
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
 from pointsman.runtime.data_plane import DataPlane
@@ -53,19 +53,19 @@ class ControlLine:
                 live.is_stale = False
 
         self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_line)
-        self._plane.billing.lessor = link
+        self._plane.billing.lease_client = link
         self._plane.ownership.custodian = link.state
         loop = asyncio.get_running_loop()
         self._running = loop.create_task(link.run())
         self._watch_age(loop)
-        answers: asyncio.Queue[Sequence[Grant] | Unable] = asyncio.Queue()
+        answers: asyncio.Queue[Sequence[Grant] | LeaseUnavailable] = asyncio.Queue()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 can_lend = False
                 while not can_lend:  # a control process that dies first is replaced by another
                     await connected.wait()
                     link.ask((), answers.put_nowait, patience_s)
-                    can_lend = not isinstance(await answers.get(), Unable)
+                    can_lend = not isinstance(await answers.get(), LeaseUnavailable)
 
     def close(self) -> None:
         """Close the connection."""

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot, is_listed
-from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.ledger import Ledger
@@ -44,14 +44,16 @@ class DataPlane:
         self.live = live = Live(snapshot)
         live.crowded, self.upstreams.room.on_crowd = self.upstreams.room.crowded, live.change
         self.ledger = Ledger()
-        accounts = Accounts(self.log, journal, lambda provider, model: is_listed(live.snapshot, provider, model))
+        request_metrics = RequestMetrics(
+            self.log, journal, lambda provider, model: is_listed(live.snapshot, provider, model)
+        )
         self.billing = Billing(live, self.ledger, journal, None)
         self.ownership = Ownership(journal)
         rng = Random(SystemRandom().getrandbits(128))
         self.engine = Engine(
             live=live,
             upstreams=self.upstreams,
-            accounts=accounts,
+            request_metrics=request_metrics,
             billing=self.billing,
             rng=rng,
             ownership=self.ownership,

@@ -52,9 +52,9 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
         return runner.run(work(msgspec.json.decode(task, type=ChildTask)))
 
 
-def told_to_stop(life_fd: int, hasten: Callable[[], object] | None = None) -> asyncio.Event:
+def told_to_stop(life_fd: int, shut_down_now: Callable[[], object] | None = None) -> asyncio.Event:
     """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor.
-    Another SIGTERM calls `hasten`, even if it arrives before the event has been seen."""
+    Another SIGTERM calls `shut_down_now`, even if it arrives before the event has been seen."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -63,8 +63,8 @@ def told_to_stop(life_fd: int, hasten: Callable[[], object] | None = None) -> as
         stopping.set()
 
     def on_sigterm() -> None:
-        if hasten is not None and stopping.is_set():
-            hasten()
+        if shut_down_now is not None and stopping.is_set():
+            shut_down_now()
         stopping.set()
 
     loop.add_signal_handler(signal.SIGINT, lambda: None)

@@ -149,7 +149,7 @@ async def work(task: ChildTask) -> int:
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     del compiled  # an old snapshot dies when its last request ends
-    stopping = told_to_stop(task.life_fd, worker.plane.server.hasten)
+    stopping = told_to_stop(task.life_fd, worker.plane.server.shut_down_now)
     loop.add_signal_handler(signal.SIGHUP, worker.plane.log.reopen)
     connecting = loop.create_task(worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s))
     told = loop.create_task(stopping.wait())

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 
 _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,15})(?:;[\t\x20-\x7e]*)?\r\n")
 _TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
@@ -36,7 +36,7 @@ class Chunked:
     def take(self, buffer: bytearray) -> bytes:
         """Remove all decodable bytes from the front of `buffer` and return their data.
 
-        Bytes behind the end of the body stay. Raises `Refusal` when the coding is malformed.
+        Bytes behind the end of the body stay. Raises `Rejection` when the coding is malformed.
         """
         pieces: list[bytes] = []
         data = bytes(buffer)
@@ -98,7 +98,7 @@ class Chunked:
             return position + 2
         end = data.find(b"\r\n\r\n", position) + 4
         if (end if end >= 4 else len(data)) - position > _TRAILER_BYTES:
-            raise Refusal(Failure(failures.HEADERS_TOO_LARGE, f"more than {_TRAILER_BYTES} bytes of trailers"))
+            raise Rejection(Failure(failures.HEADERS_TOO_LARGE, f"more than {_TRAILER_BYTES} bytes of trailers"))
         if end < 4:
             return position
         if not _TRAILERS.fullmatch(data, position, end):
@@ -163,10 +163,10 @@ class StreamedBody:
         self.due = now + self._patience_s
 
 
-def too_large(most: int) -> Refusal:
+def too_large(most: int) -> Rejection:
     """Return the refusal of a body that has more than `most` bytes."""
-    return Refusal(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
+    return Rejection(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
 
 
-def _malformed(message: str) -> Refusal:
-    return Refusal(Failure(failures.INVALID_REQUEST, f"chunked request body: {message}"))
+def _malformed(message: str) -> Rejection:
+    return Rejection(Failure(failures.INVALID_REQUEST, f"chunked request body: {message}"))

@@ -42,7 +42,7 @@ class Handler(Protocol):
     """Serves the requests."""
 
     def accept(self, head: Head) -> BodyMode:
-        """Return how the body is wanted, from the head alone. Raises `Refusal` to answer before the body is read.
+        """Return how the body is wanted, from the head alone. Raises `Rejection` to answer before the body is read.
 
         The result is cached with the head, so it must depend on nothing else. A request that arrives whole in one read
         is handled without another call. So `handle` must reject everything that is rejected here.
@@ -78,7 +78,7 @@ class ClientLine(Expiring, Protocol):
     def linger(self) -> None: ...
     def retire(self) -> None: ...
     def forget_derived(self) -> None: ...
-    def break_off(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Shared:

@@ -136,7 +136,7 @@ class ClientConnection(asyncio.Protocol):
         elif body.on_data is None or body.is_paused:
             body.wait(now)  # we keep the client waiting
         elif now >= body.due:
-            self._exchanges.spoil(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+            self._exchanges.fail_request(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
 
     # The socket.
 
@@ -160,9 +160,9 @@ class ClientConnection(asyncio.Protocol):
         if self._framer.state in (framing.IDLE, framing.WAITING) and not self._exchanges.is_fresh:
             self._framer.head.derived = None
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """End the request that is served, as a drain ends."""
-        self._exchanges.break_off()
+        self._exchanges.abort()
 
     def cut(self) -> None:
         """Close at once. A request that is served is cancelled."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.transport import framer as framing
 from pointsman.transport._bodies import StreamedBody, next_due
 from pointsman.transport._server_parts import ClientLine, Shared, worded
@@ -78,7 +78,7 @@ class Exchanges:
         framer = self._framer
         try:
             mode = self._handler.accept(framer.head)
-        except Refusal as refusal:
+        except Rejection as refusal:
             self.refuse(refusal.failure, framer.head)
             return framing.NOTHING
         except Exception:  # the client gets an answer, whatever the handler's error
@@ -97,7 +97,7 @@ class Exchanges:
         shared, framer = self._shared, self._framer
         try:
             self.hold_body(framer.held, framer.length)
-        except Refusal as refusal:
+        except Rejection as refusal:
             self.refuse(refusal.failure)
             return
         self._line.set_reading(is_wanted=not is_behind)
@@ -106,10 +106,10 @@ class Exchanges:
         self._line.expire_at(next_due(self._since, shared.clock(), framer.received, shared.limits.body_timeout_s))
 
     def hold_body(self, size: int, expected: int = 0) -> None:
-        """Count `size` bytes as held, of a body of `expected` bytes. Raises `Refusal` if the memory is used up."""
+        """Count `size` bytes as held, of a body of `expected` bytes. Raises `Rejection` if the memory is used up."""
         shared = self._shared
         if shared.body_memory - self._held + max(size, expected) > shared.limits.body_memory_bytes:
-            raise Refusal(_FULL)
+            raise Rejection(_FULL)
         shared.body_memory += size - self._held
         self._held = size
 
@@ -177,7 +177,7 @@ class Exchanges:
                 if body.on_end is not None:
                     self._call(body.on_end)
             elif event == framing.REFUSED:
-                self.spoil(framer.failure)
+                self.fail_request(framer.failure)
             else:
                 if event == framing.LATER:
                     self._shared.loop.call_soon(self._deliver)
@@ -266,7 +266,7 @@ class Exchanges:
         if exchange is not None and not exchange.is_closed:
             self._end(exchange, _INTERNAL)
 
-    def spoil(self, failure: Failure) -> None:
+    def fail_request(self, failure: Failure) -> None:
         """End the request that is served, whose body has failed. To the handler, the client has disconnected."""
         exchange = self._exchange
         if exchange is not None:
@@ -290,7 +290,7 @@ class Exchanges:
         except Exception as error:  # noqa: BLE001 -- logged and answered by `_fail`
             self._fail(exchange, error)
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """End at the end of a drain: let the handler end its answer, then close."""
         exchange, framer = self._exchange, self._framer
         if exchange is not None:

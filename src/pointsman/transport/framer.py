@@ -12,7 +12,7 @@ through the buffer.
 
 from typing import ClassVar, Final
 
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.transport._bodies import Chunked, Fixed, too_large
 from pointsman.transport._server_parts import Limits
 from pointsman.transport.http_head import CHUNKED, BodyMode, Head, HeadMemo, KnownHead, check_part
@@ -122,7 +122,7 @@ class Framer:
         """Return the next event in earlier reads."""
         try:
             return self._READERS[self.state](self)
-        except Refusal as refusal:
+        except Rejection as refusal:
             return self._refuse(refusal.failure)
 
     def read(self) -> str:
@@ -136,7 +136,7 @@ class Framer:
             self.received += len(self.body)
             if self.received > self._limits.streamed_body_bytes:
                 raise too_large(self._limits.streamed_body_bytes)
-        except Refusal as refusal:
+        except Rejection as refusal:
             return self._refuse(refusal.failure)
         if self.body:
             return PIECE
@@ -217,7 +217,7 @@ class Framer:
             return False
         try:
             self.head, self.length = self._memo.learn(data[:end])
-        except Refusal:
+        except Rejection:
             return False
         self._buffer += data[end:]
         self.state = _ASKING

@@ -162,7 +162,7 @@ class Exchange(Struct, eq=False):
 
     def hold_body(self, size: int) -> None:
         """Count `size` bytes of a streamed body as held back by its reader, in place of the earlier count. Raises
-        `Refusal` when the gateway holds as many as it can."""
+        `Rejection` when the gateway holds as many as it can."""
         if not self.is_closed:
             self._connection.hold_body(size)
 

@@ -31,7 +31,7 @@ import httptools
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Fault, Kind, Refusal
+from pointsman.domain.failures import Failure, Fault, Kind, Rejection
 
 CHUNKED = -1  # a body length that is not known beforehand
 
@@ -93,12 +93,12 @@ class _HeadReader:
         self.overrun = True
 
 
-def _bad(message: str, kind: Kind = failures.INVALID_REQUEST) -> Refusal:
-    return Refusal(Failure(kind, message))
+def _bad(message: str, kind: Kind = failures.INVALID_REQUEST) -> Rejection:
+    return Rejection(Failure(kind, message))
 
 
 def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> None:
-    """Have llhttp read the head. Raises `Refusal` unless `raw` is one complete head and nothing more."""
+    """Have llhttp read the head. Raises `Rejection` unless `raw` is one complete head and nothing more."""
     reader = _HeadReader(on_header)
     try:
         httptools.HttpRequestParser(reader).feed_data(raw)
@@ -137,7 +137,7 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
 
 
 def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> None:
-    """Raise `Refusal` unless a body with this transfer encoding can be read, and no length is announced beside it."""
+    """Raise `Rejection` unless a body with this transfer encoding can be read, and no length is announced beside it."""
     if announced is not None:
         raise _bad("both Content-Length and Transfer-Encoding")
     if not is_http11:
@@ -149,7 +149,7 @@ def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> No
 def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     """Parse `raw`, a request head up to and with its empty line. Return it with the body's length or `CHUNKED`.
 
-    Raises `Refusal` for everything that is malformed, ambiguous, or unsupported.
+    Raises `Rejection` for everything that is malformed, ambiguous, or unsupported.
     """
     count = raw.count(b"\r\n") - 2
     if count > header_count:
@@ -198,7 +198,7 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
 
 
 def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
-    """Raise `Refusal` if the part of a head can no longer become a good one of at most `head_bytes`.
+    """Raise `Rejection` if the part of a head can no longer become a good one of at most `head_bytes`.
 
     `end` is the index behind the head, below 4 if it is incomplete; bytes before `start` have been checked. Return the
     `start` of the next call: an empty line may have begun there.

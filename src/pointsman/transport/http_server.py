@@ -89,13 +89,13 @@ class HttpServer:
         await self._empty(timeout_s)
         cut = shared.requests
         for connection in list(shared.connections):
-            connection.break_off()
+            connection.abort()
         self._no_wait.clear()
         await self._empty(_LAST_WORDS_S)
         self.close()
         return cut
 
-    def hasten(self) -> None:
+    def shut_down_now(self) -> None:
         """End the wait of a drain, the present one or the next."""
         self._no_wait.set()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec import Raw
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 
 SMALL_BYTES = 64 * 1024  # a body of this size cannot hold enough to matter
 MAX_VALUES = 1_000_000  # elements of lists and members of objects, at any depth
@@ -31,7 +31,7 @@ _OTHERS = bytes(set(range(256)) - set(_MARKS))
 
 
 def check_body(body: bytes) -> None:
-    """Raise `Refusal` for a body that holds more than may be parsed. Invalid JSON may be rejected here or pass."""
+    """Raise `Rejection` for a body that holds more than may be parsed. Invalid JSON may be rejected here or pass."""
     values = names = containers = 0
     for outside in _outline(body):
         values += outside.count(b",")
@@ -46,7 +46,7 @@ def check_body(body: bytes) -> None:
 
 
 def check_fields(fields: dict[str, Raw]) -> None:
-    """Raise `Refusal` for a body with too many fields, or with a long value in a field that should be short."""
+    """Raise `Rejection` for a body with too many fields, or with a long value in a field that should be short."""
     if len(fields) > MAX_FIELDS:
         raise _refused(f"the body has {len(fields)} fields; {MAX_FIELDS} is the most")
     for name in _SHORT:
@@ -73,7 +73,7 @@ def count_names(text: bytes) -> int:
 
 
 def _outline(text: bytes) -> Iterator[bytes]:
-    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Refusal` for a name without end."""
+    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Rejection` for a name without end."""
     is_inside = is_escaped = is_long = False  # within a text; behind an odd number of backslashes; for a whole piece
     for start in range(0, len(text), _PIECE_BYTES):
         piece = text[start + is_escaped : start + _PIECE_BYTES]
@@ -94,5 +94,5 @@ def _outline(text: bytes) -> Iterator[bytes]:
         is_inside ^= len(pieces) % 2 == 0
 
 
-def _refused(message: str, param: str | None = None) -> Refusal:
-    return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
+def _refused(message: str, param: str | None = None) -> Rejection:
+    return Rejection(Failure(failures.INVALID_REQUEST, message, param=param))

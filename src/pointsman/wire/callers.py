@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from pointsman.domain import failures
 from pointsman.domain.access import Access
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 
 MAX_HOPS = 32  # entries of `X-Forwarded-For` that are checked
 _EXPOSED = (
@@ -58,20 +58,20 @@ def subscriber(address: str) -> str:
 
 
 def check_caller(headers: Mapping[bytes, bytes], access: Access, *, is_open: bool) -> None:
-    """Raise `Refusal` for a request that this gateway must not serve. It rejects every WebSocket. It rejects a foreign
+    """Raise `Rejection` for a request that this gateway must not serve. That is every WebSocket. It rejects a foreign
     host name if names are configured or no keys are required. Without keys, it rejects a web page that is not allowed.
     A request without a host name does not come from a browser."""
     if headers.get(b"upgrade", b"").lower() == b"websocket":
-        raise Refusal(Failure(failures.NOT_SUPPORTED, _NO_WEBSOCKETS))
+        raise Rejection(Failure(failures.NOT_SUPPORTED, _NO_WEBSOCKETS))
     if b"host" in headers and (is_open or access.allowed_hosts):
         host = host_of(headers[b"host"])
         if not _is_loopback(host) and host not in access.allowed_hosts:
             message = f"this is not {host[:100]!r}; call the gateway by a loopback address, or list the name"
-            raise Refusal(Failure(failures.HOST_NOT_ALLOWED, f"{message} in server.allowed_hosts", param="host"))
+            raise Rejection(Failure(failures.HOST_NOT_ALLOWED, f"{message} in server.allowed_hosts", param="host"))
     origin = headers.get(b"origin")
     if is_open and origin is not None and not _is_allowed(origin, access):
         message = "a web page may not call a gateway that asks for no keys, unless server.cors.origins lists its origin"
-        raise Refusal(Failure(failures.ORIGIN_NOT_ALLOWED, message, param="origin"))
+        raise Rejection(Failure(failures.ORIGIN_NOT_ALLOWED, message, param="origin"))
 
 
 def cors_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:

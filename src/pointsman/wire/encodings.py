@@ -8,7 +8,7 @@ import zlib
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.wire.json_object import refuse
 from pointsman.wire.paths import Parse, ParsedHead
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -26,24 +26,24 @@ _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 def encoding_of(header: str) -> str:
-    """Return the encoding that a header names, empty for none. Raises `Refusal` for an unsupported encoding."""
+    """Return the encoding that a header names, empty for none. Raises `Rejection` for an unsupported encoding."""
     name = _NAMES.get(header.strip().lower())
     if name is None:
         accepted = " or ".join(ACCEPTED)
         message = f"the content encoding {header[:100]!r} is not accepted: send the body plain, or as {accepted}"
-        raise Refusal(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
+        raise Rejection(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
     return name
 
 
 def refuse_encoded(encoding: str) -> None:
-    """Raise `Refusal` for a compressed body that is passed on as it arrives."""
+    """Raise `Rejection` for a compressed body that is passed on as it arrives."""
     if encoding:
         message = f"a form or a file is passed on as it arrives, so it must not be compressed with {encoding}"
-        raise Refusal(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
+        raise Rejection(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
 
 
 def decoded(body: bytes, encoding: str) -> bytes:
-    """Return the plain body. Raises `Refusal` if it is damaged, or expands beyond the bounds."""
+    """Return the plain body. Raises `Rejection` if it is damaged, or expands beyond the bounds."""
     is_gzip = encoding == "gzip"
     # A raw stream cannot begin like zlib's header: its low nibble 8 would be a stored block with padding set.
     window = _GZIP if is_gzip else (_ZLIB if body[:1] and body[0] & 0x0F == 8 else _RAW)
@@ -60,7 +60,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
             size += len(piece)
             if size > MAX_BYTES:
                 message = f"the request body has more than {MAX_BYTES} bytes when it is not compressed"
-                raise Refusal(Failure(failures.REQUEST_TOO_LARGE, message))
+                raise Rejection(Failure(failures.REQUEST_TOO_LARGE, message))
             pieces.append(piece)
             data = inflate.unconsumed_tail
             if not data and len(piece) < _PIECE_BYTES and not inflate.eof:
@@ -76,5 +76,5 @@ def decoded(body: bytes, encoding: str) -> bytes:
 
 
 def parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
-    """Parse the call in a body that is encoded as its head says. Raises `Refusal`."""
+    """Parse the call in a body that is encoded as its head says. Raises `Rejection`."""
     return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))

@@ -50,7 +50,7 @@ ACTED_ON = frozenset(
 
 
 def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
-    """Raise `Refusal` for names of models that hold control characters: not every store accepts them."""
+    """Raise `Rejection` for names of models that hold control characters: not every store accepts them."""
     if not model.isprintable():
         raise refuse("the field 'model' holds characters that cannot be printed", "model")
     if fallbacks and not all(map(str.isprintable, fallbacks)):
@@ -74,7 +74,7 @@ def generation_call(
     max_completion_tokens: int | None = None,
     media: Media = NO_MEDIA,
 ) -> Call:
-    """Build the call. Raises `Refusal` for faults that only the combination of fields shows."""
+    """Build the call. Raises `Rejection` for faults that only the combination of fields shows."""
     refuse_variants(fields, ACTED_ON)
     check_names(typed.model, typed.fallbacks)
     options = typed.stream_options

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.calls import RequestHead
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import refuse
@@ -33,7 +33,7 @@ def read_head(
     method: str, target: str, headers: Mapping[bytes, bytes], table: PathTable, snapshot: Snapshot
 ) -> ParsedHead:
     """Read everything that a head sets. `headers` has names in lower case; `snapshot` is the configuration in force.
-    Raises `Refusal`."""
+    Raises `Rejection`."""
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
     api, path = read(method, target, table)
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
@@ -71,7 +71,7 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
     """Return the requested path's entry, and the path and query below the prefix."""
     path, mark, query = target.partition("?")
     if not path.startswith(PREFIX + "/"):
-        raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
+        raise Rejection(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
     path = path[len(PREFIX) :]
     if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path is not sent upstream
         path = unquote(path)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.wire.bounds import SMALL_BYTES, check_body, check_fields
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -64,16 +64,16 @@ def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T)
         return otherwise
 
 
-def refuse(message: str, param: str | None = None) -> Refusal:
+def refuse(message: str, param: str | None = None) -> Rejection:
     """Return a 400 that names the field."""
-    return Refusal(Failure(failures.INVALID_REQUEST, message, param=param))
+    return Rejection(Failure(failures.INVALID_REQUEST, message, param=param))
 
 
 def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
     """Return the fields of a JSON object, each value as the bytes the client sent. `place` is put before the names of
     rejected fields.
 
-    Raises `Refusal`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
+    Raises `Rejection`: not JSON, not an object, not UTF-8, nested too deep, or a key that appears twice.
     """
     is_small = len(body) <= SMALL_BYTES
     if not body.isascii():
@@ -90,9 +90,9 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
     except msgspec.ValidationError:
         raise refuse("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
-        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {_why(body, error)}")) from None
+        raise Rejection(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {_why(body, error)}")) from None
     except RecursionError:
-        raise Refusal(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
+        raise Rejection(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
     if not is_small:
         check_fields(fields)
     if not is_sure:
@@ -120,7 +120,7 @@ def _check_text(body: bytes) -> None:
             body[start:end].decode()
         except UnicodeDecodeError as error:
             message = f"the body is not valid UTF-8: {error.reason} at byte {start + error.start}"
-            raise Refusal(Failure(failures.INVALID_JSON, message)) from None
+            raise Rejection(Failure(failures.INVALID_JSON, message)) from None
         start = end
 
 
@@ -182,7 +182,7 @@ def check_shape(value: Raw, name: str, *shapes: str) -> None:
 
 def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str, Raw]) -> T:
     """Decode the fields the gateway acts on; `fields` has their bytes as sent. Whole numbers may be written as
-    fractions (`100.0`); they are made whole in `fields` too. Raises `Refusal` naming the field and the expected
+    fractions (`100.0`); they are made whole in `fields` too. Raises `Rejection` naming the field and the expected
     type."""
     try:
         return decoder.decode(body)
@@ -197,4 +197,4 @@ def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str
         at = f"the field {param!r}: " if param else ""
         raise refuse(f"{at}{message[0].lower()}{message[1:]}", param) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refusal(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None
+        raise Rejection(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.wire.json_object import refuse
 from pointsman.wire.state import names_state
 
@@ -55,7 +55,7 @@ class FormField(Struct, frozen=True):
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """Return the boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Refusal`."""
+    """Return the boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Rejection`."""
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         return None
     match = _CONTENT_TYPE.fullmatch(content_type) if len(content_type) <= MAX_TYPE_BYTES else None
@@ -108,7 +108,7 @@ class FormReader:
         return not self._reads_on and self._needed <= self.fields.keys()
 
     def feed(self, data: bytes) -> bytes:
-        """Take `data`, and return the bytes of the form that may be passed on. Raises `Refusal`."""
+        """Take `data`, and return the bytes of the form that may be passed on. Raises `Rejection`."""
         held = self._held
         held += data
         at = 0  # understood up to here
@@ -124,7 +124,7 @@ class FormReader:
         self._is_decided = True
 
     def end(self) -> None:
-        """Note the end of the body. Raises `Refusal` unless the form is whole."""
+        """Note the end of the body. Raises `Rejection` unless the form is whole."""
         if self._phase != "end":
             raise refuse("the form ends before its last delimiter")
 
@@ -221,7 +221,7 @@ class FormReader:
 
 
 def _read_part(head: bytes) -> tuple[str, bool, bool]:
-    """Return the name of a part, whether it is a file, and whether it is plain text. Raises `Refusal`."""
+    """Return the name of a part, whether it is a file, and whether it is plain text. Raises `Rejection`."""
     headers: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n"):
         match = _HEADER.fullmatch(line)
@@ -246,7 +246,7 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
     return name[2].decode(), bool(files), _TEXT.fullmatch(headers.get(b"content-type", b"")) is not None
 
 
-def _odd(text: bytes) -> Refusal:
+def _odd(text: bytes) -> Rejection:
     shown = text[:100].decode("utf-8", "replace")
     message = "the form has a part whose headers cannot be read in one way only"
-    return Refusal(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))
+    return Rejection(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))

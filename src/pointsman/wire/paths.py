@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import Snapshot
 
@@ -36,7 +36,7 @@ Parse = Callable[[ParsedHead, bytes], Call]
 class ApiPath(Struct, frozen=True, eq=False):
     """One path, or with `is_prefix` everything below it.
 
-    `parse` turns a whole body into a call and raises `Refusal`; `None` for paths the gateway answers itself.
+    `parse` turns a whole body into a call and raises `Rejection`; `None` for paths the gateway answers itself.
     """
 
     path: str
@@ -62,7 +62,7 @@ class PathTable:
         self._prefixes.sort(key=lambda path: -len(path.path))
 
     def find(self, method: str, path: str) -> ApiPath:
-        """Return the entry of `path`, which lies below `/v1` and has no query. Raises `Refusal`: 404 or 405."""
+        """Return the entry of `path`, which lies below `/v1` and has no query. Raises `Rejection`: 404 or 405."""
         found = self._exact.get(path, [])
         if not found:
             found = [item for item in self._prefixes if path == item.path or path.startswith(item.path + "/")][:1]
@@ -72,5 +72,5 @@ class PathTable:
         if found:
             allowed = ", ".join(sorted(method for item in found for method in item.methods))
             message = f"{method} is not allowed for {PREFIX}{path}; use {allowed}"
-            raise Refusal(Failure(failures.METHOD_NOT_ALLOWED, message, allow=allowed))
-        raise Refusal(Failure(failures.UNKNOWN_PATH, f"there is nothing at {PREFIX}{path}"))
+            raise Rejection(Failure(failures.METHOD_NOT_ALLOWED, message, allow=allowed))
+        raise Rejection(Failure(failures.UNKNOWN_PATH, f"there is nothing at {PREFIX}{path}"))

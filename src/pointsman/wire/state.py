@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.domain.state import Named, Touched
 from pointsman.wire.bounds import SMALL_BYTES, count_names
 from pointsman.wire.json_object import UNREADABLE, read_or, refuse
@@ -157,7 +157,7 @@ def touched(
     form: Iterable[tuple[str, str]] = (),
 ) -> Touched | None:
     """Return the state that a call touches, or `None`. `path` includes the query. `stores` says whether the provider is
-    asked to store the result. `form` has the fields of a form that name something. Raises `Refusal`."""
+    asked to store the result. `form` has the fields of a form that name something. Raises `Rejection`."""
     plain, _, query = path.partition("?")
     names = named_in(fields) if fields else [Named(_kind_in_form(name), one, name) for name, one in form]
     name, rest = _split(plain)
@@ -210,7 +210,7 @@ _ALL_OF = frozenset({"stored_completions", "responses", "logs"})
 
 
 def _reads_all(fields: Mapping[str, Raw]) -> str | None:
-    """Return the field by which an eval reads everything an account has stored, for any owner. Raises `Refusal`."""
+    """Return the field by which an eval reads everything an account has stored, for any owner. Raises `Rejection`."""
     for name in ("data_source", "data_source_config"):
         try:
             found = _DATA_SOURCE.decode(fields.get(name, b"null"))
@@ -226,7 +226,7 @@ def _reads_all(fields: Mapping[str, Raw]) -> str | None:
 
 def touched_by_chat(fields: Mapping[str, Raw]) -> Touched | None:
     """Return the same for a chat completion, which makes only recordings. Completions that are stored by `store` cannot
-    be requested here. Raises `Refusal`."""
+    be requested here. Raises `Rejection`."""
     names = tuple(named_in(fields))
     speaks = b'"audio"' in bytes(fields.get("modalities", b""))
     return Touched(names, learns=speaks) if names or speaks else None
@@ -264,7 +264,7 @@ def _cursors(query: str, kind: str) -> list[Named]:
 
 
 def named_in(fields: Mapping[str, Raw]) -> list[Named]:
-    """Return the ids that a body names, without repetition. Raises `Refusal` for a body that is too large to search.
+    """Return the ids that a body names, without repetition. Raises `Rejection` for a body that is too large to search.
     Raises it also if one object has a name twice, since servers differ in the value they take."""
     found: dict[str, Named] = {}
     for name, raw in fields.items():
@@ -313,7 +313,7 @@ class _TooMuch(Exception):  # noqa: N818 -- reported to the client in other word
     """There are more than `MAX_ENTRIES`."""
 
 
-def _too_much(name: str) -> Refusal:
+def _too_much(name: str) -> Rejection:
     return refuse(f"the field {name!r} has too many elements to look for ids of what a provider keeps", name)
 
 

@@ -224,10 +224,10 @@ def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: 
                 turns += 1
                 await asyncio.sleep(0)
 
-        beside = asyncio.create_task(others())
+        background = asyncio.create_task(others())
         await books.read()
         assert turns > 6000 / module.MAX_RECORDS
-        beside.cancel()
+        background.cancel()
         await books.ingest.finish(PATIENCE_S)
 
     run(main())

@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Fault, Kind, Refusal
+from pointsman.domain.failures import Failure, Fault, Kind, Rejection
 
 ROWS = [value for value in vars(failures).values() if isinstance(value, Kind)]
 
@@ -28,6 +28,6 @@ def test_a_row_is_an_error_a_client_understands(row: Kind) -> None:
 
 def test_a_refusal_carries_its_failure() -> None:
     failure = Failure(failures.INVALID_JSON, "not JSON")
-    refusal = Refusal(failure)
+    refusal = Rejection(failure)
     assert refusal.failure is failure
     assert str(refusal) == "not JSON"

@@ -14,7 +14,7 @@ from fakes.origin import Peer, run
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Grant, Unable, Want
+from pointsman.domain.leases import Grant, LeaseRequest, LeaseUnavailable
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing
 from pointsman.engine import attempt as module
@@ -240,7 +240,9 @@ def test_an_attempt_made_again_beside_its_rival_waits_for_no_room(monkeypatch: p
         class NoLessor:
             asked = 0
 
-            def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
+            def ask(
+                self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+            ) -> None:
                 self.asked += 1
                 beta.word.set()
 
@@ -249,14 +251,14 @@ def test_an_attempt_made_again_beside_its_rival_waits_for_no_room(monkeypatch: p
             thrice = Admission(VirtualKey(name="me", digest=b"", limits=(attempts,)))
             begin(rig, chat(), thrice)
             await rig.log.next()
-            rig.engine.billing.lessor = lessor = NoLessor()
+            rig.engine.billing.lease_client = lease_client = NoLessor()
             _, client = begin(rig, chat(stream=True), thrice)
             await beta.asked.wait()
             while len(rig.live.in_progress) == 2:
                 await asyncio.sleep(0.001)
             beta.word.set()
             record = await rig.log.next()
-            assert (lessor.asked, client.status, client.body) == (0, 200, b"".join(GOOD_STREAM))
+            assert (lease_client.asked, client.status, client.body) == (0, 200, b"".join(GOOD_STREAM))
             assert [one.outcome for one in record.attempts] == ["connection_stale", "ok"]
 
     run(main())

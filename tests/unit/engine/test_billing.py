@@ -15,7 +15,7 @@ from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import NO_SHARE, Grant, Unable, Want
+from pointsman.domain.leases import NO_SHARE, Grant, LeaseRequest, LeaseUnavailable
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
@@ -24,16 +24,16 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.engine import billing as module
-from pointsman.engine.billing import Billing, Hold, wants
-from pointsman.engine.lessor import Lender
+from pointsman.engine.billing import Billing, ReservedAttempt, wants
+from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.fit import MIN_OUTPUT, Refused, Shortened
-from pointsman.money.ledger import Ledger, Short
+from pointsman.money.fit import MIN_OUTPUT, DoesNotFit, ShortenedCall
+from pointsman.money.ledger import Ledger, Shortfall
 from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.providers import PROVIDERS
 
@@ -57,26 +57,26 @@ class Scene:
         configuration: Snapshot,
         journal: JournalWriter | None = None,
         ledger: Ledger | None = None,
-        lessor: Lender | None = None,
+        lease_client: LeaseClient | None = None,
     ) -> None:
         self.live = Live(configuration)
-        self.billing = Billing(self.live, ledger or Ledger(), journal, lessor)
+        self.billing = Billing(self.live, ledger or Ledger(), journal, lease_client)
         self.key = configuration.virtual_keys[b"d"]
-        self.tab = self.billing.tabs.find(self.live.snapshot, self.key, ALPHA)
+        self.tab = self.billing.billing_terms.find(self.live.snapshot, self.key, ALPHA)
 
-    def hold(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> Hold:
+    def hold(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> ReservedAttempt:
         found = self.try_to_hold(call, request_id, ordinal)
-        assert isinstance(found, Hold)
+        assert isinstance(found, ReservedAttempt)
         return found
 
     def try_to_hold(
         self, call: Call | None = None, request_id: str = "r", ordinal: int = 1
-    ) -> Hold | Reason | list[Short]:
+    ) -> ReservedAttempt | Reason | list[Shortfall]:
         return self.billing.hold(self.tab, call or asking(max_tokens=100), request_id, ordinal)
 
-    def refused(self, shorts: list[Short]) -> Refused:
+    def refused(self, shorts: list[Shortfall]) -> DoesNotFit:
         found = self.billing.fit(self.tab, asking(max_tokens=100), shorts, monotonic(), shortens=False)
-        assert isinstance(found, Refused)
+        assert isinstance(found, DoesNotFit)
         return found
 
     def settled(self, counter: Limit) -> int:
@@ -86,11 +86,13 @@ class Scene:
 class Mute:
     """A line to control on which nobody answers."""
 
-    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
+    def ask(
+        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+    ) -> None:
         pass
 
 
-def short_of(scene: Scene) -> list[Short]:
+def short_of(scene: Scene) -> list[Shortfall]:
     """The limits that have no room for another attempt."""
     shorts = scene.try_to_hold(request_id="another")
     assert isinstance(shorts, list)
@@ -151,7 +153,7 @@ def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None
     scene = Scene(configured(limit("usd", 10)), journal)
     shorts = scene.try_to_hold()
     assert isinstance(shorts, list)
-    assert wants(shorts) == [Want(shorts[0].limit.counter, shorts[0].window, shorts[0].amount - 10, 10)]
+    assert wants(shorts) == [LeaseRequest(shorts[0].limit.counter, shorts[0].window, shorts[0].amount - 10, 10)]
     assert read_all(journal.folder, is_live=True)[0] == []
 
 
@@ -219,7 +221,7 @@ def test_an_unknown_price_is_a_policy_and_under_a_budget_a_refusal(
     scene = Scene(configured(*limits, price=False, unknown=unknown))
     found = scene.try_to_hold()
     if said is None:
-        assert isinstance(found, Hold)
+        assert isinstance(found, ReservedAttempt)
         assert scene.billing.settle(found, reception_of(Usage(1, 1)), None).is_priced is False
     else:
         message = f"the price of alpha/gpt-4o is not known, {said}; state it in pricing.overrides"
@@ -235,8 +237,8 @@ def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, p
     assert isinstance(found, Reason)
     assert (found.code, "when the provider has done it" in found.message) == ("price_unknown", True)
     assert scene.billing.ledger.open_attempts == 0
-    assert isinstance(scene.try_to_hold(asking(operation, path="/batches/b/cancel")), Hold)
-    assert isinstance(Scene(configured(limit("usd", 9, soft=True))).try_to_hold(asking(operation)), Hold)
+    assert isinstance(scene.try_to_hold(asking(operation, path="/batches/b/cancel")), ReservedAttempt)
+    assert isinstance(Scene(configured(limit("usd", 9, soft=True))).try_to_hold(asking(operation)), ReservedAttempt)
 
 
 def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
@@ -322,7 +324,7 @@ def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     ],
 )
 def test_what_control_has_left_is_left(left: int | None, lent: int | None, is_over: bool, said: str) -> None:
-    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lessor=Mute())
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=Mute())
     shorts = short_of(scene)
     if left is not None and lent is not None:
         scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
@@ -331,7 +333,7 @@ def test_what_control_has_left_is_left(left: int | None, lent: int | None, is_ov
 
 
 def test_what_may_come_free_is_what_others_hold_too() -> None:
-    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lessor=Mute())
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=Mute())
     shorts = short_of(scene)
 
     def may_fit(left: int, lent: int) -> bool:
@@ -365,13 +367,13 @@ def test_control_is_not_asked_again_at_once_for_what_it_has_not() -> None:
 # Shorter answers.
 
 
-def shorten(call: Call, *limits: Limit, left: int = 0) -> Shortened | None:
+def shorten(call: Call, *limits: Limit, left: int = 0) -> ShortenedCall | None:
     scene = Scene(replace(configured(*limits, output=1000), near_limit="shorten"))
     shorts = scene.try_to_hold(call)
     assert isinstance(shorts, list)
     scene.billing.answered([Grant(short.limit.counter, short.window, 0, left, 0) for short in shorts], 10.0)
     found = scene.billing.fit(scene.tab, call, shorts, 10.0, shortens=True)
-    return found if isinstance(found, Shortened) else None
+    return found if isinstance(found, ShortenedCall) else None
 
 
 def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> None:

@@ -11,7 +11,7 @@ from fakes.routing import call, endpoint, snapshot
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import Touched
 from pointsman.engine import listing as module
 from pointsman.engine.listing import FilteredList
@@ -101,7 +101,7 @@ def test_elements_without_an_id_are_left_out() -> None:
 def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
     ownership, control = before(owned("b1"))
     assert isinstance(control, Control)
-    control.unable = Unable("control is away")
+    control.unable = LeaseUnavailable("control is away")
     found = done(FilteredList(asked()).take(asked(), b'{"data":[{"id":"b1"}]}', "a", ownership, RED))
     assert isinstance(found, Failure)
     assert found.kind.code == "state_unavailable"

@@ -11,7 +11,7 @@ from fakes.routing import call, endpoint, snapshot
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Record, Touched, after
 from pointsman.engine import ownership as module
 from pointsman.engine.ownership import Ownership, is_filtered
@@ -52,12 +52,12 @@ def done(coroutine: Coroutine[Any, Any, T]) -> T:
 class Control:
     """Answers at once, and keeps what it is told."""
 
-    def __init__(self, *records: Record, unable: Unable | None = None) -> None:
+    def __init__(self, *records: Record, unable: LeaseUnavailable | None = None) -> None:
         self.records, self.unable = list(records), unable
         self.asked: list[list[str]] = []
         self.told: list[Change] = []
 
-    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | Unable], None]) -> None:
+    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | LeaseUnavailable], None]) -> None:
         self.asked.append(list(ids))
         answered(self.unable or [one for one in self.records if one.id in ids])
 
@@ -84,7 +84,7 @@ def placed(ownership: Ownership, asked: Call, key: VirtualKey | None = RED, **ro
     return done(ownership.placed(asked, key, found))
 
 
-def before(*records: Record, unable: Unable | None = None) -> tuple[Ownership, Control]:
+def before(*records: Record, unable: LeaseUnavailable | None = None) -> tuple[Ownership, Control]:
     ownership, control = Ownership(), Control(*records, unable=unable)
     ownership.custodian = control
     return ownership, control
@@ -141,14 +141,14 @@ def test_an_id_that_two_providers_gave_is_each_ones_own() -> None:
 
 
 def test_nothing_passes_while_it_cannot_be_known() -> None:
-    ownership, control = before(unable=Unable("control is away"))
+    ownership, control = before(unable=LeaseUnavailable("control is away"))
     found = placed(ownership, naming("file-1"), unowned_state="allow")
     assert isinstance(found, Failure)
     assert (found.kind.code, found.retry_after_s) == ("state_unavailable", 1.0)
     assert "control is away" in found.message
     control.unable, control.records = None, [owned()]
     assert code(placed(ownership, naming("file-1"))) is None
-    control.unable = Unable("control is away")
+    control.unable = LeaseUnavailable("control is away")
     assert code(placed(ownership, naming("file-1"))) is None
 
 
@@ -243,7 +243,7 @@ def test_what_an_answer_tells_of_another_worker_may_know_to_be_anothers() -> Non
     assert [(change.how, change.record.owner) for change in control.told] == [(SEEN, "team:red")]
     assert code(placed(ownership, naming("file-1"))) == "state_not_found"
     assert code(placed(ownership, naming("file-1"), BLUE)) is None
-    ownership, control = before(unable=Unable("control is away"))
+    ownership, control = before(unable=LeaseUnavailable("control is away"))
     ownership.answered(naming(learns=True), SCOPE, "r", "k1", b'{"output_file_id":"file-1"}')
     assert code(placed(ownership, naming("file-1"))) == "state_unavailable"
 

@@ -61,7 +61,7 @@ def test_an_answer_reaches_client_log_and_metrics() -> None:
             assert (record.provider, record.upstream_model, record.key) == ("alpha", "m", "k1")
             assert (record.tokens_in, record.tokens_out, record.bytes_out) == (7, 2, len(BODY))
             assert [(one.provider, one.outcome, one.status) for one in record.attempts] == [("alpha", "ok", 200)]
-            assert {labels: one.value for labels, one in rig.engine.accounts.attempts.by_labels.items()} == {
+            assert {labels: one.value for labels, one in rig.engine.request_metrics.attempts.by_labels.items()} == {
                 ("alpha", "m", "ok"): 1
             }
             assert exchange.on_cancel is exchange.on_drain is None, "nothing is left to hold the request"

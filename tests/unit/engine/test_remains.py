@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from fakes.money import asking, limit
 from fakes.routing import endpoint, snapshot
 from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.leases import ALONE, NO_SHARE, Grant, Share, Unable, Want
+from pointsman.domain.leases import ALONE, NO_SHARE, Grant, LeaseRequest, LeaseUnavailable, Share
 from pointsman.domain.limits import Limit
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.engine import remains as module
-from pointsman.engine.billing import Billing, Hold
+from pointsman.engine.billing import Billing, ReservedAttempt
 from pointsman.engine.live import Live
 from pointsman.engine.remains import Remains, reset_text
 from pointsman.money.ledger import Ledger
@@ -29,15 +29,17 @@ class Control:
     """A line to control. `answer` says what is left of everything."""
 
     def __init__(self, left: int, lent: int) -> None:
-        self.asked: list[list[Want]] = []
+        self.asked: list[list[LeaseRequest]] = []
         self.left = left
         self.lent = lent
         self.is_silent = False
 
-    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
+    def ask(
+        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+    ) -> None:
         self.asked.append(list(wants))
         if self.is_silent:
-            answered(Unable("it is silent"))
+            answered(LeaseUnavailable("it is silent"))
         else:
             answered([Grant(want.counter, want.window, 0, self.left, self.lent) for want in wants])
 
@@ -60,11 +62,11 @@ class Scene:
         lines = self.remains.lines(self.billing, self.snapshot, self.key, served_by).decode()
         return dict(line.split(": ") for line in lines.split("\r\n") if line)
 
-    def take(self, name: str = "r") -> Hold:
+    def take(self, name: str = "r") -> ReservedAttempt:
         found = self.billing.hold(
-            self.billing.tabs.find(self.snapshot, self.key, ALPHA), asking(max_tokens=100), name, 1
+            self.billing.billing_terms.find(self.snapshot, self.key, ALPHA), asking(max_tokens=100), name, 1
         )
-        assert isinstance(found, Hold)
+        assert isinstance(found, ReservedAttempt)
         return found
 
 
@@ -133,7 +135,7 @@ def test_control_says_what_others_spent() -> None:
     scene = Scene(REQUESTS, share=HALF, control=control)
     scene.take()
     assert scene.tells()["x-ratelimit-remaining-requests"] == "7", "four of its own, two that are free, one of another"
-    assert control.asked == [[Want(REQUESTS.counter, control.asked[0][0].window, 0, 5)]], "it takes nothing"
+    assert control.asked == [[LeaseRequest(REQUESTS.counter, control.asked[0][0].window, 0, 5)]], "it takes nothing"
 
 
 def test_it_is_never_less_than_the_worker_holds_nor_more_than_the_limit() -> None:

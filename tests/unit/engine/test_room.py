@@ -14,12 +14,12 @@ from fakes.engine import Rig, engine_before
 from fakes.money import limit
 from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.leases import NO_SHARE, Unable, Want
+from pointsman.domain.leases import NO_SHARE, LeaseRequest, LeaseUnavailable
 from pointsman.domain.leases import Grant as Lease
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.money.fit import MIN_OUTPUT
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 from pointsman.money.ledger import Ledger
 from pointsman.routing import failover
 from pointsman.routing.admit import Admission
@@ -187,15 +187,17 @@ class BookLessor:
     """Control with one worker more, `before` each of whose answers something may happen."""
 
     def __init__(self, rig: Rig, before: Callable[[], None] = lambda: None) -> None:
-        self.book = LeaseBook(2)
+        self.book = LeaseTable(2)
         self.book.configure({BUDGET.counter: BUDGET})
-        self.asked: list[list[Want]] = []
+        self.asked: list[list[LeaseRequest]] = []
         self._ledger = rig.ledger
         self._before = before
         for epoch in (1, 2):
             self.book.hello(epoch, epoch, NO_SHARE, [], time())
 
-    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Lease] | Unable], None]) -> None:
+    def ask(
+        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Lease] | LeaseUnavailable], None]
+    ) -> None:
         def answer() -> None:
             self._before()
             grants, _ = self.book.ask(1, wants)
@@ -208,13 +210,15 @@ class BookLessor:
 
 def test_why_nothing_can_be_lent_is_told() -> None:
     class Unsure:
-        def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Lease] | Unable], None]) -> None:
-            answered(Unable("the store cannot be reached"))
+        def ask(
+            self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Lease] | LeaseUnavailable], None]
+        ) -> None:
+            answered(LeaseUnavailable("the store cannot be reached"))
 
     async def main() -> None:
         async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
             priced(rig)
-            rig.engine.billing.lessor = Unsure()
+            rig.engine.billing.lease_client = Unsure()
             _, client = begin(rig, chat(max_tokens=50), ME_LIMITED)
             record = await rig.log.next()
             assert (client.status, record.code) == (503, "budget_unavailable")
@@ -227,14 +231,14 @@ def test_what_control_has_left_is_part_of_what_fits() -> None:
     async def main() -> None:
         async with engine_before(answering(whole()), ledger=Ledger(NO_SHARE)) as rig:
             priced(rig)
-            rig.engine.billing.lessor = lessor = BookLessor(rig)
+            rig.engine.billing.lease_client = lease_client = BookLessor(rig)
             window = BUDGET.period.window(time())[0]
-            lessor.book.ask(2, [Want(BUDGET.counter, window, 70)])
+            lease_client.book.ask(2, [LeaseRequest(BUDGET.counter, window, 70)])
             _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
             await rig.log.next()
             assert client.headers[b"x-pointsman-max-tokens"] == b"60"
-            assert [wants[0].more for wants in lessor.asked[-1:]] == [60], "and what it has is asked for at last"
-            assert lessor.book.status()[0].lent == 130
+            assert [wants[0].more for wants in lease_client.asked[-1:]] == [60], "and what it has is asked for at last"
+            assert lease_client.book.status()[0].lent == 130
             _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
             await rig.log.next()
             assert client.headers[b"x-pointsman-max-tokens"] == b"58", "two were used"
@@ -253,14 +257,14 @@ def test_others_may_be_faster() -> None:
 
             def take() -> None:
                 if len(taken) < 3:
-                    taken.append(len(lessor.asked))
-                    lessor.book.ask(2, [Want(BUDGET.counter, window, 20)])
+                    taken.append(len(lease_client.asked))
+                    lease_client.book.ask(2, [LeaseRequest(BUDGET.counter, window, 20)])
 
-            rig.engine.billing.lessor = lessor = BookLessor(rig, take)
+            rig.engine.billing.lease_client = lease_client = BookLessor(rig, take)
             _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
             await rig.log.next()
             left = int(client.headers[b"x-pointsman-max-tokens"])
             assert MIN_OUTPUT <= left < 130
-            assert lessor.book.status()[0].lent <= 130
+            assert lease_client.book.status()[0].lent <= 130
 
     run(main())

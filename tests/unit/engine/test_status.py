@@ -13,11 +13,11 @@ from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.targets import candidate
-from pointsman.engine.accounts import Accounts
 from pointsman.engine.billing import Billing
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.charges import Charge
@@ -36,10 +36,14 @@ class Page:
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop)
         self.live = Live(snapshot([A.endpoint]))
-        self.accounts = Accounts(FakeLog())
+        self.request_metrics = RequestMetrics(FakeLog())
         billing = Billing(self.live, Ledger(), None, None)
         engine = Engine(
-            live=self.live, upstreams=Upstreams(loop, deadlines), accounts=self.accounts, billing=billing, rng=Random(1)
+            live=self.live,
+            upstreams=Upstreams(loop, deadlines),
+            request_metrics=self.request_metrics,
+            billing=billing,
+            rng=Random(1),
         )
         self.engine = engine
         self.public = HttpServer(loop, PublicApi(engine), Limits(), deadlines)
@@ -59,7 +63,7 @@ def on_page(main: Callable[[Page], None]) -> None:
 
 def test_the_page_has_gauges_and_what_was_counted() -> None:
     def main(page: Page) -> None:
-        page.accounts.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, "none"))
+        page.request_metrics.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, "none"))
         page.live.begin(A, monotonic(), is_retry=False)
         found = page.samples()
         assert found['pointsman_attempts_total{model="m",outcome="ok",provider="alpha"}'] == 1

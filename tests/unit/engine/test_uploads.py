@@ -14,7 +14,7 @@ from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import POST, Answer
 from fakes.wire import asked
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.serve import Cancelled
 from pointsman.engine.tasks import EagerTask
 from pointsman.engine.uploads import UploadRelay
@@ -60,7 +60,7 @@ class Scene:
     async def _find(self) -> None:
         try:
             self.call = await self.upload.find_call()
-        except Refusal as refusal:
+        except Rejection as refusal:
             self.refusal = refusal.failure
 
     def pump(self, model: str) -> UploadLeg:

@@ -12,14 +12,14 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from fakes.money import limit
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Unable, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, LeaseUnavailable, Return, Share
 from pointsman.link import client as module
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
-    CannotLend,
+    CannotLease,
     Draining,
     FrameReader,
     FromControl,
@@ -29,7 +29,7 @@ from pointsman.link.frames import (
     Hello,
     InForce,
     Metrics,
-    MetricsAsk,
+    MetricsRequest,
     NewSnapshot,
     Recall,
     Reshare,
@@ -131,9 +131,9 @@ class Scene:
         await self.control.welcome()
         await self.until(lambda: self.link.is_connected)
 
-    def ask(self, more: int = 5) -> "asyncio.Future[Sequence[Grant] | Unable]":
-        answer: asyncio.Future[Sequence[Grant] | Unable] = asyncio.get_running_loop().create_future()
-        self.link.ask([Want(USD.counter, DAY, more)], answer.set_result)
+    def ask(self, more: int = 5) -> "asyncio.Future[Sequence[Grant] | LeaseUnavailable]":
+        answer: asyncio.Future[Sequence[Grant] | LeaseUnavailable] = asyncio.get_running_loop().create_future()
+        self.link.ask([LeaseRequest(USD.counter, DAY, more)], answer.set_result)
         return answer
 
 
@@ -184,10 +184,10 @@ def test_an_answer_is_in_the_ledger_before_who_asked_is_told(tmp_path: Path) -> 
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
         holdings: list[Holding] = []
-        scene.link.ask([Want(USD.counter, DAY, 400)], lambda _: holdings.extend(scene.ledger.holdings()))
+        scene.link.ask([LeaseRequest(USD.counter, DAY, 400)], lambda _: holdings.extend(scene.ledger.holdings()))
         ask = await scene.control.next()
         assert isinstance(ask, Ask)
-        assert ask.wants == [Want(USD.counter, DAY, 400)]
+        assert ask.wants == [LeaseRequest(USD.counter, DAY, 400)]
         scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 450, 0, 0)]))
         await scene.until(lambda: holdings)
         assert holdings == [Holding(USD.counter, DAY, 950, 500)]
@@ -229,7 +229,7 @@ def test_nobody_waits_for_what_cannot_be_sent(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         with pytest.raises(OverflowError):
-            scene.link.ask([Want(USD.counter, DAY, 1 << 70)], lambda _: None)
+            scene.link.ask([LeaseRequest(USD.counter, DAY, 1 << 70)], lambda _: None)
         scene.ask()
         assert isinstance(await scene.control.next(), Ask), "it is asked anew"
 
@@ -242,7 +242,7 @@ def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, m
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
-        assert await scene.ask() == Unable("control does not answer")
+        assert await scene.ask() == LeaseUnavailable("control does not answer")
         ask = await scene.control.next()
         assert isinstance(ask, Ask)
         scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 70, 0, 0)]))
@@ -257,8 +257,8 @@ def test_a_control_that_cannot_lend_is_an_answer_for_all_who_wait(tmp_path: Path
         answers = [scene.ask() for _ in range(3)]
         ask = await scene.control.next()
         assert isinstance(ask, Ask)
-        scene.control.send(CannotLend(ask.number, Unable("the store cannot be reached")))
-        assert await asyncio.gather(*answers) == [Unable("the store cannot be reached")] * 3
+        scene.control.send(CannotLease(ask.number, LeaseUnavailable("the store cannot be reached")))
+        assert await asyncio.gather(*answers) == [LeaseUnavailable("the store cannot be reached")] * 3
         scene.ask()
         assert isinstance(await scene.control.next(), Ask), "who asks later asks anew"
 
@@ -268,13 +268,13 @@ def test_a_control_that_cannot_lend_is_an_answer_for_all_who_wait(tmp_path: Path
 def test_without_a_line_the_answer_is_there_at_once(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.control.next()  # no welcome yet
-        assert await scene.ask() == Unable("control is away")
+        assert await scene.ask() == LeaseUnavailable("control is away")
         scene.control.send(Welcome(PROTOCOL, SHARE))
         await scene.until(lambda: scene.link.is_connected)
         answer = scene.ask()
         await scene.control.next()
         await scene.hang_up()
-        assert isinstance(await answer, Unable), "nobody waits for a line that is gone"
+        assert isinstance(await answer, LeaseUnavailable), "nobody waits for a line that is gone"
         assert scene.lines == [True, False]
         assert scene.link.away_since(monotonic()) is not None
 
@@ -357,7 +357,7 @@ def test_snapshots_are_taken_in_the_order_they_came(tmp_path: Path, caplog: pyte
 def test_metrics_are_given(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
-        scene.control.send(MetricsAsk(3))
+        scene.control.send(MetricsRequest(3))
         assert await scene.control.next() == Metrics(3, b"m 1")
 
     run(tmp_path, test)

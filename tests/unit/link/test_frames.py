@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Unable, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, LeaseUnavailable, Return, Share
 from pointsman.link.frames import (
     FROM_CONTROL,
     FROM_WORKER,
     MAX_FRAME,
     PROTOCOL,
     Ask,
-    CannotLend,
+    CannotLease,
     Draining,
     FrameReader,
     FromControl,
@@ -22,7 +22,7 @@ from pointsman.link.frames import (
     Hello,
     InForce,
     Metrics,
-    MetricsAsk,
+    MetricsRequest,
     NewSnapshot,
     Recall,
     Reshare,
@@ -44,7 +44,7 @@ FROM_WORKERS: list[FromWorker] = [
     Hello(
         protocol=PROTOCOL, slot=0, epoch=1, pid=5, journal="000-1", digest="digest", share=Share(1, 2, 1.5), holdings=[]
     ),
-    Ask(1, [Want("c", 60, 5, 3)]),
+    Ask(1, [LeaseRequest("c", 60, 5, 3)]),
     GiveBack([Return("c", 60, 5, 3)]),
     InForce("digest"),
     Draining(),
@@ -56,8 +56,8 @@ FROM_CONTROLS: list[FromControl] = [
     Recall([("c", 60)]),
     Reshare(Share(1, 3, 2.0)),
     NewSnapshot("/path", "digest"),
-    MetricsAsk(3),
-    CannotLend(1, Unable("why")),
+    MetricsRequest(3),
+    CannotLease(1, LeaseUnavailable("why")),
 ]
 
 

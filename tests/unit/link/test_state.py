@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from integration.gateway import run
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import MADE, Change, Record
 from pointsman.link import state as module
 from pointsman.link.frames import (
@@ -15,18 +15,18 @@ from pointsman.link.frames import (
     FrameReader,
     FromWorker,
     StateAnswer,
-    StateAsk,
-    StateTold,
+    StateChanges,
+    StateRequest,
     encode,
 )
-from pointsman.link.state import AWAY, SILENT, StateLine
+from pointsman.link.state import AWAY, SILENT, StateConnection
 
 RECORD = Record(id="file-1", kind="file", provider="a", key="k", owner="team:red", at=1.5)
 CHANGE = Change(MADE, RECORD)
 
 
-def asked(line: StateLine) -> "asyncio.Future[Sequence[Record] | Unable]":
-    answer: asyncio.Future[Sequence[Record] | Unable] = asyncio.get_running_loop().create_future()
+def asked(line: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnavailable]":
+    answer: asyncio.Future[Sequence[Record] | LeaseUnavailable] = asyncio.get_running_loop().create_future()
     line.look_up(["file-1"], answer.set_result)
     return answer
 
@@ -34,23 +34,23 @@ def asked(line: StateLine) -> "asyncio.Future[Sequence[Record] | Unable]":
 def test_an_answer_finds_who_asked() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
-        line = StateLine(sent.append)
+        line = StateConnection(sent.append)
         assert await asked(line) is AWAY
         line.made()
         first, second = asked(line), asked(line)
-        assert sent == [StateAsk(1, ["file-1"]), StateAsk(2, ["file-1"])]
+        assert sent == [StateRequest(1, ["file-1"]), StateRequest(2, ["file-1"])]
         line.received(StateAnswer(2, [RECORD]))
-        line.received(StateAnswer(1, [], Unable("the store is away")))
+        line.received(StateAnswer(1, [], LeaseUnavailable("the store is away")))
         line.received(StateAnswer(7, [RECORD]))  # nobody asked
         assert await second == [RECORD]
-        assert await first == Unable("the store is away")
+        assert await first == LeaseUnavailable("the store is away")
 
     run(main())
 
 
 def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        line = StateLine(lambda _: None)
+        line = StateConnection(lambda _: None)
         line.made()
         waiting = asked(line)
         line.lost()
@@ -65,20 +65,20 @@ def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_was_told_is_told_again_to_the_next_control() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
-        line = StateLine(sent.append)
+        line = StateConnection(sent.append)
         line.tell([CHANGE])  # there is no line: it is lost
         sent.clear()
         line.made()
-        assert sent == [StateTold([CHANGE])]
+        assert sent == [StateChanges([CHANGE])]
 
     run(main())
 
 
 def test_frames_pass_the_line() -> None:
     reader = FrameReader()
-    for frame in (StateAsk(1, ["x"]), StateTold([CHANGE])):
+    for frame in (StateRequest(1, ["x"]), StateChanges([CHANGE])):
         (body,) = reader.feed(encode(frame))
         assert FROM_WORKER.decode(body) == frame
-    for answer in (StateAnswer(1, [RECORD]), StateAnswer(1, [], Unable("why"))):
+    for answer in (StateAnswer(1, [RECORD]), StateAnswer(1, [], LeaseUnavailable("why"))):
         (body,) = reader.feed(encode(answer))
         assert FROM_CONTROL.decode(body) == answer

@@ -5,19 +5,21 @@ import pytest
 from fakes.money import asking, limit, terms
 from pointsman.domain.leases import Grant
 from pointsman.domain.limits import Limit
-from pointsman.money.fit import Refused, Shortened, Shortfall, fit
-from pointsman.money.ledger import Short
+from pointsman.money.fit import DoesNotFit, KnownShortfall, ShortenedCall, fit
+from pointsman.money.ledger import Shortfall
 
 PROMPT = 512 + 100  # tokens, of `asking`
 TOKENS = limit("tokens", 10_000)
 
 
-def shortfall(available: int, told: Grant | None = None, *, is_fresh: bool = True, of: Limit = TOKENS) -> Shortfall:
-    short = Short(limit=of, window=0, ends_at=900, amount=PROMPT + 100, available=available, reserved=7, more=50)
-    return Shortfall(short, told, is_fresh)
+def shortfall(
+    available: int, told: Grant | None = None, *, is_fresh: bool = True, of: Limit = TOKENS
+) -> KnownShortfall:
+    short = Shortfall(limit=of, window=0, ends_at=900, amount=PROMPT + 100, available=available, reserved=7, more=50)
+    return KnownShortfall(short, told, is_fresh)
 
 
-def decided(*shortfalls: Shortfall, may_shorten: bool = True, shortens: bool = True) -> Shortened | Refused:
+def decided(*shortfalls: KnownShortfall, may_shorten: bool = True, shortens: bool = True) -> ShortenedCall | DoesNotFit:
     call = asking(max_tokens=100)
     return fit(terms(), call, shortfalls, may_shorten=may_shorten, shortens=shortens, ahead_s=800.0)
 
@@ -28,28 +30,28 @@ def grant(left: int, lent: int = 0) -> Grant:
 
 def test_answer_is_as_long_as_the_tightest_limit_allows() -> None:
     found = decided(shortfall(PROMPT + 60), shortfall(PROMPT + 30))
-    assert isinstance(found, Shortened)
+    assert isinstance(found, ShortenedCall)
     assert found.call.max_tokens == 30
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_amount_at_control_counts_while_it_is_fresh(is_fresh: bool) -> None:
     found = decided(shortfall(PROMPT + 30, grant(20), is_fresh=is_fresh))
-    assert isinstance(found, Shortened)
+    assert isinstance(found, ShortenedCall)
     assert found.call.max_tokens == (50 if is_fresh else 30)
 
 
 def test_refusal_says_whether_a_shorter_answer_would_do() -> None:
     for may_shorten, available, would_do in ((True, PROMPT + 30, True), (False, PROMPT + 30, False), (True, 0, False)):
         found = decided(shortfall(available), may_shorten=may_shorten, shortens=False)
-        assert isinstance(found, Refused)
+        assert isinstance(found, DoesNotFit)
         assert (found.may_shorten, found.reason.until) == (would_do, 100.0)
 
 
 def test_room_may_come_free_from_attempts_and_from_other_workers() -> None:
     for told, may_fit in ((None, False), (grant(40, 53), True), (grant(40, 52), False)):
         found = decided(shortfall(PROMPT, told, is_fresh=False), shortens=False)
-        assert isinstance(found, Refused)
+        assert isinstance(found, DoesNotFit)
         assert found.may_fit is may_fit
 
 

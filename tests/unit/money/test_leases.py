@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.money import limit
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, Return, Share
 from pointsman.domain.limits import Limit, Period
 from pointsman.money import leases
-from pointsman.money.leases import CORRECTIONS, KEEP_S, LeaseBook, Spent
+from pointsman.money.leases import CORRECTIONS, KEEP_S, LeaseTable, Spent
 
 NOW = 1_764_000_000.0
 DAY = int(NOW // 86_400) * 86_400
@@ -19,27 +19,27 @@ NAME = USD.counter
 EARLY = Share(1, 2, 0.0)
 
 
-def book_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = True) -> LeaseBook:
+def book_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = True) -> LeaseTable:
     """A book whose workers came in the middle of the day."""
-    book = LeaseBook(workers, knows_all=knows_all)
+    book = LeaseTable(workers, knows_all=knows_all)
     configure(book, amount)
     for slot, epoch in enumerate(epochs):
         book.join(epoch, slot, NOW)
     return book
 
 
-def configure(book: LeaseBook, amount: int) -> Limit:
+def configure(book: LeaseTable, amount: int) -> Limit:
     changed = limit("usd", amount)
     book.configure({changed.counter: changed})
     return changed
 
 
-def ask(book: LeaseBook, epoch: int, more: int, opened: int = 0) -> Grant:
-    grants, _ = book.ask(epoch, [Want(NAME, DAY, more, opened)])
+def ask(book: LeaseTable, epoch: int, more: int, opened: int = 0) -> Grant:
+    grants, _ = book.ask(epoch, [LeaseRequest(NAME, DAY, more, opened)])
     return grants[0]
 
 
-def spent(book: LeaseBook) -> tuple[int, int]:
+def spent(book: LeaseTable) -> tuple[int, int]:
     (found,) = book.status()
     assert (found.counter, found.window) == (NAME, DAY)
     return found.posted, found.lent
@@ -68,16 +68,16 @@ def test_who_wants_nothing_learns_what_is_left_and_takes_nothing_from_anybody() 
     assert ask(book, 1, 900).given == 900
     book.charge(1, NAME, DAY, 300)
     before = spent(book)
-    assert book.ask(2, [Want(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
+    assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
     assert ask(book, 1, 100).given == 100
-    assert book.ask(2, [Want(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
+    assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
     assert spent(book) == (before[0], before[1] + 100)
 
 
 def test_nothing_is_granted_where_it_would_not_be_enough_and_the_others_are_asked_to_give_back() -> None:
     book = book_of(2, 1, 2)
     assert ask(book, 1, 900).given == 900
-    grants, recalls = book.ask(2, [Want(NAME, DAY, 200)])
+    grants, recalls = book.ask(2, [LeaseRequest(NAME, DAY, 200)])
     assert grants == [Grant(NAME, DAY, 0, 100, 900)]
     assert recalls == {1: [(NAME, DAY)]}
     book.give_back(1, [Return(NAME, DAY, 850, 0)])
@@ -95,7 +95,7 @@ def test_grants_and_returns_that_cross_do_not_undo_each_other() -> None:
 def test_a_worker_says_what_its_windows_opened_with() -> None:
     """Control thought that a window opened with 500; it did not, or did with less."""
     for opened in (0, 5):
-        book = LeaseBook(2)
+        book = LeaseTable(2)
         configure(book, 1000)
         book.hello(1, 0, EARLY, [], NOW)
         book.hello(2, 1, EARLY, [], NOW)
@@ -107,7 +107,7 @@ def test_a_worker_says_what_its_windows_opened_with() -> None:
 
 
 def test_who_asks_is_given_what_it_was_only_thought_to_hold() -> None:
-    book = LeaseBook(2)
+    book = LeaseTable(2)
     configure(book, 1000)
     book.hello(1, 0, EARLY, [], NOW)
     book.hello(2, 1, EARLY, [], NOW)
@@ -193,7 +193,7 @@ def test_no_share_is_given_before_every_worker_has_called() -> None:
 
 
 def test_a_worker_that_opens_no_window_of_before_is_not_taken_to_hold_any() -> None:
-    book = LeaseBook(2)
+    book = LeaseTable(2)
     configure(book, 1000)
     late = Share(1, 2, NOW)
     assert book.hello(1, 0, late, [], NOW) == late
@@ -213,7 +213,7 @@ Step = tuple[str, int]
 def after(order: Iterable[Step], spent_by: dict[int, int], read: int) -> list[Spent]:
     """What the book comes to where control begins anew and hears of all this in that order. `spent_by` is what the
     store has of each worker at first, `read` what is read of a journal on top of it."""
-    book = LeaseBook(4, knows_all=False)
+    book = LeaseTable(4, knows_all=False)
     store = dict(spent_by)
     holding = {
         LIVING: [Holding(NAME, DAY, 300, 250)],
@@ -294,7 +294,7 @@ def test_what_a_store_has_lost_and_is_told_again_counts_once() -> None:
 
 
 def test_a_limit_that_comes_later_counts_what_workers_may_have_opened_windows_with() -> None:
-    book = LeaseBook(2)
+    book = LeaseTable(2)
     book.hello(1, 0, EARLY, [], NOW)
     book.hello(2, 1, EARLY, [Holding(NAME, DAY, 20, 20)], NOW)
     assert book.status() == [Spent(NAME, DAY, 0, 20, None)]
@@ -349,7 +349,7 @@ def test_a_worker_that_drains_gets_no_share_again() -> None:
 
 
 def test_windows_that_begin_with_a_share_are_taken_to_be_opened() -> None:
-    book = LeaseBook(2)
+    book = LeaseTable(2)
     configure(book, 1000)
     book.hello(1, 0, EARLY, [], NOW)
     book.join(2, 1, NOW)  # in the middle of this window
@@ -414,7 +414,7 @@ def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.Monk
         for number in range(25)
     ]
     limits = {one.counter: one for one in made}
-    book = LeaseBook(1)
+    book = LeaseTable(1)
     book.configure(limits)
     for counter in limits:
         book.charge(1, counter, DAY, 7)
@@ -433,7 +433,7 @@ def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.Monk
 # What is lent before it is asked for.
 
 
-def ahead(book: LeaseBook, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
+def ahead(book: LeaseTable, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
     """How much each other worker is lent."""
     found = book.lend_ahead(epoch, [grant], reached)
     assert all((one.counter, one.window) == (NAME, DAY) for grants in found.values() for one in grants)
@@ -454,7 +454,7 @@ def test_nothing_is_lent_ahead_to_who_is_not_there_or_leaves_or_has_a_share() ->
     book = book_of(3, 1, 2, 3)
     book.draining(3, NOW)
     assert ahead(book, 1, ask(book, 1, 100), 1, 3) == {}
-    early = LeaseBook(2)
+    early = LeaseTable(2)
     configure(early, 1000)
     for epoch in (1, 2):
         early.hello(epoch, epoch - 1, EARLY, [], NOW)

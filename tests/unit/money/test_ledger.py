@@ -3,10 +3,10 @@
 import pytest
 
 from fakes.money import limit
-from pointsman.domain.leases import NO_SHARE, Grant, Holding, Return, Share, Want
+from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, Return, Share
 from pointsman.domain.limits import Limit
 from pointsman.money import ledger as module
-from pointsman.money.ledger import Ledger, Reservation, Short
+from pointsman.money.ledger import Ledger, Reservation, Shortfall
 
 NOW = 1_764_000_000.0  # the beginning of a minute
 DAY = int(NOW // 86_400) * 86_400
@@ -41,7 +41,7 @@ def refused(
     limits: tuple[Limit, ...] = ALL,
     ordinal: int = 1,
     now: float = NOW,
-) -> list[Short]:
+) -> list[Shortfall]:
     found = ledger.reserve(ledger.account(limits), "refused", nano, tokens, ordinal, now)
     assert isinstance(found, list)
     return found
@@ -77,10 +77,10 @@ def test_all_or_none() -> None:
     before = [state(ledger, one) for one in ALL]
     shorts = refused(ledger, 950, 150)
     assert shorts == [
-        Short(
+        Shortfall(
             limit=USD, window=DAY, ends_at=DAY + 86_400, amount=950, available=900, reserved=100, more=50, opened=1000
         ),
-        Short(
+        Shortfall(
             limit=TOKENS,
             window=int(NOW),
             ends_at=int(NOW) + 60,
@@ -183,7 +183,7 @@ def test_windows_open_with_the_share() -> None:
     take(ledger, "a", 500, limits=(USD,))
     (short,) = refused(ledger, 1, limits=(USD,))
     assert (short.more, short.opened) == (1, 500)
-    assert short.want() == Want(USD.counter, DAY, 1, 500)
+    assert short.want() == LeaseRequest(USD.counter, DAY, 1, 500)
     assert refused(Ledger(NO_SHARE), limits=(USD,))[0].opened == 0
     assert refused(Ledger(Share(1, 2, NOW)), limits=(USD,))[0].available == 0, "this day began before the share"
 
@@ -342,7 +342,7 @@ def test_handles_are_shared_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert ledger.account((USD, TOKENS)) is ledger.account((USD, TOKENS))
     for number in range(50):
         take(ledger, str(number), 10, 0, limits=(USD, limit(name=f"k{number}")))
-    assert len(ledger._accounts) <= 10
+    assert len(ledger._request_metrics) <= 10
     assert state(ledger, USD) == (1000, 500, 0), "counters are one, however often their handles are made"
 
 

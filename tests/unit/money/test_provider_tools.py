@@ -52,7 +52,7 @@ def test_what_is_not_known_is_said_by_the_name_of_the_field() -> None:
 
 
 def test_where_reading_costs_nothing_the_window_need_not_be_known() -> None:
-    free = replace(KNOWN, context=None, dearest_in=0, dearest_out=600_000)
+    free = replace(KNOWN, context=None, max_input_rate=0, max_output_rate=600_000)
     assert not_bounded(free, allowing(field="video_url")) is None
     assert most_nano(free, CALL, allowing(field="video_url")) == 10 * 600
     assert not_bounded(free, allowing(("x_search", 1))) is not None, "a tool may have a price all the same"

@@ -55,12 +55,12 @@ def test_limits_of_every_level_from_the_narrowest_on() -> None:
 def test_the_catalogs_price_and_bound() -> None:
     found = terms()
     assert (found.price, found.output) == (PLAIN, 4096)
-    assert (found.dearest_in, found.dearest_out) == (150_000, 600_000)
+    assert (found.max_input_rate, found.max_output_rate) == (150_000, 600_000)
 
 
 def test_what_nobody_knows() -> None:
     found = terms(model="other")
-    assert (found.price, found.output, found.dearest_in) == (None, None, 0)
+    assert (found.price, found.output, found.max_input_rate) == (None, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_nobody_knows() -> None:
 def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int) -> None:
     found = terms(*overrides)
     assert found.price == price(number)
-    assert (found.dearest_in, found.output) == (number, 4096)
+    assert (found.max_input_rate, found.output) == (number, 4096)
 
 
 def test_those_of_owners_are_not_for_open_mode() -> None:
@@ -171,4 +171,4 @@ def test_the_dearest_of_every_class_tier_and_threshold() -> None:
         tiers_above={"flex": ((5, Rates(input=50, output=60)),)},
     )
     found = terms(PriceOverride(model="*", owner=None, price=dear))
-    assert (found.dearest_in, found.dearest_out, found.request_nano) == (50, 60, 9)
+    assert (found.max_input_rate, found.max_output_rate, found.request_nano) == (50, 60, 9)

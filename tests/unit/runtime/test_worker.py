@@ -161,7 +161,7 @@ def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened
             await nobody_listens(worker.plane.server.port)
             assert not stopping.done()
             if is_hastened:
-                worker.plane.server.hasten()
+                worker.plane.server.shut_down_now()
                 answer = await peer.read_answer()
                 assert (answer.status, answer.headers["retry-after"]) == (503, "1")
                 assert json.loads(answer.body)["error"]["code"] == "shutting_down"

@@ -11,7 +11,7 @@ from pointsman.simulate.files import FileStore
 from pointsman.simulate.resources import KINDS, ResourceStore
 
 
-class Account:
+class CounterSet:
     def __init__(self) -> None:
         self.files = FileStore()
         self.store = ResourceStore(self.files)
@@ -28,7 +28,7 @@ class Account:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_kind_is_made_listed_changed_and_deleted(kind: str) -> None:
-    account = Account()
+    account = CounterSet()
     made = account("POST", kind, {"metadata": {"a": "b"}})
     assert (made["object"], made["metadata"]) == (KINDS[kind][1], {"a": "b"})
     path = f"{kind}/{made['id']}"
@@ -44,7 +44,7 @@ def test_each_kind_is_made_listed_changed_and_deleted(kind: str) -> None:
 
 
 def test_lists_come_in_pages() -> None:
-    account = Account()
+    account = CounterSet()
     names = [account("POST", "batches")["id"] for _ in range(5)]
     page = account("GET", "batches?limit=2")
     assert ([one["id"] for one in page["data"]], page["last_id"], page["has_more"]) == (names[:2], names[1], True)
@@ -54,7 +54,7 @@ def test_lists_come_in_pages() -> None:
 
 
 def test_batches_and_uploads_create_files() -> None:
-    account = Account()
+    account = CounterSet()
     output = account("POST", "batches")["output_file_id"]
     upload = account("POST", "uploads")["id"]
     file = account("POST", f"uploads/{upload}/complete")["file"]["id"]

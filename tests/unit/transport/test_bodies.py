@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.transport._bodies import Chunked, Fixed
 
 START = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -28,7 +28,7 @@ def decoded(reads: list[bytes]) -> tuple[bytes, bool, bytes] | None:
         if not chunked.is_done:
             try:
                 data += chunked.take(buffer)
-            except Refusal:
+            except Rejection:
                 return None
     return data, chunked.is_done, bytes(buffer)
 

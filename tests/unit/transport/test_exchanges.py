@@ -235,7 +235,7 @@ def test_what_does_not_end_in_time_is_told_so() -> None:
             handler.exchanges[2].on_cancel = partial(end, handler.exchanges[2], is_begun=False)
             drain = asyncio.ensure_future(served.server.drain(60))
             assert await idle.is_ended()
-            served.server.hasten()
+            served.server.shut_down_now()
             assert (await begun.reader.read()).endswith(b"sorry\r\n0\r\n\r\n")
             assert (await plain.read_answer()).status == 503
             for peer in (uploading, beginning):
@@ -264,7 +264,7 @@ def test_the_last_words_wait_for_no_client_that_does_not_read(monkeypatch: pytes
             peer = await served.connect()
             await peer.send(GET)
             await served.handler.arrived.wait()
-            served.server.hasten()
+            served.server.shut_down_now()
             assert await served.server.drain(60) == 1
             assert not (await peer.reader.read(100_000_000)).endswith(b"0\r\n\r\n")
 
@@ -297,7 +297,7 @@ def test_a_drain_can_be_cut_short_and_counts_what_that_cost() -> None:
             await peer.send(GET)
             await handler.arrived.wait()
             drain = asyncio.ensure_future(served.server.drain(60))
-            served.server.hasten()
+            served.server.shut_down_now()
             assert await drain == 1
 
     run(case())

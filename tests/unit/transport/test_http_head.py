@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.transport.http_head import CHUNKED, Head, HeadMemo, parse
 
 FIELDS = ("method", "target", "path", "query", "headers", "is_http11", "keep_alive", "expects_continue")
@@ -19,7 +19,7 @@ def result_of(read: object, raw: bytes) -> Result:
     assert callable(read)
     try:
         head, length = read(raw)
-    except Refusal:
+    except Rejection:
         return None
     assert isinstance(head, Head)
     return (*(getattr(head, field) for field in FIELDS), length)
@@ -111,7 +111,7 @@ def test_keep_alive() -> None:
 
 @pytest.mark.parametrize("second", [b"Host: a", b"hOST:b"])
 def test_a_doubled_host_is_refused_by_its_name(second: bytes) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(Rejection) as caught:
         parse(BASE.replace(b"X-A: b", second), 100)
     assert caught.value.failure.message == "the Host header appears more than once"
 

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.serving import GET, Recorder, post, run, serving
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.transport._server_parts import Shared
 from pointsman.transport.client_connection import ClientConnection
 from pointsman.transport.deadlines import Deadlines
@@ -145,7 +145,7 @@ def test_empty_lines_before_a_request_are_ignored() -> None:
 
 
 def refuse_all(head: Head) -> None:
-    raise Refusal(Failure(failures.UNKNOWN_KEY, "no such key"))
+    raise Rejection(Failure(failures.UNKNOWN_KEY, "no such key"))
 
 
 def test_a_client_that_expects_to_continue_is_answered_first() -> None:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from fakes.clock import pace
 from fakes.wire import asked, parse, refused
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.wire import bounds
 from pointsman.wire.bounds import (
     MAX_CONTAINERS,
@@ -91,7 +91,7 @@ def test_what_stands_in_texts_does_not_count(value: object, piece: int, indent: 
         patch.setattr(bounds, "MAX_FIELD_BYTES", 0)
         try:
             outside = b"".join(bounds._outline(json.dumps(value, indent=indent).encode()))
-        except Refusal:
+        except Rejection:
             return  # a name that is longer than a piece, or white space
     assert (outside.count(b","), outside.count(b":"), outside.count(b"{") + outside.count(b"[")) == _counted(value)
 
@@ -140,7 +140,7 @@ def test_no_body_takes_many_times_its_size(name: str, size: int) -> None:
 def _read(path: str, body: bytes) -> None:
     try:
         call = parse(body, path)
-    except Refusal:
+    except Rejection:
         return
     about_tokens(call)
 

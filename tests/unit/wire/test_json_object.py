@@ -10,7 +10,7 @@ from fakes.clock import pace
 from fakes.corpora import shared
 from fakes.wire import parse, refused
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.wire.json_object import read_object, read_typed, refuse_variants
 
 
@@ -170,17 +170,17 @@ def test_the_json_corpus_gives_a_call_or_a_refusal_and_nothing_else() -> None:
         whole = _outcome(data)
         assert not (path.name.startswith("n_") and isinstance(whole, Call)), path.name
         inside = _outcome(b'{"model":"m","messages":' + data + b"}")
-        beside = _outcome(b'{"model":"m","messages":[{"role":"user","content":""}],"x":' + data + b"}")
-        for outcome in (whole, inside, beside):
+        background = _outcome(b'{"model":"m","messages":[{"role":"user","content":""}],"x":' + data + b"}")
+        for outcome in (whole, inside, background):
             assert isinstance(outcome, Call) or 400 <= outcome.failure.kind.status < 500
         if path.name.startswith("y_"):
-            assert isinstance(beside, Call), path.name
+            assert isinstance(background, Call), path.name
 
 
-def _outcome(body: bytes) -> Call | Refusal:
+def _outcome(body: bytes) -> Call | Rejection:
     try:
         return parse(body)
-    except Refusal as refusal:
+    except Rejection as refusal:
         return refusal
 
 
@@ -191,7 +191,7 @@ def test_at_no_depth_does_nesting_raise_anything_else(space: bytes) -> None:
         try:
             read_object(b'{"a":%b%b%b}' % (space, b"[" * depth, b"]" * depth))
             outcomes.append("read")
-        except Refusal as refusal:
+        except Rejection as refusal:
             outcomes.append(refusal.failure.kind.code)
     assert sorted(outcomes, reverse=True) == outcomes
     assert set(outcomes) == {"read", "invalid_json"}

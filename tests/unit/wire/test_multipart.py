@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.wire import refused
-from pointsman.domain.failures import Failure, Refusal
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.wire.multipart import MAX_HEAD_BYTES, FormField, FormReader, boundary_of
 
 BOUNDARY = b"----X-5"
@@ -44,7 +44,7 @@ def refusal(data: bytes) -> Failure:
     for byte in data:
         try:
             passed += reader.feed(bytes([byte]))
-        except Refusal as spoilt:
+        except Rejection as spoilt:
             found = spoilt.failure
             break
     else:
@@ -274,7 +274,7 @@ def test_fields_that_name_what_is_kept_are_found() -> None:
     assert reader.named == [("file_id", "file-1"), ("video[id]", "video_1"), ("file_id", "file-2")]
     for odd in (b'["file-1"]', b" file-1", b"file-1,file-2", b"file-1\n", b"x" * 600, "f\u00efle".encode(), b""):
         reader = FormReader(BOUNDARY, reads_on=True, finds_state=True)
-        with pytest.raises(Refusal) as found:
+        with pytest.raises(Rejection) as found:
             reader.feed(form(field("file_id", odd)))
         assert found.value.failure.param == "file_id"
     reader = FormReader(BOUNDARY, finds_state=True)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.domain.state import Named, Touched
 from pointsman.wire import state
 from pointsman.wire.state import (
@@ -121,10 +121,10 @@ def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(state, "MAX_ELEMENTS", 1000)
     many: list[list[Any]] = [[{}] * 100, [0] * 1002, [[]] * 101]
     for value in many:
-        with pytest.raises(Refusal, match="too many elements"):
+        with pytest.raises(Rejection, match="too many elements"):
             ids({"input": [*value, {"file_id": "file-1"}]})
     assert ids({"input": [*[{}] * 90, {"file_id": "file-1"}]}) == ["file-1"]
-    with pytest.raises(Refusal, match="too many elements"):
+    with pytest.raises(Rejection, match="too many elements"):
         ids({"input": {f"k{number}": 1 for number in range(300)}})
     answer = {"output_file_id": "file-1", "data": [{"file_id": "file-2"}, *[{}] * 1000]}  # read as far as it goes
     assert told_in(json.dumps(answer).encode(), has_items=False)[0] == ("file", "file-1")
@@ -133,7 +133,7 @@ def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch
 def test_deep_bodies_are_walked_without_recursion() -> None:
     body = b'{"a":' * 400 + b'{"file_id":"file-1"}' + b"}" * 400
     assert [named.id for named in named_in({"tools": Raw(body)})] == ["file-1"]
-    with pytest.raises(Refusal):
+    with pytest.raises(Rejection):
         list(named_in({"tools": Raw(b"[" * 100_000 + b'"file_id"' + b"]" * 100_000)}))
 
 
@@ -188,7 +188,7 @@ def test_fields_of_forms() -> None:
 
 @pytest.mark.parametrize("value", [1, "x", [], {"source": "x"}, {"source": {"type": 1}}, {"type": []}])
 def test_sources_of_another_shape_are_refused(value: object) -> None:
-    with pytest.raises(Refusal, match="data_source"):
+    with pytest.raises(Rejection, match="data_source"):
         touched("POST", "/evals/e/runs", fields({"data_source": value}))
 
 
@@ -235,7 +235,7 @@ def test_a_name_that_appears_twice_in_one_object_is_refused() -> None:
     ):
         for filler in ("x", "x" * 100_000):
             body = Raw(f'[{{"text":"{filler}"}}, {inner}]'.encode())
-            with pytest.raises(Refusal, match="more than once"):
+            with pytest.raises(Rejection, match="more than once"):
                 named_in({"input": body})
     assert ids({"input": [{"a": {"a": 1}, "b:": {"c": "a:b"}}, {"a": 2}]}) == []
 
@@ -257,7 +257,7 @@ def test_ids_are_found_however_their_names_are_spelt() -> None:
 def test_no_body_names_more_ids_than_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "MAX_NAMED", 10)
     assert len(ids({"file_ids": [f"file-{number}" for number in range(10)] * 2})) == 10
-    with pytest.raises(Refusal, match="names 11 ids"):
+    with pytest.raises(Rejection, match="names 11 ids"):
         ids({"file_ids": [f"file-{number}" for number in range(11)]})
 
 

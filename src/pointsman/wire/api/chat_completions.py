@@ -59,7 +59,7 @@ _DECODER = msgspec.json.Decoder(_Chat)
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Parse a chat completion. Raises `Refusal`."""
+    """Parse a chat completion. Raises `Rejection`."""
     fields = read_object(body)
     if len(body) <= SMALL_BYTES:
         typed: _Chat = read_typed(_DECODER, body, fields)

@@ -27,7 +27,7 @@ _DECODER = msgspec.json.Decoder(_Completion)
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Parse a text completion. Raises `Refusal`."""
+    """Parse a text completion. Raises `Rejection`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)
     check_shape(typed.prompt, "prompt", "str", "array")

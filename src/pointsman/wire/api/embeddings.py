@@ -37,7 +37,7 @@ _DECODER = msgspec.json.Decoder(_Embedding)
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Parse an embeddings request. Raises `Refusal`."""
+    """Parse an embeddings request. Raises `Rejection`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)
     media = NO_MEDIA

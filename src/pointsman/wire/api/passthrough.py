@@ -42,7 +42,7 @@ _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
 def parse(asked: ParsedHead, body: bytes) -> Call:
-    """Parse a call that has a JSON body or none. Raises `Refusal`."""
+    """Parse a call that has a JSON body or none. Raises `Rejection`."""
     fields: dict[str, Raw] = {}
     typed = _Any()
     if body:
@@ -87,7 +87,7 @@ def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
 
 
 def _images(n: Raw) -> int:
-    """Return the number of images requested, each of which is charged. Raises `Refusal`."""
+    """Return the number of images requested, each of which is charged. Raises `Rejection`."""
     try:
         count = _COUNT.decode(bytes(n))
         if count is None or count.is_integer():
@@ -108,7 +108,7 @@ def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
 
 def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
     """Return the reader of a form with a body of `length`. At most `most_held` bytes may be held back. The result is
-    `None` if the body is not a form, or is kept as it is. Raises `Refusal`."""
+    `None` if the body is not a form, or is kept as it is. Raises `Rejection`."""
     boundary = boundary_of(asked.head.content_type) if asked.api.operation != "file" else None
     if boundary is None:
         return None
@@ -130,7 +130,7 @@ def form_call(
 ) -> Call:
     """Build a call whose body is passed on as it arrives. `size` is its length as far as it is known. For a form,
     `values` are the fields that the gateway acts on, and `named` the fields with ids of stored objects. `files` counts
-    the files seen, with so many bytes. Raises `Refusal`."""
+    the files seen, with so many bytes. Raises `Rejection`."""
     values = values or {}
     model = values.get("model", "")
     check_names(model, None)

@@ -10,7 +10,7 @@ import yaml
 from fakes.corpora import recorded, shared
 from fakes.wire import CHAT, parse, refused, target
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.providers import PROVIDERS
 from pointsman.wire.generation import MAX_TOKENS
 
@@ -233,7 +233,7 @@ def test_recorded_bodies_are_never_a_crash_on_the_wrong_path() -> None:
         for path in ("/chat/completions", "/completions", "/embeddings", "/responses"):
             try:
                 parse(exchange.request, path)
-            except Refusal as refusal:
+            except Rejection as refusal:
                 status = refusal.failure.kind.status
             else:
                 status = 400

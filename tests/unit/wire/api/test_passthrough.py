@@ -5,7 +5,7 @@ import pytest
 
 from fakes.wire import PATH_OF, asked, parse, refused, target
 from pointsman.domain.calls import NO_MEDIA, Call, Media
-from pointsman.domain.failures import Refusal
+from pointsman.domain.failures import Rejection
 from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 from pointsman.wire.api.passthrough import form_call
@@ -124,6 +124,6 @@ def test_each_image_that_is_wanted_is_charged() -> None:
     assert parse({"model": "m", "n": None}, "/images/generations").choices == 1
     assert parse({"model": "m", "n": "a name"}, "/moderations").choices == 1, "elsewhere it may mean anything"
     for n in (0, -1, 2.5, "4", 10**9):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(Rejection) as caught:
             parse({"model": "m", "n": n}, "/images/generations")
         assert caught.value.failure.param == "n"

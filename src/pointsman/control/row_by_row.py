@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     problem: str | None
 
 
-class Piecemeal(Accounting):
+class RowByRow(Accounting):
     """Gathers a batch record by record. Rejected records go to the file `quarantine`, each at least once."""
 
     def __init__(self, quarantine: Path) -> None:

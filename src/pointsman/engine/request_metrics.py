@@ -45,7 +45,7 @@ class _Requests(Struct):
     tokens_out: Counter
 
 
-class Accounts:
+class RequestMetrics:
     """Metrics and the request log, which the journal carries to control.
 
     A model has its own series if the configuration or the catalog `knows` it, or after it was served. Clients invent

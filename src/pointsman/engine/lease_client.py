@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pointsman.domain.leases import Grant, Unable, Want
+from pointsman.domain.leases import Grant, LeaseRequest, LeaseUnavailable
 
 
-class Lender(Protocol):
+class LeaseClient(Protocol):
     """The connection to control."""
 
-    def ask(self, wants: Sequence[Want], answered: Callable[[Sequence[Grant] | Unable], None]) -> None:
+    def ask(
+        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+    ) -> None:
         """Ask for more. `answered` is called once, after the ledger has the grants."""
         ...

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from fakes.control import DAY_COUNTER, record, request_id, scope
 from integration.gateway import run
 from pointsman.control.accounting import Accounting, OpenRequests
-from pointsman.control.piecemeal import Piecemeal, quarantined
+from pointsman.control.row_by_row import RowByRow, quarantined
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
 from pointsman.control.store.tables import COUNTERS, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
@@ -71,7 +71,7 @@ def test_pieces_write_the_same_as_a_batch(tmp_path: Path) -> None:
         charges.append(charged(batch.counters))
 
     async def by_pieces(store: Store) -> None:
-        pieces = Piecemeal(tmp_path / "quarantine")
+        pieces = RowByRow(tmp_path / "quarantine")
         gathered(pieces, *RECORDS)
         charges.append(charged(await pieces.write(store)))
         found.append(await content(store))
@@ -96,7 +96,7 @@ def test_rejected_record_is_quarantined_with_its_origin_and_its_charge_counts(tm
     tokens = Outcome(1, request_id(9, DAY), 1, DAY + 1, 70, 1 << 63, 5, 2, 1, "ok", "reported")
 
     async def test(store: Store) -> None:
-        pieces = Piecemeal(file)
+        pieces = RowByRow(file)
         gathered(pieces, *RECORDS, RequestDone(b"no JSON"), intent(9), tokens)
         counted = charged(await pieces.write(store))
         assert counted[DAY_COUNTER, DAY] == 70 + 70 + 1000 + 70
@@ -116,7 +116,7 @@ def test_rejected_record_is_quarantined_with_its_origin_and_its_charge_counts(tm
 
 def test_quarantine_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test(store: Store) -> None:
-        pieces = Piecemeal(tmp_path)
+        pieces = RowByRow(tmp_path)
         gathered(pieces, *RECORDS, RequestDone(b"no JSON"))
         assert await pieces.write(store)
 

@@ -9,11 +9,11 @@ import pytest
 
 from fakes.control import ControlPlane, control_plane, request_id, scope
 from integration.gateway import run
-from pointsman.control import custody as module
-from pointsman.control.custody import Custody
+from pointsman.control import state_server as module
 from pointsman.control.ingest import Ingest
+from pointsman.control.state_server import StateServer
 from pointsman.control.store.database import StoreError
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import GONE, MADE, SEEN, Change, Record
 from pointsman.journal.records import Kept
 
@@ -28,7 +28,7 @@ def write(plane: ControlPlane, *told: tuple[str, str, str], at: float | None = N
     plane.writer.store(of, Kept(of.number, request_id(1, at), at, "k", told))
 
 
-def owners(found: list[Record] | Unable) -> list[str]:
+def owners(found: list[Record] | LeaseUnavailable) -> list[str]:
     assert isinstance(found, list), found
     return sorted(record.owner for record in found)
 
@@ -36,16 +36,16 @@ def owners(found: list[Record] | Unable) -> list[str]:
 def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.desk.ingest)
+            state_server = StateServer(plane.desk.ingest)
             write(plane, (MADE, "file", "file-1"), (SEEN, "file", "file-2"))
             write(plane, (MADE, "thread", "thread_1"), number=2, team=None)
             await plane.ingest()
-            assert owners(await custody.look_up(["file-1", "file-2", "thread_1", "file-3"])) == [
+            assert owners(await state_server.look_up(["file-1", "file-2", "thread_1", "file-3"])) == [
                 "team:research", "team:research", "virtual_key:me",
             ]  # fmt: skip
             write(plane, (GONE, "", "file-1"))
             await plane.ingest()
-            assert await custody.look_up(["file-1"]) == []
+            assert await state_server.look_up(["file-1"]) == []
 
     run(main())
 
@@ -53,17 +53,17 @@ def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
 def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.desk.ingest)
-            custody.told([Change(MADE, owned("file-1"))])
-            assert owners(await custody.look_up(["file-1"])) == ["team:research"]
+            state_server = StateServer(plane.desk.ingest)
+            state_server.told([Change(MADE, owned("file-1"))])
+            assert owners(await state_server.look_up(["file-1"])) == ["team:research"]
             write(plane, (MADE, "file", "file-2"))
             await plane.ingest()
-            custody.told([Change(SEEN, owned("file-2", "team:blue"))])  # it has an owner
-            assert owners(await custody.look_up(["file-2"])) == ["team:research"]
-            custody.told([Change(GONE, owned("file-2"))])
-            assert await custody.look_up(["file-2"]) == []
-            custody.told([Change(SEEN, owned("file-2", "team:blue"))])
-            assert owners(await custody.look_up(["file-2"])) == ["team:blue"]
+            state_server.told([Change(SEEN, owned("file-2", "team:blue"))])  # it has an owner
+            assert owners(await state_server.look_up(["file-2"])) == ["team:research"]
+            state_server.told([Change(GONE, owned("file-2"))])
+            assert await state_server.look_up(["file-2"]) == []
+            state_server.told([Change(SEEN, owned("file-2", "team:blue"))])
+            assert owners(await state_server.look_up(["file-2"])) == ["team:blue"]
 
     run(main())
 
@@ -71,17 +71,17 @@ def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
 def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            custody, store = Custody(plane.desk.ingest), plane.desk.ingest.store
-            custody.told([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
+            state_server, store = StateServer(plane.desk.ingest), plane.desk.ingest.store
+            state_server.told([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
 
             async def broken(_: object) -> list[Record]:
                 raise StoreError("it is away")
 
             monkeypatch.setattr(store, "state", broken)
-            assert owners(await custody.look_up(["file-1"])) == ["team:research"]
+            assert owners(await state_server.look_up(["file-1"])) == ["team:research"]
             for ids in (["file-2"], ["file-3"], ["file-1", "file-3"]):  # what is seen may be another's
-                found = await custody.look_up(ids)
-                assert isinstance(found, Unable)
+                found = await state_server.look_up(ids)
+                assert isinstance(found, LeaseUnavailable)
                 assert "it is away" in found.why
 
     run(main())
@@ -91,12 +91,12 @@ def test_nothing_is_said_before_the_journals_are_read(tmp_path: Path, monkeypatc
     async def main() -> None:
         monkeypatch.setattr(module, "READ_S", 0.05)
         async with control_plane(tmp_path, is_read=False) as plane:
-            custody, ingest = Custody(plane.desk.ingest), plane.desk.ingest
+            state_server, ingest = StateServer(plane.desk.ingest), plane.desk.ingest
             assert isinstance(ingest, Ingest)
-            assert isinstance(await custody.look_up(["file-1"]), Unable)
+            assert isinstance(await state_server.look_up(["file-1"]), LeaseUnavailable)
             monkeypatch.setattr(module, "READ_S", 30)
             write(plane, (MADE, "file", "file-1"))
-            waiting = asyncio.ensure_future(custody.look_up(["file-1"]))
+            waiting = asyncio.ensure_future(state_server.look_up(["file-1"]))
             await asyncio.sleep(0)
             await plane.ingest()
             assert owners(await waiting) == ["team:research"]
@@ -108,9 +108,9 @@ def test_no_more_is_remembered_than_there_is_room_for(tmp_path: Path, monkeypatc
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_FRESH", 10)
         async with control_plane(tmp_path) as plane:
-            custody = Custody(plane.desk.ingest)
-            custody.told([Change(MADE, owned(f"file-{number}")) for number in range(100)])
-            assert len(custody._fresh) == 10
-            assert owners(await custody.look_up(["file-99"])) == ["team:research"]
+            state_server = StateServer(plane.desk.ingest)
+            state_server.told([Change(MADE, owned(f"file-{number}")) for number in range(100)])
+            assert len(state_server._fresh) == 10
+            assert owners(await state_server.look_up(["file-99"])) == ["team:research"]
 
     run(main())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fakes.lag import LongestTurn
-from pointsman.engine.beside import Beside
+from pointsman.engine.background import BackgroundThread
 from pointsman.engine.tasks import EagerTask
 
 
@@ -15,13 +15,13 @@ class Stopped(Exception):  # noqa: N818
     """Thrown into what waits."""
 
 
-async def _outcome(beside: Beside, function: Callable[[int], object]) -> object:
+async def _outcome(background: BackgroundThread, function: Callable[[int], object]) -> object:
     """What came of a call, as an eager coroutine sees it."""
     told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
     async def ask() -> None:
         try:
-            told.set_result((await beside.call(function, 7), threading.current_thread().name))
+            told.set_result((await background.call(function, 7), threading.current_thread().name))
         except ValueError as error:
             told.set_result(error)
 
@@ -31,13 +31,13 @@ async def _outcome(beside: Beside, function: Callable[[int], object]) -> object:
 
 def test_it_is_done_in_a_thread_and_told_in_the_loop() -> None:
     async def main() -> None:
-        beside = Beside()
+        background = BackgroundThread()
         here = threading.current_thread().name
-        assert await _outcome(beside, lambda number: (number, threading.current_thread().name != here)) == (
+        assert await _outcome(background, lambda number: (number, threading.current_thread().name != here)) == (
             (7, True),
             here,
         )
-        beside.close()
+        background.close()
 
     asyncio.run(main())
 
@@ -47,9 +47,9 @@ def test_what_it_raises_is_raised_in_the_request() -> None:
         raise ValueError(number)
 
     async def main() -> None:
-        beside = Beside()
-        assert repr(await _outcome(beside, fail)) == "ValueError(7)"
-        beside.close()
+        background = BackgroundThread()
+        assert repr(await _outcome(background, fail)) == "ValueError(7)"
+        background.close()
 
     asyncio.run(main())
 
@@ -59,12 +59,12 @@ def test_the_loop_goes_on_meanwhile() -> None:
         return sum(number % 7 for number in range(3_000_000))
 
     async def main() -> None:
-        beside, turn = Beside(), LongestTurn()
+        background, turn = BackgroundThread(), LongestTurn()
         watching = asyncio.create_task(turn.watch())
-        await _outcome(beside, work)
+        await _outcome(background, work)
         watching.cancel()
         assert turn.longest_s < 0.05
-        beside.close()
+        background.close()
 
     asyncio.run(main())
 
@@ -72,11 +72,11 @@ def test_the_loop_goes_on_meanwhile() -> None:
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_request_that_is_cancelled_is_not_told(is_closed: bool) -> None:
     async def main() -> None:
-        beside, ends, seen = Beside(), threading.Event(), list[bool | None]()
+        background, ends, seen = BackgroundThread(), threading.Event(), list[bool | None]()
 
         async def ask() -> None:
             try:
-                seen.append(await beside.call(ends.wait, 10.0))
+                seen.append(await background.call(ends.wait, 10.0))
             except Stopped:
                 seen.append(None)
 
@@ -84,11 +84,11 @@ def test_a_request_that_is_cancelled_is_not_told(is_closed: bool) -> None:
         task.resume()
         task.cancel()
         if is_closed:
-            beside.close()
+            background.close()
         ends.set()
         await asyncio.sleep(0.02)
         assert seen == [None]
         assert task.is_done
-        beside.close()
+        background.close()
 
     asyncio.run(main())

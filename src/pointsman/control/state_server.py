@@ -7,12 +7,12 @@ from msgspec import Struct
 
 from pointsman.control.ingest import Ingest
 from pointsman.control.store.database import StoreError
-from pointsman.domain.leases import Unable
+from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import SEEN, Change, Record, after
 
 MAX_FRESH = 100_000  # ids whose last change may not be in the store yet
 READ_S = 0.7  # longest time that a worker's question waits for the first complete read of the journals
-_UNREAD = Unable("the journals are not read yet")
+_UNREAD = LeaseUnavailable("the journals are not read yet")
 
 
 class _Fresh(Struct):
@@ -22,7 +22,7 @@ class _Fresh(Struct):
     is_sure: bool
 
 
-class Custody:
+class StateServer:
     """Answers workers. A change is remembered until `MAX_FRESH` later ones have arrived: by then the store has it."""
 
     def __init__(self, ingest: Ingest) -> None:
@@ -42,12 +42,12 @@ class Custody:
             if len(fresh) > MAX_FRESH:
                 del fresh[next(iter(fresh))]
 
-    async def look_up(self, ids: Sequence[str]) -> list[Record] | Unable:
+    async def look_up(self, ids: Sequence[str]) -> list[Record] | LeaseUnavailable:
         """Return all known records of these ids. Changes reported before the question are included, because the
         connections of all workers are read during the query of the store."""
         stored = await self._stored(ids)
         fresh = {name: self._fresh.get(name, {}) for name in ids}
-        if isinstance(stored, Unable):
+        if isinstance(stored, LeaseUnavailable):
             if not all(places and all(one.is_sure for one in places.values()) for places in fresh.values()):
                 return stored
             stored = []
@@ -62,7 +62,7 @@ class Custody:
                     found[name, provider] = record
         return list(found.values())
 
-    async def _stored(self, ids: Sequence[str]) -> list[Record] | Unable:
+    async def _stored(self, ids: Sequence[str]) -> list[Record] | LeaseUnavailable:
         """Return the records in the store, once the journals have been read since the start."""
         ingest = self._ingest
         try:
@@ -70,6 +70,6 @@ class Custody:
                 await ingest.has_read.wait()
             return await ingest.store.state(ids) if ingest.store is not None else _UNREAD
         except TimeoutError:
-            return Unable(ingest.state.problem) if ingest.state.problem is not None else _UNREAD
+            return LeaseUnavailable(ingest.state.problem) if ingest.state.problem is not None else _UNREAD
         except StoreError as error:
-            return Unable(f"the store cannot be read: {error}")
+            return LeaseUnavailable(f"the store cannot be read: {error}")

@@ -16,7 +16,7 @@ from pointsman.domain.targets import Candidate
 from pointsman.engine.memos import Memo
 from pointsman.journal.records import ChargeScope, CounterRef
 from pointsman.money.charges import Answers, Bound, Tariff
-from pointsman.money.ledger import Account, Ledger
+from pointsman.money.ledger import CounterSet, Ledger
 from pointsman.money.pricing import most_output, upper_bound
 from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
 from pointsman.money.terms import Terms, terms_of
@@ -25,13 +25,13 @@ from pointsman.wire.dialects import DIALECTS
 MAX_TABS = 20_000
 
 
-class Tab(Struct, frozen=True, kw_only=True, eq=False):
+class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
     """The terms of a virtual key at a candidate, computed once. `is_bounded` is true if the answer must have a maximum,
     since a limit of money or tokens refuses. `may_shorten` is true if the maximum may be lower than requested."""
 
     terms: Terms
     tariff: Tariff
-    account: Account
+    account: CounterSet
     scope: ChargeScope
     is_bounded: bool
     may_shorten: bool
@@ -62,25 +62,25 @@ class Tab(Struct, frozen=True, kw_only=True, eq=False):
         return call, Bound(nano, tokens, unbounded)
 
 
-class Tabs:
+class BillingTermsCache:
     """The tabs of a worker. Those of a snapshot are freed with it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._tabs = Memo[tuple[VirtualKey | None, Candidate], Tab](MAX_TABS)
+        self._billing_terms = Memo[tuple[VirtualKey | None, Candidate], BillingTerms](MAX_TABS)
         self._answers: dict[str, Answers] = {}  # by candidate
         self._scopes = 0
 
-    def find(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+    def find(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> BillingTerms:
         """Return the terms for attempts of a key at a candidate, under the snapshot that their request was admitted
         under."""
-        tabs = self._tabs.of(snapshot)
-        tab = tabs.get((key, candidate))
+        billing_terms = self._billing_terms.of(snapshot)
+        tab = billing_terms.get((key, candidate))
         if tab is None:
-            tab = tabs[key, candidate] = self._open(snapshot, key, candidate)
+            tab = billing_terms[key, candidate] = self._open(snapshot, key, candidate)
         return tab
 
-    def _open(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> Tab:
+    def _open(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> BillingTerms:
         terms = terms_of(key, candidate, snapshot)
         self._scopes += 1
         scope = ChargeScope(
@@ -96,7 +96,7 @@ class Tabs:
         is_bounded = any(not limit.soft and limit.metric != "requests" for limit in terms.limits)
         near_limit = (key.near_limit if key is not None else None) or snapshot.near_limit
         account, price_unknown = self._ledger.account(terms.limits), _price_unknown(terms, scope, snapshot.pricing)
-        return Tab(
+        return BillingTerms(
             terms=terms,
             tariff=Tariff(terms, candidate.endpoint.bills_unfinished, self._answers_of(candidate)),
             account=account,

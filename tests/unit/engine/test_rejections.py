@@ -3,7 +3,7 @@
 from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
-from pointsman.engine.doorkeeper import FAILURES, MAX_ADDRESSES, RECORDS_PER_S, WINDOW_S, Doorkeeper
+from pointsman.engine.rejections import FAILURES, MAX_ADDRESSES, RECORDS_PER_S, WINDOW_S, RejectionThrottle
 
 WRONG = Failure(failures.UNKNOWN_KEY, "no valid key")
 
@@ -19,7 +19,7 @@ class Now:
 
 def test_a_few_records_a_second_are_kept_and_the_others_counted() -> None:
     clock = Now()
-    door = Doorkeeper(clock)
+    door = RejectionThrottle(clock)
     assert [door.keeps() for _ in range(20_000)].count(True) == RECORDS_PER_S
     clock.now += 1
     assert door.keeps()
@@ -29,7 +29,7 @@ def test_a_few_records_a_second_are_kept_and_the_others_counted() -> None:
 
 def test_an_address_with_many_wrong_keys_is_told_to_wait() -> None:
     clock = Now()
-    door, access = Doorkeeper(clock), Access()
+    door, access = RejectionThrottle(clock), Access()
     told = [door.wrong_key("192.0.2.1", WRONG, access) for _ in range(FAILURES + 1)]
     assert told[:-1] == [WRONG] * FAILURES
     assert told[-1].kind is failures.TOO_MANY_WRONG_KEYS
@@ -43,7 +43,7 @@ def test_an_address_with_many_wrong_keys_is_told_to_wait() -> None:
 
 
 def test_a_subscriber_of_ipv6_counts_as_one() -> None:
-    door = Doorkeeper(Now())
+    door = RejectionThrottle(Now())
     for number in range(FAILURES):
         door.wrong_key(f"2001:db8::{number:x}", WRONG, Access())
     assert door.wrong_key("2001:db8::ffff", WRONG, Access()) is not WRONG
@@ -51,12 +51,12 @@ def test_a_subscriber_of_ipv6_counts_as_one() -> None:
 
 
 def test_a_trusted_proxy_is_never_told_to_wait() -> None:
-    door, access = Doorkeeper(Now()), Access(("10.0.0.0/8",))
+    door, access = RejectionThrottle(Now()), Access(("10.0.0.0/8",))
     assert all(door.wrong_key("10.1.2.3", WRONG, access) is WRONG for _ in range(5 * FAILURES))
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    door = Doorkeeper(Now())
+    door = RejectionThrottle(Now())
     for number in range(MAX_ADDRESSES + 100):
         door.wrong_key(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", WRONG, Access())
     assert len(door._failures) == MAX_ADDRESSES

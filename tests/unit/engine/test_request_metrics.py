@@ -11,8 +11,8 @@ from fakes.routing import endpoint
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.targets import candidate
-from pointsman.engine import accounts as module
-from pointsman.engine.accounts import Accounts
+from pointsman.engine import request_metrics as module
+from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.money.charges import Charge
 from pointsman.telemetry import log as telemetry_log
 from pointsman.telemetry.log import LogWriter
@@ -46,9 +46,9 @@ def record(
     )
 
 
-def read(accounts: Accounts) -> dict[str, float]:
+def read(request_metrics: RequestMetrics) -> dict[str, float]:
     """The samples by name and labels."""
-    return samples(MetricsPage(list(accounts.counters), list(accounts.histograms)))
+    return samples(MetricsPage(list(request_metrics.counters), list(request_metrics.histograms)))
 
 
 NOTHING = Charge(0, 0, "none")
@@ -59,11 +59,11 @@ def charge(tokens_in: int, tokens_out: int, nano: int = 0) -> Charge:
 
 
 def test_an_attempt() -> None:
-    accounts = Accounts(FakeLog())
-    accounts.attempt(A, "ok", 0.3, 0.02, charge(7, 5, nano=40))
-    accounts.attempt(A, "ok", 0.4, 0.03, charge(1, 0))
-    accounts.attempt(A, "connect_failed", 5.0, None, NOTHING)
-    found, labels = read(accounts), 'model="gpt-4o"'
+    request_metrics = RequestMetrics(FakeLog())
+    request_metrics.attempt(A, "ok", 0.3, 0.02, charge(7, 5, nano=40))
+    request_metrics.attempt(A, "ok", 0.4, 0.03, charge(1, 0))
+    request_metrics.attempt(A, "connect_failed", 5.0, None, NOTHING)
+    found, labels = read(request_metrics), 'model="gpt-4o"'
     assert found[f'pointsman_attempts_total{{{labels},outcome="ok",provider="alpha"}}'] == 2
     assert found[f'pointsman_attempts_total{{{labels},outcome="connect_failed",provider="alpha"}}'] == 1
     labels += ',provider="alpha"'
@@ -78,11 +78,11 @@ def test_an_attempt() -> None:
 
 def test_a_request_is_counted_and_written_once() -> None:
     log = FakeLog()
-    accounts = Accounts(log)
+    request_metrics = RequestMetrics(log)
     requests = [record(), record(), record(stream=True), record(status=502), record(key=None), record(operation=None)]
     for request in requests:
-        accounts.request(request)
-    found = read(accounts)
+        request_metrics.request(request)
+    found = read(request_metrics)
     assert log.records == requests
     assert found['pointsman_requests_total{operation="chat",status="200",virtual_key="me"}'] == 3
     assert found['pointsman_requests_total{operation="chat",status="502",virtual_key="me"}'] == 1
@@ -97,10 +97,10 @@ def test_a_request_is_counted_and_written_once() -> None:
 
 
 def test_targets_with_a_label_are_compared_by_it() -> None:
-    accounts = Accounts(FakeLog())
+    request_metrics = RequestMetrics(FakeLog())
     for variant, status in (("control", 200), ("trial", 200), ("trial", 500), (None, 200)):
-        accounts.request(record(variant=variant, status=status))
-    found = {name: value for name, value in read(accounts).items() if name.startswith("pointsman_variant")}
+        request_metrics.request(record(variant=variant, status=status))
+    found = {name: value for name, value in read(request_metrics).items() if name.startswith("pointsman_variant")}
     assert found == {
         'pointsman_variant_requests_total{public_model="chat",status="200",variant="control"}': 1,
         'pointsman_variant_requests_total{public_model="chat",status="200",variant="trial"}': 1,
@@ -109,12 +109,12 @@ def test_targets_with_a_label_are_compared_by_it() -> None:
 
 
 def test_a_key_and_its_team_have_their_cost_and_tokens() -> None:
-    accounts = Accounts(FakeLog())
+    request_metrics = RequestMetrics(FakeLog())
     for team, cost in (("red", 40), ("red", 2), (None, 5)):
         request = record()
         request.team, request.cost_nano, request.tokens_in, request.tokens_out = team, cost, 7, 3
-        accounts.request(request)
-    found = read(accounts)
+        request_metrics.request(request)
+    found = read(request_metrics)
     assert found['pointsman_key_cost_dollars_total{team="red",virtual_key="me"}'] == 42e-9
     assert found['pointsman_key_cost_dollars_total{team="",virtual_key="me"}'] == 5e-9
     assert found['pointsman_key_tokens_total{direction="in",team="red",virtual_key="me"}'] == 14
@@ -122,19 +122,19 @@ def test_a_key_and_its_team_have_their_cost_and_tokens() -> None:
 
 
 def test_names_that_clients_make_up_are_counted_together() -> None:
-    accounts, alpha = Accounts(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
+    request_metrics, alpha = RequestMetrics(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
     for number in range(200):
-        accounts.attempt(candidate(alpha, f"made-up-{number}"), "model_not_found", 0.1, None, NOTHING)
-    accounts.attempt(candidate(alpha, "known"), "connect_failed", 0.1, None, NOTHING)
-    accounts.attempt(candidate(alpha, "local"), "ok", 0.1, None, NOTHING)
-    accounts.attempt(candidate(alpha, "local"), "connect_failed", 0.1, None, NOTHING)
-    assert {labels: one.value for labels, one in accounts.attempts.by_labels.items() if one.value} == {
+        request_metrics.attempt(candidate(alpha, f"made-up-{number}"), "model_not_found", 0.1, None, NOTHING)
+    request_metrics.attempt(candidate(alpha, "known"), "connect_failed", 0.1, None, NOTHING)
+    request_metrics.attempt(candidate(alpha, "local"), "ok", 0.1, None, NOTHING)
+    request_metrics.attempt(candidate(alpha, "local"), "connect_failed", 0.1, None, NOTHING)
+    assert {labels: one.value for labels, one in request_metrics.attempts.by_labels.items() if one.value} == {
         ("alpha", "other", "model_not_found"): 200,
         ("alpha", "known", "connect_failed"): 1,
         ("alpha", "local", "ok"): 1,  # nobody lists it, but the provider has it
         ("alpha", "local", "connect_failed"): 1,
     }
-    assert set(accounts.attempt_durations.by_labels) == {
+    assert set(request_metrics.attempt_durations.by_labels) == {
         ("alpha", "other"),
         ("alpha", "known"),
         ("alpha", "local"),
@@ -143,11 +143,11 @@ def test_names_that_clients_make_up_are_counted_together() -> None:
 
 def test_models_that_nobody_lists_do_not_crowd_out_those_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SERVED", 10)
-    accounts, alpha = Accounts(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
+    request_metrics, alpha = RequestMetrics(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
     for number in range(50):  # a server that answers to any name
-        accounts.attempt(candidate(alpha, f"made-up-{number}"), "ok", 0.1, None, NOTHING)
-    accounts.attempt(candidate(alpha, "known"), "ok", 0.1, None, NOTHING)
-    counted = {labels[1]: one.value for labels, one in accounts.attempts.by_labels.items()}
+        request_metrics.attempt(candidate(alpha, f"made-up-{number}"), "ok", 0.1, None, NOTHING)
+    request_metrics.attempt(candidate(alpha, "known"), "ok", 0.1, None, NOTHING)
+    counted = {labels[1]: one.value for labels, one in request_metrics.attempts.by_labels.items()}
     assert len(counted) == 12
     assert (counted["other"], counted["known"]) == (40, 1)
 
@@ -156,8 +156,8 @@ def test_lost_log_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry_log, "MAX_PENDING", 0)
     with Path(os.devnull).open("wb") as file:
         log = LogWriter(file.fileno())
-        accounts = Accounts(log)
+        request_metrics = RequestMetrics(log)
         for _ in range(3):
-            accounts.request(record())
-        assert accounts.log_dropped == 3
+            request_metrics.request(record())
+        assert request_metrics.log_dropped == 3
         log.close()

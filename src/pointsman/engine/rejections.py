@@ -19,7 +19,7 @@ WINDOW_S = 60.0
 MAX_ADDRESSES = 10_000
 
 
-class Doorkeeper:
+class RejectionThrottle:
     """One for each worker. `clock` returns seconds that never decrease."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:

@@ -14,23 +14,23 @@ from fakes.control import DAY_COUNTER, ControlPlane, control_plane
 from integration.gateway import run
 from pointsman.control import ingest as ingest_module
 from pointsman.control.store.store import Store
-from pointsman.domain.leases import Unable, Want
+from pointsman.domain.leases import LeaseRequest, LeaseUnavailable
 from pointsman.domain.limits import Period
 from pointsman.link.frames import (
     FROM_CONTROL,
     PROTOCOL,
     Ask,
-    Beat,
-    CannotLend,
+    CannotLease,
     Draining,
     FrameReader,
     FromControl,
     FromWorker,
     Granted,
+    Heartbeat,
     Hello,
     InForce,
     Metrics,
-    MetricsAsk,
+    MetricsRequest,
     NewSnapshot,
     Welcome,
     encode,
@@ -58,7 +58,7 @@ class FakeWorker:
                 if not data:
                     raise EOFError
                 frames = map(FROM_CONTROL.decode, self._frames.feed(data))
-                self._waiting += [frame for frame in frames if not isinstance(frame, Beat)]  # those come any time
+                self._waiting += [frame for frame in frames if not isinstance(frame, Heartbeat)]  # those come any time
         return self._waiting.pop(0)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tupl
     listener.bind(path)
     listener.listen()
     async with control_plane(folder, is_read=is_read) as plane:
-        await plane.desk.lessor.listen(listener)
+        await plane.desk.lease_server.listen(listener)
         yield plane, path
 
 
@@ -122,7 +122,7 @@ def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
             asking, other = await call(plane, path), await call(plane, path, epoch=77)
             for worker in (asking, other):
                 assert isinstance(await worker.next(), Welcome)
-            asking.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            asking.send(Ask(1, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             assert isinstance(await asking.next(), Granted)
             told = await other.next()
             assert isinstance(told, Granted)
@@ -141,7 +141,7 @@ def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
         async with listening(tmp_path) as (plane, path):
             worker = await call(plane, path)
             await worker.next()
-            worker.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
+            worker.send(Ask(1, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.number == 1
@@ -157,7 +157,7 @@ def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path
         async with listening(tmp_path) as (plane, path):
             stranger = await call(plane, path, epoch=1)
             await stranger.next()
-            stranger.send(Ask(7, [Want(DAY_COUNTER, day(), 1000)]))
+            stranger.send(Ask(7, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             answer = asyncio.ensure_future(stranger.next())
             await asyncio.sleep(0.2)
             assert not answer.done(), "what the other holds is not known"
@@ -183,13 +183,13 @@ def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> 
             await worker.next()
             worker.send(Ask(1, []))
             for number in (2, 3):
-                worker.send(Ask(number, [Want(DAY_COUNTER, day(), 1000)]))
-                assert await worker.next() == CannotLend(number, Unable("the store cannot be reached"))
+                worker.send(Ask(number, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
+                assert await worker.next() == CannotLease(number, LeaseUnavailable("the store cannot be reached"))
             (tmp_path / "pointsman.db").rmdir()
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.number == 1
-            worker.send(Ask(4, [Want(DAY_COUNTER, day(), 1000)]))
+            worker.send(Ask(4, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.grants
@@ -218,11 +218,11 @@ def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
             reading = asyncio.ensure_future(ingest.run())
             worker = await call(plane, path)
             await worker.next()
-            worker.send(Ask(1, [Want(DAY_COUNTER, day(), 1000)]))
-            assert isinstance(await worker.next(), CannotLend)
+            worker.send(Ask(1, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await worker.next(), CannotLease)
             is_back.set()
             await ingest.is_ready.wait()
-            worker.send(Ask(2, [Want(DAY_COUNTER, day(), 1000)]))
+            worker.send(Ask(2, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             assert isinstance(await worker.next(), Granted)
             worker.close()
             await ingest.finish(5)
@@ -240,7 +240,7 @@ def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path
             with pytest.raises((EOFError, ConnectionResetError)):
                 await worker.next()
             worker.close()
-            assert plane.desk.lessor.lines == []
+            assert plane.desk.lease_server.lines == []
 
     run(main())
 
@@ -266,11 +266,11 @@ def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None
             worker = await call(plane, path, digest="old")
             await worker.next()
             await worker.next()
-            lessor = plane.desk.lessor
-            (line,) = lessor.lines
+            lease_server = plane.desk.lease_server
+            (line,) = lease_server.lines
             assert line.hello is not None
-            assert await lessor.distribute(0.05) == [line.hello.epoch]
-            distributing = asyncio.ensure_future(lessor.distribute(PATIENCE_S))
+            assert await lease_server.distribute(0.05) == [line.hello.epoch]
+            distributing = asyncio.ensure_future(lease_server.distribute(PATIENCE_S))
             await asyncio.sleep(0)
             worker.send(InForce(plane.desk.configuration.digest))
             assert await distributing == []
@@ -285,7 +285,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
             worker = await call(plane, path, digest="old")
             await worker.next()
             worker.send(Draining())
-            assert await plane.desk.lessor.distribute(PATIENCE_S) == []
+            assert await plane.desk.lease_server.distribute(PATIENCE_S) == []
             worker.close()
 
     run(main())
@@ -294,22 +294,22 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
 def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
-            lessor = plane.desk.lessor
-            assert await lessor.metrics(0.1) == {}
+            lease_server = plane.desk.lease_server
+            assert await lease_server.metrics(0.1) == {}
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):
                 await one.next()
-            asking = asyncio.ensure_future(lessor.metrics(0.5))
+            asking = asyncio.ensure_future(lease_server.metrics(0.5))
             asked = await worker.next()
-            assert isinstance(asked, MetricsAsk)
+            assert isinstance(asked, MetricsRequest)
             worker.send(Metrics(asked.number, b"up 1"))
             assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 1"}
             worker.send(Metrics(asked.number, b"late 1"))  # changes nothing
             silent.close()
             await asyncio.sleep(0.05)
-            asking = asyncio.ensure_future(lessor.metrics(PATIENCE_S))
+            asking = asyncio.ensure_future(lease_server.metrics(PATIENCE_S))
             asked = await worker.next()
-            assert isinstance(asked, MetricsAsk)
+            assert isinstance(asked, MetricsRequest)
             worker.send(Metrics(asked.number, b"up 2"))
             assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 2"}, "who has gone is not waited for"
             worker.close()

@@ -17,7 +17,7 @@ T = TypeVar("T")
 A = TypeVarTuple("A")
 
 
-class Beside:
+class BackgroundThread:
     """One thread, which is started when it is first needed."""
 
     def __init__(self) -> None:

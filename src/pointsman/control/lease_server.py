@@ -14,35 +14,35 @@ from typing import cast
 
 import msgspec
 
-from pointsman.control.custody import Custody
 from pointsman.control.ingest import Ingest
-from pointsman.domain.leases import Share, Unable
+from pointsman.control.state_server import StateServer
+from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.link.frames import (
     FROM_WORKER,
     PROTOCOL,
     Ask,
-    Beat,
-    CannotLend,
+    CannotLease,
     Draining,
     FrameReader,
     FromControl,
     FromWorker,
     GiveBack,
     Granted,
+    Heartbeat,
     Hello,
     InForce,
     Inquiry,
-    MetricsAsk,
+    MetricsRequest,
     NewSnapshot,
     Recall,
     Reshare,
     StateAnswer,
-    StateAsk,
-    StateTold,
+    StateChanges,
+    StateRequest,
     Welcome,
     encode,
 )
-from pointsman.money.leases import LeaseBook
+from pointsman.money.leases import LeaseTable
 
 BEAT_S = 1.0
 UNASKED = 0  # the number of a grant without an ask
@@ -53,11 +53,11 @@ OnInquiry = Callable[[Inquiry, Callable[[FromControl], None]], Coroutine[None, N
 _logger = logging.getLogger(__name__)
 
 
-class Line(asyncio.Protocol):
+class WorkerConnection(asyncio.Protocol):
     """One connection, of a worker or of admin."""
 
-    def __init__(self, lessor: "Lessor") -> None:
-        self._lessor = lessor
+    def __init__(self, lease_server: "LeaseServer") -> None:
+        self._lease_server = lease_server
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self.hello: Hello | None = None
@@ -70,13 +70,13 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for body in self._reader.feed(data):
-                self._lessor.received(self, FROM_WORKER.decode(body))
+                self._lease_server.received(self, FROM_WORKER.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
             _logger.error("received a malformed frame: %s", error)  # noqa: TRY400
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._lessor.lost(self)
+        self._lease_server.lost(self)
 
     def send(self, frame: FromControl) -> None:
         if self._transport is not None:
@@ -87,26 +87,28 @@ class Line(asyncio.Protocol):
             self._transport.abort()
 
 
-class Lessor:
+class LeaseServer:
     """The connections of all workers, and of the admin process, whose inquiries go to `on_inquiry`. `snapshot` returns
     the path and the digest of the snapshot that workers should have."""
 
-    def __init__(self, book: LeaseBook, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
+    def __init__(self, book: LeaseTable, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
         self._book = book
         self._ingest = ingest
         self._snapshot = snapshot
-        self._lines: dict[int, Line] = {}  # by epoch
+        self._lines: dict[int, WorkerConnection] = {}  # by epoch
         self._server: asyncio.Server | None = None
         self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, bytes]]] = {}
         self._number = 0
         self._changed = asyncio.Event()
         self._has_all = False  # every worker has connected since the start, or its journal is fully read
         self._tasks: set[asyncio.Task[None]] = set()
-        self._custody = Custody(ingest)
+        self._state_server = StateServer(ingest)
         self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
-        self._server = await asyncio.get_running_loop().create_unix_server(lambda: Line(self), sock=listener)
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: WorkerConnection(self), sock=listener
+        )
         self._start(self._beat())
 
     def close(self) -> None:
@@ -118,11 +120,11 @@ class Lessor:
             line.close()
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[WorkerConnection]:
         """The connected workers."""
         return list(self._lines.values())
 
-    def received(self, line: Line, frame: FromWorker) -> None:
+    def received(self, line: WorkerConnection, frame: FromWorker) -> None:
         """Handle one frame."""
         if isinstance(frame, Hello):
             self._welcome(line, frame)
@@ -133,10 +135,10 @@ class Lessor:
             line.close()
         elif isinstance(frame, Ask):
             self._start(self._answer(line, line.hello.epoch, frame))
-        elif isinstance(frame, StateAsk):
+        elif isinstance(frame, StateRequest):
             self._start(self._look_up(line, frame))
-        elif isinstance(frame, StateTold):
-            self._custody.told(frame.changes)
+        elif isinstance(frame, StateChanges):
+            self._state_server.told(frame.changes)
         elif isinstance(frame, GiveBack):
             self._book.give_back(line.hello.epoch, frame.returns)
             self._signal()
@@ -153,7 +155,7 @@ class Lessor:
             if len(found) >= len(self._lines) and not waiting.done():
                 waiting.set_result(None)
 
-    def lost(self, line: Line) -> None:
+    def lost(self, line: WorkerConnection) -> None:
         """Handle the end of a connection. The worker may be alive, so it keeps its leases."""
         if line.hello is not None and self._lines.get(line.hello.epoch) is line:
             del self._lines[line.hello.epoch]
@@ -191,7 +193,7 @@ class Lessor:
         found: dict[int, bytes] = {}
         self._metrics[number] = (waiting, found)
         for line in self._lines.values():
-            line.send(MetricsAsk(number))
+            line.send(MetricsRequest(number))
         try:
             async with asyncio.timeout(within_s):
                 await waiting
@@ -206,9 +208,9 @@ class Lessor:
         while True:
             await asyncio.sleep(BEAT_S)
             for line in self._lines.values():
-                line.send(Beat())
+                line.send(Heartbeat())
 
-    def _welcome(self, line: Line, hello: Hello) -> None:
+    def _welcome(self, line: WorkerConnection, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
             _logger.error("a worker speaks protocol %d, this control %d", hello.protocol, PROTOCOL)
             line.close()
@@ -223,14 +225,14 @@ class Lessor:
             line.send(NewSnapshot(path, digest))
         self._signal()
 
-    async def _answer(self, line: Line, epoch: int, ask: Ask) -> None:
+    async def _answer(self, line: WorkerConnection, epoch: int, ask: Ask) -> None:
         """Answer an ask, after recalling leases from other workers if necessary. The answer is late if spending and
         leases are not known yet. By then the worker has given up, but it keeps the grant. If the store has been
         unreachable since the start, the wait could be endless: the ask is rejected."""
         if ask.wants:
             await self._ingest.is_tried.wait()
             if not self._ingest.is_ready.is_set():
-                line.send(CannotLend(ask.number, self._ingest.unable))
+                line.send(CannotLease(ask.number, self._ingest.unable))
                 return
         await self._ingest.is_ready.wait()
         while not self._knows_all():
@@ -258,11 +260,11 @@ class Lessor:
             self._lines[other].send(Granted(UNASKED, ahead))
         line.send(Granted(ask.number, list(known.values())))
 
-    async def _look_up(self, line: Line, ask: StateAsk) -> None:
+    async def _look_up(self, line: WorkerConnection, ask: StateRequest) -> None:
         """Send the owners of these ids."""
-        found = await self._custody.look_up(ask.ids)
-        unable = found if isinstance(found, Unable) else None
-        line.send(StateAnswer(ask.number, [] if isinstance(found, Unable) else found, unable))
+        found = await self._state_server.look_up(ask.ids)
+        unable = found if isinstance(found, LeaseUnavailable) else None
+        line.send(StateAnswer(ask.number, [] if isinstance(found, LeaseUnavailable) else found, unable))
 
     def _knows_all(self) -> bool:
         if not self._has_all:
