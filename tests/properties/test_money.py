@@ -310,7 +310,7 @@ class Money(RuleBasedStateMachine):
             assert self.book.hello(worker.epoch, worker.slot, worker.share, holdings, self.now) == NO_SHARE
             wants = [LeaseRequest(one.counter, one.window, 1, one.opened) for one in holdings]
             grants, recalls = self.book.ask(worker.epoch, wants)
-            assert not any(grant.given for grant in grants)
+            assert not any(grant.granted for grant in grants)
             assert not recalls
             self.book.give_back(worker.epoch, [Return(one.counter, one.window, 1, one.opened) for one in holdings])
 

@@ -32,20 +32,20 @@ class LeaseRequest(Struct, frozen=True, array_like=True):
 
 
 class Grant(Struct, frozen=True, array_like=True):
-    """The answer to a `LeaseRequest`: `given` is added to the granted units. `left` is neither spent nor leased.
-    `lent` is the unspent amount that other workers hold, part of which may be returned."""
+    """The answer to a `LeaseRequest`: `granted` is added to the total granted. `remaining` is neither spent nor leased.
+    `leased_elsewhere` is the unspent amount that other workers hold, part of which may be returned."""
 
     counter: str
     window: int
-    given: int
-    left: int
-    lent: int
+    granted: int
+    remaining: int
+    leased_elsewhere: int
 
 
 class LeaseUnavailable(Struct, frozen=True, array_like=True):
-    """The answer to each `LeaseRequest` while the remaining amount is unknown. `why` is shown to clients."""
+    """The answer to each `LeaseRequest` while the remaining amount is unknown. `reason` is shown to clients."""
 
-    why: str
+    reason: str
 
 
 class Return(Struct, frozen=True, array_like=True):

@@ -96,8 +96,8 @@ class Billing:
         found = fit(tab.terms, call, shortfalls, may_shorten=tab.may_shorten, shortens=shortens, ahead_s=ahead_s)
         if isinstance(found, DoesNotFit):
             for one in shortfalls:
-                if (one.told is not None or self.lease_client is None) and not one.held and one.left <= 0:
-                    self._live.refused(one.short.limit, max(one.short.ends_at - ahead_s, now), now)
+                if (one.last_grant is not None or self.lease_client is None) and not one.held and one.left <= 0:
+                    self._live.refused(one.shortfall.limit, max(one.shortfall.ends_at - ahead_s, now), now)
         return found
 
     def is_spent(self, shorts: Sequence[Shortfall], now: float) -> bool:

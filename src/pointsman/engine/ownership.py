@@ -295,5 +295,5 @@ def _not_found(named: Named) -> Failure:
 
 
 def _unable(why: LeaseUnavailable) -> Failure:
-    said = f"who owns what this request names cannot be found out now: {why.why}"
+    said = f"who owns what this request names cannot be found out now: {why.reason}"
     return Failure(failures.STATE_UNAVAILABLE, said, retry_after_s=1.0)

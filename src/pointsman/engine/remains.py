@@ -112,7 +112,7 @@ def _left(billing: Billing, window: Window) -> int | None:
     free, most = max(window.free, 0), window.counter.limit.amount - window.settled - window.reserved
     told = billing.told_of(window.counter.name, window.start)
     if told is not None:
-        most = min(most, free + told.left + told.lent)
+        most = min(most, free + told.remaining + told.leased_elsewhere)
     elif not window.opened:
         return None
     return max(most, free)

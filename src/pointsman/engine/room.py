@@ -37,13 +37,13 @@ async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
             grants = await answer
             if isinstance(grants, LeaseUnavailable):
                 names = ", ".join(str(short.limit) for short in found)
-                message = f"how much is left of the {names} cannot be found out now: {grants.why}"
+                message = f"how much is left of the {names} cannot be found out now: {grants.reason}"
                 return _left_out(attempt, Reason("budget_unavailable", message))
             billing.answered(grants, monotonic())
             found = attempt.reserve(call, monotonic())
             if not isinstance(found, list):
                 break
-            if any(grant.lent for grant in grants) and not shortens and monotonic() < asked_until:
+            if any(grant.leased_elsewhere for grant in grants) and not shortens and monotonic() < asked_until:
                 await attempt.log.pause(RECALL_S)
                 continue
         outcome = billing.fit(attempt.tab, call, found, monotonic(), shortens=shortens and shortenings < SHORTENINGS)

@@ -22,26 +22,26 @@ MIN_OUTPUT = 16  # tokens: a shorter answer is useless, and OpenAI's Responses a
 class KnownShortfall(Struct, frozen=True, gc=False):
     """A limit without room, and control's last answer about it, which `is_fresh` for a moment."""
 
-    short: Shortfall
-    told: Grant | None
+    shortfall: Shortfall
+    last_grant: Grant | None
     is_fresh: bool
 
     @property
     def left(self) -> int:
         """The amount that is free here and at control."""
-        return self.short.available + (self.told.left if self.told is not None else 0)
+        return self.shortfall.available + (self.last_grant.remaining if self.last_grant is not None else 0)
 
     @property
     def held(self) -> int:
         """The amount that attempts in progress and other workers may give back."""
-        return self.short.reserved + (self.told.lent if self.told is not None else 0)
+        return self.shortfall.reserved + (self.last_grant.leased_elsewhere if self.last_grant is not None else 0)
 
     @property
     def is_spent(self) -> bool:
         """Return whether control answered a moment ago that it has less than needed, and that no worker can return
         it."""
-        told = self.told
-        return told is not None and self.is_fresh and not told.lent and told.left < self.short.more
+        told = self.last_grant
+        return told is not None and self.is_fresh and not told.leased_elsewhere and told.remaining < self.shortfall.more
 
 
 class ShortenedCall(Struct, frozen=True, gc=False):
@@ -69,7 +69,7 @@ def fit(
     if shorter is not None and shortens:
         return shorter
     # A refusal counts all that control answered at once, however slow the machine is.
-    may_fit = all(one.left + one.held >= one.short.amount for one in shortfalls)
+    may_fit = all(one.left + one.held >= one.shortfall.amount for one in shortfalls)
     return DoesNotFit(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
 
 
@@ -83,13 +83,13 @@ def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
 def _shorter(terms: Terms, call: Call, shortfalls: Sequence[KnownShortfall]) -> ShortenedCall | None:
     if call.max_tokens == 0 or not DIALECTS[call.head.dialect].takes_bound(call):
         return None
-    worst, left = shortfalls[0].short, 0
+    worst, left = shortfalls[0].shortfall, 0
     wanted = longest = most_output(terms, call)
     for one in shortfalls:
-        room = one.left if one.is_fresh else one.short.available
-        fitting = _fitting(terms, call, one.short.limit.metric, room)
+        room = one.left if one.is_fresh else one.shortfall.available
+        fitting = _fitting(terms, call, one.shortfall.limit.metric, room)
         if fitting <= longest:
-            longest, worst, left = fitting, one.short, room
+            longest, worst, left = fitting, one.shortfall, room
     if longest < MIN_OUTPUT:
         return None
     message = f"the answer is limited to {longest} tokens: the {worst.limit} has {_amount(worst.limit, left)} left"
@@ -107,13 +107,17 @@ def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
 
 
 def _refusal(shortfalls: Sequence[KnownShortfall], ahead_s: float) -> Reason:
-    too_large = [one for one in shortfalls if one.short.amount > one.short.limit.amount]
-    worst = max(too_large or shortfalls, key=lambda one: one.short.ends_at)
-    short, told = worst.short, worst.told
+    too_large = [one for one in shortfalls if one.shortfall.amount > one.shortfall.limit.amount]
+    worst = max(too_large or shortfalls, key=lambda one: one.shortfall.ends_at)
+    short, told = worst.shortfall, worst.last_grant
     need, left = _amount(short.limit, short.amount), _amount(short.limit, max(worst.left, 0))
     if too_large:
         return over_limit(short.limit, f"is too small for an attempt that may take up to {need}", None)
-    lent = f", and {_amount(short.limit, told.lent)} with other workers" if told is not None and told.lent else ""
+    lent = (
+        f", and {_amount(short.limit, told.leased_elsewhere)} with other workers"
+        if told is not None and told.leased_elsewhere
+        else ""
+    )
     said = f"has {left} left{lent}; this attempt may take up to {need}"
     return over_limit(short.limit, said, short.ends_at - ahead_s)
 

@@ -281,7 +281,7 @@ class LeaseTable:
         for grant in grants:
             name = grant.counter, grant.window
             window, limit = self._windows.by_name.get(name), self._windows.limits.get(grant.counter)
-            if window is None or limit is None or not grant.given:
+            if window is None or limit is None or not grant.granted:
                 continue
             held = self._held(name, window)
             part = (limit.amount - window.posted - sum(held.values())) // (2 * len(self._workers))

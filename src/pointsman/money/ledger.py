@@ -203,12 +203,12 @@ class Ledger:
         for grant in grants:
             counter, name = self._counters.get(grant.counter), (grant.counter, grant.window)
             if counter is not None and counter.window.start == grant.window:
-                counter.window.grant(grant.given)
-            elif grant.given and (counter is None or counter.window.start < grant.window):
+                counter.window.grant(grant.granted)
+            elif grant.granted and (counter is None or counter.window.start < grant.window):
                 if len(self._ahead) >= MAX_AHEAD and name not in self._ahead:
-                    returned.append(Return(*name, grant.given))
+                    returned.append(Return(*name, grant.granted))
                 else:
-                    self._ahead[name] = self._ahead.get(name, 0) + grant.given
+                    self._ahead[name] = self._ahead.get(name, 0) + grant.granted
         return returned
 
     def recall(self, counters: Iterable[tuple[str, int]]) -> list[Return]:

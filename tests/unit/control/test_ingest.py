@@ -415,7 +415,7 @@ def test_a_store_that_another_gateway_has_taken_is_lent_from_no_more_and_read_an
         assert "another gateway (on another host)" in str(ingest.state.problem)
         assert not ingest.is_ready.is_set()
         assert not ingest.is_owner
-        assert ingest.unable.why == "the store is in use by another gateway"
+        assert ingest.unable.reason == "the store is in use by another gateway"
         assert ingest.store is None
         other = await Store.open(store_url(None, tmp_path))  # what the other one spent meanwhile
         row = {"counter": DAY_COUNTER, "window_start": Period("day").window(time.time())[0], "epoch": 77}

@@ -129,7 +129,7 @@ def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
             assert told.number == 0, "the answer to nothing"
             (grant,) = told.grants
             assert (grant.counter, grant.window) == (DAY_COUNTER, day())
-            assert grant.given > 1000
+            assert grant.granted > 1000
             for worker in (asking, other):
                 worker.close()
 

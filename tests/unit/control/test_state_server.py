@@ -82,7 +82,7 @@ def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeyp
             for ids in (["file-2"], ["file-3"], ["file-1", "file-3"]):  # what is seen may be another's
                 found = await state_server.look_up(ids)
                 assert isinstance(found, LeaseUnavailable)
-                assert "it is away" in found.why
+                assert "it is away" in found.reason
 
     run(main())
 

@@ -55,7 +55,7 @@ def test_a_worker_alone_holds_the_whole_remainder() -> None:
 
 def test_slices_shrink_as_the_limit_nears() -> None:
     book = book_of(2, 1, 2)
-    given = [ask(book, 1 + turn % 2, 5).given for turn in range(12)]
+    given = [ask(book, 1 + turn % 2, 5).granted for turn in range(12)]
     assert given == sorted(given, reverse=True)
     assert given[0] == 250
     assert given[-1] < 20
@@ -65,18 +65,18 @@ def test_slices_shrink_as_the_limit_nears() -> None:
 
 def test_who_wants_nothing_learns_what_is_left_and_takes_nothing_from_anybody() -> None:
     book = book_of(2, 1, 2)
-    assert ask(book, 1, 900).given == 900
+    assert ask(book, 1, 900).granted == 900
     book.charge(1, NAME, DAY, 300)
     before = spent(book)
     assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
-    assert ask(book, 1, 100).given == 100
+    assert ask(book, 1, 100).granted == 100
     assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
     assert spent(book) == (before[0], before[1] + 100)
 
 
 def test_nothing_is_granted_where_it_would_not_be_enough_and_the_others_are_asked_to_give_back() -> None:
     book = book_of(2, 1, 2)
-    assert ask(book, 1, 900).given == 900
+    assert ask(book, 1, 900).granted == 900
     grants, recalls = book.ask(2, [LeaseRequest(NAME, DAY, 200)])
     assert grants == [Grant(NAME, DAY, 0, 100, 900)]
     assert recalls == {1: [(NAME, DAY)]}
@@ -89,7 +89,7 @@ def test_grants_and_returns_that_cross_do_not_undo_each_other() -> None:
     ask(book, 1, 300)
     ask(book, 1, 100)  # on its way
     book.give_back(1, [Return(NAME, DAY, 300, 0)])  # told before that arrived
-    assert spent(book)[1] == ask(book, 2, 1000 - 100 - 300).lent
+    assert spent(book)[1] == ask(book, 2, 1000 - 100 - 300).leased_elsewhere
 
 
 def test_a_worker_says_what_its_windows_opened_with() -> None:
@@ -103,7 +103,7 @@ def test_a_worker_says_what_its_windows_opened_with() -> None:
         book.give_back(1, [Return(NAME, DAY, 0, opened)])
         book.give_back(1, [Return(NAME, DAY, 0, opened)])
         assert spent(book) == (0, 500 + opened)
-        assert ask(book, 1, 1, opened).lent == 500, "saying it again changes nothing"
+        assert ask(book, 1, 1, opened).leased_elsewhere == 500, "saying it again changes nothing"
 
 
 def test_who_asks_is_given_what_it_was_only_thought_to_hold() -> None:
@@ -129,9 +129,9 @@ def test_what_is_held_is_what_the_worker_says_when_it_calls() -> None:
 def test_a_dead_workers_lease_is_free_only_after_its_journal_was_read() -> None:
     book = book_of(2, 1, 2)
     ask(book, 1, 900)
-    assert ask(book, 2, 500).given == 0
+    assert ask(book, 2, 500).granted == 0
     book.charge(1, NAME, DAY, 250)
-    assert ask(book, 2, 500).given == 0
+    assert ask(book, 2, 500).granted == 0
     book.charge(1, NAME, DAY, 50)  # an open intent
     book.retire(1, NOW)
     assert spent(book) == (300, 0)
@@ -143,8 +143,8 @@ def test_an_overrun_leaves_less_for_the_others() -> None:
     ask(book, 1, 100)
     book.charge(1, NAME, DAY, 990)
     assert spent(book) == (990, 0)
-    assert ask(book, 2, 11).given == 0
-    assert ask(book, 2, 10).given == 10
+    assert ask(book, 2, 11).granted == 0
+    assert ask(book, 2, 10).granted == 10
 
 
 def test_a_lowered_limit_is_lent_no_further_and_a_raised_one_is() -> None:
@@ -155,7 +155,7 @@ def test_a_lowered_limit_is_lent_no_further_and_a_raised_one_is() -> None:
     configure(book, 300)
     assert ask(book, 1, 1) == Grant(NAME, DAY, 0, 0, 0)
     raised = configure(book, 500)
-    assert ask(book, 1, 1).given == 100
+    assert ask(book, 1, 1).granted == 100
     assert book.status() == [Spent(NAME, DAY, 400, 100, raised)]
 
 
@@ -164,7 +164,7 @@ def test_a_limit_that_is_gone_refuses_nothing_and_its_spending_is_kept() -> None
     ask(book, 1, 10)
     book.charge(1, NAME, DAY, 990)
     book.configure({})
-    assert ask(book, 1, 5000).given == 5000
+    assert ask(book, 1, 5000).granted == 5000
     book.give_back(1, [Return(NAME, DAY, 5010, 0)])
     book.forget_ended(NOW, 0.0)
     book.forget_ended(NOW, KEEP_S + 1)
@@ -181,7 +181,7 @@ def test_what_was_spent_is_known_from_the_store() -> None:
     assert spent(book) == (400, 0)
     book.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 250, 0)], NOW)
     assert spent(book) == (400, 150), "of what it holds, it has spent 100"
-    assert ask(book, 7, 1).given == 450
+    assert ask(book, 7, 1).granted == 450
 
 
 def test_no_share_is_given_before_every_worker_has_called() -> None:
@@ -437,13 +437,13 @@ def ahead(book: LeaseTable, epoch: int, grant: Grant, *reached: int) -> dict[int
     """How much each other worker is lent."""
     found = book.lend_ahead(epoch, [grant], reached)
     assert all((one.counter, one.window) == (NAME, DAY) for grants in found.values() for one in grants)
-    return {other: one.given for other, (one,) in found.items()}
+    return {other: one.granted for other, (one,) in found.items()}
 
 
 def test_others_are_lent_a_part_of_what_one_asks_for() -> None:
     book = book_of(3, 1, 2, 3)
     grant = ask(book, 1, 100)
-    assert grant.given == 166
+    assert grant.granted == 166
     assert ahead(book, 1, grant, 1, 2, 3) == {2: 139, 3: 139}
     assert spent(book) == (0, 166 + 2 * 139)
     assert ahead(book, 1, ask(book, 1, 100), 1, 2, 3) == {}, "once"
@@ -464,7 +464,7 @@ def test_nothing_is_lent_ahead_to_who_is_not_there_or_leaves_or_has_a_share() ->
 def test_nothing_is_lent_ahead_where_there_was_not_enough() -> None:
     book = book_of(2, 1, 2)
     grant = ask(book, 1, 1001)
-    assert grant.given == 0
+    assert grant.granted == 0
     assert ahead(book, 1, grant, 1, 2) == {}
     assert ahead(book, 1, ask(book, 1, 998), 1, 2) == {}, "of 2 no part is left for anybody"
 
@@ -494,11 +494,11 @@ def test_what_is_corrected_is_free_at_once_whoever_spent_it() -> None:
     book = book_of(1, 7)
     ask(book, 7, 1000)
     book.charge(7, NAME, DAY, 1000)
-    assert ask(book, 7, 300).given == 0
+    assert ask(book, 7, 300).granted == 0
     for _ in range(2):
         book.corrected(NAME, DAY, -400)
         assert spent(book) == (600, 0), "it is told in all, so telling it twice changes nothing"
-    assert ask(book, 7, 300).given == 400
+    assert ask(book, 7, 300).granted == 400
 
 
 def test_a_correction_outlives_the_book_while_the_worker_lives() -> None:
