@@ -477,7 +477,7 @@ def test_batch_is_rejected_under_a_budget_with_the_reason() -> None:
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("me"))
             assert (answer.status, answer.json["error"]["code"]) == (403, "price_unknown")
             assert answer.json["error"]["message"].startswith(
-                "nothing that serves a call that names no model can be paid for: alpha: its cost is known only when"
+                "no target for a request that names no model has a known maximum cost: alpha: its cost is known only"
             )
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("free"))
             assert answer.headers["x-pointsman-provider"] == "alpha"

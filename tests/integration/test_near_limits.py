@@ -152,11 +152,11 @@ def test_a_request_that_is_too_large_takes_nothing_from_smaller_ones(workers: in
             for _ in range(5):
                 refused = await ask(gateway, chat(max_tokens=5000), "/v1/chat/completions")
                 assert refused.status == 402
-                assert "is too small for an attempt that may take up to $0.005" in refused.json["error"]["message"]
+                assert "is too small: this attempt may need up to $0.005" in refused.json["error"]["message"]
                 assert (await ask(gateway, chat(max_tokens=20), "/v1/chat/completions")).status == 200
             refused = await ask(gateway, chat(max_tokens=950), "/v1/chat/completions")
             message = refused.json["error"]["message"]
-            left = re.search(r"has \$([\d.]+) left(?:, and \$([\d.]+) with other workers)?; this attempt", message)
+            left = re.search(r"has \$([\d.]+) left(?: and \$([\d.]+) leased to other workers)?, but", message)
             assert left is not None, message
             found = sum(round(float(part) * 1e6) for part in left.groups() if part)
             # The amount held by others includes spending that control has not ingested yet.

@@ -38,10 +38,9 @@ class KnownShortfall(Struct, frozen=True, gc=False):
 
     @property
     def is_spent(self) -> bool:
-        """Return whether control answered a moment ago that it has less than needed, and that no worker can return
-        it."""
-        told = self.last_grant
-        return told is not None and self.is_fresh and not told.leased_elsewhere and told.remaining < self.shortfall.more
+        """Return whether control, a moment ago, had less than the needed amount, and no other worker holds any."""
+        last = self.last_grant
+        return last is not None and self.is_fresh and not last.leased_elsewhere and last.remaining < self.shortfall.more
 
 
 class ShortenedCall(Struct, frozen=True, gc=False):
@@ -68,16 +67,16 @@ def fit(
     shorter = _shorter(terms, call, shortfalls) if may_shorten else None
     if shorter is not None and shortens:
         return shorter
-    # A refusal counts all that control answered at once, however slow the machine is.
+    # Count the last grant even if it is not fresh, so that a slow machine gives the same answer.
     may_fit = all(one.left + one.held >= one.shortfall.amount for one in shortfalls)
-    return DoesNotFit(_refusal(shortfalls, ahead_s), may_fit, shorter is not None)
+    return DoesNotFit(_rejection(shortfalls, ahead_s), may_fit, shorter is not None)
 
 
-def over_limit(limit: Limit, said: str, ends_at: float | None) -> Reason:
+def over_limit(limit: Limit, problem: str, ends_at: float | None) -> Reason:
     """Return the reason for a limit that a request does not fit in. `ends_at` is the end of its window in monotonic
     seconds; `None` if the next window would have no room either."""
     code = "over_budget" if limit.metric == "usd" else "over_rate_limit"
-    return Reason(code, f"the {limit} {said}", until=ends_at)
+    return Reason(code, f"the {limit} {problem}", until=ends_at)
 
 
 def _shorter(terms: Terms, call: Call, shortfalls: Sequence[KnownShortfall]) -> ShortenedCall | None:
@@ -106,20 +105,18 @@ def _fitting(terms: Terms, call: Call, metric: Metric, room: int) -> int:
     return longest_answer(terms, call, metric, room)
 
 
-def _refusal(shortfalls: Sequence[KnownShortfall], ahead_s: float) -> Reason:
+def _rejection(shortfalls: Sequence[KnownShortfall], ahead_s: float) -> Reason:
     too_large = [one for one in shortfalls if one.shortfall.amount > one.shortfall.limit.amount]
     worst = max(too_large or shortfalls, key=lambda one: one.shortfall.ends_at)
-    short, told = worst.shortfall, worst.last_grant
-    need, left = _amount(short.limit, short.amount), _amount(short.limit, max(worst.left, 0))
+    shortfall, last = worst.shortfall, worst.last_grant
+    limit = shortfall.limit
+    need, left = _amount(limit, shortfall.amount), _amount(limit, max(worst.left, 0))
     if too_large:
-        return over_limit(short.limit, f"is too small for an attempt that may take up to {need}", None)
-    lent = (
-        f", and {_amount(short.limit, told.leased_elsewhere)} with other workers"
-        if told is not None and told.leased_elsewhere
-        else ""
-    )
-    said = f"has {left} left{lent}; this attempt may take up to {need}"
-    return over_limit(short.limit, said, short.ends_at - ahead_s)
+        return over_limit(limit, f"is too small: this attempt may need up to {need}", None)
+    elsewhere = last.leased_elsewhere if last is not None else 0
+    leased = f" and {_amount(limit, elsewhere)} leased to other workers" if elsewhere else ""
+    problem = f"has {left} left{leased}, but this attempt may need up to {need}"
+    return over_limit(limit, problem, shortfall.ends_at - ahead_s)
 
 
 def _amount(limit: Limit, amount: int) -> str:

@@ -1,11 +1,11 @@
 """The cost of requests that their bytes do not bound: input that a provider adds to a prompt, and tools that it runs
 itself.
 
-Under a budget that refuses, such a request reserves its model's context window as input. It also reserves the price of
-each use of a tool that it allows. The charge follows the answer. Its reported tokens include the added input, and calls
-of tools are reported or appear in the answer. If the answer does not report a tool, the reserved price is charged.
-Until then, limits of tokens count only the tokens of the request itself: most of them are smaller than a model's
-context window.
+Under a budget that is not soft, such a request reserves its model's context window as input. It also reserves the price
+of each use of a tool that it allows. The charge follows the answer. Its reported tokens include the added input, and
+calls of tools are reported or appear in the answer. If the answer does not report a tool, the reserved price is
+charged. Until then, limits of tokens count only the tokens of the request itself: most of them are smaller than a
+model's context window.
 """
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import most_in
 from pointsman.wire.unbounded import Unbounded, Use
 
-_UNTOLD = ("plugin:", "models", "preset")  # no answer reports these as they are charged
+_UNREPORTED = ("plugin:", "models", "preset")  # no answer reports these as they are charged
 
 
 def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
@@ -30,8 +30,8 @@ def unbounded_of(terms: Terms, call: Call) -> Unbounded | None:
         return found
     if found is None:
         return Unbounded("model", terms.model_uses)
-    asked = {use.tool for use in found.uses}
-    uses = tuple(use for use in terms.model_uses if use.tool not in asked)
+    requested = {use.tool for use in found.uses}
+    uses = tuple(use for use in terms.model_uses if use.tool not in requested)
     return replace(found, field=found.field or "model", uses=found.uses + uses)
 
 
@@ -40,14 +40,14 @@ def not_bounded(terms: Terms, unbounded: Unbounded) -> Reason | None:
     for use in unbounded.uses:
         if use.tool not in terms.tools:
             message = (
-                f"the field {use.field!r} lets the provider use {use.tool!r}, whose price is not known, and a budget "
-                f"applies; state it in pricing.overrides (tools_usd)"
+                f"the field {use.field!r} lets the provider use the tool {use.tool!r}, whose price is unknown, and a "
+                f"budget applies; set the price in pricing.overrides (tools_usd)"
             )
             return Reason("price_unknown", message)
     if unbounded.field and terms.context is None and terms.max_input_rate:
         message = (
-            f"the field {unbounded.field!r} makes the provider read more than the request holds, and how much its "
-            f"model can read is not known, and a budget applies; state context_tokens in pricing.overrides"
+            f"the field {unbounded.field!r} adds an unknown amount of input to the prompt, the context window of the "
+            f"model is unknown, and a budget applies; set context_tokens in pricing.overrides"
         )
         return Reason("price_unknown", message)
     return None
@@ -77,7 +77,7 @@ def tools_nano(terms: Terms, unbounded: Unbounded, usage: Usage | None) -> int:
     """Return the cost of the tools that the provider used, in nano-dollars: as reported, else as reserved."""
     if usage is None or usage.tools is None:
         return sum(_fee(terms, use) for use in unbounded.uses)
-    total = sum(_fee(terms, use) for use in unbounded.uses if use.tool.startswith(_UNTOLD))
+    total = sum(_fee(terms, use) for use in unbounded.uses if use.tool.startswith(_UNREPORTED))
     for name, count in usage.tools:
         price = _price_of(terms, unbounded, name)
         if price is not None:
@@ -94,5 +94,7 @@ def _fee(terms: Terms, use: Use) -> int:
 
 def _price_of(terms: Terms, unbounded: Unbounded, name: str) -> ToolPrice | None:
     """Return the price of a tool by its name in the answer, which omits the kind that was requested."""
-    asked = [terms.tools[use.tool] for use in unbounded.uses if use.tool.startswith(name) and use.tool in terms.tools]
-    return max(asked, key=lambda price: price.nano) if asked else terms.tools.get(name)
+    requested = [
+        terms.tools[use.tool] for use in unbounded.uses if use.tool.startswith(name) and use.tool in terms.tools
+    ]
+    return max(requested, key=lambda price: price.nano) if requested else terms.tools.get(name)

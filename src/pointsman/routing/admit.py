@@ -1,4 +1,4 @@
-"""Admission: from a client's credential to its rights or a refusal."""
+"""Admission: from a client's credential to its rights or a rejection."""
 
 from msgspec import Struct
 
@@ -15,23 +15,25 @@ class Admission(Struct, frozen=True):
 
 
 _OPEN = Admission()
-EXPIRED = Failure(failures.UNKNOWN_KEY, "the virtual key that was presented has expired")
-REFUSED = Failure(failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'")
+EXPIRED = Failure(failures.UNKNOWN_KEY, "the virtual key has expired; present another one")
+NO_VALID_KEY = Failure(
+    failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'"
+)
 
 
 def admit(credential: bytes | None, snapshot: Snapshot) -> Admission | Failure:
-    """Return the admission of a credential, the SHA-256 of the presented key. Every cause of a refusal has the same
-    message, which must not help guessing. Only the holder of an expired key learns that it has expired
-    (`check_time`)."""
+    """Return the admission of a credential, the SHA-256 of the presented key. Every rejection has the same message,
+    so that it does not help an attacker. Only the holder of an expired key learns that it has expired:
+    `check_time`."""
     known = snapshot.virtual_keys.get(credential) if credential is not None else None
     if known is not None:
         return Admission(known)
     if not snapshot.require_key:
         return _OPEN
-    return REFUSED
+    return NO_VALID_KEY
 
 
 def check_time(key: VirtualKey | None, now_unix_s: float) -> Failure | None:
-    """Return the refusal of a key that has expired."""
+    """Return the rejection of a key that has expired."""
     is_over = key is not None and key.expires_at is not None and now_unix_s >= key.expires_at
     return EXPIRED if is_over else None

@@ -58,15 +58,15 @@ def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
     if provider is not None:
         endpoint = endpoints.get(provider)
         if endpoint is None:
-            message = f"x-pointsman-provider: there is no provider {provider!r}; the providers are {listed(endpoints)}"
+            message = f"x-pointsman-provider: unknown provider {provider!r}; the providers are {listed(endpoints)}"
             return Failure(failures.INVALID_REQUEST, message)
         model = rest if slash and prefix == provider else call.model
         public = resolve(model)
         named = [item for item in public.targets if item.endpoint is endpoint] if public is not None else []
         return named or [candidate(endpoint, model)], None, "x-pointsman-provider"
     if not call.model and call.pin is not None:
-        kept_by = endpoints.get(call.pin.provider)
-        return [candidate(kept_by, "")] if kept_by is not None else [], None, ""
+        endpoint = endpoints.get(call.pin.provider)
+        return [candidate(endpoint, "")] if endpoint is not None else [], None, ""
     if not call.model:
         able = [endpoint for endpoint in endpoints.values() if call.operation in endpoint.operations]
         if len(able) == 1:
@@ -75,9 +75,8 @@ def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
             if endpoint.name == snapshot.default_provider:
                 return [candidate(endpoint, "")], None, "server.default_provider"
         message = (
-            f"this path names no model, so the provider must be named by the header x-pointsman-provider, or by "
-            f"server.default_provider in the configuration; "
-            f"there are {listed(endpoints)}"
+            f"a request to this path names no model; name its provider in the header x-pointsman-provider, or set "
+            f"server.default_provider in the configuration; the providers are {listed(endpoints)}"
         )
         return Failure(failures.INVALID_REQUEST, message)
     return model_not_found(call.model, snapshot, "model")
@@ -98,7 +97,7 @@ def model_not_found(model: str, snapshot: Snapshot, param: str) -> Failure:
     names = listed(snapshot.models) or "none"
     message = (
         f"the model {model!r} does not exist here. Public names: {names}. "
-        f"A model can also be named as provider/model with one of the providers {listed(snapshot.endpoints)}."
+        f"Or use provider/model; the providers are {listed(snapshot.endpoints)}."
     )
     return Failure(failures.MODEL_NOT_FOUND, message, param=param)
 

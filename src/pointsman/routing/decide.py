@@ -18,12 +18,12 @@ from pointsman.routing.view import Dice, View
 
 
 def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
-    """Return the plan for one call, or the refusal for the client.
+    """Return the plan for one call, or the rejection for the client.
 
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
     call, key, snapshot = facts.call, facts.virtual_key, view.snapshot
-    if key is not None and key.allow_models and (call.fallbacks or not _may_ask(key, call.model)):
+    if key is not None and key.allow_models and (call.fallbacks or not _is_allowed(key, call.model)):
         forbidden = _forbidden(key, call)
         if forbidden is not None:
             return forbidden
@@ -49,7 +49,7 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
         choices,
         standing.verdicts,
         found.strategy,
-        found.source if call.pin is None else f"where {call.pin.what} is kept",
+        found.source if call.pin is None else f"the provider that stores {call.pin.what}",
         now,
         deadline=now + (commit_s if timeout_s is None else min(timeout_s, commit_s)),
         max_attempts=routing.max_attempts,
@@ -64,22 +64,22 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
 
 
 def _forbidden(key: VirtualKey, call: Call) -> Failure | None:
-    """Return the refusal of the client's own choice, if its key forbids it. Targets that the configuration declares
-    behind a public name are the operator's choice."""
-    if not _may_ask(key, call.model):
+    """Return the rejection of a name that the client chose and its key does not allow. The operator chose the targets
+    of a public name, so they are not checked."""
+    if not _is_allowed(key, call.model):
         return _not_allowed(key, f"the model {call.model!r}" if call.model else "a path that names no model", "model")
     for index, name in enumerate(call.fallbacks):
-        if not _may_ask(key, name):
+        if not _is_allowed(key, name):
             return _not_allowed(key, f"the model {name!r}", f"fallbacks[{index}]")
     return None
 
 
-def _may_ask(key: VirtualKey, model: str) -> bool:
+def _is_allowed(key: VirtualKey, model: str) -> bool:
     return any(fnmatchcase(model, pattern) for pattern in key.allow_models)
 
 
-def _not_allowed(key: VirtualKey, asked: str, param: str) -> Failure:
-    message = f"virtual key {key.name} may not ask for {asked}; its allow_models are {listed(key.allow_models)}"
+def _not_allowed(key: VirtualKey, requested: str, param: str) -> Failure:
+    message = f"virtual key {key.name} may not use {requested}; its allow_models are {listed(key.allow_models)}"
     return Failure(failures.MODEL_NOT_ALLOWED, message, param=param)
 
 
@@ -92,35 +92,37 @@ _UNAVAILABLE = {
 
 
 def nothing_left(model: str, verdicts: Sequence[Verdict], now: float) -> Failure:
-    """Return the refusal of a call that has a verdict for every candidate. `now` is in monotonic seconds."""
-    said = "; ".join(f"{verdict.candidate.rstrip('/')}: {verdict.reason.message}" for verdict in verdicts)
-    asked = repr(model) if model else "a call that names no model"
+    """Return the rejection of a call that has a verdict for every candidate. `now` is in monotonic seconds."""
+    reasons = "; ".join(f"{verdict.candidate.rstrip('/')}: {verdict.reason.message}" for verdict in verdicts)
+    requested = f"model {model!r}" if model else "a request that names no model"
     codes = {verdict.reason.code for verdict in verdicts}
     if codes and codes <= {"context_window"}:
-        message = f"the request is too long for whatever serves {asked}: {said}"
+        message = f"the request is too long for every target for {requested}: {reasons}"
         return Failure(failures.CONTEXT_TOO_LONG, message, param="messages")
     if codes and codes <= {"unsupported_operation"}:
-        return Failure(failures.UNSUPPORTED_OPERATION, f"nothing that serves {asked} can do this: {said}")
+        return Failure(failures.UNSUPPORTED_OPERATION, f"no target for {requested} supports the operation: {reasons}")
     if codes and codes <= _FORBIDDEN:
-        return Failure(failures.MODEL_NOT_ALLOWED, f"nothing that serves {asked} is allowed: {said}", param="model")
+        return Failure(failures.MODEL_NOT_ALLOWED, f"no target for {requested} is allowed: {reasons}", param="model")
     for code, kind in _UNAVAILABLE.items():
         if code in codes:
-            return Failure(kind, f"nothing that serves {asked} can be used now: {said}", retry_after_s=1.0)
+            return Failure(kind, f"no target for {requested} is available now: {reasons}", retry_after_s=1.0)
     if codes & _LIMITS:
-        return _over_limits(asked, verdicts, said, now)
+        return _over_limits(requested, verdicts, reasons, now)
     if "price_unknown" in codes:
-        return Failure(failures.PRICE_UNKNOWN, f"nothing that serves {asked} can be paid for: {said}", param="model")
-    return Failure(failures.NO_TARGET, f"no target of {asked} can be used: {said}")
+        return Failure(
+            failures.PRICE_UNKNOWN, f"no target for {requested} has a known maximum cost: {reasons}", param="model"
+        )
+    return Failure(failures.NO_TARGET, f"no target for {requested} is usable: {reasons}")
 
 
-def _over_limits(asked: str, verdicts: Sequence[Verdict], said: str, now: float) -> Failure:
+def _over_limits(requested: str, verdicts: Sequence[Verdict], reasons: str, now: float) -> Failure:
     """Return a 402 if only a budget prevents the call, since no retry helps. Return a 429 if a rate limit does, with
     the time to wait if waiting helps."""
-    rates = [verdict.reason for verdict in verdicts if verdict.reason.code == "over_rate_limit"]
-    message = f"no limit has room for this request ({asked}): {said}"
-    if not rates:
+    rate_limits = [verdict.reason for verdict in verdicts if verdict.reason.code == "over_rate_limit"]
+    message = f"no target for {requested} has room in its limits: {reasons}"
+    if not rate_limits:
         return Failure(failures.BUDGET_EXCEEDED, message)
-    until = [reason.until for reason in rates if reason.until is not None]
+    until = [reason.until for reason in rate_limits if reason.until is not None]
     return Failure(failures.RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0) if until else None)
 
 

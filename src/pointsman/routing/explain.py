@@ -47,7 +47,7 @@ def as_data(decision: Plan | Failure, now: float) -> dict[str, object]:
 def as_lines(decision: Plan | Failure, now: float) -> list[str]:
     """Return the decision as lines for a person to read."""
     if isinstance(decision, Failure):
-        return [f"refused: {decision.kind.status} {decision.kind.code}: {decision.message}"]
+        return [f"rejected: {decision.kind.status} {decision.kind.code}: {decision.message}"]
     limits = f"at most {decision.max_attempts} attempts within {decision.deadline - now:g} s"
     lines = [f"strategy {decision.strategy}, from {decision.source}; {limits}"]
     lines += [f"   {note}" for note in decision.notes]
@@ -62,6 +62,6 @@ def as_lines(decision: Plan | Failure, now: float) -> list[str]:
         if verdict.reason.code == "shortened":
             effect = "shortened"
         else:
-            effect = "last resort" if verdict.reason.is_last_resort else "left out"
-        lines.append(f"   - {verdict.candidate} {effect} by {verdict.policy}: {verdict.reason.message}")
+            effect = "last resort" if verdict.reason.is_last_resort else "excluded"
+        lines.append(f"   - {verdict.candidate} {effect} ({verdict.policy}): {verdict.reason.message}")
     return lines

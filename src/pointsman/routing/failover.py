@@ -100,7 +100,7 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
     history, due = progress.history, progress.due
     last = history[-1].failure
     if last is None:
-        return GiveUp(Failure(failures.INTERNAL, "a plan went on after its success"))
+        return GiveUp(Failure(failures.INTERNAL, "the plan continued after a success"))
     if _is_over(plan, last, now):
         return _give_up(history)
     choices = _open_choices(plan, history, view, now)
@@ -155,7 +155,7 @@ def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
                 if _is_free(choice, key, view, now):
                     delay_s = first.started_at + plan.hedge_after_s - now
                     if delay_s > 0:
-                        return Await(delay_s, "the attempt in progress may commit yet")
+                        return Await(delay_s, "the attempt in progress may still commit")
                     found = _try(plan, history, (choice, key), view, now)
                     return Hedge(choice, key, found.timeout_s, found.head_s, found.content_s)
     return _IN_PROGRESS
@@ -198,7 +198,7 @@ def _is_over(plan: Plan, last: Failure, now: float) -> bool:
 
 def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
     if now >= plan.deadline:
-        return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before a provider could be asked"))
+        return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before the first attempt"))
     choices: Sequence[Choice] = plan.choices
     if choices and not view.key_blocks:
         best = choices[0]
@@ -380,7 +380,7 @@ def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt]
     if not repeats or due >= plan.deadline:
         return _wait_for_quota(plan, choices, history, view, now)
     if now < due:
-        return Await(due - now, "every candidate failed once")
+        return Await(due - now, "every candidate has failed once")
     rarest = min(repeats, key=lambda pair: _times_tried(pair[0], pair[1], history))
     return _try(plan, history, rarest, view, now)
 
@@ -414,21 +414,21 @@ def _wait_for_quota(
 
 
 def _blocked(plan: Plan, view: View, now: float) -> Failure:
-    said: list[str] = []
+    reasons: list[str] = []
     until: list[float] = []
     for choice in plan.choices:
         for key in choice.keys:
             block = block_on(view.key_blocks, choice.candidate, key.name, now)
             if block is not None:
-                said.append(
-                    f"{choice.candidate.id} (key {key.name}): {block.failure.message}; "
-                    f"left alone for another {max(block.until - now, 0):.0f} s"
+                reasons.append(
+                    f"{choice.candidate.id} (key {key.name}): {block.failure.message} "
+                    f"(blocked for another {max(block.until - now, 0):.0f} s)"
                 )
                 if block.failure.kind.fault is Fault.QUOTA:
                     until.append(block.until)
-    there = {choice.candidate.id for choice in plan.choices}
-    said += [f"{one.candidate}: {one.reason.message}" for one in plan.verdicts if one.candidate not in there]
-    message = "no provider can be asked now. " + "; ".join(said)
+    planned = {choice.candidate.id for choice in plan.choices}
+    reasons += [f"{one.candidate}: {one.reason.message}" for one in plan.verdicts if one.candidate not in planned]
+    message = "no provider key is usable now. " + "; ".join(reasons)
     if until:
         return Failure(failures.UPSTREAM_RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))
     return Failure(failures.NO_TARGET, message)
@@ -463,8 +463,10 @@ def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
     parts = []
     for attempt in history:
         failure = attempt.failure
-        what = "succeeded" if failure is None else failure.for_client if for_client else failure.message
-        parts.append(f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): {what}")
+        outcome = "succeeded" if failure is None else failure.for_client if for_client else failure.message
+        parts.append(
+            f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): {outcome}"
+        )
     return "; ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Calls that are pinned to stored objects: to one provider, with one of its keys. No other candidate is left."""
+"""Calls that are pinned to stored objects: to the provider and the key that the object is stored under."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,17 @@ def place_of(pin: Pin, snapshot: Snapshot) -> ProviderKey | Failure:
     """Return the key of a stored object, or the reason that it cannot be reached."""
     endpoint = snapshot.endpoints.get(pin.provider)
     if endpoint is None:
-        said = f"{pin.what} is kept by the provider {pin.provider!r}, which is not configured any more"
-        return Failure(failures.STATE_UNAVAILABLE, said)
+        message = f"{pin.what} is stored at provider {pin.provider!r}, which is no longer configured"
+        return Failure(failures.STATE_UNAVAILABLE, message)
     key = next((key for key in endpoint.keys if key.name == pin.key), None)
     if key is None:
-        said = f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which is not configured any more"
-        return Failure(failures.STATE_UNAVAILABLE, said)
+        message = f"{pin.what} is stored under the key {pin.key!r} of {pin.provider}, which is no longer configured"
+        return Failure(failures.STATE_UNAVAILABLE, message)
     if key.weight <= 0:
-        said = f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which is out of use: its weight is 0"
-        return Failure(failures.STATE_UNAVAILABLE, said)
+        message = (
+            f"{pin.what} is stored under the key {pin.key!r} of {pin.provider}, which is disabled: its weight is 0"
+        )
+        return Failure(failures.STATE_UNAVAILABLE, message)
     return key
 
 
@@ -35,14 +37,16 @@ def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snap
         return key
     there = [item for item in candidates if item.endpoint.name == pin.provider]
     if not there:
-        asked = f"the model {call.model!r} has no target there" if call.model else "it is not what this request is for"
-        return Failure(failures.INVALID_REQUEST, f"{pin.what} is kept by the provider {pin.provider!r}, and {asked}")
+        conflict = (
+            f"the model {call.model!r} has no target there" if call.model else "the request names another provider"
+        )
+        return Failure(failures.INVALID_REQUEST, f"{pin.what} is stored at provider {pin.provider!r}, but {conflict}")
     found = [with_key(item, key) for item in there if not call.model or key in item.keys]
     if not found:
-        said = (
-            f"{pin.what} is kept under the key {pin.key!r} of {pin.provider}, which cannot be used for {call.model!r}"
+        message = (
+            f"{pin.what} is stored under the key {pin.key!r} of {pin.provider}, which cannot be used for {call.model!r}"
         )
-        return Failure(failures.INVALID_REQUEST, said)
+        return Failure(failures.INVALID_REQUEST, message)
     return found
 
 

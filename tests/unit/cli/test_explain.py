@@ -39,7 +39,7 @@ def test_model_name_is_explained(config: str) -> None:
     assert result.exit_code == 0
     assert result.output.startswith("strategy weighted, from model chat")
     assert "openai/d  (weight 1, fallback; keys default)" in result.output
-    assert "local/c left out by drained: its weight is 0" in result.output
+    assert "local/c excluded (drained): its weight is 0" in result.output
     assert "never-printed" not in result.output
 
 
@@ -72,9 +72,9 @@ def test_headers_and_other_paths(config: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-m", "nope"], "refused: 404 model_not_found"),
-        (["-m", "chat", "--path", "/v1/nowhere/at/all"], "refused: 404 unknown_path"),
-        (["-m", "chat", "-H", "x-pointsman-timeout-ms: soon"], "refused: 400 invalid_request"),
+        (["-m", "nope"], "rejected: 404 model_not_found"),
+        (["-m", "chat", "--path", "/v1/nowhere/at/all"], "rejected: 404 unknown_path"),
+        (["-m", "chat", "-H", "x-pointsman-timeout-ms: soon"], "rejected: 400 invalid_request"),
     ],
 )
 def test_rejections_are_explained(config: str, arguments: list[str], message: str) -> None:
@@ -126,26 +126,26 @@ def test_unpayable_candidates_are_excluded_as_for_a_request(config: str) -> None
     assert result.exit_code == 0, result.output
     assert "1. local/priced" in result.output
     assert "2. " not in result.output
-    assert "local/free left out by billing: the price of local/free is not known, and a budget applies" in result.output
-    assert "local/dear left out by billing: the budget of $0.01 per day" in result.output
+    assert "local/free excluded (billing): the price of local/free is not known, and a budget applies" in result.output
+    assert "local/dear excluded (billing): the budget of $0.01 per day" in result.output
 
     result = run("-c", config, "-m", "local/free", "--key", "me")
     assert result.exit_code == 1
-    assert result.output.startswith("refused: 403 price_unknown")
+    assert result.output.startswith("rejected: 403 price_unknown")
     result = run("-c", config, "-m", "local/dear", "--key", "me")
-    assert result.output.startswith("refused: 402 budget_exceeded")
+    assert result.output.startswith("rejected: 402 budget_exceeded")
     assert run("-c", config, "-m", "local/free").exit_code == 0, "nobody's budget"
 
     result = run("-c", config, "-m", "local/dear", "--key", "near")
     assert result.exit_code == 0
-    assert "local/dear shortened by billing: the answer is limited to " in result.output
+    assert "local/dear shortened (billing): the answer is limited to " in result.output
 
 
 def test_expired_key_is_rejected(config: str) -> None:
     Path(config).write_text(re.sub("DIGEST_(.)", lambda found: found[1] * 64, GOVERNED))
     result = run("-c", config, "-m", "local/free", "--key", "past")
     assert result.exit_code == 1
-    assert result.output == "refused: 401 invalid_api_key: the virtual key that was presented has expired\n"
+    assert result.output == "rejected: 401 invalid_api_key: the virtual key has expired; present another one\n"
 
 
 def test_invalid_configuration_ends_the_command(config: str) -> None:

@@ -284,10 +284,8 @@ def test_a_refusal_names_the_limit_and_what_is_left() -> None:
     scene.hold(asking(max_tokens=1))
     reason = scene.refused(short_of(scene)).reason
     assert reason.code == "over_budget"
-    message = (
-        "the budget of $0.00016 per day of virtual key me has $0.0000676 left; this attempt may take up to $0.0001518"
-    )
-    assert reason.message == message
+    left = "the budget of $0.00016 per day of virtual key me has $0.0000676 left"
+    assert reason.message == f"{left}, but this attempt may need up to $0.0001518"
     assert reason.until is not None
     assert 0 < reason.until - monotonic() <= 86_400
     assert scene.live.exhausted == {}, "something is left: a smaller request may fit"
@@ -298,7 +296,7 @@ def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
     reason = scene.refused(short_of(scene)).reason
     assert reason.code == "over_rate_limit"
     limited = "the limit of 700 tokens per minute of virtual key me"
-    assert reason.message == f"{limited} is too small for an attempt that may take up to 712"
+    assert reason.message == f"{limited} is too small: this attempt may need up to 712"
     assert reason.until is None
     assert scene.live.exhausted == {}
 
@@ -318,7 +316,7 @@ def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
     ("left", "lent", "is_over", "said"),
     [
         (0, 0, True, "has $0 left"),
-        (0, 5, False, "has $0 left, and $0.000000005 with other workers; this"),  # they may give something back
+        (0, 5, False, "has $0 left and $0.000000005 leased to other workers, but this"),  # they may give something back
         (5, 0, False, "has $0.000000005 left"),  # a smaller request may fit
         (None, None, False, "has $0 left"),  # nobody has said
     ],

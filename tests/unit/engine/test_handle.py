@@ -133,9 +133,9 @@ def test_a_key_that_has_expired_is_told_so_and_named_in_the_log(path: str) -> No
             record = await rig.log.next()
             assert (client.status, error_of(client)) == (401, "invalid_api_key")
             message = json.loads(client.body)["error"]["message"]
-            assert message.startswith("the virtual key that was presented has expired")
+            assert message.startswith("the virtual key has expired; present another one")
             assert "right" not in message
-            assert (record.status, record.message) == (401, "the virtual key that was presented has expired")
+            assert (record.status, record.message) == (401, "the virtual key has expired; present another one")
             assert (record.virtual_key, record.team, record.customer) == ("right", "red", "acme")
             assert rig.asked == [0]
 

@@ -134,7 +134,7 @@ def test_a_virtual_key_may_be_bound_to_some_of_a_providers_keys() -> None:
     refused = decide(Facts(call("a/m"), held), FakeView(configuration), ScriptedDice(), NOW)
     assert isinstance(refused, Failure)
     assert refused.kind is failures.MODEL_NOT_ALLOWED
-    assert "may use the keys other of provider a only, and none of them serves m" in refused.message
+    assert "may use only the keys other of provider a, and none of them serves m" in refused.message
 
 
 def test_a_candidate_named_twice_is_in_the_plan_once() -> None:

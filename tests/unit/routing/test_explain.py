@@ -77,8 +77,8 @@ def test_the_text_prints_every_attempt_and_every_verdict() -> None:
         "  1. a/m  (weight 80, target, variant control; keys k1, k2)",
         "  2. b/n  (weight 1, fallback; keys k1)",
         "  3. c/m  (weight 20, target; keys k1)",
-        "   - b/m left out by drained: its weight is 0",
-        "   - c/m last resort by health: failed 3 times in a row; next trial in 4.0 s",
+        "   - b/m excluded (drained): its weight is 0",
+        "   - c/m last resort (health): failed 3 times in a row; next trial in 4.0 s",
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_refusal_is_explained_too() -> None:
     refused = failure(failures.MODEL_NOT_FOUND)
     message = "said model_not_found"
     assert as_data(refused, NOW) == {"refused": {"code": "model_not_found", "status": 404, "message": message}}
-    assert as_lines(refused, NOW) == ["refused: 404 model_not_found: said model_not_found"]
+    assert as_lines(refused, NOW) == ["rejected: 404 model_not_found: said model_not_found"]
 
 
 def test_no_secret_is_printed() -> None:

@@ -240,7 +240,7 @@ def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> No
     step = step_after(plan, (), view, NOW)
     assert isinstance(step, GiveUp)
     assert "a/m (key k1): " in step.failure.message
-    assert step.failure.message.endswith("left alone for another 60 s; b/m: the budget has $1 left")
+    assert step.failure.message.endswith("(blocked for another 60 s); b/m: the budget has $1 left")
 
 
 def test_the_queue_bounds_all_waits_of_a_plan_together() -> None:

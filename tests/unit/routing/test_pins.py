@@ -46,7 +46,7 @@ def test_strategy_and_weights_have_no_say() -> None:
     assert places(decided(pin("b", "one"))) == [("b/m", ["one"])]
     plan = decided(pin())
     assert isinstance(plan, Plan)
-    assert plan.source == "where the response 'r' is kept"
+    assert plan.source == "the provider that stores the response 'r'"
 
 
 def test_a_call_that_names_no_model_goes_there_too() -> None:
@@ -63,8 +63,8 @@ def test_the_keys_of_a_virtual_key_hold_all_the_same() -> None:
 
 def test_a_place_that_is_gone_is_named() -> None:
     for where, words in (
-        (pin("c"), "kept by the provider 'c', which is not configured any more"),
-        (pin(key="three"), "kept under the key 'three' of a, which is not configured any more"),
+        (pin("c"), "stored at provider 'c', which is no longer configured"),
+        (pin(key="three"), "stored under the key 'three' of a, which is no longer configured"),
         (pin(key="old"), "its weight is 0"),
     ):
         for model in ("chat", ""):

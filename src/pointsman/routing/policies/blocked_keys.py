@@ -17,9 +17,9 @@ def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Tr
         if block is None:
             return None
         blocked.append((one.name, block))
-    said = ", ".join(
+    listed = ", ".join(
         f"{name} ({block.failure.kind.code}, {max(block.until - now, 0.0):.1f} s left)" for name, block in blocked
     )
-    message = f"every key of {item.endpoint.name} is blocked: {said}"
+    message = f"every key of {item.endpoint.name} is blocked: {listed}"
     until = min(block.until for _, block in blocked)
     return Reason("keys_blocked", message, is_last_resort=True, until=until)

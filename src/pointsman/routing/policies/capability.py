@@ -21,7 +21,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     missing = DIALECTS[facts.call.head.dialect].needs(facts.call, known.lacks)
     if not missing:
         return None
-    message = f"{item.model} is not known to do what the request needs: {', '.join(sorted(missing))}"
+    message = f"the request needs capabilities that {item.model} is not known to have: {', '.join(sorted(missing))}"
     return Reason("capability", message, is_last_resort=True)
 
 

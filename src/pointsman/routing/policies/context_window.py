@@ -19,7 +19,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     likely = tokens_needed(facts.call)
     if likely <= known.context:
         return None
-    message = f"the request takes about {likely} tokens, the context of {item.model} is {known.context}"
+    message = f"the request needs about {likely} tokens, and the context window of {item.model} has {known.context}"
     is_certain = tokens_needed(facts.call, MAX_BYTES_PER_TOKEN) > known.context
     return Reason("context_window", message, is_last_resort=not is_certain)
 

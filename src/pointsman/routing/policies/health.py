@@ -16,10 +16,10 @@ def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Tr
         return None
     if condition.is_lacking:
         until = max(condition.blocked_until, condition.trial_until)
-        message = f"its server does not have this operation ({operation}); asked again later"
+        message = f"its server does not support {operation}; it is retried later"
         return Reason("operation_missing", message, is_last_resort=True, until=until)
     if now < condition.blocked_until:
         message = f"failed {condition.failures} times in a row; next trial in {condition.blocked_until - now:.1f} s"
         return Reason("breaker_open", message, is_last_resort=True, until=condition.blocked_until)
-    message = f"failed {condition.failures} times in a row; another request is trying it now"
+    message = f"failed {condition.failures} times in a row; a trial request is in progress"
     return Reason("breaker_trial", message, is_last_resort=True, until=condition.trial_until)

@@ -18,10 +18,10 @@ def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapsh
     if not entry.allow_models or any(fnmatchcase(item.model, pattern) for pattern in entry.allow_models):
         if entry.keys is not None and not any(one.name in entry.keys for one in item.keys):
             names = ", ".join(sorted(entry.keys))
-            message = f"virtual key {key.name} may use the keys {names} of provider {entry.provider} only, and none of "
+            message = f"virtual key {key.name} may use only the keys {names} of provider {entry.provider}, and none of "
             return Reason("model_not_allowed", f"{message}them serves {item.model}")
         if entry.weight == 0:
-            return Reason("drained", f"virtual key {key.name} gives provider {entry.provider} the weight 0")
+            return Reason("drained", f"virtual key {key.name} sets the weight of provider {entry.provider} to 0")
         return None
     message = f"virtual key {key.name} may not use model {item.model} of provider {entry.provider}"
     return Reason("model_not_allowed", message)
