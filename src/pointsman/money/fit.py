@@ -112,7 +112,7 @@ def _rejection(shortfalls: Sequence[KnownShortfall], ahead_s: float) -> Reason:
     limit = shortfall.limit
     need, left = _amount(limit, shortfall.amount), _amount(limit, max(worst.left, 0))
     if too_large:
-        return over_limit(limit, f"is too small: this attempt may need up to {need}", None)
+        return over_limit(limit, f"is less than the {need} that this attempt may need", None)
     elsewhere = last.leased_elsewhere if last is not None else 0
     leased = f" and {_amount(limit, elsewhere)} leased to other workers" if elsewhere else ""
     problem = f"has {left} left{leased}, but this attempt may need up to {need}"

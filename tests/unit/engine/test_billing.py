@@ -296,7 +296,7 @@ def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
     reason = scene.refused(short_of(scene)).reason
     assert reason.code == "over_rate_limit"
     limited = "the limit of 700 tokens per minute of virtual key me"
-    assert reason.message == f"{limited} is too small: this attempt may need up to 712"
+    assert reason.message == f"{limited} is less than the 712 that this attempt may need"
     assert reason.until is None
     assert scene.live.exhausted == {}
 
