@@ -358,7 +358,7 @@ class Money(RuleBasedStateMachine):
                 if other in self.called and other in self.all and not self.all[other].is_dead:
                     self.all[other].down.append(("recall", spots))
             living = {other for other in self.called if other in self.all and not self.all[other].is_dead}
-            for other, ahead in book.lend_ahead(epoch, grants, living).items():
+            for other, ahead in book.lease_ahead(epoch, grants, living).items():
                 self.all[other].down.append(("granted", ahead))
 
     def _worker(self, worker: Worker, kind: str, body: Any) -> None:
@@ -416,7 +416,7 @@ class Money(RuleBasedStateMachine):
     def posted_and_lent_within_the_limit(self) -> None:
         for found in self.book.status() if hasattr(self, "book") and self.is_restored and self.is_configured else ():
             assert found.posted == self.spent[found.counter, found.window]
-            assert found.posted + found.lent <= self.tops[found.counter]
+            assert found.posted + found.leased <= self.tops[found.counter]
 
     def teardown(self) -> None:
         """End everything: settle attempts, deliver everything, and recall all idle amounts."""
@@ -440,7 +440,7 @@ class Money(RuleBasedStateMachine):
         for found in self.book.status():
             # Messages on ended windows may be lost with a connection, because nothing is leased from them any more.
             if self.limits[found.counter].period.window(found.window)[1] > self.now:
-                assert not found.lent, "control takes for lent what nobody has"
+                assert not found.leased, "control takes for lent what nobody has"
 
     def _is_current(self, worker: Worker, spot: Spot) -> bool:
         counter = worker.ledger._counters.get(spot[0])

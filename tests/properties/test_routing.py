@@ -282,7 +282,7 @@ class _Recording(FakeView):
 
     def begin(self, step: Try, history: Sequence[PastAttempt], now: float) -> None:
         block = block_on(self.key_blocks, step.choice.candidate, step.key.name, now)
-        self._blocked.append(block is not None and block.ask_at > now)
+        self._blocked.append(block is not None and block.retry_at > now)
         super().begin(step, history, now)
 
 

@@ -151,7 +151,7 @@ def _limit_state(spent: Spent) -> LimitState:
         limit=limit.amount if limit is not None else None,
         soft=limit is not None and limit.soft,
         posted=spent.posted,
-        lent=spent.lent,
+        lent=spent.leased,
     )
 
 

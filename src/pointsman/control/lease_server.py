@@ -256,7 +256,7 @@ class LeaseServer:
             )
             known.update({(grant.counter, grant.window): grant for grant in grants})
         # Others first: they too can serve once the asking worker has served, even if control dies.
-        for other, ahead in self._book.lend_ahead(epoch, known.values(), self._lines).items():
+        for other, ahead in self._book.lease_ahead(epoch, known.values(), self._lines).items():
             self._lines[other].send(Granted(UNASKED, ahead))
         line.send(Granted(ask.number, list(known.values())))
 

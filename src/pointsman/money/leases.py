@@ -11,7 +11,7 @@ and the amount that was granted, and computes the rest on request:
 - Rows from the store are merged whenever they arrive, and may arrive twice: for each worker the higher figure counts.
 - The amount with which a worker opened a window follows from its share and from the limit, whichever came first.
 - A retired worker is dead for good. A later frame from it changes nothing; its spending stays.
-- No lease is granted before the store has been read and every worker has called.
+- No lease is granted before the store has been read and every worker has connected.
 """
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ NEVER = float("inf")
 KEEP_S = 3600.0  # how long an ended window is kept: attempts may still be charged in it
 CORRECTIONS = 0  # an epoch that no worker has
 FORGET_AT_ONCE = 3000  # windows: the loop is blocked meanwhile
-MAX_RETIRED = 4096  # retired workers to remember: a frame of theirs may still be on its way
+MAX_RETIRED = 4096  # retired workers to remember: a frame of theirs may still be in transit
 
 Name = tuple[str, int]
 """A window: its counter and its start in Unix seconds."""
@@ -36,22 +36,22 @@ Row = tuple[str, int, int, int]
 
 
 class Spent(Struct, frozen=True):
-    """One window of a counter: `posted` is the known spending, `lent` the unspent leases of workers."""
+    """One window of a counter: `posted` is the known spending, `leased` the unspent leases of workers."""
 
     counter: str
     window: int
     posted: int
-    lent: int
+    leased: int
     limit: Limit | None
 
 
-class _Borrower(Struct):
+class _Worker(Struct):
     slot: int
     share: Share
     until: float = NEVER  # it opens no window that begins later
 
 
-class _LentWindow:
+class _LeasedWindow:
     """The amounts in one window, by epoch. `read` is the known spending of a worker. `granted` is the total granted to
     it, including the amount with which it `opened` the window. A worker without an entry in either counts as holding
     the amount of its share."""
@@ -64,12 +64,12 @@ class _LentWindow:
         self.granted: dict[int, int] = {}
         self.opened: dict[int, int] = {}
 
-    def learn(self, epoch: int, amount: int) -> None:
+    def add_spending(self, epoch: int, amount: int) -> None:
         """Add an amount to the known spending of a worker."""
         self.posted += amount
         self.read[epoch] = self.read.get(epoch, 0) + amount
 
-    def states(self, epoch: int, opened: int) -> None:
+    def record_opening(self, epoch: int, opened: int) -> None:
         """Record the amount with which a worker opened the window."""
         self.granted[epoch] = self.granted.get(epoch, 0) + opened - self.opened.get(epoch, 0)
         self.opened[epoch] = opened
@@ -87,7 +87,7 @@ class _Windows:
 
     def __init__(self) -> None:
         self.limits: Mapping[str, Limit] = {}
-        self.by_name: dict[Name, _LentWindow] = {}
+        self.by_name: dict[Name, _LeasedWindow] = {}
         self._ends: dict[float, _Ending] = {}
         self._owned: dict[str, dict[Name, None]] = {}  # by owner: there may be very many in all
 
@@ -102,11 +102,11 @@ class _Windows:
         """Return all windows, or those of one owner such as `team:research`."""
         return list(self.by_name if owner is None else self._owned.get(owner, ()))
 
-    def found(self, name: Name) -> _LentWindow:
-        """Return the window of this name, which is made if there is none."""
+    def get_or_make(self, name: Name) -> _LeasedWindow:
+        """Return the window of this name, and make it if there is none."""
         window = self.by_name.get(name)
         if window is None:
-            window = self.by_name[name] = _LentWindow()
+            window = self.by_name[name] = _LeasedWindow()
             self._ends.setdefault(self._end(name), _Ending([])).names.append(name)
             self._owned.setdefault(_owner(name[0]), {})[name] = None
         return window
@@ -143,18 +143,18 @@ class _Windows:
 class LeaseTable:
     """All leases of one machine. Workers are identified by their epochs.
 
-    A book that has just begun does not `know_all`: live workers may not have called yet, and the spending is in the
-    store. Before `restore` and `know_all` it grants no lease, and before `know_all` no share.
+    A new table does not `know_all`: live workers may not have connected yet, and the spending is in the store. Before
+    `restore` and `know_all` it grants no lease, and before `know_all` no share.
     """
 
     def __init__(self, workers: int, *, knows_all: bool = True) -> None:
         self.size = workers
         self._knows_all = self._is_restored = knows_all
-        self._workers: dict[int, _Borrower] = {}
+        self._workers: dict[int, _Worker] = {}
         self._retired: dict[int, None] = {}
         self._windows = _Windows()
         self._latest = 0  # the latest beginning of any window that a worker has named
-        self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: windows leased unasked, not yet named by it
+        self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: windows leased without a request, not yet named by it
         self._again: dict[int, dict[Name, int]] = {}  # by epoch: amounts that will be charged once more
 
     @property
@@ -170,18 +170,18 @@ class LeaseTable:
         """Merge the spending of all or some workers from the store. Charges that follow are not in it.
 
         For the workers in `lost` all rows are here, and the store has less than it had. Their journals are read again
-        from an earlier place, and amounts that this book knows already must not count twice.
+        from an earlier position, and amounts that this table knows already must not count twice.
         """
         self._is_restored = True
         for epoch in [one for one in self._again if one in lost]:
             del self._again[epoch]
         stored: dict[tuple[Name, int], int] = {}
         for counter, start, epoch, amount in rows:
-            window = self._windows.found((counter, start))
+            window = self._windows.get_or_make((counter, start))
             if epoch == CORRECTIONS:
                 self.corrected(counter, start, amount)
                 continue
-            window.learn(epoch, max(0, amount - window.read.get(epoch, 0)))
+            window.add_spending(epoch, max(0, amount - window.read.get(epoch, 0)))
             if epoch in lost:
                 stored[(counter, start), epoch] = amount
         if lost:
@@ -196,26 +196,25 @@ class LeaseTable:
             return NO_SHARE
         worker = self._workers.get(epoch)
         if worker is None:
-            worker = self._workers[epoch] = _Borrower(slot, NO_SHARE)
+            worker = self._workers[epoch] = _Worker(slot, NO_SHARE)
             self._give_shares(now, slot)
         return worker.share if worker.until == NEVER else NO_SHARE
 
     def hello(self, epoch: int, slot: int, share: Share | None, holdings: Iterable[Holding], now: float) -> Share:
-        """Take a worker's own account of its leases. It is authoritative: only the worker knows which grants reached
-        it."""
-        if epoch in self._retired:  # the worker was killed while this was on its way
+        """Take the leases that a worker reports. It is authoritative: only the worker knows which grants reached it."""
+        if epoch in self._retired:  # the worker was killed while this was in transit
             return NO_SHARE
         if share is not None:
             known = self._workers.get(epoch)
             if known is None:
-                self._workers[epoch] = _Borrower(slot, share)
+                self._workers[epoch] = _Worker(slot, share)
             elif known.share.part and share.part:
                 known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)
         for name in self._ahead.pop(epoch, ()):  # the worker does not hold leases that did not reach it
             self._windows.by_name[name].granted.pop(epoch, None)
         for holding in holdings:
-            window = self._spoken_of(holding.counter, holding.window)
+            window = self._named(holding.counter, holding.window)
             window.granted[epoch] = holding.granted
             window.opened[epoch] = holding.opened
         return share
@@ -245,37 +244,37 @@ class LeaseTable:
         worker = self._workers.pop(epoch, None)
         return self._give_shares(now, worker.slot) if worker is not None else []
 
-    def ask(self, epoch: int, wants: Iterable[LeaseRequest]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
-        """Return the grants, and for each other worker the windows that it is asked to return leases of."""
+    def ask(self, epoch: int, requests: Iterable[LeaseRequest]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
+        """Return the grants, and by other worker, the windows whose leases it should return."""
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
         if epoch in self._retired or not (self._knows_all and self._is_restored):
-            return [Grant(want.counter, want.window, 0, 0, 0) for want in wants], recalls
-        for want in wants:
-            name = want.counter, want.window
-            window = self._stated(epoch, want)
-            limit = self._windows.limits.get(want.counter)
+            return [Grant(request.counter, request.window, 0, 0, 0) for request in requests], recalls
+        for request in requests:
+            name = request.counter, request.window
+            window = self._record_opening(epoch, request)
+            limit = self._windows.limits.get(request.counter)
             if limit is None:  # no longer a limit
-                window.granted[epoch] += want.more
-                grants.append(Grant(*name, want.more, 0, 0))
+                window.granted[epoch] += request.more
+                grants.append(Grant(*name, request.more, 0, 0))
                 continue
             held = self._held(name, window)
             free = limit.amount - window.posted - sum(held.values())
-            lent = sum(held.values()) - held.get(epoch, 0)
-            given = self._given(want.more, free)
-            if given:
-                window.granted[epoch] += given
-            elif want.more:  # a want of nothing only asks for the amount left
+            elsewhere = sum(held.values()) - held.get(epoch, 0)
+            granted = self._amount_to_grant(request.more, free)
+            if granted:
+                window.granted[epoch] += granted
+            elif request.more:  # a request for 0 only asks for the remaining amount
                 for other in held:
                     if other != epoch:
                         recalls.setdefault(other, []).append(name)
-            grants.append(Grant(*name, given, max(free - given, 0), lent))
+            grants.append(Grant(*name, granted, max(free - granted, 0), elsewhere))
         return grants, recalls
 
-    def lend_ahead(self, epoch: int, grants: Iterable[Grant], reached: Container[int]) -> dict[int, list[Grant]]:
-        """Lease to other workers, unasked, in windows that a worker was just granted a lease of and they hold nothing
-        of. So each worker can serve every known key, should control be away by then. The total is less than half of the
-        free amount. `reached` are the workers that a grant would reach."""
+    def lease_ahead(self, epoch: int, grants: Iterable[Grant], reached: Container[int]) -> dict[int, list[Grant]]:
+        """Grant leases to other workers without a request, in windows where one worker was just granted a lease and
+        they hold none. So each worker can serve every known key if control goes away. The total is less than half of
+        the free amount. `reached` are the workers that a grant would reach."""
         ahead: dict[int, list[Grant]] = {}
         others = [other for other, worker in self._workers.items() if other != epoch and worker.until == NEVER]
         for grant in grants:
@@ -295,7 +294,7 @@ class LeaseTable:
     def give_back(self, epoch: int, returns: Iterable[Return]) -> None:
         """Take back amounts that a worker does not need."""
         for one in returns if epoch not in self._retired else ():
-            window = self._stated(epoch, one)
+            window = self._record_opening(epoch, one)
             window.granted[epoch] -= one.amount
 
     def charge(self, epoch: int, counter: str, window: int, amount: int) -> None:
@@ -306,14 +305,14 @@ class LeaseTable:
             known = min(again[name], amount)
             again[name] -= known
             amount -= known
-        self._spoken_of(counter, window).learn(epoch, amount)
+        self._named(counter, window).add_spending(epoch, amount)
 
     def corrected(self, counter: str, window: int, amount: int) -> None:
         """Apply the total correction of a window by reconciling; it may be reported twice. The amount is free at once:
         the workers that spent it hold none of it. An unknown window is over, or the store reports it later."""
         found = self._windows.by_name.get((counter, window))
         if found is not None:
-            found.learn(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
+            found.add_spending(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
 
     def status(self) -> list[Spent]:
         """Return every window with spending or leases."""
@@ -336,31 +335,31 @@ class LeaseTable:
         return Spent(counter, start, window.posted, sum(self._held(name, window).values()), limit)
 
     def forget_ended(self, now_unix_s: float, now: float) -> None:
-        """Drop windows that have been over for long, some at a time. `now` is in monotonic seconds, so that a clock
-        that is wrong for a moment does not drop anything."""
+        """Drop windows that ended long ago, some at a time. `now` is in monotonic seconds, so that a clock that is
+        wrong for a moment drops nothing."""
         for name in self._windows.forget_ended(now_unix_s, now):
             for ahead in self._ahead.values():
                 ahead.pop(name, None)
             for again in self._again.values():
                 again.pop(name, None)
 
-    def _stated(self, epoch: int, said: LeaseRequest | Return) -> _LentWindow:
+    def _record_opening(self, epoch: int, message: LeaseRequest | Return) -> _LeasedWindow:
         """Return the window that a worker names, and record the amount with which it opened the window."""
-        window = self._spoken_of(said.counter, said.window)
-        window.states(epoch, said.opened)
+        window = self._named(message.counter, message.window)
+        window.record_opening(epoch, message.opened)
         if epoch in self._ahead:
-            self._ahead[epoch].pop((said.counter, said.window), None)
+            self._ahead[epoch].pop((message.counter, message.window), None)
         return window
 
-    def _given(self, more: int, free: int) -> int:
+    def _amount_to_grant(self, more: int, free: int) -> int:
         """Return the amount to grant. A worker that is alone gets all; otherwise slices shrink as the limit nears. The
-        grant is 0 if it would not be enough, or if the worker only asks for the amount left."""
+        grant is 0 if it would not be enough, or if the worker only asks for the remaining amount."""
         if free < more or not more:
             return 0
         alone = len(self._workers) <= 1
         return free if alone else max(more, free // (2 * len(self._workers)))
 
-    def _held(self, name: Name, window: _LentWindow) -> dict[int, int]:
+    def _held(self, name: Name, window: _LeasedWindow) -> dict[int, int]:
         """Return the unspent lease of each worker in a window, if it has one."""
         granted = dict(window.granted)
         counter, start = name
@@ -373,28 +372,28 @@ class LeaseTable:
         read = window.read
         return {epoch: all_ - read.get(epoch, 0) for epoch, all_ in granted.items() if all_ > read.get(epoch, 0)}
 
-    def _spoken_of(self, counter: str, start: int) -> _LentWindow:
+    def _named(self, counter: str, start: int) -> _LeasedWindow:
         """Return a window that a worker names, and note its start."""
         self._latest = max(self._latest, start)
-        return self._windows.found((counter, start))
+        return self._windows.get_or_make((counter, start))
 
     def _from(self, now: float) -> float:
         """Return the next second, after every window that can have been opened: the clock may have been set back."""
         return float(max(int(now), self._latest) + 1)
 
     def _give_shares(self, now: float, slot: int | None = None) -> list[tuple[int, Share]]:
-        """Give shares to workers that wait for one, as far as the whole goes. The successor in a slot comes first."""
+        """Give shares to waiting workers while the sum is at most the whole. The successor in a slot comes first."""
         if not self._knows_all:
             return []
-        given: list[tuple[int, Share]] = []
+        receivers: list[tuple[int, Share]] = []
         living = [(epoch, worker) for epoch, worker in self._workers.items() if worker.until == NEVER]
         taken = sum((Fraction(one.share.part, one.share.whole) for _, one in living), Fraction(0))
         for epoch, worker in sorted(living, key=lambda found: found[1].slot != slot):
             if not worker.share.part and taken + Fraction(1, self.size) <= 1:
                 worker.share = Share(1, self.size, self._from(now))
                 taken += Fraction(1, self.size)
-                given.append((epoch, worker.share))
-        return given
+                receivers.append((epoch, worker.share))
+        return receivers
 
 
 def _owner(counter: str) -> str:

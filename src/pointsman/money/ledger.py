@@ -17,8 +17,8 @@ from pointsman.domain.limits import Limit
 
 _KINDS = {"usd": 0, "tokens": 1, "requests": 2}
 _EACH_ATTEMPT = 3
-MAX_ACCOUNTS = 50_000
-MAX_GIVEN_UP = 50_000
+MAX_COUNTER_SETS = 50_000
+MAX_WAIVED = 50_000
 MAX_AHEAD = 50_000
 
 
@@ -101,7 +101,7 @@ class Shortfall(Struct, frozen=True, kw_only=True):
     opened: int = 0
 
     def want(self) -> LeaseRequest:
-        """Return the want to send to control."""
+        """Return the request to send to control."""
         return LeaseRequest(self.limit.counter, self.window, self.more, self.opened)
 
 
@@ -114,8 +114,8 @@ class Ledger:
         self._counters: dict[str, LimitCounter] = {}
         self._open: dict[str, Reservation] = {}
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
-        self._request_metrics: dict[tuple[int, ...], tuple[tuple[Limit, ...], CounterSet]] = {}
-        self._given_up: dict[tuple[str, int], None] = {}  # windows that will open with nothing
+        self._counter_sets: dict[tuple[int, ...], tuple[tuple[Limit, ...], CounterSet]] = {}
+        self._waived: dict[tuple[str, int], None] = {}  # windows that will open with nothing
         self._ahead: dict[tuple[str, int], int] = {}  # granted in windows that are not open yet
         self._limits: Mapping[str, Limit] = {}
         self._shares_from = float("-inf")  # windows that began before open with nothing, too
@@ -137,16 +137,16 @@ class Ledger:
     def account(self, limits: tuple[Limit, ...]) -> CounterSet:
         """Return the handle for attempts that count in these limits."""
         key = tuple(map(id, limits))
-        found = self._request_metrics.get(key)
+        found = self._counter_sets.get(key)
         if found is None:
-            if len(self._request_metrics) >= MAX_ACCOUNTS:
-                self._request_metrics.clear()
-            account = CounterSet(tuple(dict.fromkeys(self._counter(limit) for limit in limits)))
-            found = self._request_metrics[key] = (limits, account)  # the limits are kept, so that their ids stay theirs
+            if len(self._counter_sets) >= MAX_COUNTER_SETS:
+                self._counter_sets.clear()
+            counter_set = CounterSet(tuple(dict.fromkeys(self._counter(limit) for limit in limits)))
+            found = self._counter_sets[key] = (limits, counter_set)  # keeps the limits, so that their ids stay theirs
         return found[1]
 
     def reserve(
-        self, account: CounterSet, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
+        self, counter_set: CounterSet, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
     ) -> Reservation | list[Shortfall]:
         """Reserve for an attempt in every counter, or return the limits that have no room."""
         if now_unix_s > self._now:
@@ -155,27 +155,27 @@ class Ledger:
             now_unix_s = self._now
         if attempt in self._open:
             return self._open[attempt]
-        if now_unix_s >= account.until or account.edition != self._edition:
-            self._find_windows(account, now_unix_s)
+        if now_unix_s >= counter_set.until or counter_set.edition != self._edition:
+            self._find_windows(counter_set, now_unix_s)
         amounts = (nano, tokens, 1 if ordinal == 1 else 0, 1)
-        windows = account.windows
+        windows = counter_set.windows
         for window in windows:
             amount = amounts[window.kind]
             free = window.free - amount
             if free < 0 and amount and not window.counter.is_soft:
-                _put_back(windows, window, amounts)
-                return self._shorts(windows, amounts)
+                _undo(windows, window, amounts)
+                return self._shortfalls(windows, amounts)
             window.free = free
             window.reserved += amount
         reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
 
-    def present(self, account: CounterSet, now_unix_s: float) -> tuple[Window, ...]:
+    def present(self, counter_set: CounterSet, now_unix_s: float) -> tuple[Window, ...]:
         """Return the windows that an attempt would count in now."""
         self._now = max(self._now, now_unix_s)
-        if self._now >= account.until or account.edition != self._edition:
-            self._find_windows(account, self._now)
-        return account.windows
+        if self._now >= counter_set.until or counter_set.edition != self._edition:
+            self._find_windows(counter_set, self._now)
+        return counter_set.windows
 
     def settle(self, attempt: str, nano: int, tokens: int) -> Reservation | None:
         """Charge the amount that an attempt used. Return `None` if the attempt is not open: nothing is charged
@@ -185,16 +185,15 @@ class Ledger:
             return None
         if nano > reservation.nano or tokens > reservation.tokens:
             self.overruns += 1
-        held = reservation.amounts
-        left = (reservation.nano - nano, reservation.tokens - tokens, 0, 0)
-        self._give_up(reservation, held, left)
+        unused = (reservation.nano - nano, reservation.tokens - tokens, 0, 0)
+        self._end_reservation(reservation, reservation.amounts, unused)
         return reservation
 
     def release(self, attempt: str) -> None:
         """Cancel the reservation of an attempt that was never sent."""
         reservation = self._open.pop(attempt, None)
         if reservation is not None:
-            self._give_up(reservation, reservation.amounts, reservation.amounts)
+            self._end_reservation(reservation, reservation.amounts, reservation.amounts)
 
     def granted(self, grants: Iterable[Grant]) -> list[Return]:
         """Take grants that control made on request or unasked. Grants for ended windows change nothing. Return the
@@ -220,9 +219,9 @@ class Ledger:
             if window is not None:
                 returned.append(_idle(window))
             elif counter is None or counter.window.start < start:
-                if len(self._given_up) >= MAX_GIVEN_UP:
-                    self._forego_shares()
-                self._given_up[name, start] = None
+                if len(self._waived) >= MAX_WAIVED:
+                    self._waive_shares()
+                self._waived[name, start] = None
                 returned.append(Return(name, start, self._ahead.pop((name, start), 0)))
         return returned
 
@@ -233,7 +232,7 @@ class Ledger:
         held = [window for window in windows if window.end > now or window.reserved]
         return [
             *(Holding(window.counter.name, window.start, window.granted, window.opened) for window in held),
-            *(Holding(name, start, 0) for name, start in self._given_up),
+            *(Holding(name, start, 0) for name, start in self._waived),
             *(Holding(name, start, granted) for (name, start), granted in self._ahead.items()),
         ]
 
@@ -249,9 +248,9 @@ class Ledger:
         begun but are not open here will open with nothing: control may count them as opened under the previous limit.
         """
         self._now = max(self._now, now_unix_s)
-        self._request_metrics.clear()
+        self._counter_sets.clear()
         if not self._is_alone:
-            self._forego_shares()
+            self._waive_shares()
         returned = self._return_ahead(limits)
         self._limits = limits
         for name, counter in list(self._counters.items()):
@@ -264,7 +263,7 @@ class Ledger:
             counter.set_limit(limit)
             window = counter.window
             if limit.period != before.period and limit.period.window(self._now) != (window.start, window.end):
-                self._turn(counter, self._now)  # other windows, of another zone
+                self._open_next(counter, self._now)  # other windows, of another zone
                 self._edition += 1
             elif self._is_alone:
                 window.grant(limit.amount - window.granted)
@@ -287,8 +286,8 @@ class Ledger:
         share = self._share
         if self._is_alone:
             return limit.amount
-        if self._given_up and (limit.counter, start) in self._given_up:
-            del self._given_up[limit.counter, start]  # from here on the window itself records its lease
+        if self._waived and (limit.counter, start) in self._waived:
+            del self._waived[limit.counter, start]  # from here on the window itself records its lease
             return 0
         if start < share.since or start < self._shares_from or not share.part:
             return 0
@@ -307,7 +306,7 @@ class Ledger:
                 returned.append(Return(name, start, granted))
         return returned
 
-    def _turn(self, counter: LimitCounter, now_unix_s: float) -> Window:
+    def _open_next(self, counter: LimitCounter, now_unix_s: float) -> Window:
         """Open the next window of a counter."""
         self._past_if_reserved(counter.window)
         start, end = counter.limit.period.window(now_unix_s)
@@ -315,34 +314,34 @@ class Ledger:
         window.grant(self._granted_ahead(window))
         return window
 
-    def _find_windows(self, account: CounterSet, now_unix_s: float) -> None:
-        """Bring the windows of an account up to date."""
-        for counter in account.counters:
+    def _find_windows(self, counter_set: CounterSet, now_unix_s: float) -> None:
+        """Bring the windows of a set of counters up to date."""
+        for counter in counter_set.counters:
             if now_unix_s >= counter.window.end:
-                self._turn(counter, now_unix_s)
-        account.windows = tuple([counter.window for counter in account.counters])
-        account.until = min([window.end for window in account.windows], default=float("inf"))
-        account.edition = self._edition
+                self._open_next(counter, now_unix_s)
+        counter_set.windows = tuple([counter.window for counter in counter_set.counters])
+        counter_set.until = min([window.end for window in counter_set.windows], default=float("inf"))
+        counter_set.edition = self._edition
 
     def _past_if_reserved(self, window: Window) -> None:
         if window.reserved:
             self._past[window.counter.name, window.start] = window
 
-    def _give_up(self, reservation: Reservation, held: tuple[int, ...], left: tuple[int, ...]) -> None:
-        """End a reservation: `left` is the unused part of the amounts that it `held`."""
+    def _end_reservation(self, reservation: Reservation, reserved: tuple[int, ...], unused: tuple[int, ...]) -> None:
+        """End a reservation: `unused` is the part of the `reserved` amounts to free."""
         for window in reservation.windows:
             kind = window.kind
-            window.reserved -= held[kind]
-            window.free += left[kind]
+            window.reserved -= reserved[kind]
+            window.free += unused[kind]
         if self._past:
             for window in reservation.windows:
                 if not window.reserved:
                     self._past.pop((window.counter.name, window.start), None)
 
-    def _forego_shares(self) -> None:
+    def _waive_shares(self) -> None:
         """Let windows that have begun and are not open yet open with nothing."""
         self._shares_from = max(self._shares_from, self._now)
-        self._given_up.clear()
+        self._waived.clear()
 
     def _find(self, name: str, start: int) -> Window | None:
         counter = self._counters.get(name)
@@ -350,12 +349,12 @@ class Ledger:
             return counter.window
         return self._past.get((name, start))
 
-    def _shorts(self, windows: Sequence[Window], amounts: Sequence[int]) -> list[Shortfall]:
-        shorts: list[Shortfall] = []
+    def _shortfalls(self, windows: Sequence[Window], amounts: Sequence[int]) -> list[Shortfall]:
+        shortfalls: list[Shortfall] = []
         for window in windows:
             counter, amount = window.counter, amounts[window.kind]
             if amount > window.free and amount and not counter.is_soft:
-                short = Shortfall(
+                shortfall = Shortfall(
                     limit=counter.limit,
                     window=window.start,
                     ends_at=window.end,
@@ -365,11 +364,11 @@ class Ledger:
                     more=amount - window.free,
                     opened=window.opened,
                 )
-                shorts.append(short)
-        return shorts
+                shortfalls.append(shortfall)
+        return shortfalls
 
 
-def _put_back(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -> None:
+def _undo(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -> None:
     """Undo the reservations in the windows before the one that is `full`."""
     for window in windows:
         if window is full:

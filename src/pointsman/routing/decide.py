@@ -30,24 +30,24 @@ def decide(facts: Facts, view: View, rng: Dice, now: float) -> Plan | Failure:
     found = router_of(snapshot).candidates(facts, snapshot)
     if isinstance(found, Failure):
         return found
-    standing = found.standing
-    if standing.version is not view.version or now >= standing.until:
-        standing = found.look(facts, view, now)
+    evaluation = found.evaluation
+    if evaluation.version is not view.version or now >= evaluation.until:
+        evaluation = found.refresh(facts, view, now)
     for watch in found.watches:
         if watch(call):
-            standing = found.judge(facts, view, now, ON_REQUEST)
+            evaluation = found.evaluate(facts, view, now, ON_REQUEST)
             break
-    ordered = standing.order(facts, view, rng, now)
-    choices = standing.choices.get(ordered.candidates)
+    ordered = evaluation.order(facts, view, rng, now)
+    choices = evaluation.choices.get(ordered.candidates)
     if choices is None:
-        choices = found.choices(ordered.candidates, standing, call, rng)
+        choices = found.choices(ordered.candidates, evaluation, call, rng)
     if not choices:
-        return nothing_left(call.model, standing.verdicts, now)
+        return nothing_left(call.model, evaluation.verdicts, now)
     routing = found.routing
     timeout_s, commit_s = call.head.timeout_s, routing.timeouts.commit_s
     return Plan(
         choices,
-        standing.verdicts,
+        evaluation.verdicts,
         found.strategy,
         found.source if call.pin is None else f"the provider that stores {call.pin.what}",
         now,

@@ -1,7 +1,7 @@
 """The rule behind retries and failover: a pure function from a plan and its past attempts to the next step.
 
 The commit rule: all of this happens before any part of an answer reached the client. Once an answer is committed, the
-engine calls this module no more.
+engine does not call this module again.
 
 By the class of the last failure:
 
@@ -72,7 +72,7 @@ _CAUSES_BY_FAULT = {
     Fault.CREDENTIAL: "credential",
     Fault.REQUEST: "refusal",
 }
-_MOVES_ON = frozenset({Fault.PROVIDER, Fault.GATEWAY})
+_FAILS_OVER = frozenset({Fault.PROVIDER, Fault.GATEWAY})
 
 
 def cause_of(kind: Kind) -> str | None:
@@ -90,7 +90,7 @@ def next_step(plan: Plan, progress: Progress, view: View, now: float) -> Step:
     if progress.running:
         return _IN_PROGRESS if plan.hedge_after_s is None else _hedge(plan, progress, view, now)
     if progress.left_out:
-        return _beside_left_out(plan, progress, view, now)
+        return _without_left_out(plan, progress, view, now)
     if not progress.history:
         return _first(plan, view, now, progress.due)
     return _after_failure(plan, progress, view, now)
@@ -114,16 +114,16 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
         return _give_up(history)
     if due is not None:
         return _try(plan, history, due, view, now)
-    return _again(plan, choices, history, view, now)
+    return _repeat(plan, choices, history, view, now)
 
 
-def _beside_left_out(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+def _without_left_out(plan: Plan, progress: Progress, view: View, now: float) -> Step:
     """Return the next step of a round in which limits had no room for some candidates. If no other candidate is left,
     they are considered again. This lasts while others may settle for less than they reserved; then one more round
     accepts a shorter answer."""
     left_out = progress.left_out
-    gone = {one.candidate for one in left_out}
-    choices = tuple(choice for choice in plan.choices if choice.candidate not in gone)
+    excluded = {one.candidate for one in left_out}
+    choices = tuple(choice for choice in plan.choices if choice.candidate not in excluded)
     rest = replace(plan, choices=choices, verdicts=(*plan.verdicts, *[one.verdict for one in left_out]))
     if progress.history:
         step = _after_failure(rest, progress, view, now)
@@ -164,7 +164,7 @@ def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
 def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:
     """Return whether an attempt at this candidate spends a token: it has failed already, and its key was not at
     fault."""
-    return any(attempt.candidate == candidate and _fault(attempt) in _MOVES_ON for attempt in history)
+    return any(attempt.candidate == candidate and _fault(attempt) in _FAILS_OVER for attempt in history)
 
 
 def _counts(history: Sequence[PastAttempt]) -> tuple[int, int]:
@@ -180,7 +180,7 @@ def _counts(history: Sequence[PastAttempt]) -> tuple[int, int]:
             rotations += 1
         tried.add(name)
         keys.add(pair)
-        if _fault(attempt) in _MOVES_ON:
+        if _fault(attempt) in _FAILS_OVER:
             failed.add(name)
     return len(history) - rotations, rotations
 
@@ -272,13 +272,13 @@ def _has_other(
                 or item.provenance == "fallback"
                 or "provider" in plan.routing.failover.fallback_on
             )
-            and (view is None or _is_there(plan, other, view, at))
+            and (view is None or _is_usable(plan, other, view, at))
         ):
             return True
     return False
 
 
-def _is_there(plan: Plan, choice: Choice, view: View, at: float) -> bool:
+def _is_usable(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     """Return whether a candidate is usable at that time, by present knowledge."""
     return not _is_avoided(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
 
@@ -294,13 +294,13 @@ def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
 
 
 def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: float) -> Sequence[Choice]:
-    """Return the choices of the plan that are still open. After a refusal of the request these are only the declared
-    fallbacks that did not refuse it too. A provider's lack of the model or the operation does not concern the next."""
-    refusals = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
-    if refusals:
-        refused = refusals.keys()
-        choices = [choice for choice in plan.choices if choice.candidate.id not in refused]
-        if any(failure is not None and failure.kind not in LACKING for failure in refusals.values()):
+    """Return the choices of the plan that are still open. After a rejection of the request these are only the declared
+    fallbacks that did not reject it too. A provider's lack of the model or the operation does not concern the next."""
+    rejections = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
+    if rejections:
+        rejecting = rejections.keys()
+        choices = [choice for choice in plan.choices if choice.candidate.id not in rejecting]
+        if any(failure is not None and failure.kind not in LACKING for failure in rejections.values()):
             return [choice for choice in choices if choice.candidate.provenance == "fallback"]
         return _without_fallbacks(plan, choices, history, view, now)
     return _without_fallbacks(plan, plan.choices, history, view, now)
@@ -337,8 +337,8 @@ def _untried(
     """Return keys that are free and were not tried, best first, leaving out candidates whose provider failed."""
     last = history[-1]
     tried = {(attempt.candidate, attempt.key) for attempt in history}
-    failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
-    dead = {attempt.provider for attempt in history if _fault(attempt) in _MOVES_ON}
+    failed = {attempt.candidate for attempt in history if _fault(attempt) in _FAILS_OVER}
+    failed_providers = {attempt.provider for attempt in history if _fault(attempt) in _FAILS_OVER}
 
     def rank(choice: Choice) -> int:
         item = choice.candidate
@@ -346,7 +346,7 @@ def _untried(
             return 0  # another key of the candidate whose key was refused
         if _is_avoided(plan, choice, view, now):
             return 3
-        return 2 if item.endpoint.name in dead else 1
+        return 2 if item.endpoint.name in failed_providers else 1
 
     for choice in sorted(choices, key=rank):
         item = choice.candidate
@@ -356,11 +356,11 @@ def _untried(
                     yield choice, key
 
 
-def _again(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float) -> Step:
+def _repeat(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float) -> Step:
     """Return the step after every choice was tried once. Retry a choice whose quota has come back. Else retry a failed
     provider after a pause, else wait for a quota."""
     faults = {(attempt.candidate, attempt.key): _fault(attempt) for attempt in history}  # the last of each
-    failed = {attempt.candidate for attempt in history if _fault(attempt) in _MOVES_ON}
+    failed = {attempt.candidate for attempt in history if _fault(attempt) in _FAILS_OVER}
     repeats: list[Pair] = []
     for choice in choices:
         item = choice.candidate
@@ -397,9 +397,9 @@ def _wait_for_quota(
         for key in choice.keys
         if (block := block_on(view.key_blocks, choice.candidate, key.name, now)) is not None
     ]
-    for block, choice, key in sorted(blocked, key=lambda item: item[0].ask_at):
+    for block, choice, key in sorted(blocked, key=lambda item: item[0].retry_at):
         is_untried = (choice.candidate.id, key.name) not in tried
-        if block.ask_at <= now and is_untried and _may_repeat(choice, history, view, now):
+        if block.retry_at <= now and is_untried and _may_repeat(choice, history, view, now):
             return _try(plan, history, (choice, key), view, now)
     quota = [item for item in blocked if item[0].failure.kind.fault is Fault.QUOTA and item[0].until > now]
     if quota:
@@ -435,7 +435,7 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
 
 
 def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
-    """Return the failure of the plan as a whole: each provider tried, its answer and the time it took."""
+    """Return the failure of the plan as a whole: each provider tried, its answer and its time."""
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
     if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
         return GiveUp(failed[-1])  # in the provider's words: no other was a candidate

@@ -14,7 +14,7 @@ never dropped from a plan, only moved behind the others. So something is tried e
 
 **Blocks of keys** are kept for each key and model, since most providers limit by model. A block covers the whole key if
 the provider's words or several refused models show that the key is at fault. A blocked key is avoided while another is
-usable. If no other is left, it is retried now and then (`ask_at`), so that a key which works again is found soon.
+usable. If no other is left, it is retried now and then (`retry_at`), so that a key which works again is found soon.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ MAX_QUOTA_BLOCK_S = 60.0
 MAX_RETRY_AFTER_S = 3600.0
 CREDENTIAL_BLOCK_S = 10.0
 MAX_CREDENTIAL_BLOCK_S = 600.0
-PROBE_S = 2.0  # from a refusal to a retry of a blocked key by a request without another; doubled each time
+PROBE_S = 2.0  # from a rejection to a retry of a blocked key by a request that has no other key; doubled each time
 MAX_PROBE_S = 60.0
 MODELS_OF_A_KEY = 3  # with this many models refused within `EVIDENCE_S` and none served, the key is at fault
 EVIDENCE_S = 60.0
@@ -141,7 +141,7 @@ class KeyBlock(Struct, frozen=True, kw_only=True):
         return now < self.until or now < self.trial_until
 
     @property
-    def ask_at(self) -> float:
+    def retry_at(self) -> float:
         """The time from which a request without another key may use this one."""
         return min(self.until, self.probe_at)
 

@@ -16,9 +16,7 @@ def find(names: Names, model: str) -> PublicModel | None:
         return PublicModel(name=model, targets=(candidate(names.endpoints[prefix], rest),), source="provider/model")
     if not model:
         return None
-    targets = [
-        candidate(endpoint, model) for endpoint in names.endpoints.values() if _is_said_to_serve(endpoint, model)
-    ]
+    targets = [candidate(endpoint, model) for endpoint in names.endpoints.values() if _is_listed_for(endpoint, model)]
     present = {target.endpoint.name for target in targets}
     targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
     targets = targets or _by_own_name(model, names)
@@ -72,23 +70,23 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
     return found if len(known) == 1 else []
 
 
-def _is_said_to_serve(endpoint: Endpoint, model: str) -> bool:
+def _is_listed_for(endpoint: Endpoint, model: str) -> bool:
     """Return whether the configuration lists a bare name for this provider."""
     if endpoint.serves:
         return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
     return any(key.serves and key.serves_model(model) for key in endpoint.keys)
 
 
-def _may_serve(endpoint: Endpoint, asked: str, name: str) -> bool:
+def _may_serve(endpoint: Endpoint, requested: str, name: str) -> bool:
     """Return whether the configuration lets the catalog decide on the models of this provider."""
     if endpoint.serves:
-        return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in (asked, name))
+        return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in (requested, name))
     return any(key.serves_model(name) for key in endpoint.keys)
 
 
-def _preference(name: str, asked: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, int, int, str]:
+def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, int, int, str]:
     """Return the sort key of one of a model's names at one provider. The requested name is first, then one without a
     region; one that may leave its region is last."""
     facts = catalog.find(endpoint.catalog, name)
     region = facts.region if facts is not None else None
-    return (name != asked, {None: 0, "global": 2}.get(region, 1), len(name), name)
+    return (name != requested, {None: 0, "global": 2}.get(region, 1), len(name), name)

@@ -26,13 +26,13 @@ from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import Dice, View
 from pointsman.routing.weights import Draw
 
-MAX_KEPT = 8192  # entries of each memo
-STANDS_S = 1.0  # the longest life of an objection of live state, since its message contains the remaining time
+MAX_ENTRIES = 8192  # entries of each memo
+MAX_EVALUATION_S = 1.0  # the longest life of an objection of live state, since its message contains the remaining time
 
 Choices = tuple[Choice, ...]
 
 
-class Standing(Struct, frozen=True, eq=False):
+class Evaluation(Struct, frozen=True, eq=False):
     """The candidates of a set under the present live state. `order` orders the targets, `others` are the fallbacks and
     last resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this `version`,
     and before `until`. `choices` keeps those of each order if no candidate has several keys to choose from."""
@@ -48,7 +48,7 @@ class Standing(Struct, frozen=True, eq=False):
 class CandidateSet:
     """The candidates for a model, an operation and a virtual key, with all results that hold as long as the snapshot.
 
-    `watches` test whether a policy that checks requests might object to a request; `standing` is the last one.
+    `watches` test whether a policy that checks requests might object to a request; `evaluation` is the last one.
     """
 
     def __init__(self, named: Named, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> None:
@@ -66,18 +66,18 @@ class CandidateSet:
         for policy, static in policies.STATIC:
             for item in candidates:
                 _note(self._static, item, policy, static(item, call.operation, key, snapshot))
-        self.standing = Standing(None, 0.0, self._kind.make((), self._settings), (), (), choices={})
+        self.evaluation = Evaluation(None, 0.0, self._kind.make((), self._settings), (), (), choices={})
 
-    def look(self, facts: Facts, view: View, now: float) -> Standing:
-        """Return the standing under the present state, for this request and those that follow."""
-        self.standing = standing = self.judge(facts, view, now, policies.LIVE)
-        return standing
+    def refresh(self, facts: Facts, view: View, now: float) -> Evaluation:
+        """Return the evaluation under the present state, for this request and those that follow."""
+        self.evaluation = evaluation = self.evaluate(facts, view, now, policies.LIVE)
+        return evaluation
 
-    def judge(self, facts: Facts, view: View, now: float, asked: Sequence[tuple[str, Check]]) -> Standing:
-        """Return the standing by these policies. There is at most one verdict for each candidate. It is the first
-        refusal, else the first reason to keep the candidate for the end, for a rule outranks a guess."""
+    def evaluate(self, facts: Facts, view: View, now: float, checks: Sequence[tuple[str, Check]]) -> Evaluation:
+        """Return the evaluation by these policies. There is at most one verdict for each candidate. It is the first
+        exclusion, else the first reason to try the candidate last: a rule outranks a guess."""
         found = dict(self._static)
-        for policy, check in asked:
+        for policy, check in checks:
             for item in self._candidates:
                 before = self._static.get(item)
                 if before is None or before.reason.is_last_resort:
@@ -85,25 +85,25 @@ class CandidateSet:
         until = inf
         if found != self._static:
             ends = [verdict.reason.until for verdict in found.values() if verdict.reason.until is not None]
-            until = min([now + STANDS_S, *ends])
+            until = min([now + MAX_EVALUATION_S, *ends])
         if found:
             found = {item: found[item] for item in self._candidates if item in found}
-        left = [item for item in self._candidates if item not in found]
-        targets = tuple([item for item in left if item.provenance == "target"])
-        others = [item for item in left if item.provenance != "target"]
+        remaining = [item for item in self._candidates if item not in found]
+        targets = tuple([item for item in remaining if item.provenance == "target"])
+        others = [item for item in remaining if item.provenance != "target"]
         last = [item for item, verdict in found.items() if verdict.reason.is_last_resort]
         last.sort(key=lambda item: found[item].reason.until or now)
         order = self._kind.make(targets, self._settings)
-        return Standing(view.version, until, order, (*others, *last), tuple(found.values()), choices={})
+        return Evaluation(view.version, until, order, (*others, *last), tuple(found.values()), choices={})
 
-    def choices(self, ordered: tuple[Candidate, ...], standing: Standing, call: Call, rng: Dice) -> Choices:
+    def choices(self, ordered: tuple[Candidate, ...], evaluation: Evaluation, call: Call, rng: Dice) -> Choices:
         """Return the choices of an order, each with its keys in the order of use. Objects of an account are always
         requested with the same key."""
-        candidates, draws = (*ordered, *standing.others), self._draws
+        candidates, draws = (*ordered, *evaluation.others), self._draws
         if not draws:
-            if len(standing.choices) >= MAX_KEPT:
-                standing.choices.clear()
-            found = standing.choices[ordered] = tuple([Choice(item, item.keys) for item in candidates])
+            if len(evaluation.choices) >= MAX_ENTRIES:
+                evaluation.choices.clear()
+            found = evaluation.choices[ordered] = tuple([Choice(item, item.keys) for item in candidates])
             return found
         if call.stateful:
             return tuple([Choice(item, _heaviest(item.keys)) for item in candidates])
@@ -135,7 +135,7 @@ class Router:
         """Return the candidates of a name that is not a public name; `None` if there are none."""
         resolved = self._resolved
         if model not in resolved:
-            if len(resolved) >= MAX_KEPT:
+            if len(resolved) >= MAX_ENTRIES:
                 resolved.clear()
             resolved[model] = find(self._names, model)
         return resolved[model]
@@ -145,8 +145,8 @@ class Router:
         call, key, pin, provider = facts.call, facts.virtual_key, facts.call.pin, facts.call.head.provider
         name: tuple[object, ...] = (call.model, call.operation, key)
         if provider is not None or call.fallbacks or pin is not None:
-            place = (pin.provider, pin.key) if pin is not None else None
-            name = (*name, provider, call.fallbacks, place)
+            location = (pin.provider, pin.key) if pin is not None else None
+            name = (*name, provider, call.fallbacks, location)
         known = self._sets.get(name)
         if known is not None:
             return known
@@ -156,11 +156,11 @@ class Router:
         if key is not None and (key.entries or key.strategy is not None):
             named = limited_by(key, named)
         if pin is not None:
-            kept = pinned(call, pin, named[0], snapshot)
-            if isinstance(kept, Failure):
-                return kept
-            named = (kept, *named[1:])
-        if len(self._sets) >= MAX_KEPT:
+            located = pinned(call, pin, named[0], snapshot)
+            if isinstance(located, Failure):
+                return located
+            named = (located, *named[1:])
+        if len(self._sets) >= MAX_ENTRIES:
             self._sets.clear()
         found = self._sets[name] = CandidateSet(named, call, key, snapshot)
         return found
@@ -168,8 +168,8 @@ class Router:
 
 def router_of(snapshot: Snapshot) -> Router:
     """Return the router of a snapshot. It is made at its first use and dies with the snapshot."""
-    kept: dict[str, Router] = snapshot.__dict__
-    router = kept.get("router")
+    memo: dict[str, Router] = snapshot.__dict__
+    router = memo.get("router")
     if router is None:
-        router = kept["router"] = Router(snapshot)
+        router = memo["router"] = Router(snapshot)
     return router

@@ -146,7 +146,7 @@ def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
             assert isinstance(answer, Granted)
             assert answer.number == 1
             spent = [one for one in plane.desk.book.status() if one.counter == DAY_COUNTER]
-            assert sum(one.posted + one.lent for one in spent) <= 5_000_000_000
+            assert sum(one.posted + one.leased for one in spent) <= 5_000_000_000
             worker.close()
 
     run(main())

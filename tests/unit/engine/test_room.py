@@ -96,7 +96,7 @@ def test_only_where_it_is_wanted_and_not_to_nothing(
             record = await rig.log.next()
             assert client.status == status
             if status == 402:
-                assert "the budget of $0.00000013 per day of virtual key me is too small" in client.body.decode()
+                assert "the budget of $0.00000013 per day of virtual key me is less than" in client.body.decode()
                 assert record.code == "budget_exceeded"
                 assert rig.asked == [0]
             if not held:
@@ -238,7 +238,7 @@ def test_what_control_has_left_is_part_of_what_fits() -> None:
             await rig.log.next()
             assert client.headers[b"x-pointsman-max-tokens"] == b"60"
             assert [wants[0].more for wants in lease_client.asked[-1:]] == [60], "and what it has is asked for at last"
-            assert lease_client.book.status()[0].lent == 130
+            assert lease_client.book.status()[0].leased == 130
             _, client = begin(rig, chat(max_tokens=200), ME_LIMITED)
             await rig.log.next()
             assert client.headers[b"x-pointsman-max-tokens"] == b"58", "two were used"
@@ -265,6 +265,6 @@ def test_others_may_be_faster() -> None:
             await rig.log.next()
             left = int(client.headers[b"x-pointsman-max-tokens"])
             assert MIN_OUTPUT <= left < 130
-            assert lease_client.book.status()[0].lent <= 130
+            assert lease_client.book.status()[0].leased <= 130
 
     run(main())

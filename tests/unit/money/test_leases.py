@@ -42,7 +42,7 @@ def ask(book: LeaseTable, epoch: int, more: int, opened: int = 0) -> Grant:
 def spent(book: LeaseTable) -> tuple[int, int]:
     (found,) = book.status()
     assert (found.counter, found.window) == (NAME, DAY)
-    return found.posted, found.lent
+    return found.posted, found.leased
 
 
 def test_a_worker_alone_holds_the_whole_remainder() -> None:
@@ -359,7 +359,7 @@ def test_windows_that_begin_with_a_share_are_taken_to_be_opened() -> None:
     tomorrow = DAY + 86_400
     book.charge(2, NAME, tomorrow, 1)
     found = next(found for found in book.status() if found.window == tomorrow)
-    assert (found.posted, found.lent) == (1, 499), "the one that drains opens it no more"
+    assert (found.posted, found.leased) == (1, 499), "the one that drains opens it no more"
 
 
 def test_a_clock_that_was_set_back_gives_no_window_twice() -> None:
@@ -435,7 +435,7 @@ def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.Monk
 
 def ahead(book: LeaseTable, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
     """How much each other worker is lent."""
-    found = book.lend_ahead(epoch, [grant], reached)
+    found = book.lease_ahead(epoch, [grant], reached)
     assert all((one.counter, one.window) == (NAME, DAY) for grants in found.values() for one in grants)
     return {other: one.granted for other, (one,) in found.items()}
 

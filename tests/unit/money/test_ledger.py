@@ -233,12 +233,12 @@ def test_a_window_that_is_over_is_not_said_to_be_unopened() -> None:
 
 
 def test_recalled_windows_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_GIVEN_UP", 5)
+    monkeypatch.setattr(module, "MAX_WAIVED", 5)
     ledger = Ledger(HALF)
     take(ledger, "a", limits=(TOKENS,))
     names = [limit(name=f"k{number}") for number in range(20)]
     ledger.recall([(one.counter, DAY) for one in names])
-    assert len(ledger._given_up) <= 5
+    assert len(ledger._waived) <= 5
     for one in names:
         assert refused(ledger, limits=(one,)), "and none of them opens with its share all the same"
 
@@ -337,12 +337,12 @@ def test_another_zone_means_other_windows() -> None:
 
 
 def test_handles_are_shared_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ACCOUNTS", 10)
+    monkeypatch.setattr(module, "MAX_COUNTER_SETS", 10)
     ledger = Ledger()
     assert ledger.account((USD, TOKENS)) is ledger.account((USD, TOKENS))
     for number in range(50):
         take(ledger, str(number), 10, 0, limits=(USD, limit(name=f"k{number}")))
-    assert len(ledger._request_metrics) <= 10
+    assert len(ledger._counter_sets) <= 10
     assert state(ledger, USD) == (1000, 500, 0), "counters are one, however often their handles are made"
 
 

@@ -288,10 +288,10 @@ def test_a_blocked_key_may_be_asked_now_and_then_where_there_is_no_other(refused
     block, now, probes = block_key(None, replace(refused, retry_after_s=3600.0), NOW), NOW, []
     for _ in range(8):
         assert block is not None
-        probes.append(block.ask_at - now)
-        now = block.ask_at
+        probes.append(block.retry_at - now)
+        now = block.retry_at
         asked = begin_on(block, now)
-        assert asked.ask_at > now, "one at a time"
+        assert asked.retry_at > now, "one at a time"
         block = block_key(asked, replace(refused, retry_after_s=3600.0), now + 0.1, now)
         now += 0.1
     assert probes == pytest.approx([min(PROBE_S * 2**times, MAX_PROBE_S) for times in range(8)])
@@ -303,7 +303,7 @@ def test_a_rejected_key_whose_block_is_over_is_tried_by_one_while_a_limit_is_ove
     assert limited is not None
     tried = begin_on(rejected, rejected.until)
     assert tried.is_blocked(rejected.until + 1)
-    assert tried.ask_at <= rejected.until, "who has no other key need not wait for the trial"
+    assert tried.retry_at <= rejected.until, "who has no other key need not wait for the trial"
     assert not tried.is_blocked(rejected.until + TRIAL_S)
     ended = block_key(tried, DEAD, rejected.until + 1, rejected.until)
     assert ended is not None
@@ -351,7 +351,7 @@ def test_a_limit_is_taken_for_that_of_the_key_when_several_models_were_refused_a
     wide = widened(enough, "p", "k1", NOW, 0.0)
     assert wide is not None
     assert wide.until == NOW + 5, "until the first of them is to be asked again"
-    assert wide.ask_at == NOW, "it is a guess: where nothing else is left the next model is asked at once"
+    assert wide.retry_at == NOW, "it is a guess: where nothing else is left the next model is asked at once"
     assert widened(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
     assert widened(enough, "p", "k2", NOW, 0.0) is None
     assert widened(enough, "q", "k1", NOW, 0.0) is None

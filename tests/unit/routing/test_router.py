@@ -20,7 +20,7 @@ from pointsman.engine.live import Live
 from pointsman.routing import router as module
 from pointsman.routing.decide import decide
 from pointsman.routing.health import FIRST_BLOCK_S
-from pointsman.routing.router import STANDS_S, CandidateSet, router_of
+from pointsman.routing.router import MAX_EVALUATION_S, CandidateSet, router_of
 
 A, B = endpoint("a"), endpoint("b")
 CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")])
@@ -62,7 +62,7 @@ def test_candidates_are_worked_out_once_for_each_way_to_ask() -> None:
 
 
 def test_names_that_clients_invent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KEPT", 10)
+    monkeypatch.setattr(module, "MAX_ENTRIES", 10)
     configuration = replace(CHAT)
     for number in range(100):
         for name in (f"a/{number}", f"none-{number}"):
@@ -103,16 +103,16 @@ def test_live_state_is_looked_at_again_only_when_it_has_changed() -> None:
     configuration = replace(CHAT)
     live, facts = Live(configuration), Facts(call())
     assert ids(facts, live) == ["a/m", "b/m"]
-    healthy = set_of(facts, configuration).standing
+    healthy = set_of(facts, configuration).evaluation
     ids(facts, live, NOW + 1e6)
-    assert set_of(facts, configuration).standing is healthy
+    assert set_of(facts, configuration).evaluation is healthy
     for _ in range(3):
         live.begin(candidate(A, "m"), NOW, is_retry=False)
         live.finish(candidate(A, "m"), A.keys[0], failure(), NOW)
     assert ids(facts, live) == ["b/m", "a/m"]
-    degraded = set_of(facts, configuration).standing
-    assert ids(facts, live, NOW + STANDS_S / 2) == ["b/m", "a/m"]
-    assert set_of(facts, configuration).standing is degraded, "the model that is degraded is no slower for that"
+    degraded = set_of(facts, configuration).evaluation
+    assert ids(facts, live, NOW + MAX_EVALUATION_S / 2) == ["b/m", "a/m"]
+    assert set_of(facts, configuration).evaluation is degraded, "the model that is degraded is no slower for that"
     assert ids(facts, live, NOW + FIRST_BLOCK_S) == ["a/m", "b/m"], "its block is over"
 
 
