@@ -45,7 +45,7 @@ class Spent(Struct, frozen=True):
     limit: Limit | None
 
 
-class _Worker(Struct):
+class _LeaseHolder(Struct):
     slot: int
     share: Share
     until: float = NEVER  # it opens no window that begins later
@@ -150,7 +150,7 @@ class LeaseTable:
     def __init__(self, workers: int, *, knows_all: bool = True) -> None:
         self.size = workers
         self._knows_all = self._is_restored = knows_all
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, _LeaseHolder] = {}
         self._retired: dict[int, None] = {}
         self._windows = _Windows()
         self._latest = 0  # the latest beginning of any window that a worker has named
@@ -196,7 +196,7 @@ class LeaseTable:
             return NO_SHARE
         worker = self._workers.get(epoch)
         if worker is None:
-            worker = self._workers[epoch] = _Worker(slot, NO_SHARE)
+            worker = self._workers[epoch] = _LeaseHolder(slot, NO_SHARE)
             self._give_shares(now, slot)
         return worker.share if worker.until == NEVER else NO_SHARE
 
@@ -207,7 +207,7 @@ class LeaseTable:
         if share is not None:
             known = self._workers.get(epoch)
             if known is None:
-                self._workers[epoch] = _Worker(slot, share)
+                self._workers[epoch] = _LeaseHolder(slot, share)
             elif known.share.part and share.part:
                 known.share = Share(known.share.part, known.share.whole, max(known.share.since, share.since))
         share = self.join(epoch, slot, now)

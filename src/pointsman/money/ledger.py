@@ -196,7 +196,7 @@ class Ledger:
             self._end_reservation(reservation, reservation.amounts, reservation.amounts)
 
     def granted(self, grants: Iterable[Grant]) -> list[Return]:
-        """Take grants that control made on request or unasked. Grants for ended windows change nothing. Return the
+        """Take grants that control made with or without a request. Grants for ended windows change nothing. Return the
         amounts to give back: grants are kept for a bounded number of windows that are not open."""
         returned: list[Return] = []
         for grant in grants:

@@ -24,12 +24,12 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
     """The prices and limits of a virtual key at a candidate.
 
     `limits` are ordered from the narrowest owner to the widest. `price` is `None` if unknown. `output` is the most
-    tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget that refuses, so
-    that an unknown price refuses too. `max_input_rate` and `max_output_rate` are the most that a token can cost, in
-    pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their service tier.
+    tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget that is not
+    soft, so that an unknown price is rejected too. `max_input_rate` and `max_output_rate` are the most that a token can
+    cost, in pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their service tier.
     `default_output` is the most tokens, by operation, for requests that set no bound; without an entry, `output`
     applies. `context` is the most tokens that the model can read, if known. `tools` are the prices of the tools that
-    the provider runs itself, and `model_uses` the tools that the model uses unasked.
+    the provider runs itself, and `model_uses` the tools that the model always uses.
     """
 
     limits: tuple[Limit, ...]

@@ -14,8 +14,8 @@ By the class of the last failure:
 
 The first try at a candidate is always free, so every usable candidate is tried. Only a repeat spends a token of the
 retry budgets: an attempt at a candidate that has failed for this request already. `max_attempts` bounds first tries and
-repeats together. Other keys of a candidate whose key was refused are bounded by it too, but counted apart. A plan may
-be old by the time of its second attempt, so breakers and blocks are checked again.
+repeats together. Other keys of a candidate whose key was rejected are bounded by it too, but counted separately. A plan
+may be old by the time of its second attempt, so breakers and blocks are checked again.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -169,7 +169,7 @@ def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:
 
 def _counts(history: Sequence[PastAttempt]) -> tuple[int, int]:
     """Return the number of attempts that count in `max_attempts`, and the number of rotations. A rotation uses another
-    key of a candidate only because one was refused."""
+    key of a candidate only because one was rejected."""
     rotations = 0
     tried: set[str] = set()
     keys: set[tuple[str, str]] = set()
@@ -343,7 +343,7 @@ def _untried(
     def rank(choice: Choice) -> int:
         item = choice.candidate
         if item.id == last.candidate:
-            return 0  # another key of the candidate whose key was refused
+            return 0  # another key of the candidate whose key was rejected
         if _is_avoided(plan, choice, view, now):
             return 3
         return 2 if item.endpoint.name in failed_providers else 1
@@ -472,7 +472,7 @@ def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
 
 def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now: float) -> bool:
     """Return whether a candidate may be retried: a repeat can help, and the budgets have a token. An attempt that
-    follows only a refused key is no repeat."""
+    follows only a rejected key is no repeat."""
     name = choice.candidate.id
     if not is_repeat(name, history):
         return True

@@ -13,7 +13,7 @@ The limit is lower for a cheap failure (a refused connection, a 503 at once) tha
 never dropped from a plan, only moved behind the others. So something is tried even when everything looks dead.
 
 **Blocks of keys** are kept for each key and model, since most providers limit by model. A block covers the whole key if
-the provider's words or several refused models show that the key is at fault. A blocked key is avoided while another is
+the provider's words or several rejected models show that the key is at fault. A blocked key is avoided while another is
 usable. If no other is left, it is retried now and then (`retry_at`), so that a key which works again is found soon.
 """
 
@@ -51,7 +51,7 @@ CREDENTIAL_BLOCK_S = 10.0
 MAX_CREDENTIAL_BLOCK_S = 600.0
 PROBE_S = 2.0  # from a rejection to a retry of a blocked key by a request that has no other key; doubled each time
 MAX_PROBE_S = 60.0
-MODELS_OF_A_KEY = 3  # with this many models refused within `EVIDENCE_S` and none served, the key is at fault
+MODELS_OF_A_KEY = 3  # with this many models rejected within `EVIDENCE_S` and none served, the key is at fault
 EVIDENCE_S = 60.0
 
 FORGOTTEN_QUOTA_S = MAX_QUOTA_BLOCK_S
@@ -125,8 +125,8 @@ def observe(
 
 
 class KeyBlock(Struct, frozen=True, kw_only=True):
-    """A refused key, for one model or for all: blocked until `until`, for `failure`, the `count`th time in a row.
-    `since` is the time of the last refusal. From `probe_at` on, a request without another key may use it all the same.
+    """A rejected key, for one model or for all: blocked until `until`, for `failure`, the `count`th time in a row.
+    `since` is the time of the last rejection. From `probe_at` on, a request without another key may still use it.
     Until `trial_until`, another request tests whether it works again."""
 
     until: float
@@ -161,7 +161,7 @@ def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now:
 
 
 def begin_on(block: KeyBlock, now: float) -> KeyBlock:
-    """Return the block after the start of an attempt with a key that was refused before. Others wait for the result. A
+    """Return the block after the start of an attempt with a key that was rejected before. Others wait for the result. A
     limit that is over is over for all, so no request waits for the first."""
     if now < block.until:
         return replace(block, probe_at=now + _probe_s(block.count))
@@ -177,8 +177,8 @@ def block_key(
     Quota blocks last until the provider's reset. Credentials are blocked with growing back-off, so that a repaired key
     is used again by itself.
 
-    An attempt that began before the block has no new information. Its refusal may lengthen the block but is not counted
-    again, and its success does not end it.
+    An attempt that began before the block has no new information. Its rejection may lengthen the block but is not
+    counted again, and its success does not end it.
     """
     is_older = block is not None and began_at is not None and began_at < block.since
     if failure is None:
@@ -207,7 +207,7 @@ def is_refusal(failure: Failure) -> bool:
 
 
 def is_of_key(failure: Failure) -> bool:
-    """Return whether a refusal covers every model with this key."""
+    """Return whether a rejection covers every model with this key."""
     if failure.scope is None:
         return failure.kind.fault is Fault.CREDENTIAL and failure.kind is not UPSTREAM_MODEL_DENIED
     return failure.scope is Scope.KEY
@@ -216,10 +216,10 @@ def is_of_key(failure: Failure) -> bool:
 def widened(
     blocks: Mapping[KeyName, KeyBlock], provider: str, key: str, now: float, served_at: float
 ) -> KeyBlock | None:
-    """Return the block of a whole key, if its refused models show that the key is at fault, else `None`. It lasts until
-    the first of their blocks ends. It is a guess, so a request without another key may use it at once. `served_at` is
-    the last time that the key served any model."""
-    refused = [
+    """Return the block of a whole key, if its rejected models show that the key is at fault, else `None`. It lasts
+    until the first of their blocks ends. It is a guess, so a request without another key may use it at once.
+    `served_at` is the last time that the key served any model."""
+    rejected = [
         block
         for (its_provider, its_key, model), block in blocks.items()
         if model is not None
@@ -228,13 +228,13 @@ def widened(
         and block.until > now
         and block.since > max(now - EVIDENCE_S, served_at)
     ]
-    if len(refused) < MODELS_OF_A_KEY:
+    if len(rejected) < MODELS_OF_A_KEY:
         return None
-    return replace(min(refused, key=lambda block: block.until), probe_at=now)
+    return replace(min(rejected, key=lambda block: block.until), probe_at=now)
 
 
 def is_forgotten(block: KeyBlock, now: float) -> bool:
-    """Return whether a block ended so long ago that the next refusal counts as the first again."""
+    """Return whether a block ended so long ago that the next rejection counts as the first again."""
     kept_s = FORGOTTEN_QUOTA_S if block.failure.kind.fault is Fault.QUOTA else FORGOTTEN_CREDENTIAL_S
     return block.until + kept_s < now
 

@@ -26,7 +26,7 @@ class Troubles(Protocol):
     """All present faults. `version` is another object after each change to them, so that an opinion can be cached.
 
     `conditions` has the names of `health.subject` as keys and holds only unhealthy conditions. `key_blocks` holds only
-    keys that were refused. `exhausted` has the names of counters as keys and holds only limits with nothing left.
+    keys that were rejected. `exhausted` has the names of counters as keys and holds only limits with nothing left.
     `crowded` are the paths to a provider on which a request would wait for a connection.
     """
 

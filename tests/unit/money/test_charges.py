@@ -1,4 +1,4 @@
-"""What an attempt is charged when it is over: what the provider says, else what can be known; never a silent zero."""
+"""The charge for an attempt: as reported by the provider, else an estimate; never an unexplained zero."""
 
 from time import monotonic
 
@@ -25,7 +25,7 @@ from pointsman.transport.leg import Leg
 from pointsman.wire.dialects.openai import DIALECT
 
 BOUND = Bound(500_000, 900)
-# Of WHOLE: 100 tokens of prompt, and an answer of a model that has given none yet.
+# Of WHOLE: 100 tokens of prompt, and an answer of a model without earlier answers.
 USUAL = Charge(100 * 150 + USUAL_ANSWER * 600, 900, "estimated", Usage(100, USUAL_ANSWER), held=500_000 - 315_000)
 SSE = {b"content-type": b"text/event-stream"}
 JSON = {b"content-type": b"application/json"}
@@ -73,13 +73,13 @@ def charged(
     return charge_of(call, price, bound, unfinished, reception, failure, answers or Answers())
 
 
-def test_the_providers_own_account_comes_first() -> None:
+def test_usage_reported_by_the_provider_is_charged() -> None:
     assert charged(usage=Usage(8, 5)) == Charge(8 * 150 + 5 * 600, 13, "provider", Usage(8, 5))
     assert charged(failures.CLIENT_GONE, usage=Usage(8, 5)).nano == 8 * 150 + 5 * 600
     assert charged(failures.TRUNCATED, usage=Usage(8, 5)).source == "provider"
 
 
-def test_what_arrived_of_a_stream_is_counted_and_its_prompt_estimated() -> None:
+def test_received_stream_is_counted_and_its_prompt_estimated() -> None:
     told = Charge(100 * 150 + 3 * 600, 103, "estimated", Usage(100, 3))
     assert charged(events=3) == told
     for kind in (failures.CLIENT_GONE, failures.STALLED, failures.TRUNCATED, failures.CONNECTION_LOST):
@@ -89,7 +89,7 @@ def test_what_arrived_of_a_stream_is_counted_and_its_prompt_estimated() -> None:
 @pytest.mark.parametrize(
     "kind", [failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CONTENT_FILTERED, failures.TRUNCATED]
 )
-def test_what_arrived_is_charged_whoever_ended_the_stream(kind: Kind) -> None:
+def test_received_answer_is_charged_after_any_failure(kind: Kind) -> None:
     for unfinished in ("full", "none"):
         assert charged(kind, events=3, unfinished=unfinished).usage == Usage(100, 3)
 
@@ -122,7 +122,7 @@ LEFT_OPEN = [
     ],
 )
 @pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
-def test_what_nothing_arrived_of_costs_what_its_provider_charges(
+def test_unreceived_answer_costs_the_charge_of_its_provider(
     kind: Kind, status: int | None, unfinished: str, charge: Charge, call: Call
 ) -> None:
     """An answer in one piece, and streams of either dialect."""
@@ -133,7 +133,7 @@ def test_what_nothing_arrived_of_costs_what_its_provider_charges(
 
 
 @pytest.mark.parametrize(("kind", "status"), LEFT_OPEN)
-def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(kind: Kind, status: int | None) -> None:
+def test_unknown_billing_assumes_that_only_streams_stop(kind: Kind, status: int | None) -> None:
     prompt = Charge(100 * 150, 100, "estimated", Usage(100, 0))
     for call, charge in ((STREAMED, prompt), (WHOLE, USUAL), (RESPONSE, prompt)):
         assert charged(kind, status=status, call=call) == charge
@@ -141,13 +141,13 @@ def test_where_nobody_has_said_what_is_charged_streams_stop_and_others_do_not(ki
 
 
 def is_held_whole(charge: Charge, tokens_out: int = USUAL_ANSWER) -> bool:
-    """Whether limits hold all that was reserved, and reports have an answer of so many tokens."""
+    """Return whether limits hold the whole reservation, and the estimate has an answer of this many tokens."""
     held = (charge.nano + charge.held, charge.tokens, charge.usage.tokens_out)
     return held == (BOUND.nano, BOUND.tokens, tokens_out)
 
 
 def broken_off(call: Call, *pieces: bytes) -> Charge:
-    """The charge for a stream of which so much came before the connection was lost."""
+    """Return the charge for a stream that ended with the connection after these pieces."""
     reception = reception_of(call)
     reception.on_head(200, SSE)
     for one in pieces:
@@ -159,20 +159,20 @@ CREATED, DELTA = b'{"type":"response.created"}', b'{"type":"response.output_text
 CALLED = b'{"type":"response.output_item.done","item":{"type":"function_call","arguments":"{}"}}'
 
 
-def test_what_arrived_of_a_response_is_counted_unless_it_is_made_in_the_background() -> None:
+def test_received_response_is_counted_unless_it_runs_in_the_background() -> None:
     assert broken_off(RESPONSE, CREATED).usage == Usage(100, 0)
     arrived = Charge(100 * 150 + 2 * 600, 102, "estimated", Usage(100, 2))
     assert broken_off(RESPONSE, CREATED, DELTA, DELTA) == arrived
-    assert is_held_whole(broken_off(IN_BACKGROUND, CREATED, DELTA, DELTA)), "its provider goes on without a reader"
+    assert is_held_whole(broken_off(IN_BACKGROUND, CREATED, DELTA, DELTA)), "its provider continues without a reader"
     assert is_held_whole(broken_off(IN_BACKGROUND, *[DELTA] * 700), 700)
 
 
-def test_what_arrived_in_one_piece_cannot_be_counted() -> None:
+def test_answer_in_one_piece_is_not_counted() -> None:
     """Some servers send no deltas of a call of a function."""
     assert broken_off(RESPONSE, CREATED, CALLED) == USUAL
 
 
-def test_what_was_not_sent_whole_costs_nothing() -> None:
+def test_partly_sent_request_costs_nothing() -> None:
     reception = reception_of(asking("audio"))
     assert reception.leg is not None
     reception.leg.is_uploading = True
@@ -180,7 +180,7 @@ def test_what_was_not_sent_whole_costs_nothing() -> None:
     assert charge_of(asking("audio"), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
 
 
-def test_a_page_of_a_proxys_costs_nothing() -> None:
+def test_page_of_a_proxy_costs_nothing() -> None:
     reception = reception_of(WHOLE)
     reception.on_head(200, {b"content-type": b"text/html"})
     reception.on_data(b"<html>sign in</html>")
@@ -197,7 +197,7 @@ def test_a_page_of_a_proxys_costs_nothing() -> None:
         b'{"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":5}',
     ],
 )
-def test_an_answer_of_no_use_costs_what_it_says(body: bytes) -> None:
+def test_malformed_answer_costs_its_reported_usage(body: bytes) -> None:
     reception = reception_of(STREAMED)
     reception.on_head(200, JSON)
     reception.on_data(body)
@@ -221,11 +221,11 @@ def test_an_answer_of_no_use_costs_what_it_says(body: bytes) -> None:
         (failures.COMMIT_TIMEOUT, 500),
     ],
 )
-def test_what_the_provider_refused_or_never_got_costs_nothing(kind: Kind, status: int | None) -> None:
+def test_rejected_or_undelivered_request_costs_nothing(kind: Kind, status: int | None) -> None:
     assert charged(kind, status=status) == Charge(0, 0, "none")
 
 
-def test_a_success_whose_usage_nobody_told_is_estimated_by_what_arrived() -> None:
+def test_success_without_usage_is_estimated_from_its_answer() -> None:
     reception = reception_of(WHOLE)
     reception.on_head(200, JSON)
     reception.on_data(b"x" * 800)
@@ -237,7 +237,7 @@ def test_a_success_whose_usage_nobody_told_is_estimated_by_what_arrived() -> Non
 
 
 @pytest.mark.parametrize("operation", ["image", "audio"])
-def test_what_nobody_can_estimate_costs_what_was_reserved_until_answers_show_its_usual_size(
+def test_operation_without_an_estimate_costs_its_reservation_until_answers_arrive(
     operation: Operation,
 ) -> None:
     call, answers = asking(operation, size=400), Answers()
@@ -247,11 +247,13 @@ def test_what_nobody_can_estimate_costs_what_was_reserved_until_answers_show_its
     assert (later.usage.tokens_out, later.source) == (40, "estimated")
 
 
-def test_an_answer_that_never_came_is_taken_to_have_the_usual_size() -> None:
+def test_missing_answer_is_charged_at_the_usual_size() -> None:
     answers = Answers()
     for _ in range(3):
         charged(usage=Usage(8, 60), call=WHOLE, answers=answers)
-    charged(failures.TRUNCATED, usage=Usage(8, 1), call=WHOLE, answers=answers)  # which says nothing of others
+    charged(
+        failures.TRUNCATED, usage=Usage(8, 1), call=WHOLE, answers=answers
+    )  # incomplete, so it does not count in the mean
     assert charged(failures.CLIENT_GONE, status=None, call=WHOLE, answers=answers).usage == Usage(100, 60)
     short = msgspec.structs.replace(WHOLE, max_tokens=20)
     assert charged(failures.CLIENT_GONE, status=None, call=short, answers=answers).usage == Usage(100, 20)
@@ -263,7 +265,7 @@ def test_an_answer_that_never_came_is_taken_to_have_the_usual_size() -> None:
     ("tier", "rates"),
     [("default", (150, 600)), ("priority", (300, 1200)), ("auto", (150, 600)), ("flex", (75, 300)), (None, (150, 600))],
 )
-def test_an_estimate_has_the_price_of_the_tier_that_was_asked_for(tier: str | None, rates: tuple[int, int]) -> None:
+def test_estimate_uses_the_price_of_the_requested_tier(tier: str | None, rates: tuple[int, int]) -> None:
     price = Price(
         Rates(input=150_000, output=600_000),
         tiers={"priority": Rates(input=300_000, output=1_200_000), "flex": Rates(input=75_000, output=300_000)},
@@ -284,7 +286,7 @@ def test_an_estimate_has_the_price_of_the_tier_that_was_asked_for(tier: str | No
     st.integers(0, 10**9),
     st.lists(st.integers(0, 10**6), max_size=4),
 )
-def test_limits_hold_what_is_reported_or_more_but_no_more_than_was_reserved(
+def test_held_amount_is_between_the_report_and_the_reservation(
     call: Call, unfinished: str | None, ended: tuple[Kind, int | None], nano: int, seen: list[int]
 ) -> None:
     answers, reception = Answers(), reception_of(call)
@@ -299,11 +301,11 @@ def test_limits_hold_what_is_reported_or_more_but_no_more_than_was_reserved(
     assert charge.source in ("estimated", "none")
 
 
-def test_without_a_price_tokens_count_all_the_same_and_it_is_said() -> None:
+def test_tokens_count_without_a_price() -> None:
     assert charged(usage=Usage(8, 5), price=None) == Charge(0, 13, "provider", Usage(8, 5), is_priced=False)
 
 
-def test_questions_and_uploads_cost_nothing() -> None:
+def test_queries_and_uploads_cost_nothing() -> None:
     for call in (asking("other", method="GET"), asking("file")):
         assert charged(call=call) == Charge(0, 0, "none")
         assert charged(failures.CLIENT_GONE, status=None, call=call).nano == 0
@@ -326,7 +328,7 @@ RATES = st.builds(
     st.sampled_from([None, "default", "flex"]),
     st.integers(1, 4),
 )
-def test_a_streamed_answer_costs_what_the_same_answer_in_one_piece_does(
+def test_streamed_answer_costs_the_same_as_one_in_one_piece(
     rates: Rates,
     tokens_in: int,
     tokens_out: int,

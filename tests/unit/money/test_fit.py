@@ -1,4 +1,4 @@
-"""A shorter answer that limits have room for, or the reason to refuse: a pure decision."""
+"""A shorter answer that limits have room for, or the reason to reject: a pure decision."""
 
 import pytest
 
@@ -13,10 +13,10 @@ TOKENS = limit("tokens", 10_000)
 
 
 def shortfall(
-    available: int, told: Grant | None = None, *, is_fresh: bool = True, of: Limit = TOKENS
+    available: int, last_grant: Grant | None = None, *, is_fresh: bool = True, of: Limit = TOKENS
 ) -> KnownShortfall:
-    short = Shortfall(limit=of, window=0, ends_at=900, amount=PROMPT + 100, available=available, reserved=7, more=50)
-    return KnownShortfall(short, told, is_fresh)
+    found = Shortfall(limit=of, window=0, ends_at=900, amount=PROMPT + 100, available=available, reserved=7, more=50)
+    return KnownShortfall(found, last_grant, is_fresh)
 
 
 def decided(*shortfalls: KnownShortfall, may_shorten: bool = True, shortens: bool = True) -> ShortenedCall | DoesNotFit:
@@ -24,8 +24,8 @@ def decided(*shortfalls: KnownShortfall, may_shorten: bool = True, shortens: boo
     return fit(terms(), call, shortfalls, may_shorten=may_shorten, shortens=shortens, ahead_s=800.0)
 
 
-def grant(left: int, lent: int = 0) -> Grant:
-    return Grant(TOKENS.counter, 0, 0, left, lent)
+def grant(remaining: int, leased_elsewhere: int = 0) -> Grant:
+    return Grant(TOKENS.counter, 0, 0, remaining, leased_elsewhere)
 
 
 def test_answer_is_as_long_as_the_tightest_limit_allows() -> None:
@@ -41,21 +41,21 @@ def test_amount_at_control_counts_while_it_is_fresh(is_fresh: bool) -> None:
     assert found.call.max_tokens == (50 if is_fresh else 30)
 
 
-def test_refusal_says_whether_a_shorter_answer_would_do() -> None:
-    for may_shorten, available, would_do in ((True, PROMPT + 30, True), (False, PROMPT + 30, False), (True, 0, False)):
+def test_rejection_reports_if_a_shorter_answer_would_fit() -> None:
+    for may_shorten, available, would_fit in ((True, PROMPT + 30, True), (False, PROMPT + 30, False), (True, 0, False)):
         found = decided(shortfall(available), may_shorten=may_shorten, shortens=False)
         assert isinstance(found, DoesNotFit)
-        assert (found.may_shorten, found.reason.until) == (would_do, 100.0)
+        assert (found.may_shorten, found.reason.until) == (would_fit, 100.0)
 
 
 def test_room_may_come_free_from_attempts_and_from_other_workers() -> None:
-    for told, may_fit in ((None, False), (grant(40, 53), True), (grant(40, 52), False)):
-        found = decided(shortfall(PROMPT, told, is_fresh=False), shortens=False)
+    for last_grant, may_fit in ((None, False), (grant(40, 53), True), (grant(40, 52), False)):
+        found = decided(shortfall(PROMPT, last_grant, is_fresh=False), shortens=False)
         assert isinstance(found, DoesNotFit)
         assert found.may_fit is may_fit
 
 
-def test_limit_is_spent_if_control_just_said_so_and_nobody_can_give_back() -> None:
+def test_limit_is_spent_if_control_and_other_workers_have_too_little() -> None:
     assert shortfall(0, grant(49)).is_spent
     assert not shortfall(0, grant(50)).is_spent
     assert not shortfall(0, grant(49, 1)).is_spent

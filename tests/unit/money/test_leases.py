@@ -1,4 +1,4 @@
-"""What control has lent: never more than the limit, and never lost."""
+"""The leases of control: never more than the limit, and never lost."""
 
 from collections.abc import Iterable
 
@@ -19,201 +19,201 @@ NAME = USD.counter
 EARLY = Share(1, 2, 0.0)
 
 
-def book_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = True) -> LeaseTable:
-    """A book whose workers came in the middle of the day."""
-    book = LeaseTable(workers, knows_all=knows_all)
-    configure(book, amount)
+def table_of(workers: int, *epochs: int, amount: int = 1000, knows_all: bool = True) -> LeaseTable:
+    """Return a table whose workers joined in the middle of the day."""
+    table = LeaseTable(workers, knows_all=knows_all)
+    configure(table, amount)
     for slot, epoch in enumerate(epochs):
-        book.join(epoch, slot, NOW)
-    return book
+        table.join(epoch, slot, NOW)
+    return table
 
 
-def configure(book: LeaseTable, amount: int) -> Limit:
+def configure(table: LeaseTable, amount: int) -> Limit:
     changed = limit("usd", amount)
-    book.configure({changed.counter: changed})
+    table.configure({changed.counter: changed})
     return changed
 
 
-def ask(book: LeaseTable, epoch: int, more: int, opened: int = 0) -> Grant:
-    grants, _ = book.ask(epoch, [LeaseRequest(NAME, DAY, more, opened)])
+def ask(table: LeaseTable, epoch: int, more: int, opened: int = 0) -> Grant:
+    grants, _ = table.ask(epoch, [LeaseRequest(NAME, DAY, more, opened)])
     return grants[0]
 
 
-def spent(book: LeaseTable) -> tuple[int, int]:
-    (found,) = book.status()
+def spent(table: LeaseTable) -> tuple[int, int]:
+    (found,) = table.status()
     assert (found.counter, found.window) == (NAME, DAY)
     return found.posted, found.leased
 
 
-def test_a_worker_alone_holds_the_whole_remainder() -> None:
-    book = book_of(1, 7)
-    assert ask(book, 7, 10) == Grant(NAME, DAY, 1000, 0, 0)
-    assert spent(book) == (0, 1000)
-    book.charge(7, NAME, DAY, 300)
-    assert spent(book) == (300, 700), "what is held unspent falls as the journal is read"
+def test_sole_worker_is_granted_the_whole_remainder() -> None:
+    table = table_of(1, 7)
+    assert ask(table, 7, 10) == Grant(NAME, DAY, 1000, 0, 0)
+    assert spent(table) == (0, 1000)
+    table.charge(7, NAME, DAY, 300)
+    assert spent(table) == (300, 700), "the unspent lease falls as the journal is read"
 
 
-def test_slices_shrink_as_the_limit_nears() -> None:
-    book = book_of(2, 1, 2)
-    given = [ask(book, 1 + turn % 2, 5).granted for turn in range(12)]
-    assert given == sorted(given, reverse=True)
-    assert given[0] == 250
-    assert given[-1] < 20
-    assert sum(given) <= 1000
-    assert spent(book) == (0, sum(given))
+def test_grants_shrink_near_the_limit() -> None:
+    table = table_of(2, 1, 2)
+    granted = [ask(table, 1 + turn % 2, 5).granted for turn in range(12)]
+    assert granted == sorted(granted, reverse=True)
+    assert granted[0] == 250
+    assert granted[-1] < 20
+    assert sum(granted) <= 1000
+    assert spent(table) == (0, sum(granted))
 
 
-def test_who_wants_nothing_learns_what_is_left_and_takes_nothing_from_anybody() -> None:
-    book = book_of(2, 1, 2)
-    assert ask(book, 1, 900).granted == 900
-    book.charge(1, NAME, DAY, 300)
-    before = spent(book)
-    assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
-    assert ask(book, 1, 100).granted == 100
-    assert book.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
-    assert spent(book) == (before[0], before[1] + 100)
+def test_request_for_zero_returns_the_remaining_amount_without_a_recall() -> None:
+    table = table_of(2, 1, 2)
+    assert ask(table, 1, 900).granted == 900
+    table.charge(1, NAME, DAY, 300)
+    before = spent(table)
+    assert table.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 100, 600)], {})
+    assert ask(table, 1, 100).granted == 100
+    assert table.ask(2, [LeaseRequest(NAME, DAY, 0)]) == ([Grant(NAME, DAY, 0, 0, 700)], {})
+    assert spent(table) == (before[0], before[1] + 100)
 
 
-def test_nothing_is_granted_where_it_would_not_be_enough_and_the_others_are_asked_to_give_back() -> None:
-    book = book_of(2, 1, 2)
-    assert ask(book, 1, 900).granted == 900
-    grants, recalls = book.ask(2, [LeaseRequest(NAME, DAY, 200)])
+def test_insufficient_amount_is_not_granted_but_recalled_from_others() -> None:
+    table = table_of(2, 1, 2)
+    assert ask(table, 1, 900).granted == 900
+    grants, recalls = table.ask(2, [LeaseRequest(NAME, DAY, 200)])
     assert grants == [Grant(NAME, DAY, 0, 100, 900)]
     assert recalls == {1: [(NAME, DAY)]}
-    book.give_back(1, [Return(NAME, DAY, 850, 0)])
-    assert ask(book, 2, 200) == Grant(NAME, DAY, 237, 713, 50)
+    table.give_back(1, [Return(NAME, DAY, 850, 0)])
+    assert ask(table, 2, 200) == Grant(NAME, DAY, 237, 713, 50)
 
 
-def test_grants_and_returns_that_cross_do_not_undo_each_other() -> None:
-    book = book_of(2, 1, 2)
-    ask(book, 1, 300)
-    ask(book, 1, 100)  # on its way
-    book.give_back(1, [Return(NAME, DAY, 300, 0)])  # told before that arrived
-    assert spent(book)[1] == ask(book, 2, 1000 - 100 - 300).leased_elsewhere
+def test_crossing_grants_and_returns_do_not_undo_each_other() -> None:
+    table = table_of(2, 1, 2)
+    ask(table, 1, 300)
+    ask(table, 1, 100)  # on its way
+    table.give_back(1, [Return(NAME, DAY, 300, 0)])  # sent before the second grant arrived
+    assert spent(table)[1] == ask(table, 2, 1000 - 100 - 300).leased_elsewhere
 
 
-def test_a_worker_says_what_its_windows_opened_with() -> None:
+def test_worker_reports_the_opening_amount_of_its_windows() -> None:
     """Control thought that a window opened with 500; it did not, or did with less."""
     for opened in (0, 5):
-        book = LeaseTable(2)
-        configure(book, 1000)
-        book.hello(1, 0, EARLY, [], NOW)
-        book.hello(2, 1, EARLY, [], NOW)
-        assert ask(book, 2, 100, 500) == Grant(NAME, DAY, 0, 0, 500)
-        book.give_back(1, [Return(NAME, DAY, 0, opened)])
-        book.give_back(1, [Return(NAME, DAY, 0, opened)])
-        assert spent(book) == (0, 500 + opened)
-        assert ask(book, 1, 1, opened).leased_elsewhere == 500, "saying it again changes nothing"
+        table = LeaseTable(2)
+        configure(table, 1000)
+        table.hello(1, 0, EARLY, [], NOW)
+        table.hello(2, 1, EARLY, [], NOW)
+        assert ask(table, 2, 100, 500) == Grant(NAME, DAY, 0, 0, 500)
+        table.give_back(1, [Return(NAME, DAY, 0, opened)])
+        table.give_back(1, [Return(NAME, DAY, 0, opened)])
+        assert spent(table) == (0, 500 + opened)
+        assert ask(table, 1, 1, opened).leased_elsewhere == 500, "repeating a report changes nothing"
 
 
-def test_who_asks_is_given_what_it_was_only_thought_to_hold() -> None:
-    book = LeaseTable(2)
-    configure(book, 1000)
-    book.hello(1, 0, EARLY, [], NOW)
-    book.hello(2, 1, EARLY, [], NOW)
-    book.charge(1, NAME, DAY, 0)
-    assert spent(book) == (0, 1000), "both may have opened it with their share"
-    assert ask(book, 2, 100, opened=5) == Grant(NAME, DAY, 123, 372, 500)
-    assert spent(book) == (0, 500 + 5 + 123)
+def test_amount_wrongly_assumed_to_be_leased_is_granted() -> None:
+    table = LeaseTable(2)
+    configure(table, 1000)
+    table.hello(1, 0, EARLY, [], NOW)
+    table.hello(2, 1, EARLY, [], NOW)
+    table.charge(1, NAME, DAY, 0)
+    assert spent(table) == (0, 1000), "both may have opened the window with their share"
+    assert ask(table, 2, 100, opened=5) == Grant(NAME, DAY, 123, 372, 500)
+    assert spent(table) == (0, 500 + 5 + 123)
 
 
-def test_what_is_held_is_what_the_worker_says_when_it_calls() -> None:
-    book = book_of(2, 1, 2)
-    ask(book, 1, 400)  # and the grant is lost with the line
-    book.hello(1, 0, None, [Holding(NAME, DAY, 120, 20)], NOW)
-    assert spent(book) == (0, 120)
-    book.give_back(1, [Return(NAME, DAY, 100, 20)])
-    assert spent(book) == (0, 20)
+def test_reported_holdings_replace_the_recorded_ones() -> None:
+    table = table_of(2, 1, 2)
+    ask(table, 1, 400)  # the grant is lost with the connection
+    table.hello(1, 0, None, [Holding(NAME, DAY, 120, 20)], NOW)
+    assert spent(table) == (0, 120)
+    table.give_back(1, [Return(NAME, DAY, 100, 20)])
+    assert spent(table) == (0, 20)
 
 
-def test_a_dead_workers_lease_is_free_only_after_its_journal_was_read() -> None:
-    book = book_of(2, 1, 2)
-    ask(book, 1, 900)
-    assert ask(book, 2, 500).granted == 0
-    book.charge(1, NAME, DAY, 250)
-    assert ask(book, 2, 500).granted == 0
-    book.charge(1, NAME, DAY, 50)  # an open intent
-    book.retire(1, NOW)
-    assert spent(book) == (300, 0)
-    assert ask(book, 2, 500) == Grant(NAME, DAY, 700, 0, 0), "and the other is alone now"
+def test_lease_of_a_dead_worker_is_free_after_its_journal_is_read() -> None:
+    table = table_of(2, 1, 2)
+    ask(table, 1, 900)
+    assert ask(table, 2, 500).granted == 0
+    table.charge(1, NAME, DAY, 250)
+    assert ask(table, 2, 500).granted == 0
+    table.charge(1, NAME, DAY, 50)  # an open intent
+    table.retire(1, NOW)
+    assert spent(table) == (300, 0)
+    assert ask(table, 2, 500) == Grant(NAME, DAY, 700, 0, 0), "the other worker is now alone"
 
 
-def test_an_overrun_leaves_less_for_the_others() -> None:
-    book = book_of(2, 1, 2)
-    ask(book, 1, 100)
-    book.charge(1, NAME, DAY, 990)
-    assert spent(book) == (990, 0)
-    assert ask(book, 2, 11).granted == 0
-    assert ask(book, 2, 10).granted == 10
+def test_overrun_leaves_less_for_other_workers() -> None:
+    table = table_of(2, 1, 2)
+    ask(table, 1, 100)
+    table.charge(1, NAME, DAY, 990)
+    assert spent(table) == (990, 0)
+    assert ask(table, 2, 11).granted == 0
+    assert ask(table, 2, 10).granted == 10
 
 
-def test_a_lowered_limit_is_lent_no_further_and_a_raised_one_is() -> None:
-    book = book_of(1, 1)
-    ask(book, 1, 1000)
-    book.charge(1, NAME, DAY, 400)
-    book.give_back(1, [Return(NAME, DAY, 600, 0)])
-    configure(book, 300)
-    assert ask(book, 1, 1) == Grant(NAME, DAY, 0, 0, 0)
-    raised = configure(book, 500)
-    assert ask(book, 1, 1).granted == 100
-    assert book.status() == [Spent(NAME, DAY, 400, 100, raised)]
+def test_grants_follow_a_lowered_and_a_raised_limit() -> None:
+    table = table_of(1, 1)
+    ask(table, 1, 1000)
+    table.charge(1, NAME, DAY, 400)
+    table.give_back(1, [Return(NAME, DAY, 600, 0)])
+    configure(table, 300)
+    assert ask(table, 1, 1) == Grant(NAME, DAY, 0, 0, 0)
+    raised = configure(table, 500)
+    assert ask(table, 1, 1).granted == 100
+    assert table.status() == [Spent(NAME, DAY, 400, 100, raised)]
 
 
-def test_a_limit_that_is_gone_refuses_nothing_and_its_spending_is_kept() -> None:
-    book = book_of(1, 1)
-    ask(book, 1, 10)
-    book.charge(1, NAME, DAY, 990)
-    book.configure({})
-    assert ask(book, 1, 5000).granted == 5000
-    book.give_back(1, [Return(NAME, DAY, 5010, 0)])
-    book.forget_ended(NOW, 0.0)
-    book.forget_ended(NOW, KEEP_S + 1)
-    configure(book, 1000)
-    assert book.status()[0].posted == 990
+def test_removed_limit_grants_everything_and_keeps_its_spending() -> None:
+    table = table_of(1, 1)
+    ask(table, 1, 10)
+    table.charge(1, NAME, DAY, 990)
+    table.configure({})
+    assert ask(table, 1, 5000).granted == 5000
+    table.give_back(1, [Return(NAME, DAY, 5010, 0)])
+    table.forget_ended(NOW, 0.0)
+    table.forget_ended(NOW, KEEP_S + 1)
+    configure(table, 1000)
+    assert table.status()[0].posted == 990
 
 
 # After a start.
 
 
-def test_what_was_spent_is_known_from_the_store() -> None:
-    book = book_of(1, 7)
-    book.restore([(NAME, DAY, 5, 300), (NAME, DAY, 7, 100)])
-    assert spent(book) == (400, 0)
-    book.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 250, 0)], NOW)
-    assert spent(book) == (400, 150), "of what it holds, it has spent 100"
-    assert ask(book, 7, 1).granted == 450
+def test_spending_is_restored_from_the_store() -> None:
+    table = table_of(1, 7)
+    table.restore([(NAME, DAY, 5, 300), (NAME, DAY, 7, 100)])
+    assert spent(table) == (400, 0)
+    table.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 250, 0)], NOW)
+    assert spent(table) == (400, 150), "the worker has spent 100 of its lease"
+    assert ask(table, 7, 1).granted == 450
 
 
-def test_no_share_is_given_before_every_worker_has_called() -> None:
-    book = book_of(1, knows_all=False)
-    assert book.join(2, 0, NOW) == NO_SHARE
-    assert book.hello(1, 0, Share(1, 1, 5.0), [], NOW) == Share(1, 1, 5.0)
-    assert book.know_all(NOW) == [], "the first has all there is"
-    assert book.draining(1, NOW) == [(2, Share(1, 1, NOW + 1))]
+def test_shares_are_assigned_after_every_worker_has_connected() -> None:
+    table = table_of(1, knows_all=False)
+    assert table.join(2, 0, NOW) == NO_SHARE
+    assert table.hello(1, 0, Share(1, 1, 5.0), [], NOW) == Share(1, 1, 5.0)
+    assert table.know_all(NOW) == [], "the first worker has the whole"
+    assert table.draining(1, NOW) == [(2, Share(1, 1, NOW + 1))]
 
 
-def test_a_worker_that_opens_no_window_of_before_is_not_taken_to_hold_any() -> None:
-    book = LeaseTable(2)
-    configure(book, 1000)
+def test_worker_with_a_later_share_holds_no_earlier_window() -> None:
+    table = LeaseTable(2)
+    configure(table, 1000)
     late = Share(1, 2, NOW)
-    assert book.hello(1, 0, late, [], NOW) == late
-    assert book.hello(2, 1, EARLY, [], NOW) == EARLY
-    assert book.hello(2, 1, late, [], NOW) == late, "its configuration has changed since"
-    book.hello(1, 0, late, [Holding(NAME, DAY, 700, 500)], NOW)
-    assert spent(book) == (0, 700)
+    assert table.hello(1, 0, late, [], NOW) == late
+    assert table.hello(2, 1, EARLY, [], NOW) == EARLY
+    assert table.hello(2, 1, late, [], NOW) == late, "its configuration has changed since"
+    table.hello(1, 0, late, [Holding(NAME, DAY, 700, 500)], NOW)
+    assert spent(table) == (0, 700)
 
 
-# Whatever the order.
+# Any order of events.
 
 SHARE_OF_ALL = Share(1, 4, 0.0)
-DEAD, LIVING, SILENT, KILLED = 1, 2, 3, 4  # epochs; the last calls, and dies before control has read what it sent
+DEAD, LIVING, SILENT, KILLED = 1, 2, 3, 4  # epochs; the last connects, and dies before its journal is read
 Step = tuple[str, int]
 
 
 def after(order: Iterable[Step], spent_by: dict[int, int], read: int) -> list[Spent]:
-    """What the book comes to where control begins anew and hears of all this in that order. `spent_by` is what the
-    store has of each worker at first, `read` what is read of a journal on top of it."""
-    book = LeaseTable(4, knows_all=False)
+    """Return the state of a restarted control after these events in this order. `spent_by` is the spending of each
+    worker in the store at first, `read` the amount then read from its journal."""
+    table = LeaseTable(4, knows_all=False)
     store = dict(spent_by)
     holding = {
         LIVING: [Holding(NAME, DAY, 300, 250)],
@@ -222,17 +222,17 @@ def after(order: Iterable[Step], spent_by: dict[int, int], read: int) -> list[Sp
     }
     for step, epoch in order:
         if step == "configure":
-            book.configure({NAME: USD})
+            table.configure({NAME: USD})
         elif step == "hello":
-            book.hello(epoch, epoch, SHARE_OF_ALL, holding[epoch], NOW)
+            table.hello(epoch, epoch, SHARE_OF_ALL, holding[epoch], NOW)
         elif step == "retire":
-            book.retire(epoch, NOW)
+            table.retire(epoch, NOW)
         elif epoch in store:
-            book.restore([(NAME, DAY, epoch, store[epoch])])
-            if step == "read":  # which begins where the store says, so that was asked before
+            table.restore([(NAME, DAY, epoch, store[epoch])])
+            if step == "read":  # it begins at the position in the store, so the store was read before
                 store[epoch] += read
-                book.charge(epoch, NAME, DAY, read)
-    return book.status()
+                table.charge(epoch, NAME, DAY, read)
+    return table.status()
 
 
 STEPS: list[Step] = [
@@ -252,208 +252,210 @@ AMOUNTS = st.integers(0, 400)
     spent_by=st.fixed_dictionaries({DEAD: AMOUNTS, LIVING: AMOUNTS, KILLED: AMOUNTS}),
     read=AMOUNTS,
 )
-def test_control_that_begins_anew_comes_to_the_same_in_whatever_order_it_hears_of_things(
+def test_restarted_control_reaches_the_same_state_in_any_order_of_events(
     order: list[Step], spent_by: dict[int, int], read: int
 ) -> None:
     posted = sum(spent_by.values()) + 3 * read
-    lent = max(0, 300 - spent_by[LIVING] - read) + 250
-    assert after(order, spent_by, read) == [Spent(NAME, DAY, posted, lent, USD)]
+    leased = max(0, 300 - spent_by[LIVING] - read) + 250
+    assert after(order, spent_by, read) == [Spent(NAME, DAY, posted, leased, USD)]
 
 
-def test_what_was_spent_before_control_began_anew_stays_when_its_worker_ends() -> None:
+def test_spending_from_before_a_restart_stays_after_its_worker_retires() -> None:
     """Workers call before the store is read, and end later in the same window."""
-    book = book_of(1, knows_all=False)
-    book.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 1000, 0)], NOW)
-    book.restore([(NAME, DAY, 7, 920)])
-    assert spent(book) == (920, 80), "one row for one limit"
-    book.know_all(NOW)
-    book.retire(7, NOW)
-    book.join(8, 0, NOW)
-    assert ask(book, 8, 80) == Grant(NAME, DAY, 80, 0, 0)
+    table = table_of(1, knows_all=False)
+    table.hello(7, 0, Share(1, 1, NOW), [Holding(NAME, DAY, 1000, 0)], NOW)
+    table.restore([(NAME, DAY, 7, 920)])
+    assert spent(table) == (920, 80), "the row of the store counts once"
+    table.know_all(NOW)
+    table.retire(7, NOW)
+    table.join(8, 0, NOW)
+    assert ask(table, 8, 80) == Grant(NAME, DAY, 80, 0, 0)
 
 
-def test_nothing_is_lent_before_all_is_known() -> None:
-    book = book_of(1, 7, knows_all=False)
-    assert ask(book, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
-    book.know_all(NOW)
-    assert ask(book, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
-    book.restore([])
-    assert ask(book, 7, 1) == Grant(NAME, DAY, 1000, 0, 0)
+def test_leases_are_granted_only_after_restore_and_know_all() -> None:
+    table = table_of(1, 7, knows_all=False)
+    assert ask(table, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
+    table.know_all(NOW)
+    assert ask(table, 7, 1) == Grant(NAME, DAY, 0, 0, 0)
+    table.restore([])
+    assert ask(table, 7, 1) == Grant(NAME, DAY, 1000, 0, 0)
 
 
-def test_what_a_store_has_lost_and_is_told_again_counts_once() -> None:
-    book = book_of(1, 7)
-    book.charge(7, NAME, DAY, 300)
-    book.charge(8, NAME, DAY, 30)
-    book.restore([(NAME, DAY, 7, 100)], {7, 8})
-    assert spent(book) == (330, 0)
+def test_spending_lost_by_the_store_counts_once_when_read_again() -> None:
+    table = table_of(1, 7)
+    table.charge(7, NAME, DAY, 300)
+    table.charge(8, NAME, DAY, 30)
+    table.restore([(NAME, DAY, 7, 100)], {7, 8})
+    assert spent(table) == (330, 0)
     for amount in (150, 20, 40, 5):
-        book.charge(7, NAME, DAY, amount)
-    book.charge(8, NAME, DAY, 30)
-    assert spent(book) == (345, 0)
+        table.charge(7, NAME, DAY, amount)
+    table.charge(8, NAME, DAY, 30)
+    assert spent(table) == (345, 0)
 
 
-def test_a_limit_that_comes_later_counts_what_workers_may_have_opened_windows_with() -> None:
-    book = LeaseTable(2)
-    book.hello(1, 0, EARLY, [], NOW)
-    book.hello(2, 1, EARLY, [Holding(NAME, DAY, 20, 20)], NOW)
-    assert book.status() == [Spent(NAME, DAY, 0, 20, None)]
-    configure(book, 1000)
-    assert spent(book) == (0, 520)
+def test_limit_configured_later_counts_possible_opening_amounts() -> None:
+    table = LeaseTable(2)
+    table.hello(1, 0, EARLY, [], NOW)
+    table.hello(2, 1, EARLY, [Holding(NAME, DAY, 20, 20)], NOW)
+    assert table.status() == [Spent(NAME, DAY, 0, 20, None)]
+    configure(table, 1000)
+    assert spent(table) == (0, 520)
     after_it = DAY + 86_400.0
-    book.forget_ended(after_it, 0.0)
-    book.forget_ended(after_it, KEEP_S + 1)
-    assert book.status() == [], "and is forgotten like any other"
+    table.forget_ended(after_it, 0.0)
+    table.forget_ended(after_it, KEEP_S + 1)
+    assert table.status() == [], "the window is forgotten like any other"
 
 
 # Shares.
 
 
 def test_shares_never_exceed_the_whole() -> None:
-    book = book_of(2)
-    assert [book.join(epoch, slot, NOW) for epoch, slot in ((1, 0), (2, 1), (3, 0), (4, 1))] == [
+    table = table_of(2)
+    assert [table.join(epoch, slot, NOW) for epoch, slot in ((1, 0), (2, 1), (3, 0), (4, 1))] == [
         Share(1, 2, NOW + 1),
         Share(1, 2, NOW + 1),
         NO_SHARE,
         NO_SHARE,
     ]
-    assert book.draining(2, NOW + 5.5) == [(4, Share(1, 2, NOW + 6))], "who follows in the slot comes first"
-    assert book.draining(2, NOW + 6) == []
-    assert book.retire(2, NOW + 7) == []
-    assert book.retire(1, NOW + 8) == [(3, Share(1, 2, NOW + 9))], "a killed one keeps its share until it is read"
+    assert table.draining(2, NOW + 5.5) == [(4, Share(1, 2, NOW + 6))], "the successor in the slot comes first"
+    assert table.draining(2, NOW + 6) == []
+    assert table.retire(2, NOW + 7) == []
+    assert table.retire(1, NOW + 8) == [(3, Share(1, 2, NOW + 9))], (
+        "a killed worker keeps its share until its journal is read"
+    )
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 4), (4, 2), (3, 2), (1, 3)])
-def test_nor_do_they_while_the_number_of_workers_changes(before: int, after: int) -> None:
-    book = book_of(before, *range(before))
-    book.size = after
-    shares = {epoch: book.join(epoch, 0, NOW) for epoch in range(before)}
+def test_shares_never_exceed_the_whole_while_the_number_of_workers_changes(before: int, after: int) -> None:
+    table = table_of(before, *range(before))
+    table.size = after
+    shares = {epoch: table.join(epoch, 0, NOW) for epoch in range(before)}
 
     def total() -> float:
         return sum(share.part / share.whole for share in shares.values())
 
     for number in range(max(before, after)):
         if number < after:
-            shares[100 + number] = book.join(100 + number, number, NOW)
+            shares[100 + number] = table.join(100 + number, number, NOW)
         if number < before:
             shares[number] = NO_SHARE
-            shares.update(book.draining(number, NOW))
+            shares.update(table.draining(number, NOW))
         assert total() <= 1 + 1e-9
     assert total() == pytest.approx(1)
 
 
-def test_a_worker_that_drains_gets_no_share_again() -> None:
-    book = book_of(1, 1)
-    book.draining(1, NOW)
-    assert book.hello(1, 0, NO_SHARE, [], NOW) == NO_SHARE
+def test_draining_worker_gets_no_new_share() -> None:
+    table = table_of(1, 1)
+    table.draining(1, NOW)
+    assert table.hello(1, 0, NO_SHARE, [], NOW) == NO_SHARE
 
 
-def test_windows_that_begin_with_a_share_are_taken_to_be_opened() -> None:
-    book = LeaseTable(2)
-    configure(book, 1000)
-    book.hello(1, 0, EARLY, [], NOW)
-    book.join(2, 1, NOW)  # in the middle of this window
-    book.charge(1, NAME, DAY, 100)
-    assert spent(book) == (100, 400)
-    book.draining(1, NOW + 5)
+def test_windows_that_begin_under_a_share_count_as_opened() -> None:
+    table = LeaseTable(2)
+    configure(table, 1000)
+    table.hello(1, 0, EARLY, [], NOW)
+    table.join(2, 1, NOW)  # in the middle of this window
+    table.charge(1, NAME, DAY, 100)
+    assert spent(table) == (100, 400)
+    table.draining(1, NOW + 5)
     tomorrow = DAY + 86_400
-    book.charge(2, NAME, tomorrow, 1)
-    found = next(found for found in book.status() if found.window == tomorrow)
-    assert (found.posted, found.leased) == (1, 499), "the one that drains opens it no more"
+    table.charge(2, NAME, tomorrow, 1)
+    found = next(found for found in table.status() if found.window == tomorrow)
+    assert (found.posted, found.leased) == (1, 499), "a draining worker opens no new window"
 
 
-def test_a_clock_that_was_set_back_gives_no_window_twice() -> None:
-    book = book_of(1)
-    book.hello(1, 0, Share(1, 1, 0.0), [], NOW)
-    book.charge(1, NAME, DAY, 1)
-    book.draining(1, DAY - 10.0)
-    assert book.join(2, 0, DAY - 10.0).since > DAY
+def test_clock_set_back_assigns_no_window_twice() -> None:
+    table = table_of(1)
+    table.hello(1, 0, Share(1, 1, 0.0), [], NOW)
+    table.charge(1, NAME, DAY, 1)
+    table.draining(1, DAY - 10.0)
+    assert table.join(2, 0, DAY - 10.0).since > DAY
 
 
 # Memory.
 
 
-def test_windows_that_are_over_are_forgotten_whatever_was_left_in_them() -> None:
-    book = book_of(1, 1)
-    ask(book, 1, 10)
+def test_ended_windows_are_forgotten_with_unspent_leases() -> None:
+    table = table_of(1, 1)
+    ask(table, 1, 10)
     after = DAY + 86_400.0
-    book.forget_ended(after, 50.0)
-    book.forget_ended(after, 50.0 + KEEP_S)
-    assert book.status(), "attempts that began in it may still be charged"
-    book.forget_ended(after, 51.0 + KEEP_S)
-    assert book.status() == []
+    table.forget_ended(after, 50.0)
+    table.forget_ended(after, 50.0 + KEEP_S)
+    assert table.status(), "attempts that began in it may still be charged"
+    table.forget_ended(after, 51.0 + KEEP_S)
+    assert table.status() == []
 
 
-def test_a_clock_that_is_wrong_for_a_moment_has_nothing_forgotten() -> None:
-    book = book_of(1, 1)
-    book.charge(1, NAME, DAY, 990)
-    book.forget_ended(NOW + 1e9, 50.0)
-    book.forget_ended(NOW, 60.0)
-    book.forget_ended(NOW + 1e9, 51.0 + KEEP_S)
-    assert book.status()[0].posted == 990
+def test_clock_error_of_a_moment_forgets_no_window() -> None:
+    table = table_of(1, 1)
+    table.charge(1, NAME, DAY, 990)
+    table.forget_ended(NOW + 1e9, 50.0)
+    table.forget_ended(NOW, 60.0)
+    table.forget_ended(NOW + 1e9, 51.0 + KEEP_S)
+    assert table.status()[0].posted == 990
 
 
 def test_windows_are_found_by_their_owner() -> None:
-    book = book_of(1, 1)
+    table = table_of(1, 1)
     other = "virtual_key:you|usd|day"
-    book.restore([(other, DAY, 5, 300)])
-    ask(book, 1, 10)
-    assert set(book.names()) == {(NAME, DAY), (other, DAY)}
-    assert book.names("virtual_key:you") == [(other, DAY)]
-    assert book.spent_in((other, DAY)).posted == 300
-    book.charge(1, other, DAY, 1)
-    assert book.names("virtual_key:you") == [(other, DAY)]
-    assert book.spent_in((other, DAY)).posted == 301
-    assert book.names("virtual_key:yo") == []
+    table.restore([(other, DAY, 5, 300)])
+    ask(table, 1, 10)
+    assert set(table.names()) == {(NAME, DAY), (other, DAY)}
+    assert table.names("virtual_key:you") == [(other, DAY)]
+    assert table.spent_in((other, DAY)).posted == 300
+    table.charge(1, other, DAY, 1)
+    assert table.names("virtual_key:you") == [(other, DAY)]
+    assert table.spent_in((other, DAY)).posted == 301
+    assert table.names("virtual_key:yo") == []
 
 
-def test_very_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "FORGET_AT_ONCE", 10)
     made = [
         Limit(level="virtual_key", owner=f"virtual_key:{number}", metric="usd", period=Period("day"), amount=1000)
         for number in range(25)
     ]
     limits = {one.counter: one for one in made}
-    book = LeaseTable(1)
-    book.configure(limits)
+    table = LeaseTable(1)
+    table.configure(limits)
     for counter in limits:
-        book.charge(1, counter, DAY, 7)
-    book.charge(1, next(iter(limits)), DAY + 86_400, 7)
+        table.charge(1, counter, DAY, 7)
+    table.charge(1, next(iter(limits)), DAY + 86_400, 7)
     after = DAY + 86_400.0
-    book.forget_ended(after, 0.0)
+    table.forget_ended(after, 0.0)
     left = []
     for _ in range(4):
-        book.forget_ended(after, KEEP_S + 1)
-        left.append(len(book.names()))
+        table.forget_ended(after, KEEP_S + 1)
+        left.append(len(table.names()))
     assert left == [16, 6, 1, 1]
-    assert book.names("virtual_key:24") == book.names("virtual_key:3") == []
-    assert book.names("virtual_key:0") == [(next(iter(limits)), DAY + 86_400)]
+    assert table.names("virtual_key:24") == table.names("virtual_key:3") == []
+    assert table.names("virtual_key:0") == [(next(iter(limits)), DAY + 86_400)]
 
 
-# What is lent before it is asked for.
+# Leases without a request.
 
 
-def ahead(book: LeaseTable, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
-    """How much each other worker is lent."""
-    found = book.lease_ahead(epoch, [grant], reached)
+def ahead(table: LeaseTable, epoch: int, grant: Grant, *reached: int) -> dict[int, int]:
+    """Return the amount leased to each other worker."""
+    found = table.lease_ahead(epoch, [grant], reached)
     assert all((one.counter, one.window) == (NAME, DAY) for grants in found.values() for one in grants)
     return {other: one.granted for other, (one,) in found.items()}
 
 
-def test_others_are_lent_a_part_of_what_one_asks_for() -> None:
-    book = book_of(3, 1, 2, 3)
-    grant = ask(book, 1, 100)
+def test_other_workers_get_a_lease_ahead_after_a_grant() -> None:
+    table = table_of(3, 1, 2, 3)
+    grant = ask(table, 1, 100)
     assert grant.granted == 166
-    assert ahead(book, 1, grant, 1, 2, 3) == {2: 139, 3: 139}
-    assert spent(book) == (0, 166 + 2 * 139)
-    assert ahead(book, 1, ask(book, 1, 100), 1, 2, 3) == {}, "once"
-    assert ahead(book, 2, ask(book, 2, 100), 1, 2, 3) == {}
+    assert ahead(table, 1, grant, 1, 2, 3) == {2: 139, 3: 139}
+    assert spent(table) == (0, 166 + 2 * 139)
+    assert ahead(table, 1, ask(table, 1, 100), 1, 2, 3) == {}, "a window is leased ahead once"
+    assert ahead(table, 2, ask(table, 2, 100), 1, 2, 3) == {}
 
 
-def test_nothing_is_lent_ahead_to_who_is_not_there_or_leaves_or_has_a_share() -> None:
-    book = book_of(3, 1, 2, 3)
-    book.draining(3, NOW)
-    assert ahead(book, 1, ask(book, 1, 100), 1, 3) == {}
+def test_absent_draining_and_sharing_workers_get_no_lease_ahead() -> None:
+    table = table_of(3, 1, 2, 3)
+    table.draining(3, NOW)
+    assert ahead(table, 1, ask(table, 1, 100), 1, 3) == {}
     early = LeaseTable(2)
     configure(early, 1000)
     for epoch in (1, 2):
@@ -461,56 +463,56 @@ def test_nothing_is_lent_ahead_to_who_is_not_there_or_leaves_or_has_a_share() ->
     assert ahead(early, 1, ask(early, 1, 100, 500), 1, 2) == {}
 
 
-def test_nothing_is_lent_ahead_where_there_was_not_enough() -> None:
-    book = book_of(2, 1, 2)
-    grant = ask(book, 1, 1001)
+def test_exhausted_limit_is_not_leased_ahead() -> None:
+    table = table_of(2, 1, 2)
+    grant = ask(table, 1, 1001)
     assert grant.granted == 0
-    assert ahead(book, 1, grant, 1, 2) == {}
-    assert ahead(book, 1, ask(book, 1, 998), 1, 2) == {}, "of 2 no part is left for anybody"
+    assert ahead(table, 1, grant, 1, 2) == {}
+    assert ahead(table, 1, ask(table, 1, 998), 1, 2) == {}, "a remainder of 2 has no part for a worker"
 
 
-def test_what_was_lent_ahead_and_did_not_arrive_is_free_again() -> None:
-    book = book_of(2, 1, 2)
-    assert ahead(book, 1, ask(book, 1, 500), 1, 2) == {2: 125}
-    book.hello(2, 1, NO_SHARE, [], NOW)
-    assert spent(book) == (0, 500)
-    assert ahead(book, 1, ask(book, 1, 100), 1, 2) == {2: 93}
-    book.hello(2, 1, NO_SHARE, [Holding(NAME, DAY, 93)], NOW)
-    assert spent(book) == (0, 500 + 125 + 93)
+def test_lease_ahead_that_did_not_arrive_is_free_again() -> None:
+    table = table_of(2, 1, 2)
+    assert ahead(table, 1, ask(table, 1, 500), 1, 2) == {2: 125}
+    table.hello(2, 1, NO_SHARE, [], NOW)
+    assert spent(table) == (0, 500)
+    assert ahead(table, 1, ask(table, 1, 100), 1, 2) == {2: 93}
+    table.hello(2, 1, NO_SHARE, [Holding(NAME, DAY, 93)], NOW)
+    assert spent(table) == (0, 500 + 125 + 93)
 
 
-def test_what_was_lent_ahead_and_spoken_of_is_what_the_worker_says() -> None:
-    book = book_of(2, 1, 2)
-    assert ahead(book, 1, ask(book, 1, 500), 1, 2) == {2: 125}
-    book.give_back(2, [Return(NAME, DAY, 125)])
-    assert spent(book) == (0, 500)
-    book.hello(2, 1, NO_SHARE, [], NOW)
-    assert spent(book) == (0, 500)
-    book.retire(2, NOW)
-    assert spent(book) == (0, 500)
+def test_lease_ahead_named_by_the_worker_is_replaced_by_its_report() -> None:
+    table = table_of(2, 1, 2)
+    assert ahead(table, 1, ask(table, 1, 500), 1, 2) == {2: 125}
+    table.give_back(2, [Return(NAME, DAY, 125)])
+    assert spent(table) == (0, 500)
+    table.hello(2, 1, NO_SHARE, [], NOW)
+    assert spent(table) == (0, 500)
+    table.retire(2, NOW)
+    assert spent(table) == (0, 500)
 
 
-def test_what_is_corrected_is_free_at_once_whoever_spent_it() -> None:
-    book = book_of(1, 7)
-    ask(book, 7, 1000)
-    book.charge(7, NAME, DAY, 1000)
-    assert ask(book, 7, 300).granted == 0
+def test_corrected_amount_is_free_at_once() -> None:
+    table = table_of(1, 7)
+    ask(table, 7, 1000)
+    table.charge(7, NAME, DAY, 1000)
+    assert ask(table, 7, 300).granted == 0
     for _ in range(2):
-        book.corrected(NAME, DAY, -400)
-        assert spent(book) == (600, 0), "it is told in all, so telling it twice changes nothing"
-    assert ask(book, 7, 300).granted == 400
+        table.corrected(NAME, DAY, -400)
+        assert spent(table) == (600, 0), "a correction is a total, so repeating it changes nothing"
+    assert ask(table, 7, 300).granted == 400
 
 
-def test_a_correction_outlives_the_book_while_the_worker_lives() -> None:
+def test_correction_survives_a_restart_while_its_worker_lives() -> None:
     rows = [(NAME, DAY, 7, 1000), (NAME, DAY, CORRECTIONS, -400)]
     holding = Holding(NAME, DAY, 1000)
     for early in (True, False):
-        book = book_of(1, knows_all=False)
+        table = table_of(1, knows_all=False)
         if early:
-            book.hello(7, 0, NO_SHARE, [holding], NOW)
+            table.hello(7, 0, NO_SHARE, [holding], NOW)
         for _ in range(2):
-            book.restore(rows)
+            table.restore(rows)
         if not early:
-            book.hello(7, 0, NO_SHARE, [holding], NOW)
-        book.know_all(NOW)
-        assert spent(book) == (600, 0)
+            table.hello(7, 0, NO_SHARE, [holding], NOW)
+        table.know_all(NOW)
+        assert spent(table) == (600, 0)

@@ -44,31 +44,31 @@ RATES = Rates(
         (Usage(0, 10, image_out=4), 60 + 280),
         (Usage(10, 10, 1, 1, 1, 1, 1, 1, 1, 1), 5 + 1 + 2 + 4 + 8 + 16 + 7 * 10 + 50 + 90 + 70),
         (Usage(0, 0), 0),
-        # What providers say of the parts may exceed the whole: no token is charged twice.
+        # Reported parts may exceed the whole: no token is charged twice.
         (Usage(3, 0, tokens_cached=5), 1),
         (Usage(4, 0, tokens_cached=3, audio_in=3), 1 + 8),
     ],
 )
-def test_every_class_of_tokens_has_its_price(usage: Usage, nano: int) -> None:
+def test_each_class_of_tokens_has_its_price(usage: Usage, nano: int) -> None:
     assert cost_nano(Price(RATES), usage) == nano
 
 
-def test_classes_without_a_price_cost_what_plain_ones_do() -> None:
+def test_classes_without_a_price_cost_the_plain_rate() -> None:
     plain = Price(Rates(input=1_000, output=10_000))
     usage = Usage(10, 10, 2, 2, 2, 2, 2, 2, 2, 2)
     assert cost_nano(plain, usage) == cost_nano(plain, Usage(10, 10)) == 110
     free_cache = Price(Rates(input=1_000, output=10_000, cache_read=0))
-    assert cost_nano(free_cache, Usage(10, 0, tokens_cached=10)) == 0, "free is not unknown"
+    assert cost_nano(free_cache, Usage(10, 0, tokens_cached=10)) == 0, "a price of 0 is a known price"
 
 
-def test_what_is_cached_for_an_hour_costs_what_other_writes_do_where_it_has_no_price() -> None:
+def test_hour_cache_writes_without_a_price_cost_the_rate_of_other_writes() -> None:
     assert (
         cost_nano(Price(Rates(input=1_000, output=0, cache_write=2_000)), Usage(10, 0, tokens_cache_write_1h=4))
         == 6 + 8
     )
 
 
-def test_it_is_rounded_up_once() -> None:
+def test_cost_is_rounded_up_once() -> None:
     one_third = Price(Rates(input=333, output=333))
     assert cost_nano(one_third, Usage(1, 0)) == 1
     assert cost_nano(one_third, Usage(1, 1)) == 1
@@ -77,7 +77,7 @@ def test_it_is_rounded_up_once() -> None:
     assert cost_nano(Price(Rates(input=20_000, output=0)), Usage(8, 0)) == 160  # $0.02 per million: 0.16 micro-dollars
 
 
-def test_tiers_and_thresholds() -> None:
+def test_tiers_and_thresholds_change_the_rates() -> None:
     price = Price(
         Rates(input=1_000, output=10_000),
         above=((100, Rates(input=2_000, output=20_000)), (1000, Rates(input=3_000, output=30_000))),
@@ -85,7 +85,7 @@ def test_tiers_and_thresholds() -> None:
         request_nano=7,
     )
     assert cost_nano(price, Usage(99, 1)) == 99 + 10 + 7
-    assert cost_nano(price, Usage(100, 1)) == 200 + 20 + 7, "for the whole request"
+    assert cost_nano(price, Usage(100, 1)) == 200 + 20 + 7, "the higher rate covers the whole request"
     assert cost_nano(price, Usage(1000, 1)) == 3000 + 30 + 7
     assert cost_nano(price, Usage(100, 1, tier="batch")) == 50 + 5 + 7
     assert cost_nano(price, Usage(10, 1, tier="priority")) == 40 + 40 + 7
@@ -122,7 +122,7 @@ TIERS = st.none() | st.sampled_from(("batch", "flex", "priority", "default"))
 
 @st.composite
 def usages(draw: st.DrawFn, most_in: int, most_out: int) -> Usage:
-    """Parts may be said to be larger than the whole."""
+    """Draw usages; reported parts may be larger than the whole."""
     inputs, outputs = st.integers(0, 2 * most_in), st.integers(0, 2 * most_out)
     return Usage(
         draw(st.integers(0, most_in)), draw(st.integers(0, most_out)), draw(inputs), draw(outputs), draw(inputs),
@@ -137,7 +137,7 @@ def usages(draw: st.DrawFn, most_in: int, most_out: int) -> Usage:
     st.integers(1, 8),
     st.data(),
 )
-def test_no_usage_within_bounds_costs_more_than_the_upper_bound(
+def test_usage_within_bounds_never_costs_more_than_the_upper_bound(
     price: Price, size: int, max_tokens: int, choices: int, data: st.DataObject
 ) -> None:
     nano, tokens = upper_bound(terms(price), asking(size=size, max_tokens=max_tokens, choices=choices))
@@ -147,7 +147,7 @@ def test_no_usage_within_bounds_costs_more_than_the_upper_bound(
 
 
 @given(PRICES, usages(100_000, 100_000))
-def test_a_cost_is_the_exact_sum_rounded_up(price: Price, usage: Usage) -> None:
+def test_cost_is_the_exact_sum_rounded_up(price: Price, usage: Usage) -> None:
     rates, steps = price.rates, price.above
     if usage.tier in price.tiers:
         rates, steps = price.tiers[usage.tier or ""], price.tiers_above.get(usage.tier or "", ())
@@ -177,7 +177,7 @@ _INPUTS = ("cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in"
 # Upper bounds.
 
 
-def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> None:
+def test_bound_counts_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> None:
     assert upper_bound(terms(), asking(size=488, max_tokens=100, choices=3)) == (1000 * 150 + 300 * 600, 1300)
     assert upper_bound(terms(), asking(size=488)) == (1000 * 150 + DEFAULT_OUTPUT * 600, 1000 + DEFAULT_OUTPUT)
     assert upper_bound(terms(output=50), asking(size=488)) == (1000 * 150 + 50 * 600, 1050)
@@ -185,18 +185,18 @@ def test_a_bound_is_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> No
     assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
 
 
-def test_media_count_with_their_tokens_and_not_with_their_bytes() -> None:
+def test_media_count_by_tokens_instead_of_bytes() -> None:
     with_media = asking(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
     assert upper_bound(terms(), with_media) == ((100_000 + 100 + TEMPLATE_TOKENS) * 150 + 600, 100_613)
     assert longest_answer(terms(), replace(with_media, max_tokens=99), "tokens", 100_632) == 20
 
 
-def test_every_answer_is_charged_for() -> None:
+def test_each_answer_is_charged() -> None:
     call = replace(asking("completion", max_tokens=100, choices=2), answers=10)
     assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + 10 * 100
 
 
-def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it() -> None:
+def test_text_completion_without_a_bound_has_the_default_of_its_provider() -> None:
     short = replace(terms(output=500), default_output={"completion": 16})
     for asked, tokens in (
         (asking("completion"), 16),
@@ -211,7 +211,7 @@ def test_a_text_completion_that_says_nothing_is_as_long_as_its_provider_has_it()
 
 @given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))
 @example(size=0, pieces=0)
-def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, pieces: int) -> None:
+def test_counted_usage_is_positive_and_within_the_bound(size: int, pieces: int) -> None:
     usage = counted_usage(asking(size=size), pieces)
     assert usage.tokens_in >= 1
     assert usage.tokens_in <= size + TEMPLATE_TOKENS
@@ -219,7 +219,7 @@ def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, piece
     assert cost_nano(PLAIN, usage) > 0
 
 
-# What fits.
+# The longest answer.
 
 
 @given(
@@ -231,7 +231,7 @@ def test_what_was_counted_is_never_nothing_and_within_the_bound(size: int, piece
     st.tuples(st.sampled_from(("usd", "tokens")), st.integers(-1000, 10**15) | st.integers(-1000, 10**6)),
     st.none() | st.integers(1, 100_000),
 )
-def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
+def test_longest_answer_fits_exactly(
     price: Price,
     size: int,
     max_tokens: int | None,
@@ -257,13 +257,15 @@ def test_the_longest_answer_that_fits_fits_and_one_token_more_does_not(
         assert bound(longest + 1) > room
 
 
-def test_what_has_room_for_no_prompt_has_none_for_an_answer() -> None:
+def test_room_smaller_than_the_prompt_fits_no_answer() -> None:
     call = asking(size=488, max_tokens=100)
     assert longest_answer(terms(), call, "usd", 1000 * 150) == 0
     assert longest_answer(terms(), call, "usd", 1000 * 150 + 599) == 0
     assert longest_answer(terms(), call, "usd", 1000 * 150 + 600) == 1
     assert longest_answer(terms(), call, "tokens", 1020) == 20
-    assert longest_answer(terms(), call, "requests", 10**9) == 0, "no length makes a request less than one"
+    assert longest_answer(terms(), call, "requests", 10**9) == 0, (
+        "the length of an answer does not change the count of requests"
+    )
     free = Price(Rates(input=150_000, output=0))
     assert longest_answer(terms(free), call, "usd", 1000 * 150) == 100
     assert longest_answer(terms(free), call, "usd", 1000 * 150 - 1) == 0

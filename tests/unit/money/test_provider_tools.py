@@ -1,4 +1,4 @@
-"""What bytes do not bound is reserved by the model's window and the tools' prices, and charged as the answer tells."""
+"""Costs that bytes do not bound are reserved by context window and tool prices, and charged as reported."""
 
 from msgspec.structs import replace
 
@@ -23,23 +23,23 @@ def allowing(*uses: tuple[str, int], field: str = "tools", predicted: int = 0) -
     return Unbounded(field, tuple(Use(tool, count, field) for tool, count in uses), predicted)
 
 
-def test_the_window_and_every_use_are_reserved() -> None:
+def test_context_window_and_each_tool_use_are_reserved() -> None:
     window_nano = -(-(100_000 * 150_000 + 10 * 600_000) // 1000)
     assert most_nano(KNOWN, CALL, allowing(field="prompt")) == window_nano
     assert most_nano(KNOWN, CALL, allowing(("web_search", 5))) == window_nano + 50
     assert most_nano(KNOWN, CALL, allowing(("code_interpreter", 5), ("web_search", 1))) == window_nano + 40
 
 
-def test_a_request_that_is_larger_than_the_window_reserves_its_own_size() -> None:
+def test_request_larger_than_the_window_reserves_its_own_size() -> None:
     large = asking("responses", size=200_000, max_tokens=10)
     assert most_nano(KNOWN, large, allowing(field="prompt")) == upper_bound(KNOWN, large)[0]
 
 
-def test_a_prediction_is_reserved_as_an_answer() -> None:
+def test_prediction_is_reserved_as_an_answer() -> None:
     assert most_nano(KNOWN, CALL, allowing(field="", predicted=100)) == upper_bound(KNOWN, CALL)[0] + 60_000
 
 
-def test_what_is_not_known_is_said_by_the_name_of_the_field() -> None:
+def test_unknown_price_or_window_names_the_field() -> None:
     assert not_bounded(KNOWN, allowing(("web_search", 1))) is None
     no_price = not_bounded(KNOWN, allowing(("x_search", 1)))
     assert no_price is not None
@@ -51,27 +51,29 @@ def test_what_is_not_known_is_said_by_the_name_of_the_field() -> None:
     assert not_bounded(replace(KNOWN, context=None), allowing(field="", predicted=3)) is None
 
 
-def test_where_reading_costs_nothing_the_window_need_not_be_known() -> None:
+def test_free_input_needs_no_known_window() -> None:
     free = replace(KNOWN, context=None, max_input_rate=0, max_output_rate=600_000)
     assert not_bounded(free, allowing(field="video_url")) is None
     assert most_nano(free, CALL, allowing(field="video_url")) == 10 * 600
-    assert not_bounded(free, allowing(("x_search", 1))) is not None, "a tool may have a price all the same"
+    assert not_bounded(free, allowing(("x_search", 1))) is not None, "a tool may have a price at a free model"
 
 
-def test_what_the_answer_tells_is_charged() -> None:
+def test_reported_tool_use_is_charged() -> None:
     asked = allowing(("web_search_preview", 5), ("code_interpreter", 5))
     assert tools_nano(KNOWN, asked, Usage(1, 1, tools=())) == 0
     assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 2), ("code_interpreter", 3)))) == 2 * 25 + 30
-    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 9), ("function", 4)))) == 9 * 25, "an overrun"
+    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 9), ("function", 4)))) == 9 * 25, (
+        "the charge may exceed the reservation"
+    )
 
 
-def test_what_the_answer_does_not_tell_of_is_charged_as_it_was_reserved() -> None:
+def test_unreported_tool_use_is_charged_as_reserved() -> None:
     asked = allowing(("web_search", 5), ("plugin:web", 3))
     assert tools_nano(KNOWN, asked, Usage(1, 1)) == 62
     assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 1),))) == 10 + 12
 
 
-def test_a_model_that_always_searches_is_as_if_it_had_been_asked_to() -> None:
+def test_model_that_always_searches_is_charged_like_a_requested_tool() -> None:
     searching = replace(KNOWN, model_uses=(Use("web_search", 2, "model"),))
     assert unbounded_of(searching, asking()) == Unbounded("model", (Use("web_search", 2, "model"),))
     found = unbounded_of(searching, asking(fields={"web_search_options": {}}))

@@ -1,4 +1,4 @@
-"""What attempts of a key at a candidate cost, and which limits they count in."""
+"""Prices and limits of a key's attempts at a candidate."""
 
 import pytest
 from msgspec.structs import replace
@@ -46,19 +46,19 @@ def terms(
     return terms_of(key, target, replace(snapshot([target.endpoint]), pricing=pricing))
 
 
-def test_limits_of_every_level_from_the_narrowest_on() -> None:
+def test_limits_are_ordered_from_the_narrowest_level() -> None:
     assert terms().limits == (ENTRY, OWN, TEAM, PROVIDER)
     assert terms(key=None).limits == (PROVIDER,)
     assert terms(key=replace(KEY, entries={})).limits == (OWN, TEAM, PROVIDER)
 
 
-def test_the_catalogs_price_and_bound() -> None:
+def test_catalog_sets_price_and_bound() -> None:
     found = terms()
     assert (found.price, found.output) == (PLAIN, 4096)
     assert (found.max_input_rate, found.max_output_rate) == (150_000, 600_000)
 
 
-def test_what_nobody_knows() -> None:
+def test_unknown_model_has_no_price_and_no_bound() -> None:
     found = terms(model="other")
     assert (found.price, found.output, found.max_input_rate) == (None, None, 0)
 
@@ -79,7 +79,7 @@ def test_what_nobody_knows() -> None:
                 PriceOverride(model="alpha/*", owner=None, price=price(2)),
             ],
             1,
-        ),  # what is written first
+        ),  # the first entry
         (
             [
                 PriceOverride(model="alpha/gpt-4o", owner=None, price=price(1)),
@@ -117,17 +117,17 @@ def test_what_nobody_knows() -> None:
         ),
     ],
 )
-def test_the_override_that_fits_best(overrides: list[PriceOverride], number: int) -> None:
+def test_best_override_applies(overrides: list[PriceOverride], number: int) -> None:
     found = terms(*overrides)
     assert found.price == price(number)
     assert (found.max_input_rate, found.output) == (number, 4096)
 
 
-def test_those_of_owners_are_not_for_open_mode() -> None:
+def test_overrides_of_owners_do_not_apply_in_open_mode() -> None:
     assert terms(PriceOverride(model="*", owner="team:t", price=price(1)), key=None).price is PLAIN
 
 
-def test_price_and_bound_are_overridden_each_by_itself() -> None:
+def test_price_and_bound_are_overridden_separately() -> None:
     found = terms(
         PriceOverride(model="*", owner="team:t", price=None, output=10),
         PriceOverride(model="*", owner=None, price=price(5), output=20),
@@ -137,7 +137,7 @@ def test_price_and_bound_are_overridden_each_by_itself() -> None:
     assert (alone.price, alone.output) == (None, 10)
 
 
-def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them() -> None:
+def test_context_window_and_tool_prices_come_from_the_narrowest_override() -> None:
     wide = PriceOverride(
         model="*", owner=None, price=None, context=1000, tools={"web_search": ToolPrice(1), "mcp": ToolPrice(0)}
     )
@@ -157,12 +157,12 @@ def test_a_window_and_prices_of_tools_come_from_the_narrowest_that_states_them()
         ((), False),
     ],
 )
-def test_a_budget_is_a_limit_of_money_that_refuses(limits: tuple[object, ...], has_budget: bool) -> None:
+def test_hard_limit_of_money_is_a_budget(limits: tuple[object, ...], has_budget: bool) -> None:
     key = replace(KEY, limits=limits, entries={})
     assert terms(key=key).has_budget is has_budget
 
 
-def test_the_dearest_of_every_class_tier_and_threshold() -> None:
+def test_highest_rate_of_all_classes_tiers_and_thresholds_applies() -> None:
     dear = Price(
         Rates(input=1, output=2, cache_write=7),
         above=((100, Rates(input=3, output=4, audio_in=30)),),

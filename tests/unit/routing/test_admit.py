@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Admission of virtual keys."""
 
 import hashlib
 
@@ -18,28 +18,28 @@ def snapshot(*, require_key: bool) -> Snapshot:
 
 
 @pytest.mark.parametrize("require_key", [True, False])
-def test_a_known_key_is_granted_its_name(require_key: bool) -> None:
+def test_known_key_is_admitted_with_its_name(require_key: bool) -> None:
     assert admit(DIGEST, snapshot(require_key=require_key)) == Admission(KEY)
 
 
 @pytest.mark.parametrize("credential", [None, b"", hashlib.sha256(b"other").digest(), b"vk-known"])
-def test_no_other_key_comes_in_where_one_is_required(credential: bytes | None) -> None:
+def test_unknown_keys_are_rejected_if_a_key_is_required(credential: bytes | None) -> None:
     failure = admit(credential, snapshot(require_key=True))
     assert isinstance(failure, Failure)
     assert (failure.kind.code, failure.kind.status) == ("invalid_api_key", 401)
 
 
-def test_every_refusal_says_the_same() -> None:
+def test_rejections_have_the_same_message() -> None:
     closed = snapshot(require_key=True)
     assert admit(None, closed) == admit(b"x", closed)
 
 
-def test_open_mode_lets_everybody_in_without_a_name() -> None:
+def test_open_mode_admits_requests_without_a_name() -> None:
     for credential in (None, b"unknown"):
         assert admit(credential, snapshot(require_key=False)) == Admission(None)
 
 
-def test_a_key_is_refused_from_the_moment_it_expires() -> None:
+def test_key_is_rejected_once_it_expires() -> None:
     key = VirtualKey(name="notebook", digest=DIGEST, expires_at=100.0)
     assert check_time(key, 99.9) is check_time(KEY, 1e12) is check_time(None, 1e12) is None
     failure = check_time(key, 100.0)

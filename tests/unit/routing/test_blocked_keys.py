@@ -1,4 +1,4 @@
-"""Keys that are blocked: what is used in their stead, and when they are asked again."""
+"""Blocked keys: the keys used instead, and the time of a retry."""
 
 import pytest
 
@@ -12,7 +12,7 @@ A, TWO_KEYS = endpoint("a"), endpoint("a", "k1", "k2")
 ALONE = snapshot([A], [candidate(A, "m")])
 
 
-def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
+def test_block_for_one_model_does_not_block_the_key_for_others() -> None:
     models = [candidate(A, "m"), candidate(A, "n", provenance="fallback")]
     view = FakeView(snapshot([A], models[:1], models[1:]))
     trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
@@ -21,7 +21,7 @@ def test_a_block_of_one_model_leaves_the_key_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
-def test_where_nothing_else_is_left_a_blocked_key_is_asked_when_it_was_left_alone_for_long_enough(kind: Kind) -> None:
+def test_last_usable_key_is_retried_once_its_probe_is_due(kind: Kind) -> None:
     view = FakeView(ALONE)
     drive(plan_for(call(), view), view, answers(failure(kind, 3600)))
     assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).asked == []
@@ -30,7 +30,7 @@ def test_where_nothing_else_is_left_a_blocked_key_is_asked_when_it_was_left_alon
     assert view.key_blocks == {}, "it works again"
 
 
-def test_a_blocked_key_is_not_asked_while_another_is_free() -> None:
+def test_blocked_key_is_not_used_while_another_is_free() -> None:
     view = FakeView(snapshot([TWO_KEYS], [candidate(TWO_KEYS, "m")]))
     drive(plan_for(call(), view), view, answers(failure(failures.CREDENTIAL_REJECTED, 3600), None))
     for at in (1.0, health.PROBE_S + 1, 60.0):

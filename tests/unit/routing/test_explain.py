@@ -19,7 +19,7 @@ def explained() -> Plan:
     return plan_for(call(), view, ScriptedDice(0.0))
 
 
-def test_the_data_form_is_stable() -> None:
+def test_data_form_is_stable() -> None:
     assert json.loads(json.dumps(as_data(explained(), NOW))) == {
         "strategy": "weighted",
         "source": "model chat",
@@ -71,7 +71,7 @@ def test_the_data_form_is_stable() -> None:
     }
 
 
-def test_the_text_prints_every_attempt_and_every_verdict() -> None:
+def test_text_contains_every_attempt_and_every_verdict() -> None:
     assert as_lines(explained(), NOW) == [
         "strategy weighted, from model chat; at most 5 attempts within 600 s",
         "  1. a/m  (weight 80, target, variant control; keys k1, k2)",
@@ -82,14 +82,14 @@ def test_the_text_prints_every_attempt_and_every_verdict() -> None:
     ]
 
 
-def test_a_refusal_is_explained_too() -> None:
-    refused = failure(failures.MODEL_NOT_FOUND)
+def test_rejection_is_explained() -> None:
+    rejected = failure(failures.MODEL_NOT_FOUND)
     message = "said model_not_found"
-    assert as_data(refused, NOW) == {"refused": {"code": "model_not_found", "status": 404, "message": message}}
-    assert as_lines(refused, NOW) == ["rejected: 404 model_not_found: said model_not_found"]
+    assert as_data(rejected, NOW) == {"refused": {"code": "model_not_found", "status": 404, "message": message}}
+    assert as_lines(rejected, NOW) == ["rejected: 404 model_not_found: said model_not_found"]
 
 
-def test_no_secret_is_printed() -> None:
+def test_output_contains_no_secret() -> None:
     plan = explained()
     for printed in ("\n".join(as_lines(plan, NOW)), json.dumps(as_data(plan, NOW)), repr(plan)):
         assert "secret of" not in printed

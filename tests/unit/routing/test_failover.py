@@ -1,4 +1,4 @@
-"""What is tried after what: each row of the failure taxonomy, and the limits that hold whatever happens."""
+"""The next step after each failure of the taxonomy, and the limits that always hold."""
 
 import sys
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def run(configuration: Snapshot, *outcomes: Failure | Kind | None, tokens: int |
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> None:
+def test_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> None:
     """Every request pays for it. Calls are counted, since time depends on the machine."""
     view = FakeView(of(A, B, C))
     plan = replace(plan_for(call(), view), stream=stream)
@@ -66,26 +66,26 @@ def test_the_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> No
     assert len(calls) <= 8, calls
 
 
-def test_a_success_ends_it() -> None:
+def test_success_ends_the_plan() -> None:
     trace = run(of(A, B), None)
     assert trace.asked == [("a/m", "k1")]
     assert trace.has_succeeded
 
 
 @pytest.mark.parametrize("kind", [failures.CONNECT_FAILED, failures.UPSTREAM_ERROR, failures.COMMIT_TIMEOUT])
-def test_a_provider_failure_goes_to_another_provider_at_once(kind: Kind) -> None:
+def test_provider_failure_fails_over_at_once(kind: Kind) -> None:
     trace = run(of(A, B), kind, None, tokens=0)
     assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
     assert trace.waits == []
 
 
-def test_a_provider_failure_prefers_another_provider_to_another_model_of_the_same() -> None:
+def test_provider_failure_prefers_another_provider_to_another_model() -> None:
     targets = [candidate(A, "m"), candidate(A, "n"), candidate(B, "m")]
     trace = run(snapshot([A, B], targets), failures.UPSTREAM_ERROR)
     assert [name for name, _ in trace.asked][:3] == ["a/m", "b/m", "a/n"]
 
 
-def test_the_first_try_at_a_candidate_is_free_whatever_failed_before() -> None:
+def test_first_try_at_a_candidate_is_free() -> None:
     of_one = snapshot([A], [candidate(A, "m"), candidate(A, "n")])
     assert run(of_one, failures.UPSTREAM_ERROR, tokens=0).asked == [("a/m", "k1"), ("a/n", "k1")]
     many = [endpoint(name) for name in "abcde"]
@@ -93,7 +93,7 @@ def test_the_first_try_at_a_candidate_is_free_whatever_failed_before() -> None:
     assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m", "d/m", "e/m"]
 
 
-def test_the_only_provider_is_asked_again_after_a_pause_while_tokens_last() -> None:
+def test_only_provider_is_retried_after_a_pause_while_tokens_last() -> None:
     trace = run(of(A), failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None, tokens=2)
     assert trace.asked == [("a/m", "k1")] * 3
     assert len(trace.waits) == 2
@@ -101,24 +101,24 @@ def test_the_only_provider_is_asked_again_after_a_pause_while_tokens_last() -> N
     assert trace.waits[1].delay_s > trace.waits[0].delay_s
 
 
-def test_asking_the_only_provider_again_is_not_free() -> None:
+def test_retry_of_the_only_provider_spends_a_token() -> None:
     trace = run(of(A), failures.UPSTREAM_ERROR, tokens=0)
     assert trace.asked == [("a/m", "k1")]
     assert trace.waits == []
 
 
-def test_asking_the_only_provider_again_takes_a_key_that_was_not_tried() -> None:
+def test_retry_of_the_only_provider_uses_an_untried_key() -> None:
     trace = run(of(TWO_KEYS), failures.UPSTREAM_ERROR, None)
     assert len(set(trace.asked)) == 2
     assert len(trace.waits) == 1
 
 
-def test_a_dead_provider_beside_a_limited_one_is_not_repeated_without_tokens() -> None:
+def test_failed_provider_beside_a_limited_one_is_not_retried_without_tokens() -> None:
     trace = run(of(A, B), failures.UPSTREAM_ERROR, failure(failures.UPSTREAM_RATE_LIMITED, 60), tokens=0)
     assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
 
 
-def test_the_pauses_of_different_plans_differ() -> None:
+def test_pauses_of_different_plans_differ() -> None:
     delays: list[float] = []
     for jitter in (0.0, 0.9):
         view = FakeView(of(A))
@@ -128,7 +128,7 @@ def test_the_pauses_of_different_plans_differ() -> None:
 
 
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
-def test_a_refused_key_is_followed_by_another_key_of_the_same_provider(kind: Kind) -> None:
+def test_rejected_key_is_followed_by_another_key_of_the_provider(kind: Kind) -> None:
     trace = run(of(TWO_KEYS, B), kind, None, tokens=0)
     assert [name for name, _ in trace.asked] == ["a/m", "a/m"]
     assert len(set(trace.asked)) == 2
@@ -136,30 +136,30 @@ def test_a_refused_key_is_followed_by_another_key_of_the_same_provider(kind: Kin
 
 
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
-def test_with_every_key_refused_another_provider_is_next(kind: Kind) -> None:
+def test_provider_follows_when_every_key_is_rejected(kind: Kind) -> None:
     assert [name for name, _ in run(of(TWO_KEYS, B), kind, kind, None, tokens=0).asked] == ["a/m", "a/m", "b/m"]
 
 
-def test_a_rejected_credential_is_not_asked_again() -> None:
+def test_rejected_credential_is_not_retried() -> None:
     trace = run(of(A), failures.CREDENTIAL_REJECTED)
     assert len(trace.asked) == 1
     assert trace.end.failure.kind is failures.CREDENTIAL_REJECTED
 
 
-def test_a_rejected_key_is_not_repeated_after_the_other_failed() -> None:
+def test_rejected_key_is_not_retried_after_the_other_failed() -> None:
     trace = run(of(TWO_KEYS), failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None)
     assert trace.asked.count(trace.asked[0]) == 1
     assert trace.has_succeeded
 
 
-def test_a_rejected_key_is_not_repeated_by_the_same_plan_even_when_its_block_is_over() -> None:
+def test_rejected_key_is_not_retried_by_its_plan_after_its_block() -> None:
     view = FakeView(of(TWO_KEYS))
     script = answers(failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, None)
     trace = drive(plan_for(call(), view), view, script, duration_s=2 * health.CREDENTIAL_BLOCK_S)
     assert trace.asked[2] == trace.asked[1]
 
 
-def test_another_key_of_the_provider_comes_before_a_provider_that_came_back() -> None:
+def test_untried_key_precedes_a_recovered_provider() -> None:
     view = FakeView(of(A, endpoint("b", "k1", "k2")))
     plan = plan_for(call(), view)
     history = [PastAttempt("b/m", "b", "m", "k1", NOW, NOW, failure=failure(failures.CREDENTIAL_REJECTED))]
@@ -169,19 +169,19 @@ def test_another_key_of_the_provider_comes_before_a_provider_that_came_back() ->
     assert (step.choice.candidate.id, step.key.name) == ("b/m", "k2")
 
 
-def test_a_key_that_came_back_waits_for_those_not_tried_yet() -> None:
+def test_recovered_key_follows_untried_keys() -> None:
     trace = run(of(A, B, C), failure(failures.UPSTREAM_RATE_LIMITED, 0.001), failures.UPSTREAM_ERROR, None)
     assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m"]
 
 
-def test_a_limited_key_is_left_alone_until_retry_after_then_asked_again() -> None:
+def test_limited_key_is_retried_after_its_retry_after() -> None:
     trace = run(of(A), failure(failures.UPSTREAM_RATE_LIMITED, 2), None)
     assert len(trace.asked) == 2
     assert trace.history[1].started_at >= trace.history[0].ended_at + 2
     assert [wait.reason for wait in trace.waits] == ["every key is rate limited"]
 
 
-def test_a_limited_key_is_left_alone_by_later_plans_too() -> None:
+def test_limited_key_is_not_used_by_later_plans() -> None:
     view = FakeView(of(TWO_KEYS, B))
     limited = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 30), None))
     blocked = limited.asked[0]
@@ -192,24 +192,24 @@ def test_a_limited_key_is_left_alone_by_later_plans_too() -> None:
     assert drive(plan_for(call(), view, now=later), view, answers(None), later).asked == [blocked]
 
 
-def test_of_two_limited_keys_the_first_to_come_back_is_used() -> None:
+def test_first_limited_key_to_recover_is_used() -> None:
     limits = [failure(failures.UPSTREAM_RATE_LIMITED, 1), failure(failures.UPSTREAM_RATE_LIMITED, 3)]
     trace = run(of(TWO_KEYS), *limits, None)
     assert trace.asked[2] == trace.asked[0]
     assert trace.now < NOW + 1.5
 
 
-def test_a_key_that_came_back_is_used_though_another_stays_blocked_for_long() -> None:
+def test_recovered_key_is_used_while_another_stays_blocked() -> None:
     limits = [failure(failures.UPSTREAM_RATE_LIMITED, 1), failure(failures.UPSTREAM_RATE_LIMITED, 60)]
     assert run(of(TWO_KEYS), *limits, None).has_succeeded
 
 
-def test_a_key_that_came_back_is_used_before_a_provider_that_failed() -> None:
+def test_recovered_key_precedes_a_failed_provider() -> None:
     trace = run(of(A, B), failure(failures.UPSTREAM_RATE_LIMITED, 0.1), failures.UPSTREAM_ERROR, None, tokens=5)
     assert trace.asked[2] == ("a/m", "k1")
 
 
-def test_a_quota_is_not_waited_for_longer_than_the_queue_allows() -> None:
+def test_wait_for_a_quota_is_bounded_by_the_queue_timeout() -> None:
     trace = run(of(A, queue_s=2), failure(failures.UPSTREAM_RATE_LIMITED, 2.5))
     assert trace.waits == []
     assert trace.end.failure.kind is failures.UPSTREAM_RATE_LIMITED
@@ -217,13 +217,13 @@ def test_a_quota_is_not_waited_for_longer_than_the_queue_allows() -> None:
     assert trace.end.failure.retry_after_s == 2.5
 
 
-def test_a_quota_is_not_waited_for_past_the_deadline() -> None:
+def test_wait_for_a_quota_ends_before_the_deadline() -> None:
     view = FakeView(of(A))
     trace = drive(plan_for(call(timeout_s=1), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 2)))
     assert trace.waits == []
 
 
-def test_a_block_that_is_over_is_not_waited_for() -> None:
+def test_ended_block_causes_no_wait() -> None:
     view = FakeView(of(A), tokens=0)
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW - 1)
     plan = plan_for(call(), view)
@@ -231,7 +231,7 @@ def test_a_block_that_is_over_is_not_waited_for() -> None:
     assert isinstance(step_after(plan, history, view, NOW), GiveUp)
 
 
-def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> None:
+def test_failure_of_blocked_keys_lists_the_excluded_candidates() -> None:
     view = FakeView(of(A, B))
     plan = plan_for(call(), view)
     left_out = plan.choices[1].candidate
@@ -243,13 +243,13 @@ def test_where_all_that_is_left_is_blocked_what_was_left_out_is_told_too() -> No
     assert step.failure.message.endswith("(blocked for another 60 s); b/m: the budget has $1 left")
 
 
-def test_the_queue_bounds_all_waits_of_a_plan_together() -> None:
+def test_queue_timeout_bounds_the_sum_of_waits() -> None:
     trace = run(of(A, queue_s=2, max_attempts=9), failure(failures.UPSTREAM_RATE_LIMITED, 0.9))
     assert len(trace.asked) == 3
     assert sum(wait.delay_s for wait in trace.waits) <= 2
 
 
-def test_a_plan_whose_keys_are_all_limited_waits_before_its_first_attempt() -> None:
+def test_plan_with_only_limited_keys_waits_before_its_first_attempt() -> None:
     view = FakeView(of(A))
     view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 1)
     trace = drive(plan_for(call(), view), view, answers(None))
@@ -258,7 +258,7 @@ def test_a_plan_whose_keys_are_all_limited_waits_before_its_first_attempt() -> N
 
 
 @pytest.mark.parametrize("history", [(), (PastAttempt("a/m", "a", "m", "k1", NOW, NOW, failure=LIMITED),)])
-def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit(
+def test_request_uses_the_key_it_waited_for_despite_a_new_block(
     history: tuple[PastAttempt, ...],
 ) -> None:
     view = FakeView(of(A, queue_s=2))
@@ -276,7 +276,7 @@ def test_a_request_gets_what_it_waited_for_though_others_met_with_the_next_limit
     assert step.should_retry
 
 
-def test_keys_with_rejected_credentials_are_not_waited_for() -> None:
+def test_rejected_credentials_cause_no_wait() -> None:
     view = FakeView(of(A))
     view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 1)
     trace = drive(plan_for(call(), view), view, answers(None))
@@ -285,7 +285,7 @@ def test_keys_with_rejected_credentials_are_not_waited_for() -> None:
     assert "a/m (key k1)" in trace.end.failure.message
 
 
-def test_a_breaker_that_opened_since_the_plan_was_made_puts_its_candidate_last() -> None:
+def test_breaker_opened_after_planning_moves_its_candidate_last() -> None:
     view = FakeView(of(A, B, C))
     plan = plan_for(call(), view)
     view.open_breaker("b/m", NOW + 60)
@@ -293,7 +293,7 @@ def test_a_breaker_that_opened_since_the_plan_was_made_puts_its_candidate_last()
     assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"]
 
 
-def test_a_candidate_that_a_request_would_have_to_wait_for_comes_last() -> None:
+def test_candidate_without_a_free_connection_comes_last() -> None:
     view = FakeView(of(A, B, C))
     view.crowded.add((A.network, A.origin))
     trace = drive(plan_for(call(), view), view, answers(failures.UPSTREAM_ERROR))
@@ -301,12 +301,14 @@ def test_a_candidate_that_a_request_would_have_to_wait_for_comes_last() -> None:
     plan = plan_for(call(), FakeView(view.snapshot))
     view.crowded = {(B.network, B.origin)}
     trace = drive(plan, view, answers(failures.UPSTREAM_ERROR))
-    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"], "also where it came about after the plan"
+    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"], (
+        "also if the connections ran out after the plan was made"
+    )
     view.crowded.add((A.network, A.origin))
     assert drive(plan_for(call("a/m"), view), view, answers(None)).asked == [("a/m", "k1")]
 
 
-def test_a_second_plan_does_not_join_a_trial() -> None:
+def test_second_plan_does_not_join_a_trial() -> None:
     view = FakeView(of(A, B, C))
     first, second = plan_for(call(), view), plan_for(call(), view)
     view.conditions["b/m"] = health.Condition(health.LIMITS.failures, 1, NOW - 1)
@@ -342,16 +344,14 @@ def test_a_second_plan_does_not_join_a_trial() -> None:
         (["credential"], failures.CREDENTIAL_REJECTED, True),
     ],
 )
-def test_a_declared_fallback_is_for_the_failures_that_are_stated(
-    causes: Sequence[str], kind: Kind, is_covered: bool
-) -> None:
+def test_declared_fallback_covers_only_configured_failures(causes: Sequence[str], kind: Kind, is_covered: bool) -> None:
     assert (cause_of(kind) in causes) is is_covered
     trace = run(of(A, B, fallbacks=1, failover=Failover(frozenset(causes))), failure(kind, 60), None, tokens=0)
     assert [name for name, _ in trace.asked] == (["a/m", "b/m"] if is_covered else ["a/m"])
 
 
-def test_a_fallback_that_is_not_for_it_is_not_first_either() -> None:
-    """Nothing was tried, but what keeps the target out is none of the failures that are stated."""
+def test_fallback_for_other_failures_is_not_tried_first() -> None:
+    """No attempt was made, but the target is excluded for none of the failures in `fallback_on`."""
     for causes, is_open in ((["provider"], False), (["provider", "quota"], True)):
         view = FakeView(of(A, B, fallbacks=1, queue_s=0, failover=Failover(frozenset(causes))))
         view.block("a", "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 60)
@@ -363,7 +363,7 @@ def test_a_fallback_that_is_not_for_it_is_not_first_either() -> None:
         assert drive(plan_for(call(), view), view, answers(None)).asked == [(first, "k1")]
 
 
-def test_a_fallback_stands_in_for_targets_that_are_left_out() -> None:
+def test_fallback_replaces_excluded_targets() -> None:
     view = FakeView(of(A, B, fallbacks=1, failover=Failover(frozenset({"quota"}))))
     plan = plan_for(call(), view)
     left_out = plan.choices[0].candidate
@@ -375,32 +375,32 @@ REFUSALS = [failures.UPSTREAM_REFUSED, failures.CONTEXT_TOO_LONG, failures.CONTE
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_refused_request_goes_to_no_other_target(kind: Kind) -> None:
+def test_rejected_request_is_not_sent_to_another_target(kind: Kind) -> None:
     trace = run(of(TWO_KEYS, B), kind)
     assert len(trace.asked) == 1
     assert trace.end.failure == trace.history[0].failure
     assert not trace.end.should_retry
 
 
-def test_a_declared_fallback_may_mend_what_another_model_would() -> None:
+def test_declared_fallback_serves_failures_of_the_model() -> None:
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, None, tokens=0)
     assert [name for name, _ in trace.asked] == ["a/m", "c/m"]
     assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).asked == [("a/m", "k1")]
 
 
-def test_a_model_that_one_provider_does_not_have_is_asked_of_the_next() -> None:
+def test_missing_model_fails_over_to_the_next_provider() -> None:
     trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_MODEL_MISSING, None)
     assert trace.asked == [("a/m", "k1"), ("b/m", "k1"), ("c/m", "k1")]
     trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.CONTEXT_TOO_LONG, None)
-    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")], "of any other refusal targets stay out"
+    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")], "targets stay excluded after any other rejection"
 
 
-def test_a_fallback_that_refuses_too_is_not_asked_with_another_key() -> None:
+def test_fallback_that_rejects_is_not_retried_with_another_key() -> None:
     trace = run(of(A, endpoint("b", "k1", "k2"), fallbacks=1), failures.CONTEXT_TOO_LONG)
     assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
 
 
-def test_after_a_refused_request_targets_stay_out_whatever_the_fallbacks_do() -> None:
+def test_targets_stay_excluded_after_a_rejected_request() -> None:
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, failures.UPSTREAM_ERROR)
     assert {name for name, _ in trace.asked[1:]} == {"c/m"}
     limited = failure(failures.UPSTREAM_RATE_LIMITED, 0.5)
@@ -408,12 +408,12 @@ def test_after_a_refused_request_targets_stay_out_whatever_the_fallbacks_do() ->
     assert [name for name, _ in trace.asked] == ["a/m", "c/m", "c/m"]
 
 
-def test_the_last_refusal_is_passed_on_in_the_providers_words() -> None:
+def test_last_rejection_is_returned_in_the_words_of_the_provider() -> None:
     trace = run(of(A, B, max_attempts=2), failures.UPSTREAM_ERROR, failures.CONTEXT_TOO_LONG)
     assert trace.end.failure == trace.history[-1].failure
 
 
-def test_nothing_follows_a_client_that_went_away() -> None:
+def test_disconnected_client_ends_the_plan() -> None:
     trace = run(of(TWO_KEYS, B), failures.CLIENT_GONE)
     assert len(trace.asked) == 1
     assert trace.end.failure.kind is failures.CLIENT_GONE
@@ -425,19 +425,19 @@ def pinned(*outcomes: Failure | Kind | None) -> Trace:
 
 
 @pytest.mark.parametrize("kind", [failures.CONNECTION_LOST, failures.UPSTREAM_RATE_LIMITED, failures.UPSTREAM_ERROR])
-def test_a_pinned_call_is_not_repeated_once_bytes_were_sent(kind: Kind) -> None:
+def test_pinned_call_is_not_retried_after_bytes_were_sent(kind: Kind) -> None:
     assert len(pinned(kind).asked) == 1
 
 
-def test_a_pinned_call_goes_on_while_nothing_was_sent() -> None:
+def test_pinned_call_is_retried_while_nothing_was_sent() -> None:
     assert len(pinned(failures.CONNECT_FAILED, None).asked) == 2
 
 
-def test_a_pinned_call_has_all_the_time_there_is() -> None:
+def test_pinned_call_has_all_the_remaining_time() -> None:
     assert pinned(None).tries[0].timeout_s == 600
 
 
-def test_max_attempts_bounds_first_tries_and_repeats_and_by_themselves_other_keys() -> None:
+def test_max_attempts_bounds_tries_and_rotations_separately() -> None:
     many = endpoint("a", *[f"k{number}" for number in range(9)])
     assert len(run(of(many, B, C, max_attempts=3), failures.UPSTREAM_ERROR).asked) == 3
     for kind in (failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED):
@@ -446,35 +446,35 @@ def test_max_attempts_bounds_first_tries_and_repeats_and_by_themselves_other_key
 
 
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
-def test_keys_that_are_refused_crowd_nobody_out(kind: Kind) -> None:
+def test_rejected_keys_leave_attempts_for_other_candidates(kind: Kind) -> None:
     assert run(of(TWO_KEYS, B, max_attempts=2), kind, kind, None).asked[-1] == ("b/m", "k1")
     assert run(of(TWO_KEYS, max_attempts=1), kind, None).has_succeeded
 
 
-def test_an_answer_that_was_paid_for_is_bought_once_more_at_most() -> None:
+def test_charged_answer_is_retried_once_at_most() -> None:
     for kind in REPEATED_ONCE:
         assert len(run(of(A), kind).asked) == 2
         assert len(run(of(A, B), kind).asked) == 4
     lost = failure(failures.CONNECTION_LOST)
-    assert len(run(of(A), replace(lost, status=200)).asked) == 2, "it had begun to answer"
+    assert len(run(of(A), replace(lost, status=200)).asked) == 2, "the provider had begun to answer"
     assert len(run(of(A), lost).asked) == 5
     assert len(run(of(A), failures.UPSTREAM_ERROR, failures.MALFORMED_ANSWER).asked) == 3
     assert len(run(of(A), failures.UPSTREAM_ERROR).asked) == 5
 
 
-def test_what_this_gateway_could_not_send_goes_to_another_candidate() -> None:
+def test_gateway_failure_fails_over() -> None:
     trace = run(of(TWO_KEYS, B), failures.OVERLOADED_GATEWAY, None, tokens=0)
     assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
     end = run(of(A), failures.OVERLOADED_GATEWAY, tokens=0).end
     assert end.failure.kind is failures.OVERLOADED_GATEWAY
 
 
-def test_very_many_attempts_do_not_overflow_the_pause() -> None:
+def test_pause_does_not_overflow_after_many_attempts() -> None:
     trace = run(of(A, max_attempts=1500), failures.UPSTREAM_ERROR)
     assert trace.end.failure.kind is failures.UPSTREAM_ERROR
 
 
-def test_giving_up_tells_who_was_asked_what_each_said_and_how_long_it_took() -> None:
+def test_final_failure_lists_each_attempt_with_outcome_and_duration() -> None:
     end = run(of(A, B), failures.UPSTREAM_ERROR, failures.CREDENTIAL_REJECTED, tokens=0).end
     assert end.failure.kind is failures.ALL_ATTEMPTS_FAILED
     assert end.failure.message == (
@@ -484,7 +484,7 @@ def test_giving_up_tells_who_was_asked_what_each_said_and_how_long_it_took() -> 
     assert not end.should_retry
 
 
-def test_one_kind_of_failure_keeps_its_name_and_only_quota_invites_a_retry() -> None:
+def test_single_kind_of_failure_keeps_its_code_and_only_quota_allows_a_retry() -> None:
     end = run(of(A, B), failures.UPSTREAM_OVERLOADED, tokens=0).end
     assert (end.failure.kind, end.should_retry) == (failures.UPSTREAM_OVERLOADED, False)
     limits = [failure(failures.UPSTREAM_RATE_LIMITED, 30), failure(failures.UPSTREAM_RATE_LIMITED, 20)]
@@ -492,7 +492,7 @@ def test_one_kind_of_failure_keeps_its_name_and_only_quota_invites_a_retry() -> 
     assert (end.failure.retry_after_s, end.should_retry) == (20, True)
 
 
-def test_going_on_after_a_success_is_refused() -> None:
+def test_step_after_a_success_is_an_internal_failure() -> None:
     view = FakeView(of(A, B))
     plan = plan_for(call(), view)
     first = step_after(plan, (), view, NOW)
@@ -502,7 +502,7 @@ def test_going_on_after_a_success_is_refused() -> None:
     assert step.failure.kind is failures.INTERNAL
 
 
-def test_an_attempt_is_a_repeat_where_its_candidate_failed_before() -> None:
+def test_attempt_is_a_repeat_if_its_candidate_failed_before() -> None:
     def after(*kinds: tuple[str, Kind]) -> list[PastAttempt]:
         return [PastAttempt(f"{name}/m", name, "m", "k1", NOW, NOW, failure=failure(kind)) for name, kind in kinds]
 

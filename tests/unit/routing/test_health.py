@@ -76,7 +76,9 @@ ON_TRIAL = begin(FAILED, AFTER)
         (ON_TRIAL, AFTER + TRIAL_S, "recovering", False),
     ],
 )
-def test_the_states(condition: Condition, now: float, health: Health, is_blocked: bool) -> None:
+def test_condition_has_its_health_at_each_time(
+    condition: Condition, now: float, health: Health, is_blocked: bool
+) -> None:
     assert condition.health(now) is health
     assert condition.is_blocked(now) is is_blocked
 
@@ -92,19 +94,19 @@ def test_the_states(condition: Condition, now: float, health: Health, is_blocked
         (ON_TRIAL, AFTER, "failed"),
     ],
 )
-def test_what_a_provider_failure_does(condition: Condition | None, now: float, after: Health) -> None:
+def test_provider_failure_changes_the_condition(condition: Condition | None, now: float, after: Health) -> None:
     result = observe(condition, DEAD, now)
     assert result is not None
     assert result.health(now) is after
 
 
 @pytest.mark.parametrize("condition", [None, DEGRADED, FAILED, ON_TRIAL])
-def test_a_success_heals_from_every_state(condition: Condition | None) -> None:
+def test_success_resets_every_condition(condition: Condition | None) -> None:
     assert observe(condition, None, AFTER) is None
 
 
 @pytest.mark.parametrize("kind", HARMLESS, ids=lambda kind: kind.code)
-def test_no_other_failure_opens_a_breaker_or_closes_one(kind: Kind) -> None:
+def test_other_failures_do_not_change_the_breaker(kind: Kind) -> None:
     condition: Condition | None = None
     for _ in range(10 * LIMITS.failures):
         condition = observe(condition, failure(kind), NOW)
@@ -115,20 +117,20 @@ def test_no_other_failure_opens_a_breaker_or_closes_one(kind: Kind) -> None:
     assert observe(DEGRADED, failure(kind), NOW) == DEGRADED
 
 
-def test_a_trial_that_ends_without_saying_anything_lets_the_next_one_in() -> None:
+def test_inconclusive_trial_allows_the_next_one() -> None:
     condition = observe(ON_TRIAL, failure(failures.CLIENT_GONE), AFTER + 1)
     assert condition is not None
     assert not condition.is_blocked(AFTER + 1)
     assert condition.health(AFTER + 1) == "recovering"
 
 
-def test_only_a_recovering_candidate_goes_on_trial() -> None:
+def test_only_a_recovering_candidate_begins_a_trial() -> None:
     for condition, now in ((DEGRADED, NOW), (FAILED, NOW)):
         assert begin(condition, now) == condition
     assert begin(FAILED, AFTER).trial_until == AFTER + TRIAL_S
 
 
-def test_failures_that_arrive_during_a_block_do_not_lengthen_it() -> None:
+def test_failures_during_a_block_do_not_extend_it() -> None:
     condition: Condition | None = FAILED
     for _ in range(50):
         condition = observe(condition, DEAD, NOW + 0.5)
@@ -152,7 +154,7 @@ SLOW = failure(failures.COMMIT_TIMEOUT)
         (DEAD, 0.0, HealthLimits(max_block_s=0.5), [0.5] * 7),
     ],
 )
-def test_the_block_doubles_with_each_failed_trial_up_to_the_longest(
+def test_block_doubles_with_each_failed_trial_up_to_its_limit(
     failed_with: failures.Failure, took_s: float, limits: HealthLimits, expected: list[float]
 ) -> None:
     condition: Condition | None = Condition(limits.failures - 1)
@@ -167,7 +169,7 @@ def test_the_block_doubles_with_each_failed_trial_up_to_the_longest(
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
-def test_how_many_failures_open_the_breaker_is_a_setting(number: int) -> None:
+def test_number_of_failures_that_opens_the_breaker_is_configurable(number: int) -> None:
     condition: Condition | None = None
     for times in range(1, number + 1):
         condition = observe(condition, DEAD, NOW, 0.0, HealthLimits(failures=number))
@@ -175,7 +177,7 @@ def test_how_many_failures_open_the_breaker_is_a_setting(number: int) -> None:
         assert condition.is_blocked(NOW) is (times == number)
 
 
-def test_a_failure_of_nothing_but_the_attempt_opens_no_breaker() -> None:
+def test_failure_of_attempt_scope_opens_no_breaker() -> None:
     unknown = replace(DEAD, scope=Scope.ATTEMPT)
     condition: Condition | None = None
     for _ in range(10 * LIMITS.failures):
@@ -183,7 +185,7 @@ def test_a_failure_of_nothing_but_the_attempt_opens_no_breaker() -> None:
     assert condition is None
 
 
-def test_a_server_that_says_it_lacks_an_operation_is_skipped_for_long_and_asked_again() -> None:
+def test_server_that_reports_a_missing_operation_is_blocked_at_once() -> None:
     certain = replace(LACKING, scope=Scope.OPERATION)
     condition, now = observe(None, certain, NOW), NOW
     assert condition is not None
@@ -194,10 +196,10 @@ def test_a_server_that_says_it_lacks_an_operation_is_skipped_for_long_and_asked_
         condition = observe(begin(condition, now), certain, now)
         assert condition is not None
     assert condition.blocked_until - now == MAX_UNSUPPORTED_S
-    assert observe(condition, None, now) is None, "it was started anew, with the operation"
+    assert observe(condition, None, now) is None, "the server restarted with the operation"
 
 
-def test_a_server_that_only_seems_to_lack_an_operation_is_believed_after_several_times() -> None:
+def test_server_that_seems_to_lack_an_operation_is_blocked_after_several_failures() -> None:
     condition: Condition | None = None
     for times in range(1, LIMITS.failures + 1):
         condition = observe(condition, LACKING, NOW)
@@ -205,13 +207,13 @@ def test_a_server_that_only_seems_to_lack_an_operation_is_believed_after_several
         assert condition.is_blocked(NOW) is (times == LIMITS.failures)
 
 
-def test_the_health_of_each_operation_has_a_name_of_its_own() -> None:
+def test_each_operation_has_its_own_health() -> None:
     assert subject(M, "chat") == "p/m"
     assert subject(M, "embedding") == "p/m\tembedding"
     assert len({subject(M, operation) for operation in OPERATIONS}) == len(OPERATIONS)
 
 
-def test_an_outage_of_weeks_does_not_overflow() -> None:
+def test_outage_of_weeks_does_not_overflow() -> None:
     condition: Condition | None = FAILED
     block: KeyBlock | None = None
     now = NOW
@@ -226,23 +228,23 @@ def test_an_outage_of_weeks_does_not_overflow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "first_s", "longest_s"),
+    ("rejection", "first_s", "longest_s"),
     [(LIMITED, QUOTA_BLOCK_S, MAX_QUOTA_BLOCK_S), (REJECTED, CREDENTIAL_BLOCK_S, MAX_CREDENTIAL_BLOCK_S)],
 )
-def test_a_refused_key_is_blocked_for_longer_each_time(
-    refused: failures.Failure, first_s: float, longest_s: float
+def test_rejected_key_is_blocked_for_longer_each_time(
+    rejection: failures.Failure, first_s: float, longest_s: float
 ) -> None:
     block, now, blocks = None, NOW, []
     for _ in range(9):
-        block = block_key(block, refused, now)
+        block = block_key(block, rejection, now)
         assert block is not None
-        assert block.failure is refused
+        assert block.failure is rejection
         blocks.append(block.until - now)
         now = block.until
     assert blocks == [min(first_s * 2**times, longest_s) for times in range(9)]
 
 
-def test_refusals_that_arrive_together_count_once() -> None:
+def test_concurrent_rejections_count_once() -> None:
     block = None
     for _ in range(100):
         block = block_key(block, REJECTED, NOW, NOW - 1)
@@ -254,13 +256,13 @@ def test_refusals_that_arrive_together_count_once() -> None:
     ("retry_after_s", "block_s"),
     [(30, 30), (0.2, 0.2), (1e9, MAX_RETRY_AFTER_S), (0, QUOTA_BLOCK_S), (-5, QUOTA_BLOCK_S), (None, QUOTA_BLOCK_S)],
 )
-def test_retry_after_is_honoured_within_reason(retry_after_s: float | None, block_s: float) -> None:
+def test_retry_after_is_honored_up_to_a_limit(retry_after_s: float | None, block_s: float) -> None:
     block = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, retry_after_s), NOW)
     assert block is not None
     assert block.until == NOW + block_s
 
 
-def test_an_answer_to_an_older_request_may_lengthen_a_block_but_not_shorten_it() -> None:
+def test_older_request_may_extend_a_block_but_not_shorten_it() -> None:
     long = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, 30), NOW)
     assert block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 2), NOW + 1, NOW - 1) == long
     longer = block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 40), NOW + 1, NOW - 1)
@@ -268,42 +270,42 @@ def test_an_answer_to_an_older_request_may_lengthen_a_block_but_not_shorten_it()
     assert longer.until == NOW + 41
 
 
-def test_a_newer_refusal_says_anew_for_how_long() -> None:
+def test_newer_rejection_sets_a_new_end() -> None:
     long = block_key(None, failure(failures.UPSTREAM_RATE_LIMITED, 3000), NOW)
     newer = block_key(long, failure(failures.UPSTREAM_RATE_LIMITED, 20), NOW + 10, NOW + 9)
     assert newer is not None
     assert (newer.until, newer.count) == (NOW + 30, 2)
 
 
-@pytest.mark.parametrize("refused", [LIMITED, REJECTED])
-def test_a_success_frees_a_key_at_once_unless_it_began_before_the_block(refused: failures.Failure) -> None:
-    block = block_key(None, refused, NOW)
+@pytest.mark.parametrize("rejection", [LIMITED, REJECTED])
+def test_success_ends_a_block_unless_it_began_before(rejection: failures.Failure) -> None:
+    block = block_key(None, rejection, NOW)
     assert block_key(block, None, NOW + 29, NOW - 0.1) == block
     assert block_key(block, None, NOW + 0.2, NOW + 0.1) is None
     assert block_key(None, None, NOW) is None
 
 
-@pytest.mark.parametrize("refused", [LIMITED, REJECTED])
-def test_a_blocked_key_may_be_asked_now_and_then_where_there_is_no_other(refused: failures.Failure) -> None:
-    block, now, probes = block_key(None, replace(refused, retry_after_s=3600.0), NOW), NOW, []
+@pytest.mark.parametrize("rejection", [LIMITED, REJECTED])
+def test_blocked_key_is_probed_if_there_is_no_other(rejection: failures.Failure) -> None:
+    block, now, probes = block_key(None, replace(rejection, retry_after_s=3600.0), NOW), NOW, []
     for _ in range(8):
         assert block is not None
         probes.append(block.retry_at - now)
         now = block.retry_at
         asked = begin_on(block, now)
-        assert asked.retry_at > now, "one at a time"
-        block = block_key(asked, replace(refused, retry_after_s=3600.0), now + 0.1, now)
+        assert asked.retry_at > now, "only one request probes at a time"
+        block = block_key(asked, replace(rejection, retry_after_s=3600.0), now + 0.1, now)
         now += 0.1
     assert probes == pytest.approx([min(PROBE_S * 2**times, MAX_PROBE_S) for times in range(8)])
 
 
-def test_a_rejected_key_whose_block_is_over_is_tried_by_one_while_a_limit_is_over_for_all() -> None:
+def test_rejected_key_gets_a_single_trial_and_a_limited_key_none() -> None:
     rejected, limited = block_key(None, REJECTED, NOW), block_key(None, LIMITED, NOW)
     assert rejected is not None
     assert limited is not None
     tried = begin_on(rejected, rejected.until)
     assert tried.is_blocked(rejected.until + 1)
-    assert tried.retry_at <= rejected.until, "who has no other key need not wait for the trial"
+    assert tried.retry_at <= rejected.until, "a request without another key does not wait for the trial"
     assert not tried.is_blocked(rejected.until + TRIAL_S)
     ended = block_key(tried, DEAD, rejected.until + 1, rejected.until)
     assert ended is not None
@@ -320,7 +322,7 @@ BLOCKS: dict[KeyName, KeyBlock] = {
 }
 
 
-def test_a_key_is_held_back_by_the_longer_of_its_two_blocks() -> None:
+def test_longer_block_of_a_key_counts() -> None:
     assert block_on(BLOCKS, M, "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
     assert block_on(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
     assert (
@@ -331,7 +333,7 @@ def test_a_key_is_held_back_by_the_longer_of_its_two_blocks() -> None:
         assert block_on(BLOCKS, M, key, NOW) is None
 
 
-def test_a_limit_is_of_the_model_unless_the_provider_says_otherwise_and_a_rejection_is_of_the_key() -> None:
+def test_limits_cover_a_model_and_rejections_cover_the_key_by_default() -> None:
     assert [is_of_key(one) for one in (LIMITED, REJECTED)] == [False, True]
     assert is_of_key(replace(LIMITED, scope=Scope.KEY))
     assert not is_of_key(failure(failures.UPSTREAM_MODEL_DENIED))
@@ -346,36 +348,36 @@ def limited_models(count: int, since: float = NOW) -> dict[KeyName, KeyBlock]:
     }
 
 
-def test_a_limit_is_taken_for_that_of_the_key_when_several_models_were_refused_and_none_served() -> None:
+def test_several_limited_models_block_the_whole_key() -> None:
     enough = limited_models(MODELS_OF_A_KEY)
     wide = widened(enough, "p", "k1", NOW, 0.0)
     assert wide is not None
-    assert wide.until == NOW + 5, "until the first of them is to be asked again"
-    assert wide.retry_at == NOW, "it is a guess: where nothing else is left the next model is asked at once"
+    assert wide.until == NOW + 5, "the block lasts until the first block of a model ends"
+    assert wide.retry_at == NOW, "a guessed block does not delay a request without another key"
     assert widened(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
     assert widened(enough, "p", "k2", NOW, 0.0) is None
     assert widened(enough, "q", "k1", NOW, 0.0) is None
-    assert widened(enough, "p", "k1", NOW, NOW) is None, "it served a model since"
+    assert widened(enough, "p", "k1", NOW, NOW) is None, "the key has served a model since"
     assert widened(limited_models(MODELS_OF_A_KEY, NOW - EVIDENCE_S), "p", "k1", NOW, 0.0) is None
-    assert widened(enough, "p", "k1", NOW + 6, 0.0) is None, "the first is over"
+    assert widened(enough, "p", "k1", NOW + 6, 0.0) is None, "the first block is over"
 
 
-def test_models_that_a_key_may_not_use_say_nothing_of_the_others() -> None:
+def test_denied_models_do_not_block_the_whole_key() -> None:
     denied = failure(failures.UPSTREAM_MODEL_DENIED)
     blocks = {name: replace(block, failure=denied) for name, block in limited_models(9).items()}
     assert widened(blocks, "p", "k1", NOW, 0.0) is None
 
 
-def test_a_block_is_forgotten_long_after_its_end() -> None:
-    for refused, kept_s in ((LIMITED, MAX_QUOTA_BLOCK_S), (REJECTED, MAX_CREDENTIAL_BLOCK_S)):
-        assert not is_forgotten(KeyBlock(until=NOW, failure=refused), NOW + kept_s)
-        assert is_forgotten(KeyBlock(until=NOW, failure=refused), NOW + kept_s + 1)
+def test_block_is_forgotten_long_after_its_end() -> None:
+    for rejection, kept_s in ((LIMITED, MAX_QUOTA_BLOCK_S), (REJECTED, MAX_CREDENTIAL_BLOCK_S)):
+        assert not is_forgotten(KeyBlock(until=NOW, failure=rejection), NOW + kept_s)
+        assert is_forgotten(KeyBlock(until=NOW, failure=rejection), NOW + kept_s + 1)
 
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in failures.KINDS.values() if kind.fault not in (Fault.QUOTA, Fault.CREDENTIAL)]
 )
-def test_no_other_failure_touches_a_key(kind: Kind) -> None:
+def test_other_failures_do_not_block_a_key(kind: Kind) -> None:
     block = KeyBlock(until=NOW + 5, failure=LIMITED)
     assert block_key(None, failure(kind), NOW) is None
     assert block_key(block, failure(kind), NOW) is block

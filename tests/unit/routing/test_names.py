@@ -1,4 +1,4 @@
-"""What names stand for that the configuration does not list."""
+"""Candidates of names that the configuration does not list."""
 
 from timeit import repeat
 
@@ -31,7 +31,7 @@ RETIRED = {"past"}
 
 
 class Catalog:
-    """Knows `big` at two providers and `only` at one; `past` was retired, and what bears an @ is apart from others."""
+    """Knows `big` at two providers and `only` at one; `past` was retired, and names with an @ are separate models."""
 
     def find(self, provider_type: str, model: str) -> ModelFacts | None:
         return MODELS.get((provider_type, model))
@@ -71,7 +71,7 @@ def resolved(configuration: Snapshot, name: str) -> PublicModel:
 A, B, C = at("a", "alpha"), at("b", "beta"), at("c", "")
 
 
-def test_a_bare_name_is_every_configured_provider_that_serves_it() -> None:
+def test_bare_name_has_every_configured_provider_that_serves_it() -> None:
     model = resolved(snapshot(A, B, C), "BIG")
     assert [item.id for item in model.targets] == ["a/big", "b/vendor/big"]
     assert not model.fallbacks
@@ -80,7 +80,7 @@ def test_a_bare_name_is_every_configured_provider_that_serves_it() -> None:
     assert resolve(snapshot(A, B), "") is None
 
 
-def test_what_nobody_else_has_is_found_by_the_name_its_provider_has_for_it() -> None:
+def test_unshared_model_is_found_by_the_name_of_its_provider() -> None:
     def ids(name: str, *endpoints: Endpoint) -> list[str]:
         model = resolve(snapshot(*endpoints), name)
         return [item.id for item in model.targets] if model is not None else []
@@ -88,17 +88,17 @@ def test_what_nobody_else_has_is_found_by_the_name_its_provider_has_for_it() -> 
     assert ids("past", A, B, C) == ["a/past", "b/past"]
     assert ids("now-latest", A, B) == ["a/now-latest"]
     assert ids("small", A, C) == ["a/small"]
-    assert ids("small", A, B) == [], "these are two models"
+    assert ids("small", A, B) == [], "the catalogs have different models under this name"
     assert ids("past", at("a", "alpha", serves=("big",))) == [], "the configuration outranks the catalog"
 
 
-def test_a_named_provider_means_that_provider_alone() -> None:
+def test_provider_prefix_selects_that_provider_alone() -> None:
     model = resolved(snapshot(A, B, C), "b/vendor/big")
     assert [item.id for item in model.targets] == ["b/vendor/big"]
     assert not model.fallbacks
 
 
-def test_siblings_stand_in_for_a_bare_name_that_the_configuration_gives_to_one_provider() -> None:
+def test_siblings_are_fallbacks_of_a_bare_name_configured_at_one_provider() -> None:
     said = replace(C, catalog="alpha", serves=("big",))
     model = resolved(snapshot(said, B), "big")
     assert [(item.id, item.provenance) for item in (*model.targets, *model.fallbacks)] == [
@@ -108,17 +108,17 @@ def test_siblings_stand_in_for_a_bare_name_that_the_configuration_gives_to_one_p
     assert not resolved(snapshot(said, B, siblings=False), "big").fallbacks
 
 
-def test_the_name_that_was_asked_for_comes_first_and_one_that_leaves_its_region_last() -> None:
+def test_requested_name_comes_first_and_a_cross_region_name_last() -> None:
     def chosen(configuration: Snapshot) -> str:
         return resolved(configuration, "big").targets[0].model
 
     assert chosen(snapshot(B)) == "vendor/big"
     assert chosen(snapshot(at("b", "beta", serves=("vendor/big-*",)))) == "vendor/big-eu"
     assert chosen(snapshot(at("b", "beta", serves=("*global",)))) == "vendor/big-global"
-    assert chosen(snapshot(replace(B, serves=("big",)))) == "big", "the configuration has said it"
+    assert chosen(snapshot(replace(B, serves=("big",)))) == "big", "the configuration names it"
 
 
-def test_the_configuration_outranks_the_catalog() -> None:
+def test_configuration_outranks_the_catalog() -> None:
     said = at("c", "alpha", serves=("house-*",))
     assert [item.id for item in resolved(snapshot(said), "house-blend").targets] == ["c/house-blend"]
     assert resolve(snapshot(said), "big") is None
@@ -126,7 +126,7 @@ def test_the_configuration_outranks_the_catalog() -> None:
     assert resolve(snapshot(keyed), "big") is None
 
 
-def test_a_providers_own_list_adds_to_the_catalog() -> None:
+def test_list_of_a_provider_extends_the_catalog() -> None:
     listing = replace(C, listed={"big": ("big@newest",), "brand-new": ("brand-new",)})
     model = resolved(snapshot(A, listing), "big")
     assert [item.id for item in model.targets] == ["a/big", "c/big@newest"]
@@ -142,7 +142,7 @@ def test_a_providers_own_list_adds_to_the_catalog() -> None:
         ({}, 12_000, ["a/big"]),
     ],
 )
-def test_a_request_goes_first_to_what_is_up_to_it(fields: dict[str, Raw], size: int, expected: list[str]) -> None:
+def test_capable_models_come_first(fields: dict[str, Raw], size: int, expected: list[str]) -> None:
     first_b = snapshot(B, A) if fields or size > 1000 else snapshot(A, B)
     first_b = replace(first_b, pricing=replace(first_b.pricing, catalog=Catalog()))
     plan = decide(Facts(replace(call("big"), fields=fields, size=size)), FakeView(first_b), ScriptedDice(0.0), NOW)
@@ -150,7 +150,7 @@ def test_a_request_goes_first_to_what_is_up_to_it(fields: dict[str, Raw], size: 
     assert [choice.candidate.id for choice in plan.choices] == expected
 
 
-def test_a_name_is_worked_out_once() -> None:
+def test_name_is_resolved_once() -> None:
     configuration = snapshot(A, B)
     assert resolve(configuration, "big") is resolve(configuration, "big")
     fastest = min(repeat(lambda: resolve(configuration, "big"), number=10_000, repeat=5)) / 10_000

@@ -1,4 +1,4 @@
-"""Outages under traffic, on a virtual clock: what the gateway adds to the load of its providers."""
+"""Outages under traffic, on a virtual clock: the load that the gateway adds to its providers."""
 
 import random
 from collections import Counter
@@ -36,7 +36,7 @@ def traffic(view: FakeView, requests: int, dead: frozenset[str], rate: float = 1
     return traces
 
 
-def test_one_provider_dead_costs_nobody_an_answer_and_hardly_any_calls() -> None:
+def test_outage_of_one_provider_fails_no_request_and_adds_few_calls() -> None:
     traces = traffic(FakeView(WEIGHTED), 1000, frozenset("a"))
     assert all(trace.has_succeeded for trace in traces)
     calls = Counter(name for trace in traces for name, _ in trace.asked)
@@ -44,7 +44,7 @@ def test_one_provider_dead_costs_nobody_an_answer_and_hardly_any_calls() -> None
     assert 3 <= calls["a/m"] <= 10  # the failures that opened the breaker, and trials after 1, 2, 4 s
 
 
-def test_both_share_the_traffic_again_once_the_dead_one_is_back() -> None:
+def test_recovered_provider_gets_its_share_of_traffic() -> None:
     view = FakeView(WEIGHTED)
     traffic(view, 10, frozenset("a"))
     assert view.conditions["a/m"].is_blocked(START + 0.1)
@@ -55,7 +55,7 @@ def test_both_share_the_traffic_again_once_the_dead_one_is_back() -> None:
 
 
 @pytest.mark.parametrize("requests", [100, 2000])
-def test_with_all_dead_the_attempts_are_bounded(requests: int) -> None:
+def test_attempts_are_bounded_in_an_outage_of_all_providers(requests: int) -> None:
     view = FakeView(WEIGHTED)
     view.budget = RetryBudget(updated_at=START)
     traces = traffic(view, requests, frozenset("ab"))
@@ -66,7 +66,7 @@ def test_with_all_dead_the_attempts_are_bounded(requests: int) -> None:
     assert calls <= firsts + 0.2 * firsts + seconds + CAPACITY
 
 
-def test_the_only_provider_dead_sees_at_most_a_fifth_more() -> None:
+def test_only_provider_gets_at_most_a_fifth_more_calls_in_its_outage() -> None:
     view = FakeView(snapshot([A], [candidate(A, "m")], max_attempts=5))
     view.budget = RetryBudget(updated_at=START)
     traces = traffic(view, 2000, frozenset("a"))
@@ -74,7 +74,7 @@ def test_the_only_provider_dead_sees_at_most_a_fifth_more() -> None:
     assert 2000 < calls <= 2000 * 1.2 + 20 + CAPACITY
 
 
-def test_a_limited_key_sees_no_traffic_until_its_time() -> None:
+def test_limited_key_gets_no_traffic_until_its_block_ends() -> None:
     view = FakeView(WEIGHTED)
     limited = iter([failure(failures.UPSTREAM_RATE_LIMITED, 5)])
 

@@ -1,4 +1,4 @@
-"""What is kept somewhere is asked for there, with the one key, or not at all."""
+"""Calls for stored objects use only the provider and the key of the object."""
 
 from random import Random
 from typing import Any
@@ -27,12 +27,12 @@ def decided(pin: Pin, key: VirtualKey | None = None, of: Snapshot = ALL, **field
     return decide(Facts(asked, key), FakeView(of), Random(1), NOW)
 
 
-def places(plan: Plan | Failure) -> list[tuple[str, list[str]]]:
+def keys_by_candidate(plan: Plan | Failure) -> list[tuple[str, list[str]]]:
     assert isinstance(plan, Plan), plan
     return [(choice.candidate.id, [key.name for key in choice.keys]) for choice in plan.choices]
 
 
-def said(plan: Plan | Failure) -> tuple[str, str]:
+def code_and_message(plan: Plan | Failure) -> tuple[str, str]:
     assert isinstance(plan, Failure)
     return plan.kind.code, plan.message
 
@@ -41,48 +41,51 @@ def pin(provider: str = "a", key: str = "two") -> Pin:
     return Pin(provider, key, "the response 'r'")
 
 
-def test_strategy_and_weights_have_no_say() -> None:
-    assert places(decided(pin())) == [("a/m", ["two"]), ("a/n", ["two"])]
-    assert places(decided(pin("b", "one"))) == [("b/m", ["one"])]
+def test_pin_overrides_strategy_and_weights() -> None:
+    assert keys_by_candidate(decided(pin())) == [("a/m", ["two"]), ("a/n", ["two"])]
+    assert keys_by_candidate(decided(pin("b", "one"))) == [("b/m", ["one"])]
     plan = decided(pin())
     assert isinstance(plan, Plan)
     assert plan.source == "the provider that stores the response 'r'"
 
 
-def test_a_call_that_names_no_model_goes_there_too() -> None:
+def test_call_without_a_model_follows_its_pin() -> None:
     serving = endpoint("a", provider_key("two", 1, ("gpt-*",)))
-    assert places(decided(pin(), model="", of=snapshot([serving, B]))) == [("a/", ["two"])]
+    assert keys_by_candidate(decided(pin(), model="", of=snapshot([serving, B]))) == [("a/", ["two"])]
 
 
-def test_the_keys_of_a_virtual_key_hold_all_the_same() -> None:
+def test_key_restrictions_of_a_virtual_key_apply_to_pins() -> None:
     entries = {"b": ProviderEntry("b", 1.0)}
-    assert said(decided(pin(), VirtualKey(name="k", digest=b"", entries=entries)))[0] == failures.MODEL_NOT_ALLOWED.code
+    assert (
+        code_and_message(decided(pin(), VirtualKey(name="k", digest=b"", entries=entries)))[0]
+        == failures.MODEL_NOT_ALLOWED.code
+    )
     weighted = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a", 1.0), "b": ProviderEntry("b", 99.0)})
-    assert places(decided(pin(), weighted)) == [("a/m", ["two"]), ("a/n", ["two"])]
+    assert keys_by_candidate(decided(pin(), weighted)) == [("a/m", ["two"]), ("a/n", ["two"])]
 
 
-def test_a_place_that_is_gone_is_named() -> None:
+def test_removed_location_is_named() -> None:
     for where, words in (
         (pin("c"), "stored at provider 'c', which is no longer configured"),
         (pin(key="three"), "stored under the key 'three' of a, which is no longer configured"),
         (pin(key="old"), "its weight is 0"),
     ):
         for model in ("chat", ""):
-            code, message = said(decided(where, model=model))
+            code, message = code_and_message(decided(where, model=model))
             assert code == failures.STATE_UNAVAILABLE.code
             assert words in message
 
 
-def test_a_model_that_is_not_there_is_named() -> None:
+def test_model_missing_at_the_location_is_named() -> None:
     only_b = snapshot([A, B], [candidate(B, "m")])
-    code, message = said(decided(pin(), of=only_b))
+    code, message = code_and_message(decided(pin(), of=only_b))
     assert (code, "'chat' has no target there" in message) == (failures.INVALID_REQUEST.code, True)
     choosy = endpoint("a", "one", provider_key("two", 1, ("gpt-*",)))
-    code, message = said(decided(pin(), of=snapshot([choosy], [candidate(choosy, "m")])))
+    code, message = code_and_message(decided(pin(), of=snapshot([choosy], [candidate(choosy, "m")])))
     assert (code, "cannot be used for 'chat'" in message) == (failures.INVALID_REQUEST.code, True)
 
 
-def test_a_candidate_keeps_all_but_its_other_keys() -> None:
+def test_pinned_candidate_loses_only_its_other_keys() -> None:
     item = replace(candidate(A, "m", 2.0), response_s=3.0, stream_head_s=1.0)
     assert astuple(with_key(item, A.keys[0])) == astuple(replace(item, keys=A.keys[:1]))
     sole = candidate(endpoint("x"), "m")

@@ -1,4 +1,4 @@
-"""Readings: moving averages of how a candidate does."""
+"""Readings: moving averages of a candidate's speed and errors."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_failures_of_the_provider_move_the_error_rate_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", [failures.CLIENT_GONE, failures.UPSTREAM_RATE_LIMITED, failures.INVALID_REQUEST])
-def test_other_failures_say_nothing(kind: failures.Kind) -> None:
+def test_other_failures_do_not_change_the_reading(kind: failures.Kind) -> None:
     before = observed(None)
     assert observe(before, failure(kind), NOW, None, ended_at=NOW + 9, tokens=0) is before
     assert observe(None, failure(kind), NOW, None, ended_at=NOW + 9, tokens=0) is None

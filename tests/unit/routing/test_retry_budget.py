@@ -4,7 +4,7 @@ from pointsman.routing.retry_budget import CAPACITY, FLOOR_PER_S, PER_REQUEST, R
 
 
 def retries(seconds: int, requests_per_s: int, wanted_per_request: int, start: float = 100.0) -> int:
-    """How many retries are made when each request would like some, and each asks first."""
+    """Count the retries if each request tries to make some, and checks the budget first."""
     budget = RetryBudget(updated_at=start)
     made = 0
     for number in range(seconds * requests_per_s):
@@ -17,7 +17,7 @@ def retries(seconds: int, requests_per_s: int, wanted_per_request: int, start: f
     return made
 
 
-def test_at_most_a_fifth_of_heavy_traffic_and_a_floor_can_be_retries() -> None:
+def test_retries_are_a_fifth_of_heavy_traffic_plus_a_floor() -> None:
     for seconds, rate in ((60, 100), (10, 500), (300, 10)):
         made = retries(seconds, rate, 4)
         bound = PER_REQUEST * seconds * rate + FLOOR_PER_S * seconds
@@ -31,7 +31,7 @@ def test_light_traffic_can_always_retry() -> None:
         budget.spend()
 
 
-def test_quiet_times_and_busy_times_save_up_no_more_than_the_capacity() -> None:
+def test_tokens_never_exceed_the_capacity() -> None:
     for busy in (False, True):
         budget = RetryBudget(updated_at=0.0)
         for _ in range(10_000 if busy else 0):
@@ -43,7 +43,7 @@ def test_quiet_times_and_busy_times_save_up_no_more_than_the_capacity() -> None:
         assert made == CAPACITY
 
 
-def test_it_never_owes_tokens() -> None:
+def test_tokens_are_never_negative() -> None:
     budget = RetryBudget(tokens=0.0, updated_at=100.0)
     budget.spend()
     assert not budget.has_token(100.0)

@@ -1,4 +1,4 @@
-"""The router of a snapshot: what it keeps, for how long, and that it dies with its snapshot."""
+"""The router of a snapshot: its memos, their lifetime, and its end with the snapshot."""
 
 import gc
 import weakref
@@ -28,7 +28,7 @@ CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")])
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """No collector, so that what dies dies because nothing refers to it."""
+    """Disable the garbage collector, so that only reference counts free objects."""
     gc.disable()
     yield
     gc.enable()
@@ -46,13 +46,13 @@ def ids(facts: Facts, live: Live, now: float = NOW) -> list[str]:
     return [choice.candidate.id for choice in plan.choices]
 
 
-def test_a_snapshot_has_one_router_and_a_changed_one_has_another() -> None:
+def test_each_snapshot_has_its_own_router() -> None:
     configuration = replace(CHAT)
     assert router_of(configuration) is router_of(configuration)
     assert router_of(replace(configuration)) is not router_of(configuration)
 
 
-def test_candidates_are_worked_out_once_for_each_way_to_ask() -> None:
+def test_candidates_are_computed_once_for_each_kind_of_request() -> None:
     configuration = replace(CHAT)
     key = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a")})
     asked = [Facts(call()), Facts(call(), key), Facts(call(provider="b")), Facts(call(fallbacks=("b/x",)))]
@@ -61,7 +61,7 @@ def test_candidates_are_worked_out_once_for_each_way_to_ask() -> None:
     assert [set_of(facts, configuration) for facts in asked] == sets
 
 
-def test_names_that_clients_invent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memo_of_unknown_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ENTRIES", 10)
     configuration = replace(CHAT)
     for number in range(100):
@@ -77,8 +77,8 @@ class WatchedSecret(Secret):
 
 
 @pytest.mark.usefixtures("uncollected")
-def test_an_old_snapshot_and_a_rotated_key_are_gone_after_a_swap() -> None:
-    """Whatever was asked under it: targets and keys drawn by weight, bare names, pins, keys with a say."""
+def test_old_snapshot_and_rotated_key_are_freed_after_a_swap() -> None:
+    """This holds after requests with weighted targets and keys, bare names, pins, and virtual keys with settings."""
 
     def configured() -> tuple[Snapshot, weakref.ref[Secret]]:
         secret = WatchedSecret("to be rotated")
@@ -99,7 +99,7 @@ def test_an_old_snapshot_and_a_rotated_key_are_gone_after_a_swap() -> None:
     assert secret() is None
 
 
-def test_live_state_is_looked_at_again_only_when_it_has_changed() -> None:
+def test_live_state_is_evaluated_again_only_after_a_change() -> None:
     configuration = replace(CHAT)
     live, facts = Live(configuration), Facts(call())
     assert ids(facts, live) == ["a/m", "b/m"]
@@ -112,11 +112,11 @@ def test_live_state_is_looked_at_again_only_when_it_has_changed() -> None:
     assert ids(facts, live) == ["b/m", "a/m"]
     degraded = set_of(facts, configuration).evaluation
     assert ids(facts, live, NOW + MAX_EVALUATION_S / 2) == ["b/m", "a/m"]
-    assert set_of(facts, configuration).evaluation is degraded, "the model that is degraded is no slower for that"
+    assert set_of(facts, configuration).evaluation is degraded, "a degraded model causes no new evaluation"
     assert ids(facts, live, NOW + FIRST_BLOCK_S) == ["a/m", "b/m"], "its block is over"
 
 
-def test_two_views_of_one_snapshot_are_told_apart() -> None:
+def test_views_of_one_snapshot_are_distinguished() -> None:
     configuration = replace(CHAT)
     one, other = Live(configuration), Live(configuration)
     for _ in range(3):

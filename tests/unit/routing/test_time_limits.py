@@ -1,4 +1,4 @@
-"""How long an attempt may take, and when none begins any more."""
+"""The time limits of an attempt, and the time after which none begins."""
 
 from msgspec.structs import replace
 
@@ -28,7 +28,7 @@ DEFAULT = Failover()
 LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 
 
-def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it() -> None:
+def test_attempt_gets_half_of_the_remaining_time_and_the_last_all_of_it() -> None:
     view = FakeView(of(A, B, C))
     trace = drive(plan_for(call(), view), view, answers(failures.COMMIT_TIMEOUT), duration_s=1e9)
     assert [step.timeout_s for step in trace.tries] == [300, 150, 150]
@@ -36,7 +36,7 @@ def test_each_attempt_gets_half_of_what_remains_and_the_last_candidate_all_of_it
 
 
 def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fields: float | None) -> Try:
-    """The first step of a plan for a stream, or for another answer."""
+    """Return the first step of a plan, for a stream or another answer."""
     configuration = of(*choices)
     names = {"first_token_s": fields.pop("first_token_s", None)}
     routing = replace(
@@ -49,7 +49,7 @@ def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fie
     return step
 
 
-def test_a_stream_has_less_time_for_its_head_while_another_candidate_is_left() -> None:
+def test_stream_has_less_time_for_its_head_while_another_candidate_is_left() -> None:
     step = limits(A, B, stream=True)
     assert (step.timeout_s, step.head_s, step.content_s) == (300, 30, 300)
     step = limits(A, B, stream=True, stream_head_s=4.0, first_token_s=8.0)
@@ -60,7 +60,7 @@ def test_a_stream_has_less_time_for_its_head_while_another_candidate_is_left() -
     assert limits(A, B, stream=False, first_token_s=8.0).head_s is None
 
 
-def test_a_silent_stream_is_not_left_for_a_candidate_that_cannot_be_asked() -> None:
+def test_silent_stream_is_not_abandoned_for_an_unusable_candidate() -> None:
     view = FakeView(of(A, B))
     view.open_breaker("b/m", NOW + 60)
     assert limits(A, B, stream=True, view=view).head_s is None
@@ -70,14 +70,14 @@ def test_a_silent_stream_is_not_left_for_a_candidate_that_cannot_be_asked() -> N
     assert limits(A, B, stream=True, view=view).head_s is None
 
 
-def test_an_answer_that_is_not_streamed_has_the_time_that_is_stated() -> None:
+def test_unstreamed_answer_has_its_configured_time() -> None:
     assert limits(A, B, stream=False).timeout_s == 300
     assert limits(A, B, stream=False, response_s=20.0).timeout_s == 20
     assert limits(A, stream=False, response_s=20.0).timeout_s == 20
     assert limits(A, B, stream=True, response_s=20.0).timeout_s == 300
 
 
-def test_a_target_may_state_times_of_its_own() -> None:
+def test_target_may_set_its_own_times() -> None:
     own = Candidate(id="a/m", endpoint=A, model="m", keys=A.keys, response_s=7.0, stream_head_s=3.0)
     view = FakeView(snapshot([A, B], [own, candidate(B, "m")]))
     for stream in (False, True):
@@ -86,12 +86,12 @@ def test_a_target_may_state_times_of_its_own() -> None:
         assert (step.head_s if stream else step.timeout_s) == (3 if stream else 7)
 
 
-def test_an_only_attempt_is_not_halved() -> None:
+def test_time_of_the_only_attempt_is_not_halved() -> None:
     view = FakeView(of(A, B, max_attempts=1))
     assert drive(plan_for(call(), view), view, answers(None)).tries[0].timeout_s == 600
 
 
-def test_nothing_is_tried_past_the_deadline() -> None:
+def test_attempt_never_begins_after_the_deadline() -> None:
     view = FakeView(of(A, B))
     plan = plan_for(call(timeout_s=1), view)
     step = step_after(plan, (), view, NOW + 1)
@@ -103,7 +103,7 @@ def test_nothing_is_tried_past_the_deadline() -> None:
     assert isinstance(step_after(plan, late, view, NOW + 1), GiveUp)
 
 
-def test_no_pause_ends_past_the_deadline() -> None:
+def test_pause_never_ends_after_the_deadline() -> None:
     view = FakeView(of(A))
     trace = drive(plan_for(call(timeout_s=0.1), view), view, answers(failures.UPSTREAM_ERROR))
     assert len(trace.asked) == 1

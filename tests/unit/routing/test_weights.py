@@ -38,39 +38,39 @@ def test_shares_hold_for_many_members_and_spread_scales() -> None:
         assert abs(drawn.count(name) / 10_000 - share) < 0.015
 
 
-def test_the_rest_follow_by_descending_weight_and_equals_keep_their_order() -> None:
+def test_others_follow_by_descending_weight_in_stable_order() -> None:
     assert names(0.0, 1, 3, 2, 3) == "abdc"
     assert names(0.2, 1, 3, 2, 3) == "bdca"
     assert names(0.999, 5, 5, 5, 5) == "dabc"
 
 
-def test_a_zero_weight_is_drawn_only_when_all_are_zero() -> None:
+def test_zero_weight_is_drawn_only_if_all_are_zero() -> None:
     for number in (0.0, 0.5, 1 - 2**-53):
         assert names(number, 0, 1, 0)[0] == "b"
         assert names(number, 1, 0)[0] == "a"
         assert names(number, 0, 0, 0) == "abc"
 
 
-def test_the_largest_roll_draws_somebody() -> None:
+def test_largest_roll_draws_the_last_member() -> None:
     assert names(1 - 2**-53, 0.1, 0.2, 0.3) == "cba"
     assert names(1 - 2**-53, 0.18000000000000002, 0.56, 0.71, 0)[0] == "c"  # where rounding reaches past the last
 
 
-def test_a_roll_on_the_edge_belongs_to_the_next() -> None:
+def test_roll_on_the_edge_belongs_to_the_next_member() -> None:
     assert names(0.5, 1, 1) == "ba"
 
 
-def test_the_same_object_twice_stays_twice() -> None:
+def test_duplicate_members_are_kept() -> None:
     item = Item("a", 1)
     assert Draw((item, item, item)).order(ScriptedDice(0.5)) == (item, item, item)
 
 
-def test_none_and_one_need_no_dice() -> None:
+def test_none_or_one_member_needs_no_random_number() -> None:
     assert Draw(items()).order(ScriptedDice()) == ()
     assert Draw(items(0)).order(ScriptedDice()) == items(0)
 
 
-def test_the_input_is_left_as_it_was() -> None:
+def test_input_is_not_changed() -> None:
     given = items(1, 2, 3)
     Draw(given).order(ScriptedDice(0.9))
     assert given == items(1, 2, 3)

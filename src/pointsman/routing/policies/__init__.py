@@ -9,7 +9,7 @@ Each policy defines one function. The function determines the input of the polic
 Most requests need nothing special. So beside `check` a policy may define `watch(candidates, snapshot)`. It returns a
 cheap test for requests that the policy might object to, or `None` if there are none. Without it the policy checks every
 request. The order of the files is the order of the policies. Static ones stand before the others, since a candidate
-that they refuse is out of the question.
+that they exclude needs no other check.
 """
 
 from collections.abc import Callable, Sequence

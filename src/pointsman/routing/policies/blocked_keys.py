@@ -1,4 +1,4 @@
-"""A key that the provider refused is avoided for a while. A provider without another key is tried last."""
+"""A key that the provider rejected is avoided for a while. A provider without another key is tried last."""
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
