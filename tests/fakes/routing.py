@@ -33,7 +33,7 @@ def _on_request(static: Static) -> Check:
 
 
 POLICIES = tuple(sorted((*((name, _on_request(static)) for name, static in STATIC), *ON_REQUEST)))
-"""Every policy, whatever its kind, as one that is asked for each request."""
+"""Every policy of any kind, as one that checks each request."""
 _FAILOVER = Failover()
 
 
@@ -206,7 +206,7 @@ class Trace(Struct):
         return [step for _, step in self.steps if isinstance(step, Await)]
 
     @property
-    def asked(self) -> list[tuple[str, str]]:
+    def attempted(self) -> list[tuple[str, str]]:
         """The candidate and key of each attempt, in order."""
         return [(item.candidate, item.key) for item in self.history]
 
@@ -276,9 +276,9 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
     raise AssertionError("the plan does not end")
 
 
-def plan_for(asked: Call, view: FakeView, rng: ScriptedDice | None = None, now: float = NOW) -> Plan:
+def plan_for(call: Call, view: FakeView, rng: ScriptedDice | None = None, now: float = NOW) -> Plan:
     """Return the plan for a call that must have one."""
-    decision = decide(Facts(asked), view, rng or ScriptedDice(0.0), now)
+    decision = decide(Facts(call), view, rng or ScriptedDice(0.0), now)
     assert isinstance(decision, Plan), decision.message
     return decision
 

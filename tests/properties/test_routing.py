@@ -102,8 +102,8 @@ def decided(facts: Facts, view: FakeView, seed: int = 0) -> Plan | Failure:
 
 
 @given(views(), ASKED)
-def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, asked: Call) -> None:
-    facts = Facts(asked)
+def test_every_candidate_is_in_the_plan_or_has_its_verdict(view: FakeView, request: Call) -> None:
+    facts = Facts(request)
     plan = decided(facts, view)
     found = find_candidates(facts.call, view.snapshot, router_of(view.snapshot).resolve)
     if isinstance(plan, Failure) or isinstance(found, Failure):
@@ -121,8 +121,8 @@ def _is_resolved(item: Candidate, plan: Plan) -> bool:
 
 
 @given(views(), ASKED)
-def test_plan_contains_no_candidate_that_a_policy_rejected(view: FakeView, asked: Call) -> None:
-    facts = Facts(asked)
+def test_plan_contains_no_candidate_that_a_policy_rejected(view: FakeView, request: Call) -> None:
+    facts = Facts(request)
     plan = decided(facts, view)
     if isinstance(plan, Failure):
         return
@@ -139,8 +139,8 @@ def test_plan_contains_no_candidate_that_a_policy_rejected(view: FakeView, asked
 
 
 @given(views(), ASKED)
-def test_fallbacks_come_after_targets(view: FakeView, asked: Call) -> None:
-    plan = decided(Facts(asked), view)
+def test_fallbacks_come_after_targets(view: FakeView, request: Call) -> None:
+    plan = decided(Facts(request), view)
     if isinstance(plan, Plan):
         guessed = {verdict.candidate for verdict in plan.verdicts if verdict.reason.is_last_resort}
         sure = [choice.candidate for choice in plan.choices if choice.candidate.id not in guessed]
@@ -149,8 +149,8 @@ def test_fallbacks_come_after_targets(view: FakeView, asked: Call) -> None:
 
 
 @given(views(), ASKED, st.integers(0, 2**32))
-def test_the_same_seed_gives_the_same_plan(view: FakeView, asked: Call, seed: int) -> None:
-    facts = Facts(asked)
+def test_the_same_seed_gives_the_same_plan(view: FakeView, request: Call, seed: int) -> None:
+    facts = Facts(request)
 
     def outline() -> object:
         plan = decided(facts, view, seed)
@@ -201,8 +201,8 @@ def test_raising_a_weight_never_lowers_its_share(items: list[Candidate], data: s
     assert share(raised) >= share(items) - 1  # a grid point at an edge may fall either way
 
 
-def run(view: FakeView, asked: Call, script: Script) -> tuple[Plan, Trace] | None:
-    plan = decided(Facts(asked), view)
+def run(view: FakeView, request: Call, script: Script) -> tuple[Plan, Trace] | None:
+    plan = decided(Facts(request), view)
     if isinstance(plan, Failure):
         return None
     outcomes, duration_s = script
@@ -216,8 +216,8 @@ def run(view: FakeView, asked: Call, script: Script) -> tuple[Plan, Trace] | Non
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_a_plan_always_ends_within_its_limits(view: FakeView, asked: Call, script: Script) -> None:
-    ran = run(view, asked, script)
+def test_a_plan_always_ends_within_its_limits(view: FakeView, request: Call, script: Script) -> None:
+    ran = run(view, request, script)
     if ran is None:
         return
     plan, trace = ran
@@ -241,15 +241,15 @@ def _rotations(trace: Trace, upto: int | None = None) -> int:
     for number, one in enumerate(trace.history[:upto]):
         before = trace.history[:number]
         is_tried = any(item.candidate == one.candidate for item in before)
-        is_new = (one.candidate, one.key) not in trace.asked[:number]
+        is_new = (one.candidate, one.key) not in trace.attempted[:number]
         count += is_tried and is_new and not is_repeat(one.candidate, before)
     return count
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, asked: Call, script: Script) -> None:
+def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, request: Call, script: Script) -> None:
     blocked: list[bool] = []
-    ran = run(_Recording(view, blocked), asked, script)
+    ran = run(_Recording(view, blocked), request, script)
     if ran is None:
         return
     plan, trace = ran
@@ -288,9 +288,9 @@ class _Recording(FakeView):
 
 @given(views(), ASKED, SCRIPTS)
 def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
-    view: FakeView, asked: Call, script: Script
+    view: FakeView, request: Call, script: Script
 ) -> None:
-    ran = run(view, asked, script)
+    ran = run(view, request, script)
     if ran is None:
         return
     plan, trace = ran
@@ -307,16 +307,16 @@ def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, asked: Call, script: Script) -> None:
+def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, request: Call, script: Script) -> None:
     """The budget is endless, so that only the order matters; candidates that rejected the request are excluded."""
     view.tokens = None
-    ran = run(view, asked, script)
+    ran = run(view, request, script)
     if ran is None:
         return
     plan, trace = ran
     pairs = {(choice.candidate.id, key.name): choice for choice in plan.choices for key in choice.keys}
     seen: set[tuple[str, str]] = set()
-    for number, pair in enumerate(trace.asked):
+    for number, pair in enumerate(trace.attempted):
         before = trace.history[:number]
         at = trace.history[number].started_at
         if pair in seen:
@@ -337,6 +337,6 @@ def _fault_is(outcome: Failure | None, fault: Fault) -> bool:
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_retry_budget_is_not_overspent(view: FakeView, asked: Call, script: Script) -> None:
-    run(view, asked, script)
+def test_retry_budget_is_not_overspent(view: FakeView, request: Call, script: Script) -> None:
+    run(view, request, script)
     assert view.tokens is None or view.tokens >= 0

@@ -451,14 +451,14 @@ def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
     is_quota = kind is failures.UPSTREAM_RATE_LIMITED
     failure = Failure(
         kind,
-        f"{count}. {_account(history, for_client=False)}",
+        f"{count}. {_summary(history, for_client=False)}",
         retry_after_s=min(retry_after) if retry_after and is_quota else None,
-        told=f"{count}. {_account(history, for_client=True)}",
+        told=f"{count}. {_summary(history, for_client=True)}",
     )
     return GiveUp(failure, should_retry=is_quota)
 
 
-def _account(history: Sequence[PastAttempt], *, for_client: bool) -> str:
+def _summary(history: Sequence[PastAttempt], *, for_client: bool) -> str:
     """Return each provider tried, the time it took and its outcome, for the client or for the record."""
     parts = []
     for attempt in history:

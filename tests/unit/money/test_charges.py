@@ -80,10 +80,10 @@ def test_usage_reported_by_the_provider_is_charged() -> None:
 
 
 def test_received_stream_is_counted_and_its_prompt_estimated() -> None:
-    told = Charge(100 * 150 + 3 * 600, 103, "estimated", Usage(100, 3))
-    assert charged(events=3) == told
+    expected = Charge(100 * 150 + 3 * 600, 103, "estimated", Usage(100, 3))
+    assert charged(events=3) == expected
     for kind in (failures.CLIENT_GONE, failures.STALLED, failures.TRUNCATED, failures.CONNECTION_LOST):
-        assert charged(kind, events=3) == told
+        assert charged(kind, events=3) == expected
 
 
 @pytest.mark.parametrize(
@@ -343,21 +343,21 @@ def test_streamed_answer_costs_the_same_as_one_in_one_piece(
     usage: dict[str, object] = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
     usage |= {"prompt_tokens_details": inputs} if inputs else {}
     usage |= {"completion_tokens_details": outputs} if outputs else {}
-    said = {"service_tier": tier} if tier is not None else {}
+    tier_field = {"service_tier": tier} if tier is not None else {}
     whole = asking(size=50)
     once = reception_of(whole)
     once.on_head(200, JSON)
     message = {"role": "assistant", "content": "x" * pieces}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    once.on_data(msgspec.json.encode({"object": "chat.completion", "choices": choices, "usage": usage, **said}))
+    once.on_data(msgspec.json.encode({"object": "chat.completion", "choices": choices, "usage": usage, **tier_field}))
     once.on_end()
     streamed = msgspec.structs.replace(whole, stream=True)
     parts = reception_of(streamed)
     parts.on_head(200, SSE)
     for _ in range(pieces):
-        parts.on_data(event(choices=[{"index": 0, "delta": {"content": "x"}}], **said))
-    parts.on_data(event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], **said))
-    parts.on_data(event(choices=[], usage=usage, **said))
+        parts.on_data(event(choices=[{"index": 0, "delta": {"content": "x"}}], **tier_field))
+    parts.on_data(event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], **tier_field))
+    parts.on_data(event(choices=[], usage=usage, **tier_field))
     parts.on_data(b"data: [DONE]\n\n")
     parts.on_end()
     one, other = (

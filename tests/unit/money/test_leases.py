@@ -423,11 +423,11 @@ def test_many_windows_are_forgotten_some_at_a_time(monkeypatch: pytest.MonkeyPat
     table.charge(1, next(iter(limits)), DAY + 86_400, 7)
     after = DAY + 86_400.0
     table.forget_ended(after, 0.0)
-    left = []
+    counts = []
     for _ in range(4):
         table.forget_ended(after, KEEP_S + 1)
-        left.append(len(table.names()))
-    assert left == [16, 6, 1, 1]
+        counts.append(len(table.names()))
+    assert counts == [16, 6, 1, 1]
     assert table.names("virtual_key:24") == table.names("virtual_key:3") == []
     assert table.names("virtual_key:0") == [(next(iter(limits)), DAY + 86_400)]
 

@@ -42,7 +42,7 @@ def shortfalls_of(
     ordinal: int = 1,
     now: float = NOW,
 ) -> list[Shortfall]:
-    found = ledger.reserve(ledger.account(limits), "refused", nano, tokens, ordinal, now)
+    found = ledger.reserve(ledger.account(limits), "rejected", nano, tokens, ordinal, now)
     assert isinstance(found, list)
     return found
 
@@ -67,16 +67,16 @@ def test_request_counts_once_and_each_attempt_at_its_provider() -> None:
     for ordinal in (1, 2, 3):
         take(ledger, f"a{ordinal}", ordinal=ordinal)
     assert (state(ledger, REQUESTS), state(ledger, ATTEMPTS)) == ((3, 1, 0), (3, 3, 0))
-    (short,) = shortfalls_of(ledger, ordinal=4)
-    assert short.limit is ATTEMPTS
+    (shortfall,) = shortfalls_of(ledger, ordinal=4)
+    assert shortfall.limit is ATTEMPTS
 
 
 def test_reservation_covers_all_limits_or_none() -> None:
     ledger = Ledger()
     take(ledger, "a", 100, 400)
     before = [state(ledger, one) for one in ALL]
-    shorts = shortfalls_of(ledger, 950, 150)
-    assert shorts == [
+    shortfalls = shortfalls_of(ledger, 950, 150)
+    assert shortfalls == [
         Shortfall(
             limit=USD, window=DAY, ends_at=DAY + 86_400, amount=950, available=900, reserved=100, more=50, opened=1000
         ),
@@ -159,8 +159,8 @@ def test_settlement_counts_in_the_window_of_its_reservation() -> None:
 def test_clock_set_back_reopens_no_window(back: float) -> None:
     ledger = Ledger()
     take(ledger, "a", tokens=500, limits=(TOKENS,), now=NOW + 60)
-    (short,) = shortfalls_of(ledger, tokens=1, limits=(TOKENS,), now=NOW + 60 - back)
-    assert short.window == int(NOW) + 60
+    (shortfall,) = shortfalls_of(ledger, tokens=1, limits=(TOKENS,), now=NOW + 60 - back)
+    assert shortfall.window == int(NOW) + 60
     ledger.settle("a", 0, 499)
     found = take(ledger, "b", tokens=1, limits=(TOKENS,), now=NOW - back)
     assert found.at == NOW + 60, "the journal has the same time"
@@ -181,9 +181,9 @@ def test_clock_set_forward_skips_windows() -> None:
 def test_windows_open_with_the_share() -> None:
     ledger = Ledger(HALF)
     take(ledger, "a", 500, limits=(USD,))
-    (short,) = shortfalls_of(ledger, 1, limits=(USD,))
-    assert (short.more, short.opened) == (1, 500)
-    assert short.want() == LeaseRequest(USD.counter, DAY, 1, 500)
+    (shortfall,) = shortfalls_of(ledger, 1, limits=(USD,))
+    assert (shortfall.more, shortfall.opened) == (1, 500)
+    assert shortfall.want() == LeaseRequest(USD.counter, DAY, 1, 500)
     assert shortfalls_of(Ledger(NO_SHARE), limits=(USD,))[0].opened == 0
     assert shortfalls_of(Ledger(Share(1, 2, NOW)), limits=(USD,))[0].available == 0, "this day began before the share"
 
@@ -278,8 +278,8 @@ def test_raised_limit_waits_for_a_grant_of_control() -> None:
     take(ledger, "a", limits=(TOKENS,))
     raised = limit("usd", 100_000)
     ledger.reconfigure(changed(raised, TOKENS), NOW)
-    (short,) = shortfalls_of(ledger, 1, limits=(raised,))
-    assert (short.available, short.opened) == (0, 0)
+    (shortfall,) = shortfalls_of(ledger, 1, limits=(raised,))
+    assert (shortfall.available, shortfall.opened) == (0, 0)
     assert ledger.share == Share(1, 2, NOW), "control learns of it after a reconnect"
     take(ledger, "b", 50_000, limits=(raised,), now=NOW + 86_400)
 
@@ -319,8 +319,8 @@ def test_restored_limit_keeps_its_window() -> None:
     ledger.reconfigure({}, NOW)
     back = limit("usd", 1000)
     ledger.reconfigure(changed(back), NOW)
-    (short,) = shortfalls_of(ledger, 101, limits=(back,))
-    assert (short.available, short.opened) == (100, 500)
+    (shortfall,) = shortfalls_of(ledger, 101, limits=(back,))
+    assert (shortfall.available, shortfall.opened) == (100, 500)
 
 
 def test_changed_zone_opens_other_windows() -> None:
@@ -356,8 +356,8 @@ def test_lease_ahead_is_available_when_its_window_opens() -> None:
     take(ledger, "a", 340, limits=(USD,))
     assert state(ledger, USD) == (350, 340, 0)
     assert ledger.holdings() == [Holding(USD.counter, DAY, 350)], "the window opened without a share"
-    (short,) = shortfalls_of(ledger, 100, limits=(USD,))
-    assert (short.more, short.opened) == (90, 0)
+    (shortfall,) = shortfalls_of(ledger, 100, limits=(USD,))
+    assert (shortfall.more, shortfall.opened) == (90, 0)
 
 
 def test_lease_ahead_waits_for_its_window() -> None:

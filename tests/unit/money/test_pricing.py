@@ -154,19 +154,21 @@ def test_cost_is_the_exact_sum_rounded_up(price: Price, usage: Usage) -> None:
     for start, higher in steps:
         rates = higher if usage.tokens_in >= start else rates
     each = asdict(rates)
-    told = {name: each["input" if name in _INPUTS else "output"] if each[name] is None else each[name] for name in each}
+    filled = {
+        name: each["input" if name in _INPUTS else "output"] if each[name] is None else each[name] for name in each
+    }
     if rates.cache_write_1h is None:
-        told["cache_write_1h"] = told["cache_write"]
+        filled["cache_write_1h"] = filled["cache_write"]
     read, written, kept = usage.tokens_cached, usage.tokens_cache_write, usage.tokens_cache_write_1h
     inputs = dict(zip(_INPUTS, (read, written, kept, usage.audio_in, usage.image_in), strict=True))
     outputs = {"audio_out": usage.audio_out, "image_out": usage.image_out, "reasoning": usage.tokens_reasoning}
     pico = 0
-    for left, parts, plain in ((usage.tokens_in, inputs, "input"), (usage.tokens_out, outputs, "output")):
-        rest = left
+    for total, parts, plain in ((usage.tokens_in, inputs, "input"), (usage.tokens_out, outputs, "output")):
+        rest = total
         for name, number in parts.items():
-            pico += min(number, rest) * told[name]
+            pico += min(number, rest) * filled[name]
             rest -= min(number, rest)
-        pico += rest * told[plain]
+        pico += rest * filled[plain]
     exact = Fraction(pico, 1000) + price.request_nano
     assert exact <= cost_nano(price, usage) < exact + 1
 
@@ -197,15 +199,15 @@ def test_each_answer_is_charged() -> None:
 
 
 def test_text_completion_without_a_bound_has_the_default_of_its_provider() -> None:
-    short = replace(terms(output=500), default_output={"completion": 16})
-    for asked, tokens in (
+    bounded = replace(terms(output=500), default_output={"completion": 16})
+    for call, tokens in (
         (asking("completion"), 16),
         (asking("completion", max_tokens=100), 100),
         (asking("chat"), 500),
     ):
-        assert most_output(short, asked) == tokens
-        assert upper_bound(short, asked)[1] == 100 + TEMPLATE_TOKENS + tokens
-        assert longest_answer(short, asked, "tokens", 10**6) == tokens
+        assert most_output(bounded, call) == tokens
+        assert upper_bound(bounded, call)[1] == 100 + TEMPLATE_TOKENS + tokens
+        assert longest_answer(bounded, call, "tokens", 10**6) == tokens
     assert most_output(terms(output=500), asking("completion")) == 500
 
 
@@ -237,18 +239,18 @@ def test_longest_answer_fits_exactly(
     max_tokens: int | None,
     choices: int,
     operation: Operation,
-    left: tuple[Metric, int],
+    limit: tuple[Metric, int],
     output: int | None,
 ) -> None:
-    metric, room = left
+    metric, room = limit
     call = asking(operation, size=size, max_tokens=max_tokens, choices=choices)
-    given_terms = terms(price, output=output)
+    bounded = terms(price, output=output)
 
     def bound(tokens: int) -> int:
-        nano, used = upper_bound(given_terms, replace(call, max_tokens=tokens))
+        nano, used = upper_bound(bounded, replace(call, max_tokens=tokens))
         return nano if metric == "usd" else used
 
-    longest = longest_answer(given_terms, call, metric, room)
+    longest = longest_answer(bounded, call, metric, room)
     wanted = max_tokens or output or DEFAULT_OUTPUT
     assert 0 <= longest <= wanted
     if longest:

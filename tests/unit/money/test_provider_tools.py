@@ -59,18 +59,18 @@ def test_free_input_needs_no_known_window() -> None:
 
 
 def test_reported_tool_use_is_charged() -> None:
-    asked = allowing(("web_search_preview", 5), ("code_interpreter", 5))
-    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=())) == 0
-    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 2), ("code_interpreter", 3)))) == 2 * 25 + 30
-    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 9), ("function", 4)))) == 9 * 25, (
+    unbounded = allowing(("web_search_preview", 5), ("code_interpreter", 5))
+    assert tools_nano(KNOWN, unbounded, Usage(1, 1, tools=())) == 0
+    assert tools_nano(KNOWN, unbounded, Usage(1, 1, tools=(("web_search", 2), ("code_interpreter", 3)))) == 2 * 25 + 30
+    assert tools_nano(KNOWN, unbounded, Usage(1, 1, tools=(("web_search", 9), ("function", 4)))) == 9 * 25, (
         "the charge may exceed the reservation"
     )
 
 
 def test_unreported_tool_use_is_charged_as_reserved() -> None:
-    asked = allowing(("web_search", 5), ("plugin:web", 3))
-    assert tools_nano(KNOWN, asked, Usage(1, 1)) == 62
-    assert tools_nano(KNOWN, asked, Usage(1, 1, tools=(("web_search", 1),))) == 10 + 12
+    unbounded = allowing(("web_search", 5), ("plugin:web", 3))
+    assert tools_nano(KNOWN, unbounded, Usage(1, 1)) == 62
+    assert tools_nano(KNOWN, unbounded, Usage(1, 1, tools=(("web_search", 1),))) == 10 + 12
 
 
 def test_model_that_always_searches_is_charged_like_a_requested_tool() -> None:
@@ -82,5 +82,5 @@ def test_model_that_always_searches_is_charged_like_a_requested_tool() -> None:
     twice = replace(KNOWN, model_uses=(Use("web_search_options", 1, "model"),))
     assert unbounded_of(twice, asking(fields={"web_search_options": {}})) == unbounded_of(
         KNOWN, asking(fields={"web_search_options": {}})
-    ), "it searches once, however it was asked to"
+    ), "the model searches once, also if the request asks for it"
     assert unbounded_of(KNOWN, asking()) is None

@@ -16,17 +16,17 @@ def test_block_for_one_model_does_not_block_the_key_for_others() -> None:
     models = [candidate(A, "m"), candidate(A, "n", provenance="fallback")]
     view = FakeView(snapshot([A], models[:1], models[1:]))
     trace = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 3600), None))
-    assert trace.asked == [("a/m", "k1"), ("a/n", "k1")]
-    assert drive(plan_for(call(), view), view, answers(None)).asked == [("a/n", "k1")]
+    assert trace.attempted == [("a/m", "k1"), ("a/n", "k1")]
+    assert drive(plan_for(call(), view), view, answers(None)).attempted == [("a/n", "k1")]
 
 
 @pytest.mark.parametrize("kind", [failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED])
 def test_last_usable_key_is_retried_once_its_probe_is_due(kind: Kind) -> None:
     view = FakeView(ALONE)
     drive(plan_for(call(), view), view, answers(failure(kind, 3600)))
-    assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).asked == []
-    asked = drive(plan_for(call(), view), view, answers(None), NOW + 0.1 + health.PROBE_S)
-    assert asked.has_succeeded
+    assert drive(plan_for(call(), view), view, answers(None), NOW + 0.1).attempted == []
+    trace = drive(plan_for(call(), view), view, answers(None), NOW + 0.1 + health.PROBE_S)
+    assert trace.has_succeeded
     assert view.key_blocks == {}, "it works again"
 
 
@@ -34,4 +34,4 @@ def test_blocked_key_is_not_used_while_another_is_free() -> None:
     view = FakeView(snapshot([TWO_KEYS], [candidate(TWO_KEYS, "m")]))
     drive(plan_for(call(), view), view, answers(failure(failures.CREDENTIAL_REJECTED, 3600), None))
     for at in (1.0, health.PROBE_S + 1, 60.0):
-        assert drive(plan_for(call(), view, now=NOW + at), view, answers(None), NOW + at).asked == [("a/m", "k2")]
+        assert drive(plan_for(call(), view, now=NOW + at), view, answers(None), NOW + at).attempted == [("a/m", "k2")]

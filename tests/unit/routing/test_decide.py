@@ -160,7 +160,7 @@ def test_path_without_a_model_uses_the_only_provider_that_supports_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "kind", "said"),
+    ("call", "kind", "expected"),
     [
         (call("nothing"), failures.MODEL_NOT_FOUND, "chat"),
         (call("a/"), failures.MODEL_NOT_FOUND, "'a/'"),
@@ -170,10 +170,10 @@ def test_path_without_a_model_uses_the_only_provider_that_supports_it() -> None:
         (call("m", provider="z"), failures.INVALID_REQUEST, "a, b, c"),
     ],
 )
-def test_unknown_name_is_rejected_with_the_valid_names(call: Call, kind: Kind, said: str) -> None:
+def test_unknown_name_is_rejected_with_the_valid_names(call: Call, kind: Kind, expected: str) -> None:
     rejected = rejection(call, CHAT)
     assert rejected.kind is kind
-    assert said in rejected.message
+    assert expected in rejected.message
 
 
 def test_invalid_fallback_is_named_by_its_index() -> None:

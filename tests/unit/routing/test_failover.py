@@ -68,34 +68,34 @@ def test_first_step_of_a_healthy_request_takes_few_calls(stream: bool) -> None:
 
 def test_success_ends_the_plan() -> None:
     trace = run(of(A, B), None)
-    assert trace.asked == [("a/m", "k1")]
+    assert trace.attempted == [("a/m", "k1")]
     assert trace.has_succeeded
 
 
 @pytest.mark.parametrize("kind", [failures.CONNECT_FAILED, failures.UPSTREAM_ERROR, failures.COMMIT_TIMEOUT])
 def test_provider_failure_fails_over_at_once(kind: Kind) -> None:
     trace = run(of(A, B), kind, None, tokens=0)
-    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
+    assert trace.attempted == [("a/m", "k1"), ("b/m", "k1")]
     assert trace.waits == []
 
 
 def test_provider_failure_prefers_another_provider_to_another_model() -> None:
     targets = [candidate(A, "m"), candidate(A, "n"), candidate(B, "m")]
     trace = run(snapshot([A, B], targets), failures.UPSTREAM_ERROR)
-    assert [name for name, _ in trace.asked][:3] == ["a/m", "b/m", "a/n"]
+    assert [name for name, _ in trace.attempted][:3] == ["a/m", "b/m", "a/n"]
 
 
 def test_first_try_at_a_candidate_is_free() -> None:
     of_one = snapshot([A], [candidate(A, "m"), candidate(A, "n")])
-    assert run(of_one, failures.UPSTREAM_ERROR, tokens=0).asked == [("a/m", "k1"), ("a/n", "k1")]
+    assert run(of_one, failures.UPSTREAM_ERROR, tokens=0).attempted == [("a/m", "k1"), ("a/n", "k1")]
     many = [endpoint(name) for name in "abcde"]
     trace = run(of(*many), failures.UPSTREAM_ERROR, tokens=0)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m", "d/m", "e/m"]
+    assert [name for name, _ in trace.attempted] == ["a/m", "b/m", "c/m", "d/m", "e/m"]
 
 
 def test_only_provider_is_retried_after_a_pause_while_tokens_last() -> None:
     trace = run(of(A), failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None, tokens=2)
-    assert trace.asked == [("a/m", "k1")] * 3
+    assert trace.attempted == [("a/m", "k1")] * 3
     assert len(trace.waits) == 2
     assert all(0 < wait.delay_s <= LONGEST_PAUSE_S * 1.25 for wait in trace.waits)
     assert trace.waits[1].delay_s > trace.waits[0].delay_s
@@ -103,19 +103,19 @@ def test_only_provider_is_retried_after_a_pause_while_tokens_last() -> None:
 
 def test_retry_of_the_only_provider_spends_a_token() -> None:
     trace = run(of(A), failures.UPSTREAM_ERROR, tokens=0)
-    assert trace.asked == [("a/m", "k1")]
+    assert trace.attempted == [("a/m", "k1")]
     assert trace.waits == []
 
 
 def test_retry_of_the_only_provider_uses_an_untried_key() -> None:
     trace = run(of(TWO_KEYS), failures.UPSTREAM_ERROR, None)
-    assert len(set(trace.asked)) == 2
+    assert len(set(trace.attempted)) == 2
     assert len(trace.waits) == 1
 
 
 def test_failed_provider_beside_a_limited_one_is_not_retried_without_tokens() -> None:
     trace = run(of(A, B), failures.UPSTREAM_ERROR, failure(failures.UPSTREAM_RATE_LIMITED, 60), tokens=0)
-    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")]
+    assert trace.attempted == [("a/m", "k1"), ("b/m", "k1")]
 
 
 def test_pauses_of_different_plans_differ() -> None:
@@ -130,25 +130,25 @@ def test_pauses_of_different_plans_differ() -> None:
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
 def test_rejected_key_is_followed_by_another_key_of_the_provider(kind: Kind) -> None:
     trace = run(of(TWO_KEYS, B), kind, None, tokens=0)
-    assert [name for name, _ in trace.asked] == ["a/m", "a/m"]
-    assert len(set(trace.asked)) == 2
+    assert [name for name, _ in trace.attempted] == ["a/m", "a/m"]
+    assert len(set(trace.attempted)) == 2
     assert trace.waits == []
 
 
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
 def test_provider_follows_when_every_key_is_rejected(kind: Kind) -> None:
-    assert [name for name, _ in run(of(TWO_KEYS, B), kind, kind, None, tokens=0).asked] == ["a/m", "a/m", "b/m"]
+    assert [name for name, _ in run(of(TWO_KEYS, B), kind, kind, None, tokens=0).attempted] == ["a/m", "a/m", "b/m"]
 
 
 def test_rejected_credential_is_not_retried() -> None:
     trace = run(of(A), failures.CREDENTIAL_REJECTED)
-    assert len(trace.asked) == 1
+    assert len(trace.attempted) == 1
     assert trace.end.failure.kind is failures.CREDENTIAL_REJECTED
 
 
 def test_rejected_key_is_not_retried_after_the_other_failed() -> None:
     trace = run(of(TWO_KEYS), failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, failures.UPSTREAM_ERROR, None)
-    assert trace.asked.count(trace.asked[0]) == 1
+    assert trace.attempted.count(trace.attempted[0]) == 1
     assert trace.has_succeeded
 
 
@@ -156,7 +156,7 @@ def test_rejected_key_is_not_retried_by_its_plan_after_its_block() -> None:
     view = FakeView(of(TWO_KEYS))
     script = answers(failures.CREDENTIAL_REJECTED, failures.UPSTREAM_ERROR, None)
     trace = drive(plan_for(call(), view), view, script, duration_s=2 * health.CREDENTIAL_BLOCK_S)
-    assert trace.asked[2] == trace.asked[1]
+    assert trace.attempted[2] == trace.attempted[1]
 
 
 def test_untried_key_precedes_a_recovered_provider() -> None:
@@ -171,12 +171,12 @@ def test_untried_key_precedes_a_recovered_provider() -> None:
 
 def test_recovered_key_follows_untried_keys() -> None:
     trace = run(of(A, B, C), failure(failures.UPSTREAM_RATE_LIMITED, 0.001), failures.UPSTREAM_ERROR, None)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m", "c/m"]
+    assert [name for name, _ in trace.attempted] == ["a/m", "b/m", "c/m"]
 
 
 def test_limited_key_is_retried_after_its_retry_after() -> None:
     trace = run(of(A), failure(failures.UPSTREAM_RATE_LIMITED, 2), None)
-    assert len(trace.asked) == 2
+    assert len(trace.attempted) == 2
     assert trace.history[1].started_at >= trace.history[0].ended_at + 2
     assert [wait.reason for wait in trace.waits] == ["every key is rate limited"]
 
@@ -184,18 +184,18 @@ def test_limited_key_is_retried_after_its_retry_after() -> None:
 def test_limited_key_is_not_used_by_later_plans() -> None:
     view = FakeView(of(TWO_KEYS, B))
     limited = drive(plan_for(call(), view), view, answers(failure(failures.UPSTREAM_RATE_LIMITED, 30), None))
-    blocked = limited.asked[0]
+    blocked = limited.attempted[0]
     for offset_s in (0.0, 10.0, 29.9):
         later = limited.now + offset_s
-        assert blocked not in drive(plan_for(call(), view, now=later), view, answers(None), later).asked
+        assert blocked not in drive(plan_for(call(), view, now=later), view, answers(None), later).attempted
     later = limited.history[0].ended_at + 30.01
-    assert drive(plan_for(call(), view, now=later), view, answers(None), later).asked == [blocked]
+    assert drive(plan_for(call(), view, now=later), view, answers(None), later).attempted == [blocked]
 
 
 def test_first_limited_key_to_recover_is_used() -> None:
     limits = [failure(failures.UPSTREAM_RATE_LIMITED, 1), failure(failures.UPSTREAM_RATE_LIMITED, 3)]
     trace = run(of(TWO_KEYS), *limits, None)
-    assert trace.asked[2] == trace.asked[0]
+    assert trace.attempted[2] == trace.attempted[0]
     assert trace.now < NOW + 1.5
 
 
@@ -206,7 +206,7 @@ def test_recovered_key_is_used_while_another_stays_blocked() -> None:
 
 def test_recovered_key_precedes_a_failed_provider() -> None:
     trace = run(of(A, B), failure(failures.UPSTREAM_RATE_LIMITED, 0.1), failures.UPSTREAM_ERROR, None, tokens=5)
-    assert trace.asked[2] == ("a/m", "k1")
+    assert trace.attempted[2] == ("a/m", "k1")
 
 
 def test_wait_for_a_quota_is_bounded_by_the_queue_timeout() -> None:
@@ -245,7 +245,7 @@ def test_failure_of_blocked_keys_lists_the_excluded_candidates() -> None:
 
 def test_queue_timeout_bounds_the_sum_of_waits() -> None:
     trace = run(of(A, queue_s=2, max_attempts=9), failure(failures.UPSTREAM_RATE_LIMITED, 0.9))
-    assert len(trace.asked) == 3
+    assert len(trace.attempted) == 3
     assert sum(wait.delay_s for wait in trace.waits) <= 2
 
 
@@ -270,8 +270,8 @@ def test_request_uses_the_key_it_waited_for_despite_a_new_block(
     step = step_after(plan, history, view, NOW + 1, wait.then)
     assert isinstance(step, Try)
     assert step.key.name == "k1"
-    refused = (*history, attempt(step, LIMITED, NOW + 1))
-    step = step_after(plan, refused, view, NOW + 1.1)
+    failed_again = (*history, attempt(step, LIMITED, NOW + 1))
+    step = step_after(plan, failed_again, view, NOW + 1.1)
     assert isinstance(step, GiveUp)
     assert step.should_retry
 
@@ -280,7 +280,7 @@ def test_rejected_credentials_cause_no_wait() -> None:
     view = FakeView(of(A))
     view.block("a", "k1", failures.CREDENTIAL_REJECTED, NOW + 1)
     trace = drive(plan_for(call(), view), view, answers(None))
-    assert trace.asked == []
+    assert trace.attempted == []
     assert trace.end.failure.kind is failures.NO_TARGET
     assert "a/m (key k1)" in trace.end.failure.message
 
@@ -290,22 +290,22 @@ def test_breaker_opened_after_planning_moves_its_candidate_last() -> None:
     plan = plan_for(call(), view)
     view.open_breaker("b/m", NOW + 60)
     trace = drive(plan, view, answers(failures.UPSTREAM_ERROR))
-    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"]
+    assert [name for name, _ in trace.attempted][:3] == ["a/m", "c/m", "b/m"]
 
 
 def test_candidate_without_a_free_connection_comes_last() -> None:
     view = FakeView(of(A, B, C))
     view.crowded.add((A.network, A.origin))
     trace = drive(plan_for(call(), view), view, answers(failures.UPSTREAM_ERROR))
-    assert [name for name, _ in trace.asked][:3] == ["b/m", "c/m", "a/m"]
+    assert [name for name, _ in trace.attempted][:3] == ["b/m", "c/m", "a/m"]
     plan = plan_for(call(), FakeView(view.snapshot))
     view.crowded = {(B.network, B.origin)}
     trace = drive(plan, view, answers(failures.UPSTREAM_ERROR))
-    assert [name for name, _ in trace.asked][:3] == ["a/m", "c/m", "b/m"], (
+    assert [name for name, _ in trace.attempted][:3] == ["a/m", "c/m", "b/m"], (
         "also if the connections ran out after the plan was made"
     )
     view.crowded.add((A.network, A.origin))
-    assert drive(plan_for(call("a/m"), view), view, answers(None)).asked == [("a/m", "k1")]
+    assert drive(plan_for(call("a/m"), view), view, answers(None)).attempted == [("a/m", "k1")]
 
 
 def test_second_plan_does_not_join_a_trial() -> None:
@@ -347,7 +347,7 @@ def test_second_plan_does_not_join_a_trial() -> None:
 def test_declared_fallback_covers_only_configured_failures(causes: Sequence[str], kind: Kind, is_covered: bool) -> None:
     assert (cause_of(kind) in causes) is is_covered
     trace = run(of(A, B, fallbacks=1, failover=Failover(frozenset(causes))), failure(kind, 60), None, tokens=0)
-    assert [name for name, _ in trace.asked] == (["a/m", "b/m"] if is_covered else ["a/m"])
+    assert [name for name, _ in trace.attempted] == (["a/m", "b/m"] if is_covered else ["a/m"])
 
 
 def test_fallback_for_other_failures_is_not_tried_first() -> None:
@@ -360,7 +360,7 @@ def test_fallback_for_other_failures_is_not_tried_first() -> None:
     for causes, first in ((["quota"], "a/m"), (["provider"], "b/m")):
         view = FakeView(of(A, B, fallbacks=1, failover=Failover(frozenset(causes))))
         view.open_breaker("a/m", NOW + 60)
-        assert drive(plan_for(call(), view), view, answers(None)).asked == [(first, "k1")]
+        assert drive(plan_for(call(), view), view, answers(None)).attempted == [(first, "k1")]
 
 
 def test_fallback_replaces_excluded_targets() -> None:
@@ -368,7 +368,7 @@ def test_fallback_replaces_excluded_targets() -> None:
     plan = plan_for(call(), view)
     left_out = plan.choices[0].candidate
     plan = without(plan, left_out, Verdict(left_out.id, "billing", Reason("over_budget", "the budget has $1 left")))
-    assert drive(plan, view, answers(None)).asked == [("b/m", "k1")]
+    assert drive(plan, view, answers(None)).attempted == [("b/m", "k1")]
 
 
 REFUSALS = [failures.UPSTREAM_REFUSED, failures.CONTEXT_TOO_LONG, failures.CONTENT_FILTERED]
@@ -377,35 +377,35 @@ REFUSALS = [failures.UPSTREAM_REFUSED, failures.CONTEXT_TOO_LONG, failures.CONTE
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_rejected_request_is_not_sent_to_another_target(kind: Kind) -> None:
     trace = run(of(TWO_KEYS, B), kind)
-    assert len(trace.asked) == 1
+    assert len(trace.attempted) == 1
     assert trace.end.failure == trace.history[0].failure
     assert not trace.end.should_retry
 
 
 def test_declared_fallback_serves_failures_of_the_model() -> None:
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, None, tokens=0)
-    assert [name for name, _ in trace.asked] == ["a/m", "c/m"]
-    assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).asked == [("a/m", "k1")]
+    assert [name for name, _ in trace.attempted] == ["a/m", "c/m"]
+    assert run(of(A, B, C, fallbacks=1), failures.UPSTREAM_REFUSED).attempted == [("a/m", "k1")]
 
 
 def test_missing_model_fails_over_to_the_next_provider() -> None:
     trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_MODEL_MISSING, None)
-    assert trace.asked == [("a/m", "k1"), ("b/m", "k1"), ("c/m", "k1")]
+    assert trace.attempted == [("a/m", "k1"), ("b/m", "k1"), ("c/m", "k1")]
     trace = run(of(A, B, C), failures.UPSTREAM_MODEL_MISSING, failures.CONTEXT_TOO_LONG, None)
-    assert trace.asked == [("a/m", "k1"), ("b/m", "k1")], "targets stay excluded after any other rejection"
+    assert trace.attempted == [("a/m", "k1"), ("b/m", "k1")], "targets stay excluded after any other rejection"
 
 
 def test_fallback_that_rejects_is_not_retried_with_another_key() -> None:
     trace = run(of(A, endpoint("b", "k1", "k2"), fallbacks=1), failures.CONTEXT_TOO_LONG)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
+    assert [name for name, _ in trace.attempted] == ["a/m", "b/m"]
 
 
 def test_targets_stay_excluded_after_a_rejected_request() -> None:
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, failures.UPSTREAM_ERROR)
-    assert {name for name, _ in trace.asked[1:]} == {"c/m"}
+    assert {name for name, _ in trace.attempted[1:]} == {"c/m"}
     limited = failure(failures.UPSTREAM_RATE_LIMITED, 0.5)
     trace = run(of(A, B, C, fallbacks=1), failures.CONTEXT_TOO_LONG, limited, None)
-    assert [name for name, _ in trace.asked] == ["a/m", "c/m", "c/m"]
+    assert [name for name, _ in trace.attempted] == ["a/m", "c/m", "c/m"]
 
 
 def test_last_rejection_is_returned_in_the_words_of_the_provider() -> None:
@@ -415,7 +415,7 @@ def test_last_rejection_is_returned_in_the_words_of_the_provider() -> None:
 
 def test_disconnected_client_ends_the_plan() -> None:
     trace = run(of(TWO_KEYS, B), failures.CLIENT_GONE)
-    assert len(trace.asked) == 1
+    assert len(trace.attempted) == 1
     assert trace.end.failure.kind is failures.CLIENT_GONE
 
 
@@ -426,11 +426,11 @@ def pinned(*outcomes: Failure | Kind | None) -> Trace:
 
 @pytest.mark.parametrize("kind", [failures.CONNECTION_LOST, failures.UPSTREAM_RATE_LIMITED, failures.UPSTREAM_ERROR])
 def test_pinned_call_is_not_retried_after_bytes_were_sent(kind: Kind) -> None:
-    assert len(pinned(kind).asked) == 1
+    assert len(pinned(kind).attempted) == 1
 
 
 def test_pinned_call_is_retried_while_nothing_was_sent() -> None:
-    assert len(pinned(failures.CONNECT_FAILED, None).asked) == 2
+    assert len(pinned(failures.CONNECT_FAILED, None).attempted) == 2
 
 
 def test_pinned_call_has_all_the_remaining_time() -> None:
@@ -439,32 +439,32 @@ def test_pinned_call_has_all_the_remaining_time() -> None:
 
 def test_max_attempts_bounds_tries_and_rotations_separately() -> None:
     many = endpoint("a", *[f"k{number}" for number in range(9)])
-    assert len(run(of(many, B, C, max_attempts=3), failures.UPSTREAM_ERROR).asked) == 3
+    assert len(run(of(many, B, C, max_attempts=3), failures.UPSTREAM_ERROR).attempted) == 3
     for kind in (failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED):
-        asked = [name for name, _ in run(of(many, B, C, max_attempts=3), kind).asked]
-        assert asked == ["a/m"] * 4 + ["b/m", "c/m"]
+        attempted = [name for name, _ in run(of(many, B, C, max_attempts=3), kind).attempted]
+        assert attempted == ["a/m"] * 4 + ["b/m", "c/m"]
 
 
 @pytest.mark.parametrize("kind", [failures.CREDENTIAL_REJECTED, failures.UPSTREAM_RATE_LIMITED])
 def test_rejected_keys_leave_attempts_for_other_candidates(kind: Kind) -> None:
-    assert run(of(TWO_KEYS, B, max_attempts=2), kind, kind, None).asked[-1] == ("b/m", "k1")
+    assert run(of(TWO_KEYS, B, max_attempts=2), kind, kind, None).attempted[-1] == ("b/m", "k1")
     assert run(of(TWO_KEYS, max_attempts=1), kind, None).has_succeeded
 
 
 def test_charged_answer_is_retried_once_at_most() -> None:
     for kind in REPEATED_ONCE:
-        assert len(run(of(A), kind).asked) == 2
-        assert len(run(of(A, B), kind).asked) == 4
+        assert len(run(of(A), kind).attempted) == 2
+        assert len(run(of(A, B), kind).attempted) == 4
     lost = failure(failures.CONNECTION_LOST)
-    assert len(run(of(A), replace(lost, status=200)).asked) == 2, "the provider had begun to answer"
-    assert len(run(of(A), lost).asked) == 5
-    assert len(run(of(A), failures.UPSTREAM_ERROR, failures.MALFORMED_ANSWER).asked) == 3
-    assert len(run(of(A), failures.UPSTREAM_ERROR).asked) == 5
+    assert len(run(of(A), replace(lost, status=200)).attempted) == 2, "the provider had begun to answer"
+    assert len(run(of(A), lost).attempted) == 5
+    assert len(run(of(A), failures.UPSTREAM_ERROR, failures.MALFORMED_ANSWER).attempted) == 3
+    assert len(run(of(A), failures.UPSTREAM_ERROR).attempted) == 5
 
 
 def test_gateway_failure_fails_over() -> None:
     trace = run(of(TWO_KEYS, B), failures.OVERLOADED_GATEWAY, None, tokens=0)
-    assert [name for name, _ in trace.asked] == ["a/m", "b/m"]
+    assert [name for name, _ in trace.attempted] == ["a/m", "b/m"]
     end = run(of(A), failures.OVERLOADED_GATEWAY, tokens=0).end
     assert end.failure.kind is failures.OVERLOADED_GATEWAY
 

@@ -292,9 +292,9 @@ def test_blocked_key_is_probed_if_there_is_no_other(rejection: failures.Failure)
         assert block is not None
         probes.append(block.retry_at - now)
         now = block.retry_at
-        asked = begin_on(block, now)
-        assert asked.retry_at > now, "only one request probes at a time"
-        block = block_key(asked, replace(rejection, retry_after_s=3600.0), now + 0.1, now)
+        probed = begin_on(block, now)
+        assert probed.retry_at > now, "only one request probes at a time"
+        block = block_key(probed, replace(rejection, retry_after_s=3600.0), now + 0.1, now)
         now += 0.1
     assert probes == pytest.approx([min(PROBE_S * 2**times, MAX_PROBE_S) for times in range(8)])
 

@@ -22,7 +22,7 @@ START = 5000.0
 def traffic(view: FakeView, requests: int, dead: frozenset[str], rate: float = 100.0) -> list[Trace]:
     """One request after another, `rate` a second, while the named providers fail."""
     rng = random.Random(1)
-    asked = Facts(call())
+    facts = Facts(call())
 
     def answer(step: Try) -> Failure | None:
         return failure(failures.UPSTREAM_ERROR) if step.choice.candidate.endpoint.name in dead else None
@@ -30,7 +30,7 @@ def traffic(view: FakeView, requests: int, dead: frozenset[str], rate: float = 1
     traces = []
     for number in range(requests):
         now = START + number / rate
-        plan = decide(asked, view, rng, now)
+        plan = decide(facts, view, rng, now)
         assert isinstance(plan, Plan)
         traces.append(drive(plan, view, answer, now, duration_s=0.001))
     return traces
@@ -39,7 +39,7 @@ def traffic(view: FakeView, requests: int, dead: frozenset[str], rate: float = 1
 def test_outage_of_one_provider_fails_no_request_and_adds_few_calls() -> None:
     traces = traffic(FakeView(WEIGHTED), 1000, frozenset("a"))
     assert all(trace.has_succeeded for trace in traces)
-    calls = Counter(name for trace in traces for name, _ in trace.asked)
+    calls = Counter(name for trace in traces for name, _ in trace.attempted)
     assert sum(calls.values()) <= 1.02 * len(traces)
     assert 3 <= calls["a/m"] <= 10  # the failures that opened the breaker, and trials after 1, 2, 4 s
 
@@ -50,7 +50,7 @@ def test_recovered_provider_gets_its_share_of_traffic() -> None:
     assert view.conditions["a/m"].is_blocked(START + 0.1)
     traces = traffic(view, 1000, frozenset())
     assert view.conditions == {}
-    shares = Counter(trace.asked[-1][0] for trace in traces[300:])
+    shares = Counter(trace.attempted[-1][0] for trace in traces[300:])
     assert 0.4 < shares["a/m"] / 700 < 0.6
 
 
@@ -59,7 +59,7 @@ def test_attempts_are_bounded_in_an_outage_of_all_providers(requests: int) -> No
     view = FakeView(WEIGHTED)
     view.budget = RetryBudget(updated_at=START)
     traces = traffic(view, requests, frozenset("ab"))
-    calls = sum(len(trace.asked) for trace in traces)
+    calls = sum(len(trace.attempted) for trace in traces)
     assert calls <= 3 * requests
     seconds = requests / 100
     firsts = 2 * requests  # one attempt, and a free failover to the other provider
@@ -70,7 +70,7 @@ def test_only_provider_gets_at_most_a_fifth_more_calls_in_its_outage() -> None:
     view = FakeView(snapshot([A], [candidate(A, "m")], max_attempts=5))
     view.budget = RetryBudget(updated_at=START)
     traces = traffic(view, 2000, frozenset("a"))
-    calls = sum(len(trace.asked) for trace in traces)
+    calls = sum(len(trace.attempted) for trace in traces)
     assert 2000 < calls <= 2000 * 1.2 + 20 + CAPACITY
 
 

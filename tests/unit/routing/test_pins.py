@@ -23,8 +23,8 @@ ALL = snapshot([A, B], [candidate(A, "m", 1), candidate(B, "m", 9)], [candidate(
 
 
 def decided(pin: Pin, key: VirtualKey | None = None, of: Snapshot = ALL, **fields: Any) -> Plan | Failure:
-    asked = replace(call(fields.pop("model", "chat"), "responses", stateful=True), pin=pin, **fields)
-    return decide(Facts(asked, key), FakeView(of), Random(1), NOW)
+    pinned_call = replace(call(fields.pop("model", "chat"), "responses", stateful=True), pin=pin, **fields)
+    return decide(Facts(pinned_call, key), FakeView(of), Random(1), NOW)
 
 
 def keys_by_candidate(plan: Plan | Failure) -> list[tuple[str, list[str]]]:

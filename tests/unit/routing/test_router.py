@@ -55,10 +55,10 @@ def test_each_snapshot_has_its_own_router() -> None:
 def test_candidates_are_computed_once_for_each_kind_of_request() -> None:
     configuration = replace(CHAT)
     key = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a")})
-    asked = [Facts(call()), Facts(call(), key), Facts(call(provider="b")), Facts(call(fallbacks=("b/x",)))]
-    sets = [set_of(facts, configuration) for facts in asked]
+    requests = [Facts(call()), Facts(call(), key), Facts(call(provider="b")), Facts(call(fallbacks=("b/x",)))]
+    sets = [set_of(facts, configuration) for facts in requests]
     assert len(set(map(id, sets))) == len(sets)
-    assert [set_of(facts, configuration) for facts in asked] == sets
+    assert [set_of(facts, configuration) for facts in requests] == sets
 
 
 def test_memo_of_unknown_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +90,8 @@ def test_old_snapshot_and_rotated_key_are_freed_after_a_swap() -> None:
     live, was = Live(old), weakref.ref(old)
     key = VirtualKey(name="k", digest=b"", entries={"a": ProviderEntry("a", 1.0, keys=frozenset({"k1"}))})
     shapes = [call(), call("free-1"), call("a/x"), call(provider="a"), call(fallbacks=("a/y",)), call(stateful=True)]
-    for asked in (*shapes, replace(call(), pin=Pin("a", "k1", "file f"))):
-        for facts in (Facts(asked), Facts(asked, key)):
+    for request in (*shapes, replace(call(), pin=Pin("a", "k1", "file f"))):
+        for facts in (Facts(request), Facts(request, key)):
             assert isinstance(decide(facts, live, Random(1), NOW), Plan)
     live.swap(configured()[0])
     del old

@@ -106,5 +106,5 @@ def test_attempt_never_begins_after_the_deadline() -> None:
 def test_pause_never_ends_after_the_deadline() -> None:
     view = FakeView(of(A))
     trace = drive(plan_for(call(timeout_s=0.1), view), view, answers(failures.UPSTREAM_ERROR))
-    assert len(trace.asked) == 1
+    assert len(trace.attempted) == 1
     assert trace.waits == []
