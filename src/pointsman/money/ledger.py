@@ -135,7 +135,7 @@ class Ledger:
         return Share(share.part, share.whole, max(share.since, self._shares_from))
 
     def account(self, limits: tuple[Limit, ...]) -> CounterSet:
-        """Return the handle for attempts that count in these limits."""
+        """Return the counters of attempts that count in these limits."""
         key = tuple(map(id, limits))
         found = self._counter_sets.get(key)
         if found is None:

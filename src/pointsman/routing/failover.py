@@ -5,7 +5,7 @@ engine does not call this module again.
 
 By the class of the last failure:
 
-    provider     another provider at once; else another model of the same; else the same again after a pause
+    provider     another provider at once; else another model of the same; else retry after a pause
     quota        another key, else another provider, at once; wait when only quota blocks
     credential   another key, else another provider, at once
     request      give up, unless a declared fallback covers the failure, or it does not concern other targets

@@ -33,9 +33,10 @@ Choices = tuple[Choice, ...]
 
 
 class Evaluation(Struct, frozen=True, eq=False):
-    """The candidates of a set under the present live state. `order` orders the targets, `others` are the fallbacks and
-    last resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this `version`,
-    and before `until`. `choices` keeps those of each order if no candidate has several keys to choose from."""
+    """A candidate set evaluated under the present live state. `order` orders the targets, `others` are the fallbacks
+    and last resorts behind them, and `verdicts` are all objections of policies. It holds while the view has this
+    `version`, and before `until`. `choices` keeps those of each order if no candidate has several keys to choose
+    from."""
 
     version: object
     until: float
