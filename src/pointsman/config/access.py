@@ -21,11 +21,13 @@ def compile_access(server: ServerSettings, findings: Findings) -> Access:
         try:
             networks.append(str(ip_network(text, strict=False)))
         except ValueError:
-            findings.error((*place, number), f"{text!r} is not an address or a network, such as 10.0.0.0/8")
+            findings.error(
+                (*place, number), f"{text!r} is not an IP address or network; write it as 192.0.2.1 or 10.0.0.0/8"
+            )
     origins = [origin.lower() for origin in server.cors.origins]
     for number, origin in enumerate(origins):
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            message = f"{origin!r} is not an origin, such as https://app.example.com; leave out the path"
+            message = f"{origin!r} is not an origin; write scheme and host, such as https://app.example.com"
             findings.error(("server", "cors", "origins", number), message)
     hosts = compile_hosts(server.allowed_hosts, ("server", "allowed_hosts"), findings)
     return Access(tuple(networks), hosts, frozenset(origins))
@@ -36,5 +38,5 @@ def compile_hosts(names: Sequence[str], place: Location, findings: Findings) -> 
     found = [name.lower().strip("[]").removesuffix(".") for name in names]
     for number, name in enumerate(found):
         if not _HOST.fullmatch(name):
-            findings.error((*place, number), f"{names[number]!r} is not the name of a host; leave out scheme and port")
+            findings.error((*place, number), f"{names[number]!r} is not a host name; write it without scheme and port")
     return frozenset(found)

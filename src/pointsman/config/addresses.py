@@ -45,23 +45,23 @@ def parse_listen(text: str) -> ListenAddress:
     if host.startswith("[") and host.endswith("]"):
         host = _ipv6(host[1:-1])
     elif ":" in host:
-        raise ValueError("an IPv6 address stands in brackets, such as [::1]:8080")
+        raise ValueError("put an IPv6 address in brackets, such as [::1]:8080")
     elif host and not _is_host(host):
-        raise ValueError(f"{host!r} is not an address or the name of a host")
+        raise ValueError(f"{host!r} is not an IP address or a host name")
     return ListenAddress(host.lower(), _port(port_text, lowest=0))
 
 
 def parse_base_url(text: str) -> tuple[Origin, str]:
     """Return origin and path, the path without a trailing slash. Raises `ValueError` with a message for the user."""
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise ValueError("an address holds only ASCII characters and no spaces")
+        raise ValueError("the address must contain only ASCII characters, without spaces and backslashes")
     origin, rest = _split_origin(text)
     path, mark, _ = rest.partition("?")
     if mark or "#" in rest:
-        raise ValueError("the address must end with its path: no query, no fragment")
+        raise ValueError("the address must end with its path; remove the query or fragment")
     path = path.rstrip("/")
     if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
-        raise ValueError("the path of the address holds characters or segments that are not allowed")
+        raise ValueError("the path of the address has an invalid character, or an empty, `.` or `..` segment")
     return origin, path
 
 
@@ -71,9 +71,9 @@ def parse_proxy(text: str) -> tuple[Origin, str | None]:
     userinfo, at, place = rest.rpartition("@")
     origin, path = parse_base_url(f"{scheme}{separator}{place}")
     if origin.scheme != "http":
-        raise ValueError("a proxy is reached by http:// (what goes through it is encrypted to the provider)")
+        raise ValueError("the address of a proxy must begin with http://; HTTPS to providers stays encrypted")
     if path:
-        raise ValueError("the address of a proxy has no path")
+        raise ValueError("the address of a proxy must not have a path")
     return origin, userinfo if at else None
 
 
@@ -89,10 +89,10 @@ def _split_origin(text: str) -> tuple[Origin, str]:
         raise ValueError("the address must begin with https:// or http://")
     authority = re.split(r"[/?#]", after, maxsplit=1)[0]
     if "@" in authority:
-        raise ValueError("credentials do not belong into the address; use `keys`")
+        raise ValueError("the address must not contain credentials; set them in `keys`")
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise ValueError("the address is not valid")
+        raise ValueError("the address is invalid; write it as https://host:port/path")
     if found["name"] is not None and not _is_host(found["name"]):
         raise ValueError("the address has no valid host")
     host = found["name"] or _ipv6(found["v6"])
@@ -115,7 +115,7 @@ def _ipv6(text: str) -> str:
     except ValueError:
         raise ValueError(f"[{text[:60]}] is not an IPv6 address") from None
     if address.version != 6:
-        raise ValueError("brackets are for IPv6 addresses")
+        raise ValueError("only an IPv6 address may be in brackets")
     return str(address)
 
 

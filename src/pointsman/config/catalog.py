@@ -59,7 +59,7 @@ def read_catalog(data_dir: Path | None) -> CatalogInUse:
     except FileNotFoundError:
         pass
     except (OSError, CatalogError) as error:
-        problem = f"{folder / CURRENT} is not used: {error}"
+        problem = f"{folder / CURRENT} cannot be used, so the release's catalog is in force: {error}"
     return CatalogInUse(catalog, _read_lists(folder / LISTS), problem)
 
 
@@ -80,7 +80,7 @@ def install(data_dir: Path, content: bytes) -> ModelCatalog:
     catalog.validate()
     in_force = read_catalog(data_dir).catalog
     if catalog.date < in_force.date:
-        raise CatalogError(f"it is of {catalog.date}, older than the one in force, of {in_force.date}")
+        raise CatalogError(f"its date, {catalog.date}, is before that of the catalog in force, {in_force.date}")
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / CURRENT).exists():

@@ -35,7 +35,7 @@ def compile_endpoints(
     compiled = {name: compiler.compile(name, provider) for name, provider in document.providers.items()}
     for name, endpoint in compiled.items():
         if document.providers[name].tags:
-            findings.note(("providers", name, "tags"), "no rule of this version reads tags")
+            findings.note(("providers", name, "tags"), "tags have no effect in this version")
         if endpoint is not None and listen is not None:
             _refuse_own_address(endpoint, listen, findings)
     return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
@@ -45,7 +45,7 @@ def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Fin
     """Reject a provider at the gateway's own address: it would call itself until every connection is taken."""
     origin = endpoint.origin
     if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
-        message = f"the address of this provider, {origin}, is the gateway's own; change server.listen or base_url"
+        message = f"the provider's address, {origin}, is the gateway's own; change server.listen or base_url"
         findings.error(("providers", endpoint.name), message)
 
 
@@ -116,13 +116,13 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         record = PROVIDERS.get(settings.type or name)
         if record is not None:
             return record
-        known = f"this version has {listed(PROVIDERS, limit=40)}"
+        types = f"set it to one of: {listed(PROVIDERS, limit=40)}"
         if settings.type is not None:
             guess = nearest(settings.type, PROVIDERS)
-            self.findings.error((*location, "type"), f"there is no such type{guess or '; ' + known}")
+            self.findings.error((*location, "type"), f"unknown type{guess or '; ' + types}")
         else:
             guess = nearest(name, PROVIDERS)
-            message = f"is not the name of a known provider, so it must state its `type`{guess}; {known}"
+            message = f"`type` is required, because the name is not that of a known provider; {types}{guess}"
             self.findings.error(location, message)
         return None
 
@@ -130,7 +130,9 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         text = settings.base_url or record.base_url
         place = (*location, "base_url") if settings.base_url else location
         if text is None:
-            self.findings.error(location, f"the type {record.name} has no address of its own; state `base_url`")
+            self.findings.error(
+                location, f"`base_url` is required, because the type {record.name} has no default address"
+            )
             return None
         try:
             origin, base_path = parse_base_url(text)
@@ -138,14 +140,14 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             self.findings.error(place, str(error))
             return None
         if origin.scheme == "http" and not is_loopback(origin.host):
-            self.findings.warning(place, "is not encrypted: prompts and the key can be read on the way; use https://")
+            self.findings.warning(place, "http:// sends prompts and the key unencrypted; use https://")
         return origin, base_path
 
     def _keys(self, record: Provider, settings: ProviderSettings, location: Location) -> tuple[ProviderKey, ...] | None:
         if not settings.keys:
             if record.needs_key and settings.base_url is None:
                 example = record.key_env or "NAME"
-                message = f"{record.title} needs a key, such as `keys: {{default: {{value: env.{example}}}}}`"
+                message = f"{record.title} requires a key; set `keys: {{default: {{value: env.{example}}}}}`"
                 self.findings.error(location, message)
                 return None
             return (ProviderKey("default", Secret("")),)
@@ -156,16 +158,20 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             if key is None:
                 continue
             if not key.credential.reveal() and record.needs_key and settings.base_url is None:
-                self.findings.warning((*place, "value"), f"is empty, but {record.title} refuses requests without a key")
+                self.findings.warning((*place, "value"), f"is empty, but {record.title} rejects requests without a key")
             same = (other.name for other in keys if other.credential == key.credential and key.credential.reveal())
             twin = next(same, None)
             if twin is not None:
-                self.findings.warning((*place, "value"), f"is the same secret as the key {twin!r}")
+                self.findings.warning(
+                    (*place, "value"), f"is the same secret as that of the key {twin!r}; remove one of the two keys"
+                )
             keys.append(key)
         if len(keys) < len(settings.keys):
             return None
         if not any(key.weight > 0 for key in keys):
-            self.findings.warning((*location, "keys"), "every key has weight 0, so no request can use this provider")
+            self.findings.warning(
+                (*location, "keys"), "every key has weight 0, so no request can use this provider; set a weight above 0"
+            )
         return tuple(keys)
 
     def _key(self, name: str, settings: KeySettings, location: Location) -> ProviderKey | None:

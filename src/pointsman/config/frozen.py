@@ -71,7 +71,7 @@ class _Thawer(pickle.Unpickler):
                 if issubclass(found, Struct):
                     self.kinds.add(found)
                 return type(found).__call__.__get__(found)  # not the class: a file could set its attributes
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in such a file")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a snapshot")
 
 
 def freeze(value: object) -> tuple[bytes, dict[str, Secret]]:
@@ -90,7 +90,7 @@ def thaw(data: bytes, find: Find) -> Any:
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
         raise FrozenError(str(error)) from error
     if _shape(thawer.kinds) != shape:
-        raise FrozenError("structs have other fields in this version")
+        raise FrozenError("the fields of its structs differ from those of this version")
     return value
 
 

@@ -72,5 +72,5 @@ def _read_keys(
         for problem in error.problems:
             findings.error(place, problem)
         if error.more:
-            findings.error(place, f"{error.more} more lines are wrong")
+            findings.error(place, f"{error.more} more errors in this file are not shown")
     return None

@@ -48,7 +48,7 @@ def read_keys(path: Path, names: Collection[str], digests: Collection[bytes], co
     """Read and check a file. `names` and `digests` are already in use. Raises `KeysFileError` and `OSError`."""
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise KeysFileError([f"has {size} bytes; at most {MAX_BYTES} are read"], 0)
+        raise KeysFileError([f"has {size} bytes; the limit is {MAX_BYTES} bytes"], 0)
     reading = _KeyRows(names, digests, compile_key)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -75,7 +75,7 @@ class _KeyRows:
         try:
             fields = _LINE.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._problem(number, f"not a JSON object on one line: {error}")
+            self._problem(number, f"must be one JSON object: {error}")
             return
         name = _NAME.fullmatch(bytes(fields.pop("name", b"")))
         value = _VALUE.fullmatch(bytes(fields.pop("value", b"")))
@@ -86,11 +86,11 @@ class _KeyRows:
             return
         text, digests = name[0][1:-1].decode(), [bytes.fromhex(one[1].decode()) for one in (older, value) if one]
         if text in self._names or text in self._taken_names:
-            self._problem(number, f"name: {text!r} stands {_where(self._names.get(text))} already")
+            self._problem(number, f"name: {text!r} is already used {_where(self._names.get(text))}; choose another")
             return
         for digest in digests:
             if digest in self._digests or digest in self._taken_digests:
-                self._problem(number, f"value: the same key stands {_where(self._digests.get(digest))} already")
+                self._problem(number, f"value: already used {_where(self._digests.get(digest))}; create another key")
                 continue
             self._names[text] = self._digests[digest] = number
             policy = self._policy(number, text, digest, fields)
@@ -106,7 +106,7 @@ class _KeyRows:
                 data: dict[str, Any] = msgspec.json.decode(said)
                 settings = VirtualKeySettings.model_validate({**data, "value": f"sha256:{digest.hex()}"})
             except msgspec.DecodeError as error:
-                self._problem(number, f"not a JSON object on one line: {error}")
+                self._problem(number, f"must be one JSON object: {error}")
             except ValidationError as error:
                 for item in error.errors(include_url=False):
                     place = location_of(item)
@@ -125,8 +125,8 @@ class _KeyRows:
 
 def _form(is_name: bool, field: str) -> str:
     if is_name:
-        return "name: is needed: 1 to 64 letters, digits, dots, dashes and underscores"
-    return f"{field}: is needed: `sha256:` and the digest of the key, 64 hexadecimal digits"
+        return "name: must have 1 to 64 letters, digits, dots, dashes and underscores"
+    return f"{field}: must be `sha256:` and the SHA-256 of the key, in 64 hexadecimal digits"
 
 
 def _where(line: int | None) -> str:

@@ -34,7 +34,7 @@ class LimitCompiler:
         for index, rate in enumerate(settings.rate_limits):
             where: Location = (*place, "rate_limits", index)
             if (rate.requests is None) == (rate.tokens is None):
-                self._findings.error(where, "states how many `requests`, or how many `tokens`: exactly one of the two")
+                self._findings.error(where, "set exactly one of `requests` and `tokens`")
             elif rate.requests is not None:
                 stated.append(("requests", rate.requests, rate, where))
             elif rate.tokens is not None:
@@ -46,7 +46,7 @@ class LimitCompiler:
                 continue
             limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=one.soft)
             if limit.counter in found:
-                message = f"there is another limit of {metric} per {period.name} here; state one of them"
+                message = f"duplicate limit of {metric} per {period.name}; remove one of the two"
                 self._findings.error((*where, "per"), message)
             found[limit.counter] = limit
         return tuple(found.values())
@@ -70,6 +70,6 @@ class LimitCompiler:
             try:
                 zone = self._zones[name] = ZoneInfo(name)
             except (ZoneInfoNotFoundError, ValueError, OSError):
-                guess = nearest(name, available_timezones()) or "; it is written as in `Europe/Berlin`"
-                self._findings.error((*place, "zone"), f"there is no time zone {name!r}{guess}")
+                guess = nearest(name, available_timezones()) or "; use an IANA name, such as `Europe/Berlin`"
+                self._findings.error((*place, "zone"), f"unknown time zone {name!r}{guess}")
         return zone

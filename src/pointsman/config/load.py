@@ -121,18 +121,18 @@ def explain(location: Location, details: ErrorDetails) -> str:
     """Describe the error in the words of this file format. Never repeats a value: it may be a secret in the wrong
     place."""
     if location == ("providers",) and details["type"] in ("missing", "too_short"):
-        return "at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"
+        return "at least one provider is required, such as `openai: env.OPENAI_API_KEY`"
     match details["type"]:
         case "extra_forbidden":
             return _unknown_field(location)
         case "missing":
-            return "this field is needed"
+            return "this field is required"
         case "string_pattern_mismatch":
-            return _NAMING.get(details["ctx"]["pattern"], "has characters that are not allowed")
+            return _NAMING.get(details["ctx"]["pattern"], "contains characters that are not allowed")
         case "literal_error":
             return f"must be {details['ctx']['expected']}"
         case "decimal_max_places":
-            return f"may have at most {details['ctx']['decimal_places']} decimals"
+            return f"must have at most {details['ctx']['decimal_places']} decimals"
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":
             return _length(details)
     expected = _EXPECTED.get(details["type"])
@@ -146,8 +146,10 @@ def _length(details: ErrorDetails) -> str:
     context = details["ctx"]
     unit = "characters" if details["type"].startswith("string") else "items"
     if "min_length" in context:
-        return "must not be empty" if context["min_length"] == 1 else f"needs {context['min_length']} {unit}"
-    return f"may have at most {context['max_length']} {unit}"
+        return (
+            "must not be empty" if context["min_length"] == 1 else f"must have at least {context['min_length']} {unit}"
+        )
+    return f"must have at most {context['max_length']} {unit}"
 
 
 _REFERRED_TO = frozenset({("providers",), ("governance", "teams"), ("governance", "customers")})
@@ -168,10 +170,10 @@ _EXPECTED = {
 _EXPONENT = re.compile(r"[-+]?[0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+")
 
 _NAMING = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "names have 1 to 64 letters, digits, dots, dashes and underscores, "
-    "and begin with a letter or digit",
-    r"^[^\s\x00-\x1f\x7f]{1,256}$": "model names have 1 to 256 characters and no spaces",
-    r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "not a name of an HTTP header",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "a name must have 1 to 64 letters, digits, dots, dashes or underscores, "
+    "and must begin with a letter or digit",
+    r"^[^\s\x00-\x1f\x7f]{1,256}$": "a model name must have 1 to 256 characters and no spaces",
+    r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "must be the name of an HTTP header",
 }
 
 
@@ -179,9 +181,9 @@ def _on_numbers(expected: str, value: object) -> str:
     """Explain how to write a number with an exponent, which YAML knows in one form only."""
     if expected == "a whole number":
         is_meant = isinstance(value, float) or (isinstance(value, str) and _EXPONENT.fullmatch(value))
-        return "; write it out, without a point or an exponent" if is_meant else ""
+        return "; write it without a decimal point and an exponent" if is_meant else ""
     if expected == "a number" and isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return "; write an exponent as in `1.5e+6`, with point and sign"
+        return "; write an exponent with point and sign, as in `1.5e+6`"
     return ""
 
 
@@ -209,7 +211,7 @@ def _unknown_field(location: Location) -> str:
     if name in section.PLANNED:
         return f"{name!r} is not supported by this version"
     guess = nearest(name, section.model_fields)
-    return f"unknown field{guess or '; the fields here are ' + listed(section.model_fields)}"
+    return f"unknown field{guess or '; the fields of this section are ' + listed(section.model_fields)}"
 
 
 def _section_at(location: Location) -> type[Section] | None:

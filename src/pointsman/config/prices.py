@@ -36,15 +36,15 @@ def _override(
     }
     owners = [(kind, name, known) for kind, known in known_as.items() if (name := getattr(settings, kind)) is not None]
     if len(owners) > 1:
-        findings.error(place, "is for one of a virtual key, a team or a customer, not for several")
+        findings.error(place, "set only one of virtual_key, team and customer")
     for kind, name, known in owners:
         if name not in known and not (kind == "virtual_key" and key_named(keys, name)):
-            findings.error((*place, kind), f"there is no {kind.replace('_', ' ')} {name!r}{nearest(name, known)}")
+            findings.error((*place, kind), f"unknown {kind.replace('_', ' ')} {name!r}{nearest(name, known)}")
     if "/" not in settings.model and not _has_wildcard(settings.model):
-        findings.error((*place, "model"), "is written as `provider/model`, or as a pattern such as `openai/*`")
+        findings.error((*place, "model"), "must be `provider/model`, or a pattern such as `openai/*`")
     provider = settings.model.partition("/")[0]
     if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
-        message = f"there is no provider {provider!r}{nearest(provider, document.providers)}"
+        message = f"unknown provider {provider!r}{nearest(provider, document.providers)}"
         findings.error((*place, "model"), message)
     has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
     price = None
@@ -56,11 +56,11 @@ def _override(
             is_by_request=per_request is not None,
         )
     elif has_rates or settings.per_request_usd is not None:
-        message = "a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
+        message = "set both input_usd_per_million and output_usd_per_million; 0 means free"
         findings.error(place, message)
         return None
     elif settings.max_output_tokens is None and settings.context_tokens is None and not settings.tools_usd:
-        message = "states neither a price, max_output_tokens, context_tokens nor tools_usd, so it changes nothing"
+        message = "has no effect; set a price, max_output_tokens, context_tokens or tools_usd"
         findings.warning(place, message)
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
     tools = {name: ToolPrice(nano_dollars(usd)) for name, usd in settings.tools_usd.items()}

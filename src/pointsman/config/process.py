@@ -26,21 +26,21 @@ def compile_settings(document: Document, folder: Path, references: References, f
     console = _listen(document.console.listen, ("console", "listen"), findings)
     if server.default_provider is not None and server.default_provider not in document.providers:
         listed = ", ".join(sorted(document.providers))
-        findings.error(("server", "default_provider"), f"there is no such provider; the providers are {listed}")
+        findings.error(("server", "default_provider"), f"unknown provider; the providers are {listed}")
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
     tls = _server_tls(server.tls, folder, references, findings) if server.tls is not None else None
     log_file = folder / document.logging.file if document.logging.file is not None else None
     if log_file is not None and not log_file.parent.is_dir():
-        findings.error(("logging", "file"), f"the folder {log_file.parent} does not exist")
+        findings.error(("logging", "file"), f"the folder {log_file.parent} does not exist; create it")
     if listen is None or console is None:
         return None
     overlaps = listen.host == console.host or "" in (listen.host, console.host)
     if listen.port == console.port != 0 and overlaps:
-        findings.error(("console", "listen"), "is the same as server.listen; the two must differ")
+        findings.error(("console", "listen"), "is the same address as server.listen; choose another port")
     if not console.is_loopback:
-        message = "can be reached from other machines over plain HTTP, which shows the admin token on its way"
-        findings.warning(("console", "listen"), message + "; put TLS in front of it")
+        message = "other machines can reach this address, and plain HTTP exposes the admin token"
+        findings.warning(("console", "listen"), f"{message}; listen on loopback behind a TLS proxy")
     return Settings(
         listen=listen,
         console=console,
@@ -97,10 +97,10 @@ def _store_url(stated: str | None, references: References, findings: Findings) -
         return url
     parts = urlsplit(url.reveal())
     if parts.scheme not in ("postgresql", "postgres"):
-        findings.error(place, "must begin with postgresql://; without a url the store is SQLite in data_dir")
+        findings.error(place, "must begin with postgresql://; remove it to use SQLite in data_dir")
         return None
     if is_literal and parts.password:
-        findings.error(place, "an address with a password is not written into this file; use env.NAME or file:PATH")
+        findings.error(place, "an address with a password must not be in this file; use env.NAME or file:PATH")
     return url
 
 
@@ -111,7 +111,9 @@ def _server_tls(settings: TlsSettings, folder: Path, references: References, fin
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert_file, tls.key_file, password="")
     except ssl.SSLError as error:
-        findings.error(("server", "tls"), f"not a certificate and its key: {describe(error)}")
+        findings.error(
+            ("server", "tls"), f"cert_file and key_file are not a certificate and its key: {describe(error)}"
+        )
     except OSError as error:
         findings.error(("server", "tls"), f"cert_file or key_file cannot be read: {error.strerror}")
     return tls
@@ -132,7 +134,7 @@ def compile_network(
         key = references.path(egress.client_key) if egress.client_key is not None else None
         network = replace(network, client_cert=references.path(egress.client_cert), client_key=key)
     elif egress.client_key is not None:
-        findings.error((*location, "client_key"), "needs client_cert beside it")
+        findings.error((*location, "client_key"), "requires client_cert; set both, or remove client_key")
     if references.reads_secrets and (network.ca_file, network.client_cert) != (base.ca_file, base.client_cert):
         try:
             client_context(network)
@@ -155,7 +157,7 @@ def _with_proxy(
     try:
         origin, userinfo = parse_proxy(stated if is_literal else references.resolve(stated).reveal())
     except BadReference as error:
-        hint = "" if stated.startswith(("env.", "file:")) else "; an address begins with http://"
+        hint = "" if stated.startswith(("env.", "file:")) else "; to set the address here, begin it with http://"
         findings.error(location, f"{error}{hint}")
         return network
     except ValueError as error:
@@ -164,6 +166,6 @@ def _with_proxy(
     if userinfo is None:
         return replace(network, proxy=origin, proxy_authorization=None)
     if is_literal:
-        findings.error(location, "an address with a password is not written into this file; use env.NAME or file:PATH")
+        findings.error(location, "an address with a password must not be in this file; use env.NAME or file:PATH")
     authorization = Secret(basic_credentials(userinfo), PROXY + stated)
     return replace(network, proxy=origin, proxy_authorization=authorization)

@@ -57,7 +57,7 @@ class _ModelCompiler:
         location: Location = ("models", name)
         prefix, slash, _ = name.partition("/")
         if slash and prefix in self._document.providers:
-            message = f"would hide a model of the provider {prefix!r}; a public name must not begin with `{prefix}/`"
+            message = f"hides a model of the provider {prefix!r}; choose a name that does not begin with `{prefix}/`"
             self._findings.error(location, message)
         targets = self._targets(settings, location)
         fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
@@ -75,7 +75,7 @@ class _ModelCompiler:
         if "fallback_on" in own:
             own["fallback_on"] = frozenset(own["fallback_on"])
             if not settings.fallbacks:
-                message = "changes only what a request's own `fallbacks` are for: this name declares none"
+                message = "applies only to the `fallbacks` of a request, because this public name has none"
                 self._findings.note((*location, "failover", "fallback_on"), message)
         failover = replace(base.failover, **own)
         routing = replace(base, timeouts=timeouts, failover=failover, response_model=settings.response_model)
@@ -86,8 +86,7 @@ class _ModelCompiler:
         routing = self._document.routing
         if "siblings" not in routing.model_fields_set or not routing.siblings:
             return
-        message = "is for bare names only, which have siblings anyway: the targets of a public name mean these and no "
-        message += "others. Say `siblings: true` in each public name that is to have them"
+        message = "applies only to bare names, which have siblings by default; set `siblings: true` in a public name"
         self._findings.warning(("routing", "siblings"), message)
 
     def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
@@ -98,12 +97,12 @@ class _ModelCompiler:
             if target.weight == 0:
                 self._findings.note((*place, "weight"), "weight 0: the target is drained")
             elif strategy == "priority" and "weight" in target.model_fields_set:
-                message = "changes nothing with the strategy `priority`; state `strategy: weighted`"
+                message = "has no effect with the strategy `priority`; set `strategy: weighted`"
                 self._findings.warning((*place, "weight"), message)
             found = self._resolve(target.model, (*place, "model"))
             for item in found:
                 if any(item.id == other.id for other in targets):
-                    self._findings.warning((*place, "model"), f"{item.id} is a target of this name already")
+                    self._findings.warning((*place, "model"), f"duplicate target {item.id}; remove one of the two")
                 # The providers of a bare name split its configured weight.
                 weight, times = target.weight / len(found), target.timeouts
                 targets.append(
@@ -116,7 +115,9 @@ class _ModelCompiler:
                     )
                 )
         if all(target.weight == 0 for target in settings.targets):
-            self._findings.error((*location, "targets"), "every target has weight 0, so nothing can serve this name")
+            self._findings.error(
+                (*location, "targets"), "every target has weight 0, so no request can be served; set a weight above 0"
+            )
         return targets
 
     def _fallbacks(self, settings: ModelSettings, location: Location, taken: set[str]) -> list[Candidate]:
@@ -125,7 +126,9 @@ class _ModelCompiler:
             place = (*location, "fallbacks", index)
             for item in self._resolve(name, place):
                 if item.id in taken:
-                    self._findings.warning(place, f"{item.id} is tried before; this fallback is never used")
+                    self._findings.warning(
+                        place, f"{item.id} is already tried before this fallback; remove the fallback"
+                    )
                 else:
                     taken.add(item.id)
                     fallbacks.append(replace(item, provenance="fallback"))
@@ -134,25 +137,27 @@ class _ModelCompiler:
     def _resolve(self, name: str, location: Location) -> Sequence[Candidate]:
         providers = self._document.providers
         if name in self._document.models:
-            message = f"{name!r} is a public name; targets and fallbacks name provider/model, so that none can loop"
+            message = (
+                f"{name!r} is a public name; targets and fallbacks must be provider/model, so that they cannot loop"
+            )
             self._findings.error(location, message)
             return ()
         found = find(self._bare, name)
         if found is not None:
             for item in found.targets:
                 if not any(key.weight > 0 for key in item.keys):
-                    message = f"no usable key of {item.endpoint.name} serves {item.model}, so it is never used"
+                    message = f"{item.id} is never used: no key of {item.endpoint.name} with a weight above 0 serves it"
                     self._findings.warning(location, message)
                 self._check_known(item, location)
             return found.targets
         prefix, slash, rest = name.partition("/")
         if slash and prefix in providers:
             if not rest:
-                self._findings.error(location, "the model is missing after the slash")
+                self._findings.error(location, "add a model after the slash")
             return ()  # its provider has an error of its own
         if slash:
             known = nearest(prefix, providers) or f"; the providers are {listed(providers)}"
-            self._findings.error(location, f"there is no provider {prefix!r}{known}")
+            self._findings.error(location, f"unknown provider {prefix!r}{known}")
         elif len(self._endpoints) == len(providers):
             message = f"no configured provider serves {name!r}; write provider/model with one of {listed(providers)}"
             self._findings.error(location, f"{message}{nearest(name, [*providers, *self._served()])}")
@@ -178,13 +183,13 @@ class _ModelCompiler:
         facts = catalog.find(endpoint.catalog, item.model)
         if facts is not None:
             if facts.deprecated_on is not None:
-                message = f"{endpoint.catalog} retires {item.model} on {facts.deprecated_on}, by the catalog"
+                message = f"{endpoint.catalog} retires {item.model} on {facts.deprecated_on}, according to the catalog"
                 self._findings.note(location, message)
             return
         known = list(catalog.models(endpoint.catalog))
         if known and not any(item.model in names for names in endpoint.listed.values()):
             guess = nearest(item.model, known)
-            message = f"the catalog knows no model {item.model!r} of {endpoint.catalog}{guess}"
+            message = f"the catalog has no model {item.model!r} of {endpoint.catalog}{guess}"
             (self._findings.warning if guess else self._findings.note)(location, message)
 
     def _note_hidden(self, name: str, used: set[str], location: Location) -> None:
@@ -195,7 +200,7 @@ class _ModelCompiler:
             if endpoint.name not in used and any(fnmatchcase(name, pattern) for pattern in endpoint.serves)
         ]
         if hidden:
-            message = f"hides the model of this name that {listed(hidden)} serves; no request reaches it by that name"
+            message = f"hides the model with this name at {listed(hidden)}; only provider/model reaches that model"
             self._findings.warning(location, message)
 
 
@@ -210,5 +215,5 @@ def _note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, E
         names = named.get(endpoint.name, set()) | exact
         for key in endpoint.keys:
             if key.serves and names and not any(key.serves_model(name) for name in names):
-                message = "matches none of the models this file names for the provider"
+                message = "matches no model that this file configures for the provider"
                 findings.note(("providers", endpoint.name, "keys", key.name, "serves"), message)

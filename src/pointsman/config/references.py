@@ -49,8 +49,8 @@ class References:
         if reference.startswith("file:"):
             return self._found(reference, self._from_file(reference))
         if match := _SHELL_STYLE.fullmatch(reference):
-            raise BadReference(f"write env.{match[1] or match[2]} to read that environment variable")
-        raise BadReference("secrets are not written into this file; use env.NAME or file:PATH")
+            raise BadReference(f"write env.{match[1] or match[2]} to use that environment variable")
+        raise BadReference("a secret must not be in this file; use env.NAME or file:PATH")
 
     def restore(self, reference: str) -> Secret:
         """Return the secret with the `reference` of another one. Raises `BadReference`."""
@@ -92,7 +92,7 @@ class References:
         try:
             value = content.decode()
         except UnicodeDecodeError:
-            raise BadReference(f"{reference} is not text") from None
+            raise BadReference(f"{reference} is not UTF-8 text") from None
         # Text files end with a line break, and a secret never does.
         return value.removesuffix("\n").removesuffix("\r")
 
@@ -106,6 +106,6 @@ def _check(value: str, reference: str) -> None:
     if not value:
         raise BadReference(f"{reference} is empty")
     if any(character in value for character in "\r\n\0"):
-        raise BadReference(f"{reference} holds a line break or a NUL; a secret is one line")
+        raise BadReference(f"{reference} contains a line break or NUL; a secret must be one line")
     if value != value.strip() or not value.isprintable() or not value.isascii():
-        raise BadReference(f"{reference} holds spaces around it or characters that no HTTP header can carry")
+        raise BadReference(f"{reference} has spaces around it, or characters that are not printable ASCII")

@@ -97,7 +97,7 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     if there is no file."""
     accepted = read_accepted(path)
     if accepted.version != __version__:
-        raise OutdatedError(f"{path} was written by version {accepted.version or 'of old'}")
+        raise OutdatedError(f"{path} was written by another version{accepted.version and f', {accepted.version}'}")
     references = References(environ, Path(accepted.folder))
     found: dict[str, Secret] = {}
 
@@ -109,7 +109,7 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     try:
         compiled: Compiled = thaw(accepted.compiled, find)
     except (BadReference, FrozenError) as error:
-        raise OutdatedError(f"{path} cannot be used as it is: {error}") from None
+        raise OutdatedError(f"{path} has to be compiled again: {error}") from None
     if _identify(found) != accepted.secrets:
         raise OutdatedError(f"{path} was written with other secrets")
     keys, snapshot = read_keys(path, accepted), compiled.snapshot
@@ -123,7 +123,7 @@ def _catalog(digest: str, data_dir: Path) -> ModelCatalog:
     if catalog.digest != digest:
         catalog = read_catalog(data_dir).catalog
     if catalog.digest != digest:
-        raise OutdatedError("the catalog it was compiled over is gone")
+        raise OutdatedError("the catalog that it was compiled with is no longer installed")
     return catalog
 
 
@@ -156,7 +156,7 @@ def read_accepted(path: Path) -> Accepted:
         raise SnapshotError(f"{path} is not a snapshot")
     version = int.from_bytes(data[len(_MAGIC) : head], "little")
     if not 1 <= version <= FORMAT:
-        raise SnapshotError(f"{path} has format {version}, this version reads {FORMAT}")
+        raise SnapshotError(f"{path} has format {version}; this version reads formats 1 to {FORMAT}")
     body = data[head + 32 :]
     if sha256(body).digest() != data[head : head + 32]:
         raise SnapshotError(f"{path} is damaged")

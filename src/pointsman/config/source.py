@@ -98,7 +98,7 @@ def parse(content: bytes) -> Source:
     except yaml.YAMLError as error:
         raise SourceError(f"not valid YAML: {error}") from None
     if root is None:
-        raise SourceError("the file is empty; it needs at least `providers`")
+        raise SourceError("the file is empty; `providers` is required")
     if not isinstance(root, yaml.MappingNode):
         raise SourceError("the file must be a mapping of fields, such as `providers:`", root.start_mark.line + 1)
     builder = _Builder()
@@ -109,8 +109,8 @@ def parse(content: bytes) -> Source:
 def _decode(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise SourceError(
-            f"the file has {len(content)} bytes; at most {MAX_BYTES} are read; "
-            "many virtual keys belong into a file of their own, see governance.keys_file"
+            f"the file has {len(content)} bytes; the limit is {MAX_BYTES} bytes; "
+            "move virtual keys to a file of their own, see governance.keys_file"
         )
     try:
         text = content.decode("utf-8-sig")
@@ -121,7 +121,7 @@ def _decode(content: bytes) -> str:
         if not line_text.isprintable():
             for character in line_text:
                 if (character < " " and character not in "\t\r") or character == "\x7f":
-                    raise SourceError(f"the control character {character!r} is not allowed", number)
+                    raise SourceError(f"the control character {character!r} is not allowed; remove it", number)
     return text
 
 
@@ -138,7 +138,7 @@ def _check_shape(text: str) -> None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise SourceError("a second YAML document begins here; one file is one document", _line(event))
+                raise SourceError("a second YAML document begins here; a file must have only one", _line(event))
 
 
 def _line(event: yaml.Event) -> int | None:
@@ -180,7 +180,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             place = (*location, key)
             if key in stated:
-                message = f"is stated twice; the first time is on line {self.lines[place]}"
+                message = f"duplicate key; the first is on line {self.lines[place]}"
                 self.repeated.append(SourceError(message, line, place))
                 continue
             stated.add(key)
@@ -192,9 +192,9 @@ class _Builder:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > MAX_VALUES:
-            raise SourceError(f"more than {MAX_VALUES} values, aliases expanded", line, location)
+            raise SourceError(f"more than {MAX_VALUES} values after expanding aliases", line, location)
         if depth > MAX_DEPTH:
-            raise SourceError(f"nested deeper than {MAX_DEPTH} levels, aliases expanded", line, location)
+            raise SourceError(f"nested deeper than {MAX_DEPTH} levels after expanding aliases", line, location)
 
     def _key(self, node: yaml.Node, location: Location) -> str:
         line = node.start_mark.line + 1
@@ -202,7 +202,7 @@ class _Builder:
             raise SourceError("a key must be text", line, location)
         key = self._scalar(node, location)
         if not isinstance(key, str):
-            raise SourceError(f"the key {node.value!r} is not text here; put it in quotes", line, location)
+            raise SourceError(f"the key {node.value!r} is not text; put it in quotes", line, location)
         return key
 
     def _value(self, node: yaml.Node, location: Location, depth: int) -> object:
@@ -221,15 +221,17 @@ class _Builder:
 
     def _refuse_tag(self, node: yaml.Node, location: Location) -> None:
         if node.tag not in (_MAPPING, _SEQUENCE):
-            raise SourceError("YAML tags are not supported here", node.start_mark.line + 1, location)
+            raise SourceError("YAML tags are not supported; remove the tag", node.start_mark.line + 1, location)
 
     def _scalar(self, node: yaml.Node, location: Location) -> Hashable:
         try:
             value: Hashable = self._scalars.construct_object(node)
         except yaml.YAMLError:
-            raise SourceError("YAML tags are not supported here", node.start_mark.line + 1, location) from None
+            raise SourceError(
+                "YAML tags are not supported; remove the tag", node.start_mark.line + 1, location
+            ) from None
         except ValueError:
-            message = "not a usable number or date; put it in quotes if it is text"
+            message = "not a valid number or date; put it in quotes if it is text"
             raise SourceError(message, node.start_mark.line + 1, location) from None
         return value
 
@@ -242,6 +244,6 @@ def _merged(node: yaml.MappingNode) -> list[yaml.MappingNode]:
             continue
         sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
         if not all(isinstance(source, yaml.MappingNode) for source in sources):
-            raise SourceError("`<<` takes a mapping or a list of mappings", key_node.start_mark.line + 1)
+            raise SourceError("`<<` must be a mapping or a list of mappings", key_node.start_mark.line + 1)
         merged = [*reversed(sources), *merged]
     return merged

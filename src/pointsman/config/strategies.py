@@ -41,16 +41,16 @@ def compile_strategy(
     kind, settings = kinds.get(stated.name), stated.model_extra or {}
     if kind is None:
         guess = nearest(stated.name, kinds)
-        message = f"there is no strategy {stated.name!r} in this version{guess}; it has {listed(kinds)}"
+        message = f"unknown strategy {stated.name!r}; use one of: {listed(kinds)}{guess}"
         findings.error(location, message)
         return None
     allowed = kind.settings.__struct_fields__
     for name in settings.keys() - allowed:
-        has = f"it has {listed(allowed)}" if allowed else "it has none"
-        findings.error((*location, name), f"the strategy {stated.name!r} has no setting {name!r}; {has}")
+        known = f"its settings are {listed(allowed)}" if allowed else "it has no settings"
+        findings.error((*location, name), f"unknown setting {name!r} of the strategy {stated.name!r}; {known}")
         return None
     try:
         return Strategy(stated.name, msgspec.convert(settings, kind.settings) if settings else None)
     except msgspec.ValidationError as error:
-        findings.error(location, f"the settings of the strategy {stated.name!r} are wrong: {error}")
+        findings.error(location, f"invalid settings of the strategy {stated.name!r}: {error}")
         return None

@@ -27,8 +27,8 @@ def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings
             who = _cannot_use(model, item, keys.values(), budgeted, snapshot)
             if who is not None:
                 message = (
-                    f"the price of {item.id} is not known, so {who} (403 price_unknown); state its price in "
-                    f"pricing.overrides, with 0 where it is free"
+                    f"the price of {item.id} is unknown, so {who} (403 price_unknown); set its price in "
+                    f"pricing.overrides, or 0 if it is free"
                 )
                 findings.warning(("models", model.name), message)
     _warn_of_batches(snapshot, findings, is_held=bool(budgeted))
@@ -47,9 +47,9 @@ def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -
     ]
     if names:
         message = (
-            f"where a budget applies, batches, fine-tuning and the like are refused (403 price_unknown) at "
-            f"{listed(names)}, because their cost is known only when they are done; use a key without a budget for "
-            f"them, or state what each such request costs in pricing.overrides: "
+            f"batches, fine-tuning and similar requests at {listed(names)} are rejected under a budget (403 "
+            f"price_unknown), because their cost is known only at completion; use a key without a budget for them, "
+            f"or set a price per request in pricing.overrides: "
             f"{{model: {names[0]}/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}"
         )
         findings.warning(("governance",), message)
@@ -64,11 +64,11 @@ def _cannot_use(
     is_for_all = _has_budget(item.endpoint.limits)
     users = [key for key in (keys if is_for_all else budgeted) if _may_use(key, model, item)]
     if is_for_all and not users:
-        return f"the budget of provider {item.endpoint.name!r} refuses it"
+        return f"the budget of provider {item.endpoint.name!r} rejects it"
     for key in users:
         terms = terms_of(key, item, snapshot)
         if terms.has_budget and terms.price is None:
-            return f"virtual key {key.name!r}, to which a budget applies, cannot use it"
+            return f"virtual key {key.name!r}, which has a budget, cannot use it"
     return None
 
 

@@ -54,9 +54,9 @@ class KeyCompiler:
         if digest is not None and digest in keys:
             other = keys[digest].name
             message = (
-                "is the same as value; a key is rotated to another value"
+                "is the same as `value`; set `value` to the new key, or remove `previous_value`"
                 if other == key.name
-                else f"is the same key as {other!r}; each needs one of its own"
+                else f"is also the value of the key {other!r}; give each key its own"
             )
             self._findings.error(place, message)
         elif digest is not None:
@@ -93,7 +93,7 @@ class KeyCompiler:
         self._check_name(team, governance.teams, (*place, "team"), "team")
         self._check_name(settings.customer, governance.customers, (*place, "customer"), "customer")
         if team is not None and settings.customer is not None:
-            findings.error((*place, "customer"), "a key with a team has the customer of its team")
+            findings.error((*place, "customer"), "a key with a team belongs to the team's customer; remove this field")
         customer = settings.customer
         if team is not None and team in governance.teams:
             customer = governance.teams[team].customer
@@ -127,7 +127,9 @@ class KeyCompiler:
             keys = self._provider_keys(provider, entry.keys, where) if entry.keys is not None else None
             entries[provider] = ProviderEntry(provider, entry.weight, tuple(entry.allow_models), limits, keys)
         if entries and all(entry.weight == 0 for entry in entries.values()):
-            self._findings.warning((*place, "providers"), "every weight is 0, so the key can use no provider")
+            self._findings.warning(
+                (*place, "providers"), "every weight is 0, so the key cannot use any provider; set a weight above 0"
+            )
         return entries
 
     def _provider_keys(self, provider: str, names: list[str], where: Location) -> frozenset[str]:
@@ -142,16 +144,16 @@ class KeyCompiler:
         if moment is None:
             return None
         if moment.tzinfo is None:
-            message = "needs an offset from UTC, such as `2027-01-01T00:00:00Z`"
+            message = "must have an offset from UTC, such as `2027-01-01T00:00:00Z`"
             self._findings.error((*place, "expires_at"), message)
             return None
         if moment.timestamp() <= now_unix_s:
-            self._findings.warning((*place, "expires_at"), "is in the past: the key is refused")
+            self._findings.warning((*place, "expires_at"), "is in the past, so the key is rejected")
         return moment.timestamp()
 
-    def _check_name(self, name: str | None, known: Mapping[str, object], place: Location, what: str) -> None:
+    def _check_name(self, name: str | None, known: Mapping[str, object], place: Location, kind: str) -> None:
         if name is not None and name not in known:
-            self._findings.error(place, f"there is no {what} {name!r}{nearest(name, known)}")
+            self._findings.error(place, f"unknown {kind} {name!r}{nearest(name, known)}")
 
     def _note_unused(self) -> None:
         governance = self._governance
@@ -181,10 +183,10 @@ def _digest(value: str, place: Location, references: References, findings: Findi
     try:
         secret = references.resolve(value).reveal()
     except BadReference as error:
-        findings.error(place, f"{error}, or sha256: and its digest" if "not written" in str(error) else str(error))
+        findings.error(place, f"{error}, or sha256: and its digest" if "must not be in" in str(error) else str(error))
         return None
     if len(secret) < MIN_CHARACTERS:
-        message = f"has fewer than {MIN_CHARACTERS} characters; a key that can be guessed protects nothing"
+        message = f"has fewer than {MIN_CHARACTERS} characters and can be guessed; use a longer random key"
         findings.warning(place, message)
     return sha256(secret.encode()).digest()
 
@@ -196,9 +198,9 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
         name = header.lower()
         place: Location = ("governance", "key_headers", index)
         if name in _NOT_FOR_KEYS or name.startswith("x-pointsman-"):
-            findings.error(place, "this header has a meaning of its own and cannot carry a key")
+            findings.error(place, "this header has another use and cannot carry a key; choose another")
         if name in names:
-            findings.error(place, "is listed already")
+            findings.error(place, "duplicate header; remove it")
         names.append(name)
     return tuple(names)
 
@@ -208,14 +210,14 @@ def check_access(governance: GovernanceSettings, listen: ListenAddress | None, f
     if governance.require_key:
         if not governance.virtual_keys and governance.keys_file is None:
             message = (
-                "no virtual key is defined, so every request would be refused; define one, such as "
+                "no virtual key is defined, so every request would be rejected; define one, such as "
                 "`virtual_keys: {me: {value: env.MY_KEY}}`, or set `require_key: false` on a loopback address"
             )
             findings.error(("governance", "virtual_keys"), message)
     elif listen is not None and not listen.is_loopback:
-        message = "without keys the gateway listens on loopback only; server.listen can be reached from elsewhere"
+        message = "must be `true`, or server.listen must be a loopback address that no other machine can reach"
         findings.error(("governance", "require_key"), message)
     elif governance.virtual_keys:
         findings.note(
-            ("governance", "require_key"), "virtual keys are defined, but requests without one are served too"
+            ("governance", "require_key"), "virtual keys are defined, but requests without a key are also accepted"
         )

@@ -137,4 +137,4 @@ def test_no_secrets_still_finds_problems_of_the_file(file: Path) -> None:
     file.write_text(GOOD.replace("env.OPENAI_API_KEY", "sk-written-into-the-file"))
     result = run(str(file), "--no-secrets")
     assert result.exit_code == 1
-    assert "secrets are not written into this file" in result.output
+    assert "a secret must not be in this file" in result.output

@@ -50,7 +50,7 @@ governance: {require_key: false}
     assert errors(text) == [
         "providers.openai: the environment variable MISSING is not set",
         "providers.groq.bse_url: unknown field; did you mean 'base_url'?",
-        "models.chat[0]: there is no provider 'opnai'; did you mean 'openai'?",
+        "models.chat[0]: unknown provider 'opnai'; did you mean 'openai'?",
         "routing.max_attempts: must be a whole number, not text",
     ]
 
@@ -80,19 +80,19 @@ governance:
 """
     assert errors(text) == [
         "providers.local: must be a mapping, not a number",
-        "providers.groq.keys.a.value: this field is needed",
-        "providers.groq.budgets[0].zone: there is no time zone 'Mars/Phobos'; it is written as in `Europe/Berlin`",
-        "providers.other.type: there is no such type; did you mean 'openai'?",
+        "providers.groq.keys.a.value: this field is required",
+        "providers.groq.budgets[0].zone: unknown time zone 'Mars/Phobos'; use an IANA name, such as `Europe/Berlin`",
+        "providers.other.type: unknown type; did you mean 'openai'?",
         "models.empty: must not be empty",
-        "models.drained.targets: every target has weight 0, so nothing can serve this name",
+        "models.drained.targets: every target has weight 0, so no request can be served; set a weight above 0",
         "routing.max_attempts: must be a whole number, not text",
-        "routing.strategy: there is no strategy 'latency' in this version; it has priority, weighted",
+        "routing.strategy: unknown strategy 'latency'; use one of: priority, weighted",
         "governance.require_key: must be true or false, not text",
         "governance.teams.red: must be a mapping, not a list",
         "governance.virtual_keys.me.budgets[0].limit_usd: must be a number, not text",
-        "governance.virtual_keys.me.strategy: there is no strategy 'random' in this version; it has priority, weighted",
-        "governance.virtual_keys.you.team: there is no team 'rde'; did you mean 'red'?",
-        "governance.virtual_keys.you.value: is the same key as 'me'; each needs one of its own",
+        "governance.virtual_keys.me.strategy: unknown strategy 'random'; use one of: priority, weighted",
+        "governance.virtual_keys.you.team: unknown team 'rde'; did you mean 'red'?",
+        "governance.virtual_keys.you.value: is also the value of the key 'me'; give each key its own",
     ]
 
 
@@ -137,7 +137,7 @@ def test_files(tmp_path: Path) -> None:
 def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:
     text = "providers: {openai: {keys: {k: {value: env.OPENAI_API_KEY}}, tags: {region: eu}}}\n"
     (problem,) = checked(text + "governance: {require_key: false}").problems
-    assert str(problem) == "providers.openai.tags: no rule of this version reads tags"
+    assert str(problem) == "providers.openai.tags: tags have no effect in this version"
 
 
 ODD = st.recursive(

@@ -92,28 +92,28 @@ def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
     [
         (
             "opnai: env.OPENAI_API_KEY",
-            "providers.opnai: is not the name of a known provider, so it must state its `type`",
+            "providers.opnai: `type` is required, because the name is not that of a known provider",
         ),
-        ("x: {type: opanai}", "providers.x.type: there is no such type; did you mean 'openai'?"),
-        ("x: {type: zzzzzz}", "providers.x.type: there is no such type; this version has cerebras"),
+        ("x: {type: opanai}", "providers.x.type: unknown type; did you mean 'openai'?"),
+        ("x: {type: zzzzzz}", "providers.x.type: unknown type; set it to one of: cerebras"),
         (
             "x: {type: openai-compatible}",
-            "providers.x: the type openai-compatible has no address of its own; state `base_url`",
+            "providers.x: `base_url` is required, because the type openai-compatible has no default address",
         ),
         ("x: {type: vllm, base_url: 'ftp://x'}", "providers.x.base_url: the address must begin with https://"),
         (
             "openai: {}",
-            "providers.openai: OpenAI needs a key, such as `keys: {default: {value: env.OPENAI_API_KEY}}`",
+            "providers.openai: OpenAI requires a key; set `keys: {default: {value: env.OPENAI_API_KEY}}`",
         ),
         ("openai: env.MISSING", "providers.openai: the environment variable MISSING is not set"),
-        ("openai: sk-live", "providers.openai: secrets are not written into this file; use env.NAME or file:PATH"),
+        ("openai: sk-live", "providers.openai: a secret must not be in this file; use env.NAME or file:PATH"),
         (
             "openai: {keys: {a: {value: sk-live}}}",
-            "providers.openai.keys.a.value: secrets are not written into this file",
+            "providers.openai.keys.a.value: a secret must not be in this file",
         ),
         (
             "llama-cpp: ",
-            "providers.llama-cpp: the address of this provider, http://127.0.0.1:8080, is the gateway's own",
+            "providers.llama-cpp: the provider's address, http://127.0.0.1:8080, is the gateway's own",
         ),
     ],
 )
@@ -140,10 +140,10 @@ providers:
     )
     assert outcome.compiled is not None
     assert found(outcome, "warning") == [
-        "providers.plain.base_url: is not encrypted: prompts and the key can be read on the way; use https://",
-        "providers.openai.keys.empty: is empty, but OpenAI refuses requests without a key",
-        "providers.openai.keys.two: is the same secret as the key 'one'",
-        "providers.groq.keys: every key has weight 0, so no request can use this provider",
+        "providers.plain.base_url: http:// sends prompts and the key unencrypted; use https://",
+        "providers.openai.keys.empty: is empty, but OpenAI rejects requests without a key",
+        "providers.openai.keys.two: is the same secret as that of the key 'one'; remove one of the two keys",
+        "providers.groq.keys: every key has weight 0, so no request can use this provider; set a weight above 0",
     ]
     assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
-    assert problem_at(outcome, "providers.groq.tags").message == "no rule of this version reads tags"
+    assert problem_at(outcome, "providers.groq.tags").message == "tags have no effect in this version"

@@ -22,7 +22,7 @@ def test_prices_may_name_a_key_of_the_file(tmp_path: Path) -> None:
     price = "{model: openai/x, virtual_key: %s, input_usd_per_million: 1, output_usd_per_million: 1}"
     compiled(TEXT + f"pricing: {{overrides: [{price % 'user-000000'}]}}\n", folder=tmp_path)
     (message,) = errors(TEXT + f"pricing: {{overrides: [{price % 'nobody'}]}}\n", folder=tmp_path)
-    assert "there is no virtual key 'nobody'" in message
+    assert "unknown virtual key 'nobody'" in message
 
 
 def test_owners_are_named(tmp_path: Path) -> None:

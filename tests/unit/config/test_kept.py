@@ -59,5 +59,5 @@ def test_one_whose_secrets_are_gone_says_which(tmp_path: Path) -> None:
 def test_an_earlier_version_refuses_a_newer_format_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(tmp_path / "snapshot", TEXT)
     monkeypatch.setattr(snapshot_file, "FORMAT", 1)
-    with pytest.raises(SnapshotError, match="has format 2, this version reads 1"):
+    with pytest.raises(SnapshotError, match="has format 2; this version reads formats 1 to 1"):
         read_snapshot(tmp_path / "snapshot", ENVIRON)

@@ -124,29 +124,29 @@ def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "not a JSON object on one line"),
-        ("[1]", "not a JSON object on one line"),
-        ("[" * 10_000, "not a JSON object on one line"),
-        ({"value": DIGEST}, "name: is needed"),
-        ({"name": "no spaces", "value": DIGEST}, "name: is needed: 1 to 64 letters"),
-        ({"name": "you"}, "value: is needed: `sha256:` and the digest"),
-        ({"name": "you", "value": "env.KEY"}, "value: is needed: `sha256:`"),
-        ({"name": "you", "value": "pm-a-key-in-the-clear"}, "value: is needed: `sha256:`"),
-        ({"name": "me", "value": DIGEST}, "name: 'me' stands in the configuration file already"),
-        ({"name": "first", "value": DIGEST}, "name: 'first' stands on line 1 already"),
-        ({"name": "you", "value": entry(0)["value"]}, "value: the same key stands on line 1 already"),
+        ("{", "must be one JSON object"),
+        ("[1]", "must be one JSON object"),
+        ("[" * 10_000, "must be one JSON object"),
+        ({"value": DIGEST}, "name: must have 1 to 64 letters"),
+        ({"name": "without spaces", "value": DIGEST}, "name: must have 1 to 64 letters"),
+        ({"name": "you"}, "value: must be `sha256:` and the SHA-256"),
+        ({"name": "you", "value": "env.KEY"}, "value: must be `sha256:`"),
+        ({"name": "you", "value": "pm-a-key-in-the-clear"}, "value: must be `sha256:`"),
+        ({"name": "me", "value": DIGEST}, "name: 'me' is already used in the configuration file"),
+        ({"name": "first", "value": DIGEST}, "name: 'first' is already used on line 1"),
+        ({"name": "you", "value": entry(0)["value"]}, "value: already used on line 1"),
         (
             {"name": "you", "value": DIGEST, "team": "reserch"},
-            "team: there is no team 'reserch'; did you mean 'research'?",
+            "team: unknown team 'reserch'; did you mean 'research'?",
         ),
         ({"name": "you", "value": DIGEST, "budget": []}, "budget: unknown field; did you mean 'budgets'?"),
         (
             {"name": "you", "value": DIGEST, "budgets": [{"limit_usd": -1, "per": "day"}]},
             "budgets.0.limit_usd: must be",
         ),
-        ({"name": "you", "value": DIGEST, "budgets": [{"limit_usd": 1}]}, "budgets.0.per: this field is needed"),
-        ({"name": "you", "value": DIGEST, "providers": ["openay"]}, "providers.openay: there is no provider 'openay'"),
-        ({"name": "you", "value": DIGEST, "strategy": "best"}, "strategy: there is no strategy 'best'"),
+        ({"name": "you", "value": DIGEST, "budgets": [{"limit_usd": 1}]}, "budgets.0.per: this field is required"),
+        ({"name": "you", "value": DIGEST, "providers": ["openay"]}, "providers.openay: unknown provider 'openay'"),
+        ({"name": "you", "value": DIGEST, "strategy": "best"}, "strategy: unknown strategy 'best'"),
         ({"name": "you", "value": DIGEST, "labels": 5}, "labels: must be a mapping, not a number"),
     ],
 )
@@ -161,7 +161,7 @@ def test_of_many_errors_the_first_are_told(tmp_path: Path) -> None:
     write(tmp_path, *(["{"] * 30))
     found = errors(TEXT, folder=tmp_path)
     assert len(found) == module.MAX_TOLD + 1
-    assert found[-1] == "governance.keys_file: 10 more lines are wrong"
+    assert found[-1] == "governance.keys_file: 10 more errors in this file are not shown"
 
 
 def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) -> None:
@@ -180,6 +180,6 @@ def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) 
 
 def test_a_previous_value_of_the_file_is_a_digest_of_its_own(tmp_path: Path) -> None:
     write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": DIGEST})
-    assert "value: the same key stands on line 1 already" in str(errors(TEXT, folder=tmp_path))
+    assert "value: already used on line 1" in str(errors(TEXT, folder=tmp_path))
     write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": "pm-plain"})
-    assert "previous_value: is needed: `sha256:`" in str(errors(TEXT, folder=tmp_path))
+    assert "previous_value: must be `sha256:`" in str(errors(TEXT, folder=tmp_path))

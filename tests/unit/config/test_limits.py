@@ -115,40 +115,40 @@ UNITS = "'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'"
         ("budgets: [{limit_usd: 1e30, per: day}]", "budgets[0].limit_usd: must be less than or equal to 1000000000"),
         ("budgets: [{limit_usd: .nan, per: day}]", "budgets[0].limit_usd: must be a finite number, not infinity"),
         ("budgets: [{limit_usd: .inf, per: day}]", "budgets[0].limit_usd: must be a finite number, not infinity"),
-        ("budgets: [{limit_usd: 1.0000000001, per: day}]", "budgets[0].limit_usd: may have at most 9 decimals"),
+        ("budgets: [{limit_usd: 1.0000000001, per: day}]", "budgets[0].limit_usd: must have at most 9 decimals"),
         ("budgets: [{limit_usd: fifty, per: day}]", "budgets[0].limit_usd: must be a number, not text"),
         ("budgets: [{limit_usd: true, per: day}]", "budgets[0].limit_usd: must be a number, not true or false"),
-        ("budgets: [{limit_usd: 5}]", "budgets[0].per: this field is needed"),
+        ("budgets: [{limit_usd: 5}]", "budgets[0].per: this field is required"),
         ("budgets: [{limit_usd: 5, per: fortnight}]", f"budgets[0].per: must be {UNITS}"),
         ("budgets: [{limit_usd: 5, per: {hours: 0}}]", "budgets[0].per.hours: must be greater than or equal to 1"),
-        ("budgets: [{limit_usd: 5, per: {days: 2}}]", "budgets[0].per.hours: this field is needed"),
+        ("budgets: [{limit_usd: 5, per: {days: 2}}]", "budgets[0].per.hours: this field is required"),
         (
             "budgets: [{limit_usd: 5, per: day}, {limit_usd: 6, per: day, soft: true}]",
-            "budgets[1].per: there is another limit of usd per day here; state one of them",
+            "budgets[1].per: duplicate limit of usd per day; remove one of the two",
         ),
         (
             "budgets: [{limit_usd: 5, per: {hours: 6}}, {limit_usd: 6, per: {hours: 6}}]",
-            "budgets[1].per: there is another limit of usd per 6h here; state one of them",
+            "budgets[1].per: duplicate limit of usd per 6h; remove one of the two",
         ),
         (
             "budgets: [{limit_usd: 5, per: day, zone: Europe/Berln}]",
-            "budgets[0].zone: there is no time zone 'Europe/Berln'; did you mean 'Europe/Berlin'?",
+            "budgets[0].zone: unknown time zone 'Europe/Berln'; did you mean 'Europe/Berlin'?",
         ),
         (
             "budgets: [{limit_usd: 5, per: day, zone: ../../etc/passwd}]",
-            "budgets[0].zone: there is no time zone '../../etc/passwd'; it is written as in `Europe/Berlin`",
+            "budgets[0].zone: unknown time zone '../../etc/passwd'; use an IANA name, such as `Europe/Berlin`",
         ),
         ("rate_limits: [{requests: 0, per: minute}]", "rate_limits[0].requests: must be greater than or equal to 1"),
         ("rate_limits: [{requests: 1.5, per: minute}]", "rate_limits[0].requests: must be a whole number"),
         ("rate_limits: [{tokens: -1, per: minute}]", "rate_limits[0].tokens: must be greater than or equal to 1"),
-        ("rate_limits: [{per: minute}]", "rate_limits[0]: states how many `requests`, or how many `tokens`"),
+        ("rate_limits: [{per: minute}]", "rate_limits[0]: set exactly one of `requests` and `tokens`"),
         (
             "rate_limits: [{requests: 5, tokens: 5, per: minute}]",
-            "rate_limits[0]: states how many `requests`, or how many `tokens`: exactly one of the two",
+            "rate_limits[0]: set exactly one of `requests` and `tokens`",
         ),
         (
             "rate_limits: [{requests: 5, per: hour}, {requests: 6, per: hour}]",
-            "rate_limits[1].per: there is another limit of requests per hour here; state one of them",
+            "rate_limits[1].per: duplicate limit of requests per hour; remove one of the two",
         ),
     ],
 )
@@ -161,15 +161,15 @@ def test_refusals(limits: str, problem: str) -> None:
     [
         (
             "virtual_keys: {me: {value: env.CLIENT_KEY, team: nobody}}",
-            "virtual_keys.me.team: there is no team 'nobody'",
+            "virtual_keys.me.team: unknown team 'nobody'",
         ),
         (
             "customers: {acme: {}}, teams: {t: {customer: acne}}, virtual_keys: {me: {value: env.CLIENT_KEY, team: t}}",
-            "teams.t.customer: there is no customer 'acne'; did you mean 'acme'?",
+            "teams.t.customer: unknown customer 'acne'; did you mean 'acme'?",
         ),
         (
             "virtual_keys: {me: {value: env.CLIENT_KEY, providers: {opnai: {}}}}",
-            "virtual_keys.me.providers.opnai: there is no provider 'opnai'; did you mean 'openai'?",
+            "virtual_keys.me.providers.opnai: unknown provider 'opnai'; did you mean 'openai'?",
         ),
         (
             "teams: {t: {team: t}}, virtual_keys: {me: {value: env.CLIENT_KEY, team: t}}",  # there can be no cycle
@@ -177,11 +177,11 @@ def test_refusals(limits: str, problem: str) -> None:
         ),
         (
             "customers: {c: {}}, teams: {t: {}}, virtual_keys: {me: {value: env.CLIENT_KEY, team: t, customer: c}}",
-            "virtual_keys.me.customer: a key with a team has the customer of its team",
+            "virtual_keys.me.customer: a key with a team belongs to the team's customer; remove this field",
         ),
         (
             "virtual_keys: {me: {value: env.CLIENT_KEY, expires_at: 2030-01-01T00:00:00}}",
-            "virtual_keys.me.expires_at: needs an offset from UTC",
+            "virtual_keys.me.expires_at: must have an offset from UTC",
         ),
     ],
 )

@@ -10,7 +10,7 @@ def problems(text: str) -> list[tuple[int | None, str]]:
     return [(problem.line, str(problem)) for problem in load(text.encode()).problems]
 
 
-WRITTEN_OUT = "; write it out, without a point or an exponent"
+WRITTEN_OUT = "; write it without a decimal point and an exponent"
 
 
 def test_every_error_has_its_line() -> None:
@@ -31,9 +31,9 @@ routng: {}
     assert problems(text) == [
         (2, "version: must be 1"),
         (6, "providers.openai.keys.primary.wieght: unknown field; did you mean 'weight'?"),
-        (7, "providers.openai.keys.spare.value: this field is needed"),
+        (7, "providers.openai.keys.spare.value: this field is required"),
         (7, "providers.openai.keys.spare.weight: must be a number, not text"),
-        (11, "models.chat.targets[0].model: this field is needed"),
+        (11, "models.chat.targets[0].model: this field is required"),
         (11, "models.chat.targets[0].modle: unknown field; did you mean 'model'?"),
         (12, "models.chat.fallbacks: must be a list, not text"),
         (13, "routng: unknown field; did you mean 'routing'?"),
@@ -43,8 +43,8 @@ routng: {}
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("version: 1", "providers: at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"),
-        ("providers: {}", "providers: at least one provider is needed, such as `openai: env.OPENAI_API_KEY`"),
+        ("version: 1", "providers: at least one provider is required, such as `openai: env.OPENAI_API_KEY`"),
+        ("providers: {}", "providers: at least one provider is required, such as `openai: env.OPENAI_API_KEY`"),
         ("providers: 3", "providers: must be a mapping, not a number"),
         ("providers: {a: [x]}", "providers.a: must be a mapping, not a list"),
         (
@@ -69,7 +69,7 @@ routng: {}
         ("providers: {a: x}\nserver: {workers: sk-1}", "server.workers: must be a whole number, not text"),
         (
             "providers: {a: x}\nserver: {drain_s: 1e1}",
-            "server.drain_s: must be a number, not text; write an exponent as in `1.5e+6`, with point and sign",
+            "server.drain_s: must be a number, not text; write an exponent with point and sign, as in `1.5e+6`",
         ),
         (
             "providers: {a: x}\ndata_dir: 2024-01-01",
@@ -85,17 +85,17 @@ routng: {}
         (
             "providers: {'a/b': x}",
             (
-                'providers."a/b": names have 1 to 64 letters, digits, dots, dashes and underscores, '
-                "and begin with a letter or digit"
+                'providers."a/b": a name must have 1 to 64 letters, digits, dots, dashes or underscores, '
+                "and must begin with a letter or digit"
             ),
         ),
         (
             "providers: {a: x}\nmodels: {'a b': [x]}",
-            'models."a b": model names have 1 to 256 characters and no spaces',
+            'models."a b": a model name must have 1 to 256 characters and no spaces',
         ),
         (
             "providers: {a: x}\ngovernance: {key_headers: ['a b']}",
-            "governance.key_headers[0]: not a name of an HTTP header",
+            "governance.key_headers[0]: must be the name of an HTTP header",
         ),
     ],
 )
@@ -184,9 +184,9 @@ governance:
 def test_a_key_that_stands_twice_hides_nothing() -> None:
     found = problems("providers: {a: x, a: y}\nversion: 2\nserver: {workers: 1, workers: 2}")
     assert [said for _, said in found] == [
-        "providers.a: is stated twice; the first time is on line 1",
+        "providers.a: duplicate key; the first is on line 1",
         "version: must be 1",
-        "server.workers: is stated twice; the first time is on line 3",
+        "server.workers: duplicate key; the first is on line 3",
     ]
 
 

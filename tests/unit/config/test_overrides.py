@@ -43,7 +43,7 @@ def test_an_error_names_the_option_and_the_variable(option: str, variable: str) 
 
 def test_checks_of_the_file_hold_for_what_is_stated_elsewhere() -> None:
     (error,) = errors(FILE + OPEN, {**ENVIRON, "POINTSMAN_LISTEN": ":3333"})
-    assert error.startswith("governance.require_key: without keys the gateway listens on loopback only")
+    assert error.startswith("governance.require_key: must be `true`, or server.listen must be a loopback address")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_patterns() -> None:
 
 
 OUTPUT = "output_usd_per_million: 0.6"
-HALF = ": a price states input_usd_per_million and output_usd_per_million; 0 where nothing is charged"
+HALF = ": set both input_usd_per_million and output_usd_per_million; 0 means free"
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,15 @@ HALF = ": a price states input_usd_per_million and output_usd_per_million; 0 whe
     [
         (f"input_usd_per_million: -1, {OUTPUT}", ".input_usd_per_million: must be greater than or equal to 0"),
         (f"input_usd_per_million: 1e9, {OUTPUT}", ".input_usd_per_million: must be less than or equal to 1000000"),
-        (f"input_usd_per_million: 0.0000001, {OUTPUT}", ".input_usd_per_million: may have at most 6 decimals"),
+        (f"input_usd_per_million: 0.0000001, {OUTPUT}", ".input_usd_per_million: must have at most 6 decimals"),
         (f"per_request_usd: -1, {RATES}", ".per_request_usd: must be greater than or equal to 0"),
         ("max_output_tokens: 0", ".max_output_tokens: must be greater than or equal to 1"),
         ("input_usd_per_million: 1", HALF),
         ("reasoning_usd_per_million: 1", HALF),
         ("per_request_usd: 1", HALF),
-        (f"team: research, customer: acme, {RATES}", ": is for one of a virtual key, a team or a customer"),
-        (f"team: reserch, {RATES}", ".team: there is no team 'reserch'; did you mean 'research'?"),
-        (f"virtual_key: you, {RATES}", ".virtual_key: there is no virtual key 'you'"),
+        (f"team: research, customer: acme, {RATES}", ": set only one of virtual_key, team and customer"),
+        (f"team: reserch, {RATES}", ".team: unknown team 'reserch'; did you mean 'research'?"),
+        (f"virtual_key: you, {RATES}", ".virtual_key: unknown virtual key 'you'"),
         (f"input_usd: 1, {RATES}", ".input_usd: unknown field; did you mean 'input_usd_per_million'?"),
     ],
 )
@@ -111,8 +111,8 @@ def test_refusals(text: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        ("gpt-4o", "is written as `provider/model`, or as a pattern such as `openai/*`"),
-        ("oepnai/x", "there is no provider 'oepnai'; did you mean 'openai'?"),
+        ("gpt-4o", "must be `provider/model`, or a pattern such as `openai/*`"),
+        ("oepnai/x", "unknown provider 'oepnai'; did you mean 'openai'?"),
     ],
 )
 def test_models_that_are_none(model: str, problem: str) -> None:
@@ -123,4 +123,4 @@ def test_models_that_are_none(model: str, problem: str) -> None:
 def test_an_override_that_changes_nothing_draws_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
     (said,) = found(outcome, "warning")
-    assert said.startswith("pricing.overrides[0]: states neither a price, max_output_tokens, context_tokens nor")
+    assert said.startswith("pricing.overrides[0]: has no effect; set a price, max_output_tokens, context_tokens or")

@@ -60,21 +60,21 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
     ("text", "problem"),
     [
         ("server: {listen: '8080'}", "server.listen: must be host:port, such as 127.0.0.1:8080"),
-        ("console: {listen: 'x y:80'}", "console.listen: 'x y' is not an address or the name of a host"),
+        ("console: {listen: 'x y:80'}", "console.listen: 'x y' is not an IP address or a host name"),
         (
             "console: {listen: '127.0.0.1:8080'}",
-            "console.listen: is the same as server.listen; the two must differ",
+            "console.listen: is the same address as server.listen; choose another port",
         ),
         (
             "server: {limits: {body_bytes: 4096, body_memory_bytes: 2048}}",
             "server.limits.body_memory_bytes: must not be less than body_bytes",
         ),
-        ("logging: {file: nowhere/out.log}", "logging.file: the folder nowhere does not exist"),
+        ("logging: {file: nowhere/out.log}", "logging.file: the folder nowhere does not exist; create it"),
         (
             "server: {tls: {cert_file: a, key_file: b}}",
             "server.tls: cert_file or key_file cannot be read: No such file or directory",
         ),
-        ("egress: {client_key: b}", "egress.client_key: needs client_cert beside it"),
+        ("egress: {client_key: b}", "egress.client_key: requires client_cert; set both, or remove client_key"),
         (
             "egress: {ca_file: a}",
             "egress: ca_file, client_cert or client_key cannot be read: No such file or directory",
@@ -82,11 +82,11 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
         ("egress: {proxy: proxy:3128}", None),
         (
             "egress: {proxy: 'https://proxy:3128'}",
-            "egress.proxy: a proxy is reached by http:// (what goes through it is encrypted to the provider)",
+            "egress.proxy: the address of a proxy must begin with http://; HTTPS to providers stays encrypted",
         ),
         (
             "egress: {proxy: 'http://me:word@proxy:3128'}",
-            "egress.proxy: an address with a password is not written into this file; use env.NAME or file:PATH",
+            "egress.proxy: an address with a password must not be in this file; use env.NAME or file:PATH",
         ),
         ("egress: {proxy: env.NO_PROXY_HERE}", "egress.proxy: the environment variable NO_PROXY_HERE is not set"),
     ],
@@ -94,7 +94,7 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
 def test_refusals(text: str, problem: str | None) -> None:
     (message,) = errors(BASE + text)
     if problem is None:
-        assert message.endswith("an address begins with http://")
+        assert message.endswith("to set the address here, begin it with http://")
     else:
         assert message == problem
     assert "word@" not in message
@@ -102,7 +102,7 @@ def test_refusals(text: str, problem: str | None) -> None:
 
 def test_certificates_are_read_when_checked(pem: Path) -> None:
     (message,) = errors(BASE + "server: {tls: {cert_file: cert.pem, key_file: other.pem}}", folder=pem)
-    assert message == "server.tls: not a certificate and its key: key values mismatch"
+    assert message == "server.tls: cert_file and key_file are not a certificate and its key: key values mismatch"
     (message,) = errors(BASE + "egress: {ca_file: not.pem}", folder=pem)
     assert message.startswith("egress: ca_file, client_cert or client_key cannot be used")
 
@@ -110,8 +110,10 @@ def test_certificates_are_read_when_checked(pem: Path) -> None:
 def test_a_public_console_draws_a_warning() -> None:
     outcome = checked(BASE + "console: {listen: ':8081'}")
     (message,) = found(outcome, "warning")
-    assert message.startswith("console.listen: can be reached from other machines over plain HTTP")
-    assert message.endswith("put TLS in front of it")
+    assert message.startswith(
+        "console.listen: other machines can reach this address, and plain HTTP exposes the admin token"
+    )
+    assert message.endswith("listen on loopback behind a TLS proxy")
 
 
 def test_the_way_out(pem: Path) -> None:

@@ -62,9 +62,9 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: opnai/x", "models.a: there is no provider 'opnai'; did you mean 'openai'?"),
-        ("a: [zzzzzz/x]", "models.a[0]: there is no provider 'zzzzzz'; the providers are groq, one, openai, two"),
-        ("a: [openai/]", "models.a[0]: the model is missing after the slash"),
+        ("a: opnai/x", "models.a: unknown provider 'opnai'; did you mean 'openai'?"),
+        ("a: [zzzzzz/x]", "models.a[0]: unknown provider 'zzzzzz'; the providers are groq, one, openai, two"),
+        ("a: [openai/]", "models.a[0]: add a model after the slash"),
         (
             "a: [gpt-4oo]",
             (
@@ -72,22 +72,22 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
                 "write provider/model with one of groq, one, openai, two; did you mean 'gpt-4o'?"
             ),
         ),
-        ("a: [a]", "models.a[0]: 'a' is a public name; targets and fallbacks name provider/model"),
+        ("a: [a]", "models.a[0]: 'a' is a public name; targets and fallbacks must be provider/model"),
         (
             "a: {targets: [openai/x], fallbacks: [a]}",
-            "models.a.fallbacks[0]: 'a' is a public name; targets and fallbacks name provider/model",
+            "models.a.fallbacks[0]: 'a' is a public name; targets and fallbacks must be provider/model",
         ),
         (
             "openai/gpt: [openai/gpt]",
-            "models.\"openai/gpt\": would hide a model of the provider 'openai'",
+            "models.\"openai/gpt\": hides a model of the provider 'openai'",
         ),
         (
             "a: {strategy: wieghted, targets: [openai/x]}",
-            "models.a.strategy: there is no strategy 'wieghted' in this version; did you mean 'weighted'?",
+            "models.a.strategy: unknown strategy 'wieghted'; use one of: priority, weighted; did you mean 'weighted'?",
         ),
         (
             "a: {targets: [{model: openai/x, weight: 0}]}",
-            "models.a.targets: every target has weight 0, so nothing can serve this name",
+            "models.a.targets: every target has weight 0, so no request can be served; set a weight above 0",
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_refusals(text: str, problem: str) -> None:
 
 def test_an_unknown_default_strategy() -> None:
     (message,) = errors(OPEN + "providers: {openai: env.OPENAI_API_KEY}\nrouting: {strategy: adaptive}")
-    assert message == "routing.strategy: there is no strategy 'adaptive' in this version; it has priority, weighted"
+    assert message == "routing.strategy: unknown strategy 'adaptive'; use one of: priority, weighted"
 
 
 def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
@@ -109,23 +109,23 @@ def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("a: [openai/x, openai/x]", "models.a[1]: openai/x is a target of this name already"),
+        ("a: [openai/x, openai/x]", "models.a[1]: duplicate target openai/x; remove one of the two"),
         (
             "a: {targets: [openai/x], fallbacks: [openai/x]}",
-            "models.a.fallbacks[0]: openai/x is tried before; this fallback is never used",
+            "models.a.fallbacks[0]: openai/x is already tried before this fallback; remove the fallback",
         ),
         (
             "a: {targets: [openai/x], fallbacks: [one/x, one/x]}",
-            "models.a.fallbacks[1]: one/x is tried before; this fallback is never used",
+            "models.a.fallbacks[1]: one/x is already tried before this fallback; remove the fallback",
         ),
         (
             "a: {targets: [{model: openai/x, weight: 3}]}",
-            "models.a.targets[0].weight: changes nothing with the strategy `priority`; state `strategy: weighted`",
+            "models.a.targets[0].weight: has no effect with the strategy `priority`; set `strategy: weighted`",
         ),
-        ("a: [groq/gemma]", "models.a[0]: no usable key of groq serves gemma, so it is never used"),
+        ("a: [groq/gemma]", "models.a[0]: groq/gemma is never used: no key of groq with a weight above 0 serves it"),
         (
             "qwen-x: [openai/x]",
-            "models.qwen-x: hides the model of this name that one, two serves; no request reaches it by that name",
+            "models.qwen-x: hides the model with this name at one, two; only provider/model reaches that model",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_warnings(text: str, warning: str) -> None:
 
 def test_a_misspelt_model_is_warned_of_with_the_nearest_name() -> None:
     outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
-    warning = "models.a[0]: the catalog knows no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
+    warning = "models.a[0]: the catalog has no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
     assert found(outcome, "warning") == [warning]
 
 
@@ -146,7 +146,7 @@ def test_a_model_that_is_going_to_end_is_noted() -> None:
     found_ = [(name, catalog.find("openai", name)) for name in catalog.models("openai")]
     ending, facts = next((name, one) for name, one in found_ if one is not None and one.deprecated_on is not None)
     outcome = checked(OPEN + f"providers: {{openai: env.OPENAI_API_KEY}}\nmodels: {{a: [openai/{ending}]}}")
-    expected = f"models.a[0]: openai retires {ending} on {facts.deprecated_on}, by the catalog"
+    expected = f"models.a[0]: openai retires {ending} on {facts.deprecated_on}, according to the catalog"
     assert found(outcome, "note") == [expected]
 
 
@@ -173,8 +173,8 @@ def test_who_relied_on_siblings_for_public_names_is_told() -> None:
     text = PROVIDERS + "  a: [openai/gpt-4o]\n"
     assert not found(checked(text + "routing: {siblings: false}\n"), "warning")
     (warning,) = found(checked(text + "routing: {siblings: true}\n"), "warning")
-    assert warning.startswith("routing.siblings: is for bare names only")
-    assert "`siblings: true` in each public name" in warning
+    assert warning.startswith("routing.siblings: applies only to bare names")
+    assert "`siblings: true` in a public name" in warning
 
 
 def test_a_name_may_have_times_failover_and_an_answer_of_its_own() -> None:
@@ -219,8 +219,8 @@ def test_what_is_no_choice_is_an_error(text: str, said: str) -> None:
 def test_notes() -> None:
     outcome = checked(f"{PROVIDERS}  a: {{targets: [openai/x, {{model: groq/gemma, weight: 0}}]}}\n")
     assert found(outcome, "note") == [
-        "providers.groq.keys.small.serves: matches none of the models this file names for the provider",
-        "models.a.targets[0]: the catalog knows no model 'x' of openai",
+        "providers.groq.keys.small.serves: matches no model that this file configures for the provider",
+        "models.a.targets[0]: the catalog has no model 'x' of openai",
         "models.a.targets[1].weight: weight 0: the target is drained",
-        "models.a.targets[1].model: the catalog knows no model 'gemma' of groq",
+        "models.a.targets[1].model: the catalog has no model 'gemma' of groq",
     ]

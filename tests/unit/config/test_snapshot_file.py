@@ -139,13 +139,13 @@ def test_another_format_is_refused_by_name(written: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(snapshot_file, "FORMAT", FORMAT + 1)
     accept(written, DOCUMENT)
     monkeypatch.undo()
-    with pytest.raises(SnapshotError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}"):
+    with pytest.raises(SnapshotError, match=f"has format {FORMAT + 1}; this version reads formats 1 to {FORMAT}"):
         read_snapshot(written, ENVIRON)
 
 
 def test_one_of_another_version_is_outdated(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_file, "__version__", "0.0.9")
-    with pytest.raises(OutdatedError, match="was written by version"):
+    with pytest.raises(OutdatedError, match="was written by another version"):
         read_snapshot(written, ENVIRON)
 
 

@@ -39,9 +39,15 @@ def test_settings_are_read_by_the_schema_of_the_strategy() -> None:
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        ({"name": "quickest", "exlpore": 1}, ".exlpore: the strategy 'quickest' has no setting 'exlpore'; it has "),
-        ({"name": "weighted", "explore": 1}, ".explore: the strategy 'weighted' has no setting 'explore'; it has none"),
-        ({"name": "quickest", "explore": "much"}, ": the settings of the strategy 'quickest' are wrong: Expected "),
+        (
+            {"name": "quickest", "exlpore": 1},
+            ".exlpore: unknown setting 'exlpore' of the strategy 'quickest'; its settings are ",
+        ),
+        (
+            {"name": "weighted", "explore": 1},
+            ".explore: unknown setting 'explore' of the strategy 'weighted'; it has no settings",
+        ),
+        ({"name": "quickest", "explore": "much"}, ": invalid settings of the strategy 'quickest': Expected "),
     ],
 )
 def test_faulty_settings_are_errors_that_tell_what_is_allowed(stated: dict[str, object], message: str) -> None:

@@ -32,8 +32,8 @@ def test_a_model_without_a_price_is_told_where_a_budget_refuses_it(tmp_path: Any
     found = said(tmp_path, BUDGET)
     ((severity, message),) = [one for one in found if "local/odd" in one[1]]
     assert severity == "warning"
-    assert message.startswith("the price of local/odd is not known, so virtual key 'me'")
-    assert "state its price in pricing.overrides, with 0 where it is free" in message
+    assert message.startswith("the price of local/odd is unknown, so virtual key 'me'")
+    assert "set its price in pricing.overrides, or 0 if it is free" in message
 
 
 @pytest.mark.parametrize("text", [OPEN, SOFT, BUDGET + PRICED])
@@ -54,7 +54,7 @@ def test_the_budget_of_a_provider_refuses_it_to_all(tmp_path: Any) -> None:
     base = BASE.replace('9/v1"', '9/v1", budgets: [{limit_usd: 5, per: day}]')
     checked = compile_document(load((base + OPEN).encode()), tmp_path, ENVIRON)
     assert checked.compiled is not None, checked.problems
-    assert any("the budget of provider 'local' refuses it" in one.message for one in checked.problems)
+    assert any("the budget of provider 'local' rejects it" in one.message for one in checked.problems)
 
 
 def test_batches_are_told_until_each_has_a_price(tmp_path: Any) -> None:

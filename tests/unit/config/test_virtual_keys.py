@@ -61,20 +61,20 @@ def test_key_headers_are_lower_case_and_in_order() -> None:
         (
             "{virtual_keys: {a: pm-live}}",
             (
-                "governance.virtual_keys.a: secrets are not written into this file; "
+                "governance.virtual_keys.a: a secret must not be in this file; "
                 "use env.NAME or file:PATH, or sha256: and its digest"
             ),
         ),
         (
             f"{{virtual_keys: {{a: env.CLIENT_KEY, b: 'sha256:{DIGEST.hexdigest()}'}}}}",
-            "governance.virtual_keys.b: is the same key as 'a'; each needs one of its own",
+            "governance.virtual_keys.b: is also the value of the key 'a'; give each key its own",
         ),
-        ("{}", "governance.virtual_keys: no virtual key is defined, so every request would be refused"),
+        ("{}", "governance.virtual_keys: no virtual key is defined, so every request would be rejected"),
         (
             "{require_key: false, key_headers: [Cookie]}",
-            "governance.key_headers[0]: this header has a meaning of its own and cannot carry a key",
+            "governance.key_headers[0]: this header has another use and cannot carry a key; choose another",
         ),
-        ("{require_key: false, key_headers: [x-a, X-A]}", "governance.key_headers[1]: is listed already"),
+        ("{require_key: false, key_headers: [x-a, X-A]}", "governance.key_headers[1]: duplicate header"),
     ],
 )
 def test_refusals(text: str, problem: str) -> None:
@@ -86,17 +86,17 @@ def test_refusals(text: str, problem: str) -> None:
 @pytest.mark.parametrize("listen", [":8080", "0.0.0.0:8080", "[::]:8080", "gateway.example:8080"])
 def test_open_mode_is_for_this_machine_alone(listen: str) -> None:
     (message,) = errors(f"{BASE}governance: {{require_key: false}}\nserver: {{listen: '{listen}'}}")
-    assert message.startswith("governance.require_key: without keys the gateway listens on loopback only")
+    assert message.startswith("governance.require_key: must be `true`, or server.listen must be a loopback address")
 
 
 def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
     text = BASE + "governance: {require_key: false, virtual_keys: {a: env.SHORT}}"
     outcome = checked(text, {**ENVIRON, "SHORT": "letmein"})
     assert found(outcome, "warning") == [
-        "governance.virtual_keys.a: has fewer than 20 characters; a key that can be guessed protects nothing"
+        "governance.virtual_keys.a: has fewer than 20 characters and can be guessed; use a longer random key"
     ]
     assert found(outcome, "note") == [
-        "governance.require_key: virtual keys are defined, but requests without one are served too"
+        "governance.require_key: virtual keys are defined, but requests without a key are also accepted"
     ]
 
 
@@ -112,15 +112,15 @@ def test_a_key_that_is_being_rotated_has_two_values_and_is_one_key() -> None:
     [
         (
             "{me: {value: env.CLIENT_KEY, previous_value: env.CLIENT_KEY}}",
-            "me.previous_value: is the same as value; a key is rotated to another value",
+            "me.previous_value: is the same as `value`; set `value` to the new key",
         ),
         (
             "{me: {value: env.CLIENT_KEY}, you: {value: env.OPENAI_API_KEY, previous_value: env.CLIENT_KEY}}",
-            "you.previous_value: is the same key as 'me'; each needs one of its own",
+            "you.previous_value: is also the value of the key 'me'; give each key its own",
         ),
         (
             "{me: {value: env.CLIENT_KEY, previous_value: pm-plain}}",
-            "me.previous_value: secrets are not written into this file",
+            "me.previous_value: a secret must not be in this file",
         ),
     ],
 )
@@ -137,6 +137,6 @@ governance: {virtual_keys: {a: {value: env.OPENAI_API_KEY, providers: {openai: {
     (key,) = compiled(text % "dev").snapshot.virtual_keys.values()
     assert key.entries["openai"].keys == frozenset({"dev"})
     (error,) = errors(text % "pord")
-    assert error.startswith("governance.virtual_keys.a.providers.openai.keys[0]: there is no key of openai 'pord'")
+    assert error.startswith("governance.virtual_keys.a.providers.openai.keys[0]: unknown key of openai 'pord'")
     assert "prod" in error
     assert errors(text % "")

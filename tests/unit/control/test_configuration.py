@@ -60,9 +60,7 @@ def test_one_with_errors_changes_nothing_and_says_where(tmp_path: Path) -> None:
     one.file.write_text(CONFIG.replace("team: research", "team: reserch"))
     is_taken, messages = one.reload()
     assert not is_taken
-    assert any(
-        one.startswith("governance.virtual_keys.me.team: there is no team 'reserch'; did you") for one in messages
-    )
+    assert any(one.startswith("governance.virtual_keys.me.team: unknown team 'reserch'; did you") for one in messages)
     assert (one.configuration.digest, one.snapshot.read_bytes()) == before
     assert one.new == []
 
