@@ -70,17 +70,17 @@ class Chunked:
         match = _SIZE_LINE.match(data, position)
         if match is None:
             if data.find(b"\n", position) >= 0 or len(data) - position >= _LINE_BYTES:
-                raise _malformed("malformed chunk size")
+                raise _malformed("a chunk size is not a hexadecimal number on its own line")
             return position
         after = match.end()
         if after - position > _LINE_BYTES:
-            raise _malformed("malformed chunk size")
+            raise _malformed("a chunk size is not a hexadecimal number on its own line")
         self._left = left = int(match[1], 16)
         spent = after - position - 16 - 2 * left
         if spent > 0 or self._overhead:
             self._overhead = max(0, self._overhead + spent)
             if self._overhead > _OVERHEAD_BYTES:
-                raise _malformed("too many bytes of chunk extensions")
+                raise _malformed("the chunk extensions are too long; send none")
         self._state = _DATA if left else _TRAILER
         return after
 
@@ -89,7 +89,7 @@ class Chunked:
             self._state = _SIZE
             return position + 2
         if data[position:] != b"\r":
-            raise _malformed("a chunk is longer than its size")
+            raise _malformed("a chunk is longer than its announced size")
         return position
 
     def _read_trailers(self, data: bytes, position: int) -> int:
@@ -98,11 +98,12 @@ class Chunked:
             return position + 2
         end = data.find(b"\r\n\r\n", position) + 4
         if (end if end >= 4 else len(data)) - position > _TRAILER_BYTES:
-            raise Rejection(Failure(failures.HEADERS_TOO_LARGE, f"more than {_TRAILER_BYTES} bytes of trailers"))
+            message = f"the trailers of the request body have more than {_TRAILER_BYTES} bytes; send fewer"
+            raise Rejection(Failure(failures.HEADERS_TOO_LARGE, message))
         if end < 4:
             return position
         if not _TRAILERS.fullmatch(data, position, end):
-            raise _malformed("malformed trailers")
+            raise _malformed("a trailer is not a valid header")
         self._state = _DONE
         return end
 
@@ -163,10 +164,10 @@ class StreamedBody:
         self.due = now + self._patience_s
 
 
-def too_large(most: int) -> Rejection:
-    """Return the refusal of a body that has more than `most` bytes."""
-    return Rejection(Failure(failures.REQUEST_TOO_LARGE, f"the request body has more than {most} bytes"))
+def too_large(limit: int) -> Rejection:
+    """Return the rejection of a body that has more than `limit` bytes."""
+    return Rejection(Failure(failures.REQUEST_TOO_LARGE, f"the request body is larger than the limit of {limit} bytes"))
 
 
 def _malformed(message: str) -> Rejection:
-    return Rejection(Failure(failures.INVALID_REQUEST, f"chunked request body: {message}"))
+    return Rejection(Failure(failures.INVALID_REQUEST, f"the chunked request body is malformed: {message}"))

@@ -61,7 +61,7 @@ def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | No
     try:
         return handler.refuse(failure, head, peer)
     except Exception:  # a refusal without a message is better than none
-        _logger.exception("the handler failed to word a refusal")
+        _logger.exception("the handler raised an exception while it composed a rejection")
         return 500, b"", b""
 
 

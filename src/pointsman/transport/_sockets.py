@@ -32,7 +32,7 @@ def set_reading(transport: asyncio.ReadTransport, *, is_wanted: bool) -> None:
         else:
             transport.pause_reading()
     except (OSError, RuntimeError):
-        _logger.debug("the connection failed before its reading was changed", exc_info=True)
+        _logger.debug("could not start or stop reading: the connection had failed", exc_info=True)
 
 
 def end_writing(transport: asyncio.WriteTransport) -> None:

@@ -15,7 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from pointsman.domain.messages import Headers
 from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces
-from pointsman.transport.errors import shown
+from pointsman.transport.errors import safe_value
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
@@ -141,9 +141,9 @@ class AnswerReader:
         elif is_told:
             how = "closed the connection"
         else:  # uvloop does not distinguish an alert of TLS from a missing one
-            how = "broke the TLS connection off"
+            how = "ended the TLS connection abruptly"
             if self.is_silent:
-                return f"{how} without an answer; perhaps it wants a client certificate"
+                return f"{how} without an answer; it may require a client certificate (client_cert)"
         if self.has_head:
             return f"{how} in the middle of the answer"
         return f"{how} without an answer" if self.is_silent else f"{how} in the middle of the answer's head"
@@ -181,7 +181,7 @@ class AnswerReader:
             self.is_plain = False
             self._is_chunked = True
             if coding.strip().lower() != b"chunked":
-                self._reject(f"the answer has a transfer encoding that is not supported ({shown(coding)})")
+                self._reject(f"the answer has an unsupported Transfer-Encoding ({safe_value(coding)})")
                 return
         self.status = status
         self.headers = headers
@@ -205,13 +205,13 @@ class AnswerReader:
         self._found.clear()
         self._head = raw[end + 4 :].lstrip(b"\r\n")
         if end < 0:
-            self.fault = "the head of the answer has line ends that are not those of HTTP"
+            self.fault = "the answer's head has lines that do not end with CRLF"
         elif status == 101:
-            self.fault = "the answer wants to switch protocols"
+            self.fault = "the answer switches protocols (status 101), which is not supported"
         elif status < 100 or status > 599:
-            self.fault = f"the answer has the impossible status {status:03}"
+            self.fault = f"the answer has the invalid status {status:03}"
         elif self._interim > MAX_INTERIM:
-            self.fault = "the answer is preceded by too many informational ones"
+            self.fault = f"the answer follows more than {MAX_INTERIM} interim answers (status 1xx)"
 
     def _settle_framing(self, status: int) -> None:
         """Find the framing and the encoding of an unusual body."""
@@ -220,13 +220,13 @@ class AnswerReader:
             return
         if not self.is_keep_alive and not self._is_chunked:
             self._is_until_eof = b"content-length" not in self.headers
-        said = self.headers.get(b"content-encoding", b"")
-        encoding = said.strip().lower()
+        value = self.headers.get(b"content-encoding", b"")
+        encoding = value.strip().lower()
         if encoding in _DECODABLE:
             self.decoder = BodyDecoder(encoding)
             self.headers = {name: self.headers[name] for name in self.headers if name not in _LOST_BY_DECODING}
         elif encoding not in {b"", b"identity"}:
-            self.fault = f"the answer has a content encoding that was not asked for ({shown(said)})"
+            self.fault = f"the answer has a Content-Encoding that the request did not allow ({safe_value(value)})"
 
     def _reject(self, fault: str) -> None:
         self.is_plain = False
@@ -253,7 +253,9 @@ class AnswerReader:
             self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
             self._framing_bytes = 0 if size else self._framing_bytes + len(data)
             if self._framing_bytes > MAX_FRAMING_BYTES and self.fault is None:
-                self.fault = "the answer's chunks carry no body"
+                self.fault = (
+                    f"the answer has {MAX_FRAMING_BYTES} bytes of chunk extensions or trailers without a byte of body"
+                )
         if self.decoder is not None and self.body:
             self.decoder.feed(self.body)
             self.body = b""

@@ -48,7 +48,13 @@ class ClientConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
         shared.connections.add(self)
         if len(shared.connections) > limits.max_connections:
-            self._exchanges.refuse(Failure(failures.OVERLOADED_GATEWAY, "too many connections", retry_after_s=1.0))
+            self._exchanges.refuse(
+                Failure(
+                    failures.OVERLOADED_GATEWAY,
+                    "the gateway has too many client connections; retry later",
+                    retry_after_s=1.0,
+                )
+            )
         else:
             self.expire_at(shared.clock() + limits.head_timeout_s)
 
@@ -120,7 +126,9 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._transport.abort()
         elif state in (framing.WAITING, framing.COLLECTING):
-            self._exchanges.refuse(Failure(failures.REQUEST_TIMEOUT, "the request did not arrive in time"))
+            self._exchanges.refuse(
+                Failure(failures.REQUEST_TIMEOUT, "the request did not arrive within the time limit")
+            )
         else:
             self.deadline = NEVER
 
@@ -136,7 +144,9 @@ class ClientConnection(asyncio.Protocol):
         elif body.on_data is None or body.is_paused:
             body.wait(now)  # we keep the client waiting
         elif now >= body.due:
-            self._exchanges.fail_request(Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+            self._exchanges.fail_request(
+                Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive within the time limit")
+            )
 
     # The socket.
 

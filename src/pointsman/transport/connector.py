@@ -24,7 +24,8 @@ FILES_STEP_S = 0.02
 MAX_PROXY_ANSWER = 16 * 1024
 
 _NO_FILES = (
-    "this gateway could not open a connection to %s: it has no more files or ports; raise LimitNOFILE (ulimit -n)"
+    "could not open a connection to %s: the gateway has no free file descriptors or ports; "
+    "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
 
 # A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging output.
@@ -40,7 +41,7 @@ class Connector:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, network: Network, resolver: Resolver) -> None:
         if network.proxy is not None and network.proxy.scheme != "http":
-            raise ValueError(f"the egress proxy must have an http address, not {network.proxy.scheme}")
+            raise ValueError(f"the address of the egress proxy must begin with http://, not {network.proxy.scheme}://")
         self._loop = loop
         self.network = network
         self._resolver = resolver
@@ -59,10 +60,10 @@ class Connector:
         sock = await self._open_socket(self.network.proxy or origin, enter_phase)
         try:
             if self.network.proxy is not None:
-                enter_phase("waiting for the egress proxy")
+                enter_phase("while waiting for the egress proxy")
                 await self._ask_proxy(sock, origin)
             if origin.scheme == "https":
-                enter_phase("in the TLS handshake")
+                enter_phase("during the TLS handshake")
                 await self._start_tls(sock, origin, protocol)
             else:
                 await self._loop.create_connection(lambda: protocol, sock=sock)
@@ -74,14 +75,14 @@ class Connector:
             raise
 
     async def _open_socket(self, origin: Origin, enter_phase: Callable[[str], None]) -> socket.socket:
-        enter_phase("resolving the name")
+        enter_phase("while resolving the name")
         try:
             addresses = await self._resolver.resolve(origin.bare_host)
         except ConnectError as error:
             if are_files_used_up():
                 raise ConnectError(failures.OVERLOADED_GATEWAY, _NO_FILES % origin) from error
             raise
-        enter_phase("opening the connection")
+        enter_phase("while opening the connection")
         try:
             return await self._race(_interleaved(addresses), origin.port)
         except OSError as error:
@@ -161,17 +162,23 @@ class Connector:
             data = await self._loop.sock_recv(sock, 4096)
             answer += data
             if not data or len(answer) > MAX_PROXY_ANSWER:
-                raise ConnectError(failures.CONNECT_FAILED, f"the egress proxy {proxy} gave no proper answer")
+                raise ConnectError(
+                    failures.CONNECT_FAILED,
+                    f"the egress proxy {proxy} closed the connection, or its answer was too long",
+                )
         head, _, rest = answer.partition(b"\r\n\r\n")
         version, _, outcome = head.partition(b"\r\n")[0].partition(b" ")
         if not version.startswith(b"HTTP/1.") or not outcome[:3].isdigit():
-            raise ConnectError(failures.CONNECT_FAILED, f"the egress proxy {proxy} did not answer in HTTP")
+            raise ConnectError(
+                failures.CONNECT_FAILED,
+                f"the egress proxy {proxy} answered with something other than HTTP; check its address",
+            )
         if outcome[:1] != b"2":
             status = outcome[:3].decode("ascii")
             message = f"the egress proxy {proxy} refused a tunnel to {authority} with status {status}"
             raise ConnectError(failures.CONNECT_FAILED, message)
         if rest:  # the provider speaks second, so it did not write these bytes
-            message = f"the egress proxy {proxy} sent bytes of its own into the tunnel"
+            message = f"the egress proxy {proxy} sent unexpected bytes after it opened the tunnel"
             raise ConnectError(failures.CONNECT_FAILED, message)
 
     async def _start_tls(self, sock: socket.socket, origin: Origin, protocol: asyncio.Protocol) -> None:
@@ -189,7 +196,7 @@ class Connector:
         except ssl.CertificateError as error:
             raise ConnectError(failures.TLS_FAILED, f"TLS with {origin} failed: {error}") from None
         except ConnectionError:
-            message = f"TLS with {origin} failed: the connection was closed in the handshake"
+            message = f"TLS with {origin} failed: the other side closed the connection during the handshake"
             raise ConnectError(failures.TLS_FAILED, message) from None
 
 

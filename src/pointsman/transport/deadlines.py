@@ -73,7 +73,7 @@ class Deadlines:
                 try:
                     item.expired(now)
                 except Exception:  # a failing object must not keep the others from expiring
-                    _logger.exception("an expired deadline could not be handled")
+                    _logger.exception("the handler of an expired deadline raised an exception")
             if now < item.deadline < NEVER:  # one left in the past would come due again and again in this very loop
                 self.watch(item)
         self._timer = self._loop.call_later(self._resolution_s, self._tick) if heap else None

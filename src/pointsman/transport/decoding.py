@@ -64,7 +64,7 @@ class BodyDecoder:
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS * (1 if self._waiting[self._at] & 0x0F == 8 else -1))
         elif self._inflate.eof:
             if not self._is_gzip:
-                raise UndecodableError("bytes follow the end of the compressed body")
+                raise UndecodableError("the compressed body has bytes behind its end")
             self._inflate = zlib.decompressobj(_GZIP)  # gzip may consist of several members
         given = self._waiting[self._at : self._at + _GIVEN_BYTES]
         try:

@@ -8,8 +8,8 @@ from pointsman.domain.failures import Kind
 
 
 class TransportFailure(Struct, frozen=True):
-    """The reason that no whole answer came. `message` names hosts and causes, never secrets or query strings.
-    `was_sent` says that at least one byte of the request may have reached the provider."""
+    """The reason that no complete answer arrived. `message` names hosts and causes, never secrets or query strings.
+    `was_sent` is true if at least one byte of the request may have reached the provider."""
 
     kind: Kind
     message: str
@@ -17,7 +17,7 @@ class TransportFailure(Struct, frozen=True):
 
 
 class ConnectError(Exception):
-    """A connection could not be made; `str()` of it is fit for `TransportFailure.message`."""
+    """A connection could not be made; `str()` of it is suitable for `TransportFailure.message`."""
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
@@ -27,6 +27,6 @@ class ConnectError(Exception):
 _CODINGS = re.compile(rb"[a-z]{1,12}(?:, ?[a-z]{1,12}){0,3}", re.IGNORECASE)
 
 
-def shown(value: bytes) -> str:
+def safe_value(value: bytes) -> str:
     """Return a header's value in a form that is safe in a message: names of codings, and nothing else."""
-    return value.decode("ascii") if _CODINGS.fullmatch(value) else "no proper name"
+    return value.decode("ascii") if _CODINGS.fullmatch(value) else "not a valid name"

@@ -20,9 +20,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 POLL_S = 0.02  # so, due at the next tick of the shared timer
 _SERVING, _WAITING = framing.SERVING, framing.WAITING  # globals cost the hot path less than a module's attributes
 
-_INTERNAL = Failure(failures.INTERNAL, "the gateway failed to serve the request")
-_CUT_OFF = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down", retry_after_s=1.0)
-_FULL = Failure(failures.OVERLOADED_GATEWAY, "the gateway holds as many request bodies as it can", retry_after_s=1.0)
+_INTERNAL = Failure(failures.INTERNAL, "an internal error of the gateway ended the request; see the gateway's log")
+_SHUTTING_DOWN = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down; retry", retry_after_s=1.0)
+_MEMORY_FULL = Failure(
+    failures.OVERLOADED_GATEWAY, "the gateway has no memory left for request bodies; retry later", retry_after_s=1.0
+)
 
 
 class Exchanges:
@@ -82,7 +84,7 @@ class Exchanges:
             self.refuse(refusal.failure, framer.head)
             return framing.NOTHING
         except Exception:  # the client gets an answer, whatever the handler's error
-            _logger.exception("the handler failed to accept a request")
+            _logger.exception("the handler raised an exception for the head of a request")
             self.refuse(_INTERNAL, framer.head)
             return framing.NOTHING
         awaits_continue = framer.head.expects_continue and framer.lacks_body
@@ -109,7 +111,7 @@ class Exchanges:
         """Count `size` bytes as held, of a body of `expected` bytes. Raises `Rejection` if the memory is used up."""
         shared = self._shared
         if shared.body_memory - self._held + max(size, expected) > shared.limits.body_memory_bytes:
-            raise Rejection(_FULL)
+            raise Rejection(_MEMORY_FULL)
         shared.body_memory += size - self._held
         self._held = size
 
@@ -121,7 +123,7 @@ class Exchanges:
         if framer.state == _SERVING:
             memory = shared.body_memory + length - self._held
             if memory > shared.limits.body_memory_bytes:
-                self.refuse(_FULL)
+                self.refuse(_MEMORY_FULL)
                 return
             shared.body_memory = memory
             self._held = length
@@ -196,7 +198,7 @@ class Exchanges:
         try:
             self.transport.write(data)
         except (OSError, RuntimeError):
-            _logger.debug("the connection failed before it was written to", exc_info=True)
+            _logger.debug("could not write to a client: the connection had failed", exc_info=True)
 
     def resume(self) -> None:
         """Go on with output, or with the next request."""
@@ -262,7 +264,7 @@ class Exchanges:
 
     def _fail(self, exchange: Exchange | None, error: Exception) -> None:
         """End a request whose handler has raised."""
-        _logger.error("the handler failed to serve a request", exc_info=error)
+        _logger.error("the handler raised an exception while it served a request", exc_info=error)
         if exchange is not None and not exchange.is_closed:
             self._end(exchange, _INTERNAL)
 
@@ -300,7 +302,7 @@ class Exchanges:
             if self._exchange is exchange:
                 self._line.cut()
         elif framer.has_part:
-            self.refuse(_CUT_OFF, framer.head if framer.state == framing.COLLECTING else None)
+            self.refuse(_SHUTTING_DOWN, framer.head if framer.state == framing.COLLECTING else None)
         elif framer.state not in (framing.ENDING, framing.CLOSED):
             self._line.close()
 

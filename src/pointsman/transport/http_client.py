@@ -74,7 +74,7 @@ class HttpClient:
 
     def _open_pool(self, origin: Origin) -> OriginPool:
         if self._is_closed:
-            raise RuntimeError("the client is closed")
+            raise RuntimeError("the HTTP client is closed")
         pool = OriginPool(self._loop, self._deadlines, self._connector, origin, self._room)
         self._pools[origin] = pool
         return pool

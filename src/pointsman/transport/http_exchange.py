@@ -79,7 +79,7 @@ class Exchange(Struct, eq=False):
         if self.is_closed:
             return
         if self.is_started:
-            raise RuntimeError("the answer has been started already")
+            raise RuntimeError("the answer has already been started")
         head = self.head
         self.is_started = True
         closes = connection.must_close(head)
@@ -95,7 +95,7 @@ class Exchange(Struct, eq=False):
         if self.is_closed:
             return
         if self.is_started:
-            raise RuntimeError("the answer has been started already")
+            raise RuntimeError("the answer has already been started")
         self.is_started = True
         self.closes = connection.must_close(self.head)
         self._is_bodiless = self.head.method == b"HEAD" or status in (204, 304)
@@ -124,7 +124,7 @@ class Exchange(Struct, eq=False):
             data = b"%x\r\n%b\r\n" % (len(data), data)
         elif self._unwritten != _UNBOUNDED:
             if len(data) > self._unwritten:
-                raise RuntimeError("more is written than the length announced")
+                raise RuntimeError("the answer is longer than its announced length")
             self._unwritten -= len(data)
         if self._held:
             data = self._held + data

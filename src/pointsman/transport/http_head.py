@@ -105,9 +105,9 @@ def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> No
     except httptools.HttpParserUpgrade as upgrade:
         reader.overrun |= upgrade.args[0] != len(raw)
     except httptools.HttpParserError as error:
-        raise _bad(f"malformed HTTP request: {error}") from error
+        raise _bad(f"the head of the request is malformed HTTP: {error}") from error
     if reader.completed != 1 or reader.overrun:
-        raise _bad("malformed HTTP request head")
+        raise _bad("the head of the request is malformed HTTP")
 
 
 def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
@@ -132,18 +132,18 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
 
     _check_syntax(raw, join)
     if hosts > 1:
-        raise _bad("the Host header appears more than once")
+        raise _bad("the request has more than one Host header; send exactly one")
     return headers
 
 
 def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> None:
     """Raise `Rejection` unless a body with this transfer encoding can be read, and no length is announced beside it."""
     if announced is not None:
-        raise _bad("both Content-Length and Transfer-Encoding")
+        raise _bad("the request has both Content-Length and Transfer-Encoding; send only one of them")
     if not is_http11:
-        raise _bad("Transfer-Encoding in an HTTP/1.0 request")
+        raise _bad("an HTTP/1.0 request cannot have Transfer-Encoding; send Content-Length, or use HTTP/1.1")
     if coding.lower() != b"chunked":
-        raise _bad("the only transfer coding of a request that is supported is chunked")
+        raise _bad("the Transfer-Encoding of the request is not supported; use chunked, or send Content-Length")
 
 
 def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
@@ -153,19 +153,19 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     """
     count = raw.count(b"\r\n") - 2
     if count > header_count:
-        raise _bad(f"more than {header_count} headers", failures.HEADERS_TOO_LARGE)
+        raise _bad(f"the request has more than {header_count} headers; send fewer", failures.HEADERS_TOO_LARGE)
     headers = _read_headers(raw, count)
     request_line = raw[: raw.index(b"\r\n")].split(b" ")
     if len(request_line) != 3 or request_line[2] not in _VERSIONS or raw[0] in b"\r\n":  # llhttp passes over these
-        raise _bad("the request line is not that of HTTP/1.1 or HTTP/1.0")
+        raise _bad("the request line is malformed; send a method, a path, and HTTP/1.1 or HTTP/1.0")
     method, target, version = request_line
     is_http11 = _VERSIONS[version]
     if method == b"CONNECT":
-        raise _bad("CONNECT is not supported", failures.METHOD_NOT_ALLOWED)
+        raise _bad("the method CONNECT is not supported; the gateway is not a proxy", failures.METHOD_NOT_ALLOWED)
     if not target.startswith(b"/") or b"#" in target:
-        raise _bad("the request target is not a path")
+        raise _bad("the request target must be a path that begins with / and has no #")
     if is_http11 and b"host" not in headers:
-        raise _bad("the Host header is missing")
+        raise _bad("the Host header is required in an HTTP/1.1 request")
     announced = headers.pop(b"content-length", None)
     if b"transfer-encoding" in headers:
         _check_coding(headers[b"transfer-encoding"], announced, is_http11)
@@ -175,10 +175,10 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
     elif announced.isdigit() and len(announced) <= _LENGTH_DIGITS:
         length = int(announced)
     else:
-        raise _bad("malformed Content-Length")
+        raise _bad(f"Content-Length must be a number of at most {_LENGTH_DIGITS} digits")
     expectation = headers.get(b"expect") if is_http11 else None
     if expectation is not None and expectation.lower() != b"100-continue":
-        raise _bad("unknown expectation", EXPECTATION_FAILED)
+        raise _bad("the Expect header must be 100-continue, or absent", EXPECTATION_FAILED)
     connection = headers.get(b"connection")
     keep_alive = is_http11 and (
         connection is None or b"close" not in [token.strip() for token in connection.lower().split(b",")]
@@ -198,15 +198,16 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
 
 
 def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
-    """Raise `Rejection` if the part of a head can no longer become a good one of at most `head_bytes`.
+    """Raise `Rejection` if the part of a head cannot become a valid head of at most `head_bytes`.
 
     `end` is the index behind the head, below 4 if it is incomplete; bytes before `start` have been checked. Return the
     `start` of the next call: an empty line may have begun there.
     """
     if end > head_bytes or len(buffer) > head_bytes:
-        raise _bad(f"the request head has more than {head_bytes} bytes", failures.HEADERS_TOO_LARGE)
+        message = f"the request line and headers have more than {head_bytes} bytes; send fewer or shorter headers"
+        raise _bad(message, failures.HEADERS_TOO_LARGE)
     if _NEVER_IN_HEAD.search(buffer, start):
-        raise _bad("malformed HTTP request head")
+        raise _bad("the head of the request is malformed HTTP")
     return max(0, len(buffer) - 3)
 
 

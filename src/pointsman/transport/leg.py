@@ -103,10 +103,10 @@ class Leg:
         try:
             self.on_writable()
         except Exception:
-            _logger.exception("a request could not be sent on")
+            _logger.exception("the sender of a request body raised an exception")
             if self.carrier is not None:
                 self.carrier.cancel()
-            self.fail(failures.INTERNAL, "the request could not be sent on", was_sent=True)
+            self.fail(failures.INTERNAL, "an internal error of the gateway stopped the request body", was_sent=True)
 
     def fail(self, kind: Kind, message: str, *, was_sent: bool) -> None:
         """End the leg, and notify its handler. The connection must have released the leg before."""
@@ -115,7 +115,7 @@ class Leg:
             if handler is not None:
                 handler.on_failure(TransportFailure(kind, message, was_sent))
         except Exception:  # the handler's error must not stop the rest of the end
-            _logger.exception("a failure could not be handled")
+            _logger.exception("the handler of a failed request raised an exception")
 
     def message(self, request_line_end: bytes) -> bytes:
         """Return the request as sent over the wire, or the available part of it, without a body that is written
@@ -169,7 +169,7 @@ class UploadLeg(Leg):
         if self._length is None:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         elif len(data) > self._missing:
-            raise ValueError("the body is longer than was announced")
+            raise ValueError("the body is longer than its announced length")
         else:
             self._missing -= len(data)
         return self._write(data)
@@ -179,7 +179,7 @@ class UploadLeg(Leg):
         if self.handler is None or not self.is_uploading:
             return
         if self._missing:
-            raise ValueError(f"{self._missing} bytes of the body are missing")
+            raise ValueError(f"the body is {self._missing} bytes shorter than its announced length")
         if self._length is None:
             self._write(b"0\r\n\r\n")
         self.is_uploading = False

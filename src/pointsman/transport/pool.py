@@ -43,7 +43,7 @@ class OriginPool:
     ) -> None:
         network = connector.network
         self.name = str(origin)
-        self.most = network.max_connections
+        self.max_connections = network.max_connections
         self.deadlines = deadlines
         self.idle_timeout_s = network.idle_timeout_s
         authority = origin.authority
@@ -69,21 +69,21 @@ class OriginPool:
         """Send `leg` at once, or as soon as there is a connection. Calls nothing of the handler's."""
         idle = self._idle
         if idle and leg.request.wants_fresh:
-            if self.most is not None and len(self._connections) >= self.most:
+            if self.max_connections is not None and len(self._connections) >= self.max_connections:
                 self.close_idle()
             self._connect(leg)
         elif idle:
             connection, _ = idle.popitem()
             self._reuses += 1
             connection.start(leg)
-        elif self.most is None or len(self._connections) < self.most:
+        elif self.max_connections is None or len(self._connections) < self.max_connections:
             self._connect(leg)
         else:
             waiter = leg.carrier = QueuedLeg(self, leg)
             self._waiting[waiter] = None
             self.deadlines.watch(waiter)
-        if self.most is not None:
-            self._note_crowd(self.most)
+        if self.max_connections is not None:
+            self._note_crowd(self.max_connections)
 
     def close_idle(self) -> bool:
         """Make room for another pool's connection."""
@@ -109,9 +109,9 @@ class OriginPool:
         self._room.pools.pop(self, None)
         self._room.note_crowd((self._network, self._origin), is_crowded=False)
         for waiter in list(self._waiting):
-            waiter.fail(failures.SHUTTING_DOWN, "the gateway is closing")
+            waiter.fail(failures.SHUTTING_DOWN, "the gateway is shutting down")
         for connection in list(self._connections):
-            connection.abandon(failures.SHUTTING_DOWN, "the gateway is closing")
+            connection.abandon(failures.SHUTTING_DOWN, "the gateway is shutting down")
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     # -- called by connections ------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ class OriginPool:
             connection.start(self._next_waiting())
         else:
             self._idle[connection] = None
-            if self._is_crowded and self.most is not None:
-                self._note_crowd(self.most)
+            if self._is_crowded and self.max_connections is not None:
+                self._note_crowd(self.max_connections)
 
     def connection_gone(self, connection: UpstreamConnection, unanswered: Leg | None) -> None:
         self._idle.pop(connection, None)
@@ -134,8 +134,8 @@ class OriginPool:
             self._connect(unanswered)
         elif self._waiting and not self._is_closed:
             self._connect(self._next_waiting())
-        if self._is_crowded and self.most is not None:
-            self._note_crowd(self.most)
+        if self._is_crowded and self.max_connections is not None:
+            self._note_crowd(self.max_connections)
 
     # -- called by the queue ----------------------------------------------------------------------------------------
 
@@ -144,9 +144,9 @@ class OriginPool:
 
     # -- connecting -------------------------------------------------------------------------------------------------
 
-    def _note_crowd(self, most: int) -> None:
+    def _note_crowd(self, max_connections: int) -> None:
         """Notify the room if the next request's need to wait has changed."""
-        is_crowded = not self._idle and len(self._connections) >= most and not self._is_closed
+        is_crowded = not self._idle and len(self._connections) >= max_connections and not self._is_closed
         if is_crowded is not self._is_crowded:
             self._is_crowded = is_crowded
             self._room.note_crowd((self._network, self._origin), is_crowded=is_crowded)
@@ -186,9 +186,9 @@ class OriginPool:
 
 def _refuse(leg: Leg, limit: int) -> None:
     message = (
-        f"this gateway has no room for another connection: {limit} to providers are open in this worker, and none is "
+        f"the worker has reached its limit of {limit} connections to providers, and none is idle; "
+        "raise the limit of open files (LimitNOFILE, ulimit -n)"
     )
-    message += "idle; raise the limit of open files (LimitNOFILE, ulimit -n)"
     leg.fail(failures.OVERLOADED_GATEWAY, message, was_sent=False)
 
 
@@ -212,9 +212,10 @@ class QueuedLeg:
             kind = self.leg.timeout_kind
             kind = failures.OVERLOADED_GATEWAY if kind is failures.COMMIT_TIMEOUT else kind
             message = (
-                f"no connection to {self._pool.name} became free in time, of the {self._pool.most} that there may be "
+                f"none of the {self._pool.max_connections} connections to {self._pool.name} became free in time; "
+                "raise egress.connections"
             )
-            self.fail(kind, message + "(egress.connections)")
+            self.fail(kind, message)
 
     def fail(self, kind: Kind, message: str) -> None:
         self._pool.remove_waiter(self)
@@ -233,5 +234,5 @@ class QueuedLeg:
     def resume(self) -> None:
         """See `pause`."""
 
-    def write_upload(self, data: bytes) -> bool:  # noqa: ARG002 -- never comes to it
-        raise AssertionError("a leg keeps its body until it has a connection")
+    def write_upload(self, data: bytes) -> bool:  # noqa: ARG002 -- never called
+        raise AssertionError("a queued leg keeps its body until it has a connection")

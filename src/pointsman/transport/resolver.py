@@ -83,7 +83,7 @@ class Resolver:
             await asyncio.wait({refresh}, timeout=REFRESH_PATIENCE_S if is_stale_usable else None)
         if name.addresses and self._clock() - name.resolved_at < STALE_S:
             return name.addresses
-        raise ConnectError(failures.DNS_FAILED, f"the name {host} could not be resolved: {name.error}")
+        raise ConnectError(failures.DNS_FAILED, f"could not resolve the host name {host}: {name.error}")
 
     async def close(self) -> None:
         """Abandon the lookups in flight; their threads end by themselves."""
@@ -134,5 +134,5 @@ class Resolver:
         threading.Thread(target=run, name=f"resolve-{host}", daemon=True).start()
         addresses = await asyncio.wrap_future(answer, loop=self._loop)
         if not addresses:
-            raise OSError("no addresses")
+            raise OSError("it has no addresses")
         return addresses

@@ -24,6 +24,6 @@ def client_context(network: Network) -> ssl.SSLContext:
 def describe(error: ssl.SSLError) -> str:
     """Return the cause of a TLS error in plain words."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate was not accepted: {error.verify_message}"
-    reason: str | None = getattr(error, "reason", None)  # absent if the error did not come from OpenSSL
+        return f"the certificate is not trusted: {error.verify_message}"
+    reason: str | None = getattr(error, "reason", None)  # absent if the error is not from OpenSSL
     return (reason or str(error)).replace("_", " ").lower()

@@ -61,7 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reused_at = -inf
         self._is_write_paused = False
         self._is_behind = False  # a piece that was read waits for a turn of its own; nothing is read meanwhile
-        self._phase = "waiting to connect"
+        self._phase = "while waiting to connect"
         self.stop_connecting: Callable[[], object] | None = None  # set while a connector works on it
         self.deadline = NEVER  # when the timer comes next
         self.watched_until = NEVER
@@ -95,12 +95,12 @@ class UpstreamConnection(asyncio.Protocol):
         if leg is None:
             self.close()
         elif now >= self._connect_deadline:
-            message = f"connecting to {self._owner.name} took too long (while {self._phase})"
+            message = f"connecting to {self._owner.name} exceeded the connect timeout ({self._phase})"
             self.abandon(failures.CONNECT_TIMEOUT, message)
         elif self._reader.has_head:
-            self.abandon(leg.timeout_kind, f"the answer of {self._owner.name} did not go on in time")
+            self.abandon(leg.timeout_kind, f"{self._owner.name} began its answer but did not continue it in time")
         elif self._transport is None:
-            message = f"{self._owner.name} was not reached in time (while {self._phase})"
+            message = f"the request timed out before {self._owner.name} was connected ({self._phase})"
             self.abandon(leg.timeout_kind, message)
         else:
             self.abandon(leg.timeout_kind, f"{self._owner.name} did not answer in time")
@@ -240,7 +240,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not leg.is_paused:
                 self.abandon(failures.MALFORMED_ANSWER, f"{self._owner.name}: {reader.fault}")
         elif reader.is_done and decoder is not None and not decoder.is_whole:
-            self.abandon(failures.CONNECTION_LOST, f"the compressed body of {self._owner.name} ends early")
+            self.abandon(failures.CONNECTION_LOST, f"the compressed answer of {self._owner.name} is truncated")
         elif reader.is_done:
             self._finish(leg, None, b"")
 
@@ -317,7 +317,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif reader.is_done:
             reader.is_keep_alive = False  # whole, but not yet wholly handed over
         elif reader.is_silent and leg.is_replayable and clock() - self._reused_at < STALE_S:
-            message = f"{self._owner.name} ended a kept-alive connection as it was used"
+            message = f"{self._owner.name} closed a kept-alive connection as a request was sent on it"
             self.abandon(failures.CONNECTION_STALE, message)
         elif is_proper_end and reader.end():
             self._go_on(leg)
@@ -334,11 +334,11 @@ class UpstreamConnection(asyncio.Protocol):
             leg.fail(kind, message, was_sent=was_sent)
 
     def _handler_raised(self, leg: Leg, error: Exception) -> None:
-        _logger.error("an answer of %s could not be handled", self._owner.name, exc_info=error)
+        _logger.error("the handler of an answer of %s raised an exception", self._owner.name, exc_info=error)
         if self.leg is leg:
-            self.abandon(failures.INTERNAL, "the answer could not be handled")
+            self.abandon(failures.INTERNAL, "an internal error of the gateway ended the answer")
         else:  # released already: the connection is another's by now
-            leg.fail(failures.INTERNAL, "the answer could not be handled", was_sent=True)
+            leg.fail(failures.INTERNAL, "an internal error of the gateway ended the answer", was_sent=True)
 
     def close(self, unanswered: Leg | None = None) -> None:
         """Close at once. The leg, if any, must have been released before."""

@@ -111,7 +111,7 @@ def test_the_clients_own_certificate(certificates: Certificates) -> None:
     assert answer.body == b"ok"
     [refused] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
     assert refused.failure is not None
-    assert "wants a client certificate" in refused.failure.message
+    assert "may require a client certificate" in refused.failure.message
     context.maximum_version = ssl.TLSVersion.TLSv1_2  # where the refusal is part of the handshake
     [refused] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
     assert refused.failure_code == "tls_failed"
@@ -144,7 +144,7 @@ def test_bad_files_are_told_when_the_client_is_made(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("no certificate")
     with pytest.raises(ssl.SSLError):
         run(main(Network(client_cert=str(tmp_path / "empty.pem"))))
-    with pytest.raises(ValueError, match="http address"):
+    with pytest.raises(ValueError, match="must begin with http:"):
         run(main(Network(proxy=Origin("https", "proxy.example", 443))))
 
 
@@ -334,9 +334,9 @@ def test_the_egress_proxy_is_asked_for_a_tunnel(certificates: Certificates, sche
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "with status 407"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "refused a tunnel to provider.example"),
-        (b"HTTP/1.1 200 OK\r\n\r\ninjected", "bytes of its own"),
-        (b"SSH-2.0\r\n\r\n", "did not answer in HTTP"),
-        (b"HTTP/1.1 200 " + b"x" * 20000, "no proper answer"),
+        (b"HTTP/1.1 200 OK\r\n\r\ninjected", "unexpected bytes"),
+        (b"SSH-2.0\r\n\r\n", "something other than HTTP"),
+        (b"HTTP/1.1 200 " + b"x" * 20000, "its answer was too long"),
     ],
 )
 def test_a_proxy_that_refuses_is_quoted(certificates: Certificates, reply: bytes, says: str) -> None:
@@ -463,7 +463,7 @@ def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch
     answer = run(main())
     assert answer.failure_code == "gateway_overloaded"
     assert answer.failure is not None
-    assert "it has no more files or ports" in answer.failure.message
+    assert "no free file descriptors or ports" in answer.failure.message
 
 
 def test_open_files_that_come_free_soon_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,8 +135,8 @@ class Silent:
         ((), "did not answer in time"),
         ((b"HTTP/1.1 200",), "did not answer in time"),
         ((b"HTTP/1.1 100 Continue\r\n\r\n",), "did not answer in time"),
-        ((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",), "did not go on in time"),
-        ((b"HTTP/1.1 200 OK\r\n\r\nabc",), "did not go on in time"),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",), "did not continue it in time"),
+        ((b"HTTP/1.1 200 OK\r\n\r\nabc",), "did not continue it in time"),
     ],
 )
 def test_a_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], message: str) -> None:
@@ -150,7 +150,7 @@ def test_a_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], me
             answer.leg.watch()
             answer.leg.timeout_kind = failures.STALLED
             await _until(lambda: bool(fake.peers and fake.peers[0].received))
-            if message == "did not go on in time":
+            if message == "did not continue it in time":
                 await answer.until(lambda: answer.calls)
             assert await clock.run_until(lambda: answer.is_over) >= 0.99
             await script.gone.wait()

@@ -113,7 +113,7 @@ def test_keep_alive() -> None:
 def test_a_doubled_host_is_refused_by_its_name(second: bytes) -> None:
     with pytest.raises(Rejection) as caught:
         parse(BASE.replace(b"X-A: b", second), 100)
-    assert caught.value.failure.message == "the Host header appears more than once"
+    assert caught.value.failure.message == "the request has more than one Host header; send exactly one"
 
 
 HEADER = st.sampled_from(

@@ -81,9 +81,9 @@ def test_an_upload_announces_what_it_sends() -> None:
         async with serving(script) as fake, connecting() as client:
             _, leg = upload(client, fake.origin, 3)
             leg.write_body(b"ab")
-            with pytest.raises(ValueError, match="1 bytes of the body are missing"):
+            with pytest.raises(ValueError, match="1 bytes shorter than its announced length"):
                 leg.end_body()
-            with pytest.raises(ValueError, match="longer than was announced"):
+            with pytest.raises(ValueError, match="longer than its announced length"):
                 leg.write_body(b"cd")
             leg.cancel()
 

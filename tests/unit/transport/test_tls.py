@@ -17,7 +17,7 @@ def test_errors_are_described() -> None:
     assert describe(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")) != ""
     unverified = ssl.SSLCertVerificationError(1, "failed")
     unverified.verify_message = "certificate has expired"
-    assert describe(unverified) == "the certificate was not accepted: certificate has expired"
+    assert describe(unverified) == "the certificate is not trusted: certificate has expired"
     named = ssl.SSLError(1, "[SSL: X] x")
     named.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
     assert describe(named) == "tlsv1 alert protocol version"
