@@ -346,7 +346,7 @@ def test_unreported_tokens_use_up_a_limit_of_tokens() -> None:
                 served += 1
             assert served >= 1
             os.kill(gateway.children["worker 0"], signal.SIGKILL)
-            await until(lambda: "started again" in "".join(gateway.stderr), "the worker is started again")
+            await until(lambda: "restarting it" in "".join(gateway.stderr), "the worker is restarted")
             answer = await gateway.ask(body, path="/v1/audio/speech", headers=bearer("me"))
             assert answer.status == 429, answer
             assert await posted(gateway, "me") > 0

@@ -170,7 +170,7 @@ def test_control_process_waits_for_the_previous_one_to_end() -> None:
                 await until(lambda: "control" in gateway.children, "control is started again")
                 for name in ("free", "me"):
                     assert (await gateway.ask(chat(), headers=bearer(name))).status == 200
-                await wait_for_store(gateway, "another control process is still at work")
+                await wait_for_store(gateway, "another control process still uses")
             await wait_for_recovery(gateway)
 
     run(main())

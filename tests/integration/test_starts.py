@@ -37,10 +37,10 @@ def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: 
             await all_answer()
             logs.rename(away)
             os.kill(gateway.children["worker 0"], signal.SIGKILL)
-            await until(lambda: "could not start 2 times" in "".join(gateway.stderr), "the worker is given up for now")
+            await until(lambda: "failed to start 2 times" in "".join(gateway.stderr), "the worker is given up for now")
             await all_answer()
             away.rename(logs)
-            await until(lambda: "worker 0 serves again" in "".join(gateway.stderr), "it serves again")
+            await until(lambda: "worker 0 is serving again" in "".join(gateway.stderr), "it serves again")
             await all_answer()
             os.kill(gateway.children["worker 1"], signal.SIGSTOP)  # so that some reach the other one
             try:

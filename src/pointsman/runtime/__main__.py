@@ -4,7 +4,7 @@ import gc
 import sys
 from importlib import import_module
 
-# Off until `settle_memory`: imports create no garbage, and collecting took a fifth of the start.
+# Off until `settle_memory`: imports create no garbage, and collection took a fifth of the start.
 gc.disable()
 
 from pointsman.runtime.tasks import run_child  # noqa: E402 -- see above

@@ -1,6 +1,6 @@
 """The composition root of the admin process: the admin API, the console and the metrics page.
 
-It reads the store by itself and asks control for the rest. It holds no provider secrets and no virtual keys. Its
+It reads the store itself and queries control for the rest. It holds no provider secrets and no virtual keys. Its
 environment has none either (`children.ADMIN_ENVIRONMENT`).
 """
 
@@ -18,7 +18,7 @@ from pointsman.admin.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
+from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
 
 NICE = 10  # reports can wait: requests and leases go first
 
@@ -26,13 +26,13 @@ _logger = logging.getLogger("pointsman")
 
 
 async def work(task: ChildTask) -> int:
-    """Run the admin process until it is notified to stop. Return the exit code."""
+    """Run the admin process until it receives a stop signal. Return the exit code."""
     log_to_stderr(task.log_level, "admin: ")
     os.nice(NICE)
-    stopping = told_to_stop(task.life_fd)
+    stopping = stop_event(task.life_fd)
     try:
         token = load_or_make(Path(task.data_dir), os.environ)
-        of_metrics = given_token(METRICS_VARIABLE, os.environ)
+        metrics_token = given_token(METRICS_VARIABLE, os.environ)
         url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
     except (OSError, ValueError) as error:
         _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- the trace would not help
@@ -42,16 +42,18 @@ async def work(task: ChildTask) -> int:
         return 1
     control, store = Inquirer(task.link), Reports.of(url)
     # Behind a reverse proxy on this machine, all requests seem local, so a configured token is always required.
-    is_open = task.console_is_loopback and of_metrics is None
-    services = Services(control=control, store=store, token=token, metrics_token=of_metrics, metrics_are_open=is_open)
+    is_open = task.console_is_loopback and metrics_token is None
+    services = Services(
+        control=control, store=store, token=token, metrics_token=metrics_token, metrics_are_open=is_open
+    )
     server = server_of(make_app(services, frozenset(task.hosts)))
     serving = asyncio.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.005)
     if token.made is not None:
-        print(f"admin token, shown this once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
+        print(f"admin token, shown only once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
     settle_memory()
-    say_ready(task.ready_fd)
+    notify_ready(task.ready_fd)
     await stopping.wait()
     server.should_exit = True
     await serving

@@ -16,7 +16,7 @@ from pointsman.runtime.tasks import STORE_URL, ChildTask
 
 CONTROL, ADMIN = "control", "admin"  # the names of the children other than workers
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-PATIENCE_S = 15.0  # longest wait of a new worker for control, which starts beside it; no requests wait for it yet
+PATIENCE_S = 15.0  # a new worker waits so long for control, which starts with it; no requests wait for the worker yet
 # Prefixes of the variables that the admin process gets: no provider keys and no virtual keys.
 ADMIN_ENVIRONMENT = (
     "POINTSMAN_ADMIN_TOKEN", "POINTSMAN_METRICS_TOKEN", "PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "PYTHON", "PG",
@@ -25,7 +25,8 @@ ADMIN_ENVIRONMENT = (
 
 
 class Child(Struct, kw_only=True):
-    """One process. `life` is the end of a pipe that closes with the supervisor; `ready` is read until it is ready."""
+    """One process. `life` is the end of a pipe that closes with the supervisor. `ready` is the end of a pipe that the
+    child writes to when it is ready; it is `None` after that."""
 
     name: str
     slot: int | None
@@ -69,7 +70,7 @@ class Starter(Struct, frozen=True):
         )
         module = name if slot is None else "worker"
         arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
-        # In a session of its own: Ctrl-C in a terminal goes to the supervisor, which then drains.
+        # In a separate session: Ctrl-C in a terminal goes to the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
             arguments,
             pass_fds=[*listening, their_ready, their_life],
@@ -83,10 +84,10 @@ class Starter(Struct, frozen=True):
         return Child(name=name, slot=slot, pid=process.pid, life=life, ready=ready, started_at=time.monotonic())
 
     def _hosts(self) -> list[str]:
-        console, stated = self.settings.console, self.settings.console_hosts
-        return sorted(LOOPBACK | {console.host} | stated) if console.is_loopback or stated else []
+        console, hosts = self.settings.console, self.settings.console_hosts
+        return sorted(LOOPBACK | {console.host} | hosts) if console.is_loopback or hosts else []
 
     def _admin_environ(self) -> Mapping[str, str]:
-        known = {name: value for name, value in os.environ.items() if name.startswith(ADMIN_ENVIRONMENT)}
+        environ = {name: value for name, value in os.environ.items() if name.startswith(ADMIN_ENVIRONMENT)}
         url = self.settings.store_url
-        return known if url is None else {**known, STORE_URL: url.reveal()}
+        return environ if url is None else {**environ, STORE_URL: url.reveal()}

@@ -22,17 +22,17 @@ from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
 from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseTable
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
 
-FINISH_S = 10.0  # how long the shutdown waits for the journals to be read
+FINISH_S = 10.0  # the shutdown waits so long until the journals are ingested
 PRUNE_S = 60.0
-STORE_S = 3.0  # how long the start waits for the store
+STORE_S = 3.0  # the start waits so long for the store
 
 _logger = logging.getLogger("pointsman")
 
 
 async def work(task: ChildTask) -> int:
-    """Run the control process until it is notified to stop. Return the exit code."""
+    """Run the control process until it receives a stop signal. Return the exit code."""
     log_to_stderr(task.log_level, "control: ")
     return await _Control(task).run()
 
@@ -42,15 +42,15 @@ class _Control:
         self._task = task
         self._data_dir = Path(task.data_dir)
         self._lock: int | None = None  # held until the process ends
-        self._taken: InUseError | None = None  # set while another gateway owns the store
+        self._in_use: InUseError | None = None  # set while another gateway owns the store
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         task = self._task
-        stopping = told_to_stop(task.life_fd)
+        stopping = stop_event(task.life_fd)
         desk = self._desk()
         await desk.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
-        reading = loop.create_task(desk.ingest.run())
+        ingesting = loop.create_task(desk.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
         def on_hangup() -> None:
@@ -62,42 +62,40 @@ class _Control:
         if not await self._find_store(desk.ingest, stopping):
             desk.lease_server.close()
             await desk.ingest.finish(0.0)
-            await reading
+            await ingesting
             return 1
         settle_memory()
-        say_ready(task.ready_fd)
-        # Only now: reading a large configuration again would delay the start.
+        notify_ready(task.ready_fd)
+        # Only now: to compile a large configuration again would delay the start.
         tasks = [loop.create_task(desk.configuration.run()), loop.create_task(self._prune(desk))]
         if (listing := self._listing(desk)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
-        for one in tasks:
-            one.cancel()
+        for background in tasks:
+            background.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await desk.ingest.finish(FINISH_S)
-        await reading
+        await ingesting
         desk.lease_server.close()
         return 0
 
     async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
-        """Wait briefly for the store. If another gateway had it, wait longer to see whether that one is alive. Return
-        whether to start."""
+        """Wait briefly for the store. If another gateway owns it, wait longer to find out if that gateway is alive.
+        Return true if control should start."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         beats: set[float] = set()
         while not (ingest.is_ready.is_set() or stopping.is_set()):
-            waited_s, taken = loop.time() - began_at, self._taken
-            if taken is not None:
-                beats.add(taken.beat)
-            if taken is not None and (len(beats) > 1 or waited_s > STALE_S + STORE_S):
-                _logger.error("%s", taken)
+            waited_s, in_use = loop.time() - began_at, self._in_use
+            if in_use is not None:
+                beats.add(in_use.beat)
+            if in_use is not None and (len(beats) > 1 or waited_s > STALE_S + STORE_S):
+                _logger.error("%s", in_use)
                 if self._task.must_own:
                     return False
                 break
-            if taken is None and waited_s > STORE_S:
-                _logger.warning(
-                    "the store or the journals are not read yet; what was spent is not known, so limits are not lent"
-                )
+            if in_use is None and waited_s > STORE_S:
+                _logger.warning("the store or the journals are not read yet; until then control grants no leases")
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -108,7 +106,7 @@ class _Control:
         task = self._task
 
         async def open_store() -> Store:
-            self._lock_books()
+            self._lock_journals()
             try:
                 gateway = gateway_of(self._data_dir)
             except OSError as error:
@@ -118,24 +116,24 @@ class _Control:
             try:
                 store = await Store.open(url, gateway)
             except InUseError as error:
-                self._taken = error
+                self._in_use = error
                 raise
-            self._taken = None
+            self._in_use = None
             return store
 
         def on_new(compiled: Compiled) -> None:
-            book.configure(counters_of(compiled.snapshot))
+            leases.configure(counters_of(compiled.snapshot))
 
         configuration: Configuration
         settings_path = Path(task.snapshot)
-        book = LeaseTable(1, knows_all=False)
+        leases = LeaseTable(1, knows_all=False)
         ingest = Ingest(
             self._data_dir / "journal",
-            book,
+            leases,
             open_store,
             on_retired=lambda shares: lease_server.reshare(shares),  # noqa: PLW0108 -- made below
         )
-        lease_server = LeaseServer(book, ingest, lambda: (str(settings_path), configuration.digest))
+        lease_server = LeaseServer(leases, ingest, lambda: (str(settings_path), configuration.digest))
         configuration = Configuration(
             settings_path,
             Path(task.config) if task.config is not None else None,
@@ -145,13 +143,13 @@ class _Control:
         )
         self._settings = configuration.current.settings
         ingest.is_shared = self._settings.store_url is not None
-        book.size = self._settings.workers
-        book.configure(counters_of(configuration.current.snapshot))
-        desk = Desk(book, ingest, lease_server, configuration)
+        leases.size = self._settings.workers
+        leases.configure(counters_of(configuration.current.snapshot))
+        desk = Desk(leases, ingest, lease_server, configuration)
         lease_server.on_inquiry = desk.answer
         return desk
 
-    def _lock_books(self) -> None:
+    def _lock_journals(self) -> None:
         """Lock the journals, so that no other process ingests them and counts them twice. The control process of a
         killed supervisor may still be shutting down. Raises `StoreError`."""
         if self._lock is not None:
@@ -161,11 +159,11 @@ class _Control:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(fd)
-            raise StoreError(f"another control process is still at work in {self._data_dir}") from error
+            raise StoreError(f"another control process still uses {self._data_dir}; waiting for it to end") from error
         self._lock = fd
 
     def _listing(self, desk: Desk) -> Listing | None:
-        """Return the task that asks providers for their models, if the configuration sets one."""
+        """Return the task that lists the models of providers, if the configuration sets a period for it."""
         period_s, configuration = self._settings.list_models_s, desk.configuration
         if period_s is None:
             return None
@@ -178,7 +176,7 @@ class _Control:
         )
 
     async def _prune(self, desk: Desk) -> None:
-        """Delete old single requests, a few at a time. Settle attempts that nobody reconciled, and forget unused
+        """Delete old records of requests, a few at a time. Settle attempts without an outcome, and forget unused
         objects of providers."""
         while True:
             await asyncio.sleep(PRUNE_S)
@@ -195,4 +193,8 @@ class _Control:
                 while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
                     await asyncio.sleep(0.1)
             except StoreError as error:
-                _logger.warning("old requests were not deleted, nor attempts settled: %s", error)
+                _logger.warning(
+                    "the store could not delete old requests and settle open attempts; retrying in %g s: %s",
+                    PRUNE_S,
+                    error,
+                )

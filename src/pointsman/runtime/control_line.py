@@ -1,4 +1,4 @@
-"""The connection of a worker to control: leases, owners of stored resources, snapshots, and the age of the last one."""
+"""The connection of a worker to control: leases, owners of stored resources, and snapshots."""
 
 import asyncio
 import os
@@ -46,13 +46,13 @@ class ControlLine:
 
         connected = asyncio.Event()
 
-        def on_line(is_up: bool) -> None:
+        def on_connection(is_up: bool) -> None:
             (connected.set if is_up else connected.clear)()
             live.is_cut_off = not is_up
             if is_up:
                 live.is_stale = False
 
-        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_line)
+        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_connection)
         self._plane.billing.lease_client = link
         self._plane.ownership.custodian = link.state
         loop = asyncio.get_running_loop()
@@ -61,22 +61,22 @@ class ControlLine:
         answers: asyncio.Queue[Sequence[Grant] | LeaseUnavailable] = asyncio.Queue()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                can_lend = False
-                while not can_lend:  # a control process that dies first is replaced by another
+                can_grant = False
+                while not can_grant:  # a control process that dies first is replaced by another
                     await connected.wait()
                     link.ask((), answers.put_nowait, patience_s)
-                    can_lend = not isinstance(await answers.get(), LeaseUnavailable)
+                    can_grant = not isinstance(await answers.get(), LeaseUnavailable)
 
     def close(self) -> None:
         """Close the connection."""
         self._running.cancel()
-        self._aging.cancel()
+        self._age_timer.cancel()
         self.link.close()
 
     def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Notice when control is silent, or has been away for too long."""
+        """Check every second if control is silent, or has been away for too long."""
         live, now = self._plane.live, monotonic()
         away_since = self.link.away_since(now)
         live.is_cut_off = away_since is not None
         live.is_stale = away_since is not None and now - away_since > self._plane.settings.max_stale_s
-        self._aging = loop.call_later(1.0, self._watch_age, loop)
+        self._age_timer = loop.call_later(1.0, self._watch_age, loop)

@@ -36,8 +36,8 @@ class DataPlane:
         loop = asyncio.get_running_loop()
         self.settings = settings
         self.journal = journal
-        reopened = (lambda: open_log(settings)) if settings.log_file is not None else None
-        self.log = LogWriter(log_fd, on_error=_log_failed, reopened=reopened)
+        reopen = (lambda: open_log(settings)) if settings.log_file is not None else None
+        self.log = LogWriter(log_fd, on_error=_log_failed, reopened=reopen)
         self.deadlines = Deadlines(loop)
         connections = share(raise_limit())
         self.upstreams = Upstreams(loop, self.deadlines, Room(connections))
@@ -71,4 +71,4 @@ def open_log(settings: Settings) -> int:
 
 
 def _log_failed(error: OSError) -> None:
-    _logger.error("the request log cannot be written: %s", error)
+    _logger.error("the request log cannot be written; its lines are dropped until it can: %s", error)

@@ -53,10 +53,10 @@ Pointsman is running with two simulated providers: 'flaky' fails its first reque
   curl -i http://127.0.0.1:{port}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{"model": "chat", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-The header x-pointsman-attempts tells that a failover happened: 'steady' served what 'flaky' could not.
+The header x-pointsman-attempts shows a failover: 'flaky' failed, and 'steady' served the request.
 Add "stream": true for a stream. Models: chat, balanced, embed.
 
-The virtual key 'notebook' may spend one cent a day; with -H 'authorization: Bearer {key}' it soon has.
+The virtual key 'notebook' may spend one cent a day. A few requests with -H 'authorization: Bearer {key}' use that up.
 
 Console: http://127.0.0.1:{console_port}/ (with the admin token above). Stop with Ctrl-C.
 Every request is one line of JSON below.
@@ -71,7 +71,7 @@ def run(port: int, console_port: int, folder: str | None = None) -> int:
     exit code."""
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
-    # The first request always fails, so that a newcomer sees a failover first.
+    # The first request always fails, so that a new user sees a failover at once.
     half = (
         ScheduledFault(fault="status=500", to_request=1),
         ScheduledFault(fault="status=500", from_request=1, probability=0.5),
@@ -83,13 +83,13 @@ def run(port: int, console_port: int, folder: str | None = None) -> int:
     providers = [_start(settings) for settings in (flaky, steady)]
     try:
         addresses = [_address(process) for process in providers]
-        with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="pointsman-") as place:
-            file = Path(place) / "demo.yaml"
+        with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="pointsman-") as data:
+            file = Path(data) / "demo.yaml"
             urls = dict(zip(("flaky", "steady"), addresses, strict=True))
             ports = {"port": port, "console_port": console_port}
             digest = sha256(KEY.encode()).hexdigest()
-            file.write_text(_CONFIG.format(data_dir=Path(place) / "data", digest=digest, **ports, **urls))
-            for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has a place of its own
+            file.write_text(_CONFIG.format(data_dir=Path(data) / "data", digest=digest, **ports, **urls))
+            for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has its own addresses and folder
                 os.environ.pop(name, None)
             start = start_or_exit(file, os.environ)
             return serve(start, file, _WELCOME.format(key=KEY, **ports))
@@ -107,7 +107,7 @@ def _start(settings: Settings) -> "subprocess.Popen[bytes]":
         "--settings",
         msgspec.json.encode(settings).decode(),
     ]
-    # In a session of its own, so that Ctrl-C in the terminal ends the gateway before the providers. Its pipe closes
+    # In a separate session, so that Ctrl-C in the terminal ends the gateway before the providers. Its pipe closes
     # when this process ends, for any reason.
     pipe = subprocess.PIPE
     return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 -- our own module
@@ -117,5 +117,5 @@ def _address(process: "subprocess.Popen[bytes]") -> str:
     """Return the base URL that the process prints when it listens."""
     line = process.stdout.readline() if process.stdout is not None else b""
     if not line:
-        raise SystemExit("a simulated provider did not start")
+        raise SystemExit("a simulated provider did not start; its error is above")
     return line.decode().strip()

@@ -13,14 +13,14 @@ def listen(host: str, port: int, *, is_shared: bool) -> list[int]:
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     fds: list[int] = []
     for family, _, _, _, address in dict.fromkeys(found):
-        there = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
-        _add(fds, family, there, is_shared=is_shared, is_open=True)
+        full = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
+        _add(fds, family, full, is_shared=is_shared, is_open=True)
     return fds
 
 
 def bind_beside(others: Sequence[int]) -> list[int]:
-    """Return sockets at the addresses of others, which share them. They get no connections until `open_to_all`, since
-    their worker may fail to start."""
+    """Return sockets that share the addresses of `others`. They get no connections until `open_to_all`, since their
+    worker may fail to start."""
     fds: list[int] = []
     for other in others:
         with socket.socket(fileno=os.dup(other)) as sock:
@@ -37,7 +37,7 @@ def open_to_all(fds: Sequence[int]) -> None:
 
 
 def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool, is_open: bool) -> None:
-    """Add a socket at an address. If that fails, close all. Raises `OSError`."""
+    """Append a socket at an address to `fds`. If that fails, close all of `fds`. Raises `OSError`."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

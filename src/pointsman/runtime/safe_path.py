@@ -14,5 +14,5 @@ def leave_out_working_folder() -> None:
 
 
 def python(module: str) -> list[str]:
-    """Return the beginning of a command that runs one of the gateway's modules, never one of the working folder."""
+    """Return the beginning of a command that runs a module of the gateway, never a file of the working folder."""
     return [sys.executable, "-P", "-m", module]

@@ -28,12 +28,15 @@ class Sockets(Struct):
 
 
 def lock_data_dir(data_dir: Path) -> int:
-    """Make the folder and lock it. Raises `SupervisorError` when another gateway has it."""
+    """Create the folder and lock it. Raises `SupervisorError` if another gateway has the lock."""
     try:
         data_dir.mkdir(parents=True, mode=0o700, exist_ok=True)
         fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SupervisorError(f"the data folder {data_dir} cannot be used: {error.strerror}") from None
+        raise SupervisorError(
+            f"the data folder {data_dir} cannot be used: {error.strerror}; choose another folder with --data-dir or "
+            "`data_dir`"
+        ) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,7 +56,7 @@ def open_sockets(settings: Settings) -> Sockets:
     lock = lock_data_dir(settings.data_dir)
     field, address = "server.listen", settings.listen
     try:
-        if address.port:  # its socket is shared among workers, so another gateway could share it too
+        if address.port:  # workers share the address, so another gateway could share it too
             for fd in listen(address.host, address.port, is_shared=False):
                 os.close(fd)
         shared = [listen(address.host, address.port, is_shared=True)]

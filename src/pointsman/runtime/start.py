@@ -26,13 +26,13 @@ VIRTUAL_KEY = "virtual-key"  # the digest of the key that was generated without 
 
 
 def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
-    """Return the configuration in the file, or one made from the environment. Exit if there is neither."""
+    """Return the configuration in the file, or one generated from the environment. Exit with 1 if it has errors."""
     if config is not None:
         checked = compile_file(config, environ)
     elif HANDOVER in environ or REHEARSAL in environ:
         checked = _kept(environ)
     else:
-        checked = _made_up(Path.cwd(), environ)
+        checked = _generated(Path.cwd(), environ)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
@@ -52,8 +52,8 @@ def _kept(environ: Mapping[str, str]) -> Checked:
         return Checked(None, (Problem("", str(error)),))
 
 
-def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
-    """Generate a configuration from the environment alone. Its virtual key stays the same over restarts."""
+def _generated(folder: Path, environ: Mapping[str, str]) -> Checked:
+    """Generate a configuration from the environment alone. Its virtual key remains valid after restarts."""
     key_file = default_data_dir(environ) / VIRTUAL_KEY
     try:
         default = default_document(environ, _digest_in(key_file))
@@ -63,7 +63,7 @@ def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
             key_file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             write_whole(key_file, sha256(default.virtual_key.encode()).hexdigest().encode() + b"\n")
     except OSError as error:
-        message = f"{key_file} cannot be used: {error.strerror}; state another folder with --data-dir"
+        message = f"{key_file} cannot be used: {error.strerror}; choose another folder with --data-dir"
         return Checked(None, (Problem("", message),))
     except ValueError as error:
         return Checked(None, (Problem("", str(error)),))
@@ -72,28 +72,28 @@ def _made_up(folder: Path, environ: Mapping[str, str]) -> Checked:
 
 
 def _digest_in(key_file: Path) -> str | None:
-    """Return the digest in the file, or `None` if there is no file. Raises `OSError`, and `ValueError` for other
+    """Return the digest in the file, or `None` if there is no file. Raises `OSError`, and `ValueError` for any other
     content."""
     try:
         text = key_file.read_text().strip()
     except FileNotFoundError:
         return None
     if re.fullmatch("[0-9a-f]{64}", text) is None:
-        raise ValueError(f"{key_file} holds no digest; delete it, and a new virtual key is made")
+        raise ValueError(f"{key_file} contains no digest of a virtual key; delete the file to generate a new key")
     return text
 
 
 def _introduce(default: Default, key_file: Path) -> None:
-    """Describe the providers found and their use, but not on standard output, which has the request log."""
+    """Print the providers found and their use to standard error, because the request log uses standard output."""
     names = list(default.document.providers)
     key = (
-        f"virtual key (shown this once, valid after restarts too): {default.virtual_key}"
+        f"virtual key (shown only once; it remains valid after restarts): {default.virtual_key}"
         if default.virtual_key is not None
-        else f"the virtual key printed at the first start still holds; delete {key_file} to have a new one made"
+        else f"the virtual key printed at the first start is still valid; delete {key_file} to generate a new one"
     )
     print(  # noqa: T201
-        f"providers found in the environment: {', '.join(names)}; ask for models as {names[0]}/<model>\n"
-        f"data is kept in {key_file.parent}\n{key}",
+        f"providers found in the environment: {', '.join(names)}; request models as {names[0]}/<model>\n"
+        f"data folder: {key_file.parent}\n{key}",
         file=sys.stderr,
     )
 
@@ -111,7 +111,7 @@ def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
         if REHEARSAL in os.environ:
             check_handover(os.environ[REHEARSAL], settings)
         elif HANDOVER not in os.environ:
-            os.close(lock_data_dir(settings.data_dir))  # fails before a write into another gateway's folder
+            os.close(lock_data_dir(settings.data_dir))  # fails before anything is written into another gateway's folder
         if settings.log_file is not None:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:

@@ -1,10 +1,10 @@
-"""Supervises the processes of a gateway: workers, which serve, control, which does the accounting, and admin, its web
-side.
+"""Supervises the processes of a gateway: workers serve requests, control does the accounting, and admin
+serves the console and the admin API.
 
-It is plain and synchronous, so that little can go wrong in it. It holds the listening sockets, one for each worker, so
-that replacing a worker loses no connection. It also holds the lock of the data folder.
+The supervisor is plain and synchronous, so that little can go wrong in it. It holds the listening sockets,
+one for each worker, so that replacing a worker loses no connection. It also holds the lock of the data folder.
 
-SIGTERM and SIGINT drain, and a second one hastens the drain. SIGHUP reloads the configuration and reopens the log.
+SIGTERM and SIGINT drain, and a second one ends the drain early. SIGHUP reloads the configuration and reopens the log.
 SIGUSR2 replaces all processes, this one included, by the installed version, without losing a connection.
 """
 
@@ -30,10 +30,10 @@ from pointsman.runtime.listeners import bind_beside, open_to_all, port_of
 from pointsman.runtime.sockets import Sockets, SupervisorError, open_sockets
 from pointsman.transport.room import raise_limit
 
-START_S = 60.0  # within which a child must be ready
-PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before a dead child is started again
+START_S = 60.0  # the longest time until a child is ready
+PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before each restart of a dead child
 STABLE_S = 10.0  # a child that has lived this long has recovered
-FAILED_STARTS = 2  # of a worker, after which no connections wait for it
+FAILED_STARTS = 2  # after so many failed starts of a worker, no connections wait for it
 CONTROL_DRAIN_S = 15.0
 RESTART_PATIENCE_S = 3.0  # shorter, since the dead worker's connections wait
 HANDOVER = "POINTSMAN_HANDOVER"
@@ -50,7 +50,7 @@ class Handover(Struct):
 
 
 class Supervisor:
-    """The supervisor. `command` is the command of a hand-over."""
+    """The supervisor. `command` starts its successor at a hand-over."""
 
     def __init__(
         self, settings: Settings, snapshot: Snapshot, snapshot_path: Path, config: Path | None, command: Sequence[str]
@@ -61,7 +61,7 @@ class Supervisor:
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
         self._restarts: dict[str, tuple[float, int]] = {}  # by name: next start, number of restarts
-        self._failed: dict[int, int] = {}  # by slot: workers in a row that ended before they served
+        self._failed: dict[int, int] = {}  # by slot: consecutive workers that ended before they served
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._sockets = Sockets([], [], -1, "", -1)
@@ -69,14 +69,14 @@ class Supervisor:
     def run(self, welcome: str = "") -> int:
         """Serve until a signal ends it. Return the exit code."""
         raise_limit()  # for all children
-        left = os.environ.pop(HANDOVER, None)
-        if left is None:
+        handover = os.environ.pop(HANDOVER, None)
+        if handover is None:
             self._sockets = open_sockets(self._settings)
         else:
-            self._adopt(msgspec.json.decode(left, type=Handover))
+            self._adopt(msgspec.json.decode(handover, type=Handover))
         self._catch_signals()
         try:
-            if left is None:
+            if handover is None:
                 self._start_all()
             else:
                 self._replace_all()
@@ -111,21 +111,21 @@ class Supervisor:
         """Wait until all are ready. Raises `SupervisorError` if one dies or takes too long."""
         ends_at = time.monotonic() + START_S
         while waiting := [child for child in children if not child.is_ready]:
-            self._turn(0.5)
+            self._handle_events(0.5)
             for child in waiting:
                 if child.pid not in self._children:
-                    raise SupervisorError(f"the {child.name} process could not start; what it said is above")
+                    raise SupervisorError(f"the {child.name} process could not start; see its log above")
             self._restart_due((CONTROL,))  # starting workers wait for control
-            if self._asked_to_end():
+            if self._stop_signals():
                 return
             if time.monotonic() > ends_at:
-                raise SupervisorError(f"{waiting[0].name} was not ready within {START_S:.0f} s")
+                raise SupervisorError(f"{waiting[0].name} was not ready within {START_S:.0f} s; see its log above")
 
     # Living.
 
     def _watch(self) -> int:
         while True:
-            self._turn(0.0 if self._signals else self._until_restart())
+            self._handle_events(0.0 if self._signals else self._until_restart())
             signals, self._signals = self._signals, []
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 return self._drain()
@@ -135,25 +135,25 @@ class Supervisor:
                 self._hand_over()
             self._restart_due()
 
-    def _turn(self, timeout_s: float | None) -> None:
-        """Wait for an event, and handle it."""
+    def _handle_events(self, timeout_s: float | None) -> None:
+        """Wait for events, and handle them."""
         for key, _ in self._selector.select(timeout_s):
             child = key.data
             if child is None:
                 os.read(key.fd, 512)  # the wake-up of a signal
             else:
-                if os.read(key.fd, 1):  # else it has died, which SIGCHLD may report a moment later
-                    self._is_ready(child)
+                if os.read(key.fd, 1):  # else it has died, and SIGCHLD may report that a moment later
+                    self._on_ready(child)
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
                 child.ready = None
         self._reap()
 
-    def _is_ready(self, child: Child) -> None:
+    def _on_ready(self, child: Child) -> None:
         child.is_ready = True
         _logger.debug("%s is ready", child.name)
         if child.slot is not None and self._failed.pop(child.slot, 0) >= FAILED_STARTS:
-            _logger.warning("%s serves again", child.name)
+            _logger.warning("%s is serving again", child.name)
         if child.slot is not None and child.slot < len(self._sockets.listen):
             open_to_all(self._sockets.listen[child.slot])  # its socket may replace a closed one
 
@@ -178,40 +178,44 @@ class Supervisor:
 
     def _plan_restart(self, child: Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         count = self._restarts.get(child.name, (0.0, 0))[1]
         if time.monotonic() - child.started_at > STABLE_S:
             count = 0
         pause_s = PAUSES_S[min(count, len(PAUSES_S) - 1)]
-        _logger.error("%s (pid %d) %s; it is started again in %g s", child.name, child.pid, how, pause_s)
+        _logger.error("%s (pid %d) %s; restarting it in %g s", child.name, child.pid, end, pause_s)
         self._restarts[child.name] = (time.monotonic() + pause_s, count + 1)
 
     def _close_if_failing(self, child: Child) -> None:
-        """Close the sockets of a worker that cannot start, since connections wait there that others could serve. Other
-        workers get them, or they are rejected if there are none, until the worker can start."""
+        """Close the sockets of a worker that cannot start, since connections would wait there. Until it can start, the
+        kernel passes its connections to other workers, or rejects them if there are none."""
         slot = child.slot
         if slot is None or child.is_ready or slot >= len(self._sockets.listen):
             return
         failed = self._failed[slot] = self._failed.get(slot, 0) + 1
         serving = any(other.slot == slot and other.is_ready for other in self._children.values())
-        if failed != FAILED_STARTS or serving:  # at a hand-over the old one still serves
+        if failed != FAILED_STARTS or serving:  # at a hand-over the old worker still serves
             return
         fds = self._sockets.listen[slot]
         try:
             self._sockets.listen[slot] = bind_beside(fds)
         except OSError as error:
-            _logger.error("%s cannot start, and its connections wait: %s", child.name, error.strerror)  # noqa: TRY400
+            _logger.error(  # noqa: TRY400
+                "%s cannot start, and its socket cannot be replaced, so connections wait for it: %s",
+                child.name,
+                error.strerror,
+            )
             return
         for fd in fds:
             os.close(fd)
-        _logger.error("%s could not start %d times; until it can, it gets no connections", child.name, failed)
+        _logger.error("%s failed to start %d times; it gets no connections until it starts", child.name, failed)
 
     def _until_restart(self) -> float | None:
         due = [when for when, _ in self._restarts.values() if when]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _restart_due(self, names: Collection[str] | None = None) -> None:
-        """Restart the children that are due, of these or of all."""
+        """Restart the children whose restart is due: those in `names`, or all."""
         for name, (when, count) in list(self._restarts.items()):
             if when and time.monotonic() >= when and (names is None or name in names):
                 self._restarts[name] = (0.0, count)
@@ -228,7 +232,7 @@ class Supervisor:
     # Ending.
 
     def _drain(self) -> int:
-        _logger.info("draining: requests in progress may finish for up to %g s", self._settings.drain_s)
+        _logger.info("draining: requests in progress have up to %g s to finish", self._settings.drain_s)
         workers = [child for child in self._children.values() if child.slot is not None]
         self._end(workers, self._settings.drain_s + 10)
         self._end(list(self._children.values()), CONTROL_DRAIN_S)
@@ -236,43 +240,43 @@ class Supervisor:
         return 0
 
     def _end(self, children: Sequence[Child], within_s: float) -> None:
-        """Send SIGTERM, and again for every further signal that arrives. Send SIGKILL when the time is over."""
+        """Send SIGTERM, and once more for every stop signal that arrives meanwhile. Send SIGKILL after `within_s`."""
         for child in children:
             child.is_leaving = True
             if child.pid in self._children:  # else it has died and been reaped
                 os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
-        heard = self._asked_to_end()
-        while left := [child for child in children if child.pid in self._children]:
-            self._turn(0.2)
-            if self._asked_to_end() > heard:
-                heard = self._asked_to_end()
-                for child in left:
+        handled = self._stop_signals()
+        while remaining := [child for child in children if child.pid in self._children]:
+            self._handle_events(0.2)
+            if self._stop_signals() > handled:
+                handled = self._stop_signals()
+                for child in remaining:
                     os.kill(child.pid, signal.SIGTERM)
             if time.monotonic() > ends_at:
-                _logger.error("%s does not end; it is killed", left[0].name)
-                for child in left:
+                _logger.error("%s did not stop in time; killing it", remaining[0].name)
+                for child in remaining:
                     os.kill(child.pid, signal.SIGKILL)
                 ends_at += 5
 
-    def _asked_to_end(self) -> int:
-        """Return the number of requests to end since signals were last handled."""
+    def _stop_signals(self) -> int:
+        """Return the number of SIGTERM and SIGINT since signals were last handled."""
         return sum(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals)
 
     # Handing over.
 
     def _hand_over(self) -> None:
-        """Become the installed version. Returns only on failure."""
+        """Replace this process by the installed version. Returns only on failure."""
         sockets = self._sockets
         state = msgspec.json.encode(Handover(sockets, list(self._children.values()))).decode()
         try:
-            refusal = self._rehearse(state)
+            problem = self._rehearse(state)
         except (OSError, subprocess.TimeoutExpired) as error:
-            refusal = str(error)
-        if refusal is not None:
-            _logger.error("cannot hand over, so this one goes on:\n%s", refusal)
+            problem = str(error)
+        if problem is not None:
+            _logger.error("cannot hand over; the running version continues:\n%s", problem)
             return
-        if self._asked_to_end():
+        if self._stop_signals():
             return
         _logger.info("handing over to a new supervisor")
         for child in self._children.values():
@@ -285,12 +289,12 @@ class Supervisor:
         try:
             os.execve(sys.executable, list(self._command), {**os.environ, HANDOVER: state})  # noqa: S606
         except OSError as error:
-            _logger.error("cannot hand over, so this one goes on: %s", error)  # noqa: TRY400
+            _logger.error("cannot hand over; the running version continues: %s", error)  # noqa: TRY400
 
     def _rehearse(self, state: str) -> str | None:
-        """Let the installed version check whether it could take over this state. Return the reason if not. Raises
+        """Let the installed version check whether it can take over `state`. Return the reason if it cannot. Raises
         `OSError` and `TimeoutExpired`."""
-        done = subprocess.run(  # noqa: S603 -- the same command as the hand-over
+        result = subprocess.run(  # noqa: S603 -- the same command as the hand-over
             self._command,
             executable=sys.executable,
             env={**os.environ, REHEARSAL: state},
@@ -304,21 +308,21 @@ class Supervisor:
             timeout=START_S,
             check=False,
         )
-        return None if done.returncode == 0 else done.stderr.strip() or f"it ended with exit code {done.returncode}"
+        return None if result.returncode == 0 else result.stderr.strip() or f"exit code {result.returncode}"
 
-    def _adopt(self, left: Handover) -> None:
-        self._sockets = left.sockets
-        for child in left.children:
+    def _adopt(self, handover: Handover) -> None:
+        self._sockets = handover.sockets
+        for child in handover.children:
             self._children[child.pid] = child
             os.set_inheritable(child.life, False)
-            if child.ready is not None:  # it will soon report that it is ready
+            if child.ready is not None:  # it is still starting
                 os.set_inheritable(child.ready, False)
                 self._selector.register(child.ready, selectors.EVENT_READ, child)
 
     def _replace_all(self) -> None:
-        """Replace control first, since only one may do the accounting: the old workers have leases to continue with.
-        Replace admin next. Then start new workers on the sockets of the old ones, which pass on what they hold and
-        drain. If a new process cannot start, the old ones continue."""
+        """Replace control first, since only one may do the accounting; the old workers continue with their leases.
+        Replace admin next. Then start new workers on the sockets of the old ones, which return their leases and drain.
+        If a new process cannot start, the old ones continue."""
         old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
         if not any(child.name == CONTROL for child in old):  # it had died and was waiting for its restart
             self._restarts[CONTROL] = (time.monotonic(), 0)
@@ -326,12 +330,12 @@ class Supervisor:
             if child.name == CONTROL:
                 self._end([child], CONTROL_DRAIN_S)
             if child.slot is None or child.slot < self._settings.workers:
-                self._restarts.pop(child.name, None)  # it may have died meanwhile, and is started here
+                self._restarts.pop(child.name, None)  # it may have died meanwhile; it is started here
                 new = self._start(child.name)
                 try:
                     self._wait_until_ready([new])
                 except SupervisorError as error:
-                    _logger.error("%s; what has not been replaced goes on as it is", error)  # noqa: TRY400
+                    _logger.error("%s; processes not replaced yet continue as before", error)  # noqa: TRY400
                     if new.name != CONTROL:
                         self._restarts.pop(new.name, None)
                         self._end([new] if new.pid in self._children else [], 5.0)
@@ -341,43 +345,48 @@ class Supervisor:
             if child.name != CONTROL and child.pid in self._children:
                 child.is_leaving = True
                 os.kill(child.pid, signal.SIGTERM)
-        self._change_number()
+        self._resize()
         self._start_missing()
 
     def _start_missing(self) -> None:
         """Start dead children whose restart was pending at the hand-over, children that the previous version lacked,
         and additional workers."""
-        there = {child.name for child in self._children.values() if not child.is_leaving}
+        present = {child.name for child in self._children.values() if not child.is_leaving}
         slots = range(min(len(self._sockets.listen), self._settings.workers))
         for name in (CONTROL, ADMIN, *map(_worker, slots)):
-            if name not in there:
+            if name not in present:
                 self._restarts.setdefault(name, (time.monotonic(), 0))
 
-    def _change_number(self) -> None:
+    def _resize(self) -> None:
         """Adapt the sockets to the configured number of workers."""
-        listen, wanted = self._sockets.listen, self._settings.workers
-        for fd in (fd for fds in listen[wanted:] for fd in fds):  # else the kernel would still choose them
+        listen, count = self._sockets.listen, self._settings.workers
+        for fd in (fd for fds in listen[count:] for fd in fds):  # else the kernel would still choose them
             os.close(fd)
-        del listen[wanted:]
-        kept = {CONTROL, ADMIN, *map(_worker, range(wanted))}
+        del listen[count:]
+        kept = {CONTROL, ADMIN, *map(_worker, range(count))}
         self._restarts = {name: when for name, when in self._restarts.items() if name in kept}
-        while len(listen) < wanted:
+        while len(listen) < count:
             try:
                 listen.append(bind_beside(listen[0]))
             except OSError as error:
-                _logger.error("no socket for worker %d, so there are fewer: %s", len(listen), error.strerror)  # noqa: TRY400
+                _logger.error(  # noqa: TRY400
+                    "cannot open a socket for worker %d of %d; continuing with fewer workers: %s",
+                    len(listen),
+                    count,
+                    error.strerror,
+                )
                 return
 
     # The rest.
 
     def _catch_signals(self) -> None:
         reading, writing = socket.socketpair()
-        for one in (reading, writing):
-            one.setblocking(False)
+        for sock in (reading, writing):
+            sock.setblocking(False)
         self._wakeup = (reading, writing)
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
-            signal.signal(number, lambda caught, _: self._signals.append(caught))
+            signal.signal(number, lambda received, _: self._signals.append(received))
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector.register(reading.fileno(), selectors.EVENT_READ, None)
 
@@ -394,7 +403,7 @@ class Supervisor:
             self._snapshot.digest[:12],
         )
         if not self._snapshot.require_key:
-            _logger.warning("open mode: whoever reaches this address may use every provider key")
+            _logger.warning("open mode: anyone who reaches this address can use every provider key")
         if welcome:
             console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
             print(welcome.replace("{console}", console), flush=True)  # noqa: T201
@@ -414,7 +423,9 @@ def check_handover(state: str, settings: Settings) -> None:
     try:
         lock = msgspec.json.decode(state, type=Handover).sockets.lock
     except msgspec.DecodeError as error:
-        raise SupervisorError(f"what is installed now cannot take over from the running version: {error}") from None
+        raise SupervisorError(
+            f"the installed version cannot take over from the running version; restart the gateway: {error}"
+        ) from None
     file = settings.data_dir / "lock"
     if not file.exists() or not os.path.samestat(file.stat(), os.fstat(lock)):
-        raise SupervisorError(f"data_dir: a change, now to {settings.data_dir}, takes effect only at a restart")
+        raise SupervisorError(f"data_dir: a change to {settings.data_dir} takes effect only at a restart")

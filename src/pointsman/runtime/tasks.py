@@ -14,17 +14,17 @@ import msgspec
 from msgspec import Struct
 
 STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable with the address of the store for the admin process
-GC_THRESHOLD = 20_000  # objects made and not freed
-_TALKATIVE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite would write every value of every statement
+GC_THRESHOLD = 20_000  # objects allocated and not freed
+_VERBOSE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite logs every value of every statement
 
 
 class ChildTask(Struct, frozen=True, kw_only=True):
-    """The task of any child. `ready_fd` takes a byte when it serves; `life_fd` ends when the supervisor does.
+    """The task of any child, which writes a byte to `ready_fd` when it is ready. `life_fd` ends with the supervisor.
     `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's.
 
-    A worker waits for control for `patience_s` before it serves without. `config` is the configuration file, if there
-    is one. If `must_own`, a control process does not start if another gateway has the store: no client is served yet.
-    `hosts` are the names by which the console may be called; none means any.
+    A worker waits up to `patience_s` for control, then serves without it. `config` is the configuration file, if there
+    is one. If `must_own`, a control process does not start while another gateway owns the store.
+    `hosts` are the host names that the console accepts; an empty list accepts any.
     """
 
     ready_fd: int
@@ -52,9 +52,9 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
         return runner.run(work(msgspec.json.decode(task, type=ChildTask)))
 
 
-def told_to_stop(life_fd: int, shut_down_now: Callable[[], object] | None = None) -> asyncio.Event:
-    """Return an event that is set at SIGTERM and at the end of the supervisor. SIGINT is left to the supervisor.
-    Another SIGTERM calls `shut_down_now`, even if it arrives before the event has been seen."""
+def stop_event(life_fd: int, shut_down_now: Callable[[], object] | None = None) -> asyncio.Event:
+    """Return an event that is set at SIGTERM and when the supervisor ends. The supervisor handles SIGINT.
+    A second SIGTERM calls `shut_down_now`, even if nothing waits for the event yet."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -78,20 +78,20 @@ def log_to_stderr(level: str = "warning", process: str = "") -> None:
     logging.basicConfig(
         level=level.upper(), format=f"%(asctime)s %(levelname)s {process}%(message)s", stream=sys.stderr
     )
-    for name in _TALKATIVE:
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def say_ready(ready_fd: int) -> None:
-    """Notify the supervisor. If it is gone, `life_fd` shows that to the child."""
+def notify_ready(ready_fd: int) -> None:
+    """Notify the supervisor that the child is ready. If the supervisor is gone, `life_fd` notifies the child."""
     with suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)
 
 
 def settle_memory() -> None:
-    """Have the garbage collector check only young objects, and less often. Present objects stay, and requests leave no
-    reference cycles. It may be off until then."""
+    """Exclude present objects from garbage collection, and collect less often: requests leave no reference cycles. The
+    collector may be off until this call."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)

@@ -1,4 +1,4 @@
-"""A worker process: a data plane from its snapshot to its end."""
+"""A worker process: a data plane, its configuration and its shutdown."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from pointsman.engine.status import metrics_page
 from pointsman.journal.writer import JournalWriter
 from pointsman.runtime.control_line import ControlLine, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, say_ready, settle_memory, told_to_stop
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
 from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
 
@@ -30,8 +30,8 @@ _logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """A data plane, `plane`, from its start to its end. `settings` take effect here only. Without a connection to
-    control (`connect`), every limit is this worker's alone."""
+    """A data plane, `plane`, that can be started, reconfigured and stopped. `settings` never change after that. Without
+    a connection to control (`connect`), the worker does not share its limits."""
 
     def __init__(
         self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
@@ -56,27 +56,27 @@ class Worker:
         settle_memory()
 
     async def connect(self, slot: int, epoch: int, path: str, on_snapshot: OnSnapshot, patience_s: float) -> None:
-        """Hold a connection to control: from now on limits are shared with other workers. Return when control can grant
-        leases, at the latest after `patience_s`."""
+        """Open a connection to control, and keep it open. From now on limits are shared with other workers. Return when
+        control can grant leases, at the latest after `patience_s`."""
         self._line = ControlLine(self.plane, lambda: encode_page(self.metrics()))
         await self._line.open(slot, epoch, path, on_snapshot, patience_s)
 
     def metrics(self) -> MetricsPage:
-        """Return its counters and gauges."""
+        """Return the counters and gauges of the data plane."""
         return metrics_page(self.plane.engine, self.plane.server)
 
     def swap(
         self, snapshot: Snapshot, models: ModelList | None = None, limits: Mapping[str, Limit] | None = None
     ) -> None:
         """Put a new configuration in force. Requests in progress keep the one they began with. `models` is its list of
-        models and `limits` are its limits by their counters, if a caller has made them already."""
+        models and `limits` are its limits by counter, if the caller has built them already."""
         plane = self.plane
         plane.api.take_models(models or ModelList(snapshot))
         plane.server.forget_derived()
         plane.live.swap(snapshot)
-        returns = plane.ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
-        if self._line is not None and returns:
-            self._line.link.give_back(returns)
+        returned = plane.ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
+        if self._line is not None and returned:
+            self._line.link.give_back(returned)
         settle_memory()
         for client in plane.upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
@@ -108,14 +108,14 @@ class Worker:
 
 
 async def _retire(client: HttpClient) -> None:
-    """Close a client that no new request uses, when its last one is done."""
-    while any(pool.in_flight or pool.waiting for pool in client.gauges().values()):  # noqa: ASYNC110 -- minutes matter
+    """Close a client that new requests no longer use, after its last request."""
+    while any(pool.in_flight or pool.waiting for pool in client.gauges().values()):  # noqa: ASYNC110 -- may take minutes
         await asyncio.sleep(RETIREMENT_CHECK_S)
     await client.close()
 
 
 async def work(task: ChildTask) -> int:
-    """Run a worker until it is notified to stop. Return the exit code."""
+    """Run a worker until it receives a stop signal. Return the exit code."""
     loop = asyncio.get_running_loop()
     path = Path(task.snapshot)
     try:
@@ -134,11 +134,11 @@ async def work(task: ChildTask) -> int:
             task.slot,
             task.epoch,
             max_bytes=settings.journal_bytes,
-            on_trouble=_journal_in_trouble,
+            on_trouble=_report_journal,
             is_synced=settings.durability == "power",
         )
     except OSError as error:
-        _logger.error("cannot write: %s", error)  # noqa: TRY400 -- the trace would not help
+        _logger.error("cannot open the log or the journal: %s", error)  # noqa: TRY400 -- the trace would not help
         return 1
     worker = Worker(compiled.snapshot, settings, log_fd, journal)
 
@@ -148,36 +148,36 @@ async def work(task: ChildTask) -> int:
         return snapshot.digest
 
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
-    del compiled  # an old snapshot dies when its last request ends
-    stopping = told_to_stop(task.life_fd, worker.plane.server.shut_down_now)
+    del compiled  # so that an old snapshot is freed when its last request ends
+    stopping = stop_event(task.life_fd, worker.plane.server.shut_down_now)
     loop.add_signal_handler(signal.SIGHUP, worker.plane.log.reopen)
     connecting = loop.create_task(worker.connect(task.slot, task.epoch, task.link, on_snapshot, task.patience_s))
-    told = loop.create_task(stopping.wait())
-    await asyncio.wait((connecting, told), return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    if stopping.is_set():  # before it served
+    stop = loop.create_task(stopping.wait())
+    await asyncio.wait((connecting, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if stopping.is_set():  # before the worker served
         connecting.cancel()
         await asyncio.wait((connecting,))
         await worker.stop()
         return 0
     await connecting  # raises its error
     await worker.start([socket.socket(fileno=fd) for fd in task.listen_fds])
-    say_ready(task.ready_fd)
+    notify_ready(task.ready_fd)
     await stopping.wait()
     cut = await worker.stop()
     if cut:
-        _logger.warning("%d requests were cut off", cut)
+        _logger.warning("%d requests were cut off at the end of the drain", cut)
     return 0
 
 
 def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
-    """Read a new configuration and make its tables, in a thread beside the loop."""
+    """Read a new configuration and build its tables. Runs in a thread, so that the loop is not blocked."""
     snapshot = read_or_compile(path, os.environ).snapshot
     return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
 
-def _journal_in_trouble(problem: str | None) -> None:
+def _report_journal(problem: str | None) -> None:
     if problem is None:
         _logger.warning("the journal can be written again")
     else:
-        _logger.error("%s. Requests under a limit are refused once the present segment is full", problem)
+        _logger.error("%s. Requests under a limit are rejected when the current segment is full", problem)

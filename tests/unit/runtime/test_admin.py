@@ -38,7 +38,7 @@ def test_the_first_start_says_the_token_once_at_any_log_level(tmp_path: Path) ->
         running.process.send_signal(signal.SIGTERM)
         code, said = running.wait()
         assert code == 0
-        token = said.partition("admin token, shown this once: ")[2].split()[0]
+        token = said.partition("admin token, shown only once: ")[2].split()[0]
         assert said.count(token) == 1
     with admin(tmp_path) as (running, port):
         assert running.is_ready

@@ -83,7 +83,7 @@ def test_without_a_file_a_key_is_made_shown_once_and_holds_over_restarts(
     compiled = start_or_exit(None, environ)
     out, said = capsys.readouterr()
     assert out == "", "where the request lines go"
-    assert f"ask for models as openai/<model>\ndata is kept in {tmp_path / 'state'}\n" in said
+    assert f"request models as openai/<model>\ndata folder: {tmp_path / 'state'}\n" in said
     key = said.rpartition(" ")[2].strip()
     assert key.startswith("pm-")
     assert list(compiled.snapshot.virtual_keys) == [sha256(key.encode()).digest()]
@@ -93,7 +93,7 @@ def test_without_a_file_a_key_is_made_shown_once_and_holds_over_restarts(
     again = start_or_exit(None, environ)
     said = capsys.readouterr().err
     assert again.snapshot.virtual_keys.keys() == compiled.snapshot.virtual_keys.keys()
-    assert f"delete {tmp_path / 'state' / 'virtual-key'} to have a new one made" in said
+    assert f"delete {tmp_path / 'state' / 'virtual-key'} to generate a new one" in said
     assert key not in said
 
     (tmp_path / "state" / "virtual-key").unlink()
@@ -105,7 +105,7 @@ def test_a_file_that_holds_no_digest_is_refused(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit):
         start_or_exit(None, {**ENVIRON, "POINTSMAN_DATA_DIR": str(tmp_path)})
     said = capsys.readouterr().err
-    assert "holds no digest; delete it" in said
+    assert "contains no digest of a virtual key; delete the file" in said
     assert "pm-somebody" not in said
 
 
@@ -249,7 +249,7 @@ def test_a_hand_over_that_could_not_start_is_refused(file: Path, start: Callable
         (file.parent / "requests").mkdir(exist_ok=True)
         file.write_text(content)
         process.tell(signal.SIGUSR2)
-        process.says("cannot hand over, so this one goes on")
+        process.says("cannot hand over; the running version continues")
         process.says(words)
         assert b'"chat"' in fetch(f"{address}/models")
     file.write_text(GOOD.replace("chat:", "new:"))

@@ -74,7 +74,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path:
             os.kill(first, signal.SIGKILL)
             second = int(waiting.recv(100))
         assert gateway.started("0") == [first, second]
-        assert f"worker 0 (pid {first}) was killed by SIGKILL; it is started again in 0 s" in gateway.log
+        assert f"worker 0 (pid {first}) was killed by SIGKILL; restarting it in 0 s" in gateway.log
         (control,) = gateway.started("-")
         os.kill(control, signal.SIGKILL)
         gateway.until(lambda: len(gateway.started("-")) == 2)
@@ -90,7 +90,7 @@ def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) 
         gateway.until(lambda: len(gateway.started("0")) == 4)
         assert monotonic() - killed_at >= sum(PAUSES_S[:3])
         (tmp_path / "broken").unlink()
-        gateway.until(lambda: "worker 0 serves again" in gateway.log)
+        gateway.until(lambda: "worker 0 is serving again" in gateway.log)
         assert gateway.ask() == gateway.started("0")[-1]
 
 
@@ -172,7 +172,7 @@ def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_
         for count in range(1, 6):
             gateway.until(lambda: len(gateway.started(slot)) == count)  # noqa: B023 -- called at once
             os.kill(gateway.started(slot)[-1], signal.SIGKILL)
-        gateway.until(lambda: "it is started again in 1.6 s" in gateway.log)
+        gateway.until(lambda: "restarting it in 1.6 s" in gateway.log)
         planned_at = monotonic()
         gateway.signal(signal.SIGUSR2)
         gateway.until(lambda: gateway.log.count("listening on") == 2)
@@ -247,7 +247,7 @@ def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path
         (first,) = gateway.started("0")
         (tmp_path / "broken").touch()
         gateway.signal(signal.SIGUSR2)
-        gateway.until(lambda: "what has not been replaced goes on as it is" in gateway.log)
+        gateway.until(lambda: "processes not replaced yet continue as before" in gateway.log)
         gateway.until(lambda: gateway.log.count("listening on") == 2)
         sleep(0.3)
         assert gateway.ask() == first
@@ -259,7 +259,7 @@ def test_a_hand_over_to_what_could_not_start_is_refused(tmp_path: Path) -> None:
         gateway.until(gateway.listening)
         (tmp_path / "refusing").touch()
         gateway.signal(signal.SIGUSR2)
-        gateway.until(lambda: "cannot hand over, so this one goes on:\nI refuse" in gateway.log)
+        gateway.until(lambda: "cannot hand over; the running version continues:\nI refuse" in gateway.log)
         assert gateway.ask() == gateway.started("0")[0]
         (tmp_path / "refusing").unlink()
         gateway.signal(signal.SIGUSR2)
@@ -304,10 +304,10 @@ def test_no_connection_waits_for_a_worker_that_cannot_start(tmp_path: Path) -> N
         (other,) = gateway.started("1")
         (tmp_path / "broken").touch()
         os.kill(victim, signal.SIGKILL)
-        gateway.until(lambda: "could not start 2 times" in gateway.log)
+        gateway.until(lambda: "failed to start 2 times" in gateway.log)
         assert {gateway.ask() for _ in range(40)} == {other}
         (tmp_path / "broken").unlink()
-        gateway.until(lambda: "worker 0 serves again" in gateway.log)
+        gateway.until(lambda: "worker 0 is serving again" in gateway.log)
         gateway.until(lambda: gateway.ask() == gateway.started("0")[-1])
         gateway.until(lambda: gateway.ask() == other)
 
@@ -317,7 +317,7 @@ def test_where_no_worker_can_start_connections_are_refused(tmp_path: Path) -> No
         gateway.until(gateway.listening)
         (tmp_path / "broken").touch()
         os.kill(gateway.ask(), signal.SIGKILL)
-        gateway.until(lambda: "could not start 2 times" in gateway.log)
+        gateway.until(lambda: "failed to start 2 times" in gateway.log)
         with pytest.raises(ConnectionRefusedError):
             gateway.ask()
         gateway.signal(signal.SIGUSR2)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from fakes.clock import PATIENCE_S
-from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, say_ready, settle_memory, told_to_stop
+from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, notify_ready, settle_memory, stop_event
 
 
 def test_a_task_survives_the_command_line() -> None:
@@ -28,10 +28,10 @@ def test_a_task_survives_the_command_line() -> None:
 
 def test_a_child_whose_supervisor_is_gone_is_ready_all_the_same() -> None:
     reading, writing = os.pipe()
-    say_ready(os.dup(writing))
+    notify_ready(os.dup(writing))
     assert os.read(reading, 10) == b"1"
     os.close(reading)
-    say_ready(writing)
+    notify_ready(writing)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.close(writing)
 
@@ -55,7 +55,7 @@ def test_a_second_signal_hastens_even_if_nobody_has_seen_the_first() -> None:
     async def main() -> None:
         reading, writing = os.pipe()
         hastened = asyncio.Event()
-        stopping = told_to_stop(reading, hastened.set)
+        stopping = stop_event(reading, hastened.set)
         try:
             signal.raise_signal(signal.SIGTERM)
             await stopping.wait()
