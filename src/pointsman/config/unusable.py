@@ -47,9 +47,8 @@ def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -
     ]
     if names:
         message = (
-            f"batches, fine-tuning and similar requests at {listed(names)} are rejected under a budget (403 "
-            f"price_unknown), because their cost is known only at completion; use a key without a budget for them, "
-            f"or set a price per request in pricing.overrides: "
+            f"budgets reject batches, fine-tuning and the like at {listed(names)} (403 price_unknown); use a key "
+            f"without a budget, or set a price in pricing.overrides: "
             f"{{model: {names[0]}/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}"
         )
         findings.warning(("governance",), message)
