@@ -12,6 +12,6 @@ NoSecrets = Annotated[
     bool,
     typer.Option(
         "--no-secrets",
-        help="Do not read secrets and certificates; use placeholders instead. For CI, where they are missing.",
+        help="Do not read secrets and certificates; use placeholders instead. Useful in CI, where they are missing.",
     ),
 ]

@@ -12,7 +12,9 @@ from pointsman.cli._terminal import print_table, say, say_data
 def command(
     owner: Annotated[str | None, typer.Option("--owner", help="Only this owner, such as team:research.")] = None,
     past: Annotated[bool, typer.Option("--past", help="Include windows that have ended.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=10_000, help="The largest number of limits to print.")
+    ] = 1000,
     url: Url = URL,
     token_file: TokenFile = None,
     as_json: AsJson = False,

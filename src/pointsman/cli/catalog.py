@@ -12,11 +12,11 @@ MAX_CHECKSUM_BYTES = 4096
 
 _HELP = {
     "action": "`update`, `revert` to the previous catalog, or `show` the one in force.",
-    "source": "With `update`: the file or https address of a catalog. Its checksum is read from beside it, from the "
-    "same name with `.sha256`, unless --sha256 sets it.",
+    "source": "With `update`: the file or https address of a catalog. Its checksum is read from the same place, "
+    "with `.sha256` added to the name, unless --sha256 sets it.",
     "sha256": "The expected SHA-256 of the catalog, in hexadecimal.",
     "config": "The configuration file, which names the data folder.",
-    "data_dir": "The data folder. Default: that of the configuration file, or of a gateway without one.",
+    "data_dir": "The data folder. Default: the one in the configuration file, or that of a gateway without a file.",
 }
 
 
@@ -35,10 +35,11 @@ def command(
     config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
 ) -> None:
-    """Update the model catalog from a file or an address, or go back to the previous one.
+    """Update the model catalog from a file or an address, or revert to the previous one.
 
     A catalog is accepted whole or not at all. The checksum must match, every entry must be readable, and the catalog
-    must not be older than the one in force. A running gateway loads it within seconds, or at SIGHUP without a file.
+    must not be older than the one in force. A running gateway loads it within seconds, or at
+    SIGHUP if it has no configuration file.
     """
     from pointsman.catalog.reader import CatalogError
     from pointsman.config.catalog import install, read_catalog, revert

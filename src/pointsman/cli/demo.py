@@ -8,7 +8,7 @@ import typer
 def command(
     port: Annotated[int, typer.Option(help="The gateway's port on 127.0.0.1.")] = 8080,
     console_port: Annotated[int, typer.Option(help="The console's port on 127.0.0.1.")] = 8081,
-    tour: Annotated[bool, typer.Option("--tour", help="Show five features, each by the commands, and end.")] = False,
+    tour: Annotated[bool, typer.Option("--tour", help="Show five features, each with its commands, and exit.")] = False,
 ) -> None:
     """Run the gateway in front of two simulated providers, one of them flaky. No key and no network are needed."""
     if tour:

@@ -23,8 +23,8 @@ _HELP = {
     "price": "Only models up to this price, in dollars per million tokens, for a mix of three parts prompt and one "
     "part output.",
     "config": "Only models of the providers in this configuration file.",
-    "data_dir": "The data folder, for an installed catalog. Default: that of the configuration file, or of a "
-    "gateway without one.",
+    "data_dir": "The data folder, which may hold an installed catalog. Default: the one in the configuration file, or "
+    "that of a gateway without a file.",
     "limit": "The largest number of lines; 0 prints all.",
     "sources": "Also print the source table of each field.",
 }

@@ -25,8 +25,8 @@ def command(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set the cost of estimated or reserved attempts, from the provider's bill. This corrects reports, and budgets no
-    longer hold more for them. `GET /api/v1/unsettled` lists such attempts.
+    """Set the cost of estimated or reserved attempts, from the provider's bill. This corrects reports, and budgets
+    release the excess. `GET /api/v1/unsettled` lists such attempts.
 
     Each attempt is reconciled once. If some are rejected, the command prints the reasons, accepts the others, and exits
     with 1. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file.

@@ -22,7 +22,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     client_id: Annotated[
         str | None, typer.Option("--client-id", help="Only requests with this `x-request-id` from the client.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="The largest number of requests to print.")
+    ] = 20,
     url: Url = URL,
     token_file: TokenFile = None,
     as_json: AsJson = False,

@@ -9,7 +9,9 @@ import typer
 def command(
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="The configuration. Default: from the environment."),
+        typer.Option(
+            "--config", "-c", metavar="FILE", help="The configuration file. Default: built from the environment."
+        ),
     ] = None,
     listen: Annotated[
         str | None,
@@ -26,8 +28,9 @@ def command(
     """Run the gateway until SIGTERM or SIGINT. SIGHUP reloads the configuration and reopens the log. SIGUSR2 upgrades
     every process to the installed version without losing a connection.
 
-    Without a configuration file, it configures every known provider whose usual key variable is set, and prints a new
-    virtual key. POINTSMAN_LISTEN, POINTSMAN_CONSOLE_LISTEN and POINTSMAN_DATA_DIR set the same options.
+    Without a configuration file, the gateway configures every known provider whose usual key variable is set, and
+    prints a new virtual key. The variables POINTSMAN_LISTEN, POINTSMAN_CONSOLE_LISTEN and POINTSMAN_DATA_DIR set
+    --listen, --console and --data-dir.
     """
     import os
 

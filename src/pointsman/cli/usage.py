@@ -13,20 +13,26 @@ _BY = ("key", "team", "customer", "provider", "model", "variant", "hour", "day",
 
 
 def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
-    by: Annotated[str, typer.Option("--by", help=f"Group by these, with commas: {', '.join(_BY)}.")] = "key,model",
+    by: Annotated[
+        str, typer.Option("--by", help=f"Fields to group by, separated by commas: {', '.join(_BY)}.")
+    ] = "key,model",
     days: Annotated[
         float | None, typer.Option("--days", min=0.01, max=36500, help="The number of days to include. Default: 30.")
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", help="The start: 2026-11-01, with a time, or Unix seconds; UTC."),
+        typer.Option(
+            "--since", help="The start in UTC: a date such as 2026-11-01, a date with a time, or Unix seconds."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="The end, which is not included.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="The end, exclusive, in the same formats.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Only this virtual key.")] = None,
     team: Annotated[str | None, typer.Option("--team", help="Only this team.")] = None,
     customer: Annotated[str | None, typer.Option("--customer", help="Only this customer.")] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="Only this provider.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Only this model, by its provider's name.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Only this model, under its provider's name for it.")
+    ] = None,
     variant: Annotated[str | None, typer.Option("--variant", help="Only this variant.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only this tag, as NAME=VALUE.")] = None,
     url: Url = URL,
@@ -34,8 +40,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
-    """Print usage and spending by group, highest cost first. Sums cover whole hours. Times are in UTC. The admin token
-    comes from POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print usage and spending by group, highest cost first; if grouped by hour or day, in the order of --by. Sums
+    cover whole hours. Times are in UTC. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
     from pointsman.cli._admin import ask, moment
