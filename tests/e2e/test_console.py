@@ -60,7 +60,7 @@ def test_the_live_page() -> None:
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
             await log_in(page, gateway)
-            await expect(page.get_by_text("No request has come yet.")).to_be_visible()
+            await expect(page.get_by_text("No requests yet.")).to_be_visible()
             await traffic(gateway)
             await look(page)
             await picture(page, "light")
@@ -103,7 +103,7 @@ async def look(page: Page) -> None:
     await refused.click()
     opened = page.locator("tr.detail")
     await expect(opened).to_contain_text("budget_exceeded")
-    await expect(opened).to_contain_text("Left out or shortened, and why")
+    await expect(opened).to_contain_text("Candidates excluded or changed, with reasons")
     await expect(opened).to_contain_text("budget of $0.00001 per day of virtual key batch")
     await refused.click()
     await expect(opened).to_have_count(0)
@@ -150,8 +150,8 @@ def test_estimated_and_reserved_amounts_are_readable() -> None:
             await log_in(page, gateway)
             spent = page.locator("#money tbody tr").filter(has_text="support-bot").locator("td").last
             await expect(spent).to_contain_text(re.compile(r"^\$0\.\d+\$0\.\d+ estimated\$0\.\d+ reserved$"))
-            await expect(page.locator("#figures")).to_contain_text("of it estimated")
-            await expect(page.locator("#figures")).to_contain_text("of it reserved")
+            await expect(page.locator("#figures")).to_contain_text("of it from estimates")
+            await expect(page.locator("#figures")).to_contain_text("of it from reservations")
             for scheme in ("light", "dark"):
                 await page.emulate_media(color_scheme=scheme)
                 await picture(page, f"split-{scheme}")

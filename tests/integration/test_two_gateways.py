@@ -19,7 +19,7 @@ from integration.gateway import Gateway, run, serving
 from integration.governance import bearer, governance
 from pointsman.control.store.ownership import STALE_S
 
-IN_USE = "another gateway .* keeps its books in this database and wrote there .* ago"
+IN_USE = "another gateway .* uses this database and wrote to it .* ago"
 
 
 @contextlib.asynccontextmanager

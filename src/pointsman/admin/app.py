@@ -25,8 +25,8 @@ METRICS_S = 1.0  # longest wait for workers
 _FILES = {"": "text/html", "console.js": "text/javascript", "console.css": "text/css", "icon.svg": "image/svg+xml"}
 _PORT = re.compile(r":[0-9]*$")
 _OWN_WORDS = {
-    404: ("not_found", "there is nothing here; the API is below /api/v1"),
-    405: ("method_not_allowed", "this is not what can be done here; the header `allow` says what can"),
+    404: ("not_found", "unknown path; the API is below /api/v1"),
+    405: ("method_not_allowed", "the method is not allowed on this path; the header `allow` lists those that are"),
 }
 _HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -60,7 +60,7 @@ async def readyz(services: Has) -> dict[str, str]:
         wrong["journal"] = f"{state.journal_damage} damaged places were skipped since the start"
     if state.config_refused:
         wrong["configuration"] = (
-            "the configuration on disk was refused and an older one is in force; the log and GET /api/v1/status say why"
+            "the configuration on disk was rejected, and an older one is in force; GET /api/v1/status lists the errors"
         )
     if state.refused_records:
         wrong["refused"] = f"{state.refused_records} records are quarantined in quarantine.jsonl"
@@ -106,13 +106,15 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         host = _PORT.sub("", request.headers.get("host", "")).strip("[]")
         if hosts and host not in hosts:
-            message = f"this is not {host[:100]!r}; call it by the address it listens on"
-            return _error(421, "wrong_host", f"{message}, or list the name in console.allowed_hosts")
+            message = f"unknown host {host[:100]!r}; use the address that the console listens on"
+            return _error(421, "wrong_host", f"{message}, or add the name to console.allowed_hosts")
         if "transfer-encoding" in request.headers:  # the body is read before the token, so it must be bounded
-            return _error(411, "length_required", "the body must have a content-length")
+            return _error(
+                411, "length_required", "`transfer-encoding` is not supported; send the body with a `content-length`"
+            )
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-            return _error(413, "too_large", "the body is too large")
+            return _error(413, "too_large", f"`content-length` must be a number of at most {MAX_BODY_BYTES} bytes")
         response = await call_next(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -149,5 +151,5 @@ def _explain(error: dict[str, Any]) -> str:
     """Name the field and its fault, without the value."""
     field = ".".join(map(str, error["loc"][1:]))
     if error["type"] == "extra_forbidden":
-        return f"{field}: there is no such parameter"
+        return f"{field}: unknown parameter"
     return f"{field}: {error['msg']}"

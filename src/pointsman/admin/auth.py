@@ -44,7 +44,7 @@ def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
         return AdminToken(digest.digest(), made)
     match = re.fullmatch("sha256:([0-9a-f]{64})", text)
     if match is None:
-        raise ValueError(f"{path} does not hold a digest; delete it to have a new admin token made")
+        raise ValueError(f"{path} contains no digest; delete it, and restart to create a new admin token")
     return AdminToken(bytes.fromhex(match[1]))
 
 
@@ -55,6 +55,6 @@ def given_token(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
         return None
     if len(given) < MIN_CHARACTERS:
         raise ValueError(
-            f"{variable} has fewer than {MIN_CHARACTERS} characters; a token that can be guessed opens all"
+            f"{variable} has fewer than {MIN_CHARACTERS} characters; set a longer one that cannot be guessed"
         )
     return AdminToken(sha256(given.encode()).digest())

@@ -20,7 +20,7 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
         was_used = store.was_asked_for("model", name) if kind == "asked" else store.is_known(kind, name)
         if not await was_used:
             thing = _WORDS.get(kind, kind)
-            message = f"there is no {thing} {name!r}: the configuration does not name it, and nothing was used under it"
+            message = f"there is no {thing} {name!r}, neither in the configuration nor in recorded usage"
             raise HTTPException(404, {"code": "not_found", "message": message})
 
 

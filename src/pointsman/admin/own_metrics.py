@@ -18,39 +18,41 @@ def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> 
 
 
 def _counters(state: ControlState) -> Iterator[CounterFamily]:
-    yield counter("pointsman_journal_damaged_places_total", "Places where a journal was damaged.", state.journal_damage)
-    yield counter("pointsman_config_reloads_total", "Configurations that were put in force.", state.reloads)
-    yield counter("pointsman_config_refusals_total", "Configurations that were not put in force.", state.refusals)
+    yield counter("pointsman_journal_damaged_places_total", "Damaged places found in journals.", state.journal_damage)
+    yield counter("pointsman_config_reloads_total", "Configurations put in force.", state.reloads)
+    yield counter("pointsman_config_refusals_total", "Configurations rejected.", state.refusals)
 
 
 def _processes(state: ControlState, silent: int) -> Iterator[GaugeFamily]:
     yield gauge(
         "pointsman_build_info",
-        "The version that runs.",
+        "Versions of the gateway and of Python.",
         [((__version__, platform.python_version()), 1)],
         ("version", "python"),
     )
-    yield gauge("pointsman_workers", "Workers that are connected to control.", len(state.workers))
-    yield gauge("pointsman_workers_silent", "Workers that did not answer this request for metrics in time.", silent)
+    yield gauge("pointsman_workers", "Workers connected to control.", len(state.workers))
+    yield gauge("pointsman_workers_silent", "Connected workers without a timely answer to this scrape.", silent)
     yield gauge(
         "pointsman_config_last_reload_successful",
-        "1 unless the configuration on disk was refused.",
+        "1 if the configuration on disk is in force, 0 if it was rejected.",
         int(not state.config_refused),
     )
     yield gauge(
         "pointsman_config_last_reload_success_timestamp_seconds",
-        "When the configuration in force was taken.",
+        "Unix time in seconds when the configuration in force was accepted.",
         state.taken_at,
     )
 
 
 def _books(state: ControlState) -> Iterator[GaugeFamily]:
-    yield gauge("pointsman_store_up", "1 while the store works.", int(state.store == "ok"))
+    yield gauge("pointsman_store_up", "1 if the store is available, else 0.", int(state.store == "ok"))
     yield gauge(
-        "pointsman_ingest_lag_seconds", "Seconds since all journals were read to their end.", state.caught_up_s or 0.0
+        "pointsman_ingest_lag_seconds",
+        "Seconds since all journals were last ingested to their end.",
+        state.caught_up_s or 0.0,
     )
-    yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journals not read yet.", state.backlog_bytes)
-    yield gauge("pointsman_refused_records", "Records in quarantine: the store rejected them.", state.refused_records)
+    yield gauge("pointsman_ingest_backlog_bytes", "Bytes of journal not yet ingested.", state.backlog_bytes)
+    yield gauge("pointsman_refused_records", "Records in quarantine, which the store rejected.", state.refused_records)
 
 
 def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
@@ -65,17 +67,25 @@ def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
         else:
             rates.append(((*labels, one.metric), amount, one.posted, one.lent))
     for name, description, values in (
-        ("limit", "Dollars of a budget per window.", {labels: amount for labels, amount, _, _ in money}),
-        ("spent", "Dollars spent in the present window.", {labels: spent for labels, _, spent, _ in money}),
-        ("lent", "Dollars that workers hold unspent in the present window.", {one[0]: one[3] for one in money}),
-        ("remaining", "Dollars left in the present window.", {one[0]: max(0, one[1] - one[2]) for one in money}),
+        ("limit", "Budget per window in dollars.", {labels: amount for labels, amount, _, _ in money}),
+        ("spent", "Dollars spent in the current window.", {labels: spent for labels, _, spent, _ in money}),
+        (
+            "lent",
+            "Dollars leased to workers in the current window and not yet counted as spent.",
+            {one[0]: one[3] for one in money},
+        ),
+        ("remaining", "Dollars remaining in the current window.", {one[0]: max(0, one[1] - one[2]) for one in money}),
     ):
         samples = [(labels, nano / _NANO) for labels, nano in values.items()]
         yield gauge(f"pointsman_budget_{name}_dollars", description, samples, _OWNER)
     of_rates = (*_OWNER, "metric")
     for name, description, counts in (
-        ("", "Tokens or requests per window.", {labels: amount for labels, amount, _, _ in rates}),
-        ("_used", "Tokens or requests of the present window.", {labels: used for labels, _, used, _ in rates}),
-        ("_remaining", "Tokens or requests left in the present window.", {r[0]: max(0, r[1] - r[2]) for r in rates}),
+        ("", "Rate limit per window in tokens or requests.", {labels: amount for labels, amount, _, _ in rates}),
+        ("_used", "Tokens or requests used in the current window.", {labels: used for labels, _, used, _ in rates}),
+        (
+            "_remaining",
+            "Tokens or requests remaining in the current window.",
+            {r[0]: max(0, r[1] - r[2]) for r in rates},
+        ),
     ):
         yield gauge(f"pointsman_rate_limit{name}", description, counts.items(), of_rates)

@@ -61,8 +61,10 @@ class StrictModel(BaseModel):
 class TimeSpan(StrictModel):
     """The parameters that set a span of time."""
 
-    since: Annotated[Moment | None, Field(description="Unix seconds; 30 days before `until` when absent.")] = None
-    until: Annotated[Moment | None, Field(description="Unix seconds, no longer part of it; now when absent.")] = None
+    since: Annotated[Moment | None, Field(description="Unix seconds, inclusive; 30 days before `until` if absent.")] = (
+        None
+    )
+    until: Annotated[Moment | None, Field(description="Unix seconds, exclusive; now if absent.")] = None
 
     def bounds(self) -> tuple[float, float]:
         """Return start and end. Raises 422 if the span is empty."""

@@ -201,7 +201,7 @@ class Accounting:
             self._note(error)
 
     def _note(self, error: Exception) -> None:
-        self.problem = f"it cannot be used: {type(error).__name__}: {error}"
+        self.problem = f"the record is unusable: {type(error).__name__}: {error}"
 
     def read_to(self, name: str, state: JournalState) -> None:
         """Note how far a journal was read for this batch."""
@@ -381,7 +381,7 @@ def _record_of(request_id: str, attempts: list[OpenAttempt]) -> bytes:
     first, last = attempts[0], attempts[-1]
     record = RequestRecord(time=first.intent.at, request_id=request_id, method="POST", path="", status=0)
     record.code = WORKER_DIED
-    record.message = "the worker died; attempts without an outcome are charged at what they had reserved"
+    record.message = "the worker died; each attempt without an outcome is charged at its reserved amount"
     record.virtual_key, record.team, record.customer = first.scope.virtual_key, first.scope.team, first.scope.customer
     record.provider, record.upstream_model = last.scope.provider, last.scope.model
     record.attempts = tuple(map(_attempt_record, attempts))

@@ -61,7 +61,7 @@ class Configuration:
             try:
                 await self._watcher.run()
             except Exception:
-                _logger.exception("the configuration file is no longer watched; SIGHUP still reads it")
+                _logger.exception("the configuration file is no longer watched; send SIGHUP to reload it")
 
     async def reload(self) -> tuple[bool, list[str]]:
         """Read the file again. Return whether it is in force with all workers, and messages for the caller."""
@@ -78,7 +78,10 @@ class Configuration:
         async with self._changing:
             compiled = await asyncio.to_thread(compile_again, self.path, self._environ)
             if compiled.snapshot.digest == self.digest:
-                self._outcome = (True, ["there is no configuration file to read again, and the catalog is the same"])
+                self._outcome = (
+                    True,
+                    ["nothing to reload: there is no configuration file, and the catalog has not changed"],
+                )
                 _logger.info(self._outcome[1][0])
                 return
             await self._put_in_force(compiled, [])
@@ -86,14 +89,15 @@ class Configuration:
     def _on_compiled(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         if not compiled.snapshot.require_key and not self._public_is_loopback:
             # The addresses in force are those of the start, even if the new file changes them.
-            message = "governance.require_key: open mode is allowed on a loopback address only; restart to listen there"
+            message = "open mode is allowed on a loopback address only; set it to true, or listen there and restart"
+            message = f"governance.require_key: {message}"
             self._on_problems((Problem("", message),))
             return
         for problem in warnings:
             _logger.log(_LEVELS[problem.severity], "configuration: %s", problem)
         fields = changed_fields(self._started_with, compiled.settings)
         if fields:
-            _logger.warning("a change of %s takes effect only at a restart", ", ".join(fields))
+            _logger.warning("restart the gateway to apply the change of %s", ", ".join(fields))
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._take(compiled, warnings))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -107,8 +111,8 @@ class Configuration:
         try:
             await asyncio.to_thread(write_snapshot, self.path, compiled)
         except OSError as error:
-            _logger.error("the new configuration cannot be written to %s: %s", self.path, error)  # noqa: TRY400
-            self._refuse([f"{self.path} cannot be written: {error.strerror}"])
+            _logger.error("cannot write the new configuration to %s: %s", self.path, error)  # noqa: TRY400
+            self._refuse([f"cannot write {self.path}: {error.strerror}"])
             return
         self.current = compiled
         self.refused, self.taken_at = None, time()
@@ -116,8 +120,12 @@ class Configuration:
         self._on_new(compiled)
         behind = await self._distribute(DISTRIBUTE_S)
         if behind:
-            _logger.error("configuration %s was not taken by %d worker(s)", self.digest[:12], len(behind))
-            self._outcome = (False, [*said, f"{len(behind)} worker(s) have not taken it"])
+            _logger.error(
+                "configuration %s: %d worker(s) have not loaded it; their log lines say why",
+                self.digest[:12],
+                len(behind),
+            )
+            self._outcome = (False, [*said, f"{len(behind)} worker(s) have not loaded it; the log says why"])
         else:
             _logger.info("configuration %s is in force", self.digest[:12])
             self._outcome = (True, said)

@@ -54,8 +54,8 @@ class Desk(Struct, eq=False, frozen=True):
         try:
             items = await self._items(_INQUIRY.decode(inquiry.body))
         except Exception:
-            _logger.exception("an inquiry of the admin process cannot be answered")
-            send(Reply(number, b"", True, "the control process cannot answer this; its log says why"))
+            _logger.exception("cannot answer an inquiry of the admin process")
+            send(Reply(number, b"", True, "the control process failed to answer; its log says why"))
             return
         for first in range(0, len(items) or 1, AT_ONCE):
             part = _ENCODER.encode(items[first : first + AT_ONCE])

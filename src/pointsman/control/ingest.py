@@ -77,7 +77,7 @@ class Ingest:
         open_store: Callable[[], Awaitable[Store]],
         on_retired: Callable[[list[tuple[int, Share]]], None],
     ) -> None:
-        self.state = IngestState(problem="the store was not opened yet")
+        self.state = IngestState(problem="the store is not open yet")
         self.store: Store | None = None
         self.is_ready = asyncio.Event()  # the lease book has all spending
         self.has_read = asyncio.Event()  # all journals were read to their end once
@@ -145,7 +145,7 @@ class Ingest:
             is_end = await self._step(self.store)
             await self._clean_up(self.store)
         except RefusedError as error:
-            _logger.warning("the store does not take all of a batch, which is tried record by record: %s", error)
+            _logger.warning("the store rejected a batch; retrying it record by record: %s", error)
             self._careful_for = self._gathered
             self._must_rewind = True
             return False
@@ -154,12 +154,12 @@ class Ingest:
             return True
         except StoreError as error:
             if self.state.problem is None or self._failures == 0:
-                _logger.error("the store cannot be used; what is spent stays in the journal: %s", error)  # noqa: TRY400
+                _logger.error("the store is unavailable; spending stays in the journals: %s", error)  # noqa: TRY400
             await self._failed(str(error))
             return True
         except Exception as error:
-            _logger.exception("what is spent stays in the journal")
-            await self._failed(f"the journals cannot be read into it: {error}")
+            _logger.exception("ingestion failed; spending stays in the journals")
+            await self._failed(f"ingestion failed: {error}")
             return True
         except BaseException:
             self._must_rewind = True  # the records read are in no committed batch
@@ -188,7 +188,7 @@ class Ingest:
     async def _lost(self, problem: str) -> None:
         """Stop, since another gateway owns the store. If this one gets it back, it reads the spending again."""
         if self.state.problem != problem and self._failures == 0:
-            _logger.critical("%s. Until then nothing is lent, and what is spent stays in the journal", problem)
+            _logger.critical("%s. Until then control grants no leases, and spending stays in the journals", problem)
         self.is_ready.clear()
         self._is_taken = True
         self._is_restored = False
@@ -214,7 +214,7 @@ class Ingest:
         rejected ones. Raises `StoreError`; the lease book gets amounts stored before that at the next try."""
         async with self._one_at_a_time:
             if self.store is None:
-                raise StoreError(self.state.problem or "it was not opened yet")
+                raise StoreError(self.state.problem or "the store is not open yet")
             found = await self.store.reconcile(amounts, time())
             for counter, window, amount in found.corrections:
                 self._book.corrected(counter, window, amount)

@@ -72,7 +72,7 @@ class WorkerConnection(asyncio.Protocol):
             for body in self._reader.feed(data):
                 self._lease_server.received(self, FROM_WORKER.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
-            _logger.error("received a malformed frame: %s", error)  # noqa: TRY400
+            _logger.error("a connection is closed, since it sent a malformed frame: %s", error)  # noqa: TRY400
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -212,7 +212,9 @@ class LeaseServer:
 
     def _welcome(self, line: WorkerConnection, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
-            _logger.error("a worker speaks protocol %d, this control %d", hello.protocol, PROTOCOL)
+            _logger.error(
+                "rejected a worker: it speaks protocol %d, and control speaks protocol %d", hello.protocol, PROTOCOL
+            )
             line.close()
             return
         line.hello, line.digest = hello, hello.digest

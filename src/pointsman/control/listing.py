@@ -78,7 +78,7 @@ class Listing:
             try:
                 await self.ask_all()
             except Exception:
-                _logger.exception("the models of providers could not be listed")
+                _logger.exception("cannot list the models of providers")
             await asyncio.sleep(self._period_s * (1 + JITTER * (2 * self._random() - 1)))
 
     async def ask_all(self) -> Lists:
@@ -92,12 +92,12 @@ class Listing:
             try:
                 found[name] = await ask(endpoint)
             except ListingError as error:
-                _logger.warning("%s does not list its models: %s", name, error)
+                _logger.warning("provider %s: cannot list its models: %s", name, error)
         lists = Lists(found)
         if found != before:
             await asyncio.to_thread(write_lists, self._data_dir, lists)
             counts = ", ".join(f"{name} {len(models)}" for name, models in sorted(found.items()))
-            _logger.info("providers list other models than before: %s", counts)
+            _logger.info("the lists of models have changed: %s", counts)
             await self._on_change()
         return lists
 
@@ -131,7 +131,7 @@ async def ask(endpoint: Endpoint) -> list[str]:
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ListingError(f"its answer is no list of models: {error}") from None
+        raise ListingError(f"the response is not a list of models: {error}") from None
     models = answer.data if isinstance(answer, _Page) else answer
     return sorted({model.id for model in models if model.id})[:MAX_LISTED]
 
@@ -150,11 +150,11 @@ class _Receiver:
     def on_data(self, data: bytes) -> None:
         self._body += data
         if len(self._body) > MAX_BYTES:
-            self._fail("its answer is too large")
+            self._fail(f"the response has more than {MAX_BYTES} bytes")
 
     def on_end(self) -> None:
         if self._status != 200:
-            self._fail(f"it answers {self._status}")
+            self._fail(f"the response has status {self._status}")
         elif not self.done.done():
             self.done.set_result(bytes(self._body))
 

@@ -12,7 +12,7 @@ from pointsman.domain.state import SEEN, Change, Record, after
 
 MAX_FRESH = 100_000  # ids whose last change may not be in the store yet
 READ_S = 0.7  # longest time that a worker's question waits for the first complete read of the journals
-_UNREAD = LeaseUnavailable("the journals are not read yet")
+_UNREAD = LeaseUnavailable("the journals have not been read yet")
 
 
 class _Fresh(Struct):

@@ -157,7 +157,7 @@ class LinkClient(asyncio.Protocol):
             for body in self._reader.feed(data):
                 self._received(FROM_CONTROL.decode(body))
         except (ValueError, msgspec.DecodeError) as error:
-            _logger.error("the line to control is given up, since what it sent is no frame: %s", error)  # noqa: TRY400
+            _logger.error("the connection to control is closed, since it sent an unusable frame: %s", error)  # noqa: TRY400
             if self._transport is not None:
                 self._transport.abort()
 
@@ -187,7 +187,9 @@ class LinkClient(asyncio.Protocol):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, Welcome):
             if frame.protocol != PROTOCOL:
-                raise ValueError(f"it speaks protocol {frame.protocol}, this worker {PROTOCOL}")
+                raise ValueError(
+                    f"control speaks protocol {frame.protocol}, and this worker speaks protocol {PROTOCOL}"
+                )
             self._reshare(frame.share)
             self.is_connected = self._was_welcome = True
             if self._is_draining:
@@ -214,7 +216,7 @@ class LinkClient(asyncio.Protocol):
             try:
                 digest = await self._on_snapshot(path)
             except (OSError, ValueError) as error:
-                _logger.error("the new configuration cannot be taken: %s", error)  # noqa: TRY400
+                _logger.error("cannot load the new configuration; the old one stays in force: %s", error)  # noqa: TRY400
                 return
             self._send(InForce(digest))
 

@@ -170,7 +170,7 @@ class FrameReader:
         while len(buffer) - start >= 4:
             length = int.from_bytes(buffer[start : start + 4], "big")
             if length > MAX_FRAME:
-                raise ValueError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+                raise ValueError(f"a frame of {length} bytes is over the limit of {MAX_FRAME} bytes")
             if len(buffer) - start - 4 < length:
                 break
             bodies.append(bytes(buffer[start + 4 : start + 4 + length]))

@@ -56,7 +56,7 @@ def test_a_token_that_could_be_guessed_is_refused_without_being_repeated(variabl
 @pytest.mark.parametrize("content", ["", "sha256:", "sha256:12", "pm-admin-in-the-clear", "sha256:" + "g" * 64])
 def test_a_file_without_a_digest_says_what_to_do(content: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(ValueError, match="does not hold a digest; delete it to have a new admin token made"):
+    with pytest.raises(ValueError, match="contains no digest; delete it, and restart"):
         load_or_make(tmp_path, {})
 
 

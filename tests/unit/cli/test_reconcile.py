@@ -31,7 +31,7 @@ def test_one_attempt_is_reconciled_once(tmp_path: Path) -> None:
         assert (done.exit_code, done.output) == (0, "reconciled 1 of 1 attempts\n")
         again = invoke("reconcile", FIRST, "--usd", "0.0005", "--url", url)
         assert again.exit_code == 1
-        assert f"{FIRST}: it was reconciled before, at 0.000500000 dollars" in again.output
+        assert f"{FIRST}: it is already reconciled, at 0.000500000 dollars" in again.output
         unknown = invoke("reconcile", "nobody-1", "--usd", "1", "--url", url)
         assert "nobody-1: there is no such attempt" in unknown.output
         spent = json.loads(invoke("usage", "--by", "key", "--json", "--url", url).output)["total"]

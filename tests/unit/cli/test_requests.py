@@ -76,4 +76,4 @@ def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
 
         none = CliRunner().invoke(build_app(), ["requests", "no-such", "--url", url], env=ENV)
         assert none.exit_code == 1
-        assert "returned 404: there is no request 'no-such' here" in none.output
+        assert "returned 404: there is no request 'no-such'" in none.output

@@ -80,7 +80,7 @@ def test_workers_that_have_not_taken_it_are_told_of(tmp_path: Path) -> None:
     one = Fixture(tmp_path)
     one.file.write_text(OTHER)
     one.behind = [17]
-    assert one.reload() == (False, ["1 worker(s) have not taken it"])
+    assert one.reload() == (False, ["1 worker(s) have not loaded it; the log says why"])
 
 
 def test_open_mode_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
@@ -112,13 +112,13 @@ def test_a_change_that_needs_a_restart_is_said(tmp_path: Path, caplog: pytest.Lo
     one = Fixture(tmp_path)
     one.file.write_text(CONFIG + "server: {workers: 2}\n")
     assert one.reload()[0]
-    assert "a change of server.workers takes effect only at a restart" in caplog.text
+    assert "restart the gateway to apply the change of server.workers" in caplog.text
 
 
 def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path) -> None:
     one = Fixture(tmp_path, has_file=False)
     is_taken, messages = one.reload()
     assert is_taken
-    assert messages == ["there is no configuration file to read again, and the catalog is the same"]
+    assert messages == ["nothing to reload: there is no configuration file, and the catalog has not changed"]
     assert one.distributed == []
     run(one.configuration.run())

@@ -43,7 +43,7 @@ def test_what_cannot_be_answered_is_said_and_logged(tmp_path: Path) -> None:
         await desk.answer(Inquiry(1, msgspec.msgpack.encode({"type": "unheard-of"})), sent.append)
         desk.lease_server._lines[1] = None  # type: ignore[assignment]
         await desk.answer(Inquiry(2, msgspec.msgpack.encode(StateInquiry())), sent.append)
-        said = "the control process cannot answer this; its log says why"
+        said = "the control process failed to answer; its log says why"
         assert sent == [Reply(1, b"", True, said), Reply(2, b"", True, said)]
 
     run(main())

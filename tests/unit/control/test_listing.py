@@ -46,10 +46,10 @@ def test_the_question_and_its_answer() -> None:
     ("body", "status", "said"),
     [
         (b'[{"id":"x"}]', b"200 OK", None),
-        (b"<html>", b"200 OK", "no list of models"),
-        (b'{"data":[{"name":"x"}]}', b"200 OK", "no list of models"),
-        (PAGE, b"401 Unauthorized", "answers 401"),
-        (b"[" * 100_000, b"200 OK", "no list of models"),
+        (b"<html>", b"200 OK", "not a list of models"),
+        (b'{"data":[{"name":"x"}]}', b"200 OK", "not a list of models"),
+        (PAGE, b"401 Unauthorized", "has status 401"),
+        (b"[" * 100_000, b"200 OK", "not a list of models"),
     ],
 )
 def test_odd_answers(body: bytes, status: bytes, said: str | None) -> None:

@@ -351,7 +351,7 @@ def test_snapshots_are_taken_in_the_order_they_came(tmp_path: Path, caplog: pyte
 
     with caplog.at_level(logging.ERROR):
         run(tmp_path, test)
-    assert "the new configuration cannot be taken: it is damaged" in caplog.text
+    assert "cannot load the new configuration; the old one stays in force: it is damaged" in caplog.text
 
 
 def test_metrics_are_given(tmp_path: Path) -> None:
@@ -379,4 +379,4 @@ def test_a_control_that_talks_nonsense_is_left_and_called_again_after_a_pause(
 
     with caplog.at_level(logging.ERROR):
         run(tmp_path, test)
-    assert "the line to control is given up" in caplog.text
+    assert "the connection to control is closed" in caplog.text

@@ -218,7 +218,7 @@ def test_from_start_to_end(file: Path, start: Callable[[Path], Process]) -> None
 
     file.write_text(GOOD.replace("chat:", "new:") + "logging: {level: debug}\n")
     process.tell(signal.SIGHUP)
-    process.says("a change of logging.file, logging.level takes effect only at a restart")
+    process.says("restart the gateway to apply the change of logging.file, logging.level")
     process.says("is in force")
     assert b'"new"' in fetch(f"{address}/models")
 

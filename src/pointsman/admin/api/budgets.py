@@ -16,8 +16,8 @@ router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Nee
 class BudgetQuery(StrictModel):
     """The parameters."""
 
-    owner: Annotated[str | None, Field(max_length=200, description="Such as `team:research`.")] = None
-    past: Annotated[bool, Field(description="Also windows that are over.")] = False
+    owner: Annotated[str | None, Field(max_length=200, description="An owner, for example `team:research`.")] = None
+    past: Annotated[bool, Field(description="Also windows that have ended.")] = False
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 

@@ -40,7 +40,7 @@ async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]
     """
     twice = [name for name, count in Counter(one.attempt_id for one in asked.attempts).items() if count > 1]
     if twice:
-        message = f"attempts: {twice[0]!r} is named more than once"
+        message = f"attempts: duplicate attempt_id {twice[0]!r}"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
     amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
     await services.state()  # fails at once if control is away
@@ -54,7 +54,7 @@ async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]
     }
     if refused:
         name, why = next(iter(refused.items()))
-        more = f", and {len(refused) - 1} more were not taken" if len(refused) > 1 else ""
+        more = f", and {len(refused) - 1} more were rejected" if len(refused) > 1 else ""
         detail = {"code": "not_reconciled", "message": f"{name}: {why}{more}", **answer}
         raise HTTPException(409, detail)
     return answer

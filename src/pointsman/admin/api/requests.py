@@ -27,14 +27,14 @@ class RequestQuery(TimeSpan):
     """The filters of a list of requests. `since` is the beginning of time when absent."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    after: Annotated[str | None, Field(max_length=64, description="Only newer ones than this id.")] = None
-    before: Annotated[str | None, Field(max_length=64, description="Only older ones than this id.")] = None
+    after: Annotated[str | None, Field(max_length=64, description="Only requests newer than this id.")] = None
+    before: Annotated[str | None, Field(max_length=64, description="Only requests older than this id.")] = None
     key: Name | None = None
     provider: Name | None = None
     model: Name | None = None
     status: Annotated[int | None, Field(ge=0, le=999, description="0: the worker died.")] = None
     client_request_id: Annotated[
-        str | None, Field(max_length=128, description="The client's own id, as it sent it in `x-request-id`.")
+        str | None, Field(max_length=128, description="The id that the client sent in `x-request-id`.")
     ] = None
 
     def bounds(self) -> tuple[float, float]:
@@ -58,15 +58,13 @@ async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> Re
     return as_json([_row(row) for row in found])
 
 
-@router.get(
-    "/requests/{request_id}", responses={404: {"description": "There is no such request, or it is no longer kept."}}
-)
+@router.get("/requests/{request_id}", responses={404: {"description": "The request is unknown, or was deleted."}})
 async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Response:
     """Return the record of one request, with its attempts, the verdicts on all other candidates, and its cost. The cost
     comes from the store and includes reconciliations. Each attempt has the `attempt_id` to reconcile it by."""
     row = await services.store.request(request_id)
     if row is None:
-        message = f"there is no request {request_id!r} here; the newest may take a moment, and old ones are deleted"
+        message = f"there is no request {request_id!r}; new ones appear after a moment, and old ones are deleted"
         raise HTTPException(404, {"code": "not_found", "message": message})
     record = _DECODER.decode(row["record"])
     attempts = {f"{request_id}-{ordinal}": attempt for ordinal, attempt in enumerate(record.attempts, 1)}

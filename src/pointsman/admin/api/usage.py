@@ -50,7 +50,7 @@ class UsageQuery(TimeSpan):
     group_by: Annotated[
         tuple[By, ...],
         BeforeValidator(_parted),
-        Field(max_length=9, description="Sum up by these: with commas, or the parameter repeated."),
+        Field(max_length=9, description="The dimensions to sum by, separated by commas or repeated."),
     ] = ()
     key: Name | None = None
     team: Name | None = None

@@ -3,15 +3,15 @@
 
 const KEEP = 200;
 const STEP_MS = 1000;
-const SUMS_MS = 3000; // sums and limits change slowly, and cost more to ask for
+const SUMS_MS = 3000; // sums and limits change slowly, and are more expensive to query
 const TOKEN = "pointsman-admin-token";
 const byId = (id) => document.getElementById(id);
-const shown = new Map(); // lines by request id
+const shown = new Map(); // rows by request id
 let timer = null;
 let sumsAt = -Infinity;
-let session = 0; // answers to questions of one that has ended are dropped
+let session = 0; // responses to requests of an ended session are dropped
 
-class Refused extends Error {}
+class Unauthorized extends Error {}
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -30,7 +30,7 @@ function row(cells, className) {
   return made;
 }
 
-// Nano-dollars, summed up and shown without a rounding of our own.
+// Nano-dollars as dollars, without rounding.
 function dollars(nano) {
   const value = BigInt(nano);
   const whole = value / 1000000000n;
@@ -38,13 +38,13 @@ function dollars(nano) {
   return "$" + whole.toLocaleString("en-US") + "." + rest;
 }
 
-// How a cost is known, where providers did not tell all of it.
+// The parts of a cost that no provider reported.
 function known(one) {
   const parts = ["estimated", "reserved"].filter((part) => one[part + "_nano"]);
   return parts.length ? ` (${parts.join(" and ")})` : "";
 }
 
-// The same as a cell of a table: each part has a line of its own, so that the column stays narrow.
+// A cost as a cell of a table. Each part has a line of its own, so that the column stays narrow.
 function split(one) {
   const made = element("span", dollars(one.cost_nano));
   for (const part of ["estimated", "reserved"]) {
@@ -61,7 +61,7 @@ async function ask(path) {
   const headers = { authorization: "Bearer " + sessionStorage.getItem(TOKEN) };
   const answer = await fetch("/api/v1/" + path, { headers, cache: "no-store" });
   const body = await answer.json();
-  if (answer.status === 401) throw new Refused(body.error.message);
+  if (answer.status === 401) throw new Unauthorized(body.error.message);
   if (!answer.ok) throw new Error(body.error ? body.error.message : answer.statusText);
   return body;
 }
@@ -86,7 +86,7 @@ function detail(one) {
   if (one.verdicts.length) {
     const list = element("ul");
     for (const verdict of one.verdicts) list.append(element("li", verdict));
-    cell.append(element("h3", "Left out or shortened, and why"), list);
+    cell.append(element("h3", "Candidates excluded or changed, with reasons"), list);
   }
   const made = element("tr", null, "detail");
   made.append(cell);
@@ -103,12 +103,12 @@ function facts(one) {
   say("Team, customer", [one.team, one.customer].filter(Boolean).join(", "));
   say("Strategy", one.strategy && one.strategy + (one.source ? `, from ${one.source}` : ""));
   say("Variant", one.variant);
-  say("Said", one.code && `${one.code}: ${one.message}`);
+  say("Error", one.code && `${one.code}: ${one.message}`);
   if (one.tokens_in !== null) say("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
-  say("Took", `${milliseconds(one.duration_us)}, of it the gateway itself ${milliseconds(one.gateway_us)}`);
+  say("Duration", `${milliseconds(one.duration_us)}, including ${milliseconds(one.gateway_us)} in the gateway`);
   say("Cost", dollars(one.cost_nano) + known(one));
   say("Client", one.client);
-  say("Client's id", one.client_request_id);
+  say("Client's request id", one.client_request_id);
   if (one.client_retries !== "0") say("Client's retry", one.client_retries);
   say("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
   return list;
@@ -117,16 +117,16 @@ function facts(one) {
 function attempts(made) {
   const table = element("table");
   const head = table.createTHead().insertRow();
-  for (const name of ["", "Provider", "Model", "Key", "Outcome", "Took", "Tokens", "Cost"]) head.append(element("th", name));
+  for (const name of ["", "Provider", "Model", "Key", "Outcome", "Duration", "Tokens", "Cost"]) head.append(element("th", name));
   const body = table.createTBody();
   made.forEach((one, index) => {
     const outcome = element("span");
     outcome.append(element("span", one.outcome, "pill " + (one.outcome === "ok" ? "good" : "bad")));
     if (one.message) outcome.append(" " + one.message);
-    if (one.events_left_out) outcome.append(` (events left out: ${one.events_left_out})`);
+    if (one.events_left_out) outcome.append(` (events omitted: ${one.events_left_out})`);
     body.append(row([
       [index + 1, "soft"], [one.provider], [one.model], [one.key], [outcome, "wide"], [milliseconds(one.duration_us)],
-      [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source}${one.held_nano ? `, ${dollars(one.held_nano)} more is held` : ""})`],
+      [`${many(one.tokens_in)} in, ${many(one.tokens_out)} out`], [`${dollars(one.cost_nano)} (${one.usage_source}${one.held_nano ? `, ${dollars(one.held_nano)} more held` : ""})`],
     ]));
   });
   return table;
@@ -150,7 +150,7 @@ async function toggle(line, id) {
 function showRequests(found) {
   const body = byId("requests").tBodies[0];
   const isFirst = shown.size === 0;
-  // A long request may come after others that began later, so each is put where its id belongs.
+  // A long request may arrive after others that began later, so rows are sorted by their ids.
   for (const one of found) {
     if (shown.has(one.request_id)) continue;
     const line = row([
@@ -185,13 +185,13 @@ function showMoney(usage) {
   const figures = [
     [dollars(total.cost_nano), "spent in 30 days"],
     [many(total.attempts), "attempts at providers"],
-    [total.attempts ? ((total.failures * 100) / total.attempts).toFixed(1) + " %" : "–", "of them failed"],
+    [total.attempts ? ((total.failures * 100) / total.attempts).toFixed(1) + " %" : "–", "of attempts failed"],
     [many(total.tokens_in) + " / " + many(total.tokens_out), "tokens in / out"],
   ];
-  if (total.estimated_nano) figures.push([dollars(total.estimated_nano), "of it estimated"]);
-  if (total.reserved_nano) figures.push([dollars(total.reserved_nano), "of it reserved by attempts of which nothing is known"]);
-  if (total.held_nano) figures.push([dollars(total.held_nano), "more is held by budgets until it is reconciled"]);
-  if (total.unpriced) figures.push([many(total.unpriced), "attempts have no known price"]);
+  if (total.estimated_nano) figures.push([dollars(total.estimated_nano), "of it from estimates"]);
+  if (total.reserved_nano) figures.push([dollars(total.reserved_nano), "of it from reservations, as no usage was reported"]);
+  if (total.held_nano) figures.push([dollars(total.held_nano), "more held by budgets until reconciled"]);
+  if (total.unpriced) figures.push([many(total.unpriced), "attempts without a known price"]);
   byId("figures").replaceChildren(...figures.map(([value, name]) => {
     const made = element("div", null, "figure");
     made.append(element("b", value), element("span", name));
@@ -234,14 +234,14 @@ function showState(found) {
   state.className = isWell ? "" : "bad";
   const workers = found.workers.length === 1 ? "1 worker" : `${found.workers.length} workers`;
   state.textContent = `${workers}, configuration ${found.digest.slice(0, 12)}` +
-    (refused.length ? `; the configuration on disk was refused, this one stays in force: ${refused.join("; ")}` : "") +
-    (found.store === "ok" ? "" : `; the store is away, what is spent is kept in the journal: ${found.store}`);
+    (refused.length ? `; the configuration on disk was rejected, and this one stays in force: ${refused.join("; ")}` : "") +
+    (found.store === "ok" ? "" : `; the store is unavailable, and spending stays in the journals: ${found.store}`);
 }
 
-// Living.
+// The page's life: log in, poll, log out.
 
 function failed(error) {
-  if (error instanceof Refused) {
+  if (error instanceof Unauthorized) {
     leave();
     byId("refused").textContent = error.message;
     return;

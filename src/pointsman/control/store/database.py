@@ -32,7 +32,9 @@ def store_url(url: str | None, data_dir: Path) -> URL:
     try:
         made = make_url(url)
     except (ValueError, SQLAlchemyError) as error:  # it holds a password
-        raise StoreError(f"store.url cannot be read: {type(error).__name__}") from None
+        raise StoreError(
+            f"store.url is not a URL, such as postgresql://USER@HOST/NAME: {type(error).__name__}"
+        ) from None
     if made.drivername in ("postgres", "postgresql"):
         made = made.set(drivername="postgresql+asyncpg")
     return made
@@ -76,7 +78,7 @@ def _upgrade(connection: Connection) -> None:
         return
     if present is not None and present not in known:
         raise StoreError(
-            f"the store was made by a newer version (schema {present}); start that one, or restore a backup"
+            f"a newer version created the store (schema {present}); start that version, or restore a backup"
         )
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # else the driver commits each table separately

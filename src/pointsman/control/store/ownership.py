@@ -34,9 +34,9 @@ class InUseError(StoreError):
 
     def __init__(self, place: str, ago_s: float, beat: float) -> None:
         super().__init__(
-            f"another gateway ({place}) keeps its books in this database and wrote there {max(0.0, ago_s):.0f} s ago; "
-            "two on one database would each allow the whole of every limit, so stop it, or give this one a database "
-            "of its own (store.url)"
+            f"another gateway ({place}) uses this database and wrote to it {max(0.0, ago_s):.0f} s ago; "
+            "two gateways on one database would each grant the whole of every limit: stop the other one, or set "
+            "store.url to a database that no other gateway uses"
         )
         self.beat = beat
 

@@ -21,12 +21,12 @@ def refusal(row: Row | None, *, is_over: bool) -> str | None:
     """Return the reason why an attempt cannot be reconciled, or `None` if it can. `is_over` is true if its request has
     ended."""
     if row is None:
-        return "there is no such attempt among those whose cost no provider told"
+        return "there is no such attempt without a reported cost; GET /api/v1/unsettled lists them"
     if row["state"] == RECONCILED:
-        return f"it was reconciled before, at {row['reconciled_nano'] / 1e9:.9f} dollars"
+        return f"it is already reconciled, at {row['reconciled_nano'] / 1e9:.9f} dollars"
     if row["state"] == KEPT:
-        return "an older version wrote it down with too little to correct anything by"
-    return None if is_over else "its request has not ended yet; try again when it has"
+        return "an older version stored too little of it to reconcile it"
+    return None if is_over else "its request has not ended yet; retry when it has"
 
 
 def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:

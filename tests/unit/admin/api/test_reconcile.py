@@ -42,7 +42,7 @@ def test_a_limit_gets_back_what_it_held_too_much(kind: str, tmp_path: Path) -> N
             assert posted(plane) == 50
             again = await post(plane, {"attempt_id": ATTEMPT, "usd": 1})
             assert (again.status_code, again.json()["error"]["code"]) == (409, "not_reconciled")
-            assert "reconciled before" in again.json()["error"]["message"]
+            assert "already reconciled" in again.json()["error"]["message"]
             assert posted(plane) == 50
             assert await plane.data("/api/v1/unsettled") == []
             total = (await plane.data("/api/v1/usage"))["total"]

@@ -118,7 +118,7 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "pointsman.db") as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.close()
-        with pytest.raises(StoreError, match=r"newer version \(schema 9999\); start that one, or restore a backup"):
+        with pytest.raises(StoreError, match=r"newer version created the store \(schema 9999\); start that version"):
             await Store.open(store_url(None, tmp_path))
 
     run(main())

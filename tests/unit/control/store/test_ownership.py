@@ -49,7 +49,7 @@ def test_a_second_gateway_is_refused_in_words_and_the_first_may_come_again() -> 
     async def test(url: str) -> None:
         async with opened(url, ONE) as store:
             await store.commit(BATCH)
-            with pytest.raises(InUseError, match=r"another gateway \(on host a\).* wrote there 0 s ago; .* stop it"):
+            with pytest.raises(InUseError, match=r"another gateway \(on host a\).* wrote to it 0 s ago; .* stop the other one"):
                 async with opened(url, OTHER):
                     pass
             async with opened(url, ONE) as again:

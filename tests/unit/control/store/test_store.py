@@ -338,7 +338,7 @@ def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
         assert found.corrections == [("virtual_key:me|usd|day", DAY, 44 - 100)]
         assert await posted(store) == 150 - 56
         again = await store.reconcile({first: 1}, DAY + 10.0)
-        assert "reconciled before" in again.refused[first]
+        assert "already reconciled" in again.refused[first]
         assert again.corrections == found.corrections, "whoever did not hear of it hears of it now"
         assert await posted(store) == 150 - 56
         rows = await store.usage([], {}, ALL)
