@@ -1,4 +1,4 @@
-"""The console's listener: who may call it by which name, what errors look like, metrics."""
+"""The console's application: host names, headers, errors and metrics."""
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -16,7 +16,7 @@ from pointsman.control.store.reports import Reports
 SCRAPE = "a-token-for-prometheus-alone"
 
 
-def test_the_console_is_served_with_headers_that_keep_it_safe(tmp_path: Path) -> None:
+def test_console_is_served_with_security_headers(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for path, kind in (
@@ -43,7 +43,7 @@ def test_the_console_is_served_with_headers_that_keep_it_safe(tmp_path: Path) ->
         ("evil.example", 421), ("evil.example:8081", 421), ("127.0.0.1.evil.example", 421), ("", 421),
     ],
 )  # fmt: skip
-def test_on_loopback_it_answers_to_names_of_loopback_alone(host: str, status: int, tmp_path: Path) -> None:
+def test_loopback_listener_accepts_only_loopback_names(host: str, status: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path, hosts=frozenset({"127.0.0.1", "localhost", "::1"})) as plane:
             assert (await plane.client.get("/healthz", headers={"host": host})).status_code == status
@@ -73,7 +73,7 @@ def test_errors_have_one_shape(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) -> None:
+def test_unavailable_store_is_reported_and_health_stays_ok(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
@@ -90,7 +90,7 @@ def test_a_store_that_is_away_is_said_and_leaves_health_alone(tmp_path: Path) ->
     run(main())
 
 
-def test_what_somebody_should_look_at_is_said(tmp_path: Path) -> None:
+def test_readiness_reports_damage_quarantine_and_rejected_configuration(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state = plane.desk.ingest.state
@@ -104,7 +104,7 @@ def test_what_somebody_should_look_at_is_said(tmp_path: Path) -> None:
     run(main())
 
 
-def test_metrics_tell_of_the_store_the_journals_and_limits(tmp_path: Path) -> None:
+def test_metrics_cover_store_journals_and_limits(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1)
@@ -126,7 +126,7 @@ def test_metrics_tell_of_the_store_the_journals_and_limits(tmp_path: Path) -> No
     run(main())
 
 
-def test_where_others_can_reach_them_metrics_need_a_token(tmp_path: Path) -> None:
+def test_metrics_on_a_public_address_need_a_token(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.services.metrics_are_open = False
@@ -136,14 +136,16 @@ def test_where_others_can_reach_them_metrics_need_a_token(tmp_path: Path) -> Non
             plane.services.metrics_token = AdminToken(sha256(SCRAPE.encode()).digest())
             assert (await plane.get("/metrics", token=SCRAPE)).status_code == 200
             assert (await plane.get("/metrics", token="")).status_code == 401
-            assert (await plane.get("/api/v1/usage", token=SCRAPE)).status_code == 401, "it opens nothing else"
+            assert (await plane.get("/api/v1/usage", token=SCRAPE)).status_code == 401, (
+                "the metrics token opens nothing else"
+            )
 
     run(main())
 
 
 @pytest.mark.parametrize("path", ["/api/v1/reconcile", "/api/v1/config/reload"])
-def test_a_body_of_unknown_length_is_refused_before_it_is_read(path: str, tmp_path: Path) -> None:
-    """It would be read before the token is, whatever its size."""
+def test_body_of_unknown_length_is_rejected_before_reading(path: str, tmp_path: Path) -> None:
+    """The framework would read the body, of any size, before the token is checked."""
 
     async def main() -> None:
         read: list[int] = []

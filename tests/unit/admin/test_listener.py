@@ -1,4 +1,4 @@
-"""Whoever holds connections to the console open, or trickles heads, keeps nobody out, and control at work."""
+"""Clients that hold connections open or send slowly block neither other clients nor control."""
 
 import signal
 import socket
@@ -36,7 +36,7 @@ def is_well(url: str) -> bool:
 
 
 def is_ended(client: socket.socket) -> bool:
-    """Whether the other side ends it in time, and once all it says is read."""
+    """Return whether the other side closes the connection in time. Reads and drops all data."""
     client.settimeout(PATIENCE_S)
     try:
         while client.recv(4096):
@@ -49,7 +49,7 @@ def is_ended(client: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", GET, GET + b"\r\n" + GET])
-def test_a_head_that_does_not_come_ends_the_connection(sent: bytes, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_head_closes_the_connection(sent: bytes, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "HEAD_S", 0.2)
     monkeypatch.setattr(listener, "KEEP_ALIVE_S", 0.2)
     with connect(url) as client:
@@ -60,7 +60,7 @@ def test_a_head_that_does_not_come_ends_the_connection(sent: bytes, url: str, mo
     assert is_well(url)
 
 
-def test_bytes_that_trickle_do_not_move_the_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trickling_bytes_do_not_extend_the_deadline(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "HEAD_S", 0.3)
     with connect(url) as client:
         ends_at, is_open = time.monotonic() + PATIENCE_S, True
@@ -74,7 +74,7 @@ def test_bytes_that_trickle_do_not_move_the_end(url: str, monkeypatch: pytest.Mo
     assert is_well(url)
 
 
-def test_a_body_that_does_not_come_ends_the_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_body_closes_the_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "REQUEST_S", 0.2)
     with connect(url) as client:
         client.sendall(POST + b"{")
@@ -90,7 +90,7 @@ def test_a_body_that_does_not_come_ends_the_connection(url: str, monkeypatch: py
         GET + b"x: y\r\n" * listener.MAX_HEAD_BYTES,
     ],
 )
-def test_a_head_that_is_too_large_is_refused(head: bytes, url: str) -> None:
+def test_oversized_head_is_rejected(head: bytes, url: str) -> None:
     with connect(url) as client:
         client.settimeout(PATIENCE_S)
         try:
@@ -101,20 +101,20 @@ def test_a_head_that_is_too_large_is_refused(head: bytes, url: str) -> None:
     assert is_well(url)
 
 
-def test_those_who_only_hold_connections_open_keep_nobody_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_do_not_block_new_clients(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "MAX_CONNECTIONS", 20)
     held = [connect(url) for _ in range(60)]
     try:
         for client in held[::2]:
             client.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert is_well(url)
-        assert all(is_ended(client) for client in held[:30]), "the oldest go first"
+        assert all(is_ended(client) for client in held[:30]), "the oldest connections are closed first"
     finally:
         for client in held:
             client.close()
 
 
-def test_signals_are_left_to_the_process() -> None:
+def test_server_installs_no_signal_handlers() -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with listener.server_of(Starlette()).capture_signals():
         assert {number: signal.getsignal(number) for number in handlers} == handlers

@@ -1,4 +1,4 @@
-"""The pages of several workers become one that Prometheus reads."""
+"""The pages of several workers are merged into one for Prometheus."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ def test_counters_are_shown_in_their_unit() -> None:
     assert samples(MetricsPage([cost])) == {"cost_dollars_total": 1234.567890123}
 
 
-def test_names_of_clients_cannot_break_the_text() -> None:
+def test_labels_are_escaped() -> None:
     evil = 'x"} 1\nasked_total{key="\\'
     text = render(page(1, key=evil)).decode()
     assert text.count("\nasked_total") == 1
@@ -49,7 +49,7 @@ def test_names_of_clients_cannot_break_the_text() -> None:
     assert f'asked_total{{key="{escaped}"}} 1.0' in text
 
 
-def test_types_and_help_come_once() -> None:
+def test_types_and_help_are_written_once() -> None:
     lines = render(merged([page(1), page(2)])).decode().splitlines()
     comments = [line for line in lines if line.startswith("#")]
     assert len(comments) == len(set(comments)) == 8
@@ -61,20 +61,20 @@ def take(pages: WorkerPages, given: Mapping[int, MetricsPage], alive: list[int])
     return samples(pages.text({epoch: encode_page(one) for epoch, one in given.items()}, alive, MetricsPage()).decode())
 
 
-def test_a_sum_never_falls_when_a_worker_is_silent_or_ends() -> None:
-    """Else `rate()` would take what is left of the sum for new."""
+def test_sum_never_falls_when_a_worker_is_silent_or_ends() -> None:
+    """Else `rate()` would count the remaining sum as new."""
     pages = WorkerPages()
     assert take(pages, {1: page(5), 2: page(7)}, [1, 2])['asked_total{key="a b"}'] == 12
     silent = take(pages, {1: page(6)}, [1, 2])
     assert (silent['asked_total{key="a b"}'], silent["busy"]) == (13, 2)
     ended = take(pages, {1: page(6)}, [1])
-    assert (ended['asked_total{key="a b"}'], ended["busy"]) == (13, 1), "the gauges of a worker that is gone are gone"
+    assert (ended['asked_total{key="a b"}'], ended["busy"]) == (13, 1), "the gauges of an ended worker are left out"
     followed = take(pages, {1: page(6), 3: page(1)}, [1, 3])
     assert followed['asked_total{key="a b"}'] == 14
     assert followed["took_seconds_count"] == 3
 
 
-def test_workers_that_ended_long_ago_are_remembered_as_a_sum() -> None:
+def test_pages_of_long_ended_workers_are_kept_as_a_sum() -> None:
     pages = WorkerPages()
     count = metrics.MAX_GONE + 10
     for epoch in range(count):
@@ -83,6 +83,6 @@ def test_workers_that_ended_long_ago_are_remembered_as_a_sum() -> None:
     assert len(pages._pages) <= metrics.MAX_GONE + 1
 
 
-def test_a_page_of_another_version_is_left_out() -> None:
+def test_page_of_another_version_is_left_out() -> None:
     pages = WorkerPages()
     assert b"asked" not in pages.text({1: b"nonsense"}, [1], MetricsPage())

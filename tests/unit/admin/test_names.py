@@ -1,4 +1,4 @@
-"""Names that exist, that did once, and that never did."""
+"""Names that exist, that existed once, and that never existed."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ KNOWN = {
 }
 
 
-def test_a_name_is_known_by_the_configuration_the_catalog_or_its_use(tmp_path: Path) -> None:
+def test_name_is_known_from_configuration_catalog_or_usage(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path, config=CONFIG) as plane:
             of = scope(2, virtual_key="gone", provider="groq", model="llama")

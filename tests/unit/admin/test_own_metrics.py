@@ -1,4 +1,4 @@
-"""Control's part of the metrics."""
+"""The metrics of control itself."""
 
 from pathlib import Path
 from time import time
@@ -16,7 +16,7 @@ async def page(plane: ControlPlane, silent: int = 0) -> MetricsPage:
     return own_page(await plane.services.state(), limits, silent)
 
 
-def test_limits_that_nobody_has_used_are_there_in_full(tmp_path: Path) -> None:
+def test_unused_limits_are_shown_with_their_whole_amount(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             found = samples(await page(plane))
@@ -28,7 +28,7 @@ def test_limits_that_nobody_has_used_are_there_in_full(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_label_never_names_a_window(tmp_path: Path) -> None:
+def test_labels_do_not_contain_the_window(tmp_path: Path) -> None:
     """A label that changes with every window would make a new series with each."""
 
     async def main() -> None:
@@ -42,7 +42,7 @@ def test_a_label_never_names_a_window(tmp_path: Path) -> None:
     run(main())
 
 
-def test_silent_workers_are_told(tmp_path: Path) -> None:
+def test_silent_workers_are_counted(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert samples(await page(plane, 2))["pointsman_workers_silent"] == 2

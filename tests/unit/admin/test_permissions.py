@@ -1,4 +1,4 @@
-"""Every route declares what it needs, and gives nothing to those who do not have it."""
+"""Every route declares a permission and rejects callers without it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pointsman.admin.app import make_app
 from pointsman.admin.permissions import Need, Permission, permission_of, routes_of, undeclared
 
 
-def test_a_route_without_a_permission_is_found() -> None:
+def test_route_without_a_permission_is_found() -> None:
     app = FastAPI(openapi_url=None)
     router = APIRouter(dependencies=[Depends(Need(Permission.USAGE_READ))])
     router.add_api_route("/guarded", lambda: None)
@@ -25,10 +25,10 @@ def test_a_route_without_a_permission_is_found() -> None:
     outer.include_router(inner)
     app.include_router(outer)
     app.mount("/mounted", FastAPI())
-    assert len(undeclared(app)) == 3, "however it was added, and of whatever kind"
+    assert len(undeclared(app)) == 3, "routes of every kind are found"
 
 
-def test_an_application_with_such_a_route_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_application_with_an_undeclared_route_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = APIRouter()
     bare.add_api_route("/api/v1/bare", lambda: None)
     monkeypatch.setitem(ROUTERS, "bare", bare)
@@ -51,7 +51,7 @@ def test_only_health_and_the_console_are_public(tmp_path: Path) -> None:
     "authorization",
     [None, "", "Bearer", "Bearer ", "Bearer wrong-token", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"],
 )
-def test_without_the_token_every_route_says_401(authorization: str | None, tmp_path: Path) -> None:
+def test_every_route_returns_401_without_the_token(authorization: str | None, tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             headers = [(b"authorization", authorization.encode("latin-1"))] if authorization is not None else []

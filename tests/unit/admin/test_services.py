@@ -1,4 +1,4 @@
-"""Money as text, and spans of time."""
+"""Amounts of money as text, and spans of time."""
 
 import time
 
@@ -15,7 +15,7 @@ from pointsman.admin.services import TimeSpan, usd
     ("nano", "text"),
     [(0, "0.000000000"), (1, "0.000000001"), (1_500_000_000, "1.500000000"), (-2, "-0.000000002")],
 )
-def test_dollars(nano: int, text: str) -> None:
+def test_nano_dollars_as_text(nano: int, text: str) -> None:
     assert usd(nano) == text
 
 
@@ -25,7 +25,7 @@ def test_dollars_are_exact(nano: int) -> None:
     assert int(whole + rest) == nano or (whole == "-0" and -int(rest) == nano)
 
 
-def test_a_span_is_the_last_thirty_days_unless_stated() -> None:
+def test_default_span_is_the_last_thirty_days() -> None:
     start, end = TimeSpan().bounds()
     assert end == pytest.approx(time.time() + 1, abs=5)
     assert end - start == 30 * 86_400
@@ -33,13 +33,13 @@ def test_a_span_is_the_last_thirty_days_unless_stated() -> None:
     assert TimeSpan(until=86_400).bounds() == (0, 86_400), "time begins in 1970"
 
 
-def test_nothing_lies_between_a_later_and_an_earlier_moment() -> None:
+def test_reversed_span_is_rejected() -> None:
     with pytest.raises(HTTPException) as caught:
         TimeSpan(since=20, until=20).bounds()
     assert caught.value.status_code == 422
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e18])
-def test_absurd_moments_are_refused(value: float) -> None:
+def test_impossible_moments_are_rejected(value: float) -> None:
     with pytest.raises(ValidationError):
         TimeSpan(since=value)

@@ -1,4 +1,4 @@
-"""What records become: sums by counter, by scope and hour, by tag; compared with adding up one by one."""
+"""Sums over records by counter, by scope and hour, and by tag, compared with a simple addition."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, said: st
 def read(
     *records: Record, open_requests: OpenRequests | None = None, of: ChargeScope | None = None
 ) -> tuple[Accounting, OpenRequests]:
-    """Take records in, each at a position of its own."""
+    """Add records, each at its own position."""
     found, requests = Accounting(), open_requests or OpenRequests()
     known = {one.number: one for one in (of or scope(),)}
     found.add(7, chunk_of(*records, first=100), known, requests)
@@ -38,7 +38,7 @@ def read(
 
 
 def chunk_of(*records: Record, first: int = START.offset) -> Chunk:
-    """Records that begin at a byte each from `first` on."""
+    """Return a chunk of records, one per byte from `first` on."""
     offsets = [first + number for number in range(len(records))]
     return Chunk(segment=0, offsets=offsets, records=list(records), end=Position(0, first + len(records)), is_end=True)
 
@@ -47,7 +47,7 @@ def counters(found: Accounting) -> dict[tuple[str, int], int]:
     return {(row["counter"], row["window_start"]): row["posted"] for row in found.batch().counters}
 
 
-def test_an_attempt_counts_in_every_counter_of_its_scope() -> None:
+def test_attempt_counts_in_every_counter_of_its_scope() -> None:
     found, requests = read(intent(1), outcome(1))
     minute = "requests|minute"
     assert counters(found) == {
@@ -64,7 +64,7 @@ def test_an_attempt_counts_in_every_counter_of_its_scope() -> None:
     assert len(requests) == 1
 
 
-def test_a_request_counts_once_and_each_attempt_where_attempts_count() -> None:
+def test_request_counts_once_and_each_attempt_in_attempt_counters() -> None:
     found, _ = read(intent(1), outcome(1, said="upstream_error", nano=0), intent(1, 2), outcome(1, 2))
     sums = {name: posted for (name, _), posted in counters(found).items()}
     assert sums["virtual_key:me|requests|minute"] == 1
@@ -73,7 +73,7 @@ def test_a_request_counts_once_and_each_attempt_where_attempts_count() -> None:
     assert (row["attempts"], row["failures"]) == (2, 1)
 
 
-def test_an_outcome_is_charged_in_the_windows_of_its_intent() -> None:
+def test_outcome_is_charged_in_the_windows_of_its_intent() -> None:
     found, _ = read(intent(1, at=DAY - 0.5), intent(2, at=DAY + 0.5), outcome(2, nano=1), outcome(1, nano=2))
     assert {key: nano for key, nano in counters(found).items() if key[0] == DAY_COUNTER} == {
         (DAY_COUNTER, DAY - 86_400): 2,
@@ -82,14 +82,14 @@ def test_an_outcome_is_charged_in_the_windows_of_its_intent() -> None:
     assert {row["hour"]: row["nano"] for row in found.batch().usage} == {DAY - 3600: 2, DAY: 1}
 
 
-def test_an_outcome_counts_once_and_only_with_its_intent() -> None:
+def test_outcome_counts_once_and_only_with_its_intent() -> None:
     found, requests = read(intent(1), outcome(1), outcome(1), outcome(2))
     assert counters(found)[DAY_COUNTER, DAY] == 70
     again, _ = read(outcome(1), open_requests=requests)
     assert again.batch().counters == []
 
 
-def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
+def test_open_attempts_of_a_dead_worker_are_charged_at_their_reservations() -> None:
     found, requests = read(intent(1), outcome(1), intent(1, 2), intent(3, nano=30))
     found.abandon(7, requests)
     batch = found.batch()
@@ -109,7 +109,7 @@ def test_a_worker_that_died_is_charged_what_it_reserved() -> None:
     assert len(requests) == 0
 
 
-def test_limits_count_what_an_attempt_may_cost_and_reports_what_it_is_estimated_at() -> None:
+def test_limits_count_the_reservation_and_reports_the_estimate() -> None:
     of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 700, 10, 5, 0, 0, "client_disconnected", "estimated", True, 90, 70)
     found, _ = read(intent(1), of)
     assert {name: posted for (name, _), posted in counters(found).items() if "requests" not in name} == {
@@ -128,7 +128,7 @@ def test_limits_count_what_an_attempt_may_cost_and_reports_what_it_is_estimated_
     ]
 
 
-def test_where_no_budget_counts_an_attempt_nothing_is_held() -> None:
+def test_attempt_without_a_budget_holds_nothing() -> None:
     of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 700, 10, 5, 0, 0, "client_disconnected", "estimated", True, 90, 70)
     found, _ = read(intent(1), of, of=scope(counters=()))
     (row,) = found.batch().usage
@@ -136,13 +136,13 @@ def test_where_no_budget_counts_an_attempt_nothing_is_held() -> None:
     assert found.batch().unsettled[0]["until"] == DAY
 
 
-def test_what_an_older_version_counted_is_an_estimate() -> None:
+def test_counted_amounts_of_older_versions_are_estimates() -> None:
     of = Outcome(1, request_id(1, DAY), 1, DAY + 1, 70, 10, 5, 0, 0, "client_disconnected", "counted")
     (row,) = read(intent(1), of)[0].batch().usage
     assert (row["nano"], row["estimated_nano"], row["held_nano"]) == (70, 70, 0)
 
 
-def test_the_one_character_that_databases_refuse_is_replaced() -> None:
+def test_null_characters_are_replaced() -> None:
     line = record(request_id(1, DAY), DAY, model="a\0b", message="said \0")
     assert b"\\u0000" in line
     (row,) = read(RequestDone(line))[0].batch().requests
@@ -151,7 +151,7 @@ def test_the_one_character_that_databases_refuse_is_replaced() -> None:
     assert "u0000" not in "".join(map(str, row))
 
 
-def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
+def test_record_of_a_request_ends_it_and_has_its_tags() -> None:
     parts = {"estimated_nano": 4, "reserved_nano": 3, "client_request_id": "theirs"}
     line = record(request_id(1, DAY), DAY, tags={"env": "dev"}, tokens_in=3, cost_nano=9, variant="trial", **parts)
     found, requests = read(intent(1), outcome(1), RequestDone(line))
@@ -163,19 +163,19 @@ def test_the_record_of_a_request_ends_it_and_tells_its_tags() -> None:
     assert found.batch().tags == [{"hour": DAY, "tag": "env=dev", **whose, "variant": "trial", **sums}]
 
 
-def test_a_line_that_is_no_record_is_left_out() -> None:
+def test_malformed_record_is_left_out() -> None:
     found, _ = read(RequestDone(b"{"), RequestDone(b'{"time": 1}'))
     assert found.batch().requests == []
 
 
-def test_reading_goes_on_at_the_oldest_open_request() -> None:
+def test_reading_resumes_at_the_oldest_open_request() -> None:
     _, requests = read(intent(1), intent(2), outcome(1), RequestDone(record(request_id(1, DAY), DAY)))
     assert requests.low(Position(0, 500)) == Position(0, 101)
     requests.done(request_id(2, DAY))
     assert requests.low(Position(0, 500)) == Position(0, 500)
 
 
-def test_requests_whose_record_never_comes_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settled_requests_without_a_record_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting, "MAX_OPEN", 10)
     requests = OpenRequests()
     for number in range(11):
@@ -188,7 +188,7 @@ def test_requests_whose_record_never_comes_do_not_pile_up(monkeypatch: pytest.Mo
     assert requests.settled(outcome(0)) is None
 
 
-def test_a_request_that_begins_when_there_are_too_many_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_beyond_the_maximum_of_open_ones_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting, "MAX_OPEN", 3)
     requests = OpenRequests()
     for number in range(20):
@@ -196,7 +196,7 @@ def test_a_request_that_begins_when_there_are_too_many_is_charged(monkeypatch: p
     assert all(requests.settled(outcome(number)) is not None for number in range(20))
 
 
-def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
+def test_scope_number_may_be_reused_in_the_next_segment() -> None:
     requests, known = OpenRequests(), {1: scope()}
     found = Accounting()
     found.add(7, chunk_of(intent(1), outcome(1)), known, requests)
@@ -217,7 +217,7 @@ def test_a_scope_may_change_its_meaning_in_the_next_segment() -> None:
         max_size=40,
     )
 )
-def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, float, int, bool]]) -> None:
+def test_sums_equal_a_simple_addition(asked: list[tuple[int, int, float, int, bool]]) -> None:
     scopes = {number: scope(number, virtual_key=f"key-{number}") for number in range(4)}
     records: list[Record] = []
     expected: Counter[tuple[str, int]] = Counter()
@@ -239,13 +239,13 @@ def test_sums_are_those_of_adding_up_one_by_one(asked: list[tuple[int, int, floa
 
 
 @pytest.mark.parametrize("bad", [RequestDone(b"no JSON"), RequestDone(b'{"request_id": "\xff"}'), RequestDone(b"{}")])
-def test_a_record_that_cannot_be_used_is_told_and_stops_no_other(bad: Record) -> None:
+def test_unusable_record_is_reported_and_others_count(bad: Record) -> None:
     found, _ = read(intent(1), bad, outcome(1))
     assert found.problem is not None
     assert counters(found)[DAY_COUNTER, DAY] == 70
 
 
-def test_an_attempt_at_no_moment_is_told_and_stops_no_other() -> None:
+def test_attempt_at_an_impossible_time_is_reported_and_others_count() -> None:
     found, requests = read(intent(1, at=FAR), outcome(1), intent(2), outcome(2), intent(3, at=FAR), intent(4))
     assert found.problem is not None
     assert counters(found)[DAY_COUNTER, DAY] == 70
@@ -253,7 +253,7 @@ def test_an_attempt_at_no_moment_is_told_and_stops_no_other() -> None:
     assert counters(found)[DAY_COUNTER, DAY] == 1070
 
 
-def test_windows_are_not_kept_of_every_scope_there_ever_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_remembered_window_spans_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting, "MAX_SPANS", 10)
     requests = OpenRequests()
     for number in range(100):

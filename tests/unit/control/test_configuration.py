@@ -1,4 +1,4 @@
-"""A configuration is taken whole, by everybody, or not at all."""
+"""Changes of the configuration: written, distributed, or rejected as a whole."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Fixture:
         return run(self.configuration.reload())
 
 
-def test_a_new_configuration_is_on_disk_before_workers_are_told(tmp_path: Path) -> None:
+def test_new_configuration_is_on_disk_before_workers_are_notified(tmp_path: Path) -> None:
     one = Fixture(tmp_path)
     before = one.configuration.digest
     one.file.write_text(OTHER)
@@ -54,7 +54,7 @@ def test_a_new_configuration_is_on_disk_before_workers_are_told(tmp_path: Path) 
     assert one.configuration.digest != before
 
 
-def test_one_with_errors_changes_nothing_and_says_where(tmp_path: Path) -> None:
+def test_configuration_with_errors_is_rejected_with_their_lines(tmp_path: Path) -> None:
     one = Fixture(tmp_path)
     before = (one.configuration.digest, one.snapshot.read_bytes())
     one.file.write_text(CONFIG.replace("team: research", "team: reserch"))
@@ -65,8 +65,8 @@ def test_one_with_errors_changes_nothing_and_says_where(tmp_path: Path) -> None:
     assert one.new == []
 
 
-def test_a_refusal_is_told_by_its_errors_alone(tmp_path: Path) -> None:
-    """Notes and warnings would have been taken: whoever reads why it was refused looks for none of them."""
+def test_rejection_reports_errors_only(tmp_path: Path) -> None:
+    """Notes and warnings are no reasons for a rejection."""
     one = Fixture(tmp_path)
     one.file.write_text(CONFIG.replace("teams: {", "teams: {idle: {}, ") + "modles: {}\n")
     assert {problem.severity for problem in compile_file(one.file, ENVIRON).problems} == {"error", "note"}
@@ -76,14 +76,14 @@ def test_a_refusal_is_told_by_its_errors_alone(tmp_path: Path) -> None:
     assert one.configuration.refused == messages
 
 
-def test_workers_that_have_not_taken_it_are_told_of(tmp_path: Path) -> None:
+def test_workers_without_the_new_configuration_are_reported(tmp_path: Path) -> None:
     one = Fixture(tmp_path)
     one.file.write_text(OTHER)
     one.behind = [17]
     assert one.reload() == (False, ["1 worker(s) have not loaded it; the log says why"])
 
 
-def test_open_mode_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
+def test_open_mode_is_rejected_on_a_public_address(tmp_path: Path) -> None:
     one = Fixture(tmp_path, public_is_loopback=False)
     one.file.write_text("providers: {openai: env.OPENAI_API_KEY}\ngovernance: {require_key: false}\n")
     is_taken, messages = one.reload()
@@ -92,7 +92,7 @@ def test_open_mode_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
     assert one.new == []
 
 
-def test_a_disk_that_takes_nothing_leaves_the_old_one_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_old_configuration_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Fixture(tmp_path)
     before = one.configuration.digest
 
@@ -108,14 +108,14 @@ def test_a_disk_that_takes_nothing_leaves_the_old_one_in_force(tmp_path: Path, m
     assert one.new == one.distributed == []
 
 
-def test_a_change_that_needs_a_restart_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_change_that_needs_a_restart_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = Fixture(tmp_path)
     one.file.write_text(CONFIG + "server: {workers: 2}\n")
     assert one.reload()[0]
     assert "restart the gateway to apply the change of server.workers" in caplog.text
 
 
-def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path) -> None:
+def test_reload_without_a_file_reports_that_nothing_changed(tmp_path: Path) -> None:
     one = Fixture(tmp_path, has_file=False)
     is_taken, messages = one.reload()
     assert is_taken

@@ -1,4 +1,4 @@
-"""What control answers the admin process: in parts, and without keeping workers waiting."""
+"""Control's answers to the admin process come in parts, so that workers need not wait."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pointsman.control.inquiries import BudgetInquiry, LimitState, StateInquiry
 from pointsman.link.frames import FromControl, Inquiry, Reply
 
 
-def test_a_long_answer_comes_in_parts(tmp_path: Path) -> None:
+def test_long_answer_comes_in_parts(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for number in range(2 * AT_ONCE + 1):
@@ -34,8 +34,8 @@ def test_a_long_answer_comes_in_parts(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_cannot_be_answered_is_said_and_logged(tmp_path: Path) -> None:
-    """An inquiry of another version, and a fault of our own."""
+def test_failed_inquiry_is_answered_and_logged(tmp_path: Path) -> None:
+    """The inquiry is of another version, or control has a bug."""
 
     async def main() -> None:
         desk = desk_in(tmp_path)

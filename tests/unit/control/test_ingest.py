@@ -1,4 +1,4 @@
-"""From journals into the store: once, in order, whatever breaks in between."""
+"""Journals are ingested into the store exactly once and in order, despite failures."""
 
 import asyncio
 import sqlite3
@@ -20,7 +20,7 @@ from pointsman.journal.records import ChargeScope, Outcome
 from pointsman.journal.segments import segment_path
 
 
-def test_everything_is_read_once_over_any_number_of_starts(tmp_path: Path) -> None:
+def test_records_are_ingested_once_over_several_restarts(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
 
     async def main() -> None:
@@ -31,14 +31,14 @@ def test_everything_is_read_once_over_any_number_of_starts(tmp_path: Path) -> No
                 write_request(writer, start * 25 + number, time.time())
             await books.read()
             assert await books.total() == (start + 1) * 25 * 70
-            assert books.posted == (start + 1) * 25 * 70, "restored from the store, then told"
+            assert books.posted == (start + 1) * 25 * 70, "restored from the store, then charged"
             await books.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
 
 
-def test_a_request_that_is_open_over_a_restart_is_charged_once(tmp_path: Path) -> None:
+def test_request_open_during_a_restart_is_charged_once(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
     now = time.time()
 
@@ -59,7 +59,7 @@ def test_a_request_that_is_open_over_a_restart_is_charged_once(tmp_path: Path) -
     writer.close()
 
 
-def test_the_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
     writer = writer_in(tmp_path)
 
@@ -81,7 +81,7 @@ def test_the_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monk
     run(main())
 
 
-def test_while_the_store_fails_nothing_is_lost_or_doubled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_store_failure_neither_loses_nor_doubles_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer = writer_in(tmp_path)
 
     async def main() -> None:
@@ -113,7 +113,7 @@ def test_while_the_store_fails_nothing_is_lost_or_doubled(tmp_path: Path, caplog
     writer.close()
 
 
-def test_the_end_of_a_worker_is_told_though_the_answer_of_the_store_was_lost(tmp_path: Path) -> None:
+def test_end_of_a_worker_is_reported_after_a_lost_answer_of_the_store(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
 
     async def main() -> None:
@@ -143,7 +143,7 @@ def test_the_end_of_a_worker_is_told_though_the_answer_of_the_store_was_lost(tmp
     run(main())
 
 
-def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+def test_opening_the_store_is_retried(tmp_path: Path) -> None:
     async def main() -> None:
         books = Books(tmp_path)
         books.failures = 2
@@ -157,9 +157,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     run(main())
 
 
-def test_segments_that_are_safe_are_deleted_and_the_backlog_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ingested_segments_are_deleted_and_the_backlog_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
     writer = writer_in(tmp_path, segment_bytes=1 << 16)
 
@@ -182,7 +180,7 @@ def test_segments_that_are_safe_are_deleted_and_the_backlog_is_told(
     writer.close()
 
 
-def test_a_journal_that_cannot_be_read_is_told_once_and_is_set_aside(
+def test_unreadable_journal_is_logged_once_and_set_aside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
@@ -197,7 +195,7 @@ def test_a_journal_that_cannot_be_read_is_told_once_and_is_set_aside(
         await books.read()
         await books.read()
         assert await books.total() == 70
-        assert books.ingest.state.damage == 2, "its header, and what follows"
+        assert books.ingest.state.damage == 2, "its header, and the rest"
         assert caplog.text.count(f"the header of {segment_path(other, 0)} is damaged") == 1
         async with asyncio.timeout(SOON_S):
             await books.ingest.finish(PATIENCE_S)
@@ -208,7 +206,7 @@ def test_a_journal_that_cannot_be_read_is_told_once_and_is_set_aside(
     writer.close()
 
 
-def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_reads_yield_to_other_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = writer_in(tmp_path, segment_bytes=1 << 23)
     for number in range(2000):
         write_request(writer, number, time.time())
@@ -234,7 +232,7 @@ def test_others_have_their_turn_while_much_is_read(tmp_path: Path, monkeypatch: 
     writer.close()
 
 
-def test_the_book_is_ready_once_all_that_the_dead_have_spent_is_known(
+def test_lease_table_is_ready_when_all_journals_of_dead_workers_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_BATCH", 30)
@@ -253,14 +251,14 @@ def test_the_book_is_ready_once_all_that_the_dead_have_spent_is_known(
             steps += 1
             assert books.ingest.is_ready.is_set() == bool(books.retired)
         assert steps > 5
-        assert books.ingest.is_ready.is_set(), "what the living hold, they say"
+        assert books.ingest.is_ready.is_set(), "living workers report their own holdings"
         await books.ingest.finish(PATIENCE_S)
 
     run(main())
     alive.close()
 
 
-def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
+def test_counters_are_restored_quickly(tmp_path: Path) -> None:
     dead = writer_in(tmp_path, segment_bytes=1 << 26)
     for number in range(10_000):
         write_request(dead, number, time.time())
@@ -280,7 +278,7 @@ def test_counters_are_rebuilt_soon(tmp_path: Path) -> None:
     assert run(main()) < 5 * pace()
 
 
-def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
+def test_finish_waits_for_a_running_commit(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
 
     async def main() -> None:
@@ -295,14 +293,14 @@ def test_the_end_waits_for_a_commit_that_is_under_way(tmp_path: Path) -> None:
         again = Books(tmp_path)
         await again.read()
         assert await again.total() == 50 * 70
-        assert again.ingest.state.records == 0, "all had been read"
+        assert again.ingest.state.records == 0, "the first ingestion had read everything"
         await again.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
 
 
-def test_while_nothing_is_written_the_disk_is_left_in_peace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_ingestion_makes_no_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
     checkpoints = 0
     checkpoint = Store.checkpoint
@@ -331,8 +329,8 @@ def test_while_nothing_is_written_the_disk_is_left_in_peace(tmp_path: Path, monk
     writer.close()
 
 
-def test_scopes_of_configurations_that_are_over_are_not_kept(tmp_path: Path) -> None:
-    """After each reload a worker uses new numbers; what it used before is told once more in no segment."""
+def test_scopes_of_past_configurations_are_forgotten(tmp_path: Path) -> None:
+    """After each reload a worker uses new numbers. No later segment repeats the old scopes."""
     writer = writer_in(tmp_path, segment_bytes=1 << 14)
 
     async def main() -> None:
@@ -351,15 +349,15 @@ def test_scopes_of_configurations_that_are_over_are_not_kept(tmp_path: Path) -> 
         scopes = [
             one for found in known if isinstance(found, dict) for one in found.values() if type(one) is ChargeScope
         ]
-        assert 0 < len(scopes) < 50, "those of one segment"
+        assert 0 < len(scopes) < 50, "only the scopes of one segment remain"
         await books.ingest.finish(5)
 
     run(main())
     writer.close()
 
 
-def test_a_store_that_lost_its_last_commits_has_nothing_charged_twice(tmp_path: Path) -> None:
-    """Neither what was read of a living worker, nor what a dead one had reserved."""
+def test_store_that_lost_commits_is_not_charged_twice(tmp_path: Path) -> None:
+    """This holds for records of a living worker and for reservations of a dead one."""
     alive, dead = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
 
     async def main() -> None:
@@ -389,7 +387,7 @@ def test_a_store_that_lost_its_last_commits_has_nothing_charged_twice(tmp_path: 
     alive.close()
 
 
-def test_a_store_that_another_gateway_has_taken_is_lent_from_no_more_and_read_anew_once_it_is_free(
+def test_store_claimed_by_another_gateway_grants_no_leases_until_it_is_free(
     tmp_path: Path,
 ) -> None:
     writer = writer_in(tmp_path)
@@ -398,7 +396,7 @@ def test_a_store_that_another_gateway_has_taken_is_lent_from_no_more_and_read_an
         books = Books(tmp_path)
         ingest = books.ingest
         ingest.is_shared = True
-        assert not ingest.is_owner, "another may have it"
+        assert not ingest.is_owner, "another gateway may own the store"
         write_request(writer, 1, time.time())
         await books.read()
         assert ingest.is_owner

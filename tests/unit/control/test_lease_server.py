@@ -1,4 +1,4 @@
-"""The line to workers, spoken by the bytes of its frames."""
+"""The connection to workers, tested with frames as bytes."""
 
 import asyncio
 import socket
@@ -77,7 +77,7 @@ async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tupl
 
 
 async def call(plane: ControlPlane, path: str, digest: str | None = None, epoch: int = 0) -> FakeWorker:
-    """A worker that has said hello. Without an epoch it is the one whose journal `plane.writer` is."""
+    """Return a worker that has sent `Hello`. Without an epoch, it is the one that writes `plane.writer`."""
     worker = FakeWorker(*await asyncio.open_unix_connection(path))
     epoch = epoch or int(plane.writer.name.partition("-")[2])
     known = digest if digest is not None else plane.desk.configuration.digest
@@ -100,7 +100,7 @@ def day() -> int:
     return Period("day").window(time.time())[0]
 
 
-def test_a_worker_is_welcomed_and_told_of_a_snapshot_it_has_not(tmp_path: Path) -> None:
+def test_new_worker_gets_a_welcome_and_the_current_snapshot(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             current = await call(plane, path)
@@ -116,7 +116,7 @@ def test_a_worker_is_welcomed_and_told_of_a_snapshot_it_has_not(tmp_path: Path) 
     run(main())
 
 
-def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
+def test_lease_request_of_one_worker_grants_leases_to_others(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             asking, other = await call(plane, path), await call(plane, path, epoch=77)
@@ -126,7 +126,7 @@ def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
             assert isinstance(await asking.next(), Granted)
             told = await other.next()
             assert isinstance(told, Granted)
-            assert told.number == 0, "the answer to nothing"
+            assert told.number == 0, "the grant answers no request"
             (grant,) = told.grants
             assert (grant.counter, grant.window) == (DAY_COUNTER, day())
             assert grant.granted > 1000
@@ -136,7 +136,7 @@ def test_others_are_lent_of_what_one_asks_for(tmp_path: Path) -> None:
     run(main())
 
 
-def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
+def test_lease_request_is_granted_within_the_limit(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             worker = await call(plane, path)
@@ -152,7 +152,7 @@ def test_an_ask_is_granted_within_the_limit(tmp_path: Path) -> None:
     run(main())
 
 
-def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path) -> None:
+def test_lease_requests_wait_until_every_living_worker_has_connected(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             stranger = await call(plane, path, epoch=1)
@@ -160,7 +160,7 @@ def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path
             stranger.send(Ask(7, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
             answer = asyncio.ensure_future(stranger.next())
             await asyncio.sleep(0.2)
-            assert not answer.done(), "what the other holds is not known"
+            assert not answer.done(), "the holdings of the other worker are unknown"
             other = await call(plane, path)
             granted = await answer
             assert isinstance(granted, Granted)
@@ -171,8 +171,8 @@ def test_no_ask_is_answered_before_every_living_worker_has_called(tmp_path: Path
     run(main())
 
 
-def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> None:
-    """But not who only wants to know when there is something."""
+def test_lease_request_is_rejected_while_the_store_is_unreachable(tmp_path: Path) -> None:
+    """An empty request, which waits until control can grant leases, is not rejected."""
     (tmp_path / "pointsman.db").mkdir()
 
     async def main() -> None:
@@ -200,9 +200,7 @@ def test_while_the_store_is_out_of_reach_who_asks_is_told_so(tmp_path: Path) -> 
     run(main())
 
 
-def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_store_that_is_slow_to_open_counts_as_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest_module, "OPEN_S", 0.01)
 
     async def main() -> None:
@@ -232,7 +230,7 @@ def test_a_store_that_is_slow_to_open_is_taken_for_one_that_cannot_be_reached(
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 64, encode(Draining()), b"\x05\0\0\0nooo!"])
-def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path: Path) -> None:
+def test_malformed_frame_or_missing_hello_closes_the_connection(data: bytes, tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             worker = FakeWorker(*await asyncio.open_unix_connection(path))
@@ -245,7 +243,7 @@ def test_who_sends_what_is_no_frame_or_no_hello_is_cut_off(data: bytes, tmp_path
     run(main())
 
 
-def test_a_worker_of_another_protocol_is_cut_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_worker_of_another_protocol_is_disconnected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (_, path):
             worker = FakeWorker(*await asyncio.open_unix_connection(path))
@@ -260,7 +258,7 @@ def test_a_worker_of_another_protocol_is_cut_off(tmp_path: Path, caplog: pytest.
     assert f"speaks protocol {PROTOCOL + 1}" in caplog.text
 
 
-def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None:
+def test_distribution_ends_when_all_workers_have_the_snapshot(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             worker = await call(plane, path, digest="old")
@@ -279,7 +277,7 @@ def test_a_snapshot_is_distributed_when_all_have_said_so(tmp_path: Path) -> None
     run(main())
 
 
-def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
+def test_distribution_does_not_wait_for_draining_workers(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             worker = await call(plane, path, digest="old")
@@ -291,7 +289,7 @@ def test_who_drains_is_not_waited_for(tmp_path: Path) -> None:
     run(main())
 
 
-def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
+def test_metrics_come_from_the_workers_that_answer_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
             lease_server = plane.desk.lease_server
@@ -311,7 +309,9 @@ def test_metrics_are_those_of_all_who_answer_in_time(tmp_path: Path) -> None:
             asked = await worker.next()
             assert isinstance(asked, MetricsRequest)
             worker.send(Metrics(asked.number, b"up 2"))
-            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 2"}, "who has gone is not waited for"
+            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 2"}, (
+                "a disconnected worker is not waited for"
+            )
             worker.close()
 
     run(main())

@@ -1,4 +1,4 @@
-"""Asking providers for their models: what is sent, what is kept, and what a failure costs, which is nothing."""
+"""Listing the models of providers. A failure keeps the last list."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def endpoint(name: str, origin: Origin, type_: str = "openai") -> Endpoint:
     return Endpoint(name=name, type=type_, origin=origin, base_path="/v1", keys=keys, operations=frozenset(OPERATIONS))
 
 
-def test_the_question_and_its_answer() -> None:
+def test_request_for_a_list_and_its_response() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(answer(PAGE))
@@ -52,7 +52,7 @@ def test_the_question_and_its_answer() -> None:
         (b"[" * 100_000, b"200 OK", "not a list of models"),
     ],
 )
-def test_odd_answers(body: bytes, status: bytes, said: str | None) -> None:
+def test_malformed_responses_are_rejected(body: bytes, status: bytes, said: str | None) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(answer(body, status))
@@ -67,7 +67,7 @@ def test_odd_answers(body: bytes, status: bytes, said: str | None) -> None:
     run(main())
 
 
-def test_a_provider_that_is_gone_keeps_its_list_and_one_no_longer_configured_loses_it(tmp_path: Path) -> None:
+def test_list_survives_a_failure_and_goes_with_its_provider(tmp_path: Path) -> None:
     changes: list[Lists] = []
 
     async def main() -> None:
@@ -94,10 +94,10 @@ def test_a_provider_that_is_gone_keeps_its_list_and_one_no_longer_configured_los
             assert len(fake.peers) == 2
 
     run(main())
-    assert changes == [Lists({"gone": ["old"], "here": ["a", "b"]})], "what is as before is no change"
+    assert changes == [Lists({"gone": ["old"], "here": ["a", "b"]})], "an unchanged list is no change"
 
 
-def test_who_is_asked() -> None:
+def test_only_eligible_providers_are_listed() -> None:
     origin = Origin("http", "127.0.0.1", 1)
     assert can_list(endpoint("a", origin))
     assert not can_list(endpoint("a", origin, "of-no-known-type"))
@@ -105,7 +105,7 @@ def test_who_is_asked() -> None:
     assert not can_list(replace(endpoint("a", origin), keys=(provider_key("k", 0),)))
 
 
-def test_it_asks_again_and_again_never_quite_on_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_repeats_with_jitter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     dice = iter((0.0, 0.0, 1.0, 0.5))
 

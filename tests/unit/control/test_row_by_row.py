@@ -1,4 +1,4 @@
-"""Record by record, a batch comes to the same as in sums. Rejected records are left out and quarantined."""
+"""A batch written record by record has the same sums as one written whole. Rejected records are quarantined."""
 
 import json
 from collections import Counter
@@ -111,10 +111,10 @@ def test_rejected_record_is_quarantined_with_its_origin_and_its_charge_counts(tm
     assert (line["from"], line["record"]) == ("epoch 7, segment 3, byte 108", "RequestDone(record=b'no JSON')")
     assert attempt["from"] == "epoch 7, segment 3, byte 110"
     assert {why.partition(":")[0] for why in attempt["why"]} == {"counters", "usage"}
-    assert "ChargeScope(" in attempt["record"], "the attempt is told whole"
+    assert "ChargeScope(" in attempt["record"], "the line has the whole attempt"
 
 
-def test_quarantine_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_quarantine_does_not_stop_ingestion(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test(store: Store) -> None:
         pieces = RowByRow(tmp_path)
         gathered(pieces, *RECORDS, RequestDone(b"no JSON"))

@@ -1,4 +1,4 @@
-"""What control answers to workers: what the store has, and what was told since."""
+"""Control's answers about stored objects: records of the store, and changes reported since."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ def owners(found: list[Record] | LeaseUnavailable) -> list[str]:
     return sorted(record.owner for record in found)
 
 
-def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
+def test_changes_in_a_journal_are_found(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state_server = StateServer(plane.desk.ingest)
@@ -50,7 +50,7 @@ def test_what_a_journal_tells_is_known(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
+def test_reported_changes_count_before_they_are_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state_server = StateServer(plane.desk.ingest)
@@ -68,7 +68,7 @@ def test_what_was_told_counts_before_it_is_stored(tmp_path: Path) -> None:
     run(main())
 
 
-def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reported_changes_are_answered_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state_server, store = StateServer(plane.desk.ingest), plane.desk.ingest.store
@@ -87,7 +87,7 @@ def test_without_the_store_what_was_told_is_all_there_is(tmp_path: Path, monkeyp
     run(main())
 
 
-def test_nothing_is_said_before_the_journals_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_up_fails_before_the_journals_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr(module, "READ_S", 0.05)
         async with control_plane(tmp_path, is_read=False) as plane:
@@ -104,7 +104,7 @@ def test_nothing_is_said_before_the_journals_are_read(tmp_path: Path, monkeypatc
     run(main())
 
 
-def test_no_more_is_remembered_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_remembered_changes_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_FRESH", 10)
         async with control_plane(tmp_path) as plane:

@@ -1,4 +1,4 @@
-"""A worker's end of the line: control may be silent, gone, or odd, and no request hears of it."""
+"""A worker's end of the connection. Control may be silent, away or faulty without an error in a request."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ SHARE = Share(1, 2, 0.0)
 
 
 class Control:
-    """The other end, by hand."""
+    """The other end, controlled by the test."""
 
     def __init__(self) -> None:
         self.frames: asyncio.Queue[FromWorker] = asyncio.Queue()
@@ -165,7 +165,7 @@ def run(path: Path, test: Test) -> None:
     asyncio.run(main())
 
 
-def test_the_line_begins_with_a_hello_and_gives_the_share(tmp_path: Path) -> None:
+def test_connection_begins_with_hello_and_yields_the_share(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         hello = await scene.control.welcome()
         assert (hello.epoch, hello.share, hello.holdings) == (7, None, [])
@@ -179,7 +179,7 @@ def test_the_line_begins_with_a_hello_and_gives_the_share(tmp_path: Path) -> Non
     run(tmp_path, test)
 
 
-def test_an_answer_is_in_the_ledger_before_who_asked_is_told(tmp_path: Path) -> None:
+def test_grant_is_in_the_ledger_before_the_callback(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 900, 0, 1, NOW)
@@ -195,7 +195,7 @@ def test_an_answer_is_in_the_ledger_before_who_asked_is_told(tmp_path: Path) -> 
     run(tmp_path, test)
 
 
-def test_who_asks_what_is_left_keeps_nobody_from_asking_for_more(tmp_path: Path) -> None:
+def test_empty_ask_does_not_absorb_other_asks(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         told, given = scene.ask(0), scene.ask(5)
@@ -209,7 +209,7 @@ def test_who_asks_what_is_left_keeps_nobody_from_asking_for_more(tmp_path: Path)
     run(tmp_path, test)
 
 
-def test_those_who_ask_for_the_same_share_one_question(tmp_path: Path) -> None:
+def test_asks_for_the_same_window_share_one_frame(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         answers = [scene.ask() for _ in range(50)]
@@ -220,23 +220,23 @@ def test_those_who_ask_for_the_same_share_one_question(tmp_path: Path) -> None:
         assert await asyncio.gather(*answers) == [grants] * 50
         assert scene.control.frames.empty()
         scene.ask()
-        assert isinstance(await scene.control.next(), Ask), "who asks later asks anew"
+        assert isinstance(await scene.control.next(), Ask), "a later ask sends a new frame"
 
     run(tmp_path, test)
 
 
-def test_nobody_waits_for_what_cannot_be_sent(tmp_path: Path) -> None:
+def test_failed_send_leaves_no_pending_ask(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         with pytest.raises(OverflowError):
             scene.link.ask([LeaseRequest(USD.counter, DAY, 1 << 70)], lambda _: None)
         scene.ask()
-        assert isinstance(await scene.control.next(), Ask), "it is asked anew"
+        assert isinstance(await scene.control.next(), Ask), "the ask is sent again"
 
     run(tmp_path, test)
 
 
-def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ask_times_out_and_a_late_grant_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_S", 0.02)
 
     async def test(scene: Scene) -> None:
@@ -251,7 +251,7 @@ def test_silence_is_an_answer_and_what_comes_late_still_counts(tmp_path: Path, m
     run(tmp_path, test)
 
 
-def test_a_control_that_cannot_lend_is_an_answer_for_all_who_wait(tmp_path: Path) -> None:
+def test_unavailable_leases_answer_every_caller(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         answers = [scene.ask() for _ in range(3)]
@@ -260,12 +260,12 @@ def test_a_control_that_cannot_lend_is_an_answer_for_all_who_wait(tmp_path: Path
         scene.control.send(CannotLease(ask.number, LeaseUnavailable("the store cannot be reached")))
         assert await asyncio.gather(*answers) == [LeaseUnavailable("the store cannot be reached")] * 3
         scene.ask()
-        assert isinstance(await scene.control.next(), Ask), "who asks later asks anew"
+        assert isinstance(await scene.control.next(), Ask), "a later ask sends a new frame"
 
     run(tmp_path, test)
 
 
-def test_without_a_line_the_answer_is_there_at_once(tmp_path: Path) -> None:
+def test_ask_without_a_connection_is_answered_at_once(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.control.next()  # no welcome yet
         assert await scene.ask() == LeaseUnavailable("control is away")
@@ -274,14 +274,14 @@ def test_without_a_line_the_answer_is_there_at_once(tmp_path: Path) -> None:
         answer = scene.ask()
         await scene.control.next()
         await scene.hang_up()
-        assert isinstance(await answer, LeaseUnavailable), "nobody waits for a line that is gone"
+        assert isinstance(await answer, LeaseUnavailable), "a lost connection answers pending asks"
         assert scene.lines == [True, False]
         assert scene.link.away_since(monotonic()) is not None
 
     run(tmp_path, test)
 
 
-def test_the_line_is_made_again_and_says_what_is_held(tmp_path: Path) -> None:
+def test_reconnection_reports_the_holdings(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
@@ -296,7 +296,7 @@ def test_the_line_is_made_again_and_says_what_is_held(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_what_is_lent_unasked_and_cannot_be_kept_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_unasked_grant_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "MAX_AHEAD", 1)
 
     async def test(scene: Scene) -> None:
@@ -307,7 +307,7 @@ def test_what_is_lent_unasked_and_cannot_be_kept_is_given_back(tmp_path: Path, m
     run(tmp_path, test)
 
 
-def test_idle_leases_are_given_back_when_others_need_them(tmp_path: Path) -> None:
+def test_idle_leases_are_returned_on_recall(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
@@ -319,7 +319,7 @@ def test_idle_leases_are_given_back_when_others_need_them(tmp_path: Path) -> Non
     run(tmp_path, test)
 
 
-def test_a_worker_that_drains_takes_no_share_any_more(tmp_path: Path) -> None:
+def test_draining_worker_takes_no_share(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.link.drain()
@@ -329,7 +329,7 @@ def test_a_worker_that_drains_takes_no_share_any_more(tmp_path: Path) -> None:
         Path(scene.path).unlink(missing_ok=True)
         await scene.listen()
         assert (await scene.control.welcome(SHARE)).share == NO_SHARE
-        assert await scene.control.next() == Draining(), "the new control does not know"
+        assert await scene.control.next() == Draining(), "the new control process must be notified"
         assert scene.link.share == NO_SHARE
         shorts = scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
         assert isinstance(shorts, list)
@@ -337,7 +337,7 @@ def test_a_worker_that_drains_takes_no_share_any_more(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_snapshots_are_taken_in_the_order_they_came(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_snapshots_are_loaded_in_order_of_arrival(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         for path in ("slow", "bad", "quick"):
@@ -354,7 +354,7 @@ def test_snapshots_are_taken_in_the_order_they_came(tmp_path: Path, caplog: pyte
     assert "cannot load the new configuration; the old one stays in force: it is damaged" in caplog.text
 
 
-def test_metrics_are_given(tmp_path: Path) -> None:
+def test_metrics_request_is_answered(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
         scene.control.send(MetricsRequest(3))
@@ -364,7 +364,7 @@ def test_metrics_are_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", [b"\0\0\0\x01\xc1", b"\xff\xff\xff\xff", encode(Welcome(PROTOCOL + 1, SHARE))])
-def test_a_control_that_talks_nonsense_is_left_and_called_again_after_a_pause(
+def test_malformed_frame_closes_the_connection_and_reconnects_after_a_pause(
     tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(scene: Scene) -> None:
@@ -373,7 +373,7 @@ def test_a_control_that_talks_nonsense_is_left_and_called_again_after_a_pause(
             told_at = monotonic()
             scene.control.lines[-1].write(said)
             await scene.control.next()
-            assert monotonic() - told_at >= module.PAUSES_S[count] * 0.9, "it is no hot loop"
+            assert monotonic() - told_at >= module.PAUSES_S[count] * 0.9, "there is a pause between attempts"
         assert scene.link.share is None
         assert scene.lines == []
 

@@ -1,4 +1,4 @@
-"""Frames survive any cut of the stream, and refuse to fill the memory."""
+"""Frames survive any split of the stream, and their size is bounded."""
 
 import msgspec
 import pytest
@@ -62,7 +62,7 @@ FROM_CONTROLS: list[FromControl] = [
 
 
 @given(st.lists(st.sampled_from(FROM_WORKERS), max_size=8), st.lists(st.integers(1, 40), min_size=1))
-def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(frames: list[FromWorker], sizes: list[int]) -> None:
+def test_frames_arrive_whole_and_in_order_for_any_split(frames: list[FromWorker], sizes: list[int]) -> None:
     stream = b"".join(map(encode, frames))
     reader, found, at, turn = FrameReader(), [], 0, 0
     while at < len(stream):
@@ -73,12 +73,12 @@ def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(frames: list
 
 
 @pytest.mark.parametrize("frame", FROM_CONTROLS)
-def test_what_control_sends(frame: FromControl) -> None:
+def test_frames_of_control_survive_a_round_trip(frame: FromControl) -> None:
     (body,) = FrameReader().feed(encode(frame))
     assert FROM_CONTROL.decode(body) == frame
 
 
-def test_no_direction_takes_the_others_frames() -> None:
+def test_frames_of_the_other_direction_are_rejected() -> None:
     for frame in FROM_WORKERS:
         with pytest.raises(msgspec.ValidationError):
             FROM_CONTROL.decode(encode(frame)[4:])
@@ -87,6 +87,6 @@ def test_no_direction_takes_the_others_frames() -> None:
             FROM_WORKER.decode(encode(one)[4:])
 
 
-def test_a_length_beyond_the_limit_is_refused_before_anything_is_kept() -> None:
+def test_length_over_the_limit_is_rejected_before_buffering() -> None:
     with pytest.raises(ValueError, match=f"over the limit of {MAX_FRAME}"):
         FrameReader().feed((MAX_FRAME + 1).to_bytes(4, "big"))

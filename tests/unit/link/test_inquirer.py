@@ -1,4 +1,4 @@
-"""Inquiries and their answers over a real socket, and what becomes of those that get none."""
+"""Inquiries over a real socket, with and without answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ def part(number: int, items: list[int], *, is_last: bool) -> bytes:
     return encode(Reply(number, msgspec.msgpack.encode(items), is_last))
 
 
-def test_answers_are_put_together_though_they_come_mixed(tmp_path: Path) -> None:
+def test_interleaved_answers_are_assembled(tmp_path: Path) -> None:
     async def main() -> None:
         asked: list[Inquiry] = []
 
@@ -56,7 +56,7 @@ def test_answers_are_put_together_though_they_come_mixed(tmp_path: Path) -> None
     run(main())
 
 
-def test_one_that_is_lost_is_said_and_the_next_is_asked_anew(tmp_path: Path) -> None:
+def test_lost_connection_fails_the_inquiry_and_the_next_reconnects(tmp_path: Path) -> None:
     async def main() -> None:
         path, count = tmp_path / "link", 0
 
@@ -81,7 +81,7 @@ def test_one_that_is_lost_is_said_and_the_next_is_asked_anew(tmp_path: Path) -> 
     run(main())
 
 
-def test_silence_and_failures_are_said(tmp_path: Path) -> None:
+def test_timeouts_and_failures_raise_an_error(tmp_path: Path) -> None:
     async def main() -> None:
         numbers: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Questions about state over the line, and what is told again when it is made anew."""
+"""Questions about stored objects, and changes that are resent on a new connection."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def asked(line: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnav
     return answer
 
 
-def test_an_answer_finds_who_asked() -> None:
+def test_answer_reaches_its_caller() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
         line = StateConnection(sent.append)
@@ -48,7 +48,7 @@ def test_an_answer_finds_who_asked() -> None:
     run(main())
 
 
-def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_up_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         line = StateConnection(lambda _: None)
         line.made()
@@ -62,11 +62,11 @@ def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
     run(main())
 
 
-def test_what_was_told_is_told_again_to_the_next_control() -> None:
+def test_changes_are_resent_on_a_new_connection() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
         line = StateConnection(sent.append)
-        line.tell([CHANGE])  # there is no line: it is lost
+        line.tell([CHANGE])  # without a connection, it is dropped
         sent.clear()
         line.made()
         assert sent == [StateChanges([CHANGE])]
@@ -74,7 +74,7 @@ def test_what_was_told_is_told_again_to_the_next_control() -> None:
     run(main())
 
 
-def test_frames_pass_the_line() -> None:
+def test_frames_survive_a_round_trip() -> None:
     reader = FrameReader()
     for frame in (StateRequest(1, ["x"]), StateChanges([CHANGE])):
         (body,) = reader.feed(encode(frame))

@@ -13,11 +13,11 @@ from fakes.lag import LongestTurn
 from integration.gateway import run
 
 
-def test_limits_that_were_used_are_listed_with_what_they_are_of(tmp_path: Path) -> None:
+def test_used_limits_are_listed_with_their_windows(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             untouched = {(one["owner"], one["posted"], one["lent"]) for one in await plane.data("/api/v1/budgets")}
-            assert untouched == {("virtual_key:me", 0, 0), ("team:research", 0, 0)}, "nobody has used them yet"
+            assert untouched == {("virtual_key:me", 0, 0), ("team:research", 0, 0)}, "they are unused"
             plane.write(1)
             await plane.ingest()
             found = {(one["owner"], one["metric"], one["period"]): one for one in await plane.data("/api/v1/budgets")}
@@ -31,7 +31,7 @@ def test_limits_that_were_used_are_listed_with_what_they_are_of(tmp_path: Path) 
     run(main())
 
 
-def test_by_owner_and_of_the_past(tmp_path: Path) -> None:
+def test_limits_are_filtered_by_owner_and_past_windows(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1)
@@ -46,19 +46,21 @@ def test_by_owner_and_of_the_past(tmp_path: Path) -> None:
             assert len(await plane.data("/api/v1/budgets", limit=1)) == 1
             for owner in ("virtual_key:m", "team:nobody", "provider:groq", "entry:me/groq", "entry:m/openai"):
                 unknown = await plane.get("/api/v1/budgets", owner=owner)
-                assert unknown.status_code == 404, f"names are whole, and {owner} is none"
+                assert unknown.status_code == 404, f"{owner} is no complete name"
                 assert "there is no" in unknown.json()["error"]["message"]
             for owner in ("me", "key:me", "team"):
                 assert (await plane.get("/api/v1/budgets", owner=owner)).status_code == 422
-            assert await plane.data("/api/v1/budgets", owner="entry:me/openai") == [], "it exists, and has no limit"
+            assert await plane.data("/api/v1/budgets", owner="entry:me/openai") == [], (
+                "the owner exists and has no limit"
+            )
             assert (await plane.get("/api/v1/budgets", limit=0)).status_code == 422
             assert (await plane.get("/api/v1/budgets", whose="me")).status_code == 422
 
     run(main())
 
 
-def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made on the loop that answers them."""
+def test_long_list_does_not_delay_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list is made on the loop that answers workers."""
     count, turn = 10_000, LongestTurn()
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""POST /api/v1/reconcile: each attempt once, in the store, in reports, and in what limits hold."""
+"""POST /api/v1/reconcile: each attempt once, in the store, in reports and in limits."""
 
 import time
 from pathlib import Path
@@ -28,7 +28,7 @@ def posted(plane: ControlPlane) -> int:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_limit_gets_back_what_it_held_too_much(kind: str, tmp_path: Path) -> None:
+def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> None:
     async def check(url: str | None) -> None:
         async with control_plane(tmp_path, url) as plane:
             write_estimated(plane.writer, 1, NOW, scope(), 70, 1000)
@@ -61,8 +61,8 @@ def test_a_limit_gets_back_what_it_held_too_much(kind: str, tmp_path: Path) -> N
     run(main())
 
 
-def test_it_has_time_for_a_batch_that_is_being_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the caller would be told that control is away, and control would charge the attempts all the same."""
+def test_reconciliation_waits_for_a_running_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the caller would get an error although control charges the attempts."""
     waited: dict[str, float] = {}
     asked = Direct.ask
 
@@ -79,7 +79,7 @@ def test_it_has_time_for_a_batch_that_is_being_stored(tmp_path: Path, monkeypatc
     run(main())
 
 
-def test_what_is_taken_is_settled_whatever_becomes_of_the_rest(tmp_path: Path) -> None:
+def test_accepted_attempts_are_charged_although_others_are_rejected(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             write_estimated(plane.writer, 1, NOW, scope(), 70, 1000)
@@ -106,7 +106,7 @@ def test_what_is_taken_is_settled_whatever_becomes_of_the_rest(tmp_path: Path) -
         [{"attempt_id": "a-1", "usd": "1"}, {"attempt_id": "a-1", "usd": "2"}],
     ],
 )
-def test_what_makes_no_sense_is_refused(attempts: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_invalid_attempts_are_rejected(attempts: list[dict[str, Any]], tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert (await post(plane, *attempts)).status_code == 422

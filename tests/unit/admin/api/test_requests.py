@@ -1,4 +1,4 @@
-"""GET /api/v1/requests and /{id}: what came, where it went and why."""
+"""GET /api/v1/requests and /{id}: requests, their routing, and its reasons."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from integration.gateway import run
 from pointsman.domain.records import AttemptRecord, RequestRecord
 
 
-def test_the_newest_come_first_in_pages_and_can_be_chosen(tmp_path: Path) -> None:
+def test_requests_are_filtered_and_paged_newest_first(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             now = time.time()
@@ -33,7 +33,7 @@ def test_the_newest_come_first_in_pages_and_can_be_chosen(tmp_path: Path) -> Non
     run(main())
 
 
-def test_one_request_tells_why_it_went_where_it_went(tmp_path: Path) -> None:
+def test_single_request_has_the_reasons_of_its_routing(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             one = plane.write(1, variant="trial", tags={"env": "dev"}, session="s-1")
@@ -49,7 +49,7 @@ def test_one_request_tells_why_it_went_where_it_went(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_request_that_is_not_there(tmp_path: Path) -> None:
+def test_unknown_request_is_not_found(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/requests/00000000-0000")
@@ -86,7 +86,7 @@ def test_attempts_whose_worker_died_are_listed(tmp_path: Path) -> None:
         ({"since": 5, "until": 4}, "until"),
     ],
 )  # fmt: skip
-def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
+def test_error_names_the_invalid_parameter(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/requests", **parameters)
@@ -96,7 +96,7 @@ def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], fie
     run(main())
 
 
-def test_a_request_is_found_by_its_clients_id(tmp_path: Path) -> None:
+def test_request_is_found_by_the_clients_id(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for number in range(3):
@@ -109,7 +109,7 @@ def test_a_request_is_found_by_its_clients_id(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_name_that_never_existed_is_an_error(tmp_path: Path) -> None:
+def test_unknown_name_is_an_error(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1, model="made/up")
@@ -125,7 +125,7 @@ def test_a_name_that_never_existed_is_an_error(tmp_path: Path) -> None:
     run(main())
 
 
-def test_the_answer_has_every_field_of_the_record(tmp_path: Path) -> None:
+def test_response_has_every_field_of_the_record(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             one = plane.write(1, client="198.51.100.7", client_retries="2")

@@ -7,7 +7,7 @@ from fakes.control import CONFIG, TOKEN, control_plane
 from integration.gateway import run
 
 
-def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
+def test_status_covers_workers_store_and_journals(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1)
@@ -31,7 +31,7 @@ def test_status_tells_of_workers_store_and_journals(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_reload_says_whether_it_was_taken(tmp_path: Path) -> None:
+def test_reload_returns_its_result(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             headers = {"authorization": f"Bearer {TOKEN}"}
@@ -43,7 +43,7 @@ def test_a_reload_says_whether_it_was_taken(tmp_path: Path) -> None:
             plane.write(1, time.time())
             await plane.ingest()
             days = [one for one in await plane.data("/api/v1/budgets") if one["period"] == "day"]
-            assert days[0]["limit"] == 6_000_000_000, "the book has the new limits"
+            assert days[0]["limit"] == 6_000_000_000, "the lease table has the new limits"
 
             (tmp_path / "pointsman.yaml").write_text(CONFIG.replace("limit_usd: 5", "limit_usd: -5"))
             answer = await plane.client.post("/api/v1/config/reload", headers=headers)

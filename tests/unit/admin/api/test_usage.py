@@ -1,4 +1,4 @@
-"""GET /api/v1/usage: sums by everything there is, pages, CSV, and parameters that make no sense."""
+"""GET /api/v1/usage: sums by every dimension, pages, CSV, and invalid parameters."""
 
 import asyncio
 import csv
@@ -18,7 +18,7 @@ HOUR = 3600
 
 
 def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
-    """Three requests of two keys, some hours and a day apart; then each question with its rows."""
+    """Write three requests of two keys, hours and a day apart. Then compare the rows of each query."""
 
     async def main() -> None:
         async with control_plane(folder) as plane:
@@ -41,7 +41,7 @@ def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
     run(main())
 
 
-def test_sums_by_everything(tmp_path: Path) -> None:
+def test_usage_is_summed_by_every_dimension(tmp_path: Path) -> None:
     ask_all(
         tmp_path,
         ({}, [(175,)]),
@@ -66,7 +66,7 @@ def test_sums_by_everything(tmp_path: Path) -> None:
     )
 
 
-def test_money_is_exact_and_said_in_dollars(tmp_path: Path) -> None:
+def test_money_is_exact_and_also_in_dollars(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1, nano=123_456_789_012_345_678)
@@ -79,7 +79,7 @@ def test_money_is_exact_and_said_in_dollars(tmp_path: Path) -> None:
     run(main())
 
 
-def test_rows_come_in_pages(tmp_path: Path) -> None:
+def test_rows_are_paged(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for number in range(7):
@@ -96,7 +96,7 @@ def test_rows_come_in_pages(tmp_path: Path) -> None:
     run(main())
 
 
-def test_csv_is_safe_to_open(tmp_path: Path) -> None:
+def test_csv_contains_no_formulas(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1, of=scope(virtual_key="=HYPERLINK(1)"))
@@ -128,7 +128,7 @@ def test_csv_is_safe_to_open(tmp_path: Path) -> None:
         ({"key": "x" * 400}, "key"),
     ],
 )
-def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
+def test_error_names_the_invalid_parameter(parameters: dict[str, Any], field: str, tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/usage", **parameters)
@@ -138,8 +138,8 @@ def test_parameters_that_make_no_sense_are_named(parameters: dict[str, Any], fie
     run(main())
 
 
-def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made beside the loop that answers them."""
+def test_long_list_does_not_delay_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread encodes it beside the loop that answers workers."""
     count, turn = 10_000, LongestTurn()
     sums = {"attempts": 2, "failures": 0, "tokens_in": 3, "tokens_out": 4, "tokens_cached": 0, "tokens_reasoning": 0}
     used = {
@@ -182,7 +182,7 @@ def test_a_long_list_does_not_keep_workers_from_their_leases(tmp_path: Path, mon
         gc.enable()
 
 
-def test_a_name_that_never_existed_is_an_error_and_one_that_was_not_used_is_none(tmp_path: Path) -> None:
+def test_unknown_name_is_an_error_and_an_unused_one_is_not(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1, time.time() - 86_400 * 90, scope(2, virtual_key="gone", variant="old"))
@@ -192,15 +192,15 @@ def test_a_name_that_never_existed_is_an_error_and_one_that_was_not_used_is_none
                 assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), name
                 assert "'nobody'" in answer.json()["error"]["message"]
             for known in ({"key": "me"}, {"team": "research"}, {"provider": "openai"}, {"model": "gpt-4o-mini"}):
-                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "it is in the configuration"
+                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "the name is in the configuration"
             for known in ({"key": "gone"}, {"customer": "acme"}, {"variant": "old"}):
-                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "it was used once"
+                assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "the name was used once"
 
     run(main())
 
 
-def test_a_total_is_what_was_spent_or_there_is_none(tmp_path: Path) -> None:
-    """However it is summed up, and however few rows are shown."""
+def test_total_equals_the_spending_or_is_absent(tmp_path: Path) -> None:
+    """This holds for every grouping and page size."""
     by = ("key", "team", "customer", "provider", "model", "variant", "hour", "day")
 
     async def main() -> None:
@@ -223,7 +223,7 @@ def test_a_total_is_what_was_spent_or_there_is_none(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_no_provider_told_stands_apart(tmp_path: Path) -> None:
+def test_unreported_costs_are_listed_separately(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             now = time.time()

@@ -1,4 +1,4 @@
-"""The way to the store: its address, its tables, and those of a version that is newer."""
+"""The store's address and connection, and the migration of its tables."""
 
 import sqlite3
 import subprocess
@@ -17,7 +17,7 @@ from pointsman.control.store.database import StoreError, connect, migrate, store
 from pointsman.control.store.store import Store
 
 
-def test_addresses(tmp_path: Path) -> None:
+def test_store_url_selects_the_database(tmp_path: Path) -> None:
     assert store_url(None, tmp_path).render_as_string() == f"sqlite+aiosqlite:///{tmp_path}/pointsman.db"
     for scheme in ("postgres", "postgresql"):
         url = store_url(f"{scheme}://me:secret@db.example/books", tmp_path)
@@ -36,7 +36,7 @@ def test_sqlite_is_ready_for_readers_beside_a_writer(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_store_is_migrated_once_and_opened_again(tmp_path: Path) -> None:
+def test_store_is_migrated_once(tmp_path: Path) -> None:
     async def main() -> None:
         engine = connect(store_url(None, tmp_path))
         await migrate(engine)
@@ -49,8 +49,8 @@ def test_a_store_is_migrated_once_and_opened_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("table", ["usage", "refused"])
-def test_a_migration_that_breaks_off_leaves_nothing_behind(kind: str, table: str, tmp_path: Path) -> None:
-    """As when control is killed at its first start."""
+def test_interrupted_migration_is_rolled_back(kind: str, table: str, tmp_path: Path) -> None:
+    """Control may be killed at its first start."""
 
     async def test(url: str | None) -> None:
         engine = connect(store_url(url, tmp_path))
@@ -74,7 +74,7 @@ def test_a_migration_that_breaks_off_leaves_nothing_behind(kind: str, table: str
     run(main())
 
 
-def test_a_new_database_that_breaks_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_creation_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken.sql"
     broken.write_text(module.NEWEST.read_text() + "CREATE nonsense;\n")
 
@@ -92,15 +92,15 @@ def test_a_new_database_that_breaks_off_leaves_nothing_behind(tmp_path: Path, mo
     run(main())
 
 
-def test_versions_are_known_by_the_names_of_their_files() -> None:
+def test_versions_equal_the_names_of_their_files() -> None:
     script = ScriptDirectory(str(module.MIGRATIONS))
     steps = [(Path(one.path).name.partition("_")[0], one.revision) for one in script.walk_revisions()]
     assert [name for name, _ in steps] == [revision for _, revision in steps]
     assert script.get_current_head() == max(revision for _, revision in steps)
 
 
-def test_what_migrates_is_loaded_only_where_it_is_needed(tmp_path: Path) -> None:
-    """It takes a tenth of the start."""
+def test_alembic_is_loaded_only_for_a_migration(tmp_path: Path) -> None:
+    """Loading it takes a tenth of the start."""
     code = (
         "import asyncio, sys; from pathlib import Path; import pointsman.runtime.control\n"
         "from pointsman.control.store.database import store_url; from pointsman.control.store.store import Store\n"
@@ -112,7 +112,7 @@ def test_what_migrates_is_loaded_only_where_it_is_needed(tmp_path: Path) -> None
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_store_of_a_newer_version_stays_unchanged(tmp_path: Path) -> None:
     async def main() -> None:
         await (await Store.open(store_url(None, tmp_path))).close()
         with sqlite3.connect(tmp_path / "pointsman.db") as connection:
@@ -124,7 +124,7 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+def test_error_of_a_broken_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "pointsman.db").write_bytes(b"this is no database, and never was one" * 40)
 
     async def main() -> None:
@@ -135,7 +135,7 @@ def test_what_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_password_is_not_in_the_error(tmp_path: Path) -> None:
+def test_error_does_not_contain_the_password(tmp_path: Path) -> None:
     async def main() -> None:
         with pytest.raises(StoreError) as caught:
             await Store.open(store_url("postgresql://me:s3cret@127.0.0.1:1/none", tmp_path))
@@ -144,7 +144,7 @@ def test_a_password_is_not_in_the_error(tmp_path: Path) -> None:
     run(main())
 
 
-def test_postgresql_is_migrated_too(tmp_path: Path) -> None:
+def test_postgresql_is_migrated(tmp_path: Path) -> None:
     async def main() -> None:
         async with database() as url:
             for _ in range(2):

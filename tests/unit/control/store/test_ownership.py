@@ -1,4 +1,4 @@
-"""One gateway at a time keeps its books in a store."""
+"""A store has one owning gateway at a time."""
 
 import asyncio
 import shutil
@@ -31,7 +31,7 @@ async def opened(url: str, gateway: Gateway | None) -> AsyncIterator[Store]:
 
 
 async def pass_time(url: str, seconds: float) -> None:
-    """As if the owner had not written for so long."""
+    """Date the owner's last write back by this time."""
     connection = await asyncpg.connect(url)
     await connection.execute("UPDATE owner SET beat = beat - $1", seconds)
     await connection.close()
@@ -45,11 +45,13 @@ def with_database(test: Callable[[str], Coroutine[Any, Any, None]]) -> None:
     run(main())
 
 
-def test_a_second_gateway_is_refused_in_words_and_the_first_may_come_again() -> None:
+def test_second_gateway_is_rejected_and_the_first_may_reclaim() -> None:
     async def test(url: str) -> None:
         async with opened(url, ONE) as store:
             await store.commit(BATCH)
-            with pytest.raises(InUseError, match=r"another gateway \(on host a\).* wrote to it 0 s ago; .* stop the other one"):
+            with pytest.raises(
+                InUseError, match=r"another gateway \(on host a\).* wrote to it 0 s ago; .* stop the other one"
+            ):
                 async with opened(url, OTHER):
                     pass
             async with opened(url, ONE) as again:
@@ -60,7 +62,7 @@ def test_a_second_gateway_is_refused_in_words_and_the_first_may_come_again() -> 
     with_database(test)
 
 
-def test_a_store_whose_owner_is_silent_is_free_and_the_owner_writes_no_more() -> None:
+def test_store_of_a_silent_owner_is_claimed_and_the_owner_cannot_write() -> None:
     async def test(url: str) -> None:
         async with opened(url, ONE) as store:
             await pass_time(url, STALE_S + 1)
@@ -69,13 +71,13 @@ def test_a_store_whose_owner_is_silent_is_free_and_the_owner_writes_no_more() ->
                 for writing in (store.commit(BATCH), store.beat(), store.prune(1e10)):
                     with pytest.raises(InUseError, match="on host b"):
                         await writing
-                await store.counters(0.0)  # to read does no harm
+                await store.counters(0.0)  # reading is allowed
                 assert (await other.journals()).keys() == BATCH.journals.keys()
 
     with_database(test)
 
 
-def test_a_beat_keeps_a_store() -> None:
+def test_heartbeat_keeps_the_ownership() -> None:
     async def test(url: str) -> None:
         async with opened(url, ONE) as store:
             await pass_time(url, STALE_S + 1)
@@ -87,7 +89,7 @@ def test_a_beat_keeps_a_store() -> None:
     with_database(test)
 
 
-def test_of_many_that_want_a_free_store_one_gets_it() -> None:
+def test_concurrent_claims_of_a_free_store_have_one_winner() -> None:
     async def test(url: str) -> None:
         async with opened(url, ONE):
             pass
@@ -108,7 +110,7 @@ def test_of_many_that_want_a_free_store_one_gets_it() -> None:
     with_database(test)
 
 
-def test_a_transaction_of_the_owners_is_whole_before_another_takes_the_store() -> None:
+def test_claim_waits_for_a_transaction_of_the_owner() -> None:
     async def test(url: str) -> None:
         async with opened(url, ONE) as store:
             await pass_time(url, STALE_S + 1)
@@ -122,7 +124,7 @@ def test_a_transaction_of_the_owners_is_whole_before_another_takes_the_store() -
     with_database(test)
 
 
-def test_a_data_folder_is_one_gateway_and_its_copy_another(tmp_path: Path) -> None:
+def test_copy_of_a_data_folder_is_another_gateway(tmp_path: Path) -> None:
     folder, copy = tmp_path / "data", tmp_path / "copy"
     folder.mkdir()
     made = gateway_of(folder)
@@ -132,7 +134,7 @@ def test_a_data_folder_is_one_gateway_and_its_copy_another(tmp_path: Path) -> No
     assert gateway_of(copy).name != made.name
 
 
-def test_a_store_in_sqlite_needs_no_owner(tmp_path: Path) -> None:
+def test_sqlite_store_needs_no_owner(tmp_path: Path) -> None:
     async def main() -> None:
         for gateway in (ONE, OTHER):
             store = await Store.open(store_url(None, tmp_path), gateway)

@@ -1,4 +1,4 @@
-"""The corrections that make a charge of an attempt whose cost no provider told."""
+"""Corrections that turn an attempt without a reported cost into a charge."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ def row_of(nano: int, held: int, tokens: int = 9, used: int = 4, **fields: Any) 
 
 
 @given(NANO, NANO, NANO, st.booleans())
-def test_counters_come_to_what_it_cost_and_reports_too(nano: int, held: int, said: int, lapses: bool) -> None:
+def test_corrected_counters_and_reports_equal_the_cost(nano: int, held: int, said: int, lapses: bool) -> None:
     counters, usage = settled(row_of(nano, held), None if lapses else said)
     cost = nano if lapses else said
     by_counter = {one["counter"]: one["posted"] for one in counters}
@@ -36,7 +36,7 @@ def test_counters_come_to_what_it_cost_and_reports_too(nano: int, held: int, sai
 
 
 @given(st.lists(st.tuples(NANO, NANO), min_size=1, max_size=4))
-def test_a_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -> None:
+def test_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -> None:
     attempts = [{"cost_nano": nano, "usage_source": "estimated"} for nano, _ in amounts]
     total = sum(nano for nano, _ in amounts)
     record = {"time": 7300.0, "attempts": attempts, "cost_nano": total, "estimated_nano": total, "tags": {"t": "v"}}
@@ -60,9 +60,9 @@ def test_a_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]])
         (row_of(1, 2), False, "not ended"),
     ],
 )
-def test_what_cannot_be_reconciled_says_why(row: Row | None, is_over: bool, said: str) -> None:
+def test_rejected_reconciliation_has_a_reason(row: Row | None, is_over: bool, said: str) -> None:
     assert said in (refusal(row, is_over=is_over) or "")
 
 
-def test_what_lapsed_may_be_reconciled_later() -> None:
+def test_lapsed_attempt_may_be_reconciled() -> None:
     assert refusal(row_of(1, 2, state="lapsed"), is_over=True) is None

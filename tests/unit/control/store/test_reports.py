@@ -1,4 +1,4 @@
-"""The store as the admin process reads it: beside the one who writes, and without ever making or changing a file."""
+"""The admin process reads the store beside its writer, and never creates or changes a file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports, describe, first_id
 
 
-def test_what_is_written_is_read_at_once_and_no_file_stays_open(tmp_path: Path) -> None:
+def test_commits_are_read_at_once_and_no_file_stays_open(tmp_path: Path) -> None:
     async def main() -> None:
         reports = Reports.of(store_url(None, tmp_path))
         with pytest.raises(StoreError, match="unable to open database file"):
@@ -21,7 +21,7 @@ def test_what_is_written_is_read_at_once_and_no_file_stays_open(tmp_path: Path) 
                 plane.write(number)
                 await plane.ingest()
                 assert len(await reports.requests({}, 10)) == number
-        assert len(await reports.requests({}, 10)) == 2, "nobody writes any more"
+        assert len(await reports.requests({}, 10)) == 2, "the writer has closed the store"
         opened = [one.resolve() for one in Path("/proc/self/fd").iterdir() if one.exists()]
         assert not [one for one in opened if one.is_relative_to(tmp_path.resolve()) and "pointsman.db" in one.name]
         await reports.close()
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_at_once_and_no_file_stays_open(tmp_path: Path) 
     run(main())
 
 
-def test_a_name_of_any_kind_is_a_path(tmp_path: Path) -> None:
+def test_path_may_have_any_characters(tmp_path: Path) -> None:
     """The path goes to SQLite as a URI."""
 
     async def main() -> None:
@@ -43,7 +43,7 @@ def test_a_name_of_any_kind_is_a_path(tmp_path: Path) -> None:
     run(main())
 
 
-def test_it_cannot_write(tmp_path: Path) -> None:
+def test_reader_cannot_write(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             with pytest.raises(SQLAlchemyError, match="readonly"):
@@ -53,7 +53,7 @@ def test_it_cannot_write(tmp_path: Path) -> None:
     run(main())
 
 
-def test_ids_sort_by_their_moment() -> None:
+def test_ids_sort_by_time() -> None:
     for at in (0.0, 1_764_000_000.123, 4e9):
         assert first_id(at) <= request_id(0, at) < first_id(at + 0.01)
 

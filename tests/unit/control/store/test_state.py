@@ -1,4 +1,4 @@
-"""The table of what providers keep, on SQLite and PostgreSQL."""
+"""The table of objects stored at providers, on SQLite and PostgreSQL."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ async def written(store: Store, *changes: Change) -> list[Record]:
 
 
 @STORES
-def test_changes_of_one_thing_after_another(kind: str, tmp_path: Path) -> None:
+def test_changes_of_one_object_apply_in_order(kind: str, tmp_path: Path) -> None:
     async def check(store: Store) -> None:
         red, blue = owned(), owned(owner="team:blue", at=2.0)
         assert await written(store, Change(MADE, red)) == [red]
         assert await written(store, Change(SEEN, blue)) == [red]
         used = owned(at=3.0)
         assert await written(store, Change(SEEN, used)) == [used]
-        assert await written(store, Change(MADE, blue)) == [used]  # told late: it was used since
+        assert await written(store, Change(MADE, blue)) == [used]  # reported late: it was used since
         made = owned(owner="team:blue", at=4.0)
         assert await written(store, Change(MADE, made)) == [made]
         assert await written(store, Change(GONE, made)) == []
@@ -42,7 +42,7 @@ def test_changes_of_one_thing_after_another(kind: str, tmp_path: Path) -> None:
 
 
 @STORES
-def test_what_is_old_is_forgotten(kind: str, tmp_path: Path) -> None:
+def test_old_records_are_deleted(kind: str, tmp_path: Path) -> None:
     async def check(store: Store) -> None:
         await store.commit(Batch(state=[Change(MADE, owned(f"x{number}", at=float(number))) for number in range(10)]))
         assert await store.prune_state(6.0, at_most=4) == 4
@@ -61,7 +61,7 @@ CHANGES = st.builds(
 
 
 @given(st.lists(CHANGES))
-def test_many_changes_come_to_what_they_do_one_by_one(changes: list[Change]) -> None:
+def test_folded_changes_have_the_same_effect_as_single_ones(changes: list[Change]) -> None:
     known = None
     for change in changes:
         known = after(known, change)

@@ -13,7 +13,7 @@ ROW = {"id": "x", "provider": "a", "kind": "file", "provider_key": "k", "owner":
 
 
 @STORES
-def test_rows_are_named_by_their_columns(kind: str, tmp_path: Path) -> None:
+def test_values_are_bound_by_column_name(kind: str, tmp_path: Path) -> None:
     async def check(store: Store) -> None:
         statement = Statement(store._engine, insert(STATE))
         async with store._engine.begin() as connection:

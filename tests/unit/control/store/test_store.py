@@ -1,4 +1,4 @@
-"""The store, the same on SQLite and PostgreSQL: whole batches or nothing, sums, pages, what is old."""
+"""The store on SQLite and PostgreSQL: atomic batches, sums, pages and the deletion of old rows."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def request(number: int, at: float, key: str = "me", status: Any = 200) -> Reque
 
 
 def unsettled(attempt: str, nano: int = 3, held: int = 0, **fields: Any) -> Row:
-    """An attempt whose cost no provider told, in one window of a day, which counts `nano` and `held` of it."""
+    """Return an attempt without a reported cost, in one window of a day, which counts `nano` and `held` of it."""
     counters = [["virtual_key:me|usd|day", DAY, DAY + 86_400, "usd"]]
     return {
         "attempt_id": attempt, "at": DAY + 1.0, "virtual_key": "me", "provider": "openai", "model": "gpt-4o",
@@ -99,7 +99,7 @@ def test_batches_add_up(kind: str, tmp_path: Path) -> None:
 
 
 @STORES
-def test_a_batch_is_written_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
+def test_batch_is_atomic(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         bad = request(1, DAY, status=None)
         batch = Batch(
@@ -121,7 +121,7 @@ TOO_MUCH = 1 << 63
 
 
 @STORES
-def test_a_sum_that_grows_too_large_is_refused_and_stays_what_it_was(kind: str, tmp_path: Path) -> None:
+def test_sum_that_overflows_is_rejected_and_stays_unchanged(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         await store.commit(Batch(counters=[counter(1, TOO_MUCH - 1)]))
         with pytest.raises(RefusedError):
@@ -132,7 +132,7 @@ def test_a_sum_that_grows_too_large_is_refused_and_stays_what_it_was(kind: str, 
 
 
 @STORES
-def test_rejection_is_told_without_writing(kind: str, tmp_path: Path) -> None:
+def test_rejection_is_found_without_writing(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         assert await store.rejection(Batch(counters=[counter(1, 10)], usage=[usage(DAY)])) is None
         why = await store.rejection(Batch(counters=[counter(1, 10)], usage=[usage(DAY, nano=TOO_MUCH)]))
@@ -153,7 +153,7 @@ REFUSED_BY = {
 
 @STORES
 @pytest.mark.parametrize("name", REFUSED_BY)
-def test_values_at_fault_are_told_from_a_store_that_fails(kind: str, name: str, tmp_path: Path) -> None:
+def test_rejected_values_are_distinguished_from_a_failing_store(kind: str, name: str, tmp_path: Path) -> None:
     where, row = REFUSED_BY[name]
 
     async def test(store: Store) -> None:
@@ -172,7 +172,7 @@ def test_values_at_fault_are_told_from_a_store_that_fails(kind: str, name: str, 
 
 
 @STORES
-def test_what_was_written_is_not_written_again(kind: str, tmp_path: Path) -> None:
+def test_repeated_rows_are_not_written_again(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         lost = unsettled("a-1")
         for _ in range(2):
@@ -184,7 +184,7 @@ def test_what_was_written_is_not_written_again(kind: str, tmp_path: Path) -> Non
 
 
 @STORES
-def test_counters_of_windows_that_are_long_over_are_not_needed(kind: str, tmp_path: Path) -> None:
+def test_counters_of_long_ended_windows_are_left_out(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         await store.commit(Batch(counters=[counter(1, 1), counter(1, 2, DAY - 86_400, DAY)]))
         assert sorted(row[3] for row in await store.counters(DAY + 1)) == [1, 2], "attempts may still be charged to it"
@@ -240,7 +240,7 @@ def test_sums_by_tag(kind: str, tmp_path: Path) -> None:
 
 
 @STORES
-def test_requests_come_the_newest_first_in_pages(kind: str, tmp_path: Path) -> None:
+def test_requests_are_paged_newest_first(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         rows = [request(number, DAY + number, "a" if number % 2 else "b") for number in range(10)]
         await store.commit(Batch(requests=rows))
@@ -259,7 +259,7 @@ def test_requests_come_the_newest_first_in_pages(kind: str, tmp_path: Path) -> N
 
 
 @STORES
-def test_old_requests_are_deleted_some_at_a_time(kind: str, tmp_path: Path) -> None:
+def test_old_requests_are_deleted_in_batches(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         await store.commit(Batch(requests=[request(number, DAY + number) for number in range(10)]))
         assert await store.prune(DAY + 5, at_most=3) == 3
@@ -271,7 +271,7 @@ def test_old_requests_are_deleted_some_at_a_time(kind: str, tmp_path: Path) -> N
 
 
 @STORES
-def test_it_goes_on_after_its_connections_were_given_up(kind: str, tmp_path: Path) -> None:
+def test_store_works_after_its_connections_were_dropped(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         await store.commit(Batch(usage=[usage(DAY)]))
         await store.reconnect()
@@ -281,7 +281,7 @@ def test_it_goes_on_after_its_connections_were_given_up(kind: str, tmp_path: Pat
     on_store(kind, tmp_path, test)
 
 
-def test_a_locked_store_says_so_and_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_store_fails_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pointsman.control.store.database.TIMEOUT_S", 0.05)
 
     async def test(store: Store) -> None:
@@ -302,7 +302,7 @@ def sums_of(rows: list[Row], *names: str) -> tuple[int, ...]:
 
 
 async def with_two_unsettled(store: Store) -> tuple[str, str]:
-    """A request of two attempts whose cost nobody told: one is estimated at 30 and held at 100, one reserved at 50."""
+    """Write a request of two attempts without reported costs: estimated at 30 and held at 100; reserved at 50."""
     one = request_id(1, DAY)
     attempts = [
         {"cost_nano": 30, "usage_source": "estimated", "held_nano": 70},
@@ -329,7 +329,7 @@ async def posted(store: Store) -> int:
 
 
 @STORES
-def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
+def test_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         first, second = await with_two_unsettled(store)
         found = await store.reconcile({first: 44, "nobody's-1": 5}, DAY + 9.0)
@@ -339,7 +339,7 @@ def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
         assert await posted(store) == 150 - 56
         again = await store.reconcile({first: 1}, DAY + 10.0)
         assert "already reconciled" in again.refused[first]
-        assert again.corrections == found.corrections, "whoever did not hear of it hears of it now"
+        assert again.corrections == found.corrections, "a repetition returns corrections whose answer was lost"
         assert await posted(store) == 150 - 56
         rows = await store.usage([], {}, ALL)
         assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (94, 0, 50, 0)
@@ -355,13 +355,13 @@ def test_an_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
 
 
 @STORES
-def test_what_nobody_reconciled_lapses_when_its_windows_end(kind: str, tmp_path: Path) -> None:
+def test_unreconciled_attempt_lapses_when_its_windows_end(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         first, second = await with_two_unsettled(store)
         assert await store.lapse(DAY + 86_399) == 0
         assert await store.lapse(DAY + 86_400) == 2
         assert await store.lapse(DAY + 86_400) == 0
-        assert await posted(store) == 80, "what is reported is what was counted"
+        assert await posted(store) == 80, "the report matches the counters"
         rows = await store.usage([], {}, ALL)
         assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (80, 30, 50, 0)
         found = await store.reconcile({first: 10, second: 0}, DAY + 90_000)
@@ -376,7 +376,7 @@ def test_what_nobody_reconciled_lapses_when_its_windows_end(kind: str, tmp_path:
 
 
 @STORES
-def test_an_attempt_whose_request_goes_on_waits_for_its_end(kind: str, tmp_path: Path) -> None:
+def test_attempt_of_an_open_request_is_not_reconciled(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         name = f"{request_id(5, DAY)}-1"
         await store.commit(Batch(counters=[counter(7, 3)], usage=[usage(DAY, nano=3)], unsettled=[unsettled(name)]))
@@ -389,7 +389,7 @@ def test_an_attempt_whose_request_goes_on_waits_for_its_end(kind: str, tmp_path:
 
 
 @STORES
-def test_two_who_reconcile_at_once_do_it_once(kind: str, tmp_path: Path) -> None:
+def test_concurrent_reconciliations_count_once(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         first, _ = await with_two_unsettled(store)
         found = await asyncio.gather(*(store.reconcile({first: 10}, DAY + 9.0) for _ in range(4)))

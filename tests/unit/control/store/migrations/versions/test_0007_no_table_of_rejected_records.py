@@ -8,7 +8,7 @@ from sqlalchemy import inspect
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
+from unit.control.store.migrations.versions.test_0001_first_tables import at_version
 
 
 @pytest.mark.parametrize("rows", [0, 1])

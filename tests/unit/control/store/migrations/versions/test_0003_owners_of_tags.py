@@ -1,4 +1,4 @@
-"""The third migration keeps what was counted by tag."""
+"""The third migration keeps sums by tag."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from sqlalchemy import text
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
+from unit.control.store.migrations.versions.test_0001_first_tables import at_version
 
 _OLD = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 1, 2, 3, 4)"
 _NEW = "INSERT INTO usage_tags VALUES (3600, 'env=dev', 'me', '', '', 'openai', 'gpt-4o', '', 10, 20, 30, 40, 0, 0)"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_what_was_counted_stays(kind: str, tmp_path: Path) -> None:
+def test_sums_by_tag_stay(kind: str, tmp_path: Path) -> None:
     async def check(url: str | None) -> None:
         engine = connect(store_url(url, tmp_path))
 

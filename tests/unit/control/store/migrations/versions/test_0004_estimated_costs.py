@@ -1,4 +1,4 @@
-"""The fourth migration keeps what is there, and tells reservations from what providers reported."""
+"""The fourth migration keeps existing rows, and distinguishes reserved amounts from reported ones."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sqlalchemy import text
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
+from unit.control.store.migrations.versions.test_0001_first_tables import at_version
 
 _OLD = (
     "INSERT INTO usage VALUES (3600, 'me', '', '', 'openai', 'gpt-4o', '', 1, 1, 0, 0, 0, 0, 70, 50, 0)",
@@ -17,7 +17,7 @@ _OLD = (
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_what_was_reserved_stays_so(kind: str, tmp_path: Path) -> None:
+def test_reserved_amounts_stay_reserved(kind: str, tmp_path: Path) -> None:
     async def check(url: str | None) -> None:
         engine = connect(store_url(url, tmp_path))
 

@@ -1,4 +1,4 @@
-"""Records that a store does not take, or of which nothing can be made: they are set aside and stop no other."""
+"""Records that the store rejects, or that are unusable, are quarantined. All others are ingested."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -71,7 +71,7 @@ async def posted_of(store: Store) -> int:
 
 @STORES
 @pytest.mark.parametrize("name", BAD)
-def test_a_record_that_cannot_be_taken_is_set_aside_and_stops_no_other(
+def test_rejected_record_is_quarantined_and_others_are_ingested(
     name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_bad, charged = BAD[name]
@@ -109,7 +109,7 @@ def test_a_record_that_cannot_be_taken_is_set_aside_and_stops_no_other(
 
 
 @STORES
-def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
+def test_many_rejected_records_are_quarantined_in_several_transactions(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_BATCH", 40)
@@ -138,7 +138,7 @@ def test_many_records_that_cannot_be_taken_are_set_aside_in_many_transactions(
 
 
 @STORES
-def test_what_a_dead_worker_left_open_and_nobody_takes_is_set_aside_too(kind: str, tmp_path: Path) -> None:
+def test_rejected_open_request_of_a_dead_worker_is_quarantined(kind: str, tmp_path: Path) -> None:
     async def test(url: str | None) -> None:
         writer, now = writer_in(tmp_path), time.time()
         for number, nano in enumerate((1000, TOO_MUCH, 2000)):
@@ -159,8 +159,8 @@ def test_what_a_dead_worker_left_open_and_nobody_takes_is_set_aside_too(kind: st
 
 
 @STORES
-def test_each_thing_is_counted_once_whenever_control_is_killed(kind: str, tmp_path: Path) -> None:
-    """A store that breaks in the middle of what is written record by record, and another control that begins anew."""
+def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path) -> None:
+    """The store fails while a batch is written record by record, and another control process starts again."""
     write = Store._write
     left = 0
 
@@ -196,7 +196,7 @@ def test_each_thing_is_counted_once_whenever_control_is_killed(kind: str, tmp_pa
                     await store.close()
                 assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
                 assert await books.total() == round_ * 4 * 70
-                assert books.ingest.state.refused >= round_, "each at least once"
+                assert books.ingest.state.refused >= round_, "each record is quarantined at least once"
                 await books.ingest.finish(5)
         assert round_ > 10
         writer.close()
@@ -205,7 +205,7 @@ def test_each_thing_is_counted_once_whenever_control_is_killed(kind: str, tmp_pa
 
 
 @STORES
-def test_a_lost_answer_to_what_was_written_record_by_record_changes_nothing(kind: str, tmp_path: Path) -> None:
+def test_lost_answer_to_a_record_by_record_commit_changes_nothing(kind: str, tmp_path: Path) -> None:
     async def test(url: str | None) -> None:
         writer, books = writer_in(tmp_path), Books(tmp_path, url)
         await books.read()

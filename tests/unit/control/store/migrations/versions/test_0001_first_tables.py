@@ -1,4 +1,4 @@
-"""The first migration, and those after it, make what the code expects."""
+"""The migrations create the tables that the code expects."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pointsman.control.store.tables import METADATA
 
 
 async def at_version(engine: AsyncEngine, version: str) -> None:
-    """Make the tables of an older version in an empty database."""
+    """Create the tables of an older version in an empty database."""
 
     def upgrade(connection: Connection) -> None:
         config = Config()
@@ -32,7 +32,7 @@ async def at_version(engine: AsyncEngine, version: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_they_make_the_tables(kind: str, tmp_path: Path) -> None:
+def test_migrations_create_the_expected_tables(kind: str, tmp_path: Path) -> None:
     async def check(url: str | None) -> None:
         engine = connect(store_url(url, tmp_path))
         await at_version(engine, "0001")

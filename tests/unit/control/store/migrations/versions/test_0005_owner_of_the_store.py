@@ -1,17 +1,17 @@
-"""The second migration leaves what is there as it is; that it makes what the code expects is shown with the first."""
+"""The fifth migration keeps existing rows. The test of the first one compares the tables."""
 
 import sqlite3
 from pathlib import Path
 
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
+from unit.control.store.migrations.versions.test_0001_first_tables import at_version
 
 
-def test_what_is_in_the_store_stays(tmp_path: Path) -> None:
+def test_existing_rows_stay(tmp_path: Path) -> None:
     async def main() -> None:
         engine = connect(store_url(None, tmp_path))
-        await at_version(engine, "0001")
+        await at_version(engine, "0004")
         async with engine.begin() as connection:
             await connection.exec_driver_sql("INSERT INTO journals VALUES ('j', 1, 2, 3, 4, 0)")
         await migrate(engine)
@@ -20,4 +20,5 @@ def test_what_is_in_the_store_stays(tmp_path: Path) -> None:
     run(main())
     with sqlite3.connect(tmp_path / "pointsman.db") as connection:
         assert connection.execute("SELECT * FROM journals").fetchall() == [("j", 1, 2, 3, 4, 0)]
+        assert connection.execute("SELECT count(*) FROM owner").fetchall() == [(0,)]
     connection.close()

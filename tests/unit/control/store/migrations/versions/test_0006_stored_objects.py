@@ -1,4 +1,4 @@
-"""The sixth migration makes a table."""
+"""The sixth migration creates the table of stored objects."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from sqlalchemy import inspect
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control.store.database import connect, migrate, store_url
-from unit.control.store.migrations.versions.test_0001_the_first_tables import at_version
+from unit.control.store.migrations.versions.test_0001_first_tables import at_version
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_table_comes(kind: str, tmp_path: Path) -> None:
+def test_table_is_created(kind: str, tmp_path: Path) -> None:
     async def check(url: str | None) -> None:
         engine = connect(store_url(url, tmp_path))
 
