@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1024 * 1024
 METRICS_S = 1.0  # longest wait for workers
 _FILES = {"": "text/html", "console.js": "text/javascript", "console.css": "text/css", "icon.svg": "image/svg+xml"}
 _PORT = re.compile(r":[0-9]*$")
-_OWN_WORDS = {
+_MESSAGES = {
     404: ("not_found", "unknown path; the API is below /api/v1"),
     405: ("method_not_allowed", "the method is not allowed on this path; the header `allow` lists those that are"),
 }
@@ -121,10 +121,10 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         return response
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def http_error(_: Request, error: HTTPException) -> Response:
         detail: object = error.detail
         if not isinstance(detail, dict):  # an error of the framework
-            code, message = _OWN_WORDS.get(error.status_code, ("error", str(detail)))
+            code, message = _MESSAGES.get(error.status_code, ("error", str(detail)))
             detail = {"code": code, "message": message}
         return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
 

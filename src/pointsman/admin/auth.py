@@ -31,9 +31,9 @@ class AdminToken:
 def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
     """Return the token of the environment, else the one whose digest the data folder has, else a new one. Raises
     `OSError`, and `ValueError` for a guessable token or a file without a digest."""
-    given = given_token(VARIABLE, environ)
-    if given is not None:
-        return given
+    presented = given_token(VARIABLE, environ)
+    if presented is not None:
+        return presented
     path = data_dir / FILE
     try:
         text = path.read_text().strip()
@@ -50,11 +50,11 @@ def load_or_make(data_dir: Path, environ: Mapping[str, str]) -> AdminToken:
 
 def given_token(variable: str, environ: Mapping[str, str]) -> AdminToken | None:
     """Return the token of the environment, if there is one. Raises `ValueError` for a guessable one."""
-    given = environ.get(variable)
-    if not given:
+    presented = environ.get(variable)
+    if not presented:
         return None
-    if len(given) < MIN_CHARACTERS:
+    if len(presented) < MIN_CHARACTERS:
         raise ValueError(
             f"{variable} has fewer than {MIN_CHARACTERS} characters; set a longer one that cannot be guessed"
         )
-    return AdminToken(sha256(given.encode()).digest())
+    return AdminToken(sha256(presented.encode()).digest())

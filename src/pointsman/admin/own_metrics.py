@@ -14,7 +14,7 @@ _OWNER = ("scope", "owner", "period")
 
 def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> MetricsPage:
     """Return counters and gauges of control. `silent` workers are connected but did not answer this time."""
-    return MetricsPage(list(_counters(state)), [], [*_processes(state, silent), *_books(state), *_limits(limits)])
+    return MetricsPage(list(_counters(state)), [], [*_processes(state, silent), *_accounting(state), *_limits(limits)])
 
 
 def _counters(state: ControlState) -> Iterator[CounterFamily]:
@@ -44,7 +44,7 @@ def _processes(state: ControlState, silent: int) -> Iterator[GaugeFamily]:
     )
 
 
-def _books(state: ControlState) -> Iterator[GaugeFamily]:
+def _accounting(state: ControlState) -> Iterator[GaugeFamily]:
     yield gauge("pointsman_store_up", "1 if the store is available, else 0.", int(state.store == "ok"))
     yield gauge(
         "pointsman_ingest_lag_seconds",

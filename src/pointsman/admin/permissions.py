@@ -39,8 +39,8 @@ class Need:
         tokens = [services.token]
         if is_metrics and services.metrics_token is not None:
             tokens.append(services.metrics_token)
-        given = presented.strip() if scheme.lower() == "bearer" else ""
-        if not any([token.opens(given) for token in tokens]):  # noqa: C419 -- always compares with all of them
+        presented = presented.strip() if scheme.lower() == "bearer" else ""
+        if not any([token.opens(presented) for token in tokens]):  # noqa: C419 -- always compares with all of them
             name = "metrics token" if is_metrics and services.metrics_token is not None else "admin token"
             message = f"present the {name} as 'Authorization: Bearer <token>'"
             if authorization is not None:

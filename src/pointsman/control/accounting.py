@@ -28,7 +28,7 @@ _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
 _ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
-_UNTOLD = frozenset({"estimated", "reserved", "counted"})  # older journals use the last one
+_UNREPORTED = frozenset({"estimated", "reserved", "counted"})  # older journals use the last one
 
 
 class OpenAttempt(Struct, gc=False):
@@ -170,7 +170,7 @@ class Accounting:
                     if attempt is not None:
                         span = requests.span(attempt.scope, attempt.intent.at)
                         _settle(self._tally(epoch, span), record)
-                        if record.source in _UNTOLD:
+                        if record.source in _UNREPORTED:
                             self._unsettled.append(_unsettled(attempt.intent, span, record))
                 elif type(record) is RequestDone:
                     requests.done(self._write(record.record))
@@ -323,7 +323,7 @@ def _settle(tally: _Tally, outcome: Outcome) -> None:
         sums[5] += outcome.tokens_reasoning
     cost = outcome.cost_nano
     sums[_NANO] += cost
-    if outcome.source in _UNTOLD:
+    if outcome.source in _UNREPORTED:
         sums[_RESERVED if outcome.source == "reserved" else _ESTIMATED] += cost
         sums[_HELD] += _held(outcome, tally.span)
     if not outcome.is_priced:

@@ -43,9 +43,9 @@ class Configuration:
         self._started_with = self.current.settings
         self._tasks: set[asyncio.Task[object]] = set()
         self._outcome: tuple[bool, list[str]] = (True, [])
-        self.refused: list[str] | None = None  # problems of the file on disk, while an older one is in force
+        self.rejected: list[str] | None = None  # problems of the file on disk, while an older one is in force
         self.taken_at = time()  # Unix seconds when the configuration in force was accepted
-        self.reloads = self.refusals = 0
+        self.reloads = self.rejections = 0
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
         if config is not None:
@@ -106,16 +106,16 @@ class Configuration:
         async with self._changing:
             await self._put_in_force(compiled, _of("warning", warnings))
 
-    async def _put_in_force(self, compiled: Compiled, said: list[str]) -> None:
+    async def _put_in_force(self, compiled: Compiled, messages: list[str]) -> None:
         """Write the snapshot file and distribute it to all workers."""
         try:
             await asyncio.to_thread(write_snapshot, self.path, compiled)
         except OSError as error:
             _logger.error("cannot write the new configuration to %s: %s", self.path, error)  # noqa: TRY400
-            self._refuse([f"cannot write {self.path}: {error.strerror}"])
+            self._reject([f"cannot write {self.path}: {error.strerror}"])
             return
         self.current = compiled
-        self.refused, self.taken_at = None, time()
+        self.rejected, self.taken_at = None, time()
         self.reloads += 1
         self._on_new(compiled)
         behind = await self._distribute(DISTRIBUTE_S)
@@ -125,21 +125,21 @@ class Configuration:
                 self.digest[:12],
                 len(behind),
             )
-            self._outcome = (False, [*said, f"{len(behind)} worker(s) have not loaded it; the log says why"])
+            self._outcome = (False, [*messages, f"{len(behind)} worker(s) have not loaded it; the log says why"])
         else:
             _logger.info("configuration %s is in force", self.digest[:12])
-            self._outcome = (True, said)
+            self._outcome = (True, messages)
 
     def _on_problems(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
             _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
         _logger.error("the new configuration has errors; the old one stays in force")
-        self._refuse(_of("error", problems))
+        self._reject(_of("error", problems))
 
-    def _refuse(self, said: list[str]) -> None:
-        self.refused = said
-        self.refusals += 1
-        self._outcome = (False, said)
+    def _reject(self, messages: list[str]) -> None:
+        self.rejected = messages
+        self.rejections += 1
+        self._outcome = (False, messages)
 
 
 def _of(severity: Severity, problems: tuple[Problem, ...]) -> list[str]:

@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 class Desk(Struct, eq=False, frozen=True):
     """The parts of the control process that answer the admin process."""
 
-    book: LeaseTable
+    lease_table: LeaseTable
     ingest: Ingest
     lease_server: LeaseServer
     configuration: Configuration
@@ -85,24 +85,24 @@ class Desk(Struct, eq=False, frozen=True):
     def _state(self) -> ControlState:
         state, configuration = self.ingest.state, self.configuration
         workers = [
-            WorkerState(line.hello.slot, line.hello.epoch, line.hello.pid, line.digest, line.is_draining)
-            for line in self.lease_server.lines
-            if line.hello is not None
+            WorkerState(one.hello.slot, one.hello.epoch, one.hello.pid, one.digest, one.is_draining)
+            for one in self.lease_server.workers
+            if one.hello is not None
         ]
         return ControlState(
             digest=configuration.digest,
-            config_refused=configuration.refused or [],
+            config_refused=configuration.rejected or [],
             workers=sorted(workers, key=lambda one: (one.slot, one.epoch)),
             store="ok" if state.problem is None else state.problem,
             commits=state.commits,
             records=state.records,
             journal_damage=state.damage,
-            refused_records=state.refused,
+            refused_records=state.rejected,
             backlog_bytes=self.ingest.backlog_bytes(),
             caught_up_s=max(0.0, time() - state.caught_up_at) if state.caught_up_at else None,
             taken_at=configuration.taken_at,
             reloads=configuration.reloads,
-            refusals=configuration.refusals,
+            refusals=configuration.rejections,
         )
 
     async def _budgets(self, inquiry: BudgetInquiry) -> list[LimitState]:
@@ -110,16 +110,16 @@ class Desk(Struct, eq=False, frozen=True):
         now, owner = time(), inquiry.owner
         found: list[LimitState] = []
         current: set[tuple[str, int]] = set()
-        for number, name in enumerate(self.book.names(owner)):
+        for number, name in enumerate(self.lease_table.names(owner)):
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
-            one = _limit_state(self.book.spent_in(name))
+            one = _limit_state(self.lease_table.spent_in(name))
             if inquiry.past or one.window_end is None or one.window_end > now:
                 found.append(one)
                 current.add(name)
                 if len(found) >= inquiry.most:
                     return found
-        for number, (counter, limit) in enumerate(self.book.limits.items()):  # limits without any use
+        for number, (counter, limit) in enumerate(self.lease_table.limits.items()):  # limits without any use
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             name = counter, limit.period.window(now)[0]
@@ -133,7 +133,7 @@ class Desk(Struct, eq=False, frozen=True):
         now = time()
         found: list[LimitState] = []
         for limit in limits_told(self.configuration.current.snapshot, most):
-            found.append(_limit_state(self.book.spent_in((limit.counter, limit.period.window(now)[0]))))
+            found.append(_limit_state(self.lease_table.spent_in((limit.counter, limit.period.window(now)[0]))))
             if len(found) % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return found

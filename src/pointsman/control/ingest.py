@@ -1,4 +1,4 @@
-"""Ingests the workers' journals into the store, exactly once, and updates the lease book.
+"""Ingests the workers' journals into the store, exactly once, and updates the lease table.
 
 The position in a journal is committed together with the rows derived from it. If the store fails, reading pauses and
 resumes at the store's position. If a damaged log lost the store's last commits, the same records are read again. So a
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.row_by_row import RowByRow, quarantined
-from pointsman.control.store.database import RefusedError, StoreError
+from pointsman.control.store.database import RejectedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.control.store.tables import Row
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _Journal:
-    """One journal that is being read. `position` is its position in the store and in the lease book."""
+    """One journal that is being read. `position` is its position in the store and in the lease table."""
 
     def __init__(self, reader: JournalReader) -> None:
         self.reader = reader
@@ -55,14 +55,14 @@ class _Journal:
 
 
 class IngestState(Struct, kw_only=True):
-    """The state of ingestion. `problem` is `None` while the store works. `damage` counts faults in journals. `refused`
+    """The state of ingestion. `problem` is `None` while the store works. `damage` counts faults in journals. `rejected`
     counts the records in quarantine, which the store rejected."""
 
     problem: str | None = None
     commits: int = 0
     records: int = 0
     damage: int = 0
-    refused: int = 0
+    rejected: int = 0
     caught_up_at: float = 0.0  # Unix seconds when the backlog was last empty
 
 
@@ -73,18 +73,18 @@ class Ingest:
     def __init__(
         self,
         journals: Path,
-        book: LeaseTable,
+        lease_table: LeaseTable,
         open_store: Callable[[], Awaitable[Store]],
         on_retired: Callable[[list[tuple[int, Share]]], None],
     ) -> None:
         self.state = IngestState(problem="the store is not open yet")
         self.store: Store | None = None
-        self.is_ready = asyncio.Event()  # the lease book has all spending
+        self.is_ready = asyncio.Event()  # the lease table has all spending
         self.has_read = asyncio.Event()  # all journals were read to their end once
-        self.is_tried = asyncio.Event()  # the lease book is ready, or the store is out of reach
+        self.is_tried = asyncio.Event()  # the lease table is ready, or the store is out of reach
         self._folder = journals
         self._quarantine = journals.with_name(QUARANTINE)
-        self._book = book
+        self._lease_table = lease_table
         self._open_store = open_store
         self._on_retired = on_retired
         self._journals: dict[str, _Journal] = {}
@@ -144,7 +144,7 @@ class Ingest:
                 await self._rewind(self.store)
             is_end = await self._step(self.store)
             await self._clean_up(self.store)
-        except RefusedError as error:
+        except RejectedError as error:
             _logger.warning("the store rejected a batch; retrying it record by record: %s", error)
             self._careful_for = self._gathered
             self._must_rewind = True
@@ -210,15 +210,15 @@ class Ingest:
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
     async def reconcile(self, amounts: Mapping[str, int]) -> dict[str, str]:
-        """Reconcile attempts at these amounts, in nano-dollars, in the store and the lease book. Return the reasons for
-        rejected ones. Raises `StoreError`; the lease book gets amounts stored before that at the next try."""
+        """Reconcile attempts at these nano-dollar amounts in the store and the lease table. Return the reasons for
+        rejected ones. Raises `StoreError`; the lease table gets amounts stored before that at the next try."""
         async with self._one_at_a_time:
             if self.store is None:
                 raise StoreError(self.state.problem or "the store is not open yet")
             found = await self.store.reconcile(amounts, time())
             for counter, window, amount in found.corrections:
-                self._book.corrected(counter, window, amount)
-            return found.refused
+                self._lease_table.corrected(counter, window, amount)
+            return found.rejected
 
     async def lapse(self) -> None:
         """Turn attempts that were not reconciled within their windows into charges."""
@@ -254,7 +254,7 @@ class Ingest:
         self._must_rewind = False
 
     async def _catch_up(self, store: Store, states: dict[str, JournalState]) -> None:
-        """Update the lease book with commits whose answer was lost, and with commits that the store has lost."""
+        """Update the lease table with commits whose answer was lost, and with commits that the store has lost."""
         moved: set[int] = set()
         lost: set[int] = set()
         over: list[int] = []
@@ -271,14 +271,14 @@ class Ingest:
             return
         await self._restore([row for row in await store.counters(time()) if row[2] in moved], lost)
         for epoch in over:
-            self._on_retired(self._book.retire(epoch, time()))
+            self._on_retired(self._lease_table.retire(epoch, time()))
 
     async def _restore(self, rows: list[Spending], lost: Collection[int] = ()) -> None:
-        """Copy the store's counters to the lease book, with pauses for other tasks."""
+        """Copy the store's counters to the lease table, with pauses for other tasks."""
         for first in range(0, len(rows), RESTORED_AT_ONCE):
-            self._book.restore(rows[first : first + RESTORED_AT_ONCE])
+            self._lease_table.restore(rows[first : first + RESTORED_AT_ONCE])
             await asyncio.sleep(0)
-        self._book.restore([row for row in rows if row[2] in lost], lost)
+        self._lease_table.restore([row for row in rows if row[2] in lost], lost)
 
     def _place(self, journal: _Journal, state: JournalState | None) -> None:
         """Set a journal to the store's position, with the requests that are open there."""
@@ -303,7 +303,7 @@ class Ingest:
                 journal = self._journals[reader.folder.name] = _Journal(reader)
                 self._place(journal, self._states.get(reader.folder.name))
                 if journal.is_retired:  # by the previous control process
-                    self._on_retired(self._book.retire(reader.epoch, time()))
+                    self._on_retired(self._lease_table.retire(reader.epoch, time()))
 
     async def _step(self, store: Store) -> bool:
         self._discover()
@@ -333,10 +333,10 @@ class Ingest:
             for journal, end in progress:
                 journal.position = end
             for row in counters:
-                self._book.charge(row["epoch"], row["counter"], row["window_start"], row["posted"])
+                self._lease_table.charge(row["epoch"], row["counter"], row["window_start"], row["posted"])
             for journal in retired:
                 journal.is_retired = True
-                self._on_retired(self._book.retire(journal.reader.epoch, time()))
+                self._on_retired(self._lease_table.retire(journal.reader.epoch, time()))
         self._is_owed = is_owed
         if is_end:
             self.state.caught_up_at = time()
@@ -344,17 +344,17 @@ class Ingest:
         return is_end
 
     async def _commit(self, store: Store, accounting: Accounting) -> list[Row]:
-        """Write the batch. Return the rows of counters, for the lease book."""
+        """Write the batch. Return the rows of counters, for the lease table."""
         if not isinstance(accounting, RowByRow):
             self._gathered = max(1, accounting.records)
             if accounting.problem is not None:
-                raise RefusedError(accounting.problem)
+                raise RejectedError(accounting.problem)
             batch = accounting.batch()
             await store.commit(batch)
             return batch.counters
         counters = await accounting.write(store)
         self._careful_for = max(0, self._careful_for - max(1, accounting.records))
-        self.state.refused = quarantined(self._quarantine)
+        self.state.rejected = quarantined(self._quarantine)
         return counters
 
     async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
@@ -381,14 +381,14 @@ class Ingest:
     async def _clean_up(self, store: Store) -> None:
         """Forget windows that ended long ago. Every few seconds, show that the owner of the store is alive, and delete
         segments that the store has safely."""
-        self._book.forget_ended(time(), monotonic())
+        self._lease_table.forget_ended(time(), monotonic())
         if monotonic() >= self._beat_at:
             await store.beat()
             self._beat_at = monotonic() + BEAT_S
         if monotonic() < self._checkpoint_at:
             return
         self._checkpoint_at = monotonic() + CHECKPOINT_S
-        self.state.refused = quarantined(self._quarantine)
+        self.state.rejected = quarantined(self._quarantine)
         safe = {name: (one.is_retired, one.requests.low(one.position)) for name, one in self._journals.items()}
         if not self._is_changed or not await store.checkpoint():
             return

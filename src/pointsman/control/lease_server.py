@@ -91,11 +91,11 @@ class LeaseServer:
     """The connections of all workers, and of the admin process, whose inquiries go to `on_inquiry`. `snapshot` returns
     the path and the digest of the snapshot that workers should have."""
 
-    def __init__(self, book: LeaseTable, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
-        self._book = book
+    def __init__(self, lease_table: LeaseTable, ingest: Ingest, snapshot: Callable[[], tuple[str, str]]) -> None:
+        self._lease_table = lease_table
         self._ingest = ingest
         self._snapshot = snapshot
-        self._lines: dict[int, WorkerConnection] = {}  # by epoch
+        self._workers: dict[int, WorkerConnection] = {}  # by epoch
         self._server: asyncio.Server | None = None
         self._metrics: dict[int, tuple[asyncio.Future[None], dict[int, bytes]]] = {}
         self._number = 0
@@ -116,69 +116,71 @@ class LeaseServer:
             task.cancel()
         if self._server is not None:
             self._server.close()
-        for line in list(self._lines.values()):
-            line.close()
+        for connection in list(self._workers.values()):
+            connection.close()
 
     @property
-    def lines(self) -> list[WorkerConnection]:
+    def workers(self) -> list[WorkerConnection]:
         """The connected workers."""
-        return list(self._lines.values())
+        return list(self._workers.values())
 
-    def received(self, line: WorkerConnection, frame: FromWorker) -> None:
+    def received(self, connection: WorkerConnection, frame: FromWorker) -> None:
         """Handle one frame."""
         if isinstance(frame, Hello):
-            self._welcome(line, frame)
+            self._welcome(connection, frame)
         elif isinstance(frame, Inquiry):
             if self.on_inquiry is not None:
-                self._start(self.on_inquiry(frame, line.send))
-        elif line.hello is None:
-            line.close()
+                self._start(self.on_inquiry(frame, connection.send))
+        elif connection.hello is None:
+            connection.close()
         elif isinstance(frame, Ask):
-            self._start(self._answer(line, line.hello.epoch, frame))
+            self._start(self._answer(connection, connection.hello.epoch, frame))
         elif isinstance(frame, StateRequest):
-            self._start(self._look_up(line, frame))
+            self._start(self._look_up(connection, frame))
         elif isinstance(frame, StateChanges):
-            self._state_server.told(frame.changes)
+            self._state_server.note(frame.changes)
         elif isinstance(frame, GiveBack):
-            self._book.give_back(line.hello.epoch, frame.returns)
+            self._lease_table.give_back(connection.hello.epoch, frame.returns)
             self._signal()
         elif isinstance(frame, InForce):
-            line.digest = frame.digest
+            connection.digest = frame.digest
             self._signal()
         elif isinstance(frame, Draining):
-            line.is_draining = True
-            self.reshare(self._book.draining(line.hello.epoch, time()))
+            connection.is_draining = True
+            self.reshare(self._lease_table.draining(connection.hello.epoch, time()))
             self._signal()
         elif frame.number in self._metrics:
             waiting, found = self._metrics[frame.number]
-            found[line.hello.epoch] = frame.page
-            if len(found) >= len(self._lines) and not waiting.done():
+            found[connection.hello.epoch] = frame.page
+            if len(found) >= len(self._workers) and not waiting.done():
                 waiting.set_result(None)
 
-    def lost(self, line: WorkerConnection) -> None:
+    def lost(self, connection: WorkerConnection) -> None:
         """Handle the end of a connection. The worker may be alive, so it keeps its leases."""
-        if line.hello is not None and self._lines.get(line.hello.epoch) is line:
-            del self._lines[line.hello.epoch]
+        if connection.hello is not None and self._workers.get(connection.hello.epoch) is connection:
+            del self._workers[connection.hello.epoch]
         self._signal()
 
     def reshare(self, shares: list[tuple[int, Share]]) -> None:
         """Notify workers of their new shares."""
         for epoch, share in shares:
-            if epoch in self._lines:
-                self._lines[epoch].send(Reshare(share))
+            if epoch in self._workers:
+                self._workers[epoch].send(Reshare(share))
         self._signal()
 
     async def distribute(self, within_s: float) -> list[int]:
         """Distribute the snapshot to all workers. Return the epochs of those that have not taken it after
         `within_s`."""
         path, digest = self._snapshot()
-        for line in self._lines.values():
-            if line.digest != digest:
-                line.send(NewSnapshot(path, digest))
+        for connection in self._workers.values():
+            if connection.digest != digest:
+                connection.send(NewSnapshot(path, digest))
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + within_s
         while behind := [
-            epoch for epoch, line in self._lines.items() if line.digest != digest and not line.is_draining
+            epoch
+            for epoch, connection in self._workers.items()
+            if connection.digest != digest and not connection.is_draining
         ]:
             if not await self._wait(ends_at - loop.time()):
                 break
@@ -186,14 +188,14 @@ class LeaseServer:
 
     async def metrics(self, within_s: float) -> dict[int, bytes]:
         """Return the encoded metrics of every worker that answers in time, by its epoch."""
-        if not self._lines:
+        if not self._workers:
             return {}
         self._number += 1
         number, waiting = self._number, asyncio.get_running_loop().create_future()
         found: dict[int, bytes] = {}
         self._metrics[number] = (waiting, found)
-        for line in self._lines.values():
-            line.send(MetricsRequest(number))
+        for connection in self._workers.values():
+            connection.send(MetricsRequest(number))
         try:
             async with asyncio.timeout(within_s):
                 await waiting
@@ -207,72 +209,72 @@ class LeaseServer:
         """Show the workers that control is alive."""
         while True:
             await asyncio.sleep(BEAT_S)
-            for line in self._lines.values():
-                line.send(Heartbeat())
+            for connection in self._workers.values():
+                connection.send(Heartbeat())
 
-    def _welcome(self, line: WorkerConnection, hello: Hello) -> None:
+    def _welcome(self, connection: WorkerConnection, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
             _logger.error(
                 "rejected a worker: it speaks protocol %d, and control speaks protocol %d", hello.protocol, PROTOCOL
             )
-            line.close()
+            connection.close()
             return
-        line.hello, line.digest = hello, hello.digest
-        self._lines[hello.epoch] = line
-        share = self._book.hello(hello.epoch, hello.slot, hello.share, hello.holdings, time())
-        line.send(Welcome(PROTOCOL, share))
+        connection.hello, connection.digest = hello, hello.digest
+        self._workers[hello.epoch] = connection
+        share = self._lease_table.hello(hello.epoch, hello.slot, hello.share, hello.holdings, time())
+        connection.send(Welcome(PROTOCOL, share))
         self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:
-            line.send(NewSnapshot(path, digest))
+            connection.send(NewSnapshot(path, digest))
         self._signal()
 
-    async def _answer(self, line: WorkerConnection, epoch: int, ask: Ask) -> None:
+    async def _answer(self, connection: WorkerConnection, epoch: int, ask: Ask) -> None:
         """Answer an ask, after recalling leases from other workers if necessary. The answer is late if spending and
         leases are not known yet. By then the worker has given up, but it keeps the grant. If the store has been
         unreachable since the start, the wait could be endless: the ask is rejected."""
-        if ask.wants:
+        if ask.requests:
             await self._ingest.is_tried.wait()
             if not self._ingest.is_ready.is_set():
-                line.send(CannotLease(ask.number, self._ingest.unable))
+                connection.send(CannotLease(ask.number, self._ingest.unable))
                 return
         await self._ingest.is_ready.wait()
         while not self._knows_all():
             await self._wait(1.0)
-        if self._lines.get(epoch) is not line:  # a grant would not arrive
+        if self._workers.get(epoch) is not connection:  # a grant would not arrive
             return
-        grants, recalls = self._book.ask(epoch, ask.wants)
+        grants, recalls = self._lease_table.ask(epoch, ask.requests)
         known = {(grant.counter, grant.window): grant for grant in grants}
         ends_at = asyncio.get_running_loop().time() + RECALL_S
         while recalls:
             for other, counters in recalls.items():
-                if other in self._lines:
-                    self._lines[other].send(Recall(counters))
+                if other in self._workers:
+                    self._workers[other].send(Recall(counters))
             if not await self._wait(ends_at - asyncio.get_running_loop().time()):
                 break
-            if self._lines.get(epoch) is not line:
+            if self._workers.get(epoch) is not connection:
                 return
             unmet = {counter for counters in recalls.values() for counter in counters}
-            grants, recalls = self._book.ask(
-                epoch, [want for want in ask.wants if (want.counter, want.window) in unmet]
+            grants, recalls = self._lease_table.ask(
+                epoch, [one for one in ask.requests if (one.counter, one.window) in unmet]
             )
             known.update({(grant.counter, grant.window): grant for grant in grants})
         # Others first: they too can serve once the asking worker has served, even if control dies.
-        for other, ahead in self._book.lease_ahead(epoch, known.values(), self._lines).items():
-            self._lines[other].send(Granted(UNASKED, ahead))
-        line.send(Granted(ask.number, list(known.values())))
+        for other, ahead in self._lease_table.lease_ahead(epoch, known.values(), self._workers).items():
+            self._workers[other].send(Granted(UNASKED, ahead))
+        connection.send(Granted(ask.number, list(known.values())))
 
-    async def _look_up(self, line: WorkerConnection, ask: StateRequest) -> None:
+    async def _look_up(self, connection: WorkerConnection, ask: StateRequest) -> None:
         """Send the owners of these ids."""
         found = await self._state_server.look_up(ask.ids)
         unable = found if isinstance(found, LeaseUnavailable) else None
-        line.send(StateAnswer(ask.number, [] if isinstance(found, LeaseUnavailable) else found, unable))
+        connection.send(StateAnswer(ask.number, [] if isinstance(found, LeaseUnavailable) else found, unable))
 
     def _knows_all(self) -> bool:
         if not self._has_all:
-            self._has_all = self._ingest.is_owner and self._ingest.open_epochs() <= self._lines.keys()
+            self._has_all = self._ingest.is_owner and self._ingest.open_epochs() <= self._workers.keys()
             if self._has_all:
-                self.reshare(self._book.know_all(time()))
+                self.reshare(self._lease_table.know_all(time()))
         return self._has_all
 
     def _signal(self) -> None:

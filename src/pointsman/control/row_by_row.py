@@ -77,24 +77,24 @@ class RowByRow(Accounting):
             await self._take(store, pieces[half:])
         else:
             (piece,) = pieces
-            whys: list[str] = []
+            reasons: list[str] = []
             for name in PARTS:
                 for row in getattr(piece.batch, name):
                     one = Batch()
                     setattr(one, name, [row])
                     more = _joined([self._taken, one])
-                    why = await store.rejection(more)
-                    if why is None:
+                    reason = await store.rejection(more)
+                    if reason is None:
                         self._taken = more
                     else:
-                        whys.append(f"{name}: {why}: {row!r}")
-            self._reject(piece, whys)
+                        reasons.append(f"{name}: {reason}: {row!r}")
+            self._reject(piece, reasons)
 
-    def _reject(self, piece: Piece, whys: list[str]) -> None:
+    def _reject(self, piece: Piece, reasons: list[str]) -> None:
         if piece.problem is not None:
-            whys = [piece.problem, *whys]
-        if whys:
-            self._rejected.append({"from": piece.origin, "why": whys, "record": repr(piece.record)})
+            reasons = [piece.problem, *reasons]
+        if reasons:
+            self._rejected.append({"from": piece.origin, "why": reasons, "record": repr(piece.record)})
 
     def _keep(self, rejected: list[dict[str, object]]) -> None:
         file, first = self._quarantine, rejected[0]

@@ -29,7 +29,7 @@ class StateServer:
         self._ingest = ingest
         self._fresh: dict[str, dict[str, _Fresh]] = {}  # by id, then by provider
 
-    def told(self, changes: Sequence[Change]) -> None:
+    def note(self, changes: Sequence[Change]) -> None:
         """Note changes that a worker reported."""
         fresh = self._fresh
         for change in changes:

@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 Answered = Callable[[Sequence[Grant] | LeaseUnavailable], None]
 
 
-class _Question(Struct):
+class _PendingAsk(Struct):
     """An ask that waits for its answer, with every callback that waits for it."""
 
     names: list[tuple[str, int]]
@@ -55,8 +55,8 @@ class LinkClient(asyncio.Protocol):
     """Keeps the connection up.
 
     `hello` returns the worker's identity for each new connection. `on_snapshot` puts the snapshot in a file into force
-    and returns its digest. `metrics` returns the worker's page. `on_line` is called when the connection is made and
-    when it is lost.
+    and returns its digest. `metrics` returns the worker's page. `on_connection` is called when the connection is made
+    and when it is lost.
     """
 
     def __init__(
@@ -66,23 +66,23 @@ class LinkClient(asyncio.Protocol):
         hello: Callable[[], Hello],
         on_snapshot: Callable[[str], Awaitable[str]],
         metrics: Callable[[], bytes],
-        on_line: Callable[[bool], None],
+        on_connection: Callable[[bool], None],
     ) -> None:
         self._path = path
         self._ledger = ledger
         self._hello = hello
         self._on_snapshot = on_snapshot
         self._metrics = metrics
-        self._on_line = on_line
+        self._on_connection = on_connection
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._lost = asyncio.Event()
-        self._asked: dict[int, _Question] = {}
-        self._in_flight: dict[tuple[str, int], int] = {}  # the question that asks about a counter's window
+        self._pending: dict[int, _PendingAsk] = {}
+        self._in_flight: dict[tuple[str, int], int] = {}  # the number of the ask about a counter's window
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._taking = asyncio.Lock()
+        self._loading = asyncio.Lock()
         self._is_draining = False
         self._was_welcome = False  # on this connection
         self.is_connected = False
@@ -114,23 +114,22 @@ class LinkClient(asyncio.Protocol):
             self._transport.close()
 
     def ask(self, wants: Sequence[LeaseRequest], answered: Answered, within_s: float | None = None) -> None:
-        """Ask for more of limits. `answered` is called once, with the grants or the reason why there are none. The
-        ledger has the grants by then. If the same windows are being asked for already, both asks share one answer. An
-        empty ask is answered as soon as control can grant leases. A want of nothing more returns the amount left of its
-        limit."""
+        """Request leases. `answered` is called once, with the grants or the reason why there are none. The ledger has
+        the grants by then. Asks for windows that are already being requested share one answer. An empty ask is answered
+        as soon as control can grant leases. A request for nothing more returns the rest of its limit."""
         if not self.is_connected:
             self._loop.call_soon(answered, AWAY)
             return
-        names = [(want.counter, want.window) for want in wants if want.more]
+        names = [(one.counter, one.window) for one in wants if one.more]
         number = self._in_flight.get(names[0]) if names else None
         if number is not None and all(self._in_flight.get(name) == number for name in names):
-            self._asked[number].answered.append(answered)
+            self._pending[number].answered.append(answered)
             return
         self._number += 1
         number = self._number
         self._send(Ask(number, list(wants)))  # first: no caller may wait for an ask that cannot be sent
         timer = self._loop.call_later(within_s or ASK_S, self._answer, number, SILENT)
-        self._asked[number] = _Question(names, [answered], timer)
+        self._pending[number] = _PendingAsk(names, [answered], timer)
         self._in_flight.update(dict.fromkeys(names, number))
 
     def drain(self) -> None:
@@ -164,12 +163,12 @@ class LinkClient(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
         self._lost.set()
-        self.state.lost()
-        for number in list(self._asked):
+        self.state.disconnected()
+        for number in list(self._pending):
             self._answer(number, AWAY)
         if self.is_connected:
             self.is_connected = False
-            self._on_line(False)
+            self._on_connection(False)
 
     # Private methods.
 
@@ -194,14 +193,14 @@ class LinkClient(asyncio.Protocol):
             self.is_connected = self._was_welcome = True
             if self._is_draining:
                 self._send(Draining())
-            self.state.made()
-            self._on_line(True)
+            self.state.connected()
+            self._on_connection(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
         elif isinstance(frame, MetricsRequest):
             self._send(Metrics(frame.number, self._metrics()))
         elif isinstance(frame, NewSnapshot):
-            task = self._loop.create_task(self._take(frame.path))
+            task = self._loop.create_task(self._load(frame.path))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -211,8 +210,8 @@ class LinkClient(asyncio.Protocol):
         self.share = share
         self._ledger.reshare(share)
 
-    async def _take(self, path: str) -> None:
-        async with self._taking:  # in the order they came
+    async def _load(self, path: str) -> None:
+        async with self._loading:  # in the order of arrival
             try:
                 digest = await self._on_snapshot(path)
             except (OSError, ValueError) as error:
@@ -222,14 +221,14 @@ class LinkClient(asyncio.Protocol):
 
     def _answer(self, number: int, answer: Sequence[Grant] | LeaseUnavailable) -> None:
         """Call every callback that waits for an answer."""
-        question = self._asked.pop(number, None)
-        if question is None:
+        pending = self._pending.pop(number, None)
+        if pending is None:
             return
-        question.timer.cancel()
-        for name in question.names:
+        pending.timer.cancel()
+        for name in pending.names:
             if self._in_flight.get(name) == number:
                 del self._in_flight[name]
-        for answered in question.answered:
+        for answered in pending.answered:
             answered(answer)
 
     def _send(self, frame: FromWorker) -> None:

@@ -31,7 +31,7 @@ class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
 
 class Ask(Struct, frozen=True, array_like=True, tag=2):
     number: int
-    wants: list[LeaseRequest]
+    requests: list[LeaseRequest]
 
 
 class GiveBack(Struct, frozen=True, array_like=True, tag=3):

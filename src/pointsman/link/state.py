@@ -8,8 +8,8 @@ from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import Change, Record
 from pointsman.link.frames import FromWorker, StateAnswer, StateChanges, StateRequest
 
-# Control counts as silent after this time. An answer takes 1 to 10 ms, or 30 ms more if other workers are asked to
-# return leases (`lessor.RECALL_S`). On a machine with all cores busy, one in a hundred takes over 50 ms: a shorter time
+# Control counts as silent after this time. An answer takes 1 to 10 ms, or 30 ms more if other workers must return
+# leases (`lease_server.RECALL_S`). On a machine with all cores busy, one in a hundred takes over 50 ms: a shorter time
 # would reject requests that fit. Nothing waits while the connection is down, or after a silence of `client.SILENT_S`.
 ASK_S = 1.0
 RECENT = 2000  # changes that are resent on a new connection: control may not have read them yet
@@ -24,7 +24,7 @@ class StateConnection:
     def __init__(self, send: Callable[[FromWorker], None]) -> None:
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._asked: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
+        self._pending: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
         self._recent: deque[Change] = deque(maxlen=RECENT)
         self._number = 0
         self.is_up = False
@@ -37,23 +37,23 @@ class StateConnection:
         self._number += 1
         number = self._number
         self._send(StateRequest(number, list(ids)))
-        self._asked[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
+        self._pending[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
 
     def tell(self, changes: Sequence[Change]) -> None:
         """Report changes to control, now and again on each new connection."""
         self._recent.extend(changes)
         self._send(StateChanges(list(changes)))
 
-    def made(self) -> None:
+    def connected(self) -> None:
         """Handle a new connection."""
         self.is_up = True
         if self._recent:
             self._send(StateChanges(list(self._recent)))
 
-    def lost(self) -> None:
+    def disconnected(self) -> None:
         """Handle the loss of the connection."""
         self.is_up = False
-        for number in list(self._asked):
+        for number in list(self._pending):
             self._answer(number, AWAY)
 
     def received(self, frame: StateAnswer) -> None:
@@ -61,7 +61,7 @@ class StateConnection:
         self._answer(frame.number, frame.unable if frame.unable is not None else frame.records)
 
     def _answer(self, number: int, answer: Sequence[Record] | LeaseUnavailable) -> None:
-        answered, timer = self._asked.pop(number, (None, None))
+        answered, timer = self._pending.pop(number, (None, None))
         if answered is None or timer is None:
             return
         timer.cancel()

@@ -52,7 +52,9 @@ class ControlLine:
             if is_up:
                 live.is_stale = False
 
-        self.link = link = LinkClient(path, ledger, hello, on_snapshot, self._encoded_metrics, on_line=on_connection)
+        self.link = link = LinkClient(
+            path, ledger, hello, on_snapshot, self._encoded_metrics, on_connection=on_connection
+        )
         self._plane.billing.lease_client = link
         self._plane.ownership.custodian = link.state
         loop = asyncio.get_running_loop()

@@ -94,11 +94,11 @@ def test_readiness_reports_damage_quarantine_and_rejected_configuration(tmp_path
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state = plane.desk.ingest.state
-            state.damage, state.refused = 2, 3
+            state.damage, state.rejected = 2, 3
             told = (await plane.get("/readyz", token=None)).json()
             assert told["journal"] == "2 damaged places were skipped since the start"
             assert told["refused"] == "3 records are quarantined in quarantine.jsonl"
-            state.damage = state.refused = 0
+            state.damage = state.rejected = 0
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
 
     run(main())

@@ -73,7 +73,7 @@ def test_rejection_reports_errors_only(tmp_path: Path) -> None:
     is_taken, messages = one.reload()
     assert not is_taken
     assert len(messages) == 1
-    assert one.configuration.refused == messages
+    assert one.configuration.rejected == messages
 
 
 def test_workers_without_the_new_configuration_are_reported(tmp_path: Path) -> None:

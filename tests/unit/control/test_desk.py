@@ -15,7 +15,7 @@ def test_long_answer_comes_in_parts(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for number in range(2 * AT_ONCE + 1):
-                plane.desk.book.charge(7, f"virtual_key:key-{number}|usd|day", 86_400, 5)
+                plane.desk.lease_table.charge(7, f"virtual_key:key-{number}|usd|day", 86_400, 5)
             sent: list[FromControl] = []
             inquiry = BudgetInquiry("virtual_key:key-1", past=True, most=10)
             await plane.desk.answer(Inquiry(3, msgspec.msgpack.encode(inquiry)), sent.append)
@@ -41,7 +41,7 @@ def test_failed_inquiry_is_answered_and_logged(tmp_path: Path) -> None:
         desk = desk_in(tmp_path)
         sent: list[FromControl] = []
         await desk.answer(Inquiry(1, msgspec.msgpack.encode({"type": "unheard-of"})), sent.append)
-        desk.lease_server._lines[1] = None  # type: ignore[assignment]
+        desk.lease_server._workers[1] = None  # type: ignore[assignment]
         await desk.answer(Inquiry(2, msgspec.msgpack.encode(StateInquiry())), sent.append)
         said = "the control process failed to answer; its log says why"
         assert sent == [Reply(1, b"", True, said), Reply(2, b"", True, said)]

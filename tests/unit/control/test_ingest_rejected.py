@@ -88,7 +88,7 @@ def test_rejected_record_is_quarantined_and_others_are_ingested(
         store = books.ingest.store
         assert store is not None
         assert books.ingest.state.problem is None
-        assert books.ingest.state.refused == 1
+        assert books.ingest.state.rejected == 1
         assert books.posted == await posted_of(store) == 20 * 70 + charged
         assert await books.total() == 20 * 70
         assert len({row["request_id"] for row in await store.requests({}, 100)} - {"a"}) == 20
@@ -100,7 +100,7 @@ def test_rejected_record_is_quarantined_and_others_are_ingested(
         await books.ingest.finish(5)
         again = Books(tmp_path, url)
         await again.read()
-        assert (again.posted, again.ingest.state.refused) == (21 * 70 + charged, 1)
+        assert (again.posted, again.ingest.state.rejected) == (21 * 70 + charged, 1)
         await again.ingest.finish(5)
         for one in (writer, other):
             one.close()
@@ -127,7 +127,7 @@ def test_many_rejected_records_are_quarantined_in_several_transactions(
         store = books.ingest.store
         assert store is not None
         assert books.ingest.state.problem is None
-        assert books.ingest.state.refused == 20
+        assert books.ingest.state.rejected == 20
         assert books.posted == await posted_of(store) == 120 * 70 + 20
         assert await books.total() == 120 * 70
         await books.ingest.finish(5)
@@ -151,7 +151,7 @@ def test_rejected_open_request_of_a_dead_worker_is_quarantined(kind: str, tmp_pa
         assert store is not None
         assert len(books.retired) == 1
         assert books.ingest.is_ready.is_set()
-        assert books.ingest.state.refused == 2
+        assert books.ingest.state.rejected == 2
         assert books.posted == await posted_of(store) == await books.total() == 3000
         await books.ingest.finish(5)
 
@@ -196,7 +196,7 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
                     await store.close()
                 assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
                 assert await books.total() == round_ * 4 * 70
-                assert books.ingest.state.refused >= round_, "each record is quarantined at least once"
+                assert books.ingest.state.rejected >= round_, "each record is quarantined at least once"
                 await books.ingest.finish(5)
         assert round_ > 10
         writer.close()
@@ -228,7 +228,7 @@ def test_lost_answer_to_a_record_by_record_commit_changes_nothing(kind: str, tmp
         write_request(writer, 2, time.time())
         await books.read()
         assert books.posted == await posted_of(store) == 2 * 70 + 33
-        assert books.ingest.state.refused == 1
+        assert books.ingest.state.rejected == 1
         await books.ingest.finish(5)
         writer.close()
 

@@ -145,7 +145,7 @@ def test_lease_request_is_granted_within_the_limit(tmp_path: Path) -> None:
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.number == 1
-            spent = [one for one in plane.desk.book.status() if one.counter == DAY_COUNTER]
+            spent = [one for one in plane.desk.lease_table.status() if one.counter == DAY_COUNTER]
             assert sum(one.posted + one.leased for one in spent) <= 5_000_000_000
             worker.close()
 
@@ -238,7 +238,7 @@ def test_malformed_frame_or_missing_hello_closes_the_connection(data: bytes, tmp
             with pytest.raises((EOFError, ConnectionResetError)):
                 await worker.next()
             worker.close()
-            assert plane.desk.lease_server.lines == []
+            assert plane.desk.lease_server.workers == []
 
     run(main())
 
@@ -265,7 +265,7 @@ def test_distribution_ends_when_all_workers_have_the_snapshot(tmp_path: Path) ->
             await worker.next()
             await worker.next()
             lease_server = plane.desk.lease_server
-            (line,) = lease_server.lines
+            (line,) = lease_server.workers
             assert line.hello is not None
             assert await lease_server.distribute(0.05) == [line.hello.epoch]
             distributing = asyncio.ensure_future(lease_server.distribute(PATIENCE_S))

@@ -54,15 +54,15 @@ def test_reported_changes_count_before_they_are_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state_server = StateServer(plane.desk.ingest)
-            state_server.told([Change(MADE, owned("file-1"))])
+            state_server.note([Change(MADE, owned("file-1"))])
             assert owners(await state_server.look_up(["file-1"])) == ["team:research"]
             write(plane, (MADE, "file", "file-2"))
             await plane.ingest()
-            state_server.told([Change(SEEN, owned("file-2", "team:blue"))])  # it has an owner
+            state_server.note([Change(SEEN, owned("file-2", "team:blue"))])  # it has an owner
             assert owners(await state_server.look_up(["file-2"])) == ["team:research"]
-            state_server.told([Change(GONE, owned("file-2"))])
+            state_server.note([Change(GONE, owned("file-2"))])
             assert await state_server.look_up(["file-2"]) == []
-            state_server.told([Change(SEEN, owned("file-2", "team:blue"))])
+            state_server.note([Change(SEEN, owned("file-2", "team:blue"))])
             assert owners(await state_server.look_up(["file-2"])) == ["team:blue"]
 
     run(main())
@@ -72,7 +72,7 @@ def test_reported_changes_are_answered_without_the_store(tmp_path: Path, monkeyp
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             state_server, store = StateServer(plane.desk.ingest), plane.desk.ingest.store
-            state_server.told([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
+            state_server.note([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
 
             async def broken(_: object) -> list[Record]:
                 raise StoreError("it is away")
@@ -109,7 +109,7 @@ def test_number_of_remembered_changes_is_bounded(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(module, "MAX_FRESH", 10)
         async with control_plane(tmp_path) as plane:
             state_server = StateServer(plane.desk.ingest)
-            state_server.told([Change(MADE, owned(f"file-{number}")) for number in range(100)])
+            state_server.note([Change(MADE, owned(f"file-{number}")) for number in range(100)])
             assert len(state_server._fresh) == 10
             assert owners(await state_server.look_up(["file-99"])) == ["team:research"]
 

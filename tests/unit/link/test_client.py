@@ -187,7 +187,7 @@ def test_grant_is_in_the_ledger_before_the_callback(tmp_path: Path) -> None:
         scene.link.ask([LeaseRequest(USD.counter, DAY, 400)], lambda _: holdings.extend(scene.ledger.holdings()))
         ask = await scene.control.next()
         assert isinstance(ask, Ask)
-        assert ask.wants == [LeaseRequest(USD.counter, DAY, 400)]
+        assert ask.requests == [LeaseRequest(USD.counter, DAY, 400)]
         scene.control.send(Granted(ask.number, [Grant(USD.counter, DAY, 450, 0, 0)]))
         await scene.until(lambda: holdings)
         assert holdings == [Holding(USD.counter, DAY, 950, 500)]

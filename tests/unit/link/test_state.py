@@ -25,23 +25,23 @@ RECORD = Record(id="file-1", kind="file", provider="a", key="k", owner="team:red
 CHANGE = Change(MADE, RECORD)
 
 
-def asked(line: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnavailable]":
+def asked(connection: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnavailable]":
     answer: asyncio.Future[Sequence[Record] | LeaseUnavailable] = asyncio.get_running_loop().create_future()
-    line.look_up(["file-1"], answer.set_result)
+    connection.look_up(["file-1"], answer.set_result)
     return answer
 
 
 def test_answer_reaches_its_caller() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
-        line = StateConnection(sent.append)
-        assert await asked(line) is AWAY
-        line.made()
-        first, second = asked(line), asked(line)
+        connection = StateConnection(sent.append)
+        assert await asked(connection) is AWAY
+        connection.connected()
+        first, second = asked(connection), asked(connection)
         assert sent == [StateRequest(1, ["file-1"]), StateRequest(2, ["file-1"])]
-        line.received(StateAnswer(2, [RECORD]))
-        line.received(StateAnswer(1, [], LeaseUnavailable("the store is away")))
-        line.received(StateAnswer(7, [RECORD]))  # nobody asked
+        connection.received(StateAnswer(2, [RECORD]))
+        connection.received(StateAnswer(1, [], LeaseUnavailable("the store is away")))
+        connection.received(StateAnswer(7, [RECORD]))  # nobody asked
         assert await second == [RECORD]
         assert await first == LeaseUnavailable("the store is away")
 
@@ -50,14 +50,14 @@ def test_answer_reaches_its_caller() -> None:
 
 def test_look_up_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        line = StateConnection(lambda _: None)
-        line.made()
-        waiting = asked(line)
-        line.lost()
+        connection = StateConnection(lambda _: None)
+        connection.connected()
+        waiting = asked(connection)
+        connection.disconnected()
         assert await waiting is AWAY
         monkeypatch.setattr(module, "ASK_S", 0.01)
-        line.made()
-        assert await asked(line) is SILENT
+        connection.connected()
+        assert await asked(connection) is SILENT
 
     run(main())
 
@@ -65,10 +65,10 @@ def test_look_up_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_changes_are_resent_on_a_new_connection() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
-        line = StateConnection(sent.append)
-        line.tell([CHANGE])  # without a connection, it is dropped
+        connection = StateConnection(sent.append)
+        connection.tell([CHANGE])  # without a connection, it is dropped
         sent.clear()
-        line.made()
+        connection.connected()
         assert sent == [StateChanges([CHANGE])]
 
     run(main())

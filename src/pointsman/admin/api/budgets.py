@@ -22,11 +22,11 @@ class BudgetQuery(StrictModel):
 
 
 @router.get("/budgets")
-async def budgets(services: Has, asked: Annotated[BudgetQuery, Query()]) -> Response:
+async def budgets(services: Has, query: Annotated[BudgetQuery, Query()]) -> Response:
     """Return a `LimitState` for every limit in its present window, by owner. If there are more than `limit`, used ones
     come first. An owner that never existed is an error."""
-    found = await services.control.ask(BudgetInquiry(asked.owner, asked.past, asked.limit), LimitState)
-    if not found and asked.owner is not None:
-        await check_owner(services, asked.owner)
+    found = await services.control.ask(BudgetInquiry(query.owner, query.past, query.limit), LimitState)
+    if not found and query.owner is not None:
+        await check_owner(services, query.owner)
     found.sort(key=lambda one: (one.owner, one.metric, one.period, one.window_start))
     return as_json(found)

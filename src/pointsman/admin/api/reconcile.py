@@ -33,28 +33,28 @@ class ReconcileRequest(StrictModel):
 
 
 @router.post("/reconcile")
-async def reconcile(services: Has, asked: ReconcileRequest) -> dict[str, object]:
+async def reconcile(services: Has, body: ReconcileRequest) -> dict[str, object]:
     """Charge attempts whose cost no provider reported. Budgets no longer hold more of them, and reports are corrected.
 
     Answers 409 if some were not `taken`, with a message for each of those `refused`. The others are charged.
     """
-    twice = [name for name, count in Counter(one.attempt_id for one in asked.attempts).items() if count > 1]
-    if twice:
-        message = f"attempts: duplicate attempt_id {twice[0]!r}"
+    duplicates = [name for name, count in Counter(one.attempt_id for one in body.attempts).items() if count > 1]
+    if duplicates:
+        message = f"attempts: duplicate attempt_id {duplicates[0]!r}"
         raise HTTPException(422, {"code": "invalid_request", "message": message})
-    amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in asked.attempts}
+    amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in body.attempts}
     await services.state()  # fails at once if control is away
     (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome, RECONCILE_S)
     if outcome.problem is not None:
         raise StoreError(outcome.problem)
-    refused = outcome.refused
+    rejected = outcome.refused
     answer = {
-        "taken": [name for name in amounts if name not in refused],
-        "refused": [{"attempt_id": name, "message": why} for name, why in refused.items()],
+        "taken": [name for name in amounts if name not in rejected],
+        "refused": [{"attempt_id": name, "message": reason} for name, reason in rejected.items()],
     }
-    if refused:
-        name, why = next(iter(refused.items()))
-        more = f", and {len(refused) - 1} more were rejected" if len(refused) > 1 else ""
-        detail = {"code": "not_reconciled", "message": f"{name}: {why}{more}", **answer}
+    if rejected:
+        name, reason = next(iter(rejected.items()))
+        more = f", and {len(rejected) - 1} more were rejected" if len(rejected) > 1 else ""
+        detail = {"code": "not_reconciled", "message": f"{name}: {reason}{more}", **answer}
         raise HTTPException(409, detail)
     return answer

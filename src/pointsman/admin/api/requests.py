@@ -42,18 +42,18 @@ class RequestQuery(TimeSpan):
 
 
 @router.get("/requests")
-async def requests(services: Has, asked: Annotated[RequestQuery, Query()]) -> Response:
+async def requests(services: Has, query: Annotated[RequestQuery, Query()]) -> Response:
     """Return requests, newest first. For the next page, set `before` to the last id of the answer. Of `cost_nano`,
     providers reported all but `estimated_nano` and `reserved_nano`."""
-    given = {"virtual_key": asked.key, "provider": asked.provider, "model": asked.model, "status": asked.status}
-    given["client_request_id"] = asked.client_request_id
-    filters = {name: value for name, value in given.items() if value is not None}
-    start, end = asked.bounds()
-    after = max(asked.after or "", first_id(start))
-    before = min(asked.before or _LAST_ID, first_id(end))
-    found = await services.store.requests(filters, asked.limit, after=after, before=before)
+    values = {"virtual_key": query.key, "provider": query.provider, "model": query.model, "status": query.status}
+    values["client_request_id"] = query.client_request_id
+    filters = {name: value for name, value in values.items() if value is not None}
+    start, end = query.bounds()
+    after = max(query.after or "", first_id(start))
+    before = min(query.before or _LAST_ID, first_id(end))
+    found = await services.store.requests(filters, query.limit, after=after, before=before)
     if not found:
-        kinds = {"virtual_key": asked.key, "provider": asked.provider, "asked": asked.model}
+        kinds = {"virtual_key": query.key, "provider": query.provider, "asked": query.model}
         await check_names(services, {kind: name for kind, name in kinds.items() if name is not None})
     return as_json([_row(row) for row in found])
 
@@ -72,8 +72,8 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
         held = await services.store.unsettled_of(list(attempts))
         for attempt_id, attempt in attempts.items():
             attempt.held_nano = held[attempt_id]["held_nano"] if attempt_id in held else attempt.held_nano
-    told = [{"attempt_id": attempt_id, **asdict(attempt)} for attempt_id, attempt in attempts.items()]
-    return as_json({**asdict(record), "attempts": told, **_row(row)})
+    shown = [{"attempt_id": attempt_id, **asdict(attempt)} for attempt_id, attempt in attempts.items()]
+    return as_json({**asdict(record), "attempts": shown, **_row(row)})
 
 
 @router.get("/unsettled")

@@ -66,12 +66,12 @@ class UsageQuery(TimeSpan):
     def filters(self) -> dict[str, str]:
         """Return the filters by columns of attempts."""
         names = ("team", "customer", "provider", "model", "variant")
-        given = {"virtual_key": self.key, **{name: getattr(self, name) for name in names}}
-        return {name: value for name, value in given.items() if value is not None}
+        values = {"virtual_key": self.key, **{name: getattr(self, name) for name in names}}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @router.get("/usage")
-async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Response:
+async def usage(services: Has, query: Annotated[UsageQuery, Query()]) -> Response:
     """Return usage and spending by virtual key, team, customer, provider, model, variant, hour, day or tag. The span is
     from `since` up to `until`, in Unix seconds and whole hours.
 
@@ -83,28 +83,28 @@ async def usage(services: Has, asked: Annotated[UsageQuery, Query()]) -> Respons
     `total` covers all rows, including those beyond `limit`. It is absent if rows overlap: by tag, a request with two
     tags counts once for each.
     """
-    start, end = asked.bounds()
-    columns = [_COLUMNS.get(by, by.value) for by in asked.group_by]
-    filters = asked.filters()
-    span, together = Rows(start, end, asked.limit + 1, asked.offset), Rows(start, end)
-    is_by_tag = By.TAG in asked.group_by or asked.tag is not None
-    if asked.tag is not None:
-        filters["tag"] = asked.tag
+    start, end = query.bounds()
+    columns = [_COLUMNS.get(by, by.value) for by in query.group_by]
+    filters = query.filters()
+    span, together = Rows(start, end, query.limit + 1, query.offset), Rows(start, end)
+    is_by_tag = By.TAG in query.group_by or query.tag is not None
+    if query.tag is not None:
+        filters["tag"] = query.tag
     summed = partial(services.store.usage, of_requests=is_by_tag)
     found = await summed(columns, filters, span)
     if not found or found[0]["nano"] is None:
         await check_names(services, filters)
-    overlap = is_by_tag and asked.tag is None
-    sums = [] if overlap or asked.format == "csv" else await summed([], filters, together)
+    overlap = is_by_tag and query.tag is None
+    sums = [] if overlap or query.format == "csv" else await summed([], filters, together)
     # Encoding thousands of rows takes a while, so a thread does it and other requests continue.
-    return await asyncio.to_thread(_answer, asked, span, found, sums)
+    return await asyncio.to_thread(_answer, query, span, found, sums)
 
 
-def _answer(asked: UsageQuery, span: Rows, found: list[dict[str, Any]], sums: list[dict[str, Any]]) -> Response:
-    rows = [_row(row) for row in found[: asked.limit] if row.get("nano") is not None]
-    if asked.format == "csv":
+def _answer(query: UsageQuery, span: Rows, found: list[dict[str, Any]], sums: list[dict[str, Any]]) -> Response:
+    rows = [_row(row) for row in found[: query.limit] if row.get("nano") is not None]
+    if query.format == "csv":
         return Response(_csv(rows), media_type="text/csv")
-    answer = {"since": span.since, "until": span.until, "rows": rows, "more": len(found) > asked.limit}
+    answer = {"since": span.since, "until": span.until, "rows": rows, "more": len(found) > query.limit}
     return as_json(answer | {"total": _row(sums[0])} if sums and sums[0]["nano"] is not None else answer)
 
 

@@ -95,22 +95,22 @@ function detail(one) {
 
 function facts(one) {
   const list = element("dl");
-  const say = (name, value) => {
+  const add = (name, value) => {
     if (value) list.append(element("dt", name), element("dd", String(value)));
   };
-  say("Request", one.request_id);
-  say("Path", one.path + (one.stream ? ", streamed" : ""));
-  say("Team, customer", [one.team, one.customer].filter(Boolean).join(", "));
-  say("Strategy", one.strategy && one.strategy + (one.source ? `, from ${one.source}` : ""));
-  say("Variant", one.variant);
-  say("Error", one.code && `${one.code}: ${one.message}`);
-  if (one.tokens_in !== null) say("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
-  say("Duration", `${milliseconds(one.duration_us)}, including ${milliseconds(one.gateway_us)} in the gateway`);
-  say("Cost", dollars(one.cost_nano) + known(one));
-  say("Client", one.client);
-  say("Client's request id", one.client_request_id);
-  if (one.client_retries !== "0") say("Client's retry", one.client_retries);
-  say("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
+  add("Request", one.request_id);
+  add("Path", one.path + (one.stream ? ", streamed" : ""));
+  add("Team, customer", [one.team, one.customer].filter(Boolean).join(", "));
+  add("Strategy", one.strategy && one.strategy + (one.source ? `, from ${one.source}` : ""));
+  add("Variant", one.variant);
+  add("Error", one.code && `${one.code}: ${one.message}`);
+  if (one.tokens_in !== null) add("Tokens", `${many(one.tokens_in)} in (${many(one.tokens_cached)} cached), ${many(one.tokens_out)} out`);
+  add("Duration", `${milliseconds(one.duration_us)}, including ${milliseconds(one.gateway_us)} in the gateway`);
+  add("Cost", dollars(one.cost_nano) + known(one));
+  add("Client", one.client);
+  add("Client's request id", one.client_request_id);
+  if (one.client_retries !== "0") add("Client's retry", one.client_retries);
+  add("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
   return list;
 }
 
@@ -228,13 +228,13 @@ function empty(id, isEmpty) {
 }
 
 function showState(found) {
-  const refused = found.config_refused || [];
-  const isWell = found.store === "ok" && found.workers.length > 0 && !refused.length;
+  const errors = found.config_refused || [];
+  const isWell = found.store === "ok" && found.workers.length > 0 && !errors.length;
   const state = byId("state");
   state.className = isWell ? "" : "bad";
   const workers = found.workers.length === 1 ? "1 worker" : `${found.workers.length} workers`;
   state.textContent = `${workers}, configuration ${found.digest.slice(0, 12)}` +
-    (refused.length ? `; the configuration on disk was rejected, and this one stays in force: ${refused.join("; ")}` : "") +
+    (errors.length ? `; the configuration on disk was rejected, and this one stays in force: ${errors.join("; ")}` : "") +
     (found.store === "ok" ? "" : `; the store is unavailable, and spending stays in the journals: ${found.store}`);
 }
 
@@ -242,8 +242,8 @@ function showState(found) {
 
 function failed(error) {
   if (error instanceof Unauthorized) {
-    leave();
-    byId("refused").textContent = error.message;
+    logOut();
+    byId("login-error").textContent = error.message;
     return;
   }
   byId("state").textContent = error instanceof TypeError ? "the gateway does not answer" : error.message;
@@ -269,7 +269,7 @@ async function live() {
   clearTimeout(timer);
   const mine = session;
   byId("login").hidden = true;
-  byId("live").hidden = byId("leave").hidden = false;
+  byId("live").hidden = byId("log-out").hidden = false;
   try {
     if (!document.hidden) await step();
   } catch (error) {
@@ -278,7 +278,7 @@ async function live() {
   if (mine === session && sessionStorage.getItem(TOKEN)) timer = setTimeout(live, STEP_MS);
 }
 
-function leave() {
+function logOut() {
   clearTimeout(timer);
   session += 1;
   sessionStorage.removeItem(TOKEN);
@@ -287,17 +287,17 @@ function leave() {
   for (const id of ["requests", "money", "limits"]) byId(id).tBodies[0].replaceChildren();
   byId("figures").replaceChildren();
   byId("state").textContent = "";
-  byId("live").hidden = byId("leave").hidden = true;
+  byId("live").hidden = byId("log-out").hidden = true;
   byId("login").hidden = false;
   byId("token").focus();
 }
 
-byId("leave").addEventListener("click", leave);
+byId("log-out").addEventListener("click", logOut);
 byId("login").addEventListener("submit", (event) => {
   event.preventDefault();
   session += 1;
   sessionStorage.setItem(TOKEN, byId("token").value.trim());
-  byId("token").value = byId("refused").textContent = "";
+  byId("token").value = byId("login-error").textContent = "";
   live();
 });
-if (sessionStorage.getItem(TOKEN)) live(); else leave();
+if (sessionStorage.getItem(TOKEN)) live(); else logOut();

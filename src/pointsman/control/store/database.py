@@ -20,7 +20,7 @@ class StoreError(Exception):
     """The store cannot be used. The message says why and holds no password."""
 
 
-class RefusedError(StoreError):
+class RejectedError(StoreError):
     """The store works but rejects these values, even if they are retried."""
 
 

@@ -17,7 +17,7 @@ OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
 _PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
 
 
-def refusal(row: Row | None, *, is_over: bool) -> str | None:
+def rejection_reason(row: Row | None, *, is_over: bool) -> str | None:
     """Return the reason why an attempt cannot be reconciled, or `None` if it can. `is_over` is true if its request has
     ended."""
     if row is None:

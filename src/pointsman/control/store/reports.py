@@ -112,8 +112,8 @@ def first_id(at: float) -> str:
 def describe(error: BaseException) -> str:
     """Return a driver's message in one line, without the statement and its values."""
     origin = getattr(error, "orig", None) or error
-    said = str(origin).strip().splitlines()
-    return f"{type(origin).__name__}: {said[0]}" if said else type(origin).__name__
+    lines = str(origin).strip().splitlines()
+    return f"{type(origin).__name__}: {lines[0]}" if lines else type(origin).__name__
 
 
 def _plain(value: Any) -> Any:

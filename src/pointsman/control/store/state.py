@@ -21,7 +21,7 @@ class Folded(Struct):
     seen: list[dict[str, Any]]
 
 
-class _Thing(Struct):
+class _Effect(Struct):
     is_gone: bool = False
     is_made: bool = False
     record: Record | None = None
@@ -29,17 +29,17 @@ class _Thing(Struct):
 
 def fold(changes: Iterable[Change]) -> Folded:
     """Reduce changes to at most one of each kind for each object, so that the store writes a row only once."""
-    things: dict[tuple[str, str], _Thing] = {}
+    effects: dict[tuple[str, str], _Effect] = {}
     for change in changes:
-        thing = things.setdefault((change.record.id, change.record.provider), _Thing())
+        effect = effects.setdefault((change.record.id, change.record.provider), _Effect())
         if change.how == GONE:
-            thing.is_gone, thing.is_made = True, False
+            effect.is_gone, effect.is_made = True, False
         elif change.how == MADE:
-            thing.is_made = True
-        thing.record = after(thing.record, change)
-    kept = [(thing.is_made, _row(thing.record)) for thing in things.values() if thing.record is not None]
+            effect.is_made = True
+        effect.record = after(effect.record, change)
+    kept = [(effect.is_made, _row(effect.record)) for effect in effects.values() if effect.record is not None]
     return Folded(
-        [{"id": name, "provider": provider} for (name, provider), thing in things.items() if thing.is_gone],
+        [{"id": name, "provider": provider} for (name, provider), effect in effects.items() if effect.is_gone],
         [row for is_made, row in kept if is_made],
         [row for is_made, row in kept if not is_made],
     )

@@ -18,9 +18,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pointsman.control.store.database import STORE_FAILURES, RefusedError, StoreError, connect, migrate
+from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
-from pointsman.control.store.reconcile import LAPSED, NOBODY, OPEN, RECONCILED, corrected, refusal, settled
+from pointsman.control.store.reconcile import LAPSED, NOBODY, OPEN, RECONCILED, corrected, rejection_reason, settled
 from pointsman.control.store.reports import Reports, describe, first_id
 from pointsman.control.store.state import StateTable
 from pointsman.control.store.statements import Statement
@@ -74,7 +74,7 @@ class Reconciliation(Struct):
     """The result of a reconciliation: the reasons for rejected amounts, and the total corrections of the windows
     concerned, as counter, beginning and amount."""
 
-    refused: dict[str, str]
+    rejected: dict[str, str]
     corrections: list[tuple[str, int, int]]
 
 
@@ -140,12 +140,12 @@ class Store(Reports):
                 pass
 
     async def commit(self, batch: Batch) -> None:
-        """Write a batch, whole or not at all. Raises `RefusedError` if its content is at fault."""
+        """Write a batch, whole or not at all. Raises `RejectedError` if its content is at fault."""
         try:
             async with self._writing() as connection:
                 await self._write(connection, batch)
         except (*STORE_FAILURES, *_OF_VALUES) as error:
-            raise (RefusedError if _is_refusal(error) else StoreError)(describe(error)) from None
+            raise (RejectedError if _is_rejection(error) else StoreError)(describe(error)) from None
 
     async def rejection(self, batch: Batch) -> str | None:
         """Return why the store rejects these rows, if it does. Nothing is written. Raises `StoreError`."""
@@ -154,7 +154,7 @@ class Store(Reports):
                 await self._write(connection, batch)
                 await connection.rollback()
         except (*STORE_FAILURES, *_OF_VALUES) as error:
-            if not _is_refusal(error):
+            if not _is_rejection(error):
                 raise StoreError(describe(error)) from None
             return describe(error)
         return None
@@ -190,27 +190,27 @@ class Store(Reports):
             names = {attempt.rpartition("-")[0] for attempt in found}
             query = select(REQUESTS).where(REQUESTS.c.request_id.in_(names)).with_for_update()
             requests = {row["request_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
-            refused: dict[str, str] = {}
-            taken: dict[str, list[tuple[Row, int]]] = {}
+            rejected: dict[str, str] = {}
+            accepted: dict[str, list[tuple[Row, int]]] = {}
             for attempt, nano in amounts.items():
                 name, row = attempt.rpartition("-")[0], found.get(attempt)
                 is_over = name in requests or (row is not None and row["at"] < now_unix_s - DAY_S)  # deleted by now
-                why = refusal(row, is_over=is_over)
-                if why is not None or row is None:
-                    refused[attempt] = why or ""
+                reason = rejection_reason(row, is_over=is_over)
+                if reason is not None or row is None:
+                    rejected[attempt] = reason or ""
                 else:
-                    taken.setdefault(name, []).append((row, nano))
-            every = [one for rows in taken.values() for one in rows]
+                    accepted.setdefault(name, []).append((row, nano))
+            every = [one for rows in accepted.values() for one in rows]
             await self._settle(connection, every)
-            for name, rows in taken.items():
+            for name, rows in accepted.items():
                 if name in requests:
                     changed, tags = corrected(requests[name], rows)
                     await self._add_tags.run(connection, tags)
                     await connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
-            done = [{"id": row["attempt_id"], "said": nano, "now": now_unix_s} for row, nano in every]
+            done = [{"id": row["attempt_id"], "cost": nano, "now": now_unix_s} for row, nano in every]
             if done:
                 await connection.execute(_RECONCILE, done)
-            return Reconciliation(refused, await _corrections(connection, found.values()))
+            return Reconciliation(rejected, await _corrections(connection, found.values()))
 
     async def lapse(self, now_unix_s: float, at_most: int = 500) -> int:
         """Turn some attempts whose windows have all ended into charges. Return their number."""
@@ -299,7 +299,7 @@ _RECONCILE = (
     update(UNSETTLED)
     .where(UNSETTLED.c.attempt_id == bindparam("id"))
     .values(
-        state=RECONCILED, reconciled_nano=bindparam("said"), reconciled_at=bindparam("now"), held_nano=0,
+        state=RECONCILED, reconciled_nano=bindparam("cost"), reconciled_at=bindparam("now"), held_nano=0,
         tokens=UNSETTLED.c.tokens_used,
     )
 )  # fmt: skip
@@ -354,7 +354,7 @@ def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _is_refusal(error: BaseException) -> bool:
+def _is_rejection(error: BaseException) -> bool:
     """Return whether the values are at fault, rather than the store."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return isinstance(error, _OF_VALUES) or (isinstance(state, str) and state[:2] in _STATES)

@@ -24,7 +24,7 @@ async def post(plane: ControlPlane, *attempts: dict[str, Any], token: str = TOKE
 
 
 def posted(plane: ControlPlane) -> int:
-    return sum(one.posted for one in plane.desk.book.status() if one.counter == DAY_COUNTER)
+    return sum(one.posted for one in plane.desk.lease_table.status() if one.counter == DAY_COUNTER)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

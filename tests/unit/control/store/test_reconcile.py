@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.control.store.reconcile import NOBODY, corrected, refusal, settled
+from pointsman.control.store.reconcile import NOBODY, corrected, rejection_reason, settled
 from pointsman.control.store.tables import Row
 
 HELD = [["a|usd|day", 0, 10, "usd"], ["b|usd|month", 0, 90, "usd"], ["c|tokens|hour", 5, 9, "tokens"]]
@@ -61,8 +61,8 @@ def test_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -
     ],
 )
 def test_rejected_reconciliation_has_a_reason(row: Row | None, is_over: bool, said: str) -> None:
-    assert said in (refusal(row, is_over=is_over) or "")
+    assert said in (rejection_reason(row, is_over=is_over) or "")
 
 
 def test_lapsed_attempt_may_be_reconciled() -> None:
-    assert refusal(row_of(1, 2, state="lapsed"), is_over=True) is None
+    assert rejection_reason(row_of(1, 2, state="lapsed"), is_over=True) is None

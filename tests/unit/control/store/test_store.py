@@ -15,7 +15,7 @@ from sqlalchemy import text
 from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
-from pointsman.control.store.database import RefusedError, StoreError, store_url
+from pointsman.control.store.database import RejectedError, StoreError, store_url
 from pointsman.control.store.reports import Rows, first_id
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Store
 from pointsman.control.store.tables import TAG_KEYS, Row
@@ -124,7 +124,7 @@ TOO_MUCH = 1 << 63
 def test_sum_that_overflows_is_rejected_and_stays_unchanged(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         await store.commit(Batch(counters=[counter(1, TOO_MUCH - 1)]))
-        with pytest.raises(RefusedError):
+        with pytest.raises(RejectedError):
             await store.commit(Batch(counters=[counter(1, 1)]))
         assert [row[3] for row in await store.counters(DAY)] == [TOO_MUCH - 1]
 
@@ -158,7 +158,7 @@ def test_rejected_values_are_distinguished_from_a_failing_store(kind: str, name:
 
     async def test(store: Store) -> None:
         if where in ("both", kind):
-            with pytest.raises(RefusedError):
+            with pytest.raises(RejectedError):
                 await store.commit(Batch(usage=[row]))
         else:
             await store.commit(Batch(usage=[row]))
@@ -166,7 +166,7 @@ def test_rejected_values_are_distinguished_from_a_failing_store(kind: str, name:
             await connection.execute(text("DROP TABLE usage"))
         with pytest.raises(StoreError) as caught:
             await store.commit(Batch(usage=[usage(DAY)]))
-        assert not isinstance(caught.value, RefusedError)
+        assert not isinstance(caught.value, RejectedError)
 
     on_store(kind, tmp_path, test)
 
@@ -333,12 +333,12 @@ def test_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         first, second = await with_two_unsettled(store)
         found = await store.reconcile({first: 44, "nobody's-1": 5}, DAY + 9.0)
-        assert "no such attempt" in found.refused.pop("nobody's-1")
-        assert not found.refused
+        assert "no such attempt" in found.rejected.pop("nobody's-1")
+        assert not found.rejected
         assert found.corrections == [("virtual_key:me|usd|day", DAY, 44 - 100)]
         assert await posted(store) == 150 - 56
         again = await store.reconcile({first: 1}, DAY + 10.0)
-        assert "already reconciled" in again.refused[first]
+        assert "already reconciled" in again.rejected[first]
         assert again.corrections == found.corrections, "a repetition returns corrections whose answer was lost"
         assert await posted(store) == 150 - 56
         rows = await store.usage([], {}, ALL)
@@ -365,7 +365,7 @@ def test_unreconciled_attempt_lapses_when_its_windows_end(kind: str, tmp_path: P
         rows = await store.usage([], {}, ALL)
         assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (80, 30, 50, 0)
         found = await store.reconcile({first: 10, second: 0}, DAY + 90_000)
-        assert not found.refused, "the invoice may come later"
+        assert not found.rejected, "the invoice may come later"
         assert await posted(store) == 10
         rows = await store.usage([], {}, ALL)
         assert sums_of(rows, "nano", "estimated_nano", "reserved_nano", "held_nano") == (10, 0, 0, 0)
@@ -380,10 +380,10 @@ def test_attempt_of_an_open_request_is_not_reconciled(kind: str, tmp_path: Path)
     async def test(store: Store) -> None:
         name = f"{request_id(5, DAY)}-1"
         await store.commit(Batch(counters=[counter(7, 3)], usage=[usage(DAY, nano=3)], unsettled=[unsettled(name)]))
-        assert "not ended" in (await store.reconcile({name: 1}, DAY + 9.0)).refused[name]
+        assert "not ended" in (await store.reconcile({name: 1}, DAY + 9.0)).rejected[name]
         assert await posted(store) == 3
         later = await store.reconcile({name: 1}, DAY + 2 * 86_400.0)
-        assert not later.refused, "its record was deleted"
+        assert not later.rejected, "its record was deleted"
 
     on_store(kind, tmp_path, test)
 
@@ -393,7 +393,7 @@ def test_concurrent_reconciliations_count_once(kind: str, tmp_path: Path) -> Non
     async def test(store: Store) -> None:
         first, _ = await with_two_unsettled(store)
         found = await asyncio.gather(*(store.reconcile({first: 10}, DAY + 9.0) for _ in range(4)))
-        assert sum(not one.refused for one in found) == 1
+        assert sum(not one.rejected for one in found) == 1
         assert await posted(store) == 150 - 90
 
     on_store(kind, tmp_path, test)
