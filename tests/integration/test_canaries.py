@@ -153,7 +153,7 @@ def test_quoted_prompt_is_returned_to_the_client_only(is_openai: bool) -> None:
             assert answer.status == 400
             assert prompt in answer.json["error"]["message"]
             (record,) = await gateway.wait_for_records(1)
-            assert record["message"] == record["attempts"][0]["message"] == "the provider answered 400 (param messages)"
+            assert record["message"] == record["attempts"][0]["message"] == "the provider returned 400 (param messages)"
             for path in gateway.config_file.parent.rglob("*"):
                 assert not path.is_file() or prompt.encode() not in path.read_bytes(), path
             await fake.stop()

@@ -196,7 +196,7 @@ def test_final_error_names_every_tried_target() -> None:
             assert answer.status == 502
             error = answer.json["error"]
             assert error["code"] == "all_attempts_failed"
-            for said in ("alpha/gpt-4o-mini", "beta/gpt-4o-mini", "answered 500", "no connection"):
+            for said in ("alpha/gpt-4o-mini", "beta/gpt-4o-mini", "returned 500", "no connection"):
                 assert said in error["message"]
             assert answer.headers["x-pointsman-request-id"] in error["message"]
             assert answer.headers["x-should-retry"] == "false"

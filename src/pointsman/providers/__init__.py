@@ -10,7 +10,7 @@ def _discover() -> dict[str, Provider]:
     found: dict[str, Provider] = {}
     for module, provider in members(__name__, "PROVIDER"):
         if not isinstance(provider, Provider) or provider.name.replace("-", "_") != module:
-            raise TypeError(f"providers/{module}.py: PROVIDER must be a Provider named after its file")
+            raise TypeError(f"providers/{module}.py: PROVIDER must be a Provider with the name of its file")
         found[provider.name] = provider
     return found
 

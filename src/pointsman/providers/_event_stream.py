@@ -88,24 +88,24 @@ class EventStream:
 
 def dense() -> Failure:
     """Return the failure of an event or answer with too many parts."""
-    return Failure(failures.MALFORMED_ANSWER, "the provider sent an answer of too many parts or lines")
+    return Failure(
+        failures.MALFORMED_ANSWER, f"the provider's answer has too many objects or lines (more than {MAX_EVENT_PARTS})"
+    )
 
 
 def too_long() -> Failure:
     """Return the failure of an event that is longer than the limit."""
-    return Failure(
-        failures.MALFORMED_ANSWER, "the provider sent an event that is longer than routing.event_bytes allows"
-    )
+    return Failure(failures.MALFORMED_ANSWER, "the provider sent an event longer than the limit routing.event_bytes")
 
 
 def unreadable(error: Exception) -> Failure:
     """Return the failure of a second event that is not JSON."""
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds events that cannot be read: {error}")
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds more than one invalid event: {error}")
 
 
 def truncated() -> Failure:
     """Return the failure of a stream that ends too early."""
-    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was whole")
+    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was complete")
 
 
 def is_dense(event: bytes) -> bool:

@@ -143,7 +143,7 @@ def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
         elif is_empty(choice.text) and bytes(choice.text) != b'""':
             return _lacks("text")
         if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
-            return Failure(failures.TRUNCATED, "the provider's answer holds neither content nor its end")
+            return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a finish reason")
     return WholeAnswer(body, read_usage(found.usage, _tier(found.service_tier)))
 
 
@@ -167,7 +167,7 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return WholeAnswer(body)
     try:
         if not beginning.startswith(b"{"):
-            return _lacks("an object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
+            return _lacks("JSON object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
         found = read_leniently(_PASSED, body)
     except UNREADABLE as error:
         return _unreadable(error)
@@ -210,8 +210,8 @@ def _tier(raw: Raw) -> str | None:
 
 
 def _unreadable(error: Exception) -> Failure:
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be read: {error}")
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
 
 
-def _lacks(what: str) -> Failure:
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer cannot be used: it lacks {what}")
+def _lacks(part: str) -> Failure:
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is incomplete: it has no {part}")

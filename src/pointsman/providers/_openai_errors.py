@@ -57,7 +57,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
     found = error or _ProviderError()
     kind, scope = judge(status, (found.code, found.type), found.message, rules)
     is_fit = found.is_openai and kind.fault is not Fault.CREDENTIAL
-    message, wait_s = f"the provider answered {status}", retry_after_s(headers, now_unix_s)
+    message, wait_s = f"the provider returned {status}", retry_after_s(headers, now_unix_s)
     if wait_s is None:
         wait_s = _wait_in_words(kind, found.message)
     return _failure(kind, scope, message, found, status=status, body=body if is_fit else None, wait_s=wait_s)
@@ -70,16 +70,16 @@ def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     kind, scope = judge(status, (error.code, error.type), error.message, rules)
     if kind is failures.UPSTREAM_REFUSED:
         kind = failures.UPSTREAM_ERROR  # it had begun to serve the request
-    message, wait_s = "the provider answered 200 with an error inside", _wait_in_words(kind, error.message)
+    message, wait_s = "the provider returned an error with status 200", _wait_in_words(kind, error.message)
     body = error_body if error.is_openai else None
     return _failure(kind, scope, message, error, status=status or 500, body=body, wait_s=wait_s)
 
 
 # Replaces a provider's own words, which often repeat a part of the key.
 _OF_A_KEY = {
-    failures.CREDENTIAL_REJECTED: "it does not accept the key",
-    failures.BALANCE_EMPTY: "the key's account has no money or quota left",
-    failures.UPSTREAM_MODEL_DENIED: "the key may not use this model",
+    failures.CREDENTIAL_REJECTED: "it rejects the provider key (replace it)",
+    failures.BALANCE_EMPTY: "the account of the provider key has no balance or quota left (add credit)",
+    failures.UPSTREAM_MODEL_DENIED: "the provider key has no access to this model (grant it, or restrict the key)",
 }
 
 

@@ -265,7 +265,7 @@ class OpenAIStream(EventStream):
 
     def _on_done(self) -> None:
         if not self.has_content:
-            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream ended without an answer"))
+            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream ended without content"))
         elif not self.is_finished and (self.left_out or (self._finished and self._begun - self._finished)):
             self._fail(truncated())
         else:
@@ -274,7 +274,7 @@ class OpenAIStream(EventStream):
 
 def ended_in_error() -> Failure:
     """Return the failure of an answer whose `finish_reason` is `error`."""
-    return Failure(failures.UPSTREAM_ERROR, "the provider broke its answer off with an error")
+    return Failure(failures.UPSTREAM_ERROR, "the provider ended its answer with the finish reason 'error'")
 
 
 def _count_plain(whole: bytes) -> int:

@@ -134,7 +134,7 @@ class Codec(Protocol):
         ...
 
 
-NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider answered a request for a stream with something else")
+NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the requested stream")
 Auth = Callable[[Credential], bytes]
 
 
@@ -151,7 +151,13 @@ def safe_segment(model: str) -> str:
     """Return a model's name as a segment of a path. Raises `Rejection` for a name that could end or leave the
     segment. The name is not escaped, since a server on the path might unescape it."""
     if not _SEGMENT.fullmatch(model):
-        raise Rejection(Failure(failures.INVALID_REQUEST, f"the model {model!r} cannot stand in a path", param="model"))
+        raise Rejection(
+            Failure(
+                failures.INVALID_REQUEST,
+                f"the model name {model!r} is not allowed in a path; use letters, digits and -_.~:@",
+                param="model",
+            )
+        )
     return model
 
 

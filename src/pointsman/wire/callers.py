@@ -23,7 +23,7 @@ _EXPOSED = (
     b"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, server-timing, retry-after"
 )
 _NO_WEBSOCKETS = (
-    "WebSocket connections, such as those of the Realtime API (/v1/realtime), are not supported by this gateway; "
+    "this gateway does not support WebSocket connections, such as those of the Realtime API (/v1/realtime); "
     "use the HTTP API"
 )
 _ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -66,11 +66,11 @@ def check_caller(headers: Mapping[bytes, bytes], access: Access, *, is_open: boo
     if b"host" in headers and (is_open or access.allowed_hosts):
         host = host_of(headers[b"host"])
         if not _is_loopback(host) and host not in access.allowed_hosts:
-            message = f"this is not {host[:100]!r}; call the gateway by a loopback address, or list the name"
-            raise Rejection(Failure(failures.HOST_NOT_ALLOWED, f"{message} in server.allowed_hosts", param="host"))
+            message = f"the host name {host[:100]!r} is not allowed; use a loopback address, or add the name to"
+            raise Rejection(Failure(failures.HOST_NOT_ALLOWED, f"{message} server.allowed_hosts", param="host"))
     origin = headers.get(b"origin")
     if is_open and origin is not None and not _is_allowed(origin, access):
-        message = "a web page may not call a gateway that asks for no keys, unless server.cors.origins lists its origin"
+        message = "a gateway without virtual keys rejects web pages; add the page's origin to server.cors.origins"
         raise Rejection(Failure(failures.ORIGIN_NOT_ALLOWED, message, param="origin"))
 
 

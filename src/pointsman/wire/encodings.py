@@ -30,7 +30,9 @@ def encoding_of(header: str) -> str:
     name = _NAMES.get(header.strip().lower())
     if name is None:
         accepted = " or ".join(ACCEPTED)
-        message = f"the content encoding {header[:100]!r} is not accepted: send the body plain, or as {accepted}"
+        message = (
+            f"the content encoding {header[:100]!r} is not supported; send the body uncompressed, or as {accepted}"
+        )
         raise Rejection(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
     return name
 
@@ -38,7 +40,7 @@ def encoding_of(header: str) -> str:
 def refuse_encoded(encoding: str) -> None:
     """Raise `Rejection` for a compressed body that is passed on as it arrives."""
     if encoding:
-        message = f"a form or a file is passed on as it arrives, so it must not be compressed with {encoding}"
+        message = f"forms and files must not be compressed; send the body without the content encoding {encoding}"
         raise Rejection(Failure(failures.UNSUPPORTED_ENCODING, message, param="content-encoding"))
 
 
@@ -56,23 +58,29 @@ def decoded(body: bytes, encoding: str) -> bytes:
             try:
                 piece = inflate.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise refuse(f"the body is not valid {encoding}", "content-encoding") from None
+                raise refuse(
+                    f"the body is not valid {encoding}; correct the body or its content-encoding header",
+                    "content-encoding",
+                ) from None
             size += len(piece)
             if size > MAX_BYTES:
-                message = f"the request body has more than {MAX_BYTES} bytes when it is not compressed"
+                message = f"the request body is larger than {MAX_BYTES} bytes when decompressed; send a smaller one"
                 raise Rejection(Failure(failures.REQUEST_TOO_LARGE, message))
             pieces.append(piece)
             data = inflate.unconsumed_tail
             if not data and len(piece) < _PIECE_BYTES and not inflate.eof:
-                raise refuse(f"the body ends before its {encoding} does", "content-encoding")
+                raise refuse(f"the {encoding} body is incomplete; send all of it", "content-encoding")
             if size > FREE_BYTES and size > MAX_RATIO * (length - len(data)):
-                raise refuse(f"the body expands more than {MAX_RATIO} times", "content-encoding")
+                raise refuse(
+                    f"the body expands to more than {MAX_RATIO} times its size; send it uncompressed",
+                    "content-encoding",
+                )
         body = inflate.unused_data
         if not body:
             return b"".join(pieces)
         if not is_gzip:
             break
-    raise refuse(f"bytes follow the end of the body's {encoding}", "content-encoding")
+    raise refuse(f"the body continues after the end of its {encoding} data; remove the rest", "content-encoding")
 
 
 def parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:

@@ -52,9 +52,9 @@ ACTED_ON = frozenset(
 def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
     """Raise `Rejection` for names of models that hold control characters: not every store accepts them."""
     if not model.isprintable():
-        raise refuse("the field 'model' holds characters that cannot be printed", "model")
+        raise refuse("the field 'model' holds control characters; send printable characters only", "model")
     if fallbacks and not all(map(str.isprintable, fallbacks)):
-        raise refuse("the field 'fallbacks' holds characters that cannot be printed", "fallbacks")
+        raise refuse("the field 'fallbacks' holds control characters; send printable characters only", "fallbacks")
 
 
 def most_tokens(*stated: int | None) -> int | None:
@@ -80,7 +80,9 @@ def generation_call(
     options = typed.stream_options
     if options is not None:
         if not typed.stream:
-            raise refuse("the field 'stream_options' is only allowed when 'stream' is true", "stream_options")
+            raise refuse(
+                "the field 'stream_options' requires a stream; set 'stream' to true or remove it", "stream_options"
+            )
         refuse_variants(read_object(bytes(fields["stream_options"]), "stream_options."), _STREAM_OPTIONS)
     fallbacks: tuple[str, ...] = ()
     if "fallbacks" in fields:

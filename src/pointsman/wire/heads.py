@@ -71,17 +71,19 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
     """Return the requested path's entry, and the path and query below the prefix."""
     path, mark, query = target.partition("?")
     if not path.startswith(PREFIX + "/"):
-        raise Rejection(Failure(failures.UNKNOWN_PATH, f"there is nothing at {path[:200]}; the API is below {PREFIX}/"))
+        raise Rejection(
+            Failure(failures.UNKNOWN_PATH, f"unknown path {path[:200]}; the API's paths begin with {PREFIX}/")
+        )
     path = path[len(PREFIX) :]
     if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path is not sent upstream
         path = unquote(path)
     if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
-        raise refuse("the path holds characters or segments that are not allowed")
+        raise refuse("the path must hold only letters, digits and -_.~:@ between its slashes, and no segment . or ..")
     if not _SAFE_QUERY.fullmatch(query):
-        raise refuse("the query holds characters that are not allowed")
+        raise refuse("the query holds a character that is not allowed; percent-encode it")
     for name in _CREDENTIALS:
         if query and f"&{query}".find(f"&{name}=") >= 0:
-            raise refuse(f"a key belongs in a header, not in the query parameter {name!r}", name)
+            raise refuse(f"the query parameter {name!r} is not allowed; send the key in a header", name)
     return table.find(method, path), path + mark + query
 
 
@@ -106,7 +108,7 @@ def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) 
 def _text(name: str, value: bytes) -> str:
     text = value.decode("latin-1")
     if not (text.isascii() and text.replace("\t", " ").isprintable()):  # a line end here would begin a header upstream
-        raise refuse(f"the header {name} must be printable ASCII", name)
+        raise refuse(f"the header {name} must hold printable ASCII characters only", name)
     return text
 
 
@@ -129,12 +131,17 @@ def _timeout_s(value: str | None) -> float | None:
 def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     names = [name for name in headers if name.startswith(_TAG)]
     if len(names) > _MAX_TAGS:
-        raise refuse(f"at most {_MAX_TAGS} headers {_TAG.decode()}<name> are allowed", _TAG.decode())
+        raise refuse(
+            f"the request has {len(names)} {_TAG.decode()}<name> headers; send at most {_MAX_TAGS}", _TAG.decode()
+        )
     tags: dict[str, str] = {}
     for name in names:
         text = name.decode()
         value = _text(text, headers[name])
         if len(value) > _MAX_VALUE or len(text) == len(_TAG):
-            raise refuse(f"the header {text} needs a name and a value of at most {_MAX_VALUE} characters", text)
+            raise refuse(
+                f"the header {text} must end with a name, and have at most {_MAX_VALUE} characters as its value",
+                text,
+            )
         tags[text[len(_TAG) :]] = value
     return tags

@@ -88,11 +88,13 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
         again = _ENCODER.encode(fields) if is_small else b""
         is_sure = is_small and (len(again) == len(body) or _size(again) == _size(body))
     except msgspec.ValidationError:
-        raise refuse("the body must be a JSON object") from None
+        raise refuse('the body must be a JSON object, such as {"model": …}') from None
     except msgspec.DecodeError as error:
         raise Rejection(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {_why(body, error)}")) from None
     except RecursionError:
-        raise Rejection(Failure(failures.INVALID_JSON, "the body is nested too deep")) from None
+        raise Rejection(
+            Failure(failures.INVALID_JSON, "the body is nested too deeply; use fewer levels of objects and lists")
+        ) from None
     if not is_small:
         check_fields(fields)
     if not is_sure:
@@ -105,7 +107,7 @@ def _why(body: bytes, error: msgspec.DecodeError) -> str:
     names."""
     match = _BYTE.search(str(error))
     near = body[max(int(match[1]) - 32, 0) : int(match[1]) + 32] if match is not None else body[-64:]
-    return "a text holds one half of a surrogate pair" if _HALF.search(near) else str(error)
+    return "a string holds one half of a surrogate pair; send both halves" if _HALF.search(near) else str(error)
 
 
 def _check_text(body: bytes) -> None:
@@ -140,7 +142,7 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> No
         # Of two equal keys `fields` holds the last value, so the walk stops at the first of them. If the values are
         # equal too, the walk passes that key twice.
         if key in seen or not body.startswith(value, match.end()):
-            raise refuse(f"the field {place + key!r} appears more than once", place + key)
+            raise refuse(f"the field {place + key!r} appears more than once; send it once", place + key)
         seen.add(key)
         after = _SPACE.match(body, match.end() + len(value))
         position = (after.end() if after else 0) + 1
@@ -193,7 +195,7 @@ def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str
         param = place.rstrip("`") or None
         if match := re.search(r"missing required field `(\w+)`", message):
             param = f"{param}.{match[1]}" if param else match[1]
-            raise refuse(f"the field {param!r} is missing", param) from None
+            raise refuse(f"the field {param!r} is required", param) from None
         at = f"the field {param!r}: " if param else ""
         raise refuse(f"{at}{message[0].lower()}{message[1:]}", param) from None
     except (msgspec.DecodeError, RecursionError) as error:

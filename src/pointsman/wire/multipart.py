@@ -60,9 +60,7 @@ def boundary_of(content_type: str) -> bytes | None:
         return None
     match = _CONTENT_TYPE.fullmatch(content_type) if len(content_type) <= MAX_TYPE_BYTES else None
     if match is None or content_type.lower().count("boundary=") != 1:
-        message = (
-            f"the content type {content_type[:200]!r} must state one boundary, and beside it no more than a charset"
-        )
+        message = f"the content type {content_type[:200]!r} must have one boundary, and no other parameter than charset"
         raise refuse(message, "content-type")
     return match["boundary"].encode("ascii")
 
@@ -126,7 +124,7 @@ class FormReader:
     def end(self) -> None:
         """Note the end of the body. Raises `Rejection` unless the form is whole."""
         if self._phase != "end":
-            raise refuse("the form ends before its last delimiter")
+            raise refuse("the form is incomplete; end it with its last delimiter, --boundary--")
 
     def _read(self, at: int) -> int | None:
         """Read on from `at`. Return the next position, or `None` if more bytes are needed."""
@@ -135,14 +133,16 @@ class FormReader:
             return self._read_content(at)
         if phase == "end":
             if held[at:].strip(b"\r\n"):
-                raise refuse("the form goes on after its last delimiter")
+                raise refuse("the form continues after its last delimiter; remove the rest")
             return len(held) if len(held) > at else None
         begin = at + (len(b"\r\n") if phase == "delimiter" else 0)
         behind = begin + len(self._delimiter)
         if len(held) < behind + 2:
             return None
         if not held.startswith(self._delimiter, begin):
-            raise refuse("the form does not begin with its boundary")
+            raise refuse(
+                "the form does not begin with the boundary that its content type names; send that boundary first"
+            )
         if held.startswith(b"--", behind):
             self._phase = "end"
             return behind + 2
@@ -154,14 +154,14 @@ class FormReader:
         found = held.find(delimiter, start)
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
         if self._name and end > start + MAX_VALUE_BYTES:
-            raise refuse(f"the field {self._name!r} is too long", self._name)
+            raise refuse(f"the field {self._name!r} is too long; send at most {MAX_VALUE_BYTES} bytes", self._name)
         if found < 0:
             if end <= start or self._name:
                 return None
             self._count_file(end - start)
             return end
         if end < start or held[end:found] != b"\r\n":
-            raise refuse("the form's boundary stands where no part ends")
+            raise refuse("a part of the form holds the boundary; choose a boundary that no part contains")
         if self._name:
             self._take_field(start, end)
         self._count_file(end - start)
@@ -172,14 +172,14 @@ class FormReader:
         held = self._held
         end = held.find(b"\r\n\r\n", behind)
         if (end if end >= 0 else len(held)) > behind + MAX_HEAD_BYTES:
-            raise refuse("the form has a part whose headers are too long")
+            raise refuse(f"a part of the form has too long headers; send at most {MAX_HEAD_BYTES} bytes")
         if end < 0:
             return None
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise refuse(f"the form has more than {MAX_PARTS} parts")
+            raise refuse(f"the form has too many parts; send at most {MAX_PARTS}")
         if not held.startswith(b"\r\n", behind):
-            raise refuse("the form's boundary is followed by something else than a line end")
+            raise refuse("a boundary of the form is not followed by a line end; send CRLF after each boundary")
         name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
         self._is_file = is_file
         self.files += is_file
@@ -187,7 +187,7 @@ class FormReader:
             self._check_field(name, is_plain=is_text and not is_file)
             self._name = name
         elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
-            raise refuse(f"the form has a field {name!r}; did you mean {likely!r}?", name)
+            raise refuse(f"unknown field {name!r}; did you mean {likely!r}?", name)
         self._phase = "content"
         return end + len(b"\r\n\r\n")
 
@@ -197,24 +197,27 @@ class FormReader:
 
     def _check_field(self, name: str, *, is_plain: bool) -> None:
         if name in self.fields:
-            raise refuse(f"the field {name!r} appears more than once", name)
+            raise refuse(f"the field {name!r} appears more than once; send it once", name)
         if self._is_decided:
             place = "before the file" if name in self._wanted else "at the beginning"
-            raise refuse(f"the field {name!r} stands too far behind in the form: put it {place}", name)
+            raise refuse(f"the field {name!r} comes too late in the form; send it {place}", name)
         if not is_plain:
-            raise refuse(f"the field {name!r} must be plain text", name)
+            raise refuse(
+                f"the field {name!r} must be plain text; send it without a file name and with no other content type",
+                name,
+            )
 
     def _take_field(self, start: int, end: int) -> None:
         name, self._name = self._name, ""
         try:
             value = self._held[start:end].decode()
         except UnicodeDecodeError:
-            raise refuse(f"the field {name!r} is not valid UTF-8", name) from None
+            raise refuse(f"the field {name!r} must be valid UTF-8", name) from None
         if not value:
-            raise refuse(f"the field {name!r} is empty", name)
+            raise refuse(f"the field {name!r} is empty; set it or leave it out", name)
         if name not in self._wanted:
             if not _PLAIN_ID.fullmatch(value):
-                raise refuse(f"the field {name!r} must hold one id alone; send several as JSON", name)
+                raise refuse(f"the field {name!r} must hold exactly one id; send several ids in a JSON body", name)
             self.named.append((name, value))
             return
         self.fields[name] = FormField(value, self._offset + start, self._offset + end)
@@ -248,5 +251,5 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
 
 def _odd(text: bytes) -> Rejection:
     shown = text[:100].decode("utf-8", "replace")
-    message = "the form has a part whose headers cannot be read in one way only"
+    message = "a part of the form has malformed, repeated or ambiguous headers; send each once, with one plain name"
     return Rejection(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))

@@ -73,4 +73,6 @@ class PathTable:
             allowed = ", ".join(sorted(method for item in found for method in item.methods))
             message = f"{method} is not allowed for {PREFIX}{path}; use {allowed}"
             raise Rejection(Failure(failures.METHOD_NOT_ALLOWED, message, allow=allowed))
-        raise Rejection(Failure(failures.UNKNOWN_PATH, f"there is nothing at {PREFIX}{path}"))
+        raise Rejection(
+            Failure(failures.UNKNOWN_PATH, f"unknown path {PREFIX}{path}; docs/concepts.md lists the paths")
+        )

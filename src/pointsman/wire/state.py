@@ -287,12 +287,13 @@ def named_in(fields: Mapping[str, Raw]) -> list[Named]:
             for kind, one in _ids({name: value}, _IN_REQUESTS, FIELDS, OBJECTS):
                 found.setdefault(one, Named(kind, one, name))
             if count_names(text) != _members(value):
-                raise refuse(f"the field {name!r} holds an object in which a name appears more than once", name)
+                message = f"the field {name!r} holds an object with a duplicate name; send each name once"
+                raise refuse(message, name)
         except _TooMuch:
             raise _too_much(name) from None
     if len(found) > MAX_NAMED:
-        said = f"the body names {len(found)} ids of what a provider keeps; {MAX_NAMED} is the most"
-        raise refuse(said, next(reversed(found.values())).param)
+        message = f"the body names {len(found)} ids of stored objects; send at most {MAX_NAMED}"
+        raise refuse(message, next(reversed(found.values())).param)
     return list(found.values())
 
 
@@ -314,7 +315,9 @@ class _TooMuch(Exception):  # noqa: N818 -- reported to the client in other word
 
 
 def _too_much(name: str) -> Rejection:
-    return refuse(f"the field {name!r} has too many elements to look for ids of what a provider keeps", name)
+    return refuse(
+        f"the field {name!r} has too many elements to be searched for ids of stored objects; send fewer", name
+    )
 
 
 def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: bool = False) -> list[tuple[str, str]]:

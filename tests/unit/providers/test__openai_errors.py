@@ -50,10 +50,10 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         assert failure.kind is kind
         assert (failure.status, failure.body) == (status, None)
         refused = {
-            failures.CREDENTIAL_REJECTED: ": it does not accept the key",
-            failures.BALANCE_EMPTY: ": the key's account has no money or quota left",
+            failures.CREDENTIAL_REJECTED: ": it rejects the provider key (replace it)",
+            failures.BALANCE_EMPTY: ": the account of the provider key has no balance or quota left (add credit)",
         }
-        assert failure.message == f"the provider answered {status}{refused.get(kind, '')}"
+        assert failure.message == f"the provider returned {status}{refused.get(kind, '')}"
     said = failures.UPSTREAM_MODEL_MISSING if status == 404 else kind  # what is missing is a path, or a model
     assert kind_of(status, code="some_new_code", type="some_new_type") is said
 
@@ -109,7 +109,7 @@ def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, o
 def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(body: object, message: str) -> None:
     failure = classify(400, {}, json.dumps(body).encode(), NOW)
     assert failure.said == message
-    assert failure.message.startswith("the provider answered 400")
+    assert failure.message.startswith("the provider returned 400")
     assert message not in failure.message
     is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
     assert (failure.body is not None) is is_openai
@@ -126,7 +126,7 @@ def test_the_openai_shape_is_kept_word_for_word() -> None:
     failure = classify(400, {}, body, NOW)
     assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
     assert (failure.message, failure.said) == (
-        "the provider answered 400 (type x, param temperature)",
+        "the provider returned 400 (type x, param temperature)",
         "bad temperature",
     )
 
@@ -138,10 +138,10 @@ def test_what_is_said_of_a_request_is_kept_apart_since_it_may_quote_it() -> None
         error = {"message": message, "code": prompt, "type": prompt, "param": f"messages.{prompt}"}
         failure = classify(400, {}, json.dumps({"error": error}).encode(), NOW)
         assert failure.kind.fault is Fault.REQUEST
-        assert (failure.message, failure.said) == ("the provider answered 400 (param messages)", message)
+        assert (failure.message, failure.said) == ("the provider returned 400 (param messages)", message)
     failure = classify_inside(json.dumps({"error": {"message": flagged, "code": 400}}).encode())
     assert (failure.kind, failure.said) == (failures.CONTENT_FILTERED, flagged)
-    assert failure.message == "the provider answered 200 with an error inside (code 400)"
+    assert failure.message == "the provider returned an error with status 200 (code 400)"
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503, 529])
@@ -149,14 +149,14 @@ def test_nothing_is_told_of_what_is_not_the_requests_own_fault(status: int) -> N
     error = {"message": "my secret prompt", "code": "sk-4711", "type": "overloaded_error", "param": "my prompt"}
     failure = classify(status, {}, json.dumps({"error": error}).encode(), NOW)
     assert failure.kind.fault is not Fault.REQUEST
-    assert failure.message.startswith(f"the provider answered {status} (type overloaded_error)")
+    assert failure.message.startswith(f"the provider returned {status} (type overloaded_error)")
     assert "secret" not in failure.for_client
     assert "4711" not in failure.for_client
     failure = classify_inside(json.dumps({"error": error}).encode())
     assert (
         failure.message
         == failure.for_client
-        == "the provider answered 200 with an error inside (type overloaded_error)"
+        == "the provider returned an error with status 200 (type overloaded_error)"
     )
 
 
@@ -164,7 +164,7 @@ def test_a_long_message_is_cut() -> None:
     failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
     assert failure.said == "x" * MAX_MESSAGE
     failure = classify(400, {}, json.dumps({"error": {"code": "x" * 10_000}}).encode(), NOW)
-    assert failure.message == "the provider answered 400"
+    assert failure.message == "the provider returned 400"
 
 
 def test_a_depth_bomb_is_no_crash() -> None:
@@ -189,7 +189,7 @@ def test_a_depth_bomb_is_no_crash() -> None:
 def test_an_error_inside_a_200(error: object, kind: Kind) -> None:
     failure = classify_inside(json.dumps({"error": error}).encode())
     assert failure.kind is kind
-    assert failure.message.startswith("the provider answered 200 with an error inside")
+    assert failure.message.startswith("the provider returned an error with status 200")
 
 
 def test_recorded_errors_blame_the_right_one() -> None:

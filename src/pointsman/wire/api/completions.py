@@ -35,7 +35,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
     count = max(typed.n or 1, typed.best_of or 1) * count_prompts(typed.prompt)
     if count > MAX_ANSWERS:
         raise refuse(
-            f"the fields 'prompt', 'n' and 'best_of' ask for {count} answers; {MAX_ANSWERS} is the most", "prompt"
+            f"the fields 'prompt', 'n' and 'best_of' request {count} answers; request at most {MAX_ANSWERS}", "prompt"
         )
     call = generation_call(asked, "completion", fields, typed, len(body))
     return call if count == call.answers else replace(call, answers=count)

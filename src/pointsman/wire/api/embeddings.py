@@ -43,7 +43,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
     media = NO_MEDIA
     if typed.messages is None:
         if typed.input is _NONE:
-            raise refuse("the field 'input' is missing", "input")
+            raise refuse("the field 'input' is required; set it to a string or a list", "input")
         check_shape(typed.input, "input", "str", "array")
         media = in_input(typed.input)
     for message in typed.messages or ():

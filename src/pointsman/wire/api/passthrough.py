@@ -92,7 +92,7 @@ def _images(n: Raw) -> int:
         count = _COUNT.decode(bytes(n))
         if count is None or count.is_integer():
             return int(count or 1)
-        raise refuse("the field 'n' must be a whole number", "n")
+        raise refuse("the field 'n' must be a whole number from 1 to 128", "n")
     except msgspec.DecodeError:
         raise refuse("the field 'n' must be a whole number from 1 to 128", "n") from None
 
